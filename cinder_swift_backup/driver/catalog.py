@@ -1,0 +1,75 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Finding an endpoint in the service catalog that a request carries.
+
+The catalog is in the shape of version 2 of the identity API, whichever
+version made the token: a list of services, each with ``type``, ``name`` and
+``endpoints``, those with ``region`` and a URL for each interface.
+"""
+
+import dataclasses
+
+from oslo_config import cfg
+
+from cinder_swift_backup import exceptions
+
+CONF = cfg.CONF
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CatalogInfo:
+    """The three parts of ``swift_catalog_info`` and its like."""
+
+    service_type: str
+    service_name: str
+    endpoint_type: str
+
+    @property
+    def interface(self):
+        """The endpoint type as version 3 calls it: public, internal."""
+        return self.endpoint_type.removesuffix('URL')
+
+
+def parse_info(option):
+    """The parts of an option of the form type:name:endpoint type.
+
+    :raises ConfigurationError: when it has another form
+    """
+    parts = getattr(CONF, option).split(':')
+    if len(parts) != 3:
+        raise exceptions.ConfigurationError(
+            f'{option} is {getattr(CONF, option)!r} and has to be '
+            f'<service_type>:<service_name>:<endpoint_type>.')
+    return CatalogInfo(*parts)
+
+
+def find_endpoint(services, info, region, option):
+    """The URL of a service; its name does not matter, only its type.
+
+    :param region: the region's name, or None for the first there is
+    :param option: what to set instead, for the error's text
+    :raises ConfigurationError: when the catalog does not have it
+    """
+    endpoints = [endpoint for service in services
+                 if service.get('type') == info.service_type
+                 for endpoint in service.get('endpoints', [])]
+    for endpoint in endpoints:
+        url = endpoint.get(info.endpoint_type)
+        if url and region in (None, endpoint.get('region')):
+            return url
+    regions = sorted({str(endpoint.get('region')) for endpoint in endpoints})
+    raise exceptions.ConfigurationError(
+        f'The service catalog has no {info.endpoint_type} of '
+        f'{info.service_type} in region {region or "any"} (it has regions: '
+        f'{", ".join(regions) or "none"}). Set {option}, or correct '
+        f'backup_swift_region_name and the catalog options.')

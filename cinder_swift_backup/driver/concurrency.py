@@ -1,0 +1,47 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What differs between eventlet and native threads; nowhere else does it.
+
+In a monkey-patched cinder-backup the standard library's executor makes green
+threads. They suit HTTP, but whatever computes or waits for a disk has to
+leave for a native thread or it stops every other green thread, the one that
+tells Cinder that the service is alive among them. A function that left must
+not log (eventlet issue 432) and needs locks that were not patched.
+
+With native threads there is nothing to do.
+"""
+
+import functools
+import sys
+
+from cinder_swift_backup.engine import pipeline
+
+
+def green() -> bool:
+    """Whether this process runs on patched, green threads."""
+    # Cinder imports eventlet in either mode; only patching makes it matter.
+    if 'eventlet' not in sys.modules:
+        return False
+    from eventlet import patcher
+    return bool(patcher.is_monkey_patched('thread'))
+
+
+def runtime() -> pipeline.Runtime:
+    """The engine's runtime for the kind of threads of this process."""
+    if not green():
+        return pipeline.Runtime()
+    from eventlet import patcher
+    from eventlet import tpool
+    return pipeline.Runtime(
+        offload=lambda function: functools.partial(tpool.execute, function),
+        lock=patcher.original('threading').Lock)

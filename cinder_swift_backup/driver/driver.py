@@ -1,0 +1,233 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The class that Cinder loads: requests in, engine calls out.
+
+Cinder makes an instance for each operation, with the request's context, and
+one at the start of the service to check the configuration.
+"""
+
+import contextlib
+import dataclasses
+
+from cinder import exception as cinder_exception
+from cinder import interface
+from cinder.backup import driver as base_driver
+from oslo_config import cfg
+from oslo_log import log as logging
+from oslo_utils import timeutils
+from oslo_utils import units
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import auth
+from cinder_swift_backup.driver import concurrency
+from cinder_swift_backup.driver import errors
+from cinder_swift_backup.driver import notifications
+from cinder_swift_backup.driver import options
+from cinder_swift_backup.driver import records
+from cinder_swift_backup.driver import setup_check
+from cinder_swift_backup.engine import archiver
+from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine import restorer
+from cinder_swift_backup.engine import volume as volume_access
+from cinder_swift_backup.format import naming
+
+CONF = cfg.CONF
+LOG = logging.getLogger(__name__)
+
+records.adopt_stock_records()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Engine:
+    """The engine's parts, on the store of one operation."""
+
+    runtime: pipeline.Runtime
+    repository: repository.Repository
+    archiver: archiver.Archiver
+    restorer: restorer.Restorer
+
+
+@interface.backupdriver
+class SwiftBackupDriver(base_driver.BackupDriver):
+    """Backs volumes up to Swift and restores them.
+
+    Stores what Cinder's own Swift driver stores, so that either driver
+    restores and continues the backups of the other.
+    """
+
+    def __init__(self, context):
+        super().__init__(context)
+        self.support_force_delete = True
+
+    @staticmethod
+    def get_driver_options():
+        """The options that are this driver's own."""
+        return options.OPTS
+
+    def check_for_setup_error(self):
+        """Check the configuration and, where it can be found, the cluster.
+
+        :raises BackupDriverException: saying in one line what is wrong
+        """
+        with errors.translated():
+            setup_check.check(self.context)
+
+    def backup(self, backup, volume_file, backup_metadata=False):
+        """Back up a volume: incrementally when the backup has a parent.
+
+        Ends without error and leaves nothing behind when the backup is
+        deleted meanwhile.
+
+        :param backup: the :class:`cinder.objects.Backup` to make
+        :param volume_file: the attached volume's handle
+        :param backup_metadata: whether to save Cinder's metadata of the
+            volume too
+        :raises CinderException: the fitting one; nothing is left in Swift
+            that can still be reached
+        """
+        observer = notifications.BackupObserver(self.context, backup)
+        try:
+            with self._engine(backup) as engine:
+                self._backup(backup, volume_file, backup_metadata, engine,
+                             observer)
+        except exceptions.Cancelled as err:
+            LOG.info('Backup %s was cancelled and its objects deleted: %s',
+                     backup.id, err)
+
+    def _backup(self, backup, volume_file, backup_metadata, engine, observer):
+        source = volume_access.open_volume(volume_file,
+                                           engine.runtime.lock())
+        if not source.size:
+            raise exceptions.VolumeError(
+                f'Volume {backup.volume_id} is attached with a size of 0 '
+                f'bytes.')
+        container = backup.container or CONF.backup_swift_container
+        engine.repository.store.ensure_container(
+            container, create=CONF.backup_create_containers,
+            storage_policy=CONF.backup_swift_create_storage_policy)
+        geometry = setup_check.geometry()
+        parent = self._parent(backup, geometry, engine.repository)
+        volume_meta = (self.get_metadata(backup.volume_id)
+                       if backup_metadata else None)
+        observer.checkpoint()
+        backup.container = container
+        backup.service_metadata = naming.backup_prefix(
+            backup.volume_id, backup.id, CONF.storage_availability_zone,
+            timeutils.utcnow())
+        backup.parent_id = parent.ref.backup_id if parent else None
+        backup.save()
+        manifest = engine.archiver.archive(
+            archiver.ArchiveJob(
+                ref=records.backup_ref(backup), header=records.header(backup),
+                geometry=geometry, codec=setup_check.codec(), parent=parent,
+                volume_meta=volume_meta),
+            source, observer)
+        backup.object_count = len(manifest.chunks)
+        backup.save()
+        observer.finished()
+
+    def _parent(self, backup, geometry, repo):
+        """What an incremental builds on; None for a full backup.
+
+        Where the parent cannot be compared with, all data is stored, which
+        makes the backup a full one and independent of the parent.
+        """
+        if not backup.parent_id:
+            return None
+        ref = records.backup_ref(
+            records.get_parent(self.context, backup))
+        repo.load(ref)
+        table = repo.load_digests(ref)
+        if table is None:
+            LOG.warning('Parent %s of backup %s has no digests to compare '
+                        'with; a full backup is made instead.',
+                        ref.backup_id, backup.id)
+            return None
+        if table.block_size != geometry.block_size:
+            LOG.warning('Parent %s of backup %s tracks changes by %d bytes '
+                        'and backup_swift_block_size is %d; a full backup '
+                        'is made instead.', ref.backup_id, backup.id,
+                        table.block_size, geometry.block_size)
+            return None
+        return archiver.Parent(ref, table)
+
+    def restore(self, backup, volume_id, volume_file, volume_is_new=False):
+        """Restore a backup of any place in its chain.
+
+        :param volume_id: of the volume to restore to
+        :param volume_file: that volume's handle
+        :param volume_is_new: it reads as zeros where nothing was written
+        :raises BackupRestoreCancel: when the backup's status was changed
+        :raises CinderException: the fitting one for anything else
+        """
+        observer = notifications.RestoreObserver(backup)
+        try:
+            with self._engine(backup) as engine:
+                self._restore(backup, volume_id, volume_file, volume_is_new,
+                              engine, observer)
+        except exceptions.Cancelled as err:
+            raise cinder_exception.BackupRestoreCancel(
+                back_id=backup.id, vol_id=volume_id) from err
+
+    def _restore(self, backup, volume_id, volume_file, volume_is_new, engine,
+                 observer):
+        chain = engine.repository.resolve(
+            records.chain_refs(self.context, backup))
+        writer = volume_access.open_volume(volume_file,
+                                           engine.runtime.lock())
+        volume = self.db.volume_get(self.context, volume_id)
+        engine.restorer.restore(
+            chain,
+            restorer.RestoreTarget(writer, volume['size'] * units.Gi,
+                                   volume_is_new or writer.blank),
+            observer, verify=CONF.backup_swift_verify_restore)
+        self._restore_metadata(volume_id, chain.tip.manifest.volume_meta)
+
+    def _restore_metadata(self, volume_id, volume_meta):
+        if not volume_meta:
+            return
+        try:
+            self.put_metadata(volume_id, volume_meta)
+        except cinder_exception.BackupMetadataUnsupportedVersion as err:
+            LOG.error('The metadata of volume %s was not restored: %s',
+                      volume_id, err)
+            raise cinder_exception.BackupOperationError() from err
+
+    def delete_backup(self, backup):
+        """Delete all objects of a backup.
+
+        :raises CinderException: when they cannot all be found and deleted;
+            the record has to be kept and the delete repeated
+        """
+        if not backup.service_metadata or not backup.container:
+            LOG.info('Backup %s never stored anything.', backup.id)
+            return
+        with self._engine(backup) as engine:
+            count = engine.repository.delete(records.backup_ref(backup))
+        LOG.info('Deleted %d objects of backup %s.', count, backup.id)
+
+    @contextlib.contextmanager
+    def _engine(self, backup):
+        """The engine for one operation on a backup; errors are Cinder's."""
+        runtime = concurrency.runtime()
+        workers = pipeline.Pipeline(runtime, CONF.backup_swift_workers)
+        with errors.translated(backup.id):
+            store = auth.make_store(self.context, backup.project_id)
+            try:
+                repo = repository.Repository(store, workers)
+                yield _Engine(runtime, repo,
+                              archiver.Archiver(repo, workers),
+                              restorer.Restorer(repo, workers))
+            finally:
+                store.close()

@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Cinder's backup records in the terms of the engine."""
+
+import sys
+
+from cinder import exception as cinder_exception
+from cinder import objects
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import types
+
+STOCK = 'cinder.backup.drivers.swift.SwiftBackupDriver'
+OURS = 'cinder_swift_backup.driver.SwiftBackupDriver'
+
+
+def adopt_stock_records():
+    """Have Cinder's manager pass us the backups of the stock driver.
+
+    The manager refuses records of another driver unless its table of renamed
+    drivers says that ours is the new name of theirs. Only a process that
+    runs the manager has it loaded when it loads us, and only there it
+    matters; importing it from here would need all of Cinder's objects.
+    """
+    manager = sys.modules.get('cinder.backup.manager')
+    if manager is not None:
+        manager.MAPPING.setdefault(STOCK, OURS)
+
+
+def backup_ref(backup):
+    """Where a backup's objects are.
+
+    :raises ChainError: when the record does not say
+    """
+    if not backup.container or not backup.service_metadata:
+        raise exceptions.ChainError(
+            f'The record of backup {backup.id} does not say where its '
+            f'objects are: it was never completed. Use another backup or '
+            f'take a new full one.')
+    return types.BackupRef(
+        backup_id=backup.id, volume_id=backup.volume_id,
+        container=backup.container, prefix=backup.service_metadata)
+
+
+def header(backup):
+    """The fields that open the JSON objects of a backup."""
+    return types.BackupHeader(
+        backup_id=backup.id, volume_id=backup.volume_id,
+        backup_name=backup.display_name,
+        backup_description=backup.display_description,
+        created_at=str(backup.created_at))
+
+
+def get_parent(context, backup):
+    """The record of the backup that an incremental builds on.
+
+    :raises ChainError: when it is gone
+    """
+    try:
+        return objects.Backup.get_by_id(context, backup.parent_id)
+    except cinder_exception.BackupNotFound as err:
+        raise exceptions.ChainError(
+            f'Backup {backup.id} builds on backup {backup.parent_id}, whose '
+            f'record is gone. Import it with backup-import, or use another '
+            f'backup.') from err
+
+
+def chain_refs(context, backup):
+    """Where all backups of a chain are, from the base to ``backup``.
+
+    :raises ChainError: when one is gone, or the chain runs in a circle
+    """
+    refs = [backup_ref(backup)]
+    seen = {backup.id}
+    while backup.parent_id:
+        backup = get_parent(context, backup)
+        if backup.id in seen:
+            raise exceptions.ChainError(
+                f'Backup {backup.id} is its own ancestor. Correct the '
+                f'parent_id of the records.')
+        seen.add(backup.id)
+        refs.append(backup_ref(backup))
+    refs.reverse()
+    return refs

@@ -1,0 +1,64 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Which bytes are spoken for: a set of disjoint extents."""
+
+import bisect
+
+from cinder_swift_backup.format import types
+
+
+class IntervalSet:
+    """Grows by claims; touching extents melt into one.
+
+    Kept as two sorted lists of equal length, so that a claim finds its
+    neighbours by bisection.
+    """
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def claim(self, extent: types.Extent) -> list[types.Extent]:
+        """Take an extent; return the parts of it that were still free."""
+        if extent.length <= 0:
+            return []
+        first = bisect.bisect_left(self._ends, extent.offset)
+        last = bisect.bisect_right(self._starts, extent.end)
+        free = []
+        position = extent.offset
+        for start, end in zip(self._starts[first:last],
+                              self._ends[first:last], strict=True):
+            if start > position:
+                free.append(types.Extent(position, start - position))
+            position = max(position, end)
+        if position < extent.end:
+            free.append(types.Extent(position, extent.end - position))
+        start, end = extent.offset, extent.end
+        if first < last:
+            start = min(start, self._starts[first])
+            end = max(end, self._ends[last - 1])
+        self._starts[first:last] = [start]
+        self._ends[first:last] = [end]
+        return free
+
+    def gaps(self, end: int) -> list[types.Extent]:
+        """What nobody claimed between 0 and ``end``."""
+        found = []
+        position = 0
+        for start, stop in zip(self._starts, self._ends, strict=True):
+            if start > position:
+                found.append(types.Extent(position, start - position))
+            position = stop
+        if position < end:
+            found.append(types.Extent(position, end - position))
+        return found

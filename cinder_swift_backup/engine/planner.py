@@ -1,0 +1,111 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Deciding what to do before anything is done; no input or output here.
+
+A restore plan overlays a chain, newest wins:
+
+1. Go through the backups from the newest to the base, and through the
+   chunks of each from the last to the first, since a later entry of a
+   manifest overwrites an earlier one.
+2. Give each chunk those parts of its extent that nobody newer has taken.
+3. Check that together they leave no gap: a full backup covers its volume.
+4. Order the chunks by where they write first.
+
+So each byte is written once, in any order, by any number of workers, and
+zeros may be left out on a volume that reads as zeros: there is nothing older
+below them.
+"""
+
+from collections.abc import Iterable
+import dataclasses
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import intervals
+from cinder_swift_backup.format import types
+
+# Bytes. A gap between two changed runs is stored with them rather than
+# paid for with another object: at this size sending it takes about as long
+# as the request that it saves, and it keeps listings and restores short.
+MERGE_GAP = 256 * 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlannedChunk:
+    """One object to fetch and the extents of the volume it fills."""
+
+    container: str
+    record: types.ChunkRecord
+    extents: tuple[types.Extent, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """All writes of a restore; ``end`` is the restored size in bytes."""
+
+    chunks: tuple[PlannedChunk, ...]
+    end: int
+
+
+def plan_restore(chain: types.Chain) -> RestorePlan:
+    """The plan that brings back the tip of ``chain``.
+
+    :raises ChainError: when part of the volume is in none of its backups
+    """
+    taken = intervals.IntervalSet()
+    chunks = []
+    for link in reversed(chain.links):
+        for record in reversed(link.manifest.chunks):
+            extents = taken.claim(record.extent)
+            if extents:
+                chunks.append(PlannedChunk(
+                    link.ref.container, record, tuple(extents)))
+    end = _restored_size(chain)
+    gaps = taken.gaps(end)
+    if gaps:
+        raise exceptions.ChainError(
+            f'The backups {_names(chain)} leave out {gaps[0].length} bytes '
+            f'at offset {gaps[0].offset} of the volume: a manifest is '
+            f'incomplete. Restore another backup.')
+    chunks.sort(key=lambda chunk: chunk.extents[0].offset)
+    return RestorePlan(tuple(chunks), end)
+
+
+def _restored_size(chain: types.Chain) -> int:
+    ends = [link.manifest.end for link in chain.links]
+    if chain.tip.manifest.volume_size is not None:
+        ends.append(chain.tip.manifest.volume_size)
+    return max(ends)
+
+
+def _names(chain: types.Chain) -> str:
+    return ', '.join(link.ref.backup_id for link in chain.links)
+
+
+def merge_blocks(blocks: Iterable[int], block_size: int, within: types.Extent,
+                 gap: int = MERGE_GAP) -> list[types.Extent]:
+    """The extents to store for the changed blocks of one chunk.
+
+    :param blocks: indexes of changed blocks in ascending order, counted
+        from the start of ``within``
+    :param within: the chunk's extent; the last block ends with it
+    :param gap: changed runs with at most this many bytes between them are
+        stored as one
+    """
+    extents: list[types.Extent] = []
+    for block in blocks:
+        start = within.offset + block * block_size
+        end = min(start + block_size, within.end)
+        if extents and start - extents[-1].end <= gap:
+            start = extents.pop().offset
+        extents.append(types.Extent(start, end - start))
+    return extents

@@ -1,0 +1,47 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How whoever asked for a backup or restore follows and ends it."""
+
+from typing import Protocol
+
+from cinder_swift_backup import exceptions
+
+
+class Observer(Protocol):
+    """Called by the coordinator only, never by a worker."""
+
+    def checkpoint(self) -> None:
+        """Called about once a second and before every point of no return.
+
+        :raises Cancelled: to end the operation and undo it where possible
+        """
+
+    def advanced(self, done: int, total: int) -> None:
+        """``done`` of ``total`` bytes of the volume are dealt with."""
+
+
+class Silent:
+    """An observer for whom it is enough when the call returns."""
+
+    def checkpoint(self) -> None:
+        """Never cancels."""
+
+    def advanced(self, done: int, total: int) -> None:
+        """Tells nobody."""
+
+
+def percentage(done: int, total: int) -> int:
+    """Whole per cent of a total, 0 to 100; nothing to do is all done."""
+    if not 0 <= done <= total:
+        raise exceptions.VolumeError(f'{done} of {total} bytes are done.')
+    return 100 * done // total if total else 100

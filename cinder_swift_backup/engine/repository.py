@@ -1,0 +1,146 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Finding, resolving and deleting the backups of a store.
+
+Deleting goes like this:
+
+1. List the prefix, and read the manifest if there is one. A listing that
+   fails is an error: what cannot be seen cannot be called deleted. The
+   manifest names what a listing that lags may leave out.
+2. Delete the chunks, several at a time, then the digest file.
+3. Delete the manifest, so that until the very end a delete that was
+   interrupted can be repeated and finds everything again.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+import functools
+
+from oslo_log import log as logging
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import progress
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import manifest as manifest_format
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import base
+
+LOG = logging.getLogger(__name__)
+
+
+class Repository:
+    """The backups in one store."""
+
+    def __init__(self, store: base.ObjectStore,
+                 workers: pipeline.Pipeline) -> None:
+        self.store = store
+        self._pipeline = workers
+
+    def load(self, ref: types.BackupRef) -> types.Manifest:
+        """The manifest of a backup.
+
+        :raises ChainError: when there is none: it is not complete, or gone
+        :raises FormatError: when it cannot be understood
+        """
+        name = naming.manifest_name(ref.prefix)
+        try:
+            stored = self.store.get(ref.container, name)
+        except exceptions.ObjectNotFound as err:
+            raise exceptions.ChainError(
+                f'Backup {ref.backup_id} has no manifest {name} in container '
+                f'{ref.container}: it was never completed or its objects '
+                f'were deleted. Use another backup or take a new full '
+                f'one.') from err
+        return manifest_format.decode(ref.prefix, stored)
+
+    def load_digests(self, ref: types.BackupRef) -> digests.DigestTable | None:
+        """The digests of a backup; None where it was stored without.
+
+        Cinder wrote none before 2015.1.
+
+        :raises FormatError: when they cannot be understood
+        """
+        name = naming.digest_file_name(ref.prefix)
+        try:
+            stored = self.store.get(ref.container, name)
+        except exceptions.ObjectNotFound:
+            return None
+        return digests.decode(ref.prefix, stored)
+
+    def resolve(self, refs: Sequence[types.BackupRef]) -> types.Chain:
+        """The chain of ``refs``, oldest first, with all manifests.
+
+        :raises ChainError: when one of them is missing
+        """
+        return types.Chain(tuple(
+            types.ChainLink(ref, self.load(ref)) for ref in refs))
+
+    def delete(self, ref: types.BackupRef) -> int:
+        """Delete all objects of a backup; returns how many there were.
+
+        :raises ContainerNotFound: when even the container is missing
+        :raises StoreError: when not everything could be deleted; what is
+            left is still found by a repetition
+        """
+        try:
+            names = {info.name for info
+                     in self.store.list(ref.container, ref.prefix)}
+        except exceptions.ContainerNotFound as err:
+            raise exceptions.ContainerNotFound(
+                f'There is no container {ref.container} in the account, so '
+                f'the objects of backup {ref.backup_id} cannot be looked '
+                f'for. If it is the right account and the container is gone '
+                f'for good, create an empty one of that name and repeat the '
+                f'delete.') from err
+        names |= self._named_by_manifest(ref)
+        strangers = [name for name in names
+                     if not naming.belongs_to(name, ref.prefix)]
+        if strangers:
+            LOG.warning('Leaving %d objects alone that are not part of '
+                        'backup %s, such as %s.', len(strangers),
+                        ref.backup_id, strangers[0])
+        names.difference_update(strangers)
+        self.discard(ref, names)
+        return len(names)
+
+    def discard(self, ref: types.BackupRef, names: Iterable[str]) -> None:
+        """Delete the named objects, the manifest last.
+
+        :raises StoreError: on the first that cannot be deleted
+        """
+        last = [naming.digest_file_name(ref.prefix),
+                naming.manifest_name(ref.prefix)]
+        chunks = sorted(set(names).difference(last))
+        self._pipeline.run(
+            (functools.partial(self._delete_one, ref.container, name)
+             for name in chunks),
+            collect=lambda _: None, checkpoint=progress.Silent().checkpoint)
+        for name in last:
+            self.store.delete(ref.container, name)
+
+    def _delete_one(self, container: str, name: str,
+                    stop: pipeline.StopFlag) -> None:
+        stop.check()
+        self.store.delete(container, name)
+
+    def _named_by_manifest(self, ref: types.BackupRef) -> set[str]:
+        try:
+            return {chunk.name for chunk in self.load(ref).chunks}
+        except exceptions.ChainError:
+            return set()
+        except exceptions.FormatError as err:
+            LOG.warning('Deleting backup %s by its listing alone: %s',
+                        ref.backup_id, err)
+            return set()

@@ -1,0 +1,196 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Reading and writing volumes by offset, from several threads at once.
+
+Cinder hands over one of three kinds of handle, tried in this order:
+
+1. one with a file descriptor: a block device or a regular file;
+2. os-brick's wrapper around an RBD image, whose image takes offsets;
+3. anything else that can seek: used under a lock.
+
+What is in here runs in offloaded functions and never logs.
+"""
+
+from collections.abc import Callable
+import contextlib
+import io
+import os
+import stat
+from typing import Any
+from typing import Protocol
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import types
+
+Lock = contextlib.AbstractContextManager[Any]
+
+
+class VolumeReader(Protocol):
+    """The volume to back up; ``size`` is in bytes."""
+
+    size: int
+
+    def read(self, extent: types.Extent) -> bytes:
+        """Exactly the bytes of ``extent``.
+
+        :raises VolumeError: when there are fewer
+        """
+
+
+class VolumeWriter(Protocol):
+    """The volume to restore to.
+
+    ``capacity`` is in bytes and None for a regular file, which grows;
+    ``blank`` says that it reads as zeros where nothing is written.
+    """
+
+    capacity: int | None
+    blank: bool
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """Write all of ``data`` at ``offset``."""
+
+    def finish(self, size: int) -> None:
+        """Make what was written durable and the volume ``size`` bytes."""
+
+
+class FileVolume:
+    """A block device or a regular file."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        status = os.fstat(fd)
+        self._regular = stat.S_ISREG(status.st_mode)
+        self.size: int = os.lseek(fd, 0, os.SEEK_END)
+        self.capacity = None if self._regular else self.size
+        self.blank = self._regular and not self.size
+
+    def read(self, extent: types.Extent) -> bytes:
+        """See :class:`VolumeReader`."""
+        return _read_all(extent, lambda offset, length: os.pread(
+            self._fd, length, offset))
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """See :class:`VolumeWriter`."""
+        while data:
+            written = os.pwrite(self._fd, data, offset)
+            offset += written
+            data = data[written:]
+
+    def finish(self, size: int) -> None:
+        """See :class:`VolumeWriter`."""
+        if self._regular and os.fstat(self._fd).st_size < size:
+            os.ftruncate(self._fd, size)
+        os.fsync(self._fd)
+
+
+class ImageVolume:
+    """An RBD image, whose calls take offsets and release the GIL."""
+
+    blank = False
+
+    def __init__(self, image: Any) -> None:
+        self._image = image
+        self.size: int = image.size()
+        self.capacity: int | None = self.size
+
+    def read(self, extent: types.Extent) -> bytes:
+        """See :class:`VolumeReader`."""
+        return _read_all(extent, self._image.read)
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """See :class:`VolumeWriter`."""
+        self._image.write(bytes(data), offset)
+
+    def finish(self, size: int) -> None:
+        """See :class:`VolumeWriter`; an image has its size already."""
+        self._image.flush()
+
+
+class SeekingVolume:
+    """A handle that has nothing but a position, shared under a lock."""
+
+    blank = False
+
+    def __init__(self, handle: Any, lock: Lock) -> None:
+        self._handle = handle
+        self._lock = lock
+        handle.seek(0, os.SEEK_END)
+        self.size: int = handle.tell()
+        self.capacity: int | None = self.size
+
+    def read(self, extent: types.Extent) -> bytes:
+        """See :class:`VolumeReader`."""
+        with self._lock:
+            return _read_all(extent, self._read_once)
+
+    def _read_once(self, offset: int, length: int) -> bytes:
+        self._handle.seek(offset)
+        data: bytes = self._handle.read(length)
+        return data
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """See :class:`VolumeWriter`."""
+        with self._lock:
+            self._handle.seek(offset)
+            self._handle.write(bytes(data))
+
+    def finish(self, size: int) -> None:
+        """See :class:`VolumeWriter`; a device has its size already."""
+        with self._lock:
+            self._handle.flush()
+
+
+Volume = FileVolume | ImageVolume | SeekingVolume
+
+
+def open_volume(handle: Any, lock: Lock) -> Volume:
+    """The volume behind a handle that Cinder attached.
+
+    :param lock: for the kind of handle that must not be shared
+    :raises VolumeError: when it is none of the kinds we know
+    """
+    fd = _fileno(handle)
+    if fd is not None:
+        return FileVolume(fd)
+    image = getattr(handle, 'rbd_image', None)
+    if image is not None:
+        return ImageVolume(image)
+    if hasattr(handle, 'seek') and hasattr(handle, 'tell'):
+        return SeekingVolume(handle, lock)
+    raise exceptions.VolumeError(
+        f'The volume is attached as {handle!r}, which cannot be read or '
+        f'written by offset.')
+
+
+def _fileno(handle: Any) -> int | None:
+    try:
+        fd = handle.fileno()
+    except (AttributeError, io.UnsupportedOperation, OSError):
+        return None
+    return fd if isinstance(fd, int) else None
+
+
+def _read_all(extent: types.Extent,
+              read: Callable[[int, int], bytes]) -> bytes:
+    pieces = []
+    offset = extent.offset
+    while offset < extent.end:
+        piece = read(offset, extent.end - offset)
+        if not piece:
+            raise exceptions.VolumeError(
+                f'The volume ended at {offset} instead of {extent.end} '
+                f'bytes: it was resized or detached during the backup.')
+        pieces.append(piece)
+        offset += len(piece)
+    return pieces[0] if len(pieces) == 1 else b''.join(pieces)

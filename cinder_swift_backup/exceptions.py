@@ -1,0 +1,105 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Every error this project raises on purpose.
+
+The tree::
+
+    BackupError
+    |-- ConfigurationError        the operator's settings cannot work
+    |-- StoreError                the object store said no, or nothing
+    |   |-- ObjectNotFound
+    |   |-- ContainerNotFound
+    |   |-- AccessDenied
+    |   |-- QuotaExceeded
+    |   `-- StoreUnavailable      (Retryable)
+    |-- FormatError               stored bytes that are not our format
+    |-- IntegrityError            our format, but not what was stored
+    |   |-- ChunkMissing
+    |   |-- LengthMismatch
+    |   `-- DigestMismatch
+    |-- ChainError                the backups do not add up to a volume
+    |-- VolumeError               the volume cannot be read or written
+    `-- Cancelled                 somebody asked us to stop
+
+What may be tried again carries the ``Retryable`` mixin; nobody decides that
+from a status code a second time. Texts are whole sentences that name the
+object and, where there is one, the remedy.
+"""
+
+
+class BackupError(Exception):
+    """Base of all errors raised by this package."""
+
+
+class Retryable(Exception):
+    """Mixin: the same request may succeed when it is sent again."""
+
+
+class ConfigurationError(BackupError):
+    """A setting is missing, contradictory or refused by the cluster."""
+
+
+class StoreError(BackupError):
+    """The object store refused or failed a request."""
+
+
+class ObjectNotFound(StoreError):
+    """The named object does not exist."""
+
+
+class ContainerNotFound(StoreError):
+    """The named container does not exist."""
+
+
+class AccessDenied(StoreError):
+    """The credentials are missing, expired or not sufficient."""
+
+
+class QuotaExceeded(StoreError):
+    """A quota or the cluster's limit for one object is exhausted."""
+
+
+class StoreUnavailable(StoreError, Retryable):
+    """The store cannot be reached, is overloaded or broke off."""
+
+
+class FormatError(BackupError):
+    """A stored object is not what its name says it is."""
+
+
+class IntegrityError(BackupError):
+    """Stored data differs from what the backup's manifest promises."""
+
+
+class ChunkMissing(IntegrityError):
+    """A chunk that the manifest names is not in the store."""
+
+
+class LengthMismatch(IntegrityError):
+    """A chunk does not hold as many bytes as its record says."""
+
+
+class DigestMismatch(IntegrityError):
+    """A block does not have the digest recorded for it."""
+
+
+class ChainError(BackupError):
+    """A backup's ancestors are missing or do not fit together."""
+
+
+class VolumeError(BackupError):
+    """The volume's handle cannot do what backup or restore needs."""
+
+
+class Cancelled(BackupError):
+    """The operation was cancelled from outside."""

@@ -1,0 +1,100 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the two JSON documents of a backup have in common.
+
+Both open with a version and the same five fields; both are read from a
+place that others may be able to write to, so every field is checked for its
+type before anybody uses it. Field names: Cinder's ``chunkeddriver``.
+"""
+
+import json
+from typing import Any
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import types
+
+VERSION = '1.0.0'
+
+
+def parse(name: str, stored: bytes) -> dict[str, Any]:
+    """The fields of the document ``stored`` under ``name``.
+
+    :raises FormatError: when it is not a JSON object in UTF-8, or is of a
+        version this release cannot read
+    """
+    try:
+        fields = json.loads(stored.decode('utf-8'))
+    except (ValueError, RecursionError) as err:
+        raise exceptions.FormatError(
+            f'{name} is not valid JSON ({err}). The object is damaged; '
+            f'restore another backup.') from err
+    if not isinstance(fields, dict):
+        raise exceptions.FormatError(f'{name} is not a JSON object.')
+    version = fields.get('version')
+    if version != VERSION:
+        raise exceptions.FormatError(
+            f'{name} has version {version!r}; this release reads {VERSION}. '
+            f'Use the release that wrote the backup, or newer.')
+    return fields
+
+
+def header_fields(header: types.BackupHeader) -> dict[str, str | None]:
+    """The opening fields of a document, ready for JSON."""
+    return {
+        'version': VERSION,
+        'backup_id': header.backup_id,
+        'volume_id': header.volume_id,
+        'backup_name': header.backup_name,
+        'backup_description': header.backup_description,
+        'created_at': header.created_at,
+    }
+
+
+def read_header(name: str, fields: dict[str, Any]) -> types.BackupHeader:
+    """The opening fields of a parsed document.
+
+    :raises FormatError: when a field is of the wrong type
+    """
+    return types.BackupHeader(
+        backup_id=text(name, fields, 'backup_id') or '',
+        volume_id=text(name, fields, 'volume_id') or '',
+        backup_name=text(name, fields, 'backup_name'),
+        backup_description=text(name, fields, 'backup_description'),
+        created_at=text(name, fields, 'created_at') or '')
+
+
+def text(name: str, fields: dict[str, Any], key: str) -> str | None:
+    """A field that is a string, null or absent."""
+    value = fields.get(key)
+    if value is None or isinstance(value, str):
+        return value
+    raise _wrong(name, key, 'a string', value)
+
+
+def size(name: str, fields: dict[str, Any], key: str) -> int:
+    """A field that is a number of bytes."""
+    value = fields.get(key)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise _wrong(name, key, 'a number of bytes', value)
+
+
+def optional_size(name: str, fields: dict[str, Any], key: str) -> int | None:
+    """A field that is a number of bytes, null or absent."""
+    return None if fields.get(key) is None else size(name, fields, key)
+
+
+def _wrong(name: str, key: str, wanted: str,
+           value: object) -> exceptions.FormatError:
+    return exceptions.FormatError(
+        f'{name}: {key!r} should be {wanted} and is {str(value)[:80]!r}.')

@@ -1,0 +1,153 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Reading and writing the manifest, the ``_metadata`` object.
+
+The stock driver looks at ``version``, ``extra_metadata``, ``objects`` and
+``volume_meta``, and in each entry of ``objects`` at ``offset`` and
+``compression``; it tolerates any other key. What only we need goes under
+keys that start with ``csb_``.
+
+Reading takes these steps:
+
+1. Parse the JSON and check its version.
+2. Turn each one-key dictionary of ``objects`` into a record; refuse names
+   outside the backup's own prefix and names that occur twice.
+3. Put right the offsets of Havana, Icehouse and Juno, which recorded where
+   a chunk ends instead of where it starts.
+"""
+
+import json
+from typing import Any
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import documents
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
+
+_STORED_LENGTH = 'csb_stored_length'
+_STORED_MD5 = 'csb_stored_md5'
+_VOLUME_SIZE = 'csb_volume_size'
+_PARENT = 'csb_parent'
+
+
+def encode(manifest: types.Manifest) -> bytes:
+    """The manifest as the bytes to store."""
+    fields: dict[str, Any] = dict(documents.header_fields(manifest.header))
+    fields['parent_id'] = manifest.parent_id
+    fields['volume_meta'] = manifest.volume_meta
+    fields['objects'] = [_encode_chunk(chunk) for chunk in manifest.chunks]
+    fields[_VOLUME_SIZE] = manifest.volume_size
+    if manifest.parent is not None:
+        fields[_PARENT] = {
+            'backup_id': manifest.parent.backup_id,
+            'volume_id': manifest.parent.volume_id,
+            'container': manifest.parent.container,
+            'prefix': manifest.parent.prefix,
+        }
+    return json.dumps(fields, indent=1).encode('utf-8')
+
+
+def _encode_chunk(chunk: types.ChunkRecord) -> dict[str, dict[str, Any]]:
+    return {chunk.name: {
+        'offset': chunk.extent.offset,
+        'length': chunk.extent.length,
+        'compression': chunk.compression,
+        'md5': chunk.md5,
+        _STORED_LENGTH: chunk.stored_length,
+        _STORED_MD5: chunk.stored_md5,
+    }}
+
+
+def decode(prefix: str, stored: bytes) -> types.Manifest:
+    """The manifest of the backup at ``prefix`` from its stored bytes.
+
+    :raises FormatError: when it is damaged, of an unknown version, or names
+        objects outside ``prefix``
+    """
+    name = naming.manifest_name(prefix)
+    fields = documents.parse(name, stored)
+    entries = fields.get('objects')
+    if not isinstance(entries, list):
+        raise exceptions.FormatError(f'{name}: "objects" is not a list.')
+    chunks = tuple(_decode_chunk(name, prefix, entry) for entry in entries)
+    if len({chunk.name for chunk in chunks}) != len(chunks):
+        raise exceptions.FormatError(f'{name} names an object twice.')
+    return types.Manifest(
+        header=documents.read_header(name, fields),
+        chunks=chunks if 'parent_id' in fields else _start_offsets(chunks),
+        parent_id=documents.text(name, fields, 'parent_id'),
+        volume_meta=documents.text(name, fields, 'volume_meta'),
+        volume_size=documents.optional_size(name, fields, _VOLUME_SIZE),
+        parent=_decode_parent(name, fields.get(_PARENT)))
+
+
+def _decode_chunk(name: str, prefix: str, entry: object) -> types.ChunkRecord:
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise exceptions.FormatError(
+            f'{name}: an entry of "objects" is not a one-key object.')
+    (chunk_name, fields), = entry.items()
+    if not isinstance(fields, dict):
+        raise exceptions.FormatError(
+            f'{name}: the entry of {chunk_name!r} is not an object.')
+    if not naming.belongs_to(chunk_name, prefix):
+        raise exceptions.FormatError(
+            f'{name} names {chunk_name!r}, which is not an object of this '
+            f'backup.')
+    compression = documents.text(chunk_name, fields, 'compression')
+    if compression is None:
+        raise exceptions.FormatError(
+            f'{name}: the entry of {chunk_name!r} has no compression.')
+    length = documents.size(chunk_name, fields, 'length')
+    if not length:
+        raise exceptions.FormatError(
+            f'{name}: the entry of {chunk_name!r} has a length of zero.')
+    return types.ChunkRecord(
+        name=chunk_name,
+        extent=types.Extent(
+            documents.size(chunk_name, fields, 'offset'), length),
+        compression=compression,
+        md5=documents.text(chunk_name, fields, 'md5'),
+        stored_length=documents.optional_size(
+            chunk_name, fields, _STORED_LENGTH),
+        stored_md5=documents.text(chunk_name, fields, _STORED_MD5))
+
+
+def _start_offsets(
+        chunks: tuple[types.ChunkRecord, ...],
+) -> tuple[types.ChunkRecord, ...]:
+    # Cinder 2013.2 to 2014.2 noted the position after reading a chunk. Those
+    # releases knew no parents and only made full backups, so the first chunk
+    # tells: it begins at 0, or at its own length where the quirk applies.
+    if not chunks or chunks[0].extent.offset != chunks[0].extent.length:
+        return chunks
+    if any(chunk.extent.offset < chunk.extent.length for chunk in chunks):
+        return chunks
+    return tuple(
+        types.ChunkRecord(
+            name=chunk.name,
+            extent=types.Extent(chunk.extent.offset - chunk.extent.length,
+                                chunk.extent.length),
+            compression=chunk.compression, md5=chunk.md5)
+        for chunk in chunks)
+
+
+def _decode_parent(name: str, fields: object) -> types.BackupRef | None:
+    if fields is None:
+        return None
+    if not isinstance(fields, dict):
+        raise exceptions.FormatError(f'{name}: {_PARENT!r} is not an object.')
+    return types.BackupRef(
+        backup_id=documents.text(name, fields, 'backup_id') or '',
+        volume_id=documents.text(name, fields, 'volume_id') or '',
+        container=documents.text(name, fields, 'container') or '',
+        prefix=documents.text(name, fields, 'prefix') or '')

@@ -1,0 +1,66 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The names of a backup's objects.
+
+The layout is the stock driver's (``cinder.backup.drivers.swift`` and
+``cinder.backup.chunkeddriver``)::
+
+    volume_<volume_id>/<UTC %Y%m%d%H%M%S>/az_<az>_backup_<backup_id>-00001
+    ...                                                            -00002
+    ...                                                            _sha256file
+    ...                                                            _metadata
+
+The stock driver refuses to restore when a listing of the prefix shows any
+object that the manifest does not name, so nothing else may be put there.
+"""
+
+import datetime
+import re
+
+_CHUNK_SUFFIX = re.compile(r'-[0-9]{5,}\Z')
+
+
+def backup_prefix(volume_id: str, backup_id: str, availability_zone: str,
+                  now: datetime.datetime) -> str:
+    """The prefix for a new backup; ``now`` is in UTC."""
+    stamp = now.strftime('%Y%m%d%H%M%S')
+    return (f'volume_{volume_id}/{stamp}/'
+            f'az_{availability_zone}_backup_{backup_id}')
+
+
+def chunk_name(prefix: str, number: int) -> str:
+    """The name of chunk ``number``, counted from 1."""
+    return f'{prefix}-{number:05d}'
+
+
+def manifest_name(prefix: str) -> str:
+    """The name of the manifest, the last object to be written."""
+    return f'{prefix}_metadata'
+
+
+def digest_file_name(prefix: str) -> str:
+    """The name of the file with the digest of every block."""
+    return f'{prefix}_sha256file'
+
+
+def belongs_to(name: str, prefix: str) -> bool:
+    """Whether ``name`` can be an object of the backup at ``prefix``.
+
+    A manifest is only trusted to name objects of its own backup: whoever
+    can write one could otherwise have us delete or restore another's data.
+    """
+    if not name.startswith(prefix):
+        return False
+    rest = name[len(prefix):]
+    return (rest in ('_metadata', '_sha256file')
+            or _CHUNK_SUFFIX.match(rest) is not None)

@@ -1,0 +1,161 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The nouns of the project as frozen values.
+
+All offsets and lengths are in bytes of the volume (uncompressed) unless a
+name says ``stored``.
+"""
+
+import dataclasses
+from typing import Self
+
+from cinder_swift_backup import exceptions
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BackupRef:
+    """Where one backup lives: enough to find all of its objects."""
+
+    backup_id: str
+    volume_id: str
+    container: str
+    prefix: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Extent:
+    """A run of bytes of the volume: ``[offset, offset + length)``."""
+
+    offset: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """The first byte after the extent."""
+        return self.offset + self.length
+
+    def overlap(self, other: Self) -> Self | None:
+        """The part both extents share, or None where they share none."""
+        start = max(self.offset, other.offset)
+        end = min(self.end, other.end)
+        if start >= end:
+            return None
+        return type(self)(start, end - start)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Geometry:
+    """How a volume is cut: chunks to store, blocks to track changes by.
+
+    :raises ConfigurationError: when a size is not positive or a chunk is
+        not a whole number of blocks
+    """
+
+    chunk_size: int
+    block_size: int
+
+    def __post_init__(self) -> None:
+        if self.chunk_size <= 0 or self.block_size <= 0:
+            raise exceptions.ConfigurationError(
+                f'backup_swift_object_size ({self.chunk_size}) and '
+                f'backup_swift_block_size ({self.block_size}) must be '
+                f'positive.')
+        if self.chunk_size % self.block_size:
+            raise exceptions.ConfigurationError(
+                f'backup_swift_object_size ({self.chunk_size}) must be a '
+                f'multiple of backup_swift_block_size ({self.block_size}).')
+
+    def blocks(self, size: int) -> int:
+        """How many blocks cover ``size`` bytes; the last may be short."""
+        return -(-size // self.block_size)
+
+    def chunks(self, size: int) -> int:
+        """How many chunks cover ``size`` bytes; the last may be short."""
+        return -(-size // self.chunk_size)
+
+    def chunk(self, index: int, size: int) -> Extent:
+        """Chunk number ``index``, from 0, of a volume of ``size`` bytes."""
+        offset = index * self.chunk_size
+        return Extent(offset, min(self.chunk_size, size - offset))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ChunkRecord:
+    """One stored object of volume data, as the manifest describes it.
+
+    ``compression`` is the word of the manifest (see
+    :mod:`cinder_swift_backup.format.codecs`). ``md5`` is of the
+    uncompressed data since Cinder 7.0 and of the stored bytes before;
+    ``stored_length`` and ``stored_md5`` are of the stored bytes and known
+    only for backups that this driver wrote.
+    """
+
+    name: str
+    extent: Extent
+    compression: str
+    md5: str | None = None
+    stored_length: int | None = None
+    stored_md5: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BackupHeader:
+    """The fields that open both JSON objects of a backup."""
+
+    backup_id: str
+    volume_id: str
+    backup_name: str | None
+    backup_description: str | None
+    created_at: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Manifest:
+    """The content of ``_metadata``: what a backup consists of.
+
+    ``chunks`` are in the order in which they overwrite each other, the last
+    one winning. ``volume_size`` (bytes) and ``parent`` are our additions
+    and None in manifests of the stock driver.
+    """
+
+    header: BackupHeader
+    chunks: tuple[ChunkRecord, ...]
+    parent_id: str | None = None
+    volume_meta: str | None = None
+    volume_size: int | None = None
+    parent: BackupRef | None = None
+
+    @property
+    def end(self) -> int:
+        """The first byte of the volume that no chunk reaches."""
+        return max((chunk.extent.end for chunk in self.chunks), default=0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ChainLink:
+    """One backup of a chain with its manifest."""
+
+    ref: BackupRef
+    manifest: Manifest
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Chain:
+    """A base and the incrementals on it, oldest first; never empty."""
+
+    links: tuple[ChainLink, ...]
+
+    @property
+    def tip(self) -> ChainLink:
+        """The newest backup: the one the chain was resolved for."""
+        return self.links[-1]

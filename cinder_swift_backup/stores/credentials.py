@@ -1,0 +1,174 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How a store comes by the account's URL and a token, and by a new token.
+
+A token lives for an hour or so and a backup may take a day. The store asks
+for :meth:`Credentials.access` before each request and for
+:meth:`Credentials.renew` when a token was refused, and leaves to these
+classes whether anything can be done about it.
+"""
+
+from collections.abc import Callable
+import dataclasses
+from typing import Protocol
+
+from keystoneauth1 import exceptions as ksa_exceptions
+from keystoneauth1 import plugin
+from keystoneauth1 import session as ksa_session
+
+from cinder_swift_backup import exceptions
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Access:
+    """What a request needs. Secrets stay out of its representation."""
+
+    storage_url: str
+    token: str = dataclasses.field(repr=False)
+    service_token: str | None = dataclasses.field(default=None, repr=False)
+
+
+class Credentials(Protocol):
+    """Somebody who may use an account of the object store."""
+
+    @property
+    def remedy(self) -> str:
+        """What the operator can do when access is denied for good."""
+
+    def access(self) -> Access:
+        """The account's URL and the tokens to use now.
+
+        :raises AccessDenied: when there are none to be had
+        :raises ConfigurationError: when no account can be found
+        :raises StoreUnavailable: when the identity service is not there
+        """
+
+    def renew(self) -> bool:
+        """Forget tokens that were refused; whether new ones can be had."""
+
+
+class ServiceToken:
+    """The token that Cinder sends beside a user's, from its own account.
+
+    Swift accepts a user's token past its expiry while a valid service token
+    comes with it, so renewing this one keeps a long backup going.
+    """
+
+    def __init__(self, auth: plugin.BaseAuthPlugin,
+                 session: ksa_session.Session) -> None:
+        self._auth = auth
+        self._session = session
+
+    def token(self) -> str:
+        """The current service token, fetched when there is none."""
+        return identify(lambda: self._auth.get_token(self._session))
+
+    def renew(self) -> bool:
+        """Have the next :meth:`token` fetch a new one."""
+        return bool(self._auth.invalidate())
+
+
+class UserCredentials:
+    """A request's own token for the owner's account ('per_user')."""
+
+    remedy = (
+        'The token of the request may have expired: set '
+        'backup_swift_service_auth with a [service_user], or use '
+        'backup_swift_auth = single_user.')
+
+    def __init__(self, storage_url: str, token: str,
+                 service_token: ServiceToken | None = None) -> None:
+        self._storage_url = storage_url
+        self._token = token
+        self._service_token = service_token
+
+    def access(self) -> Access:
+        """See :class:`Credentials`."""
+        service = self._service_token
+        return Access(self._storage_url, self._token,
+                      service.token() if service else None)
+
+    def renew(self) -> bool:
+        """Only the service token can be renewed, the user's cannot."""
+        return self._service_token is not None and self._service_token.renew()
+
+
+class SessionCredentials:
+    """An account of the service's own ('single_user')."""
+
+    remedy = (
+        'Check backup_swift_user, backup_swift_key and the role of that '
+        'user in its project.')
+
+    def __init__(self, session: ksa_session.Session, *, service_type: str,
+                 interface: str, region: str | None,
+                 service_token: ServiceToken | None = None) -> None:
+        self._session = session
+        self._service_type = service_type
+        self._interface = interface
+        self._region = region
+        self._service_token = service_token
+
+    def access(self) -> Access:
+        """See :class:`Credentials`."""
+        url = identify(self._endpoint)
+        token = identify(self._session.get_token)
+        service = self._service_token
+        return Access(url, token, service.token() if service else None)
+
+    def renew(self) -> bool:
+        """Log in again for the next request."""
+        if self._service_token is not None:
+            self._service_token.renew()
+        self._session.invalidate()
+        return True
+
+    def _endpoint(self) -> str:
+        # The catalog's own entry: discovery would follow version documents,
+        # which Swift does not have.
+        endpoint = self._session.get_endpoint(
+            service_type=self._service_type, interface=self._interface,
+            region_name=self._region, skip_discovery=True)
+        if endpoint is None:
+            where = f' in region {self._region}' if self._region else ''
+            raise exceptions.ConfigurationError(
+                f'The service catalog has no {self._interface} endpoint for '
+                f'{self._service_type}{where}. Check swift_catalog_info and '
+                f'backup_swift_region_name.')
+        return endpoint
+
+
+def identify(call: Callable[[], str | None]) -> str:
+    """Call the identity service and raise only our own errors.
+
+    :raises AccessDenied: when it does not accept the credentials
+    :raises StoreUnavailable: when it cannot be reached or fails
+    """
+    try:
+        answer = call()
+    except (ksa_exceptions.Unauthorized, ksa_exceptions.Forbidden,
+            ksa_exceptions.MissingAuthPlugin) as err:
+        raise exceptions.AccessDenied(
+            f'The identity service refused the credentials: {err}') from err
+    except (ksa_exceptions.NotFound, ksa_exceptions.BadRequest,
+            ksa_exceptions.CatalogException,
+            ksa_exceptions.DiscoveryFailure) as err:
+        raise exceptions.ConfigurationError(
+            f'The identity service cannot serve the configured '
+            f'credentials: {err}') from err
+    except ksa_exceptions.ClientException as err:
+        raise exceptions.StoreUnavailable(
+            f'The identity service failed: {err}') from err
+    if not answer:
+        raise exceptions.AccessDenied('The identity service gave no token.')
+    return answer

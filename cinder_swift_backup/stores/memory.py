@@ -1,0 +1,114 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A store in memory, for tests of what is built on stores."""
+
+from collections.abc import Iterator
+import hashlib
+import threading
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import base
+
+
+class MemoryStore:
+    """Keeps the contract of :mod:`cinder_swift_backup.stores.base`."""
+
+    def __init__(self, limits: base.Limits | None = None) -> None:
+        self._limits = limits or base.Limits()
+        self._containers: dict[str, dict[str, bytes]] = {}
+        self._lock = threading.Lock()
+
+    def limits(self) -> base.Limits:
+        """What the store was made with."""
+        return self._limits
+
+    def ensure_container(self, container: str, *, create: bool,
+                         storage_policy: str | None = None) -> None:
+        """See the contract."""
+        with self._lock:
+            if container in self._containers:
+                return
+            if not create:
+                raise self._no_container(container)
+            policies = self._limits.storage_policies
+            if (storage_policy and policies is not None
+                    and storage_policy not in policies):
+                raise exceptions.ConfigurationError(
+                    f'There is no storage policy {storage_policy!r}.')
+            self._containers[container] = {}
+
+    def put(self, container: str, name: str, body: bytes | base.Stream,
+            md5: str | None = None) -> None:
+        """See the contract."""
+        if isinstance(body, base.Stream):
+            data = b''.join(body.pieces())
+            if len(data) != body.length:
+                raise exceptions.StoreUnavailable(
+                    f'{name}: the body is {len(data)} bytes, not the '
+                    f'{body.length} announced.')
+        else:
+            data = bytes(body)
+        limit = self._limits.max_object_size
+        if limit is not None and len(data) > limit:
+            raise exceptions.QuotaExceeded(
+                f'{name} is {len(data)} bytes; the limit is {limit}.')
+        if md5 is not None and md5 != _md5(data):
+            raise exceptions.StoreUnavailable(
+                f'{name} did not arrive as it was sent.')
+        with self._lock:
+            self._objects(container)[name] = data
+
+    def get(self, container: str, name: str, max_size: int | None = None,
+            ) -> bytes:
+        """See the contract."""
+        with self._lock:
+            data = self._containers.get(container, {}).get(name)
+        if data is None:
+            raise exceptions.ObjectNotFound(
+                f'There is no object {name} in container {container}.')
+        if max_size is not None and len(data) > max_size:
+            raise exceptions.LengthMismatch(
+                f'{name} is {len(data)} bytes, more than the {max_size} it '
+                f'can be.')
+        return data
+
+    def delete(self, container: str, name: str) -> None:
+        """See the contract."""
+        with self._lock:
+            self._containers.get(container, {}).pop(name, None)
+
+    def list(self, container: str, prefix: str) -> Iterator[base.ObjectInfo]:
+        """See the contract."""
+        with self._lock:
+            found = [(name, data)
+                     for name, data in self._objects(container).items()
+                     if name.startswith(prefix)]
+        for name, data in sorted(found, key=lambda item: item[0].encode()):
+            yield base.ObjectInfo(name, len(data), _md5(data))
+
+    def close(self) -> None:
+        """See the contract; there is nothing to give back."""
+
+    def _objects(self, container: str) -> dict[str, bytes]:
+        if container not in self._containers:
+            raise self._no_container(container)
+        return self._containers[container]
+
+    @staticmethod
+    def _no_container(container: str) -> exceptions.ContainerNotFound:
+        return exceptions.ContainerNotFound(
+            f'There is no container {container}.')
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -1,0 +1,75 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What Swift's refusals mean to us."""
+
+from swiftclient import client
+
+from cinder_swift_backup import exceptions
+
+# Sent again by the store: time-outs, rate limits (498 is Swift's own), and a
+# body that arrived damaged (422: it does not have the MD5 announced).
+_PASSING = frozenset((408, 422, 429, 498))
+
+
+class TokenRefused(exceptions.AccessDenied):
+    """A 401: the store tries to renew the token before it gives up."""
+
+
+def translate(err: client.ClientException,
+              where: tuple[str, ...]) -> exceptions.BackupError:
+    """Our error for a refused request.
+
+    :param where: container, or container and object; empty for ``/info``
+    """
+    status = err.http_status
+    place = '/'.join(where)
+    text = f'Swift answered {_answer(err)} for {place or "the cluster"}.'
+    if status == 401:
+        return TokenRefused(text)
+    if status == 403:
+        return exceptions.AccessDenied(
+            f'{text} The user needs a role that may write to the account.')
+    if status == 404 and len(where) == 1:
+        return exceptions.ContainerNotFound(
+            f'There is no container {place}. Create it, or let '
+            f'backup_create_containers do it.')
+    if status == 404:
+        return exceptions.ObjectNotFound(f'There is no object {place}.')
+    if status == 413:
+        return exceptions.QuotaExceeded(
+            f'{text} A quota is full, or backup_swift_object_size is above '
+            f'the largest object that the cluster takes.')
+    if status == 400 and 'policy' in _body(err).lower():
+        return exceptions.ConfigurationError(
+            f'{text} Check backup_swift_create_storage_policy.')
+    if not status or status >= 500 or status in _PASSING:
+        return exceptions.StoreUnavailable(text)
+    return exceptions.StoreError(text)
+
+
+def _answer(err: client.ClientException) -> str:
+    body = _body(err).strip().splitlines()
+    words = [str(err.http_status), err.http_reason or '']
+    if body and not body[0].startswith('<'):
+        words.append(f'({body[0][:120]})')
+    transaction = (err.http_response_headers or {}).get('x-trans-id')
+    if transaction:
+        words.append(f'[transaction {transaction}]')
+    return ' '.join(word for word in words if word)
+
+
+def _body(err: client.ClientException) -> str:
+    content = err.http_response_content or b''
+    if isinstance(content, bytes):
+        return content.decode('utf-8', 'replace')
+    return str(content)
