@@ -83,7 +83,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         with errors.translated():
             setup_check.check(self.context)
 
-    def backup(self, backup, volume_file, backup_metadata=False):
+    def backup(self, backup, volume_file, backup_metadata=True):
         """Back up a volume: incrementally when the backup has a parent.
 
         Ends without error and leaves nothing behind when the backup is

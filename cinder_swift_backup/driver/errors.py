@@ -36,10 +36,12 @@ def translated(backup_id=None):
     """Raise Cinder's fitting exception for any of ours.
 
     The text keeps what ours says and adds the backup's id where it is not
-    named yet.
+    named yet. A cancellation passes: it is an answer, not an error.
     """
     try:
         yield
+    except exceptions.Cancelled:
+        raise
     except exceptions.BackupError as err:
         text = str(err)
         if backup_id and backup_id not in text:

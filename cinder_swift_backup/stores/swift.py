@@ -76,8 +76,9 @@ class SwiftStore:
 
     def limits(self) -> base.Limits:
         """What ``/info`` says; nothing where the cluster hides it."""
+        url = self._credentials.access().storage_url
         try:
-            return self._retry(self._limits_once)
+            return self._retry(lambda: self._limits_once(url))
         except exceptions.StoreUnavailable:
             raise
         except exceptions.StoreError:
@@ -221,8 +222,8 @@ class SwiftStore:
                 f'Swift sent {len(data)} of {length} bytes of {name}.')
         return data
 
-    def _limits_once(self) -> base.Limits:
-        url = urllib.parse.urlparse(self._credentials.access().storage_url)
+    def _limits_once(self, storage_url: str) -> base.Limits:
+        url = urllib.parse.urlparse(storage_url)
         root = url.path.partition('/v1')[0]
         info = url._replace(path=f'{root}/info')
         connection = self._connection(url.geturl())
@@ -238,8 +239,8 @@ class SwiftStore:
         policies = swift.get('policies')
         return base.Limits(
             max_object_size=swift.get('max_file_size'),
-            storage_policies=None if policies is None else tuple(
-                name for policy in policies for name in _policy_names(policy)))
+            storage_policies=None if policies is None else _policy_names(
+                policies))
 
     def _connection(self, url: str) -> client.HTTPConnection:
         connection = getattr(self._local, 'connection', None)
@@ -258,9 +259,13 @@ class SwiftStore:
         connection.close()
 
 
-def _policy_names(policy: dict[str, str]) -> list[str]:
-    aliases = policy.get('aliases', '').split(',')
-    return [policy['name'], *(alias.strip() for alias in aliases)]
+def _policy_names(policies: list[dict[str, str]]) -> tuple[str, ...]:
+    # The aliases of a policy are in one string and may include its name.
+    names = {}
+    for policy in policies:
+        for name in (policy['name'], *policy.get('aliases', '').split(',')):
+            names[name.strip()] = True
+    return tuple(name for name in names if name)
 
 
 def _md5(data: bytes) -> str:

@@ -1,0 +1,169 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Any store, with a script of what goes wrong when.
+
+A test says which calls go wrong by their method, the object's name or how
+many came before::
+
+    store = faulty.FaultyStore(memory.MemoryStore())
+    store.script(faulty.fail('put', exceptions.StoreUnavailable('x'), nth=3))
+    store.script(faulty.alter('get', lambda data: data[:-1],
+                              matching=lambda name: name.endswith('-00001')))
+
+Every call is noted in ``calls``, also those that fail.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import dataclasses
+import threading
+from typing import Any
+
+from cinder_swift_backup.stores import base
+
+METHODS = ('ensure_container', 'put', 'get', 'delete', 'list')
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One call of a store's method; ``name`` is a prefix for ``list``."""
+
+    method: str
+    container: str
+    name: str = ''
+
+
+class Rule:
+    """What happens at the calls of one method that match.
+
+    :param nth: only at this one of the matching calls, from 1; None for all
+    :param before: called before the store is; may raise
+    :param after: takes the store's answer and returns another; may raise
+    """
+
+    def __init__(self, method: str, *,
+                 matching: Callable[[str], bool] = lambda name: True,
+                 nth: int | None = None,
+                 before: Callable[[], None] = lambda: None,
+                 after: Callable[[Any], Any] = lambda answer: answer) -> None:
+        if method not in METHODS:
+            raise ValueError(f'a store has no method {method!r}')
+        self._method = method
+        self._matching = matching
+        self._nth = nth
+        self._seen = 0
+        self.before = before
+        self.after = after
+
+    def applies(self, call: Call) -> bool:
+        """Whether this is (the n-th of) the calls that the rule is for."""
+        if call.method != self._method or not self._matching(call.name):
+            return False
+        self._seen += 1
+        return self._nth in (None, self._seen)
+
+
+def _raiser(error: Exception) -> Callable[..., Any]:
+    def throw(*_: Any) -> Any:
+        raise error
+    return throw
+
+
+def fail(method: str, error: Exception, **which: Any) -> Rule:
+    """The call raises and the store has not been asked."""
+    return Rule(method, before=_raiser(error), **which)
+
+
+def lose_answer(method: str, error: Exception, **which: Any) -> Rule:
+    """The store does what it was asked to do and the call raises."""
+    return Rule(method, after=_raiser(error), **which)
+
+
+def alter(method: str, change: Callable[[Any], Any], **which: Any) -> Rule:
+    """The store's answer is another."""
+    return Rule(method, after=change, **which)
+
+
+class FaultyStore:
+    """Passes calls on to a store, as far as the script lets it."""
+
+    def __init__(self, store: base.ObjectStore, *rules: Rule) -> None:
+        self._store = store
+        self._rules = list(rules)
+        self._lock = threading.Lock()
+        self.calls: list[Call] = []
+
+    def script(self, *rules: Rule) -> None:
+        """Add rules; all that apply to a call do, in their order."""
+        self._rules.extend(rules)
+
+    def heal(self) -> None:
+        """Forget the script and the calls."""
+        self._rules.clear()
+        self.calls.clear()
+
+    def names(self, method: str) -> list[str]:
+        """The names that a method was called with, in order."""
+        return [call.name for call in self.calls if call.method == method]
+
+    def limits(self) -> base.Limits:
+        """See the contract."""
+        return self._store.limits()
+
+    def ensure_container(self, container: str, *, create: bool,
+                         storage_policy: str | None = None) -> None:
+        """See the contract."""
+        self._run(Call('ensure_container', container),
+                  lambda: self._store.ensure_container(
+                      container, create=create,
+                      storage_policy=storage_policy))
+
+    def put(self, container: str, name: str, body: bytes | base.Stream,
+            md5: str | None = None) -> None:
+        """See the contract."""
+        self._run(Call('put', container, name),
+                  lambda: self._store.put(container, name, body, md5))
+
+    def get(self, container: str, name: str, max_size: int | None = None,
+            ) -> bytes:
+        """See the contract."""
+        data: bytes = self._run(
+            Call('get', container, name),
+            lambda: self._store.get(container, name, max_size))
+        return data
+
+    def delete(self, container: str, name: str) -> None:
+        """See the contract."""
+        self._run(Call('delete', container, name),
+                  lambda: self._store.delete(container, name))
+
+    def list(self, container: str, prefix: str) -> Iterator[base.ObjectInfo]:
+        """See the contract; like Swift's, asks at the first step."""
+        yield from self._run(
+            Call('list', container, prefix),
+            lambda: tuple(self._store.list(container, prefix)))
+
+    def close(self) -> None:
+        """See the contract."""
+        self._store.close()
+
+    def _run(self, call: Call, ask: Callable[[], Any]) -> Any:
+        with self._lock:
+            self.calls.append(call)
+            rules = [rule for rule in self._rules if rule.applies(call)]
+        for rule in rules:
+            rule.before()
+        answer = ask()
+        for rule in rules:
+            answer = rule.after(answer)
+        return answer

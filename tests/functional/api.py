@@ -1,0 +1,157 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Using Cinder as its users do: through its API, waiting for statuses."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import random
+import time
+
+from cinderclient import client as cinder_client
+from cinderclient import exceptions as client_exceptions
+
+from tests.functional import base
+
+MICROVERSION = '3.60'
+MIB = 1 << 20
+_PATIENCE = 120
+
+
+class ApiTestCase(base.FunctionalTestCase):
+    """A test through a Cinder API; the volumes are files it can see."""
+
+    endpoint = None
+
+    def setUp(self):
+        super().setUp()
+        self.cinder = self.client(self.cloud.demo)
+        self.volumes_directory = self.cloud.volumes_directory
+        # An administrator, in the project that owns volumes and backups.
+        self.demo_admin = dataclasses.replace(
+            self.cloud.admin, project_name=self.cloud.demo.project_name)
+
+    def client(self, user):
+        """A client of Cinder for one of the cloud's users."""
+        session = base.keystone_session(user)
+        endpoint = self.endpoint
+        if endpoint is not None:
+            endpoint = f'{endpoint}/{session.get_project_id()}'
+        return cinder_client.Client(
+            MICROVERSION, session=session, region_name=self.cloud.region,
+            endpoint_override=endpoint)
+
+    def wait(self, manager, thing, status, patience=_PATIENCE):
+        """Wait for a status; errors end the wait at once."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            thing = manager.get(thing.id)
+            if thing.status == status:
+                return thing
+            if thing.status.startswith('error'):
+                self.fail(f'{thing} is {thing.status}: '
+                          f'{getattr(thing, "fail_reason", "")}')
+            time.sleep(0.2)
+        return self.fail(f'{thing} is {thing.status}, not {status}')
+
+    def wait_gone(self, manager, thing, patience=_PATIENCE):
+        """Wait until the API does not know something any more."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            try:
+                thing = manager.get(thing.id)
+            except client_exceptions.NotFound:
+                return
+            if thing.status.startswith('error'):
+                self.fail(f'{thing} is {thing.status}: '
+                          f'{getattr(thing, "fail_reason", "")}')
+            time.sleep(0.2)
+        self.fail(f'{thing} is still {thing.status}')
+
+    def make_volume(self, mib=0, seed=0):
+        """A volume of 1 GiB that starts with random data, then text."""
+        volume = self.cinder.volumes.create(1, name=f'test {self.id()}')
+        volume = self.wait(self.cinder.volumes, volume, 'available')
+        self.addCleanup(self.forget_volume, volume)
+        if mib:
+            noise = random.Random(seed).randbytes(mib * MIB)
+            self.write(volume, 0, noise)
+            self.write(volume, 700 * MIB, b'text and more text ' * MIB)
+        return volume
+
+    def forget_volume(self, volume):
+        """Delete a volume whatever its state is."""
+        admin = self.client(self.cloud.admin)
+        admin.volumes.reset_state(volume, 'error', 'detached')
+        admin.volumes.force_delete(volume)
+
+    def volume_path(self, volume):
+        """The file behind a volume."""
+        return pathlib.Path(self.volumes_directory, f'volume-{volume.id}')
+
+    def write(self, volume, offset, data):
+        """Write to a volume as a guest would."""
+        with open(self.volume_path(volume), 'r+b') as file:
+            file.seek(offset)
+            file.write(data)
+
+    def sha256(self, volume):
+        """The SHA-256 of all of a volume, and that it has its full size."""
+        path = self.volume_path(volume)
+        self.assertEqual(volume.size << 30, path.stat().st_size)
+        with open(path, 'rb') as file:
+            return hashlib.file_digest(file, 'sha256').hexdigest()
+
+    def back_up(self, volume, **options):
+        """Make a backup and wait for it."""
+        backup = self.start_backup(volume, **options)
+        return self.wait(self.cinder.backups, backup, 'available')
+
+    def start_backup(self, volume, **options):
+        """Begin a backup; it is deleted when the test ends."""
+        backup = self.cinder.backups.create(
+            volume.id, container=self.container, **options)
+        self.addCleanup(self.forget_backup, backup)
+        return backup
+
+    def forget_backup(self, backup):
+        """Delete a backup unless the test has."""
+        try:
+            self.cinder.backups.delete(backup)
+            self.wait_gone(self.cinder.backups, backup)
+        except client_exceptions.NotFound:
+            pass
+
+    def restore(self, backup, volume=None):
+        """Restore to a volume, a new one by default, and wait for it."""
+        answer = self.cinder.restores.restore(
+            backup.id, volume.id if volume else None)
+        target = self.cinder.volumes.get(answer.volume_id)
+        if volume is None:
+            self.addCleanup(self.forget_volume, target)
+        self.wait(self.cinder.backups, backup, 'available')
+        return self.wait(self.cinder.volumes, target, 'available')
+
+    def fill(self, volume):
+        """Put something else on all of a volume's first MiB."""
+        with open(self.volume_path(volume), 'r+b') as file:
+            size = os.fstat(file.fileno()).st_size
+            for offset in range(0, size, 64 * MIB):
+                file.seek(offset)
+                file.write(b'\x5a' * MIB)
+
+    @property
+    def container(self):
+        """A container of the test's own."""
+        return 'api-' + hashlib.sha256(self.id().encode()).hexdigest()[:8]

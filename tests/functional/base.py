@@ -1,0 +1,78 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The cloud that functional tests run against, and ways into it.
+
+1. The cloud that the environment names, one of ours or an external one.
+2. Else one that is started for this test process and stopped at its end.
+"""
+
+import atexit
+import functools
+
+from keystoneauth1 import identity
+from keystoneauth1 import session as ksa_session
+from oslotest import base
+
+from cinder_swift_backup.stores import credentials as store_credentials
+from cinder_swift_backup.stores import swift
+from tests import cloud as test_cloud
+
+
+@functools.cache
+def cloud_info():
+    """The running cloud; starts one when the environment names none."""
+    info = test_cloud.CloudInfo.from_environment()
+    if info is not None:
+        return info
+    cloud = test_cloud.Cloud()
+    atexit.register(cloud.stop)
+    cloud.start()
+    return cloud.info
+
+
+def keystone_session(credentials):
+    """A session of one of the cloud's users."""
+    return ksa_session.Session(auth=identity.V3Password(
+        cloud_info().auth_url, username=credentials.username,
+        password=credentials.password,
+        project_name=credentials.project_name,
+        user_domain_name=credentials.user_domain_name,
+        project_domain_name=credentials.project_domain_name))
+
+
+def swift_credentials(user):
+    """What a store needs to use the Swift account of a user's project."""
+    return store_credentials.SessionCredentials(
+        keystone_session(user), service_type='object-store',
+        interface='public', region=cloud_info().region)
+
+
+def swift_store(credentials=None):
+    """A store in a Swift account, the demo user's by default."""
+    return swift.SwiftStore(
+        credentials or swift_credentials(cloud_info().demo),
+        swift.Transport(retries=1, backoff=0.1))
+
+
+class FunctionalTestCase(base.BaseTestCase):
+    """A test with a cloud."""
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = cloud_info()
+        self.store = swift_store()
+        self.addCleanup(self.store.close)
+
+    def object_names(self, container, prefix=''):
+        """The names of the objects in one of the demo user's containers."""
+        return [info.name for info in self.store.list(container, prefix)]

@@ -1,0 +1,240 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Everything users do with backups, through the real Cinder API."""
+
+import pathlib
+import tempfile
+import time
+from typing import ClassVar
+import uuid
+
+from cinderclient import exceptions as client_exceptions
+
+from cinder_swift_backup import exceptions
+from tests import cloud as test_cloud
+from tests.functional import api
+from tests.functional.api import MIB
+
+STOCK_DRIVER = 'cinder.backup.drivers.swift.SwiftBackupDriver'
+
+
+class BackupTestCase(api.ApiTestCase):
+    """Backups that succeed."""
+
+    def test_full_and_incremental(self):
+        volume = self.make_volume(60)
+        first = self.sha256(volume)
+        full = self.back_up(volume)
+        self.assertFalse(full.is_incremental)
+        self.write(volume, 20 * MIB, bytes(MIB))
+        self.write(volume, 1000 * MIB, b'new')
+        second = self.sha256(volume)
+        incremental = self.back_up(volume, incremental=True)
+        self.assertTrue(incremental.is_incremental)
+        self.assertLess(incremental.object_count, full.object_count)
+        names = self.object_names(self.container)
+        self.assertEqual(
+            full.object_count + incremental.object_count + 4, len(names))
+
+        self.assertEqual(first, self.sha256(self.restore(full)))
+        self.assertEqual(second, self.sha256(self.restore(incremental)))
+        existing = self.make_volume()
+        self.fill(existing)
+        self.assertEqual(
+            second, self.sha256(self.restore(incremental, existing)))
+        self.fill(existing)
+        self.assertEqual(first, self.sha256(self.restore(full, existing)))
+
+        self.assertRaises(client_exceptions.BadRequest,
+                          self.cinder.backups.delete, full)
+        for backup in (incremental, full):
+            self.cinder.backups.delete(backup)
+            self.wait_gone(self.cinder.backups, backup)
+        self.assertEqual([], self.object_names(self.container))
+
+    def test_snapshot(self):
+        volume = self.make_volume(10)
+        then = self.sha256(volume)
+        snapshot = self.cinder.volume_snapshots.create(volume.id)
+        self.wait(self.cinder.volume_snapshots, snapshot, 'available')
+        self.addCleanup(self.forget_snapshot, snapshot)
+        self.write(volume, 0, b'changed after the snapshot')
+        backup = self.back_up(volume, snapshot_id=snapshot.id)
+        self.assertEqual(then, self.sha256(self.restore(backup)))
+
+    def forget_snapshot(self, snapshot):
+        self.cinder.volume_snapshots.delete(snapshot)
+        self.wait_gone(self.cinder.volume_snapshots, snapshot)
+
+    def test_in_use(self):
+        volume = self.make_volume(10)
+        attachment = self.cinder.attachments.create(
+            volume.id, {'host': 'somewhere'}, str(uuid.uuid4()))
+        self.cinder.attachments.complete(attachment['id'])
+        self.wait(self.cinder.volumes, volume, 'in-use')
+        self.assertRaises(client_exceptions.BadRequest,
+                          self.start_backup, volume)
+        backup = self.back_up(volume, force=True)
+        self.assertEqual('in-use', self.cinder.volumes.get(volume.id).status)
+        self.assertEqual(self.sha256(volume),
+                         self.sha256(self.restore(backup)))
+
+    def test_metadata(self):
+        volume = self.make_volume(1)
+        self.cinder.volumes.set_metadata(volume, {'tier': 'gold'})
+        restored = self.restore(self.back_up(volume))
+        restored = self.cinder.volumes.get(restored.id)
+        self.assertEqual('gold', restored.metadata['tier'])
+        self.assertEqual(volume.name, restored.name)
+
+    def test_export_and_import(self):
+        volume = self.make_volume(10)
+        backup = self.back_up(volume)
+        admin = self.client(self.cloud.admin)
+        record = admin.backups.export_record(backup.id)
+        names = self.object_names(self.container)
+        self.lose_record(backup, names)
+        # The project of whoever imports a backup owns it from then on.
+        demo_as_admin = self.client(self.demo_admin)
+        imported = demo_as_admin.backups.import_record(
+            record['backup_service'], record['backup_url'])
+        self.assertEqual(backup.id, imported['id'])
+        imported = self.wait(self.cinder.backups, backup, 'available')
+        self.assertEqual(self.sha256(volume),
+                         self.sha256(self.restore(imported)))
+
+    def lose_record(self, backup, names):
+        """Delete the record only: put the objects back afterwards."""
+        saved = {name: self.store.get(self.container, name)
+                 for name in names}
+        self.cinder.backups.delete(backup)
+        self.wait_gone(self.cinder.backups, backup)
+        for name, data in saved.items():
+            self.store.put(self.container, name, data)
+
+    def test_force_delete_of_an_errored_backup(self):
+        backup = self.back_up(self.make_volume(1))
+        admin = self.client(self.cloud.admin)
+        admin.backups.reset_state(backup.id, 'error')
+        self.client(self.demo_admin).backups.delete(
+            backup, force=True)
+        self.wait_gone(self.cinder.backups, backup)
+        self.assertEqual([], self.object_names(self.container))
+
+
+class OwnCinderTestCase(api.ApiTestCase):
+    """A test with a Cinder of its own on the cloud's Keystone and Swift."""
+
+    options: ClassVar[dict] = {}
+
+    def setUp(self):
+        super().setUp()
+        if self.cloud.directory is None:
+            self.skipTest('An external cloud: its Cinder cannot be set up '
+                          'for this test.')
+        directory = pathlib.Path(tempfile.mkdtemp(
+            prefix='own-cinder-', dir=self.cloud.directory))
+        self.own = test_cloud.Cinder(
+            self.cloud, directory, concurrency=self.cloud.concurrency,
+            extra_options=self.options)
+        self.addCleanup(self.own.stop)
+        self.endpoint = self.own.url
+        self.volumes_directory = self.own.volumes_directory
+        self.start()
+
+    def start(self):
+        """Start it, again after a stop."""
+        self.own.start()
+        self.own.wait()
+        self.cinder = self.client(self.cloud.demo)
+
+
+class CancelTestCase(OwnCinderTestCase):
+    """Cancelling, on a service slow enough to be caught in the act."""
+
+    options: ClassVar[dict] = {
+        'backup_swift_object_size': MIB,
+        'backup_swift_workers': 1,
+        'backup_compression_algorithm': 'bz2'}
+
+    def test_delete_while_creating(self):
+        volume = self.make_volume(60)
+        backup = self.start_backup(volume)
+        self.wait_for_objects()
+        self.assertEqual('creating',
+                         self.cinder.backups.get(backup.id).status)
+        started = time.monotonic()
+        self.client(self.demo_admin).backups.delete(
+            backup, force=True)
+        self.wait_gone(self.cinder.backups, backup)
+        self.wait(self.cinder.volumes, volume, 'available')
+        self.assertLess(time.monotonic() - started, 15)
+        self.assertEqual([], self.object_names(self.container))
+
+    def wait_for_objects(self):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                if self.object_names(self.container):
+                    return
+            except exceptions.ContainerNotFound:
+                pass
+            time.sleep(0.1)
+        self.fail('no object appeared')
+
+    def test_reset_status_while_restoring(self):
+        backup = self.back_up(self.make_volume(60))
+        answer = self.cinder.restores.restore(backup.id)
+        target = self.cinder.volumes.get(answer.volume_id)
+        self.addCleanup(self.forget_volume, target)
+        path = self.volume_path(target)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (
+                path.exists() and path.stat().st_blocks):
+            time.sleep(0.05)
+        self.client(self.cloud.admin).backups.reset_state(
+            backup.id, 'available')
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self.cinder.volumes.get(target.id).status == 'error':
+                break
+            time.sleep(0.2)
+        self.assertEqual('error', self.cinder.volumes.get(target.id).status)
+        self.assertEqual('available',
+                         self.cinder.backups.get(backup.id).status)
+
+
+class SwitchTestCase(OwnCinderTestCase):
+    """An operator switches ``backup_driver`` on a cloud with backups."""
+
+    def restart_with(self, driver):
+        self.own.stop()
+        self.own.backup_driver = driver
+        self.start()
+
+    def test_from_the_stock_driver(self):
+        ours = self.own.backup_driver
+        self.restart_with(STOCK_DRIVER)
+        volume = self.make_volume(10)
+        first = self.sha256(volume)
+        full = self.back_up(volume)
+        self.restart_with(ours)
+        self.write(volume, 5 * MIB, bytes(MIB))
+        second = self.sha256(volume)
+        incremental = self.back_up(volume, incremental=True)
+        self.assertEqual(first, self.sha256(self.restore(full)))
+        self.assertEqual(second, self.sha256(self.restore(incremental)))
+        for backup in (incremental, full):
+            self.cinder.backups.delete(backup)
+            self.wait_gone(self.cinder.backups, backup)
+        self.assertEqual([], self.object_names(self.container))

@@ -1,0 +1,445 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The driver's promises beside the data itself, on a real Swift."""
+
+import json
+import uuid
+
+from cinder import context as cinder_context
+from cinder import exception as cinder_exception
+from cinder import objects
+from cinder import service_auth
+from cinder.objects import fields
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import naming
+from tests.functional import base
+from tests.functional import cinder_side
+from tests.functional.cinder_side import BLOCK
+from tests.functional.cinder_side import CHUNK
+from tests.functional.cinder_side import OURS
+
+_DATA = bytes(range(256)) * (3 * CHUNK // 256) + b'the end'
+
+
+class FailingHandle:
+    """A volume that breaks while it is read."""
+
+    def __init__(self, handle, good):
+        self._handle = handle
+        self._good = good
+
+    def seek(self, *where):
+        return self._handle.seek(*where)
+
+    def tell(self):
+        return self._handle.tell()
+
+    def read(self, length):
+        if self._handle.tell() >= self._good:
+            raise OSError(5, 'Input/output error')
+        return self._handle.read(length)
+
+
+class BackupTestCase(cinder_side.CinderSideTestCase):
+    """Backing up."""
+
+    def test_progress_is_a_percentage(self):
+        self.configure(backup_object_number_per_notification=1)
+        volume, path = self.make_volume(_DATA)
+        self.back_up(OURS, volume, path)
+        told = cinder_side.progress_notifications()
+        self.assertEqual(sorted(told), told)
+        self.assertEqual(5, len(told))
+        # Three whole chunks and the short last one, in whatever order.
+        self.assertTrue(0 <= told[0] <= 34, told)
+        self.assertEqual([100, 100], told[-2:])
+
+    def test_object_count(self):
+        volume, path = self.make_volume(_DATA)
+        backup = self.back_up(OURS, volume, path)
+        self.assertEqual(4, backup.object_count)
+
+    def test_a_volume_that_fails_leaves_nothing(self):
+        volume, path = self.make_volume(_DATA)
+        backup = self.make_backup(volume)
+        with open(path, 'rb') as handle:
+            self.assertRaises(
+                OSError, OURS(self.context).backup, backup,
+                FailingHandle(handle, 2 * CHUNK), False)
+        self.assertEqual([], self.object_names(self.container))
+
+    def test_a_backup_that_is_deleted_meanwhile_leaves_nothing(self):
+        volume, path = self.make_volume(_DATA)
+        backup = self.make_backup(volume)
+        other = objects.Backup.get_by_id(self.context, backup.id)
+        other.status = fields.BackupStatus.DELETING
+        other.save()
+        with open(path, 'rb') as handle:
+            self.assertIsNone(
+                OURS(self.context).backup(backup, handle, False))
+        self.assertEqual([], self.object_names(self.container))
+
+    def test_grown_volume(self):
+        volume, path = self.make_volume(_DATA)
+        full = self.back_up(OURS, volume, path)
+        volume.size = 2
+        volume.save()
+        grown = _DATA + bytes(CHUNK) + b'new data'
+        path.write_bytes(grown)
+        incremental = self.back_up(OURS, volume, path, parent=full)
+        self.assertEqual(full.id, incremental.parent_id)
+        self.assert_content(self.restore_new(OURS, incremental), grown)
+
+    def test_changed_block_size_makes_a_full_backup(self):
+        volume, path = self.make_volume(_DATA)
+        full = self.back_up(OURS, volume, path)
+        self.configure(backup_swift_block_size=2 * BLOCK)
+        second = self.back_up(OURS, volume, path, parent=full)
+        self.assertIsNone(second.parent_id)
+        self.assertEqual(full.object_count, second.object_count)
+        OURS(self.context).delete_backup(full)
+        self.assert_content(self.restore_new(OURS, second), _DATA)
+
+    def test_no_container_is_created_against_the_configuration(self):
+        self.configure(backup_create_containers=False)
+        volume, path = self.make_volume(_DATA)
+        error = self.assertRaises(
+            cinder_exception.BackupDriverException,
+            self.back_up, OURS, volume, path)
+        self.assertIn(self.container, str(error))
+
+    def test_storage_policy(self):
+        self.configure(backup_swift_create_storage_policy='silver')
+        volume, path = self.make_volume(_DATA)
+        backup = self.back_up(OURS, volume, path)
+        self.assert_content(self.restore_new(OURS, backup), _DATA)
+
+    def test_unknown_storage_policy(self):
+        self.configure(backup_swift_create_storage_policy='platinum')
+        volume, path = self.make_volume(_DATA)
+        error = self.assertRaises(
+            cinder_exception.BackupDriverException,
+            self.back_up, OURS, volume, path)
+        self.assertIn('backup_swift_create_storage_policy', str(error))
+
+
+class MetadataTestCase(cinder_side.CinderSideTestCase):
+    """Cinder's own data of the volume."""
+
+    def test_saved_and_put_back(self):
+        volume, path = self.make_volume(_DATA)
+        cinder_side.db.volume_metadata_update(
+            self.context, volume.id, {'tier': 'gold'}, True)
+        cinder_side.db.volume_update(
+            self.context, volume.id, {'display_name': 'precious'})
+        backup = self.back_up(OURS, volume, path)
+        target, target_path = self.make_volume(b'')
+        cinder_side.db.volume_update(
+            self.context, target.id,
+            {'display_name': f'restore_backup_{backup.id}'})
+        with open(target_path, 'wb') as handle:
+            self._restore(OURS, backup, target, handle, True)
+        restored = objects.Volume.get_by_id(self.context, target.id)
+        self.assertEqual('precious', restored.display_name)
+        self.assertEqual('gold', restored.metadata['tier'])
+
+
+class DeleteTestCase(cinder_side.CinderSideTestCase):
+    """Deleting: everything or an error."""
+
+    def setUp(self):
+        super().setUp()
+        self.volume, path = self.make_volume(_DATA)
+        self.backup = self.back_up(OURS, self.volume, path)
+        self.names = self.object_names(self.container)
+
+    def assert_refused(self, context, text):
+        error = self.assertRaises(
+            cinder_exception.BackupDriverException,
+            OURS(context).delete_backup, self.backup)
+        self.assertIn(text, str(error))
+        self.assertEqual(self.names, self.object_names(self.container))
+
+    def test_missing_container(self):
+        self.backup.container = 'gone'
+        self.assert_refused(self.context, 'gone')
+
+    def test_without_credentials(self):
+        self.assert_refused(cinder_context.get_admin_context(), 'token')
+
+    def test_with_a_token_that_is_not_valid(self):
+        context = cinder_side.make_context(self.cloud.demo)
+        context.auth_token = 'gAAAA-not-a-token'
+        self.assert_refused(context, 'backup_swift_service_auth')
+
+    def test_somebody_elses(self):
+        self.assert_refused(cinder_side.make_context(self.cloud.other),
+                            '403')
+
+    def test_twice(self):
+        for _ in range(2):
+            OURS(self.context).delete_backup(self.backup)
+        self.assertEqual([], self.object_names(self.container))
+
+    def test_never_stored(self):
+        backup = self.make_backup(self.volume)
+        OURS(cinder_context.get_admin_context()).delete_backup(backup)
+
+
+class BadInputTestCase(cinder_side.CinderSideTestCase):
+    """Damaged backups end in Cinder's fitting error, and say what to do."""
+
+    def setUp(self):
+        super().setUp()
+        self.configure(backup_compression_algorithm='zlib')
+        self.volume, self.path = self.make_volume(_DATA)
+        self.backup = self.back_up(OURS, self.volume, self.path)
+        self.prefix = self.backup.service_metadata
+        self.manifest = naming.manifest_name(self.prefix)
+
+    def assert_refused(self, *texts, error=cinder_exception.InvalidBackup):
+        raised = self.assertRaises(error, self.restore_new, OURS,
+                                   self.backup)
+        for text in (self.backup.id, *texts):
+            self.assertIn(text, str(raised))
+
+    def edit(self, change):
+        fields_ = json.loads(self.store.get(self.container, self.manifest))
+        change(fields_)
+        self.store.put(self.container, self.manifest,
+                       json.dumps(fields_).encode())
+
+    def edit_first(self, **values):
+        def change(fields_):
+            entry, = fields_['objects'][0].values()
+            entry.update(values)
+        self.edit(change)
+
+    def test_not_json(self):
+        self.store.put(self.container, self.manifest, b'{"version": ')
+        self.assert_refused(self.manifest, 'not valid JSON')
+
+    def test_unknown_version(self):
+        self.edit(lambda found: found.update(version='9.0.0'))
+        self.assert_refused(self.manifest, '9.0.0', 'newer')
+
+    def test_unknown_codec(self):
+        self.edit_first(compression='lzma')
+        self.assert_refused('lzma', f'{self.prefix}-0000')
+
+    def test_offset_past_the_end(self):
+        self.edit_first(offset=1 << 50)
+        self.assert_refused()
+
+    def test_chunk_past_the_end(self):
+        self.store.put(self.container, f'{self.prefix}-00099', b'x')
+        self.edit(lambda found: found['objects'].append(
+            {f'{self.prefix}-00099': {'offset': len(_DATA),
+                                      'length': 2 << 30,
+                                      'compression': 'none'}}))
+        self.assert_refused('larger volume',
+                            error=cinder_exception.InvalidVolume)
+
+    def test_missing_chunk(self):
+        self.store.delete(self.container, f'{self.prefix}-00002')
+        self.assert_refused(f'{self.prefix}-00002', 'another backup')
+
+    def test_chunk_of_the_wrong_length(self):
+        self.configure(backup_compression_algorithm='none')
+        self.backup = self.back_up(OURS, self.volume, self.path)
+        name = f'{self.backup.service_metadata}-00001'
+        self.store.put(self.container, name, b'short')
+        self.assert_refused(name, str(CHUNK))
+
+    def test_flipped_byte(self):
+        self.configure(backup_compression_algorithm='none')
+        self.backup = self.back_up(OURS, self.volume, self.path)
+        name = f'{self.backup.service_metadata}-00001'
+        data = bytearray(self.store.get(self.container, name))
+        data[12345] ^= 1
+        self.store.put(self.container, name, bytes(data))
+        self.assert_refused(name, 'SHA-256')
+        self.configure(backup_swift_verify_restore=False)
+        self.assert_content(self.restore_new(OURS, self.backup),
+                            bytes(data) + _DATA[CHUNK:])
+
+    def test_no_manifest(self):
+        self.store.delete(self.container, self.manifest)
+        self.assert_refused(self.manifest, 'never completed')
+
+    def test_parent_gone(self):
+        child = self.back_up(OURS, self.volume, self.path, self.backup)
+        self.backup.destroy()
+        self.backup = child
+        self.assert_refused('backup-import')
+
+    def test_parents_objects_gone(self):
+        OURS(self.context).delete_backup(self.backup)
+        raised = self.assertRaises(
+            cinder_exception.InvalidBackup, self.back_up, OURS, self.volume,
+            self.path, self.backup)
+        self.assertIn(self.backup.id, str(raised))
+
+
+class CancelRestoreTestCase(cinder_side.CinderSideTestCase):
+    """A restore ends when the backup's status is changed."""
+
+    def test_reset_status(self):
+        volume, path = self.make_volume(_DATA)
+        backup = self.back_up(OURS, volume, path)
+        target, target_path = self.make_volume(b'')
+        with open(target_path, 'wb') as handle:
+            self.assertRaises(
+                cinder_exception.BackupRestoreCancel,
+                OURS(self.context).restore, backup, target.id, handle, True)
+
+
+class SetupTestCase(cinder_side.CinderSideTestCase):
+    """One line that says what is wrong with the configuration."""
+
+    def assert_refused(self, *texts):
+        context = cinder_context.get_admin_context()
+        error = str(self.assertRaises(
+            cinder_exception.BackupDriverException,
+            OURS(context).check_for_setup_error))
+        self.assertNotIn('\n', error)
+        for text in texts:
+            self.assertIn(text, error)
+
+    def use_url(self):
+        self.configure(
+            backup_swift_url=f'{self.cloud.swift_url}/v1/AUTH_')
+
+    def test_right(self):
+        OURS(cinder_context.get_admin_context()).check_for_setup_error()
+        self.use_url()
+        self.configure(backup_swift_create_storage_policy='silver')
+        OURS(cinder_context.get_admin_context()).check_for_setup_error()
+
+    def test_unreachable(self):
+        self.configure(backup_swift_url='http://127.0.0.1:9/v1/AUTH_',
+                       backup_swift_retry_attempts=0)
+        self.assert_refused('127.0.0.1:9', 'cannot be reached')
+
+    def test_unknown_storage_policy(self):
+        self.use_url()
+        self.configure(backup_swift_create_storage_policy='platinum')
+        self.assert_refused('platinum', 'standard', 'silver')
+
+    def test_object_size_not_a_multiple(self):
+        self.configure(backup_swift_object_size=100000)
+        self.assert_refused('backup_swift_object_size', '100000')
+
+    def test_object_size_too_large(self):
+        self.use_url()
+        self.configure(backup_swift_object_size=6 << 30)
+        self.assert_refused('backup_swift_object_size', str(6 << 30))
+
+    def test_missing_credentials(self):
+        self.configure(backup_swift_auth='single_user')
+        self.assert_refused('backup_swift_user')
+        self.configure(backup_swift_user='somebody')
+        self.assert_refused('backup_swift_key')
+        self.configure(backup_swift_key='secret',
+                       backup_swift_auth_version='3',
+                       backup_swift_auth_url=self.cloud.auth_url)
+        self.assert_refused('backup_swift_project')
+
+    def test_wrong_password(self):
+        user = self.cloud.demo
+        self.configure(backup_swift_auth='single_user',
+                       backup_swift_auth_version='3',
+                       backup_swift_auth_url=self.cloud.auth_url,
+                       backup_swift_user=user.username,
+                       backup_swift_project=user.project_name,
+                       backup_swift_key='wrong')
+        self.assert_refused('identity service refused')
+
+
+class AuthenticationTestCase(cinder_side.CinderSideTestCase):
+    """Both modes, all versions that a real server here understands."""
+
+    def check_round_trip(self):
+        volume, path = self.make_volume(_DATA)
+        backup = self.back_up(OURS, volume, path)
+        self.assert_content(self.restore_new(OURS, backup), _DATA)
+        OURS(self.context).delete_backup(backup)
+        return backup
+
+    def test_per_user_by_url(self):
+        self.configure(
+            backup_swift_url=f'{self.cloud.swift_url}/v1/AUTH_')
+        self.context.service_catalog = []
+        self.check_round_trip()
+
+    def test_per_user_wrong_region(self):
+        self.configure(backup_swift_region_name='Nowhere')
+        error = self.assertRaises(
+            cinder_exception.BackupDriverException, self.check_round_trip)
+        self.assertIn('Nowhere', str(error))
+
+    def use_version_3(self):
+        user = self.cloud.other
+        self.configure(backup_swift_auth='single_user',
+                       backup_swift_auth_version='3',
+                       backup_swift_auth_url=self.cloud.auth_url,
+                       backup_swift_user=user.username,
+                       backup_swift_key=user.password,
+                       backup_swift_project=user.project_name,
+                       backup_swift_user_domain=user.user_domain_name,
+                       backup_swift_project_domain=user.project_domain_name)
+
+    def test_single_user_version_3(self):
+        self.use_version_3()
+        OURS(cinder_context.get_admin_context()).check_for_setup_error()
+        self.check_round_trip()
+        # Nothing was made in the account of the user who asked.
+        self.assertRaises(exceptions.ContainerNotFound,
+                          self.object_names, self.container)
+        self.store.ensure_container(self.container, create=True)
+
+    def test_single_user_version_1(self):
+        user = self.cloud.v1
+        self.configure(backup_swift_auth='single_user',
+                       backup_swift_auth_version='1',
+                       backup_swift_auth_url=user.auth_url,
+                       backup_swift_user=user.username,
+                       backup_swift_key=user.password)
+        OURS(cinder_context.get_admin_context()).check_for_setup_error()
+        self.check_round_trip()
+
+    def test_service_token(self):
+        self.configure(backup_swift_service_auth=True)
+        self.check_round_trip()
+        self.assertTrue(service_auth.get_service_auth_plugin().get_token(
+            service_auth.get_service_session()))
+
+
+class RenewalTestCase(base.FunctionalTestCase):
+    """A token that is refused in mid-backup is replaced."""
+
+    def test_revoked_token(self):
+        container = f'test-{uuid.uuid4().hex[:8]}'
+        self.store.ensure_container(container, create=True)
+        # A token that Swift has not seen: it remembers good ones a while.
+        credentials = base.swift_credentials(self.cloud.demo)
+        store = base.swift_store(credentials=credentials)
+        self.addCleanup(store.close)
+        token = credentials.access().token
+        base.keystone_session(self.cloud.demo).delete(
+            f'{self.cloud.auth_url}/auth/tokens',
+            headers={'X-Subject-Token': token})
+        store.put(container, 'object', b'data')
+        self.assertNotEqual(token, credentials.access().token)
+        store.delete(container, 'object')
