@@ -40,10 +40,10 @@ def cloud_info():
     return cloud.info
 
 
-def keystone_session(credentials):
-    """A session of one of the cloud's users."""
+def keystone_session(credentials, auth_url=None):
+    """A session of one of the cloud's users, or of another cloud's."""
     return ksa_session.Session(auth=identity.V3Password(
-        cloud_info().auth_url, username=credentials.username,
+        auth_url or cloud_info().auth_url, username=credentials.username,
         password=credentials.password,
         project_name=credentials.project_name,
         user_domain_name=credentials.user_domain_name,

@@ -225,9 +225,9 @@ def stored_pieces(handle, offset):
         offset = min(end, offset + MIB)
 
 
-def make_context(credentials):
+def make_context(credentials, auth_url=None):
     """The context of a request that a user made."""
-    session = base.keystone_session(credentials)
+    session = base.keystone_session(credentials, auth_url)
     access = session.auth.get_access(session)
     return cinder_context.RequestContext(
         user_id=access.user_id, project_id=access.project_id,
