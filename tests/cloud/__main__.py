@@ -1,0 +1,202 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The command line: ``python -m tests.cloud up | run | demo``."""
+
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from typing import Any
+from typing import NoReturn
+
+from tests.cloud import demo
+from tests.cloud import processes
+from tests.cloud.cinder import CONCURRENCY_MODES
+from tests.cloud.cinder import DRIVER
+from tests.cloud.cloud import Cloud
+from tests.cloud.errors import CloudError
+from tests.cloud.info import Credentials
+from tests.cloud.info import VARIABLE
+
+# What a shell returns for a command that it cannot find.
+NOT_FOUND = 127
+COMMAND_GRACE = 10.0
+
+
+def main() -> int:
+    """Parse the command line, run the chosen command, return its status."""
+    _stop_on_signals()
+    arguments = _parser().parse_args()
+    cloud = Cloud(
+        backup_driver=arguments.backup_driver,
+        concurrency=arguments.concurrency,
+    )
+    try:
+        status: int = arguments.function(cloud, arguments)
+        return status
+    except CloudError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--concurrency",
+        choices=CONCURRENCY_MODES,
+        default=CONCURRENCY_MODES[0],
+        help="how Cinder runs (default: %(default)s)",
+    )
+    common.add_argument(
+        "--backup-driver",
+        metavar="CLASS",
+        default=DRIVER,
+        help="Cinder's backup driver (default: %(default)s)",
+    )
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.cloud",
+        description="Keystone, Swift and Cinder on this machine's loopback "
+        "address, in a temporary directory, for as long as the command runs.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    up = commands.add_parser(
+        "up", parents=[common], help="start the cloud; stop it on Ctrl-C"
+    )
+    up.set_defaults(function=_up)
+    run = commands.add_parser(
+        "run", parents=[common], help="run a command while the cloud is up"
+    )
+    run.add_argument("command", nargs="+", metavar="-- COMMAND")
+    run.set_defaults(function=_run)
+    show = commands.add_parser(
+        "demo", parents=[common], help="back up and restore, and compare"
+    )
+    show.add_argument(
+        "--keep",
+        action="store_true",
+        help="leave the cloud up afterwards, until Ctrl-C",
+    )
+    show.set_defaults(function=_demo)
+    return parser
+
+
+def _up(cloud: Cloud, arguments: argparse.Namespace) -> int:
+    """Start the cloud and keep it until a signal comes."""
+    with cloud:
+        _stay(cloud)
+
+
+def _run(cloud: Cloud, arguments: argparse.Namespace) -> int:
+    """Run a command in a cloud; return its exit status as a shell would."""
+    with cloud:
+        # Unlike a service of ours, the command keeps all of the caller's
+        # variables: those for test runners begin with OS_ too.
+        kept = {k: v for k, v in os.environ.items() if k.startswith("OS_")}
+        variables = {**kept, VARIABLE: str(cloud.info_file)}
+        try:
+            command = subprocess.Popen(
+                arguments.command,
+                env=processes.environment(variables),
+                preexec_fn=processes.die_with_parent(),  # noqa: PLW1509
+            )
+        except OSError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return NOT_FOUND
+        try:
+            status = command.wait()
+        finally:
+            _end(command)
+        return status if status >= 0 else 128 - status
+
+
+def _demo(cloud: Cloud, arguments: argparse.Namespace) -> int:
+    """Show what the driver does; optionally leave the cloud up."""
+    with cloud:
+        demo.Demo(cloud.info).run()
+        if arguments.keep:
+            _stay(cloud)
+    return 0
+
+
+def _stay(cloud: Cloud) -> NoReturn:
+    """Tell how to use the cloud, and wait for the signal to stop."""
+    print("The cloud is up. In another terminal:")
+    for credentials in (cloud.info.demo, cloud.info.admin, cloud.info.other):
+        assert credentials is not None
+        print(f"    . {_write_openrc(cloud, credentials)}")
+    print("then for example")
+    print("    cinder create 1 --name one")
+    print("    cinder backup-create one")
+    print(f"Volumes are files in {cloud.info.volumes_directory}.")
+    print("Ctrl-C stops the cloud and deletes everything.", flush=True)
+    while True:
+        time.sleep(3600)
+
+
+def _write_openrc(cloud: Cloud, credentials: Credentials) -> str:
+    """Write a file to be sourced by a shell; return its path."""
+    scripts = sysconfig.get_path("scripts")
+    variables = {
+        **cloud.info.os_environment(credentials),
+        VARIABLE: str(cloud.info_file),
+        "no_proxy": processes.HOST,
+        "NO_PROXY": processes.HOST,
+    }
+    lines = [
+        "# What is left from another cloud would get in the way.",
+        "for name in $(env | sed -n 's/^\\(OS_[A-Z_]*\\)=.*/\\1/p'); do",
+        '    unset "$name"',
+        "done",
+        *(f"export {k}={shlex.quote(v)}" for k, v in variables.items()),
+        f"export PATH={shlex.quote(scripts)}:$PATH",
+    ]
+    path = cloud.info_file.with_name(f"openrc-{credentials.username}")
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def _end(command: subprocess.Popen[bytes]) -> None:
+    """End a command that may still be running when we are told to stop."""
+    if command.poll() is None:
+        command.terminate()
+        try:
+            command.wait(COMMAND_GRACE)
+        except subprocess.TimeoutExpired:
+            command.kill()
+            command.wait()
+
+
+def _stop_on_signals() -> None:
+    """Turn the first signal into an orderly exit, and ignore the others.
+
+    Another Ctrl-C while the cloud is being stopped would leave half of it.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def leave(number: int, frame: Any) -> NoReturn:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for number in numbers:
+        signal.signal(number, leave)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

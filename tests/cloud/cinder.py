@@ -1,0 +1,234 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Configure, start and stop Cinder: all its services in one process.
+
+A cloud has one Cinder. A test may start more beside it, each with a database
+of its own or, one after the other, on the same database with another backup
+driver. The schema is created once per cloud: the first Cinder leaves a copy
+of its empty database in the cloud's directory, and the others begin with it.
+"""
+
+from collections.abc import Mapping
+import pathlib
+import shutil
+import sys
+from types import TracebackType
+
+from tests.cloud import config_files
+from tests.cloud import processes
+from tests.cloud.config_files import Section
+from tests.cloud.info import CloudInfo
+
+DRIVER = "cinder_swift_backup.driver.SwiftBackupDriver"
+CONCURRENCY_MODES = ("eventlet", "threading")
+START_TIMEOUT = 120.0
+
+
+class Cinder:
+    """The API, the scheduler, the volume and the backup service.
+
+    A context manager: entering starts it, leaving stops it. After
+    :meth:`stop` it can be started again, on the same database.
+    """
+
+    def __init__(
+        self,
+        info: CloudInfo,
+        directory: pathlib.Path,
+        *,
+        backup_driver: str = DRIVER,
+        concurrency: str = "eventlet",
+        extra_options: Mapping[str, object] | None = None,
+        database: pathlib.Path | None = None,
+        volumes_directory: pathlib.Path | None = None,
+        port: int | None = None,
+    ) -> None:
+        """Prepare; nothing is written or started yet.
+
+        :param info: the cloud whose Keystone and Swift are used
+        :param directory: what this Cinder writes goes there; it is created
+            if need be
+        :param backup_driver: class of the backup driver
+        :param concurrency: ``eventlet`` or ``threading``
+        :param extra_options: options of the section DEFAULT; they win over
+            ours, and may be changed while Cinder is stopped
+        :param database: database file, created unless it exists; the
+            default is one in the directory
+        :param volumes_directory: where volumes are kept; the default is one
+            in the directory
+        :param port: port of the API; the default is a free one
+        """
+        self.directory = directory
+        self.backup_driver = backup_driver
+        self.concurrency = concurrency
+        self.extra_options = dict(extra_options or {})
+        self.database = database or directory / "cinder.db"
+        self.volumes_directory = volumes_directory or directory / "volumes"
+        self.port = port or processes.free_ports(1)[0]
+        self.conf = directory / "cinder.conf"
+        self.log = directory / "cinder.log"
+        self._info = info
+        self._child: processes.Child | None = None
+
+    @property
+    def url(self) -> str:
+        """Endpoint of the API, to be given to clients as an override."""
+        return f"http://{processes.HOST}:{self.port}/v3"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id; None while stopped."""
+        return self._child.pid if self._child else None
+
+    def start(self) -> None:
+        """Write the configuration and start; does not wait.
+
+        Call it from a thread that will live as long as Cinder shall.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        template = self._template()
+        if template.exists() and not self.database.exists():
+            shutil.copyfile(template, self.database)
+        self._write_config()
+        native = self.concurrency == "threading"
+        self._child = processes.Child(
+            "Cinder",
+            processes.python_module(
+                "serve_cinder", str(self.conf), str(template)
+            ),
+            self.log,
+            {"OS_CINDER_DISABLE_EVENTLET_PATCHING": str(int(native))},
+        )
+
+    def wait(self) -> None:
+        """Wait until all the services have started and the API answers."""
+        assert self._child is not None
+        self._child.wait_until(
+            lambda: processes.answers(self.port), START_TIMEOUT
+        )
+
+    def stop(self) -> None:
+        """Stop the process; what it was doing is cut off."""
+        processes.stop_all(self.children())
+        self._child = None
+
+    def children(self) -> list[processes.Child]:
+        """Return the process, if it was started."""
+        return [self._child] if self._child else []
+
+    def __enter__(self) -> "Cinder":
+        """Start, and wait until requests are answered."""
+        try:
+            self.start()
+            self.wait()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def _template(self) -> pathlib.Path:
+        """Return where the cloud keeps an empty database."""
+        return (self._info.directory or self.directory) / "cinder-empty.db"
+
+    def _write_config(self) -> None:
+        config_files.write(
+            self.conf,
+            {
+                "DEFAULT": {
+                    **self._service_options(),
+                    **self._backup_options(),
+                    **self.extra_options,
+                },
+                "database": {
+                    "connection": f"sqlite:///{self.database}?timeout=60",
+                    "sqlite_synchronous": False,
+                },
+                "files": {
+                    "volume_driver": "tests.cloud.volume_driver"
+                    ".FileVolumeDriver",
+                    "volume_backend_name": "files",
+                    "volumes_directory": self.volumes_directory,
+                },
+                "oslo_concurrency": {"lock_path": self.directory / "locks"},
+                "keystone_authtoken": {
+                    **self._login(),
+                    "www_authenticate_uri": self._info.auth_url,
+                    "service_token_roles": "service",
+                    "service_token_roles_required": True,
+                },
+                "service_user": {
+                    **self._login(),
+                    "send_service_user_token": True,
+                },
+            },
+        )
+
+    def _service_options(self) -> Section:
+        """Return the options that make Cinder run here at all."""
+        etc = pathlib.Path(sys.prefix) / "etc" / "cinder"
+        quotas = (
+            "volumes",
+            "snapshots",
+            "gigabytes",
+            "backups",
+            "backup_gigabytes",
+        )
+        return {
+            "host": "cloud",
+            "my_ip": processes.HOST,
+            "transport_url": "fake://",
+            "auth_strategy": "keystone",
+            "state_path": self.directory,
+            "api_paste_config": etc / "api-paste.ini",
+            "resource_query_filters_file": etc / "resource_filters.json",
+            "osapi_volume_listen": processes.HOST,
+            "osapi_volume_listen_port": self.port,
+            "osapi_volume_workers": 1,
+            "enabled_backends": "files",
+            "scheduler_driver_init_wait_time": 1,
+            # One process sends the heartbeat of only one of its services.
+            "service_down_time": 10**8,
+            **{f"quota_{resource}": -1 for resource in quotas},
+        }
+
+    def _backup_options(self) -> Section:
+        """Return the defaults of backups, which tests may override."""
+        return {
+            "backup_driver": self.backup_driver,
+            "backup_swift_retry_attempts": 2,
+            "backup_swift_retry_backoff": 1,
+        }
+
+    def _login(self) -> Section:
+        """Return how Cinder logs in to Keystone as itself."""
+        user = self._info.cinder
+        assert user is not None, "Cinder needs the cloud's service user"
+        return {
+            "auth_type": "password",
+            "auth_url": self._info.auth_url,
+            "region_name": self._info.region,
+            "username": user.username,
+            "password": user.password,
+            "project_name": user.project_name,
+            "user_domain_name": user.user_domain_name,
+            "project_domain_name": user.project_domain_name,
+        }

@@ -1,0 +1,160 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The whole cloud: choose addresses, start everything, stop everything.
+
+1. Make a temporary directory, and choose ports and passwords.
+2. Start Keystone, Cinder and Swift. None of them talks to another before
+   the first request, so they start side by side.
+3. Wait until all of them answer, and write where they are to a file.
+4. To stop, end all processes together and remove the directory.
+"""
+
+from collections.abc import Mapping
+import contextlib
+import pathlib
+import secrets
+import shutil
+import tempfile
+from types import TracebackType
+import urllib.parse
+
+from tests.cloud import processes
+from tests.cloud.cinder import Cinder
+from tests.cloud.cinder import DRIVER
+from tests.cloud.info import CloudInfo
+from tests.cloud.info import Credentials
+from tests.cloud.info import V1Credentials
+from tests.cloud.keystone import Keystone
+from tests.cloud.swift import Swift
+
+
+class Cloud:
+    """Keystone, Swift and Cinder. A context manager that gives itself."""
+
+    info: CloudInfo
+    cinder: Cinder
+
+    def __init__(
+        self,
+        *,
+        backup_driver: str = DRIVER,
+        concurrency: str = "eventlet",
+        extra_options: Mapping[str, object] | None = None,
+        token_lifetime: int = 3600,
+    ) -> None:
+        """Prepare; nothing is written or started yet.
+
+        :param backup_driver: class of Cinder's backup driver
+        :param concurrency: of Cinder, ``eventlet`` or ``threading``
+        :param extra_options: more options of Cinder's section DEFAULT
+        :param token_lifetime: seconds for which tokens are valid
+        """
+        self._backup_driver = backup_driver
+        self._concurrency = concurrency
+        self._extra_options = extra_options
+        self._token_lifetime = token_lifetime
+        self._stack = contextlib.ExitStack()
+
+    @property
+    def info_file(self) -> pathlib.Path:
+        """The file to be named by the environment variable CSB_CLOUD."""
+        assert self.info.directory is not None
+        return self.info.directory / "cloud.json"
+
+    def start(self) -> None:
+        """Start everything and wait until it answers.
+
+        Call it from a thread that will live as long as the cloud shall.
+
+        :raises CloudError: when a part does not start; then nothing is left
+        """
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop everything and remove the directory."""
+        self._stack.close()
+
+    def __enter__(self) -> "Cloud":
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def _start(self) -> None:
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="csb-cloud-"))
+        self._stack.callback(shutil.rmtree, directory)
+        self.info = _plan(directory, self._concurrency)
+        keystone = Keystone(
+            self.info, directory / "keystone", self._token_lifetime
+        )
+        swift = Swift(self.info, directory / "swift")
+        self.cinder = Cinder(
+            self.info,
+            directory / "cinder",
+            backup_driver=self._backup_driver,
+            concurrency=self._concurrency,
+            extra_options=self._extra_options,
+            volumes_directory=self.info.volumes_directory,
+            port=urllib.parse.urlsplit(self.info.cinder_url).port,
+        )
+        parts = (keystone, self.cinder, swift)
+        self._stack.callback(
+            lambda: processes.stop_all(
+                child for part in parts for child in part.children()
+            )
+        )
+        for part in parts:
+            part.start()
+        for part in parts:
+            part.wait()
+        self.info.save(self.info_file)
+
+
+def _plan(directory: pathlib.Path, concurrency: str) -> CloudInfo:
+    """Decide on the addresses and the credentials of a new cloud."""
+    keystone, swift, cinder = (
+        f"http://{processes.HOST}:{port}" for port in processes.free_ports(3)
+    )
+    return CloudInfo(
+        auth_url=f"{keystone}/v3",
+        region="RegionOne",
+        demo=_user("demo", "demo"),
+        admin=_user("admin", "admin"),
+        other=_user("other", "other"),
+        cinder=_user("cinder", "service"),
+        v1=V1Credentials(
+            f"{swift}/auth/v1.0", "backup:tester", secrets.token_hex(8)
+        ),
+        swift_url=swift,
+        cinder_url=f"{cinder}/v3",
+        concurrency=concurrency,
+        directory=directory,
+        volumes_directory=directory / "volumes",
+    )
+
+
+def _user(username: str, project: str) -> Credentials:
+    """Return a user with a fresh password."""
+    return Credentials(username, secrets.token_hex(8), project)

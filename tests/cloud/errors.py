@@ -1,0 +1,80 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What can go wrong when a cloud is started, and what to do about it.
+
+::
+
+    CloudError
+      CommandMissing       a program of one of the services is not installed
+      NoExtendedAttributes the file system cannot hold Swift's objects
+      ChildDied            a process ended while it should have been running
+      NotReadyInTime       a process runs but does not answer
+      DemoFailed           the demonstration found a difference
+
+Every message ends with what the reader can do; those about a process carry
+the last lines of its log, because the log is deleted with the cloud.
+"""
+
+import pathlib
+
+
+class CloudError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class CommandMissing(CloudError):
+    """A program that the cloud is made of is not installed."""
+
+    def __init__(self, program: str, package: str) -> None:
+        super().__init__(
+            f"The program {program!r} was found neither beside this Python "
+            f"nor on the PATH. Install it into the same environment: "
+            f"pip install {package}"
+        )
+
+
+class NoExtendedAttributes(CloudError):
+    """Swift's object server needs user extended attributes."""
+
+    def __init__(self, directory: pathlib.Path, reason: OSError) -> None:
+        super().__init__(
+            f"The file system of {directory} does not store user extended "
+            f"attributes ({reason.strerror}), which Swift's object server "
+            f"cannot do without. Set TMPDIR to a directory on ext4, XFS or "
+            f"Btrfs."
+        )
+
+
+class ChildDied(CloudError):
+    """A process ended before it was told to."""
+
+    def __init__(self, name: str, status: int, tail: str) -> None:
+        super().__init__(
+            f"{name} ended with status {status} while it was expected to "
+            f"run. The end of its log says why:\n{tail}"
+        )
+
+
+class NotReadyInTime(CloudError):
+    """A process did not begin to answer in the time allowed."""
+
+    def __init__(self, name: str, seconds: float, tail: str) -> None:
+        super().__init__(
+            f"{name} is running but has not answered for {seconds:.0f} s. "
+            f"Is the machine overloaded? If not, the end of its log may "
+            f"tell:\n{tail}"
+        )
+
+
+class DemoFailed(CloudError):
+    """A step of the demonstration did not do what it should."""

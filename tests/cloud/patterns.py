@@ -1,0 +1,65 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the demonstration writes to its volume.
+
+The same in every run: some of it compresses, some does not, some is zero,
+and most of the volume stays a hole.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import pathlib
+import random
+
+MIB = 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Write:
+    """A stretch of the volume and what is written to it."""
+
+    offset_mib: int
+    size_mib: int
+    make: Callable[[random.Random], bytes]
+
+    def apply(self, path: pathlib.Path) -> None:
+        """Write it, one MiB at a time, the same in every run."""
+        source = random.Random(self.offset_mib)
+        with open(path, "r+b") as volume:
+            volume.seek(self.offset_mib * MIB)
+            for _ in range(self.size_mib):
+                volume.write(self.make(source))
+
+
+def _noise(source: random.Random) -> bytes:
+    return source.randbytes(MIB)
+
+
+def _zeros(source: random.Random) -> bytes:
+    return bytes(MIB)
+
+
+def _text(source: random.Random) -> bytes:
+    words = ("volume", "backup", "restore", "chunk", "object", "digest")
+    line = " ".join(source.choices(words, k=4000)) + "\n"
+    return (line.encode() * (MIB // len(line) + 1))[:MIB]
+
+
+FIRST = (Write(0, 100, _noise), Write(400, 100, _text))
+# Within data, across its end, over data with zeros, and into a hole.
+CHANGE = (
+    Write(50, 8, _noise),
+    Write(496, 8, _text),
+    Write(20, 16, _zeros),
+    Write(900, 4, _noise),
+)

@@ -1,0 +1,166 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The Cinder process: ``python -m tests.cloud.serve_cinder CONF EMPTY_DB``.
+
+1. Choose the concurrency mode as Cinder's own commands do.
+2. Make privileged functions run in this process: no sudo, no rootwrap.
+3. Create the schema unless the database has one, and keep a copy of it.
+4. Start the backup service, the scheduler and the volume service, which
+   reach each other through oslo.messaging's in-process transport.
+5. Serve the API, last, so that its answer means that all have started.
+6. Run until SIGTERM.
+"""
+
+# Importing a command of Cinder patches the standard library, or makes sure
+# that nobody does, as OS_CINDER_DISABLE_EVENTLET_PATCHING says. Nothing that
+# knows of threads may be imported before.
+# isort: off
+import cinder.cmd.backup as backup_command
+# isort: on
+
+import os
+import pathlib
+import signal
+import sqlite3
+import sys
+import threading
+import time
+
+from cinder import objects
+from cinder import privsep
+from cinder import rpc
+from cinder import service
+from cinder import utils
+from cinder import version
+from cinder.cmd import volume as volume_command
+from cinder.common import config as cinder_config
+from cinder.db import api as database
+from cinder.db import migration
+import os_brick
+from os_brick.initiator import connector
+import os_brick.privileged
+from oslo_config import cfg
+from oslo_log import log as logging
+from oslo_service import wsgi as oslo_wsgi
+import sqlalchemy
+
+from tests.cloud import wsgi
+
+CONF = cfg.CONF
+BACKEND = "files"
+
+
+def main() -> None:
+    """Run all the steps."""
+    conf, empty_database = sys.argv[1:]
+    objects.register_all()
+    CONF(
+        ["--config-file", conf],
+        project="cinder",
+        version=version.version_string(),
+    )
+    cinder_config.set_middleware_defaults()
+    logging.set_defaults(
+        default_log_levels=logging.get_default_log_levels()
+        + backup_command._EXTRA_DEFAULT_LOG_LEVELS
+    )
+    logging.setup(CONF, "cinder")
+    os_brick.setup(CONF)
+    _do_without_privileges()
+    _create_schema(pathlib.Path(empty_database))
+    for each in _create_services():
+        each.start()
+    _serve_api()
+    _run_until_terminated()
+
+
+def _do_without_privileges() -> None:
+    """Run privileged functions here, and leave the machine alone.
+
+    Before each attachment every known connector is asked for its
+    properties. Some start programs for that, or write to /etc if they may.
+    """
+    os_brick.privileged.default.set_client_mode(False)
+    privsep.sys_admin_pctxt.set_client_mode(False)
+    connector.unix_connector_list[:] = [
+        "os_brick.initiator.connectors.local.LocalConnector"
+    ]
+
+
+def _create_schema(keep: pathlib.Path) -> None:
+    """Create the tables; leave a copy of the database at the given path."""
+    engine = database.get_engine()
+    if sqlalchemy.inspect(engine).has_table("backups"):
+        return
+    migration.db_sync()
+    path = engine.url.database
+    partial = keep.with_suffix(".partial")
+    with sqlite3.connect(path) as source, sqlite3.connect(partial) as target:
+        # Readers need not wait for writers. The mode stays with the file.
+        source.execute("PRAGMA journal_mode=WAL")
+        source.backup(target)
+    partial.rename(keep)
+
+
+def _create_services() -> list[service.Service]:
+    """Create the services in the order in which they have to be started.
+
+    Cinder remembers the database id of the last service that a process
+    started. Only the volume service uses it, so it comes last.
+    """
+    rpc.init(CONF)
+    semaphore = utils.semaphore_factory(
+        CONF.backup_max_operations, CONF.backup_workers
+    )
+    CONF.register_opt(volume_command.host_opt, group=BACKEND)
+    return [
+        service.Service.create(
+            binary="cinder-backup",
+            service_name="backup",
+            coordination=True,
+            process_number=1,
+            semaphore=semaphore,
+        ),
+        service.Service.create(binary="cinder-scheduler"),
+        service.Service.create(
+            binary="cinder-volume",
+            host=f"{CONF.host}@{BACKEND}",
+            service_name=BACKEND,
+            coordination=True,
+        ),
+    ]
+
+
+def _serve_api() -> None:
+    """Start to serve the API: natively, or by eventlet's own server."""
+    if utils.concurrency_mode_threading():
+        app = oslo_wsgi.Loader(CONF).load_app("osapi_volume")
+        server = wsgi.make_server(app, CONF.osapi_volume_listen_port)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    else:
+        service.WSGIService("osapi_volume").start()
+
+
+def _run_until_terminated() -> None:
+    """Sleep until SIGTERM, then leave at once.
+
+    Whoever stops a test's Cinder has no use for the minute that a graceful
+    end may take, and the database survives.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    while True:
+        time.sleep(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Configure and start Swift: four servers, one replica, two policies.
+
+The proxy knows two kinds of users: those of Keystone, and one of Swift's own
+tempauth for version 1 authentication. Their accounts differ in the prefix:
+
+* ``AUTH_`` for Keystone projects;
+* ``SERVICE_`` for Keystone projects too, but only with a service token
+  beside the user's token;
+* ``TEMP_`` for tempauth, whose tokens are encrypted values, so that no
+  memcached is needed.
+
+Nothing is cached: what one request changes, the next one sees.
+"""
+
+import base64
+import functools
+import os
+import pathlib
+import secrets
+import urllib.parse
+
+from tests.cloud import config_files
+from tests.cloud import errors
+from tests.cloud import processes
+from tests.cloud.config_files import Section
+from tests.cloud.info import CloudInfo
+
+START_TIMEOUT = 60.0
+POLICIES = ("standard", "silver")
+
+# With one replica on a busy machine, giving up early would be an error that
+# no real cluster has, and so would an update left to a daemon that we do
+# not run.
+_PATIENCE: Section = {
+    "conn_timeout": 20,
+    "node_timeout": 60,
+    "container_update_timeout": 60,
+}
+
+
+class Swift:
+    """One Swift cluster of the smallest size."""
+
+    def __init__(self, info: CloudInfo, directory: pathlib.Path) -> None:
+        """Prepare; nothing is written yet.
+
+        :param info: the cloud to be
+        :param directory: a directory for this Swift alone
+        """
+        self._info = info
+        self._directory = directory
+        url = urllib.parse.urlsplit(info.swift_url or "")
+        account, container, object_ = processes.free_ports(3)
+        self._ports = {
+            "account": account,
+            "container": container,
+            "object": object_,
+            "proxy": url.port or 0,
+        }
+        self._children: list[processes.Child] = []
+
+    def start(self) -> None:
+        """Write the configuration, build the rings, start the servers.
+
+        :raises NoExtendedAttributes: if objects could not be stored
+        """
+        device = self._directory / "devices" / "d1"
+        device.mkdir(parents=True)
+        _check_extended_attributes(device)
+        self._write_cluster_config()
+        self._build_rings()
+        for server, port in self._ports.items():
+            conf = self._directory / f"{server}-server.conf"
+            sections = (
+                self._proxy_sections()
+                if server == "proxy"
+                else self._storage_sections(server)
+            )
+            config_files.write(conf, {**self._default(port), **sections})
+            self._start_server(server, conf)
+
+    def wait(self) -> None:
+        """Wait until all the servers answer."""
+        for child, port in zip(
+            self._children, self._ports.values(), strict=True
+        ):
+            ready = functools.partial(processes.answers, port, "/healthcheck")
+            child.wait_until(ready, START_TIMEOUT)
+
+    def children(self) -> list[processes.Child]:
+        """Return the processes started so far."""
+        return list(self._children)
+
+    def _start_server(self, server: str, conf: pathlib.Path) -> None:
+        package = "obj" if server == "object" else server
+        self._children.append(
+            processes.Child(
+                f"Swift's {server} server",
+                processes.python_module("serve_swift", package, str(conf)),
+                self._directory / f"{server}-server.log",
+            )
+        )
+
+    def _build_rings(self) -> None:
+        ports = [self._ports[s] for s in ("account", "container", "object")]
+        builder = processes.Child(
+            "The building of Swift's rings",
+            processes.python_module(
+                "build_rings", str(self._directory), *map(str, ports)
+            ),
+            self._directory / "rings.log",
+        )
+        builder.wait_for_end(START_TIMEOUT)
+
+    def _write_cluster_config(self) -> None:
+        suffix = secrets.token_hex(8)
+        sections: dict[str, Section] = {
+            "swift-hash": {"swift_hash_path_suffix": suffix}
+        }
+        for index, name in enumerate(POLICIES):
+            sections[f"storage-policy:{index}"] = {
+                "name": name,
+                "default": index == 0,
+            }
+        config_files.write(self._directory / "swift.conf", sections)
+
+    def _default(self, port: int) -> dict[str, Section]:
+        """Return the section that all the servers have."""
+        return {
+            "DEFAULT": {
+                "bind_ip": processes.HOST,
+                "bind_port": port,
+                "workers": 0,
+                "swift_dir": self._directory,
+                "devices": self._directory / "devices",
+                "mount_check": False,
+                "disable_fallocate": True,
+                "log_level": "WARNING",
+                # Swift always logs to syslog too. There it is sent where
+                # nobody listens: the discard port.
+                "log_udp_host": processes.HOST,
+                "log_udp_port": 9,
+            }
+        }
+
+    def _storage_sections(self, server: str) -> dict[str, Section]:
+        """Return the configuration of one of the storage servers."""
+        return {
+            "pipeline:main": {"pipeline": f"healthcheck {server}-server"},
+            f"app:{server}-server": {
+                "use": f"egg:swift#{server}",
+                **_PATIENCE,
+            },
+            "filter:healthcheck": {"use": "egg:swift#healthcheck"},
+        }
+
+    def _proxy_sections(self) -> dict[str, Section]:
+        """Return the configuration of the proxy server."""
+        filters = (
+            "catch_errors gatekeeper healthcheck listing_formats bulk "
+            "authtoken keystoneauth tempauth copy container_quotas "
+            "account_quotas slo dlo"
+        )
+        own: dict[str, Section] = {
+            "authtoken": self._authtoken(),
+            "keystoneauth": {
+                "use": "egg:swift#keystoneauth",
+                "reseller_prefix": "AUTH, SERVICE",
+                "operator_roles": "admin, swiftoperator",
+                "SERVICE_service_roles": "service",
+            },
+            "tempauth": self._tempauth(),
+        }
+        sections: dict[str, Section] = {
+            "pipeline:main": {"pipeline": f"{filters} proxy-server"},
+            "app:proxy-server": {
+                "use": "egg:swift#proxy",
+                "account_autocreate": True,
+                # The only replica must not be avoided after errors.
+                "error_suppression_limit": 1000000,
+                **_PATIENCE,
+            },
+        }
+        for name in filters.split():
+            sections[f"filter:{name}"] = own.get(
+                name, {"use": f"egg:swift#{name}"}
+            )
+        return sections
+
+    def _authtoken(self) -> Section:
+        """Return how the proxy validates Keystone's tokens."""
+        user = self._info.cinder
+        assert user is not None
+        return {
+            "paste.filter_factory": "keystonemiddleware.auth_token"
+            ":filter_factory",
+            "auth_type": "password",
+            "auth_url": self._info.auth_url,
+            "www_authenticate_uri": self._info.auth_url,
+            "username": user.username,
+            "password": user.password,
+            "project_name": user.project_name,
+            "user_domain_name": user.user_domain_name,
+            "project_domain_name": user.project_domain_name,
+            "delay_auth_decision": True,
+            "include_service_catalog": False,
+            "service_token_roles": "service",
+            "service_token_roles_required": True,
+        }
+
+    def _tempauth(self) -> Section:
+        """Return the user of version 1 authentication."""
+        user = self._info.v1
+        assert user is not None
+        account, name = user.username.split(":")
+        key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        return {
+            "use": "egg:swift#tempauth",
+            "reseller_prefix": "TEMP",
+            f"user_{account}_{name}": f"{user.password} .admin",
+            "fernet_key_only": key,
+            "active_fernet_key_id": "only",
+        }
+
+
+def _check_extended_attributes(directory: pathlib.Path) -> None:
+    """Try to store a user extended attribute."""
+    probe = directory / "probe"
+    probe.touch()
+    try:
+        os.setxattr(probe, "user.swift.probe", b"1")
+    except OSError as reason:
+        raise errors.NoExtendedAttributes(directory, reason) from reason
+    finally:
+        probe.unlink()
