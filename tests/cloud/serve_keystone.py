@@ -21,8 +21,11 @@ is what takes the time:
 4. serve the API until killed.
 """
 
+from collections.abc import Callable
 import pathlib
 import sys
+import threading
+from typing import Any
 import urllib.parse
 import uuid
 
@@ -57,7 +60,22 @@ def main() -> None:
     _create_endpoints(info)
     app = core.setup_app_middleware(application.application_factory("public"))
     port = urllib.parse.urlsplit(info.auth_url).port or 0
-    wsgi.make_server(app, port).serve_forever()
+    wsgi.make_server(_one_at_a_time(app), port).serve_forever()
+
+
+def _one_at_a_time(app: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the application behind a lock.
+
+    A first login writes to the database, and of two transactions that both
+    read before they write sqlite ends one at once, however long it may wait.
+    """
+    lock = threading.Lock()
+
+    def call(*request: Any) -> list[bytes]:
+        with lock:
+            return list(app(*request))
+
+    return call
 
 
 def _create_keys() -> None:

@@ -164,8 +164,7 @@ class CancelTestCase(OwnCinderTestCase):
 
     options: ClassVar[dict] = {
         'backup_swift_object_size': MIB,
-        'backup_swift_workers': 1,
-        'backup_compression_algorithm': 'bz2'}
+        'backup_swift_workers': 1}
 
     def test_delete_while_creating(self):
         volume = self.make_volume(60)
