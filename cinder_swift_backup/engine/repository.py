@@ -17,7 +17,7 @@ Deleting goes like this:
 1. List the prefix, and read the manifest if there is one. A listing that
    fails is an error: what cannot be seen cannot be called deleted. The
    manifest names what a listing that lags may leave out.
-2. Delete the chunks, several at a time, then the digest file.
+2. Delete the chunks and the digest file, several at a time.
 3. Delete the manifest, so that until the very end a delete that was
    interrupted can be repeated and finds everything again.
 """
@@ -118,22 +118,36 @@ class Repository:
     def discard(self, ref: types.BackupRef, names: Iterable[str]) -> None:
         """Delete the named objects, the manifest last.
 
-        :raises StoreError: on the first that cannot be deleted
+        One that cannot be deleted does not save the others, only the
+        manifest, which is then still needed to find it.
+
+        :raises StoreError: the first of what went wrong
         """
-        last = [naming.digest_file_name(ref.prefix),
-                naming.manifest_name(ref.prefix)]
-        chunks = sorted(set(names).difference(last))
+        manifest = naming.manifest_name(ref.prefix)
+        others = {*names, naming.digest_file_name(ref.prefix)}
+        others.discard(manifest)
+        failures: list[exceptions.StoreError] = []
+
+        def collect(failure: exceptions.StoreError | None) -> None:
+            if failure is not None:
+                failures.append(failure)
+
         self._pipeline.run(
             (functools.partial(self._delete_one, ref.container, name)
-             for name in chunks),
-            collect=lambda _: None, checkpoint=progress.Silent().checkpoint)
-        for name in last:
-            self.store.delete(ref.container, name)
+             for name in sorted(others)),
+            collect, progress.Silent().checkpoint)
+        if failures:
+            raise failures[0]
+        self.store.delete(ref.container, manifest)
 
     def _delete_one(self, container: str, name: str,
-                    stop: pipeline.StopFlag) -> None:
+                    stop: pipeline.StopFlag) -> exceptions.StoreError | None:
         stop.check()
-        self.store.delete(container, name)
+        try:
+            self.store.delete(container, name)
+        except exceptions.StoreError as err:
+            return err
+        return None
 
     def _named_by_manifest(self, ref: types.BackupRef) -> set[str]:
         try:

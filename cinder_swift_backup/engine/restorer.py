@@ -154,34 +154,28 @@ class DigestCheck:
     table: digests.DigestTable
     end: int
 
-    def check(self, record: types.ChunkRecord, data: memoryview) -> None:
-        """Compare whole blocks in ``data``, which starts at the record's.
+    def check(self, name: str, extent: types.Extent,
+              data: memoryview) -> None:
+        """Compare the whole blocks of an extent; ``data`` is its content.
 
-        Only blocks that the chunk holds in full can be compared.
-
+        :param name: of the object the data came from
         :raises DigestMismatch: naming the object and the block
         """
         size = self.table.block_size
-        first = -(-record.extent.offset // size)
+        first = -(-extent.offset // size)
         for block in range(first, len(self.table)):
             start = block * size
             end = min(start + size, self.end)
-            if end > record.extent.end:
+            if end > extent.end:
                 break
-            self._check_block(record, data, start, end)
-
-    def _check_block(self, record: types.ChunkRecord, data: memoryview,
-                     start: int, end: int) -> None:
-        base = record.extent.offset
-        block = start // self.table.block_size
-        actual = digests.hash_blocks(data[start - base:end - base],
-                                     self.table.block_size)
-        expected = self.table.digest(block)
-        if actual != expected:
-            raise exceptions.DigestMismatch(
-                f'{record.name} is damaged: bytes {start} to {end} of the '
-                f'volume have SHA-256 {actual.hex()} instead of '
-                f'{expected.hex()}. Restore another backup.')
+            actual = digests.hash_blocks(
+                data[start - extent.offset:end - extent.offset], size)
+            expected = self.table.digest(block)
+            if actual != expected:
+                raise exceptions.DigestMismatch(
+                    f'{name} is damaged: bytes {start} to {end} of the '
+                    f'volume have SHA-256 {actual.hex()} instead of '
+                    f'{expected.hex()}. Restore another backup.')
 
 
 def _decode_and_write(chunk: planner.PlannedChunk, stored: bytes,
@@ -190,11 +184,13 @@ def _decode_and_write(chunk: planner.PlannedChunk, stored: bytes,
     # Runs offloaded: no logging, no store.
     record = chunk.record
     view = memoryview(_decode(record, stored))
-    for extent in chunk.extents:
-        start = extent.offset - record.extent.offset
-        part = view[start:start + extent.length]
-        if check is not None:
-            check.check(dataclasses.replace(record, extent=extent), part)
+    start = record.extent.offset
+    parts = [(extent, view[extent.offset - start:extent.end - start])
+             for extent in chunk.extents]
+    if check is not None:
+        for extent, part in parts:
+            check.check(record.name, extent, part)
+    for extent, part in parts:
         if not target.blank:
             target.writer.write(extent.offset, part)
             continue

@@ -143,7 +143,10 @@ class SeekingVolume:
         """See :class:`VolumeWriter`."""
         with self._lock:
             self._handle.seek(offset)
-            self._handle.write(bytes(data))
+            while data:
+                # A raw handle says how much it took, others nothing.
+                written = self._handle.write(bytes(data))
+                data = data[len(data) if written is None else written:]
 
     def finish(self, size: int) -> None:
         """See :class:`VolumeWriter`; a device has its size already."""

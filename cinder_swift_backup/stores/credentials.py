@@ -133,12 +133,15 @@ class SessionCredentials:
         self._session.invalidate()
         return True
 
-    def _endpoint(self) -> str:
+    def _endpoint(self) -> str | None:
         # The catalog's own entry: discovery would follow version documents,
         # which Swift does not have.
-        endpoint = self._session.get_endpoint(
-            service_type=self._service_type, interface=self._interface,
-            region_name=self._region, skip_discovery=True)
+        try:
+            endpoint: str | None = self._session.get_endpoint(
+                service_type=self._service_type, interface=self._interface,
+                region_name=self._region, skip_discovery=True)
+        except ksa_exceptions.CatalogException:
+            endpoint = None
         if endpoint is None:
             where = f' in region {self._region}' if self._region else ''
             raise exceptions.ConfigurationError(
@@ -161,7 +164,6 @@ def identify(call: Callable[[], str | None]) -> str:
         raise exceptions.AccessDenied(
             f'The identity service refused the credentials: {err}') from err
     except (ksa_exceptions.NotFound, ksa_exceptions.BadRequest,
-            ksa_exceptions.CatalogException,
             ksa_exceptions.DiscoveryFailure) as err:
         raise exceptions.ConfigurationError(
             f'The identity service cannot serve the configured '

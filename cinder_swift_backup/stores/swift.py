@@ -76,9 +76,9 @@ class SwiftStore:
 
     def limits(self) -> base.Limits:
         """What ``/info`` says; nothing where the cluster hides it."""
-        url = self._credentials.access().storage_url
+        access = self._credentials.access()
         try:
-            return self._retry(lambda: self._limits_once(url))
+            return self._retry(lambda: self._ask_limits(access))
         except exceptions.StoreUnavailable:
             raise
         except exceptions.StoreError:
@@ -200,11 +200,20 @@ class SwiftStore:
             self._drop_connection()
             raise exceptions.StoreUnavailable(
                 f'Swift at {url.netloc} cannot be reached or broke off '
-                f'({"/".join(where)}): {err}') from err
+                f'({"/".join(where) or "/info"}): {err}') from err
+        except ValueError as err:
+            self._drop_connection()
+            raise exceptions.StoreUnavailable(
+                f'What answers at {access.storage_url} is not Swift: '
+                f'{err}') from err
 
     def _read_body(self, name: str, headers: dict[str, str], body: Any,
                    max_size: int | None) -> bytes:
-        length = int(headers['content-length'])
+        length = int(headers.get('content-length', -1))
+        if length < 0:
+            self._drop_connection()
+            raise exceptions.StoreUnavailable(
+                f'Swift did not say how long {name} is.')
         if max_size is not None and length > max_size:
             self._drop_connection()
             raise exceptions.LengthMismatch(
@@ -222,23 +231,11 @@ class SwiftStore:
                 f'Swift sent {len(data)} of {length} bytes of {name}.')
         return data
 
-    def _limits_once(self, storage_url: str) -> base.Limits:
-        url = urllib.parse.urlparse(storage_url)
-        root = url.path.partition('/v1')[0]
-        info = url._replace(path=f'{root}/info')
-        connection = self._connection(url.geturl())
-        try:
-            answer = client.get_capabilities((info, connection))
-        except client.ClientException as err:
-            raise swift_errors.translate(err, ()) from err
-        except _BROKEN as err:
-            self._drop_connection()
-            raise exceptions.StoreUnavailable(
-                f'Swift at {url.netloc} cannot be reached: {err}') from err
-        swift = answer.get('swift', {})
-        policies = swift.get('policies')
+    def _ask_limits(self, access: credentials_.Access) -> base.Limits:
+        answer = self._send(access, _get_info).get('swift', {})
+        policies = answer.get('policies')
         return base.Limits(
-            max_object_size=swift.get('max_file_size'),
+            max_object_size=answer.get('max_file_size'),
             storage_policies=None if policies is None else _policy_names(
                 policies))
 
@@ -257,6 +254,17 @@ class SwiftStore:
         self._local.connection = None
         self._connections.remove(connection)
         connection.close()
+
+
+def _get_info(url: str, token: str,
+              http_conn: tuple[urllib.parse.ParseResult,
+                               client.HTTPConnection],
+              service_token: str | None) -> dict[str, Any]:
+    # Beside the root of the accounts, and open to all: no token is sent.
+    root = http_conn[0].path.partition('/v1')[0]
+    where = http_conn[0]._replace(path=f'{root}/info')
+    found: dict[str, Any] = client.get_capabilities((where, http_conn[1]))
+    return found
 
 
 def _policy_names(policies: list[dict[str, str]]) -> tuple[str, ...]:

@@ -1,0 +1,382 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Every promise of :mod:`cinder_swift_backup.stores.base`, as a test.
+
+Mixed into a test case that says where a store comes from::
+
+    class MemoryStoreTest(suite.StoreContract, base.BaseTestCase):
+        def make_store(self):
+            return memory.MemoryStore()
+
+The suite works in one new container for each test and removes what it put
+there, so that it may run in an account that holds other things.
+"""
+
+from concurrent import futures
+import hashlib
+import random
+import uuid
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import base
+
+#: Names that break what does not quote, or quotes twice.
+NAMES = (
+    'plain',
+    'volume_v/20260801120000/az_nova_backup_b-00001',
+    'with space',
+    ' leading and trailing ',
+    'percent%20sign%2F',
+    'plus+and&and=and?and#',
+    'quote"and\'apostrophe',
+    'back\\slash',
+    'semi;colon,comma:colon',
+    'a//b///c',
+    '/leading/slash',
+    'trailing/slash/',
+    '.',
+    'dots/../dots',
+    'umlaut-\u00fc\u00f6\u00e4',
+    'han-\u6f22\u5b57',
+    'emoji-\U0001f600',
+    'combining-e\u0301',
+    'tab\there',
+)
+
+
+def _md5(data):
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+class StoreContract:
+    """The tests; needs :meth:`make_store` and a test case's methods."""
+
+    def make_store(self):
+        """A store to test; closed by the suite."""
+        raise NotImplementedError
+
+    def remove_container(self, container):
+        """Remove an empty container, where that leaves anything."""
+
+    def setUp(self):
+        super().setUp()
+        self.store = self.make_store()
+        self.addCleanup(self.store.close)
+        self.container = self.new_container_name()
+        self.store.ensure_container(self.container, create=True)
+
+    def new_container_name(self):
+        """The name of a container that does not exist; cleaned up."""
+        name = f'csb-contract-{uuid.uuid4()}'
+        self.addCleanup(self._clean_up, name)
+        return name
+
+    def _clean_up(self, container):
+        try:
+            names = self._names('', container)
+        except exceptions.ContainerNotFound:
+            return
+        for name in names:
+            self.store.delete(container, name)
+        self.remove_container(container)
+
+    def _names(self, prefix='', container=None):
+        return [info.name for info
+                in self.store.list(container or self.container, prefix)]
+
+    def _put(self, name, data):
+        self.store.put(self.container, name, data)
+
+    def _get(self, name, max_size=None):
+        return self.store.get(self.container, name, max_size)
+
+    # -- bytes and streams -------------------------------------------------
+
+    def test_bytes_come_back(self):
+        data = random.randbytes(100000)
+        self._put('a', data)
+        self.assertEqual(data, self._get('a'))
+
+    def test_bytes_with_their_md5_come_back(self):
+        data = random.randbytes(1000)
+        self.store.put(self.container, 'a', data, _md5(data))
+        self.assertEqual(data, self._get('a'))
+
+    def test_several_mebibytes_come_back(self):
+        data = random.randbytes((5 << 20) + 1)
+        self._put('a', data)
+        self.assertEqual(data, self._get('a'))
+
+    def test_stream_comes_back(self):
+        pieces = [random.randbytes(size) for size in (1, 70000, 0, 30000, 7)]
+        self._put('a', base.Stream(sum(map(len, pieces)),
+                                   lambda: iter(pieces)))
+        self.assertEqual(b''.join(pieces), self._get('a'))
+
+    def test_stream_of_large_pieces_comes_back(self):
+        pieces = [random.randbytes(3 << 20), random.randbytes(1 << 20)]
+        self._put('a', base.Stream(4 << 20, lambda: iter(pieces)))
+        self.assertEqual(b''.join(pieces), self._get('a'))
+
+    def test_stream_can_be_put_again(self):
+        stream = base.Stream(6, lambda: iter((b'abc', b'def')))
+        self._put('a', stream)
+        self._put('b', stream)
+        self.assertEqual(b'abcdef', self._get('b'))
+
+    def test_empty_bytes(self):
+        self._put('a', b'')
+        self.assertEqual(b'', self._get('a'))
+        (info,) = self.store.list(self.container, '')
+        self.assertEqual(base.ObjectInfo('a', 0, _md5(b'')), info)
+
+    def test_empty_stream(self):
+        self._put('a', base.Stream(0, lambda: iter(())))
+        self.assertEqual(b'', self._get('a'))
+
+    def test_put_replaces(self):
+        self._put('a', b'a long first body')
+        self._put('a', b'second')
+        self.assertEqual(b'second', self._get('a'))
+        (info,) = self.store.list(self.container, '')
+        self.assertEqual(6, info.size)
+
+    def test_containers_are_apart(self):
+        other = self.new_container_name()
+        self.store.ensure_container(other, create=True)
+        self._put('a', b'here')
+        self.store.put(other, 'a', b'there')
+        self.assertEqual(b'here', self._get('a'))
+        self.assertEqual(b'there', self.store.get(other, 'a'))
+
+    # -- the bytes that were sent are the bytes that are stored ------------
+
+    def test_wrong_md5_is_refused_and_nothing_stored(self):
+        self.assertRaises(exceptions.StoreError, self.store.put,
+                          self.container, 'a', b'data', _md5(b'other'))
+        self.assertEqual([], self._names())
+        self.assertRaises(exceptions.ObjectNotFound, self._get, 'a')
+
+    def test_wrong_md5_leaves_the_old_object(self):
+        self._put('a', b'old')
+        self.assertRaises(exceptions.StoreError, self.store.put,
+                          self.container, 'a', b'new', _md5(b'other'))
+        self.assertEqual(b'old', self._get('a'))
+
+    # -- names -------------------------------------------------------------
+
+    def test_any_name_round_trips(self):
+        for name in NAMES:
+            self._put(name, name.encode())
+        for name in NAMES:
+            self.assertEqual(name.encode(), self._get(name), repr(name))
+        self.assertEqual(sorted(NAMES, key=str.encode), self._names())
+        for name in NAMES:
+            self.store.delete(self.container, name)
+        self.assertEqual([], self._names())
+
+    def test_any_name_as_a_prefix(self):
+        for name in NAMES:
+            self._put(name, b'')
+        for name in NAMES:
+            self.assertEqual(
+                sorted((other for other in NAMES if other.startswith(name)),
+                       key=str.encode), self._names(name), repr(name))
+
+    # -- listing -----------------------------------------------------------
+
+    def test_list_tells_size_and_md5(self):
+        self._put('a', b'abc')
+        self._put('b', base.Stream(5, lambda: iter((b'de', b'fgh'))))
+        self.assertEqual(
+            [base.ObjectInfo('a', 3, _md5(b'abc')),
+             base.ObjectInfo('b', 5, _md5(b'defgh'))],
+            list(self.store.list(self.container, '')))
+
+    def test_list_of_an_empty_container(self):
+        self.assertEqual([], self._names())
+
+    def test_list_is_in_the_order_of_utf8_bytes(self):
+        # U+FFEE sorts after U+10000 in UTF-16, before it in UTF-8.
+        names = ['\uffee', '\U00010000', 'b', 'B', 'a/b', 'a-b', 'a', 'ab',
+                 '\u00e9', 'e\u0301', 'z', '~', '10', '9', ' ']
+        for name in names:
+            self._put(name, b'')
+        self.assertEqual(sorted(names, key=str.encode), self._names())
+
+    def test_list_of_dozens_by_prefix(self):
+        wanted = [f'p-{number:05d}' for number in range(40)]
+        others = ['o-00001', 'p', 'p_metadata', 'q-00001', 'P-00001']
+        names = wanted + others
+        random.shuffle(names)
+        for name in names:
+            self._put(name, b'')
+        self.assertEqual(wanted, self._names('p-'))
+        self.assertEqual(['p-00039'], self._names('p-00039'))
+        self.assertEqual(sorted(names), self._names())
+
+    def test_list_of_a_prefix_that_nothing_has(self):
+        self._put('a', b'')
+        self.assertEqual([], self._names('b'))
+
+    def test_list_of_a_missing_container(self):
+        missing = self.new_container_name()
+        self.assertRaises(exceptions.ContainerNotFound,
+                          self._names, '', missing)
+
+    # -- what is not there -------------------------------------------------
+
+    def test_get_of_a_missing_object(self):
+        err = self.assertRaises(exceptions.ObjectNotFound,
+                                self._get, 'no-such-object')
+        self.assertIn('no-such-object', str(err))
+
+    def test_get_from_a_missing_container(self):
+        self.assertRaises(exceptions.ObjectNotFound, self.store.get,
+                          self.new_container_name(), 'a')
+
+    def test_put_to_a_missing_container(self):
+        missing = self.new_container_name()
+        err = self.assertRaises(exceptions.ContainerNotFound, self.store.put,
+                                missing, 'a', b'data')
+        self.assertIn(missing, str(err))
+
+    def test_put_of_a_stream_to_a_missing_container(self):
+        self.assertRaises(
+            exceptions.ContainerNotFound, self.store.put,
+            self.new_container_name(), 'a',
+            base.Stream(3, lambda: iter((b'abc',))))
+
+    def test_delete_removes(self):
+        self._put('a', b'')
+        self._put('ab', b'')
+        self.store.delete(self.container, 'a')
+        self.assertRaises(exceptions.ObjectNotFound, self._get, 'a')
+        self.assertEqual(['ab'], self._names())
+
+    def test_delete_twice(self):
+        self._put('a', b'')
+        self.store.delete(self.container, 'a')
+        self.store.delete(self.container, 'a')
+        self.assertEqual([], self._names())
+
+    def test_delete_of_what_never_was(self):
+        self.store.delete(self.container, 'no-such-object')
+
+    def test_delete_from_a_missing_container(self):
+        self.store.delete(self.new_container_name(), 'a')
+
+    # -- containers --------------------------------------------------------
+
+    def test_ensure_container_makes_it(self):
+        name = self.new_container_name()
+        self.store.ensure_container(name, create=True)
+        self.assertEqual([], self._names('', name))
+
+    def test_ensure_container_keeps_what_is_there(self):
+        self._put('a', b'data')
+        self.store.ensure_container(self.container, create=True)
+        self.store.ensure_container(self.container, create=False)
+        self.assertEqual(b'data', self._get('a'))
+
+    def test_ensure_container_does_not_make_it_unasked(self):
+        missing = self.new_container_name()
+        self.assertRaises(exceptions.ContainerNotFound,
+                          self.store.ensure_container, missing, create=False)
+        self.assertRaises(exceptions.ContainerNotFound,
+                          self._names, '', missing)
+
+    def test_container_of_an_unknown_storage_policy(self):
+        name = self.new_container_name()
+        self.assertRaises(
+            exceptions.ConfigurationError, self.store.ensure_container, name,
+            create=True, storage_policy='no-such-policy')
+        self.assertRaises(exceptions.ContainerNotFound,
+                          self._names, '', name)
+
+    def test_container_of_a_known_storage_policy(self):
+        policies = self.store.limits().storage_policies
+        if not policies:
+            self.skipTest('The store does not tell its storage policies.')
+        name = self.new_container_name()
+        self.store.ensure_container(name, create=True,
+                                    storage_policy=policies[0])
+        self.assertEqual([], self._names('', name))
+
+    def test_storage_policy_is_only_for_new_containers(self):
+        self.store.ensure_container(self.container, create=True,
+                                    storage_policy='no-such-policy')
+
+    # -- sizes -------------------------------------------------------------
+
+    def test_get_of_as_much_as_allowed(self):
+        self._put('a', bytes(100))
+        self.assertEqual(bytes(100), self._get('a', max_size=100))
+        self._put('empty', b'')
+        self.assertEqual(b'', self._get('empty', max_size=0))
+
+    def test_get_of_more_than_allowed(self):
+        self._put('a', bytes(100))
+        err = self.assertRaises(exceptions.LengthMismatch,
+                                self._get, 'a', max_size=99)
+        self.assertIn('a is 100 bytes', str(err))
+
+    def test_get_of_much_more_than_allowed_and_then_another(self):
+        # The rest of a refused body must not be taken for the next answer.
+        self._put('large', random.randbytes(3 << 20))
+        self._put('small', b'small')
+        for _ in range(3):
+            self.assertRaises(exceptions.LengthMismatch,
+                              self._get, 'large', max_size=10)
+            self.assertEqual(b'small', self._get('small'))
+
+    def test_limits(self):
+        limits = self.store.limits()
+        self.assertIsInstance(limits, base.Limits)
+        if limits.max_object_size is not None:
+            self.assertGreater(limits.max_object_size, 0)
+        for policy in limits.storage_policies or ():
+            self.assertTrue(policy)
+
+    # -- several threads ---------------------------------------------------
+
+    def test_several_threads(self):
+        bodies = {f'object-{number:02d}': random.randbytes(20000 + number)
+                  for number in range(24)}
+
+        def round_trip(item):
+            name, data = item
+            self._put(name, data)
+            found = self._get(name)
+            self._put(f'gone-{name}', b'')
+            self.store.delete(self.container, f'gone-{name}')
+            return found == data
+
+        with futures.ThreadPoolExecutor(6) as executor:
+            self.assertEqual([True] * len(bodies),
+                             list(executor.map(round_trip, bodies.items())))
+        self.assertEqual(sorted(bodies), self._names())
+
+    def test_several_threads_replace_one_object(self):
+        bodies = [bytes([number]) * 50000 for number in range(8)]
+        with futures.ThreadPoolExecutor(4) as executor:
+            list(executor.map(lambda body: self._put('a', body), bodies))
+        self.assertIn(self._get('a'), bodies)
+
+    # -- who owns a buffer -------------------------------------------------
+
+    def test_buffer_is_the_callers_again_after_put(self):
+        buffer = bytearray(b'before')
+        self._put('a', bytes(buffer))
+        buffer[:] = b'after!'
+        self.assertEqual(b'before', self._get('a'))

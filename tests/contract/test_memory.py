@@ -1,0 +1,46 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The contract, kept by the store in memory."""
+
+from oslotest import base as test_base
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import base
+from cinder_swift_backup.stores import memory
+from tests.contract import suite
+
+
+class MemoryStoreTest(suite.StoreContract, test_base.BaseTestCase):
+    """Runs with the unit tests, by ``tests/unit/test_memory_contract.py``."""
+
+    def make_store(self):
+        return memory.MemoryStore(base.Limits(
+            max_object_size=16 << 20, storage_policies=('gold', 'tin')))
+
+    def test_object_above_the_limit(self):
+        store = memory.MemoryStore(base.Limits(max_object_size=10))
+        store.ensure_container('c', create=True)
+        store.put('c', 'a', bytes(10))
+        self.assertRaises(exceptions.QuotaExceeded, store.put,
+                          'c', 'b', bytes(11))
+        self.assertRaises(
+            exceptions.QuotaExceeded, store.put, 'c', 'b',
+            base.Stream(11, lambda: iter((bytes(11),))))
+        self.assertEqual(['a'], [info.name for info in store.list('c', '')])
+
+    def test_stream_of_another_length_than_announced(self):
+        for length in (2, 4):
+            self.assertRaises(
+                exceptions.StoreError, self.store.put, self.container, 'a',
+                base.Stream(length, lambda: iter((b'abc',))))
+        self.assertEqual([], self._names())

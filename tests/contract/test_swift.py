@@ -1,0 +1,41 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The contract, kept by real Swift.
+
+Needs the cloud of the functional tests; without one it is skipped.
+"""
+
+from oslotest import base as test_base
+from swiftclient import client
+
+from tests.contract import suite
+from tests.functional import base
+
+
+class SwiftStoreTest(suite.StoreContract, test_base.BaseTestCase):
+    """In the demo user's account of the running cloud."""
+
+    def make_store(self):
+        return base.swift_store()
+
+    def remove_container(self, container):
+        session = base.keystone_session(base.cloud_info().demo)
+        url = session.get_endpoint(
+            service_type='object-store', interface='public',
+            region_name=base.cloud_info().region, skip_discovery=True)
+        try:
+            client.delete_container(url, session.get_token(), container)
+        except client.ClientException as err:
+            # Its listing may lag and still show what was deleted.
+            if err.http_status not in (404, 409):
+                raise

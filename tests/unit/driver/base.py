@@ -1,0 +1,117 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the driver's tests have in common: Cinder without its database."""
+
+import datetime
+from unittest import mock
+import uuid
+
+from cinder import context
+from cinder import exception as cinder_exception
+from cinder import objects
+from cinder.common import config  # noqa: F401
+from cinder.db import api as db_api
+from oslo_config import cfg
+from oslo_config import fixture as config_fixture
+from oslotest import base
+import requests_mock
+
+objects.register_all()
+
+OWNER = 'c0ffee00000000000000000000000001'
+OTHER = 'c0ffee00000000000000000000000002'
+VOLUME = '11111111-1111-1111-1111-111111111111'
+SWIFT = 'http://swift.test/v1/AUTH_'
+
+
+def catalog(project, *regions):
+    """A service catalog in the shape of version 2 of the identity API."""
+    return [
+        {'type': 'object-store', 'name': 'swift', 'endpoints': [
+            {'region': region,
+             'publicURL': f'http://{region}.swift.test/v1/AUTH_{project}',
+             'internalURL': f'http://{region}.internal/v1/AUTH_{project}'}
+            for region in regions]},
+        {'type': 'identity', 'name': 'keystone', 'endpoints': [
+            {'region': region,
+             'publicURL': f'http://{region}.keystone.test'}
+            for region in regions]},
+    ]
+
+
+class DriverTestCase(base.BaseTestCase):
+    """Cinder's configuration with its defaults, and records in a dict."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(config_fixture.Config(cfg.CONF))
+        cfg.CONF([], project='cinder', default_config_files=[],
+                 default_config_dirs=[])
+        self.records = {}
+
+        def refresh(backup):
+            self.refreshed(backup)
+
+        patch = mock.patch.object
+        self.enterContext(patch(objects.Backup, 'save'))
+        self.enterContext(patch(objects.Backup, 'refresh', refresh))
+        # Every driver lets go of the connections of the process it was
+        # forked from, which needs an engine.
+        self.enterContext(patch(db_api, 'dispose_engine'))
+        self.enterContext(patch(objects.Backup, 'get_by_id',
+                                lambda ctxt, number: self._get(number)))
+
+    def refreshed(self, backup):
+        """What reading a record again does to it; tests replace it."""
+
+    def _get(self, number):
+        if number not in self.records:
+            raise cinder_exception.BackupNotFound(backup_id=number)
+        return self.records[number]
+
+    def config(self, **options):
+        """Set options for this test."""
+        for name, value in options.items():
+            cfg.CONF.set_override(name, value)
+
+    def context(self, project=OWNER, token='users-token', services=()):
+        """A request's context."""
+        return context.RequestContext(
+            'user', project, is_admin=False, auth_token=token,
+            service_catalog=list(services))
+
+    def record(self, **fields):
+        """A backup's record, known to the database."""
+        backup = objects.Backup(self.context(), **{
+            'id': str(uuid.uuid4()), 'volume_id': VOLUME,
+            'user_id': 'user', 'project_id': OWNER, 'parent_id': None,
+            'container': None, 'service_metadata': None,
+            'status': 'creating', 'display_name': 'nightly',
+            'display_description': None, 'object_count': 0,
+            'created_at': datetime.datetime(
+                2026, 8, 1, tzinfo=datetime.UTC), **fields})
+        self.records[backup.id] = backup
+        return backup
+
+
+class HttpTestCase(DriverTestCase):
+    """With a web of scripted answers."""
+
+    def setUp(self):
+        super().setUp()
+        self.http = self.enterContext(requests_mock.Mocker())
+
+    def serve_swift(self, url):
+        """An object ``c/o`` in the account at a URL."""
+        return self.http.get(f'{url}/c/o', content=b'data',
+                             headers={'content-length': '4'})

@@ -1,0 +1,93 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Looking endpoints up in a request's catalog."""
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import catalog
+from tests.unit.driver import base
+
+_INFO = catalog.CatalogInfo('object-store', 'swift', 'publicURL')
+
+
+class ParseInfoTest(base.DriverTestCase):
+    """type:name:endpoint type."""
+
+    def test_default(self):
+        self.assertEqual(_INFO, catalog.parse_info('swift_catalog_info'))
+        self.assertEqual('public', _INFO.interface)
+
+    def test_other_interface(self):
+        self.config(swift_catalog_info='object-store:swift:internalURL')
+        self.assertEqual(
+            'internal', catalog.parse_info('swift_catalog_info').interface)
+
+    def test_name_with_a_space(self):
+        info = catalog.parse_info('keystone_catalog_info')
+        self.assertEqual('Identity Service', info.service_name)
+
+    def test_other_form(self):
+        for text in ('', 'object-store', 'a:b', 'a:b:c:d'):
+            self.config(swift_catalog_info=text)
+            err = self.assertRaises(exceptions.ConfigurationError,
+                                    catalog.parse_info, 'swift_catalog_info')
+            self.assertIn(f'swift_catalog_info is {text!r}', str(err))
+            self.assertIn('<service_type>', str(err))
+
+
+class FindEndpointTest(base.DriverTestCase):
+    """Type and region decide."""
+
+    def _find(self, services, region=None, info=_INFO):
+        return catalog.find_endpoint(services, info, region,
+                                     'backup_swift_url')
+
+    def test_first_region(self):
+        self.assertEqual('http://one.swift.test/v1/AUTH_p',
+                         self._find(base.catalog('p', 'one', 'two')))
+
+    def test_region(self):
+        self.assertEqual('http://two.swift.test/v1/AUTH_p', self._find(
+            base.catalog('p', 'one', 'two'), 'two'))
+
+    def test_interface(self):
+        info = catalog.CatalogInfo('object-store', 'swift', 'internalURL')
+        self.assertEqual('http://one.internal/v1/AUTH_p', self._find(
+            base.catalog('p', 'one'), info=info))
+
+    def test_name_does_not_matter(self):
+        info = catalog.CatalogInfo('object-store', 'other', 'publicURL')
+        self._find(base.catalog('p', 'one'), info=info)
+
+    def test_several_services_of_the_type(self):
+        services = base.catalog('p', 'one') + base.catalog('p', 'two')
+        self.assertEqual('http://two.swift.test/v1/AUTH_p',
+                         self._find(services, 'two'))
+
+    def test_not_there(self):
+        info = catalog.CatalogInfo('object-store', 'swift', 'adminURL')
+        for services, region, kind in (
+                ([], None, _INFO), (base.catalog('p'), None, _INFO),
+                (base.catalog('p', 'one'), 'three', _INFO),
+                (base.catalog('p', 'one'), None, info),
+                ([{'type': 'object-store'}], None, _INFO)):
+            err = self.assertRaises(exceptions.ConfigurationError,
+                                    self._find, services, region, kind)
+            for word in ('backup_swift_url', 'object-store',
+                         kind.endpoint_type, region or 'any'):
+                self.assertIn(word, str(err))
+
+    def test_regions_there_are_told(self):
+        err = self.assertRaises(
+            exceptions.ConfigurationError, self._find,
+            base.catalog('p', 'two', 'one'), 'three')
+        self.assertIn('it has regions: one, two', str(err))

@@ -1,0 +1,173 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Native threads here, green ones in a process of their own."""
+
+import subprocess
+import sys
+import threading
+
+from cinder_swift_backup.driver import concurrency
+from cinder_swift_backup.engine import pipeline
+from tests.unit.driver import base
+
+_PREAMBLE = '''
+import eventlet
+eventlet.monkey_patch()
+import threading
+import time
+from eventlet import patcher
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import concurrency
+from cinder_swift_backup.engine import pipeline
+native_time = patcher.original('time')
+native_threads = patcher.original('threading')
+runtime = concurrency.runtime()
+workers = pipeline.Pipeline(runtime, 3)
+'''
+
+
+class NativeTest(base.DriverTestCase):
+    """Cinder has imported eventlet, which does not matter by itself."""
+
+    def test_nothing_to_do(self):
+        self.assertIn('eventlet', sys.modules)
+        self.assertFalse(concurrency.green())
+        runtime = concurrency.runtime()
+        self.assertEqual(pipeline.Runtime(), runtime)
+
+        def function():
+            pass
+
+        self.assertIs(function, runtime.offload(function))
+        self.assertIs(type(threading.Lock()), type(runtime.lock()))
+
+
+class GreenTest(base.DriverTestCase):
+    """In a monkey-patched process."""
+
+    def _run(self, code):
+        answer = subprocess.run(
+            [sys.executable, '-W', 'ignore', '-c', _PREAMBLE + code],
+            capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(0, answer.returncode,
+                         answer.stdout + answer.stderr)
+        return answer.stdout
+
+    def test_workers_are_green_and_work_is_not(self):
+        self._run('''
+assert concurrency.green()
+main = native_threads.get_ident()
+seen = []
+
+def compute(number):
+    seen.append(native_threads.get_ident())
+    return number * number
+
+def task(number):
+    def run(stop):
+        assert native_threads.get_ident() == main, 'worker is not green'
+        return runtime.offload(compute)(number)
+    return run
+
+results = []
+workers.run([task(n) for n in range(20)], results.append, lambda: None)
+assert sorted(results) == [n * n for n in range(20)], results
+assert main not in seen, 'work was not offloaded'
+''')
+
+    def test_hub_keeps_ticking(self):
+        # Work that blocks its native thread must not block the others.
+        out = self._run('''
+gaps = []
+
+def tick():
+    last = native_time.monotonic()
+    while True:
+        eventlet.sleep(0.005)
+        now = native_time.monotonic()
+        gaps.append(now - last)
+        last = now
+
+ticker = eventlet.spawn(tick)
+
+def block():
+    native_time.sleep(0.4)
+
+offloaded = runtime.offload(block)
+begun = native_time.monotonic()
+workers.run([lambda stop: offloaded()] * 6, lambda _: None, lambda: None)
+taken = native_time.monotonic() - begun
+ticker.kill()
+print(max(gaps), len(gaps), taken)
+''')
+        longest, ticks, taken = map(float, out.split())
+        self.assertLess(longest, 0.3)
+        self.assertGreater(ticks, 20)
+        # Three at a time: two rounds of 0.4 seconds, not six.
+        self.assertLess(taken, 1.8)
+
+    def test_errors_come_back(self):
+        self._run('''
+def fail():
+    raise exceptions.VolumeError('it ended')
+
+offloaded = runtime.offload(fail)
+try:
+    workers.run([lambda stop: offloaded()] * 5, lambda _: None,
+                lambda: None)
+except exceptions.VolumeError as err:
+    assert str(err) == 'it ended'
+else:
+    raise SystemExit('no error')
+''')
+
+    def test_checkpoint_cancels(self):
+        self._run('''
+pipeline.POLL = 0.02
+
+def cancel():
+    raise exceptions.Cancelled('from outside')
+
+def patient(stop):
+    for _ in range(1000):
+        stop.check()
+        eventlet.sleep(0.005)
+
+try:
+    workers.run([patient] * 5, lambda _: None, cancel)
+except exceptions.Cancelled as err:
+    assert str(err) == 'from outside', err
+else:
+    raise SystemExit('no error')
+''')
+
+    def test_locks_are_the_original_ones(self):
+        # A patched lock knows greenlets only and is no use to tpool.
+        self._run('''
+lock = runtime.lock()
+assert type(lock) is type(native_threads.Lock()), type(lock)
+inside = []
+most = []
+
+def hold(number):
+    with lock:
+        inside.append(number)
+        most.append(len(inside))
+        native_time.sleep(0.02)
+        inside.remove(number)
+
+offloaded = runtime.offload(hold)
+workers.run([lambda stop, n=n: offloaded(n) for n in range(9)],
+            lambda _: None, lambda: None)
+assert most == [1] * 9, most
+''')

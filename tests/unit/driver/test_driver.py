@@ -1,0 +1,297 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The driver's methods, with Swift in memory and no database."""
+
+import io
+import random
+from unittest import mock
+
+from cinder import exception as cinder_exception
+from cinder.volume import volume_utils
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import auth
+from cinder_swift_backup.driver import driver
+from cinder_swift_backup.stores import memory
+from tests.fakes import faulty
+from tests.unit.driver import base
+
+_BLOCK = 64
+_DATA = random.Random(5).randbytes(10 * _BLOCK)
+_CONTAINER = 'volumebackups'
+
+
+class DriverMethodTestCase(base.DriverTestCase):
+    """A driver on a store in memory."""
+
+    def setUp(self):
+        super().setUp()
+        self.config(backup_swift_object_size=4 * _BLOCK,
+                    backup_swift_block_size=_BLOCK,
+                    backup_swift_workers=2)
+        self.notify = self.enterContext(mock.patch.object(
+            volume_utils, 'notify_about_backup_usage'))
+        self.memory = memory.MemoryStore()
+        self.store = faulty.FaultyStore(self.memory)
+        self.enterContext(mock.patch.object(
+            auth, 'make_store', return_value=self.store))
+        self.driver = driver.SwiftBackupDriver(self.context())
+        self.driver.db = mock.Mock()
+        self.driver.db.volume_get.return_value = {'size': 1}
+
+    def _backup(self, data=_DATA, **fields):
+        backup = self.record(**fields)
+        self.driver.backup(backup, io.BytesIO(data), False)
+        backup.status = 'restoring'
+        return backup
+
+    def _restore(self, backup, before=None, new=False):
+        handle = io.BytesIO(b'\xa5' * len(_DATA) if before is None
+                            else before)
+        self.driver.restore(backup, base.VOLUME, handle, new)
+        return handle.getvalue()
+
+    def _names(self, container=_CONTAINER):
+        return [info.name for info in self.memory.list(container, '')]
+
+
+class BackupTest(DriverMethodTestCase):
+    """backup()."""
+
+    def test_record(self):
+        backup = self._backup()
+        self.assertEqual(_CONTAINER, backup.container)
+        self.assertRegex(
+            backup.service_metadata,
+            f'^volume_{base.VOLUME}/[0-9]{{14}}/az_nova_backup_{backup.id}$')
+        self.assertEqual(3, backup.object_count)
+        self.assertIsNone(backup.parent_id)
+        self.assertEqual(5, len(self._names()))
+
+    def test_store_is_the_owners(self):
+        backup = self._backup()
+        auth.make_store.assert_called_once_with(self.driver.context,
+                                                backup.project_id)
+
+    def test_container_of_the_user(self):
+        self._backup(container='mine')
+        self.assertEqual(5, len(self._names('mine')))
+
+    def test_container_is_not_made_unasked(self):
+        self.config(backup_create_containers=False)
+        err = self.assertRaises(cinder_exception.BackupDriverException,
+                                self._backup)
+        self.assertIn(_CONTAINER, str(err))
+
+    def test_policy_of_a_new_container(self):
+        self.config(backup_swift_create_storage_policy='gold')
+        with mock.patch.object(self.store, 'ensure_container') as ensured:
+            self.assertRaises(cinder_exception.CinderException, self._backup)
+        ensured.assert_called_once_with(_CONTAINER, create=True,
+                                        storage_policy='gold')
+
+    def test_compression(self):
+        for word in ('none', 'zlib', 'bz2', 'zstd', 'ZSTD'):
+            self.config(backup_compression_algorithm=word)
+            backup = self._backup(bytes(len(_DATA)))
+            self.assertEqual(bytes(len(_DATA)), self._restore(backup))
+
+    def test_empty_volume(self):
+        self.assertRaises(cinder_exception.InvalidVolume, self._backup, b'')
+
+    def test_metadata_of_the_volume(self):
+        backup = self.record()
+        with mock.patch.object(self.driver, 'get_metadata',
+                               return_value='{"a": 1}'), \
+                mock.patch.object(self.driver, 'put_metadata') as put:
+            # The manager does not say; the default is to save it.
+            self.driver.backup(backup, io.BytesIO(_DATA))
+            backup.status = 'restoring'
+            self._restore(backup)
+        put.assert_called_once_with(base.VOLUME, '{"a": 1}')
+
+    def test_failure_leaves_nothing(self):
+        self.store.script(faulty.fail(
+            'put', exceptions.StoreUnavailable('on fire'), nth=3))
+        err = self.assertRaises(cinder_exception.SwiftConnectionFailed,
+                                self._backup)
+        self.assertIn('on fire', str(err))
+        self.assertEqual([], self._names())
+
+    def test_deleted_meanwhile_ends_without_error(self):
+        def refresh(backup):
+            if backup.service_metadata:
+                backup.status = 'deleting'
+
+        self.refreshed = refresh
+        backup = self.record()
+        self.driver.backup(backup, io.BytesIO(_DATA), False)
+        self.assertEqual([], self._names())
+        self.assertEqual([], self.notify.call_args_list)
+
+    def test_deleted_before_it_began(self):
+        def refresh(backup):
+            backup.status = 'deleted'
+
+        self.refreshed = refresh
+        self.driver.backup(self.record(), io.BytesIO(_DATA), False)
+        self.assertEqual([], self._names())
+
+    def test_last_notification(self):
+        self._backup()
+        self.assertEqual(
+            100, self.notify.call_args.kwargs['extra_usage_info'][
+                'backup_percent'])
+
+    def test_store_is_closed(self):
+        with mock.patch.object(self.store, 'close') as closed:
+            self._backup()
+        closed.assert_called_once_with()
+
+
+class IncrementalTest(DriverMethodTestCase):
+    """backup() of a volume whose backup has a parent."""
+
+    def setUp(self):
+        super().setUp()
+        self.parent = self._backup()
+        self.now = _DATA[:_BLOCK] + bytes(_BLOCK) + _DATA[2 * _BLOCK:]
+
+    def test_incremental(self):
+        backup = self._backup(self.now, parent_id=self.parent.id)
+        self.assertEqual(self.parent.id, backup.parent_id)
+        self.assertEqual(1, backup.object_count)
+        self.assertEqual(self.now, self._restore(backup))
+        self.assertEqual(self.now, self._restore(
+            backup, bytes(len(_DATA)), new=True))
+        self.assertEqual(_DATA, self._restore(self.parent))
+
+    def test_another_block_size_makes_a_full_one(self):
+        self.config(backup_swift_block_size=_BLOCK * 2)
+        backup = self._backup(self.now, parent_id=self.parent.id)
+        self.assertIsNone(backup.parent_id)
+        self.assertEqual(3, backup.object_count)
+
+    def test_parent_without_digests_makes_a_full_one(self):
+        self.memory.delete(_CONTAINER,
+                           f'{self.parent.service_metadata}_sha256file')
+        backup = self._backup(self.now, parent_id=self.parent.id)
+        self.assertIsNone(backup.parent_id)
+        self.assertEqual(3, backup.object_count)
+
+    def test_larger_volume(self):
+        backup = self._backup(self.now + b'more', parent_id=self.parent.id)
+        self.assertEqual(self.now + b'more', self._restore(
+            backup, bytes(len(_DATA) + 4)))
+
+    def test_parent_without_its_manifest(self):
+        self.memory.delete(_CONTAINER,
+                           f'{self.parent.service_metadata}_metadata')
+        err = self.assertRaises(cinder_exception.InvalidBackup, self._backup,
+                                self.now, parent_id=self.parent.id)
+        self.assertIn(self.parent.id, str(err))
+
+    def test_parent_whose_record_is_gone(self):
+        del self.records[self.parent.id]
+        self.assertRaises(cinder_exception.InvalidBackup, self._backup,
+                          self.now, parent_id=self.parent.id)
+
+
+class RestoreTest(DriverMethodTestCase):
+    """restore()."""
+
+    def setUp(self):
+        super().setUp()
+        self.backup = self._backup()
+
+    def test_restore(self):
+        self.assertEqual(_DATA, self._restore(self.backup))
+        self.driver.db.volume_get.assert_called_once_with(
+            self.driver.context, base.VOLUME)
+
+    def test_volume_too_small(self):
+        self.assertRaises(cinder_exception.InvalidVolume, self._restore,
+                          self.backup, bytes(10))
+
+    def test_damaged(self):
+        name = self._names()[0]
+        data = bytearray(self.memory.get(_CONTAINER, name))
+        data[5] ^= 1
+        self.memory.put(_CONTAINER, name, bytes(data))
+        err = self.assertRaises(cinder_exception.InvalidBackup,
+                                self._restore, self.backup)
+        for word in (name, self.backup.id):
+            self.assertIn(word, str(err))
+        self.config(backup_swift_verify_restore=False)
+        self._restore(self.backup)
+
+    def test_status_changed(self):
+        def refresh(backup):
+            backup.status = 'error'
+
+        self.refreshed = refresh
+        err = self.assertRaises(cinder_exception.BackupRestoreCancel,
+                                self._restore, self.backup)
+        self.assertIn(self.backup.id, str(err))
+        self.assertIn(base.VOLUME, str(err))
+
+    def test_metadata_of_an_unknown_version(self):
+        with mock.patch.object(self.driver, 'get_metadata',
+                               return_value='{"version": 99}'):
+            backup = self.record()
+            self.driver.backup(backup, io.BytesIO(_DATA), True)
+        backup.status = 'restoring'
+        self.assertRaises(cinder_exception.BackupOperationError,
+                          self._restore, backup)
+
+
+class DeleteTest(DriverMethodTestCase):
+    """delete_backup()."""
+
+    def setUp(self):
+        super().setUp()
+        self.backup = self._backup()
+
+    def test_delete(self):
+        self.driver.delete_backup(self.backup)
+        self.assertEqual([], self._names())
+        self.driver.delete_backup(self.backup)
+
+    def test_failing_listing_keeps_the_record(self):
+        self.store.script(faulty.fail(
+            'list', exceptions.StoreUnavailable('on fire')))
+        err = self.assertRaises(cinder_exception.SwiftConnectionFailed,
+                                self.driver.delete_backup, self.backup)
+        self.assertIn(self.backup.id, str(err))
+        self.assertEqual(5, len(self._names()))
+
+    def test_nothing_was_ever_stored(self):
+        auth.make_store.reset_mock()
+        for container, prefix in ((None, None), ('c', None)):
+            self.driver.delete_backup(self.record(
+                container=container, service_metadata=prefix))
+        auth.make_store.assert_not_called()
+
+    def test_no_credentials_keeps_the_record(self):
+        auth.make_store.side_effect = exceptions.AccessDenied('no token')
+        err = self.assertRaises(cinder_exception.SwiftConnectionFailed,
+                                self.driver.delete_backup, self.backup)
+        self.assertIn('no token', str(err))
+
+
+class ClassTest(base.DriverTestCase):
+    """What Cinder looks at."""
+
+    def test_force_delete(self):
+        self.assertTrue(driver.SwiftBackupDriver(
+            self.context()).support_force_delete)

@@ -1,0 +1,97 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Every error of ours has one of Cinder's."""
+
+from cinder import exception as cinder_exception
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import errors
+from tests.unit.driver import base
+
+
+def _classes(root=exceptions.BackupError):
+    yield root
+    for kind in root.__subclasses__():
+        if kind.__module__.startswith('cinder_swift_backup'):
+            yield from _classes(kind)
+
+
+class TranslatedTest(base.DriverTestCase):
+    """The table."""
+
+    def _translate(self, error, backup_id=None):
+        def run():
+            with errors.translated(backup_id):
+                raise error
+        return self.assertRaises(cinder_exception.CinderException, run)
+
+    def test_every_class_is_translated(self):
+        classes = set(_classes()) - {exceptions.Cancelled}
+        declared = {kind for kind in vars(exceptions).values()
+                    if isinstance(kind, type)
+                    and issubclass(kind, exceptions.BackupError)}
+        self.assertLessEqual(declared - {exceptions.Cancelled}, classes)
+        for kind in classes:
+            err = self._translate(kind('what is wrong'), 'the-backup')
+            self.assertIn('what is wrong', str(err))
+            self.assertIn('the-backup', str(err))
+            self.assertIsInstance(err.__cause__, kind)
+
+    def test_kinds(self):
+        for ours, theirs in (
+                (exceptions.VolumeError, cinder_exception.InvalidVolume),
+                (exceptions.ChainError, cinder_exception.InvalidBackup),
+                (exceptions.FormatError, cinder_exception.InvalidBackup),
+                (exceptions.ChunkMissing, cinder_exception.InvalidBackup),
+                (exceptions.DigestMismatch, cinder_exception.InvalidBackup),
+                (exceptions.LengthMismatch, cinder_exception.InvalidBackup),
+                (exceptions.ObjectNotFound, cinder_exception.InvalidBackup),
+                (exceptions.StoreUnavailable,
+                 cinder_exception.SwiftConnectionFailed),
+                (exceptions.AccessDenied,
+                 cinder_exception.SwiftConnectionFailed),
+                (exceptions.QuotaExceeded,
+                 cinder_exception.BackupDriverException),
+                (exceptions.ContainerNotFound,
+                 cinder_exception.BackupDriverException),
+                (exceptions.ConfigurationError,
+                 cinder_exception.BackupDriverException)):
+            self.assertIs(theirs, type(self._translate(ours('x'))), ours)
+
+    def test_backup_is_named_once(self):
+        err = self._translate(
+            exceptions.ChainError('Backup the-backup is gone.'),
+            'the-backup')
+        self.assertEqual(1, str(err).count('the-backup'))
+
+    def test_percent_signs_are_text(self):
+        err = self._translate(exceptions.StoreError('100 %(reason)s %d %'))
+        self.assertIn('100 %(reason)s %d %', str(err))
+
+    def test_cancellation_passes(self):
+        def run():
+            with errors.translated('b'):
+                raise exceptions.Cancelled('x')
+        self.assertRaises(exceptions.Cancelled, run)
+
+    def test_others_pass(self):
+        def run(error):
+            with errors.translated('b'):
+                raise error
+        for kind in (ValueError, KeyboardInterrupt,
+                     cinder_exception.InvalidInput):
+            self.assertRaises(kind, run, kind())
+
+    def test_nothing_to_translate(self):
+        with errors.translated('b'):
+            pass

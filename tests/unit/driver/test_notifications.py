@@ -1,0 +1,178 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the observers tell, and when they cancel."""
+
+from unittest import mock
+
+from cinder import exception as cinder_exception
+from cinder.volume import volume_utils
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import notifications
+from tests.unit.driver import base
+
+
+class NotificationsTestCase(base.DriverTestCase):
+    """Notifications are noted, and the clock is the test's."""
+
+    def setUp(self):
+        super().setUp()
+        self.notify = self.enterContext(mock.patch.object(
+            volume_utils, 'notify_about_backup_usage'))
+        self.now = 1000.0
+        self.enterContext(mock.patch.object(
+            notifications.time, 'monotonic', lambda: self.now))
+        self.backup = self.record()
+        self.observer = notifications.BackupObserver(
+            self.context(), self.backup)
+
+    def _percents(self):
+        return [call.kwargs['extra_usage_info']['backup_percent']
+                for call in self.notify.call_args_list]
+
+    def _status(self, status):
+        def refresh(backup):
+            backup.status = status
+        self.refreshed = refresh
+
+
+class ProgressTest(NotificationsTestCase):
+    """``createprogress``."""
+
+    def test_every_so_many_chunks(self):
+        for done in range(1, 31):
+            self.observer.advanced(done, 40)
+        self.assertEqual([25, 50, 75], self._percents())
+        for call in self.notify.call_args_list:
+            self.assertEqual(self.backup, call.args[1])
+            self.assertEqual('createprogress', call.args[2])
+
+    def test_number_is_configurable(self):
+        self.config(backup_object_number_per_notification=1)
+        for done in (1, 2, 3):
+            self.observer.advanced(done, 3)
+        self.assertEqual([33, 66, 100], self._percents())
+
+    def test_last_one_is_all_of_it(self):
+        self.observer.advanced(1, 7)
+        self.observer.finished()
+        self.assertEqual([100], self._percents())
+
+    def test_percentages_rise_within_bounds(self):
+        self.config(backup_object_number_per_notification=3)
+        total = 10 ** 13
+        for step in range(1, 100):
+            self.observer.advanced(total // 100 * step, total)
+        self.observer.finished()
+        percents = self._percents()
+        self.assertEqual(sorted(percents), percents)
+        self.assertGreaterEqual(percents[0], 0)
+        self.assertEqual(100, percents[-1])
+
+    def test_says_no_more_than_a_percentage(self):
+        self.observer.finished()
+        self.assertEqual({'backup_percent': 100},
+                         self.notify.call_args.kwargs['extra_usage_info'])
+
+
+class TimerTest(NotificationsTestCase):
+    """``backup_timer_interval``."""
+
+    def test_timer(self):
+        self.observer.advanced(1, 4)
+        for step in range(1, 7):
+            self.now = 1000.0 + 60 * step
+            self.observer.checkpoint()
+        self.assertEqual([25, 25, 25], self._percents())
+
+    def test_timer_starts_again_after_any_notification(self):
+        self.config(backup_object_number_per_notification=1)
+        self.now += 100
+        self.observer.advanced(1, 4)
+        self.now += 100
+        self.observer.checkpoint()
+        self.assertEqual([25], self._percents())
+        self.now += 20
+        self.observer.checkpoint()
+        self.assertEqual([25, 25], self._percents())
+
+    def test_timer_off(self):
+        self.config(backup_swift_enable_progress_timer=False)
+        self.now += 100000
+        self.observer.checkpoint()
+        self.assertEqual([], self._percents())
+
+    def test_interval_is_configurable(self):
+        self.config(backup_timer_interval=5)
+        self.now += 4.9
+        self.observer.checkpoint()
+        self.assertEqual([], self._percents())
+        self.now += 0.1
+        self.observer.checkpoint()
+        self.assertEqual([0], self._percents())
+
+
+class CancellationTest(NotificationsTestCase):
+    """A backup's status ends it."""
+
+    def test_going_on(self):
+        for status in ('creating', 'available'):
+            self._status(status)
+            self.observer.checkpoint()
+
+    def test_deleted(self):
+        for status in ('deleting', 'deleted'):
+            self._status(status)
+            err = self.assertRaises(exceptions.Cancelled,
+                                    self.observer.checkpoint)
+            self.assertIn(self.backup.id, str(err))
+        self.assertEqual([], self._percents())
+
+    def test_deleted_records_are_read(self):
+        # Without it a record that is already deleted would not be found.
+        modes = []
+        self.refreshed = lambda backup: modes.append(
+            backup._context.read_deleted)
+        self.observer.checkpoint()
+        notifications.RestoreObserver(
+            self.record(status='restoring')).checkpoint()
+        self.assertEqual(['yes', 'yes'], modes)
+        self.assertEqual('no', self.backup._context.read_deleted)
+
+
+class RestoreObserverTest(NotificationsTestCase):
+    """A restore goes on while its backup is 'restoring'."""
+
+    def setUp(self):
+        super().setUp()
+        self.observer = notifications.RestoreObserver(self.backup)
+
+    def test_going_on(self):
+        self._status('restoring')
+        self.observer.checkpoint()
+        self.observer.advanced(1, 2)
+        self.assertEqual([], self._percents())
+
+    def test_any_other_status(self):
+        for status in ('available', 'error', 'deleting', 'deleted'):
+            self._status(status)
+            err = self.assertRaises(exceptions.Cancelled,
+                                    self.observer.checkpoint)
+            self.assertIn(self.backup.id, str(err))
+
+    def test_record_is_gone(self):
+        def gone(backup):
+            raise cinder_exception.BackupNotFound(backup_id=backup.id)
+
+        self.refreshed = gone
+        self.assertRaises(exceptions.Cancelled, self.observer.checkpoint)

@@ -1,0 +1,90 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Options: the stock driver's keep their meaning, ours join them."""
+
+import itertools
+import subprocess
+import sys
+
+from cinder.backup import chunkeddriver
+from cinder.backup import driver as cinder_driver
+from cinder.backup.drivers import swift as stock
+from oslo_config import cfg
+
+from cinder_swift_backup.driver import driver
+from cinder_swift_backup.driver import options
+from tests.unit.driver import base
+
+
+class OptionsTest(base.DriverTestCase):
+    """What there is to set."""
+
+    def test_every_option_of_the_stock_driver(self):
+        ((group, listed),) = options.list_opts()
+        self.assertEqual('DEFAULT', group)
+        for option in itertools.chain(
+                stock.swiftbackup_service_opts, chunkeddriver.backup_opts,
+                cinder_driver.backup_opts):
+            self.assertTrue(any(option is other for other in listed),
+                            option.name)
+
+    def test_no_option_twice(self):
+        ((_, listed),) = options.list_opts()
+        names = [option.name for option in listed]
+        self.assertEqual(sorted(set(names)), sorted(names))
+
+    def test_each_has_help_and_is_registered(self):
+        ((_, listed),) = options.list_opts()
+        for option in listed:
+            self.assertTrue(option.help, option.name)
+            self.assertIn(option.name, cfg.CONF)
+
+    def test_list_is_the_callers(self):
+        ((_, listed),) = options.list_opts()
+        listed.clear()
+        ((_, again),) = options.list_opts()
+        self.assertNotEqual([], again)
+
+    def test_ours(self):
+        self.assertEqual(
+            {'backup_swift_workers', 'backup_swift_verify_restore'},
+            {option.name for option in options.OPTS})
+        self.assertEqual(options.OPTS,
+                         driver.SwiftBackupDriver.get_driver_options())
+        self.assertEqual(4, cfg.CONF.backup_swift_workers)
+        self.assertTrue(cfg.CONF.backup_swift_verify_restore)
+
+    def test_at_least_one_worker(self):
+        self.assertRaises(ValueError, self.config, backup_swift_workers=0)
+
+
+class ImportOrderTest(base.DriverTestCase):
+    """Both drivers in one process, in either order."""
+
+    def _import(self, *modules):
+        code = '\n'.join(f'import {module}' for module in modules)
+        answer = subprocess.run([sys.executable, '-W', 'ignore', '-c', code],
+                                capture_output=True, text=True, timeout=120,
+                                check=False)
+        self.assertEqual((0, ''), (answer.returncode, answer.stderr))
+
+    def test_stock_first(self):
+        self._import('cinder.backup.drivers.swift',
+                     'cinder_swift_backup.driver')
+
+    def test_ours_first(self):
+        self._import('cinder_swift_backup.driver',
+                     'cinder.backup.drivers.swift')
+
+    def test_entry_point_of_the_sample_configuration(self):
+        self._import('cinder_swift_backup.driver.options')

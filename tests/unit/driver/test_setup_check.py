@@ -1,0 +1,139 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is said of a configuration that cannot work."""
+
+from unittest import mock
+
+from cinder import exception as cinder_exception
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import driver
+from cinder_swift_backup.driver import setup_check
+from tests.unit.driver import base
+
+_INFO = 'http://swift.test/info'
+
+
+class CheckTest(base.HttpTestCase):
+    """At the start of the service."""
+
+    def _check(self):
+        setup_check.check(self.context(token=None))
+
+    def _refused(self, *words):
+        err = self.assertRaises(exceptions.ConfigurationError, self._check)
+        for word in words:
+            self.assertIn(word, str(err))
+        self.assertNotIn('\n', str(err))
+
+    def _serve_info(self, **swift):
+        return self.http.get(_INFO, json={'swift': swift})
+
+    def test_defaults_ask_nobody(self):
+        self._check()
+        self.assertEqual(0, self.http.call_count)
+
+    def test_object_size_and_block_size(self):
+        self.config(backup_swift_object_size=1000)
+        self._refused('backup_swift_object_size (1000)',
+                      'backup_swift_block_size (32768)', 'multiple')
+        self.config(backup_swift_object_size=0)
+        self._refused('positive')
+        self.config(backup_swift_object_size=32768,
+                    backup_swift_block_size=-1)
+        self._refused('positive')
+
+    def test_compression(self):
+        for word in ('none', 'off', 'no', 'zlib', 'gzip', 'bz2', 'bzip2',
+                     'zstd', 'ZSTD'):
+            self.config(backup_compression_algorithm=word)
+            self._check()
+
+    def test_single_user_without_user_or_key(self):
+        self.config(backup_swift_auth='single_user')
+        self._refused('backup_swift_user is not set')
+        self.config(backup_swift_user='u')
+        self._refused('backup_swift_key is not set')
+
+    def test_single_user_without_auth_url(self):
+        self.config(backup_swift_auth='single_user', backup_swift_user='u',
+                    backup_swift_key='k')
+        with mock.patch.object(setup_check.LOG, 'warning') as warned:
+            self._check()
+        self.assertIn('backup_swift_auth_url', warned.call_args.args[0])
+
+    def _single_user(self, **answer):
+        self.config(backup_swift_auth='single_user', backup_swift_user='u',
+                    backup_swift_key='k', backup_swift_retry_attempts=0,
+                    backup_swift_auth_url='http://swift.test/auth/v1.0')
+        self.http.get('http://swift.test/auth/v1.0', **answer)
+
+    def test_single_user_that_is_refused(self):
+        self._single_user(status_code=401)
+        self._serve_info()
+        self.assertRaises(exceptions.AccessDenied, self._check)
+
+    def test_single_user_without_identity_service(self):
+        self._single_user(status_code=503)
+        self.assertRaises(exceptions.StoreUnavailable, self._check)
+
+    def test_single_user_checks_the_cluster(self):
+        self._single_user(headers={
+            'X-Storage-Url': 'http://swift.test/v1/AUTH_own',
+            'X-Auth-Token': 't'})
+        self._serve_info(max_file_size=1000)
+        self._refused('takes objects of at most 1000 bytes')
+
+    def test_object_size_above_the_limit(self):
+        self.config(backup_swift_url=base.SWIFT)
+        self._serve_info(max_file_size=52428799)
+        self._refused('backup_swift_object_size is 52428800', '52428799')
+        self._serve_info(max_file_size=52428800)
+        self._check()
+
+    def test_unknown_policy(self):
+        self.config(backup_swift_url=base.SWIFT,
+                    backup_swift_create_storage_policy='gold')
+        self._serve_info(policies=[{'name': 'tin'}, {
+            'name': 'steel', 'aliases': 'steel, iron'}])
+        self._refused('backup_swift_create_storage_policy', "'gold'", 'tin',
+                      'steel')
+        for known in ('tin', 'iron'):
+            self.config(backup_swift_create_storage_policy=known)
+            self._check()
+
+    def test_hidden_info_is_no_error(self):
+        self.config(backup_swift_url=base.SWIFT,
+                    backup_swift_create_storage_policy='gold')
+        for status in (401, 403, 404):
+            self.http.get(_INFO, status_code=status)
+            self._check()
+
+    def test_cluster_not_there(self):
+        self.config(backup_swift_url=base.SWIFT,
+                    backup_swift_retry_attempts=0)
+        self.http.get(_INFO, status_code=503)
+        self.assertRaises(exceptions.StoreUnavailable, self._check)
+
+    def test_malformed_catalog_info(self):
+        self.config(backup_swift_auth='single_user', backup_swift_user='u',
+                    backup_swift_key='k', swift_catalog_info='x',
+                    backup_swift_auth_url='http://swift.test/auth/v1.0')
+        self._refused('swift_catalog_info')
+
+    def test_the_driver_says_it_in_cinders_way(self):
+        self.config(backup_swift_object_size=1000)
+        err = self.assertRaises(
+            cinder_exception.BackupDriverException,
+            driver.SwiftBackupDriver(self.context()).check_for_setup_error)
+        self.assertIn('backup_swift_object_size (1000)', str(err))

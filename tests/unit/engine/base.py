@@ -1,0 +1,109 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the engine's tests have in common: a store, workers and jobs."""
+
+from oslotest import base
+
+from cinder_swift_backup.engine import archiver
+from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine import restorer
+from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import memory
+from tests.fakes import faulty
+from tests.fakes import observers
+from tests.fakes import volumes
+
+CONTAINER = 'volumebackups'
+GEOMETRY = types.Geometry(chunk_size=64, block_size=16)
+
+
+def ref(number):
+    """Where backup ``number`` of the volume is."""
+    return types.BackupRef(f'bak-{number}', 'vol-1', CONTAINER,
+                           f'volume_vol-1/2026080112000{number}/'
+                           f'az_nova_backup_bak-{number}')
+
+
+def header(where):
+    """The opening of the documents of a backup."""
+    return types.BackupHeader(where.backup_id, where.volume_id, 'nightly',
+                              None, '2026-08-01 12:00:00+00:00')
+
+
+class Bench:
+    """An engine on a store in memory, behind a store that can fail."""
+
+    def __init__(self, workers=2, runtime=None):
+        self.memory = memory.MemoryStore()
+        self.memory.ensure_container(CONTAINER, create=True)
+        self.store = faulty.FaultyStore(self.memory)
+        self.workers = pipeline.Pipeline(
+            runtime or pipeline.Runtime(), workers)
+        self.repository = repository.Repository(self.store, self.workers)
+        self.archiver = archiver.Archiver(self.repository, self.workers)
+        self.restorer = restorer.Restorer(self.repository, self.workers)
+
+    def archive(self, number, data, *, parent=None, codec=None,
+                geometry=GEOMETRY, observer=None, volume_meta=None):
+        """Back up ``data`` as backup ``number``, on top of ``parent``."""
+        where = ref(number)
+        above = None
+        if parent is not None:
+            above = archiver.Parent(
+                ref(parent), self.repository.load_digests(ref(parent)))
+        return self.archiver.archive(
+            archiver.ArchiveJob(
+                ref=where, header=header(where), geometry=geometry,
+                codec=codecs.find(codec or 'none'), parent=above,
+                volume_meta=volume_meta),
+            volumes.RamVolume(data), observer or observers.Recorder())
+
+    def resolve(self, *numbers):
+        """The chain of some backups, oldest first."""
+        return self.repository.resolve([ref(number) for number in numbers])
+
+    def restore(self, chain, before, *, blank=False, size=None, verify=True,
+                observer=None):
+        """Restore to a volume that held ``before``; returns that volume."""
+        target = volumes.RamVolume(before)
+        self.restore_to(target, chain, blank=blank, size=size,
+                        verify=verify, observer=observer)
+        return target
+
+    def restore_to(self, target, chain, *, blank=False, size=None,
+                   verify=True, observer=None):
+        """Restore to a volume of the test's own."""
+        self.restorer.restore(
+            chain,
+            restorer.RestoreTarget(target, size or target.size, blank),
+            observer or observers.Recorder(), verify=verify)
+
+    def names(self):
+        """What is stored, in order of names."""
+        return [info.name for info in self.memory.list(CONTAINER, '')]
+
+    def damage(self, name, change):
+        """Replace an object by what ``change`` makes of it."""
+        self.memory.put(CONTAINER, name,
+                        change(self.memory.get(CONTAINER, name)))
+
+
+class EngineTestCase(base.BaseTestCase):
+    """A test with a bench."""
+
+    def setUp(self):
+        super().setUp()
+        self.bench = Bench()
+        self.store = self.bench.store

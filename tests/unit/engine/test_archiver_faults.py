@@ -1,0 +1,190 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A backup is all or nothing, whatever goes wrong and whenever."""
+
+import itertools
+import random
+from unittest import mock
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.format import naming
+from tests.fakes import faulty
+from tests.fakes import observers
+from tests.fakes import serial
+from tests.fakes import volumes
+from tests.unit.engine import base
+
+_DATA = random.Random(2).randbytes(64 * 5 + 10)
+# Chunks, digest file and manifest.
+_PUTS = 6 + 2
+
+
+def _failure():
+    return exceptions.StoreUnavailable('the store is on fire')
+
+
+class CommitTest(base.EngineTestCase):
+    """What is written when."""
+
+    def test_manifest_is_written_last(self):
+        self.bench.archive(1, _DATA)
+        prefix = base.ref(1).prefix
+        puts = self.store.names('put')
+        self.assertEqual(_PUTS, len(puts))
+        self.assertEqual([naming.digest_file_name(prefix),
+                          naming.manifest_name(prefix)], puts[-2:])
+
+    def test_without_its_manifest_there_is_no_backup(self):
+        self.store.script(faulty.fail(
+            'put', _failure(), matching=lambda name: 'metadata' in name))
+        self.assertRaises(exceptions.StoreUnavailable,
+                          self.bench.archive, 1, _DATA)
+        self.assertRaises(exceptions.ChainError, self.bench.resolve, 1)
+
+
+class FailingPutTest(base.EngineTestCase):
+    """Any put may fail."""
+
+    def test_each_put_in_turn(self):
+        for fault, nth in itertools.product(
+                (faulty.fail, faulty.lose_answer), range(1, _PUTS + 1)):
+            with self.subTest(fault=fault.__name__, nth=nth):
+                self.store.heal()
+                self.store.script(fault('put', _failure(), nth=nth))
+                err = self.assertRaises(exceptions.StoreUnavailable,
+                                        self.bench.archive, 1, _DATA)
+                self.assertEqual('the store is on fire', str(err))
+                self.assertEqual([], self.bench.names())
+
+    def test_no_put_comes_after_the_clean_up(self):
+        for nth in range(1, _PUTS + 1):
+            self.store.heal()
+            self.store.script(faulty.fail('put', _failure(), nth=nth))
+            self.assertRaises(exceptions.StoreUnavailable,
+                              self.bench.archive, 1, _DATA)
+            methods = [call.method for call in self.store.calls]
+            self.assertNotIn('put', methods[methods.index('delete'):])
+
+    def test_other_backups_are_left_alone(self):
+        self.bench.archive(1, _DATA)
+        before = self.bench.names()
+        self.store.script(faulty.fail('put', _failure(), nth=3))
+        self.assertRaises(exceptions.StoreUnavailable, self.bench.archive,
+                          2, bytes(len(_DATA)), parent=1)
+        self.assertEqual(before, self.bench.names())
+
+    def test_clean_up_needs_no_listing(self):
+        self.store.script(faulty.fail('put', _failure(), nth=3),
+                          faulty.fail('list', _failure()))
+        self.assertRaises(exceptions.StoreUnavailable,
+                          self.bench.archive, 1, _DATA)
+        self.assertEqual([], self.bench.names())
+
+    def test_first_error_is_told_though_the_clean_up_fails(self):
+        self.store.script(
+            faulty.fail('put', _failure(), nth=3),
+            faulty.fail('delete', exceptions.AccessDenied('not yours')))
+        err = self.assertRaises(exceptions.StoreUnavailable,
+                                self.bench.archive, 1, _DATA)
+        self.assertEqual('the store is on fire', str(err))
+
+    def test_one_object_that_stays_does_not_save_the_others(self):
+        # "Nothing is left that can still be reached."
+        first = naming.chunk_name(base.ref(1).prefix, 1)
+        self.store.script(
+            faulty.fail('put', _failure(),
+                        matching=lambda name: 'metadata' in name),
+            faulty.fail('delete', _failure(),
+                        matching=lambda name: name == first))
+        self.assertRaises(exceptions.StoreUnavailable,
+                          self.bench.archive, 1, _DATA)
+        self.assertEqual([first], self.bench.names())
+
+
+class FailingVolumeTest(base.EngineTestCase):
+    """The volume may fail too."""
+
+    def test_read_error_leaves_nothing(self):
+        class Shrunk(volumes.RamVolume):
+            def read(self, extent):
+                if extent.offset >= 128:
+                    raise exceptions.VolumeError('it ended')
+                return super().read(extent)
+
+        with mock.patch.object(volumes, 'RamVolume', Shrunk):
+            self.assertRaises(exceptions.VolumeError,
+                              self.bench.archive, 1, _DATA)
+        self.assertEqual([], self.bench.names())
+
+    def test_unforeseen_error_leaves_nothing(self):
+        class Broken(volumes.RamVolume):
+            def read(self, extent):
+                if extent.offset >= 128:
+                    raise OSError(5, 'Input/output error')
+                return super().read(extent)
+
+        with mock.patch.object(volumes, 'RamVolume', Broken):
+            self.assertRaises(OSError, self.bench.archive, 1, _DATA)
+        self.assertEqual([], self.bench.names())
+
+
+class CancellationTest(base.EngineTestCase):
+    """Any checkpoint may be the last."""
+
+    def test_at_each_checkpoint(self):
+        # Without threads the number of checkpoints is always the same.
+        bench = base.Bench(runtime=pipeline.Runtime(
+            executor=serial.SerialExecutor))
+        with mock.patch.object(pipeline, 'POLL', 0):
+            seen = observers.Recorder()
+            bench.archive(1, _DATA, observer=seen)
+            bench.repository.delete(base.ref(1))
+            self.assertGreater(seen.checkpoints, 4)
+            for nth in range(1, seen.checkpoints + 1):
+                err = self.assertRaises(
+                    exceptions.Cancelled, bench.archive, 1, _DATA,
+                    observer=observers.Recorder(cancel_at=nth))
+                self.assertEqual('cancelled by the test', str(err))
+                self.assertEqual([], bench.names(), f'checkpoint {nth}')
+
+    def _cancel_before_or_after(self, suffix, expected):
+        """Cancel at the first checkpoint at which a name is stored."""
+        bench = self.bench
+
+        class Observer(observers.Recorder):
+            def checkpoint(self):
+                super().checkpoint()
+                if any(name.endswith(suffix) for name in bench.names()):
+                    raise exceptions.Cancelled('seen')
+
+        self.assertRaises(exceptions.Cancelled, bench.archive, 1, _DATA,
+                          observer=Observer())
+        puts = [name.rpartition('_')[2] for name in self.store.names('put')]
+        self.assertEqual(expected, puts[6:])
+        self.assertEqual([], bench.names())
+
+    def test_before_the_digest_file(self):
+        self._cancel_before_or_after('-00006', [])
+
+    def test_before_the_manifest(self):
+        self._cancel_before_or_after('_sha256file', ['sha256file'])
+
+    def test_while_the_manifest_is_on_its_way(self):
+        self._cancel_before_or_after('_metadata',
+                                     ['sha256file', 'metadata'])
+
+    def test_before_anything(self):
+        self.assertRaises(exceptions.Cancelled, self.bench.archive, 1, _DATA,
+                          observer=observers.Recorder(cancel_at=1))
+        self.assertEqual([], self.store.names('put'))

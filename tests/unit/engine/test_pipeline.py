@@ -1,0 +1,294 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The pipeline: how many at once, what order, and how it ends."""
+
+import itertools
+import threading
+import time
+from unittest import mock
+
+from oslotest import base
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipeline
+
+# Seconds: longer than anything here takes, so that a lost wake-up fails the
+# test instead of hanging it.
+_PATIENCE = 20
+
+
+class Boom(Exception):
+    """What a test's task raises."""
+
+
+def _nothing():
+    pass
+
+
+class Gauge:
+    """Tasks that tell how many of them run at once."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self.running = 0
+        self.most = 0
+        self.ended = 0
+
+    def task(self, stop):
+        """Take a moment."""
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        time.sleep(0.002)
+        with self._lock:
+            self.running -= 1
+            self.ended += 1
+
+
+class PipelineTestCase(base.BaseTestCase):
+    """On native threads, none of which may be left behind."""
+
+    def _run(self, tasks, collect=lambda result: None, checkpoint=_nothing,
+             workers=3):
+        workers = pipeline.Pipeline(pipeline.Runtime(), workers)
+        before = threading.active_count()
+        try:
+            workers.run(tasks, collect, checkpoint)
+        finally:
+            self.assertEqual(before, threading.active_count(),
+                             'a thread was left behind')
+
+
+class ResultsTest(PipelineTestCase):
+    """When all goes well."""
+
+    def test_every_result_is_collected_once(self):
+        for workers in (1, 2, 5):
+            results = []
+            self._run([lambda stop, number=number: number
+                       for number in range(50)], results.append,
+                      workers=workers)
+            self.assertEqual(list(range(50)), sorted(results))
+
+    def test_no_tasks(self):
+        self._run([])
+
+    def test_bounded_number_at_once(self):
+        gauge = Gauge()
+        self._run([gauge.task] * 30, workers=3)
+        self.assertEqual(30, gauge.ended)
+        self.assertLessEqual(gauge.most, 3)
+        self.assertGreater(gauge.most, 1)
+
+    def test_as_many_as_workers_are_at_it_at_the_same_time(self):
+        meeting = threading.Barrier(3, timeout=_PATIENCE)
+        results = []
+        self._run([lambda stop: meeting.wait()] * 3, results.append)
+        self.assertEqual([0, 1, 2], sorted(results))
+
+    def test_tasks_are_made_only_when_there_is_room(self):
+        # The back-pressure: a task may hold a chunk from when it is made.
+        collected = []
+        ahead = []
+
+        def tasks():
+            for number in range(40):
+                ahead.append(number - len(collected))
+                yield lambda stop: None
+
+        self._run(tasks(), collected.append, workers=4)
+        self.assertLessEqual(max(ahead), 4)
+
+    def test_one_worker_keeps_the_order(self):
+        results = []
+        self._run([lambda stop, number=number: number
+                   for number in range(20)], results.append, workers=1)
+        self.assertEqual(list(range(20)), results)
+
+    def test_results_come_as_they_end(self):
+        first_may_end = threading.Event()
+        results = []
+
+        def slow(stop):
+            self.assertTrue(first_may_end.wait(_PATIENCE))
+            return 'slow'
+
+        def collect(result):
+            results.append(result)
+            if result == 'quick':
+                first_may_end.set()
+
+        self._run([slow, lambda stop: 'quick'], collect)
+        self.assertEqual(['quick', 'slow'], results)
+
+    def test_only_the_coordinator_collects(self):
+        threads = set()
+        with mock.patch.object(pipeline, 'POLL', 0):
+            self._run([lambda stop: None] * 10,
+                      lambda result: threads.add(threading.get_ident()),
+                      lambda: threads.add(threading.get_ident()))
+        self.assertEqual({threading.get_ident()}, threads)
+
+
+class FailureTest(PipelineTestCase):
+    """What fails ends it all, in order."""
+
+    def test_error_is_raised_after_all_have_ended(self):
+        events = []
+        failed = threading.Event()
+
+        def slow(stop):
+            self.assertTrue(failed.wait(_PATIENCE))
+            time.sleep(0.05)
+            events.append('slow ended')
+
+        def failing(stop):
+            failed.set()
+            raise Boom
+
+        self.assertRaises(Boom, self._run, [slow, failing])
+        self.assertEqual(['slow ended'], events)
+
+    def test_others_are_told_to_stop(self):
+        told = []
+
+        def patient(stop):
+            until = time.monotonic() + _PATIENCE
+            while time.monotonic() < until:
+                try:
+                    stop.check()
+                except exceptions.Cancelled:
+                    told.append(True)
+                    raise
+                time.sleep(0.001)
+
+        def failing(stop):
+            raise Boom
+
+        self.assertRaises(Boom, self._run, [patient, patient, failing])
+        self.assertEqual([True, True], told)
+
+    def test_no_task_begins_after_an_error(self):
+        begun = []
+
+        def tasks():
+            for number in range(100):
+                begun.append(number)
+                yield self._fail_third(number)
+
+        self.assertRaises(Boom, self._run, tasks(), workers=1)
+        self.assertEqual([0, 1, 2], begun)
+
+    @staticmethod
+    def _fail_third(number):
+        def task(stop):
+            if number == 2:
+                raise Boom
+        return task
+
+    def test_first_error_counts(self):
+        failed = threading.Event()
+
+        def first(stop):
+            failed.set()
+            raise Boom('first')
+
+        def second(stop):
+            failed.wait(_PATIENCE)
+            time.sleep(0.1)
+            raise Boom('second')
+
+        err = self.assertRaises(Boom, self._run, [second, first])
+        self.assertEqual('first', str(err))
+
+    def test_error_while_making_tasks(self):
+        def tasks():
+            yield lambda stop: None
+            raise Boom
+
+        self.assertRaises(Boom, self._run, tasks())
+
+    def test_error_while_collecting(self):
+        gauge = Gauge()
+
+        def collect(result):
+            raise Boom
+
+        self.assertRaises(Boom, self._run, [gauge.task] * 50, collect)
+        self.assertEqual(0, gauge.running)
+        self.assertLess(gauge.ended, 10)
+
+    def test_errors_that_are_no_exceptions(self):
+        def collect(result):
+            raise KeyboardInterrupt
+
+        self.assertRaises(KeyboardInterrupt, self._run,
+                          [Gauge().task] * 5, collect)
+
+
+class CheckpointTest(PipelineTestCase):
+    """Called now and then, and may end it."""
+
+    def test_is_paced(self):
+        calls = []
+        with mock.patch.object(pipeline, 'POLL', 0.05):
+            begun = time.monotonic()
+            self._run([lambda stop: time.sleep(0.005)] * 60,
+                      checkpoint=lambda: calls.append(time.monotonic()))
+            taken = time.monotonic() - begun
+        self.assertGreater(len(calls), 0)
+        self.assertLessEqual(len(calls), taken / 0.05)
+        for one, other in itertools.pairwise(calls):
+            self.assertGreaterEqual(other - one, 0.05)
+
+    def test_is_called_though_nothing_ends(self):
+        called = threading.Event()
+
+        def slow(stop):
+            self.assertTrue(called.wait(_PATIENCE))
+
+        with mock.patch.object(pipeline, 'POLL', 0.02):
+            self._run([slow], checkpoint=called.set)
+        self.assertTrue(called.is_set())
+
+    def test_cancels(self):
+        seen = []
+
+        def patient(stop):
+            until = time.monotonic() + _PATIENCE
+            while time.monotonic() < until:
+                try:
+                    stop.check()
+                except exceptions.Cancelled:
+                    seen.append('stopped')
+                    raise
+                time.sleep(0.001)
+
+        def checkpoint():
+            raise exceptions.Cancelled('from outside')
+
+        with mock.patch.object(pipeline, 'POLL', 0.02):
+            err = self.assertRaises(exceptions.Cancelled, self._run,
+                                    [patient] * 9, checkpoint=checkpoint)
+        self.assertEqual('from outside', str(err))
+        self.assertEqual(['stopped'] * 3, seen)
+
+
+class StopFlagTest(base.BaseTestCase):
+    """The flag."""
+
+    def test_check(self):
+        stop = pipeline.StopFlag()
+        stop.check()
+        stop.set()
+        self.assertRaises(exceptions.Cancelled, stop.check)

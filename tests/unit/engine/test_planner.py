@@ -1,0 +1,192 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Plans: a chain laid over in any way, and blocks merged in any way."""
+
+import itertools
+import random
+
+from hypothesis import assume
+from hypothesis import given
+from hypothesis import strategies as st
+from oslotest import base
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import planner
+from cinder_swift_backup.format import types
+from tests.unit.engine import base as engine_base
+
+_EXTENTS = st.builds(types.Extent, st.integers(0, 50), st.integers(1, 20))
+
+
+def _link(number, extents, volume_size=None):
+    where = engine_base.ref(number)
+    return types.ChainLink(where, types.Manifest(
+        header=engine_base.header(where), volume_size=volume_size,
+        chunks=tuple(
+            types.ChunkRecord(f'{where.prefix}-{index:05d}', extent, 'none')
+            for index, extent in enumerate(extents, 1))))
+
+
+@st.composite
+def _chains(draw):
+    """A base that covers some bytes and incrementals anywhere."""
+    links = draw(st.lists(st.lists(_EXTENTS, max_size=6), min_size=1,
+                          max_size=5))
+    return types.Chain(tuple(_link(number, extents)
+                             for number, extents in enumerate(links)))
+
+
+def _content(record):
+    """Some data for a chunk, other data for every name and position."""
+    return random.Random(record.name).randbytes(record.extent.length)
+
+
+def _naive(chain, size):
+    """What writing everything in order, oldest first, leaves."""
+    volume = bytearray(size)
+    covered = set()
+    for link in chain.links:
+        for record in link.manifest.chunks:
+            extent = record.extent
+            volume[extent.offset:extent.end] = _content(record)
+            covered.update(range(extent.offset, extent.end))
+    return volume, covered
+
+
+class PlanRestoreTest(base.BaseTestCase):
+    """The overlay."""
+
+    @given(_chains())
+    def test_against_writing_oldest_first(self, chain):
+        size = max(link.manifest.end for link in chain.links)
+        expected, covered = _naive(chain, size)
+        if len(covered) < size:
+            err = self.assertRaises(exceptions.ChainError,
+                                    planner.plan_restore, chain)
+            hole = min(set(range(size)) - covered)
+            self.assertIn(f'at offset {hole} ', str(err))
+            return
+        self._check(planner.plan_restore(chain), expected)
+
+    @given(_chains(), st.integers(1, 60))
+    def test_with_a_base_that_covers_everything(self, chain, size):
+        full = types.Chain((_link(9, [types.Extent(0, size)]),
+                            *chain.links))
+        end = max(link.manifest.end for link in full.links)
+        expected, covered = _naive(full, end)
+        assume(len(covered) == end)
+        self._check(planner.plan_restore(full), expected)
+
+    def _check(self, plan, expected):
+        volume = bytearray(len(expected))
+        times = [0] * len(expected)
+        for chunk in plan.chunks:
+            content = _content(chunk.record)
+            for extent in chunk.extents:
+                start = extent.offset - chunk.record.extent.offset
+                self.assertGreaterEqual(start, 0)
+                self.assertLessEqual(extent.end, chunk.record.extent.end)
+                volume[extent.offset:extent.end] = content[
+                    start:start + extent.length]
+                for position in range(extent.offset, extent.end):
+                    times[position] += 1
+        self.assertEqual(expected, volume)
+        self.assertEqual([1] * len(expected), times)
+        self.assertEqual(len(expected), plan.end)
+        firsts = [chunk.extents[0].offset for chunk in plan.chunks]
+        self.assertEqual(sorted(firsts), firsts)
+
+    def test_what_is_hidden_is_not_fetched(self):
+        chain = types.Chain((_link(1, [types.Extent(0, 10),
+                                       types.Extent(10, 10)]),
+                             _link(2, [types.Extent(0, 10)])))
+        plan = planner.plan_restore(chain)
+        self.assertEqual(
+            [chain.links[1].manifest.chunks[0],
+             chain.links[0].manifest.chunks[1]],
+            [chunk.record for chunk in plan.chunks])
+
+    def test_each_backup_has_its_own_container(self):
+        other = types.BackupRef('bak-2', 'vol-1', 'elsewhere', 'p')
+        chain = types.Chain((
+            _link(1, [types.Extent(0, 20)]),
+            types.ChainLink(other,
+                            _link(2, [types.Extent(0, 10)]).manifest)))
+        plan = planner.plan_restore(chain)
+        self.assertEqual(['elsewhere', engine_base.CONTAINER],
+                         [chunk.container for chunk in plan.chunks])
+
+    def test_the_volume_size_counts(self):
+        chain = types.Chain((_link(1, [types.Extent(0, 10)],
+                                   volume_size=12),))
+        err = self.assertRaises(exceptions.ChainError,
+                                planner.plan_restore, chain)
+        for word in ('bak-1', '2 bytes', 'offset 10'):
+            self.assertIn(word, str(err))
+
+    def test_gap_at_the_start(self):
+        chain = types.Chain((_link(1, [types.Extent(5, 5)]),))
+        self.assertRaises(exceptions.ChainError, planner.plan_restore, chain)
+
+    def test_nothing(self):
+        plan = planner.plan_restore(types.Chain((_link(1, []),)))
+        self.assertEqual(planner.RestorePlan((), 0), plan)
+
+
+class MergeBlocksTest(base.BaseTestCase):
+    """Few objects, but no byte outside the chunk."""
+
+    @given(st.sets(st.integers(0, 30)), st.integers(1, 10),
+           st.integers(0, 40), st.integers(0, 5), st.integers(1, 10))
+    def test_properties(self, blocks, block_size, gap, start, last):
+        count = max(blocks, default=0) + 1
+        length = (count - 1) * block_size + min(last, block_size)
+        within = types.Extent(start * block_size, length)
+        extents = planner.merge_blocks(sorted(blocks), block_size, within,
+                                       gap)
+        changed = {within.offset + position for position in range(length)
+                   if position // block_size in blocks}
+        stored = {position for extent in extents
+                  for position in range(extent.offset, extent.end)}
+        self.assertLessEqual(changed, stored)
+        for extent in extents:
+            self.assertGreaterEqual(extent.offset, within.offset)
+            self.assertLessEqual(extent.end, within.end)
+            # Nothing is stored at either end that has not changed.
+            self.assertIn(extent.offset, changed)
+            self.assertIn(extent.end - 1, changed)
+        for one, other in itertools.pairwise(extents):
+            self.assertGreater(other.offset - one.end, gap)
+
+    def test_gap_is_inclusive(self):
+        within = types.Extent(0, 100)
+        self.assertEqual(
+            [types.Extent(0, 40)],
+            planner.merge_blocks([0, 3], 10, within, gap=20))
+        self.assertEqual(
+            [types.Extent(0, 10), types.Extent(30, 10)],
+            planner.merge_blocks([0, 3], 10, within, gap=19))
+
+    def test_neighbours_are_one_extent_without_any_gap(self):
+        self.assertEqual(
+            [types.Extent(10, 30)],
+            planner.merge_blocks([1, 2, 3], 10, types.Extent(0, 100), gap=0))
+
+    def test_short_last_block(self):
+        self.assertEqual(
+            [types.Extent(190, 5)],
+            planner.merge_blocks([9], 10, types.Extent(100, 95)))
+
+    def test_no_blocks(self):
+        self.assertEqual(
+            [], planner.merge_blocks([], 10, types.Extent(0, 100)))

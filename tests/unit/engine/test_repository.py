@@ -1,0 +1,178 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Loading and deleting backups."""
+
+import random
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.stores import base as store_base
+from cinder_swift_backup.stores import memory
+from tests.fakes import faulty
+from tests.unit.engine import base
+
+_DATA = random.Random(4).randbytes(64 * 4 + 1)
+_PREFIX = base.ref(1).prefix
+
+
+def _failure():
+    return exceptions.StoreUnavailable('the store is on fire')
+
+
+class LoadTest(base.EngineTestCase):
+    """Reading the documents."""
+
+    def test_no_digest_file(self):
+        self.assertIsNone(self.bench.repository.load_digests(base.ref(1)))
+
+    def test_no_manifest_tells_a_remedy(self):
+        err = self.assertRaises(exceptions.ChainError,
+                                self.bench.repository.load, base.ref(1))
+        for word in ('bak-1', base.CONTAINER, f'{_PREFIX}_metadata',
+                     'take a new full one'):
+            self.assertIn(word, str(err))
+
+    def test_store_error_is_not_a_missing_manifest(self):
+        self.store.script(faulty.fail('get', _failure()))
+        self.assertRaises(exceptions.StoreUnavailable,
+                          self.bench.repository.load, base.ref(1))
+        self.assertRaises(exceptions.StoreUnavailable,
+                          self.bench.repository.load_digests, base.ref(1))
+
+    def test_resolve_keeps_the_order(self):
+        self.bench.archive(1, _DATA)
+        self.bench.archive(2, _DATA, parent=1)
+        chain = self.bench.resolve(1, 2)
+        self.assertEqual([base.ref(1), base.ref(2)],
+                         [link.ref for link in chain.links])
+        self.assertEqual(base.ref(2), chain.tip.ref)
+
+
+class DeleteTest(base.EngineTestCase):
+    """Deleting one backup, all of it and nothing else."""
+
+    def setUp(self):
+        super().setUp()
+        self.bench.archive(1, _DATA)
+        self.names = self.bench.names()
+        self.store.heal()
+
+    def _delete(self):
+        return self.bench.repository.delete(base.ref(1))
+
+    def test_removes_everything(self):
+        self.assertEqual(len(self.names), self._delete())
+        self.assertEqual([], self.bench.names())
+
+    def test_again(self):
+        self._delete()
+        self.assertEqual(0, self._delete())
+
+    def test_manifest_goes_last(self):
+        self._delete()
+        self.assertEqual([f'{_PREFIX}_sha256file', f'{_PREFIX}_metadata'],
+                         self.store.names('delete')[-2:])
+
+    def test_interrupted_anywhere_and_repeated(self):
+        for fault in (faulty.fail, faulty.lose_answer):
+            for nth in range(1, len(self.names) + 1):
+                with self.subTest(fault=fault.__name__, nth=nth):
+                    self.bench.archive(1, _DATA)
+                    self.store.heal()
+                    self.store.script(fault('delete', _failure(), nth=nth))
+                    self.assertRaises(exceptions.StoreUnavailable,
+                                      self._delete)
+                    self.store.heal()
+                    self._delete()
+                    self.assertEqual([], self.bench.names())
+
+    def test_interrupted_with_a_listing_that_lags_and_repeated(self):
+        # The manifest still names what is left, because it goes last.
+        for nth in range(1, len(self.names)):
+            self.bench.archive(1, _DATA)
+            self.store.heal()
+            self.store.script(faulty.fail('delete', _failure(), nth=nth),
+                              faulty.alter('list', lambda infos: ()))
+            self.assertRaises(exceptions.StoreUnavailable, self._delete)
+            self._delete()
+            self.assertEqual([], self.bench.names())
+
+    def test_failing_listing_deletes_nothing(self):
+        for error in (_failure(), exceptions.AccessDenied('no')):
+            self.store.heal()
+            self.store.script(faulty.fail('list', error))
+            self.assertRaises(type(error), self._delete)
+            self.assertEqual(self.names, self.bench.names())
+
+    def test_unreadable_manifest_deletes_nothing(self):
+        self.store.script(faulty.fail('get', _failure()))
+        self.assertRaises(exceptions.StoreUnavailable, self._delete)
+        self.assertEqual(self.names, self.bench.names())
+
+    def test_missing_container(self):
+        self.bench.repository.store = memory.MemoryStore()
+        err = self.assertRaises(exceptions.ContainerNotFound, self._delete)
+        for word in (base.CONTAINER, 'bak-1', 'create an empty one'):
+            self.assertIn(word, str(err))
+
+    def test_what_does_not_belong_stays(self):
+        strangers = [f'{_PREFIX}2-00001', f'{_PREFIX}2_metadata',
+                     f'{_PREFIX}-notes', f'{_PREFIX}-00001_metadata',
+                     f'{_PREFIX}_metadata.bak', _PREFIX, 'another']
+        for name in strangers:
+            self.bench.memory.put(base.CONTAINER, name, b'')
+        self._delete()
+        self.assertEqual(sorted(strangers), self.bench.names())
+
+    def test_other_backups_stay(self):
+        self.bench.archive(2, _DATA[::-1], parent=1)
+        before = [name for name in self.bench.names()
+                  if name.startswith(base.ref(2).prefix)]
+        self._delete()
+        self.assertEqual(before, self.bench.names())
+
+    def test_same_names_in_another_container_stay(self):
+        self.bench.memory.ensure_container('other', create=True)
+        self.bench.memory.put('other', self.names[0], b'')
+        self._delete()
+        self.assertEqual(
+            [self.names[0]],
+            [info.name for info in self.bench.memory.list('other', '')])
+
+    def test_listing_that_lags(self):
+        for shown in (lambda infos: (), lambda infos: infos[:2],
+                      lambda infos: infos[2:]):
+            self.bench.archive(1, _DATA)
+            self.store.heal()
+            self.store.script(faulty.alter('list', shown))
+            self._delete()
+            self.assertEqual([], self.bench.names())
+
+    def test_listing_that_shows_what_is_gone(self):
+        self.store.script(faulty.alter(
+            'list', lambda infos: (*infos, store_base.ObjectInfo(
+                f'{_PREFIX}-00099', 1, ''))))
+        self._delete()
+        self.assertEqual([], self.bench.names())
+
+    def test_damaged_manifest_does_not_keep_the_rest(self):
+        name = naming.manifest_name(_PREFIX)
+        self.bench.damage(name, lambda data: b'{')
+        self._delete()
+        self.assertEqual([], self.bench.names())
+
+    def test_backup_that_was_never_completed(self):
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.manifest_name(_PREFIX))
+        self._delete()
+        self.assertEqual([], self.bench.names())

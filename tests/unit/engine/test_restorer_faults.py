@@ -1,0 +1,357 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A restore writes what was backed up, or says what is wrong."""
+
+import random
+import tempfile
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import planner
+from cinder_swift_backup.engine import volume
+from cinder_swift_backup.format import naming
+from tests.fakes import documents
+from tests.fakes import faulty
+from tests.fakes import observers
+from tests.fakes import volumes
+from tests.unit.engine import base
+
+_DATA = random.Random(3).randbytes(64 * 4) + bytes(64)
+_DAMAGE = (exceptions.DigestMismatch, exceptions.FormatError,
+           exceptions.LengthMismatch)
+
+
+def _name(number, backup=1):
+    return naming.chunk_name(base.ref(backup).prefix, number)
+
+
+class RestoreTestCase(base.EngineTestCase):
+    """One full backup, and a volume to restore it to."""
+
+    codec = 'none'
+
+    def setUp(self):
+        super().setUp()
+        self.manifest = self.bench.archive(1, _DATA, codec=self.codec)
+        self.record = next(chunk for chunk in self.manifest.chunks
+                           if chunk.extent.offset == 64)
+        self.target = volumes.RamVolume(b'\xa5' * len(_DATA))
+
+    def _restore(self, **options):
+        self.bench.restore_to(self.target, self.bench.resolve(1), **options)
+
+    def _refused(self, *kinds):
+        """The error of a restore that must not write the second chunk."""
+        try:
+            self._restore()
+        except kinds as err:
+            self.assertEqual(b'\xa5' * 64, bytes(self.target.data[64:128]))
+            self.assertIsNone(self.target.finished)
+            return str(err)
+        return self.fail(f'none of {kinds} was raised')
+
+
+class DamageTest(RestoreTestCase):
+    """Chunks that are not what was stored."""
+
+    def test_missing_chunk(self):
+        self.bench.memory.delete(base.CONTAINER, self.record.name)
+        text = self._refused(exceptions.ChunkMissing)
+        for word in (self.record.name, base.CONTAINER, '64 to 128',
+                     'Restore another backup'):
+            self.assertIn(word, text)
+
+    def test_each_flipped_byte(self):
+        for position in range(64):
+            with self.subTest(position=position):
+                self.bench.damage(self.record.name,
+                                  lambda data, at=position: _flip(data, at))
+                text = self._refused(exceptions.DigestMismatch)
+                self.assertIn(self.record.name, text)
+                start = 64 + position // 16 * 16
+                self.assertIn(f'bytes {start} to {start + 16} ', text)
+                self.bench.damage(self.record.name,
+                                  lambda data, at=position: _flip(data, at))
+        self._restore()
+        self.assertEqual(_DATA, bytes(self.target.data))
+
+    def test_cut_short(self):
+        for length in (0, 1, 16, 63):
+            self.bench.damage(self.record.name,
+                              lambda data, end=length: data[:end])
+            text = self._refused(exceptions.LengthMismatch)
+            self.assertIn(f'{self.record.name} is {length} bytes', text)
+            self.bench.damage(self.record.name,
+                              lambda data: _DATA[64:128])
+
+    def test_too_long(self):
+        self.bench.damage(self.record.name, lambda data: data + b'x')
+        self._refused(exceptions.LengthMismatch)
+
+    def test_far_too_long_is_not_even_read(self):
+        self.bench.damage(self.record.name, lambda data: bytes(1 << 20))
+        text = self._refused(exceptions.LengthMismatch)
+        self.assertIn(f'{1 << 20} bytes', text)
+
+    def test_chunks_that_changed_places(self):
+        first, second = _name(1), _name(2)
+        one = self.bench.memory.get(base.CONTAINER, first)
+        other = self.bench.memory.get(base.CONTAINER, second)
+        self.bench.damage(first, lambda data: other)
+        self.bench.damage(second, lambda data: one)
+        self._refused(exceptions.DigestMismatch)
+
+    def test_chunk_of_two_extents_is_checked_before_either_is_written(self):
+        # An incremental replaces its middle, so two parts are left of it.
+        now = _DATA[:80] + bytes(16) + _DATA[96:]
+        self.bench.archive(2, now, parent=1)
+        plan = planner.plan_restore(self.bench.resolve(1, 2))
+        self.assertEqual([2], [len(chunk.extents) for chunk in plan.chunks
+                               if chunk.record == self.record])
+        self.bench.damage(self.record.name, lambda data: _flip(data, 60))
+        self.assertRaises(exceptions.DigestMismatch, self.bench.restore_to,
+                          self.target, self.bench.resolve(1, 2))
+        self.assertEqual(b'\xa5' * 16, bytes(self.target.data[64:80]))
+        self.assertEqual(b'\xa5' * 32, bytes(self.target.data[96:128]))
+
+    def test_damage_that_is_not_restored_does_not_matter(self):
+        now = _DATA[:64] + bytes(64) + _DATA[128:]
+        self.bench.archive(2, now, parent=1)
+        self.bench.damage(self.record.name, lambda data: _flip(data, 0))
+        target = self.bench.restore(self.bench.resolve(1, 2),
+                                    bytes(len(now)))
+        self.assertEqual(now, bytes(target.data))
+
+    def test_damage_can_be_restored_on_request(self):
+        self.bench.damage(self.record.name, lambda data: _flip(data, 3))
+        self._restore(verify=False)
+        self.assertEqual(_flip(_DATA, 67), bytes(self.target.data))
+
+    def test_store_error_is_passed_on(self):
+        self.store.script(faulty.fail(
+            'get', exceptions.StoreUnavailable('gone'),
+            matching=lambda name: name == self.record.name))
+        self._refused(exceptions.StoreUnavailable)
+
+
+def _flip(data, position):
+    changed = bytearray(data)
+    changed[position] ^= 1
+    return bytes(changed)
+
+
+class CompressedDamageTest(RestoreTestCase):
+    """The same of compressed chunks."""
+
+    codec = 'zlib'
+
+    def setUp(self):
+        super().setUp()
+        self.record = self.manifest.chunks[-1]
+        self.assertEqual('zlib', self.record.compression)
+
+    def _refused_last(self, kinds):
+        try:
+            self._restore()
+        except kinds as err:
+            self.assertIn(self.record.name, str(err))
+            self.assertEqual(b'\xa5' * 64, bytes(self.target.data[-64:]))
+            return
+        self.fail(f'none of {kinds} was raised')
+
+    def test_each_flipped_byte(self):
+        for position in range(self.record.stored_length):
+            with self.subTest(position=position):
+                self.bench.damage(self.record.name,
+                                  lambda data, at=position: _flip(data, at))
+                try:
+                    self._restore()
+                except _DAMAGE as err:
+                    self.assertIn(self.record.name, str(err))
+                else:
+                    # Such as a bit of zlib's header that means nothing.
+                    self.assertEqual(_DATA, bytes(self.target.data))
+                self.bench.damage(self.record.name,
+                                  lambda data, at=position: _flip(data, at))
+
+    def test_cut_short(self):
+        for length in range(self.record.stored_length):
+            whole = self.bench.memory.get(base.CONTAINER, self.record.name)
+            self.bench.damage(self.record.name,
+                              lambda data, end=length: data[:end])
+            self._refused_last((exceptions.FormatError,
+                                exceptions.LengthMismatch))
+            self.bench.damage(self.record.name, lambda _, all_=whole: all_)
+
+    def test_not_that_codec_at_all(self):
+        self.bench.damage(self.record.name, lambda data: b'not zlib')
+        self._refused_last(exceptions.FormatError)
+
+
+class ManifestTest(RestoreTestCase):
+    """What the manifest says counts."""
+
+    def test_no_manifest(self):
+        self.bench.memory.delete(
+            base.CONTAINER, naming.manifest_name(base.ref(1).prefix))
+        err = self.assertRaises(exceptions.ChainError, self._restore)
+        self.assertIn('bak-1 has no manifest', str(err))
+        self.assertEqual([], self.target.writes)
+
+    def test_missing_ancestor(self):
+        self.bench.archive(2, _DATA[::-1], parent=1)
+        self.bench.repository.delete(base.ref(1))
+        err = self.assertRaises(exceptions.ChainError, self.bench.resolve,
+                                1, 2)
+        self.assertIn('bak-1', str(err))
+
+    def test_damaged_manifest(self):
+        self.bench.damage(naming.manifest_name(base.ref(1).prefix),
+                          lambda data: data[:-2])
+        self.assertRaises(exceptions.FormatError, self._restore)
+        self.assertEqual([], self.target.writes)
+
+    def test_listing_is_not_needed(self):
+        self.store.script(faulty.fail(
+            'list', exceptions.StoreUnavailable('no listing')))
+        self._restore()
+        self.assertEqual(_DATA, bytes(self.target.data))
+
+    def test_each_object_is_fetched_once(self):
+        self.store.heal()
+        self._restore()
+        gets = self.store.names('get')
+        self.assertEqual(len(set(gets)), len(gets))
+
+    def test_incomplete_manifest_is_noticed_before_anything_is_written(self):
+        prefix = base.ref(1).prefix
+        for dropped in range(5):
+            entries = [{_name(number): {
+                'offset': (number - 1) * 64, 'length': 64,
+                'compression': 'none', 'md5': None}}
+                for number in range(1, 6) if number != dropped + 1]
+            # The stock form: it does not say how large the volume was.
+            self.bench.memory.put(
+                base.CONTAINER, naming.manifest_name(prefix),
+                documents.manifest(entries, parent_id=None).replace(
+                    documents.PREFIX.encode(), prefix.encode()))
+            self.assertRaises(exceptions.ChainError, self._restore)
+            self.assertEqual([], self.target.writes)
+
+
+class DigestTableTest(RestoreTestCase):
+    """The digests may be missing, too few or damaged."""
+
+    def setUp(self):
+        super().setUp()
+        self.digest_file = naming.digest_file_name(base.ref(1).prefix)
+
+    def _replace(self, count, block_size=16):
+        table = self.bench.repository.load_digests(base.ref(1))
+        self.bench.memory.put(
+            base.CONTAINER, self.digest_file, documents.digest_file(
+                [table.digest(block).hex() for block in range(count)],
+                block_size))
+
+    def test_none(self):
+        # As Cinder before 2015.1 left it.
+        self.bench.memory.delete(base.CONTAINER, self.digest_file)
+        self.bench.damage(self.record.name, lambda data: _flip(data, 0))
+        self._restore()
+        self.assertEqual(_flip(_DATA, 64), bytes(self.target.data))
+
+    def test_damaged(self):
+        self.bench.damage(self.digest_file, lambda data: data[:-2])
+        self.assertRaises(exceptions.FormatError, self._restore)
+        self.assertEqual([], self.target.writes)
+
+    def test_not_asked_for_when_not_verifying(self):
+        self.bench.damage(self.digest_file, lambda data: data[:-2])
+        self._restore(verify=False)
+        self.assertEqual(_DATA, bytes(self.target.data))
+
+    def test_fewer_than_blocks(self):
+        self._replace(5)
+        self._restore()
+        self.assertEqual(_DATA, bytes(self.target.data))
+        self.bench.damage(self.record.name, lambda data: _flip(data, 3))
+        self.assertRaises(exceptions.DigestMismatch, self._restore)
+
+    @given(st.integers(1, 400), st.integers(0, 15))
+    def test_every_byte_is_covered(self, size, where):
+        data = random.Random(size).randbytes(size)
+        bench = base.Bench()
+        manifest = bench.archive(1, data)
+        record = manifest.chunks[where % len(manifest.chunks)]
+        at = where % record.extent.length
+        bench.damage(record.name, lambda stored: _flip(stored, at))
+        self.assertRaises(exceptions.DigestMismatch, bench.restore,
+                          bench.resolve(1), bytes(size))
+
+
+class TargetTest(RestoreTestCase):
+    """Volumes that do not fit, and volumes in files."""
+
+    def test_too_small(self):
+        self.target = volumes.RamVolume(bytes(len(_DATA) - 1))
+        err = self.assertRaises(exceptions.VolumeError, self._restore)
+        for word in (str(len(_DATA)), str(len(_DATA) - 1), 'bak-1'):
+            self.assertIn(word, str(err))
+        self.assertEqual([], self.target.writes)
+
+    def test_file_is_brought_to_its_full_length(self):
+        # It ends in zeros, which a sparse restore does not write.
+        with tempfile.TemporaryFile() as handle:
+            writer = volume.FileVolume(handle.fileno())
+            writer_blank = writer.blank
+            self.bench.restore_to(writer, self.bench.resolve(1),
+                                  blank=writer_blank, size=1000)
+            handle.seek(0)
+            content = handle.read()
+        self.assertTrue(writer_blank)
+        self.assertEqual(_DATA + bytes(1000 - len(_DATA)), content)
+
+    def test_file_has_room_for_the_volume_only(self):
+        with tempfile.TemporaryFile() as handle:
+            self.assertRaises(
+                exceptions.VolumeError, self.bench.restore_to,
+                volume.FileVolume(handle.fileno()), self.bench.resolve(1),
+                size=100)
+
+    def test_write_error_is_passed_on(self):
+        class Full(volumes.RamVolume):
+            def write(self, offset, data):
+                raise OSError(28, 'No space left on device')
+
+        self.target = Full(bytes(len(_DATA)))
+        self.assertRaises(OSError, self._restore)
+
+
+class CancellationTest(RestoreTestCase):
+    """Any checkpoint may be the last."""
+
+    def test_before_anything(self):
+        self.assertRaises(exceptions.Cancelled, self._restore,
+                          observer=observers.Recorder(cancel_at=1))
+        self.assertEqual([], self.target.writes)
+
+    def test_on_the_way(self):
+        with mock.patch.object(pipeline, 'POLL', 0):
+            self.assertRaises(exceptions.Cancelled, self._restore,
+                              observer=observers.Recorder(cancel_at=2))
+        self.assertIsNone(self.target.finished)
+        self.assertLess(len(self.target.writes), 5)

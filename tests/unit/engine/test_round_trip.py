@@ -1,0 +1,271 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Archive and restore: what was on the volume comes back.
+
+The main property: any number of edits and growths of a volume, a backup
+after each, and every one of those backups restores to what the volume held.
+"""
+
+import functools
+import random
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import planner
+from cinder_swift_backup.format import types
+from tests.fakes import observers
+from tests.fakes import volumes
+from tests.unit.engine import base
+
+_WORDS = st.sampled_from(('none', 'zlib', 'gzip', 'bz2', 'bzip2', 'zstd'))
+
+
+@st.composite
+def _histories(draw):
+    """What a volume held at each backup, oldest first."""
+    content = bytearray(draw(st.binary(min_size=1, max_size=300)))
+    history = [bytes(content)]
+    for _ in range(draw(st.integers(0, 4))):
+        content += bytes(draw(st.integers(0, 100)))
+        for _ in range(draw(st.integers(0, 3))):
+            start = draw(st.integers(0, len(content) - 1))
+            data = draw(st.binary(max_size=40) | st.builds(
+                bytes, st.integers(0, 100)))
+            content[start:start + len(data)] = data[:len(content) - start]
+        history.append(bytes(content))
+    return history
+
+
+class HistoryTest(base.EngineTestCase):
+    """A chain of backups of one volume."""
+
+    @given(_histories(), _WORDS, st.integers(1, 4), st.integers(0, 40),
+           st.integers(1, 3))
+    def test_every_backup_restores(self, history, word, factor, gap,
+                                   workers):
+        bench = base.Bench(workers)
+        geometry = types.Geometry(16 * factor, 16)
+        merge = functools.partial(planner.merge_blocks, gap=gap)
+        with mock.patch.object(planner, 'merge_blocks', merge):
+            for number, content in enumerate(history):
+                bench.archive(number, content, codec=word, geometry=geometry,
+                              parent=number - 1 if number else None)
+        for number, content in enumerate(history):
+            chain = bench.resolve(*range(number + 1))
+            self._check_restores(bench, chain, content)
+
+    def _check_restores(self, bench, chain, content):
+        size = len(content)
+        for before, blank in ((bytes(size), True), (bytes(size), False),
+                              (b'\xa5' * size, False)):
+            target = bench.restore(chain, before, blank=blank)
+            self.assertEqual(content, bytes(target.data))
+            self.assertEqual(size, target.finished)
+            written = [position for extent in target.writes for position
+                       in range(extent.offset, extent.end)]
+            self.assertEqual(len(written), len(set(written)),
+                             'a byte was written twice')
+            if not blank:
+                self.assertEqual(size, len(written))
+
+    @given(_histories())
+    def test_restore_to_a_larger_volume_keeps_its_rest(self, history):
+        self.bench.archive(0, history[-1])
+        target = self.bench.restore(self.bench.resolve(0), b'\xa5' * 1000)
+        self.assertEqual(history[-1], bytes(target.data[:len(history[-1])]))
+        self.assertEqual({0xa5}, set(target.data[len(history[-1]):]))
+
+    @given(_histories())
+    def test_manifests_say_what_they_should(self, history):
+        bench = base.Bench()
+        for number, content in enumerate(history):
+            parent = number - 1 if number else None
+            made = bench.archive(number, content, parent=parent)
+            read = bench.repository.load(base.ref(number))
+            self.assertEqual(made, read)
+            self.assertEqual(len(content), read.volume_size)
+            if number:
+                self.assertEqual(base.ref(parent), read.parent)
+                self.assertEqual(f'bak-{parent}', read.parent_id)
+            else:
+                self.assertIsNone(read.parent)
+                self.assertIsNone(read.parent_id)
+            table = bench.repository.load_digests(base.ref(number))
+            self.assertEqual(-(-len(content) // 16), len(table))
+            offsets = [chunk.extent for chunk in read.chunks]
+            self.assertEqual(sorted(offsets), offsets)
+
+
+class DetailTest(base.EngineTestCase):
+    """Single facts of the round trip."""
+
+    def setUp(self):
+        super().setUp()
+        self.data = random.Random(1).randbytes(1000)
+
+    def test_incremental_of_nothing_changed_has_no_chunks(self):
+        self.bench.archive(1, self.data)
+        manifest = self.bench.archive(2, self.data, parent=1)
+        self.assertEqual((), manifest.chunks)
+        self.assertEqual(self.data, bytes(self.bench.restore(
+            self.bench.resolve(1, 2), bytes(1000)).data))
+
+    def test_zeros_after_data_are_restored_to_a_new_volume(self):
+        # Skipping zeros of every layer would bring back stale data.
+        self.bench.archive(1, self.data)
+        now = self.data[:100] + bytes(500) + self.data[600:]
+        self.bench.archive(2, now, parent=1)
+        target = self.bench.restore(self.bench.resolve(1, 2), bytes(1000),
+                                    blank=True)
+        self.assertEqual(now, bytes(target.data))
+
+    def test_every_second_block_makes_few_objects(self):
+        geometry = types.Geometry(1 << 20, 4096)
+        size = 3 << 20
+        before = bytes(size)
+        self.bench.archive(1, before, geometry=geometry)
+        now = bytearray(before)
+        for start in range(0, size, 2 * 4096):
+            now[start] = 1
+        manifest = self.bench.archive(2, bytes(now), parent=1,
+                                      geometry=geometry)
+        self.assertEqual(3, len(manifest.chunks))
+        self.assertEqual(bytes(now), bytes(self.bench.restore(
+            self.bench.resolve(1, 2), bytes(size)).data))
+
+    def test_far_apart_blocks_are_stored_apart(self):
+        geometry = types.Geometry(1 << 20, 4096)
+        size = 1 << 20
+        self.bench.archive(1, bytes(size), geometry=geometry)
+        now = bytearray(size)
+        now[0] = now[-1] = 1
+        manifest = self.bench.archive(2, bytes(now), parent=1,
+                                      geometry=geometry)
+        self.assertEqual(
+            [types.Extent(0, 4096), types.Extent(size - 4096, 4096)],
+            [chunk.extent for chunk in manifest.chunks])
+
+    def test_incompressible_chunks_are_stored_as_they_are(self):
+        manifest = self.bench.archive(1, self.data[:128] + bytes(128),
+                                      codec='zlib')
+        self.assertEqual(
+            ['none', 'none', 'zlib', 'zlib'],
+            [chunk.compression for chunk in manifest.chunks])
+        for chunk in manifest.chunks:
+            stored = self.bench.memory.get(base.CONTAINER, chunk.name)
+            self.assertEqual(chunk.stored_length, len(stored))
+
+    def test_records_have_both_md5s(self):
+        manifest = self.bench.archive(1, bytes(64), codec='zlib')
+        (record,) = manifest.chunks
+        infos = {info.name: info for info
+                 in self.bench.memory.list(base.CONTAINER, '')}
+        self.assertEqual(infos[record.name].etag, record.stored_md5)
+        self.assertEqual('3b5d3c7d207e37dceeedd301e35e2e58', record.md5)
+
+    def test_the_store_is_told_the_md5(self):
+        told = []
+        real = self.bench.memory.put
+
+        def put(container, name, body, md5=None):
+            told.append(md5)
+            real(container, name, body, md5)
+
+        with mock.patch.object(self.bench.memory, 'put', put):
+            manifest = self.bench.archive(1, bytes(128), codec='zlib')
+        self.assertEqual([chunk.stored_md5 for chunk in manifest.chunks],
+                         told[:2])
+
+    def test_names_count_from_one(self):
+        self.bench.archive(1, self.data[:200])
+        prefix = base.ref(1).prefix
+        self.assertEqual(
+            [f'{prefix}-{number:05d}' for number in range(1, 5)]
+            + [f'{prefix}_metadata', f'{prefix}_sha256file'],
+            self.bench.names())
+
+    def test_volume_meta_is_kept(self):
+        self.bench.archive(1, self.data, volume_meta='{"a": 1}')
+        self.assertEqual('{"a": 1}', self.bench.resolve(
+            1).tip.manifest.volume_meta)
+
+    def test_empty_volume(self):
+        manifest = self.bench.archive(1, b'')
+        self.assertEqual((), manifest.chunks)
+        target = self.bench.restore(self.bench.resolve(1), b'', blank=True)
+        self.assertEqual(b'', bytes(target.data))
+
+    def test_blank_target_is_not_written_where_it_is_zero(self):
+        data = bytes(200000) + b'x' + bytes(200000)
+        geometry = types.Geometry(1 << 18, 1 << 14)
+        self.bench.archive(1, data, geometry=geometry)
+        chain = self.bench.resolve(1)
+        target = self.bench.restore(chain, bytes(len(data)), blank=True)
+        self.assertEqual(data, bytes(target.data))
+        self.assertLess(sum(extent.length for extent in target.writes),
+                        100000)
+
+    def test_progress_rises_to_the_whole(self):
+        for run in (
+                lambda seen: self.bench.archive(1, self.data, observer=seen),
+                lambda seen: self.bench.restore(
+                    self.bench.resolve(1), bytes(1000), observer=seen)):
+            seen = observers.Recorder()
+            run(seen)
+            done = [step for step, _ in seen.progress]
+            self.assertEqual(sorted(done), done)
+            self.assertGreater(done[0], 0)
+            self.assertEqual((1000, 1000), seen.progress[-1])
+            self.assertEqual({1000}, {total for _, total in seen.progress})
+
+    def test_memory_is_bounded_by_the_workers(self):
+        # A chunk counts from when it is read to when it is stored.
+        bench = base.Bench(workers=3)
+        reads, stored, most = [], [], []
+
+        class Counting(volumes.RamVolume):
+            def read(self, extent):
+                reads.append(extent)
+                most.append(len(reads) - len(stored))
+                return super().read(extent)
+
+        real = bench.memory.put
+
+        def put(container, name, body, md5=None):
+            real(container, name, body, md5)
+            stored.append(name)
+
+        with mock.patch.object(bench.memory, 'put', put), \
+                mock.patch.object(volumes, 'RamVolume', Counting):
+            bench.archive(1, bytes(64 * 50))
+        self.assertEqual(50, len(reads))
+        self.assertLessEqual(max(most), 3)
+
+    def test_work_is_offloaded(self):
+        # Reading, hashing, writing and finishing leave for other threads.
+        names = []
+
+        def offload(function):
+            names.append(function.__name__)
+            return function
+
+        bench = self.bench
+        bench.workers.runtime = pipeline.Runtime(offload=offload)
+        bench.archive(1, self.data)
+        archived, names[:] = set(names), []
+        bench.restore(bench.resolve(1), bytes(1000))
+        self.assertEqual({'_prepare'}, archived)
+        self.assertEqual({'_decode_and_write', 'finish'}, set(names))

@@ -1,0 +1,63 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What hypothesis makes examples of the stored format from."""
+
+import string
+
+from hypothesis import strategies as st
+
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
+from tests.fakes import documents
+
+# Volumes are up to 128 TiB and more; the format has no bound.
+_SIZES = st.integers(0, 1 << 47)
+_IDS = st.text(string.ascii_lowercase + string.digits + '-', max_size=36)
+_NAMES = st.none() | st.text(max_size=20)
+_HEX = st.text('0123456789abcdef', min_size=32, max_size=32)
+
+#: Any value that JSON can hold.
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats()
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12)
+
+headers = st.builds(
+    types.BackupHeader, backup_id=_IDS, volume_id=_IDS, backup_name=_NAMES,
+    backup_description=_NAMES, created_at=st.text(max_size=30))
+
+refs = st.builds(types.BackupRef, backup_id=_IDS, volume_id=_IDS,
+                 container=st.text(max_size=20), prefix=st.text(max_size=20))
+
+
+@st.composite
+def _chunks(draw):
+    numbers = draw(st.lists(st.integers(1, 200000), unique=True,
+                            max_size=5))
+    return tuple(
+        types.ChunkRecord(
+            name=naming.chunk_name(documents.PREFIX, number),
+            extent=types.Extent(draw(_SIZES), draw(st.integers(1, 1 << 30))),
+            compression=draw(st.sampled_from(('none', 'zlib', 'zstd'))),
+            md5=draw(st.none() | _HEX),
+            stored_length=draw(st.none() | _SIZES),
+            stored_md5=draw(st.none() | _HEX))
+        for number in numbers)
+
+
+manifests = st.builds(
+    types.Manifest, header=headers, chunks=_chunks(),
+    parent_id=st.none() | _IDS, volume_meta=_NAMES,
+    volume_size=st.none() | _SIZES, parent=st.none() | refs)

@@ -1,0 +1,287 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The manifest: ours, the stock driver's of every release, and rubbish."""
+
+import hashlib
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+from oslotest import base
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import manifest as manifest_format
+from cinder_swift_backup.format import types
+from tests.fakes import documents
+from tests.unit.format import strategies
+
+_PREFIX = documents.PREFIX
+
+
+def _decode(stored):
+    return manifest_format.decode(_PREFIX, stored)
+
+
+def _extents(manifest):
+    return [(chunk.extent.offset, chunk.extent.length)
+            for chunk in manifest.chunks]
+
+
+class RoundTripTest(base.BaseTestCase):
+    """What we write we read."""
+
+    @given(strategies.manifests)
+    def test_round_trip(self, manifest):
+        self.assertEqual(manifest,
+                         _decode(manifest_format.encode(manifest)))
+
+    def test_has_what_the_stock_reader_looks_at(self):
+        manifest = types.Manifest(
+            header=types.BackupHeader('bak-1', 'vol-1', None, None, 'now'),
+            chunks=(types.ChunkRecord(f'{_PREFIX}-00001',
+                                      types.Extent(10, 20), 'zlib', 'abc',
+                                      15, 'def'),),
+            parent_id='bak-0', volume_meta='{"a": 1}', volume_size=30)
+        fields = json.loads(manifest_format.encode(manifest))
+        self.assertEqual('1.0.0', fields['version'])
+        self.assertEqual('bak-0', fields['parent_id'])
+        self.assertEqual('{"a": 1}', fields['volume_meta'])
+        self.assertNotIn('extra_metadata', fields)
+        (entry,) = fields['objects']
+        (name, chunk), = entry.items()
+        self.assertEqual(f'{_PREFIX}-00001', name)
+        self.assertEqual(
+            (10, 20, 'zlib', 'abc'),
+            (chunk['offset'], chunk['length'], chunk['compression'],
+             chunk['md5']))
+
+    def test_our_own_keys_cannot_clash(self):
+        stock = {'version', 'backup_id', 'volume_id', 'backup_name',
+                 'backup_description', 'created_at', 'parent_id',
+                 'volume_meta', 'objects'}
+        manifest = types.Manifest(
+            header=types.BackupHeader('b', 'v', None, None, ''), chunks=(),
+            volume_size=1,
+            parent=types.BackupRef('a', 'b', 'c', 'd'))
+        for key in set(json.loads(manifest_format.encode(manifest))) - stock:
+            self.assertTrue(key.startswith('csb_'), key)
+
+
+class StockTest(base.BaseTestCase):
+    """Manifests that Cinder's own driver wrote."""
+
+    def test_today(self):
+        manifest = _decode(documents.manifest(
+            [documents.chunk(1, 0, 100, 'zlib'),
+             documents.chunk(2, 100, 50)],
+            parent_id=None, volume_meta='{}'))
+        self.assertEqual([(0, 100), (100, 50)], _extents(manifest))
+        self.assertEqual('zlib', manifest.chunks[0].compression)
+        self.assertEqual(hashlib.md5(b'').hexdigest(),
+                         manifest.chunks[0].md5)
+        self.assertIsNone(manifest.volume_size)
+        self.assertIsNone(manifest.parent)
+        self.assertIsNone(manifest.chunks[0].stored_length)
+        self.assertEqual('{}', manifest.volume_meta)
+        self.assertEqual('nightly', manifest.header.backup_name)
+
+    def test_order_is_kept(self):
+        manifest = _decode(documents.manifest(
+            [documents.chunk(2, 100, 50), documents.chunk(1, 0, 100)],
+            parent_id=None))
+        self.assertEqual([(100, 50), (0, 100)], _extents(manifest))
+
+    def test_keys_we_do_not_know_are_tolerated(self):
+        manifest = _decode(documents.manifest(
+            [documents.chunk(1, 0, 5, something=['else'])],
+            parent_id=None, extra_metadata={'a': 1}, other=7))
+        self.assertEqual([(0, 5)], _extents(manifest))
+
+    def test_grizzly(self):
+        # No parent_id, no volume_meta, offsets are starts.
+        manifest = _decode(documents.manifest(
+            [documents.chunk(1, 0, 100), documents.chunk(2, 100, 50)]))
+        self.assertEqual([(0, 100), (100, 50)], _extents(manifest))
+        self.assertIsNone(manifest.parent_id)
+        self.assertIsNone(manifest.volume_meta)
+
+    def test_grizzly_of_one_chunk(self):
+        manifest = _decode(documents.manifest([documents.chunk(1, 0, 7)]))
+        self.assertEqual([(0, 7)], _extents(manifest))
+
+    def test_juno_offsets_are_ends(self):
+        manifest = _decode(documents.manifest(
+            [documents.chunk(1, 100, 100, 'bz2'),
+             documents.chunk(2, 200, 100), documents.chunk(3, 230, 30)],
+            volume_meta='{}'))
+        self.assertEqual([(0, 100), (100, 100), (200, 30)],
+                         _extents(manifest))
+        self.assertEqual('bz2', manifest.chunks[0].compression)
+        self.assertEqual(230, manifest.end)
+
+    @given(st.lists(st.integers(1, 1000), min_size=1, max_size=8))
+    def test_juno_and_grizzly_come_out_the_same(self, lengths):
+        starts, ends, position = [], [], 0
+        for number, length in enumerate(lengths, 1):
+            starts.append(documents.chunk(number, position, length))
+            position += length
+            ends.append(documents.chunk(number, position, length))
+        self.assertEqual(_decode(documents.manifest(starts)),
+                         _decode(documents.manifest(ends)))
+
+    def test_later_incremental_is_not_shifted(self):
+        # Its first extent may well begin at its own length.
+        for parent in ('bak-0', None):
+            manifest = _decode(documents.manifest(
+                [documents.chunk(1, 100, 100),
+                 documents.chunk(2, 300, 100)], parent_id=parent))
+            self.assertEqual([(100, 100), (300, 100)], _extents(manifest))
+
+    def test_our_own_incremental_is_not_shifted(self):
+        manifest = types.Manifest(
+            header=types.BackupHeader('b', 'v', None, None, ''),
+            chunks=(types.ChunkRecord(f'{_PREFIX}-00001',
+                                      types.Extent(64, 64), 'none'),),
+            parent_id='a')
+        self.assertEqual(
+            [(64, 64)], _extents(_decode(manifest_format.encode(manifest))))
+
+
+class BadManifestTest(base.BaseTestCase):
+    """Whatever is wrong is a FormatError that names the object."""
+
+    def _refused(self, stored, *words):
+        err = self.assertRaises(exceptions.FormatError, _decode, stored)
+        for word in (*words, _PREFIX):
+            self.assertIn(word, str(err))
+
+    def _refused_chunk(self, entry, *words):
+        self._refused(documents.manifest([entry], parent_id=None), *words)
+
+    def test_not_json(self):
+        good = documents.manifest([])
+        for stored in (b'', b'{', good[:-1], good + b'}', b'\xff\xfe',
+                       b'\xef\xbb\xbf' + good, b'[' * 100000):
+            self._refused(stored, 'not valid JSON')
+
+    def test_number_too_long_to_read(self):
+        self._refused(b'{"version": "1.0.0", "objects": ['
+                      + b'9' * 5000 + b']}')
+
+    def test_not_an_object(self):
+        for stored in (b'[]', b'7', b'null', b'"1.0.0"'):
+            self._refused(stored, 'not a JSON object')
+
+    def test_version(self):
+        for version in ('2.0.0', '1.0', 1, None, ['1.0.0']):
+            stored = documents.manifest([], version=version)
+            self._refused(stored, 'version', 'this release reads 1.0.0')
+
+    def test_objects(self):
+        for objects in (None, {}, 'x', 3):
+            self._refused(documents.manifest(objects), 'objects')
+
+    def test_entries(self):
+        two = {**documents.chunk(1, 0, 1), **documents.chunk(2, 1, 1)}
+        for entry in (None, [], {}, 'x', two, {f'{_PREFIX}-00001': None},
+                      {f'{_PREFIX}-00001': []}):
+            self._refused_chunk(entry)
+
+    def test_fields_of_an_entry(self):
+        good = {'offset': 0, 'length': 4, 'compression': 'none', 'md5': None}
+        bad = {'offset': (None, -1, '0', 0.5, True, [], float('nan')),
+               'length': (None, -1, 0, '4', 4.0, False, {}),
+               'compression': (None, 1, [], False),
+               'md5': (1, [], True),
+               'csb_stored_length': (-1, '1', True),
+               'csb_stored_md5': (1, {})}
+        for key, values in bad.items():
+            for value in values:
+                self._refused_chunk(
+                    {f'{_PREFIX}-00001': {**good, key: value}})
+
+    def test_missing_fields_of_an_entry(self):
+        good = {'offset': 0, 'length': 4, 'compression': 'none'}
+        for key in good:
+            self._refused_chunk({f'{_PREFIX}-00001': {
+                other: value for other, value in good.items()
+                if other != key}})
+
+    def test_md5_may_be_missing(self):
+        stored = documents.manifest(
+            [{f'{_PREFIX}-00001': {'offset': 0, 'length': 4,
+                                   'compression': 'none'}}])
+        self.assertIsNone(_decode(stored).chunks[0].md5)
+
+    def test_names_of_others(self):
+        for name in ('other-00001', f'{_PREFIX}2-00001', f'{_PREFIX}-1', '',
+                     f'../{_PREFIX}-00001'):
+            self._refused_chunk({name: {'offset': 0, 'length': 1,
+                                        'compression': 'none'}},
+                                'not an object of this backup')
+
+    def test_name_twice(self):
+        self._refused(documents.manifest(
+            [documents.chunk(1, 0, 5), documents.chunk(1, 5, 5)],
+            parent_id=None), 'twice')
+
+    def test_fields_of_the_manifest(self):
+        bad = {'backup_id': 1, 'volume_id': [], 'backup_name': {},
+               'backup_description': True, 'created_at': 5,
+               'parent_id': 17, 'volume_meta': {}, 'csb_volume_size': -1,
+               'csb_parent': 'x'}
+        for key, value in bad.items():
+            self._refused(documents.manifest([], **{key: value}), key)
+
+    def test_fields_of_the_parent(self):
+        for key in ('backup_id', 'volume_id', 'container', 'prefix'):
+            self._refused(documents.manifest([], csb_parent={key: 1}), key)
+
+    @given(st.binary(max_size=200))
+    def test_any_bytes(self, stored):
+        self.assertRaises(exceptions.FormatError, _decode, stored)
+
+    @given(strategies.json_values)
+    def test_any_json(self, value):
+        self.assertRaises(exceptions.FormatError, _decode,
+                          json.dumps(value).encode())
+
+    @given(st.sampled_from(
+        ('backup_id', 'volume_id', 'backup_name', 'backup_description',
+         'created_at', 'parent_id', 'volume_meta', 'objects',
+         'csb_volume_size', 'csb_parent', 'version')),
+        strategies.json_values)
+    def test_any_json_in_a_field(self, key, value):
+        self._format_error_or_manifest(
+            documents.manifest([documents.chunk(1, 0, 5)], **{key: value}))
+
+    @given(st.sampled_from(('offset', 'length', 'compression', 'md5',
+                            'csb_stored_length', 'csb_stored_md5')),
+           strategies.json_values)
+    def test_any_json_in_an_entry(self, key, value):
+        entry = documents.chunk(1, 0, 5)
+        entry[f'{_PREFIX}-00001'][key] = value
+        self._format_error_or_manifest(documents.manifest([entry]))
+
+    @given(st.lists(strategies.json_values, max_size=4))
+    def test_any_entries(self, entries):
+        self._format_error_or_manifest(documents.manifest(entries))
+
+    def _format_error_or_manifest(self, stored):
+        try:
+            manifest = _decode(stored)
+        except exceptions.FormatError:
+            return
+        for chunk in manifest.chunks:
+            self.assertGreaterEqual(chunk.extent.offset, 0)
+            self.assertGreater(chunk.extent.length, 0)

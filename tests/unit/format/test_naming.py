@@ -1,0 +1,60 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Names of objects: the stock driver's, and nobody else's."""
+
+import datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+from oslotest import base
+
+from cinder_swift_backup.format import naming
+
+_PREFIX = 'volume_v/20260801120005/az_nova_backup_b'
+
+
+class NamingTest(base.BaseTestCase):
+    """The layout of a backup's names."""
+
+    def test_prefix(self):
+        now = datetime.datetime(2026, 8, 1, 12, 0, 5)
+        self.assertEqual(_PREFIX,
+                         naming.backup_prefix('v', 'b', 'nova', now))
+
+    def test_chunks_have_five_digits_at_least(self):
+        self.assertEqual(f'{_PREFIX}-00001', naming.chunk_name(_PREFIX, 1))
+        self.assertEqual(f'{_PREFIX}-123456',
+                         naming.chunk_name(_PREFIX, 123456))
+
+    def test_documents(self):
+        self.assertEqual(f'{_PREFIX}_metadata',
+                         naming.manifest_name(_PREFIX))
+        self.assertEqual(f'{_PREFIX}_sha256file',
+                         naming.digest_file_name(_PREFIX))
+
+    @given(st.integers(1, 10 ** 7))
+    def test_all_its_names_belong_to_a_backup(self, number):
+        for name in (naming.chunk_name(_PREFIX, number),
+                     naming.manifest_name(_PREFIX),
+                     naming.digest_file_name(_PREFIX)):
+            self.assertTrue(naming.belongs_to(name, _PREFIX), name)
+
+    def test_other_names_do_not_belong(self):
+        for name in ('', _PREFIX, 'x-00001', f'x{_PREFIX}-00001',
+                     f'{_PREFIX}x-00001', f'{_PREFIX}2_metadata',
+                     f'{_PREFIX}-1', f'{_PREFIX}-0001x',
+                     f'{_PREFIX}-00001\n', f'{_PREFIX}-00001/00002',
+                     f'{_PREFIX}-00001_metadata', f'{_PREFIX}_metadata2',
+                     f'{_PREFIX}_metadata\n', f'{_PREFIX}-\u0661\u0662345',
+                     f'{_PREFIX}/../other-00001'):
+            self.assertFalse(naming.belongs_to(name, _PREFIX), name)

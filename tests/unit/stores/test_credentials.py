@@ -1,0 +1,274 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Where URL and tokens come from, and what is said when they do not."""
+
+import uuid
+
+from keystoneauth1 import exceptions as ksa_exceptions
+from keystoneauth1 import fixture
+from keystoneauth1 import identity
+from keystoneauth1 import session as ksa_session
+from oslotest import base
+import requests_mock
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import credentials
+
+_V2 = 'http://keystone.test/v2.0'
+_V3 = 'http://keystone.test/v3'
+_SWIFT = 'http://swift.test/v1/AUTH_p'
+_INTERNAL = 'http://swift.internal/v1/AUTH_p'
+
+
+class CredentialsTestCase(base.BaseTestCase):
+    """An identity service that hands out a new token each time."""
+
+    def setUp(self):
+        super().setUp()
+        self.http = self.enterContext(requests_mock.Mocker())
+        self.tokens = []
+
+    def _new_token(self):
+        self.tokens.append(f'secret-{uuid.uuid4().hex}')
+        return self.tokens[-1]
+
+    def _serve_v3(self, **service):
+        token = fixture.V3Token(user_id='u', project_id='p')
+        token.set_project_scope(id='p')
+        swift = token.add_service('object-store', name='swift')
+        swift.add_standard_endpoints(public=_SWIFT, internal=_INTERNAL,
+                                     region='one')
+
+        def answer(request, context):
+            context.headers['X-Subject-Token'] = self._new_token()
+            context.status_code = 201
+            return token
+
+        return self.http.post(f'{_V3}/auth/tokens', json=answer)
+
+    def _serve_v2(self):
+        token = fixture.V2Token(tenant_id='p')
+        token.set_scope(id='p')
+        swift = token.add_service('object-store')
+        swift.add_endpoint(public=_SWIFT, internal=_INTERNAL, region='one')
+
+        def answer(request, context):
+            token.token_id = self._new_token()
+            return token
+
+        return self.http.post(f'{_V2}/tokens', json=answer)
+
+    @staticmethod
+    def _v3_auth():
+        return identity.V3Password(
+            _V3, username='u', password='pw', project_name='p',
+            user_domain_id='default', project_domain_id='default')
+
+    def _v3_session(self):
+        return ksa_session.Session(auth=self._v3_auth())
+
+    def _credentials(self, session=None, *, interface='public',
+                     region=None, service_type='object-store',
+                     service_token=None):
+        return credentials.SessionCredentials(
+            session or self._v3_session(), service_type=service_type,
+            interface=interface, region=region, service_token=service_token)
+
+
+class SessionCredentialsTest(CredentialsTestCase):
+    """The service's own account."""
+
+    def test_v3(self):
+        self._serve_v3()
+        access = self._credentials().access()
+        self.assertEqual(_SWIFT, access.storage_url)
+        self.assertEqual(self.tokens, [access.token])
+        self.assertIsNone(access.service_token)
+
+    def test_v2(self):
+        self._serve_v2()
+        session = ksa_session.Session(auth=identity.V2Password(
+            _V2, username='u', password='pw', tenant_name='p'))
+        access = self._credentials(session).access()
+        self.assertEqual(_SWIFT, access.storage_url)
+        self.assertEqual(self.tokens, [access.token])
+
+    def test_interface(self):
+        self._serve_v3()
+        access = self._credentials(interface='internal').access()
+        self.assertEqual(_INTERNAL, access.storage_url)
+
+    def test_token_is_kept(self):
+        server = self._serve_v3()
+        found = self._credentials()
+        self.assertEqual(found.access(), found.access())
+        self.assertEqual(1, server.call_count)
+
+    def test_swift_itself_is_not_asked(self):
+        self._serve_v3()
+        self._credentials().access()
+        self.assertEqual({'keystone.test'}, {
+            request.hostname for request in self.http.request_history})
+
+    def test_renew_fetches_another_token(self):
+        self._serve_v3()
+        found = self._credentials()
+        first = found.access().token
+        self.assertTrue(found.renew())
+        second = found.access().token
+        self.assertNotEqual(first, second)
+        self.assertEqual([first, second], self.tokens)
+
+    def test_region(self):
+        self._serve_v3()
+        self.assertEqual(_SWIFT,
+                         self._credentials(region='one').access().storage_url)
+        err = self.assertRaises(exceptions.ConfigurationError,
+                                self._credentials(region='two').access)
+        for word in ('region two', 'backup_swift_region_name', 'public',
+                     'object-store'):
+            self.assertIn(word, str(err))
+
+    def test_no_such_service(self):
+        self._serve_v3()
+        err = self.assertRaises(
+            exceptions.ConfigurationError,
+            self._credentials(service_type='store').access)
+        self.assertIn('swift_catalog_info', str(err))
+
+    def test_wrong_password(self):
+        self.http.post(f'{_V3}/auth/tokens', status_code=401)
+        err = self.assertRaises(exceptions.AccessDenied,
+                                self._credentials().access)
+        self.assertIn('refused the credentials', str(err))
+        self.assertNotIn('pw', str(err))
+
+    def test_identity_service_fails(self):
+        for answer in ({'status_code': 503}, {'status_code': 500},
+                       {'exc': ksa_exceptions.ConnectFailure},
+                       {'exc': ksa_exceptions.ConnectTimeout}):
+            self.http.post(f'{_V3}/auth/tokens', **answer)
+            self.assertRaises(exceptions.StoreUnavailable,
+                              self._credentials().access)
+
+    def test_wrong_url(self):
+        self.http.post(f'{_V3}/auth/tokens', status_code=404)
+        self.assertRaises(exceptions.ConfigurationError,
+                          self._credentials().access)
+
+    def test_no_authentication_at_all(self):
+        self.assertRaises(exceptions.BackupError, self._credentials(
+            ksa_session.Session()).access)
+
+
+class ServiceTokenTest(CredentialsTestCase):
+    """The token beside a user's."""
+
+    def setUp(self):
+        super().setUp()
+        self._serve_v3()
+        auth = self._v3_auth()
+        self.service = credentials.ServiceToken(
+            auth, ksa_session.Session(auth=auth))
+
+    def test_renew(self):
+        first = self.service.token()
+        self.assertEqual(first, self.service.token())
+        self.assertTrue(self.service.renew())
+        self.assertNotEqual(first, self.service.token())
+        self.assertEqual(2, len(self.tokens))
+
+    def test_nothing_to_renew_yet(self):
+        self.assertFalse(self.service.renew())
+
+    def test_beside_the_users_token(self):
+        found = credentials.UserCredentials(_SWIFT, 'users', self.service)
+        access = found.access()
+        self.assertEqual((_SWIFT, 'users', self.tokens[0]),
+                         (access.storage_url, access.token,
+                          access.service_token))
+        self.assertTrue(found.renew())
+        again = found.access()
+        self.assertEqual('users', again.token)
+        self.assertEqual(self.tokens[1], again.service_token)
+
+    def test_beside_the_services_own(self):
+        found = self._credentials(service_token=self.service)
+        first = found.access()
+        self.assertNotEqual(first.token, first.service_token)
+        found.renew()
+        second = found.access()
+        self.assertNotIn(second.token, (first.token, first.service_token))
+        self.assertNotIn(second.service_token,
+                         (first.token, first.service_token))
+
+
+class UserCredentialsTest(base.BaseTestCase):
+    """A request's own token."""
+
+    def test_cannot_be_renewed(self):
+        found = credentials.UserCredentials(_SWIFT, 'users')
+        self.assertFalse(found.renew())
+        self.assertEqual(credentials.Access(_SWIFT, 'users'), found.access())
+
+    def test_remedy(self):
+        self.assertIn('backup_swift_service_auth',
+                      credentials.UserCredentials.remedy)
+        self.assertIn('single_user', credentials.UserCredentials.remedy)
+        self.assertIn('backup_swift_key',
+                      credentials.SessionCredentials.remedy)
+
+
+class SecretsTest(base.BaseTestCase):
+    """Tokens end up in logs by way of representations."""
+
+    def test_no_token_in_any_representation(self):
+        access = credentials.Access(_SWIFT, 'secret-1', 'secret-2')
+        found = credentials.UserCredentials(_SWIFT, 'secret-1')
+        for text in (repr(access), str(access), f'{access}', repr(found),
+                     f'{[access]}'):
+            self.assertNotIn('secret', text)
+        self.assertIn(_SWIFT, repr(access))
+
+
+class IdentifyTest(base.BaseTestCase):
+    """Only our own errors come out."""
+
+    def test_every_error_of_keystoneauth(self):
+        def raiser(error):
+            def call():
+                raise error
+            return call
+
+        kinds = [kind for kind in vars(ksa_exceptions).values()
+                 if isinstance(kind, type)
+                 and issubclass(kind, ksa_exceptions.ClientException)]
+        self.assertGreater(len(kinds), 30)
+        for kind in kinds:
+            # Not all can be made from a text, and how does not matter.
+            error = kind.__new__(kind)
+            Exception.__init__(error, 'it broke')
+            try:
+                credentials.identify(raiser(error))
+            except exceptions.BackupError as err:
+                self.assertIn('identity service', str(err))
+            else:
+                self.fail(f'{kind} was swallowed')
+
+    def test_no_answer(self):
+        for nothing in (None, ''):
+            self.assertRaises(exceptions.AccessDenied, credentials.identify,
+                              lambda nothing=nothing: nothing)
+
+    def test_answer(self):
+        self.assertEqual('x', credentials.identify(lambda: 'x'))

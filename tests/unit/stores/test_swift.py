@@ -1,0 +1,581 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The Swift store against scripted answers."""
+
+import hashlib
+import threading
+from unittest import mock
+
+import fixtures
+from oslotest import base
+import requests
+import requests_mock
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import base as store_base
+from cinder_swift_backup.stores import credentials
+from cinder_swift_backup.stores import swift
+
+_ROOT = 'http://swift.test'
+_URL = f'{_ROOT}/v1/AUTH_p'
+_OBJECT = f'{_URL}/c/o'
+
+
+def _md5(data):
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _header(request, name):
+    """A header as text; swiftclient passes some as bytes."""
+    value = request.headers[name]
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _drain(body):
+    """All of a generated body."""
+    # swiftclient's wrapper ends with an empty text, not with empty bytes.
+    return b''.join(iter(lambda: body.read() or b'', b''))
+
+
+class Credentials:
+    """Tokens t1, t2, ... as far as they can be renewed."""
+
+    remedy = 'Ask for a longer token.'
+
+    def __init__(self, renewals=0):
+        self._left = renewals
+        self.number = 1
+        self.renewed = 0
+
+    def access(self):
+        """The current token."""
+        return credentials.Access(_URL, f't{self.number}', 'service')
+
+    def renew(self):
+        """The next token, if there is one."""
+        self.renewed += 1
+        if not self._left:
+            return False
+        self._left -= 1
+        self.number += 1
+        return True
+
+
+class SwiftTestCase(base.BaseTestCase):
+    """A store whose requests are answered by a script."""
+
+    def setUp(self):
+        super().setUp()
+        self.http = self.enterContext(requests_mock.Mocker())
+        self.sleep = self.enterContext(mock.patch('time.sleep'))
+        self.credentials = Credentials()
+        self.store = self._store()
+
+    def _store(self, **options):
+        options = {'retries': 3, 'backoff': 2, **options}
+        store = swift.SwiftStore(self.credentials,
+                                 swift.Transport(**options))
+        self.addCleanup(store.close)
+        return store
+
+    def _answers(self, method, url, *answers):
+        return self.http.register_uri(method, url, list(answers))
+
+    def _ok(self, data):
+        return {'status_code': 201, 'headers': {'etag': _md5(data)}}
+
+    def _content(self, data, **headers):
+        return {'status_code': 200, 'content': data, 'headers': {
+            'content-length': str(len(data)), **headers}}
+
+
+class RetryTest(SwiftTestCase):
+    """The one place where a request is repeated."""
+
+    def test_repeated_until_it_works(self):
+        server = self._answers(
+            'PUT', _OBJECT, {'status_code': 503}, {'status_code': 500},
+            {'exc': requests.ConnectionError}, self._ok(b'data'))
+        self.store.put('c', 'o', b'data')
+        self.assertEqual(4, server.call_count)
+        self.assertEqual([b'data'] * 4, [
+            request.body for request in server.request_history])
+
+    def test_given_up_after_as_many_retries_as_configured(self):
+        for retries in (0, 1, 5):
+            self.sleep.reset_mock()
+            server = self._answers('GET', _OBJECT, {'status_code': 503})
+            self.assertRaises(exceptions.StoreUnavailable,
+                              self._store(retries=retries).get, 'c', 'o')
+            self.assertEqual(retries + 1, server.call_count)
+            self.assertEqual(retries, self.sleep.call_count)
+
+    def test_waits_get_longer(self):
+        self._answers('GET', _OBJECT, {'status_code': 503})
+        self.assertRaises(exceptions.StoreUnavailable,
+                          self._store(retries=8).get, 'c', 'o')
+        waits = [call.args[0] for call in self.sleep.call_args_list]
+        self.assertEqual(8, len(waits))
+        for number, wait in enumerate(waits):
+            least = min(2 * 2 ** number, 64)
+            self.assertTrue(least <= wait <= min(least + 1, 64),
+                            f'wait {number} is {wait}')
+
+    def test_no_wait_at_all(self):
+        self._answers('GET', _OBJECT, {'status_code': 503},
+                      self._content(b'x'))
+        self.assertEqual(b'x', self._store(backoff=0).get('c', 'o'))
+        self.assertEqual(0, self.sleep.call_args.args[0])
+
+    def test_what_is_final_is_not_repeated(self):
+        for status, kind in ((403, exceptions.AccessDenied),
+                             (404, exceptions.ObjectNotFound),
+                             (412, exceptions.StoreError),
+                             (413, exceptions.QuotaExceeded)):
+            server = self._answers('GET', _OBJECT, {'status_code': status})
+            self.assertRaises(kind, self.store.get, 'c', 'o')
+            self.assertEqual(1, server.call_count)
+
+    def test_broken_connections(self):
+        for error in (requests.ConnectionError, requests.Timeout,
+                      requests.exceptions.ChunkedEncodingError,
+                      ConnectionResetError):
+            self._answers('GET', _OBJECT, {'exc': error},
+                          self._content(b'x'))
+            self.assertEqual(b'x', self.store.get('c', 'o'))
+
+    def test_error_names_host_and_object(self):
+        self._answers('GET', _OBJECT, {'exc': requests.ConnectionError})
+        err = self.assertRaises(exceptions.StoreUnavailable,
+                                self.store.get, 'c', 'o')
+        self.assertIn('swift.test', str(err))
+        self.assertIn('c/o', str(err))
+
+    def test_stream_is_sent_again_from_its_start(self):
+        begun = []
+
+        def pieces():
+            begun.append(True)
+            yield b'abc'
+            yield b'def'
+
+        bodies = []
+
+        def answer(request, context):
+            bodies.append(_drain(request.body))
+            context.status_code = 503 if len(bodies) == 1 else 201
+            context.headers['etag'] = _md5(bodies[-1])
+            return ''
+
+        self.http.put(_OBJECT, text=answer)
+        self.store.put('c', 'o', store_base.Stream(6, pieces))
+        self.assertEqual([b'abcdef'] * 2, bodies)
+        self.assertEqual(2, len(begun))
+
+
+class TokenTest(SwiftTestCase):
+    """Refused tokens."""
+
+    def _tokens(self, server):
+        return [_header(request, 'X-Auth-Token')
+                for request in server.request_history]
+
+    def test_tokens_are_sent(self):
+        server = self._answers('GET', _OBJECT, self._content(b'x'))
+        self.store.get('c', 'o')
+        self.assertEqual(['t1'], self._tokens(server))
+        self.assertEqual(
+            'service', _header(server.last_request, 'X-Service-Token'))
+
+    def test_renewed_once_and_repeated_once(self):
+        self.credentials = Credentials(renewals=9)
+        server = self._answers('GET', _OBJECT, {'status_code': 401},
+                               self._content(b'x'))
+        self.assertEqual(b'x', self._store().get('c', 'o'))
+        self.assertEqual(['t1', 't2'], self._tokens(server))
+        self.sleep.assert_not_called()
+
+    def test_still_refused(self):
+        self.credentials = Credentials(renewals=9)
+        server = self._answers('GET', _OBJECT, {'status_code': 401})
+        err = self.assertRaises(exceptions.AccessDenied,
+                                self._store().get, 'c', 'o')
+        self.assertEqual(['t1', 't2'], self._tokens(server))
+        self.assertIn('Ask for a longer token.', str(err))
+        self.assertIn('401', str(err))
+        self.assertIs(exceptions.AccessDenied, type(err))
+
+    def test_cannot_be_renewed(self):
+        server = self._answers('GET', _OBJECT, {'status_code': 401})
+        err = self.assertRaises(exceptions.AccessDenied,
+                                self.store.get, 'c', 'o')
+        self.assertEqual(1, server.call_count)
+        self.assertIn('Ask for a longer token.', str(err))
+        self.assertEqual(1, self.credentials.renewed)
+
+    def test_put_of_a_stream_is_repeated_whole(self):
+        self.credentials = Credentials(renewals=1)
+        bodies = []
+
+        def answer(request, context):
+            bodies.append(_drain(request.body))
+            context.status_code = 401 if len(bodies) == 1 else 201
+            context.headers['etag'] = _md5(bodies[-1])
+            return ''
+
+        self.http.put(_OBJECT, text=answer)
+        self._store().put('c', 'o', store_base.Stream(
+            3, lambda: iter((b'abc',))))
+        self.assertEqual([b'abc', b'abc'], bodies)
+
+    def test_tokens_are_not_told(self):
+        self._answers('GET', _OBJECT, {'status_code': 401})
+        err = self.assertRaises(exceptions.AccessDenied,
+                                self.store.get, 'c', 'o')
+        for secret in ('t1', 'service'):
+            self.assertNotIn(secret, str(err))
+
+
+class PutTest(SwiftTestCase):
+    """Sent is stored, or it is an error."""
+
+    def test_md5_is_announced(self):
+        server = self._answers('PUT', _OBJECT, self._ok(b'data'))
+        self.store.put('c', 'o', b'data')
+        self.assertEqual(_md5(b'data'), _header(server.last_request, 'ETag'))
+        self.assertEqual('4', _header(server.last_request, 'Content-Length'))
+
+    def test_md5_of_the_caller_is_announced(self):
+        server = self._answers('PUT', _OBJECT, self._ok(b'data'))
+        with mock.patch.object(swift, '_md5') as computed:
+            self.store.put('c', 'o', b'data', _md5(b'data'))
+        computed.assert_not_called()
+        self.assertEqual(_md5(b'data'), _header(server.last_request, 'ETag'))
+
+    def test_other_md5_in_the_answer(self):
+        server = self._answers('PUT', _OBJECT, self._ok(b'other'))
+        err = self.assertRaises(exceptions.StoreUnavailable, self.store.put,
+                                'c', 'o', b'data')
+        self.assertEqual(4, server.call_count)
+        self.assertIn(_md5(b'other'), str(err))
+        self.assertIn(_md5(b'data'), str(err))
+
+    def test_no_md5_in_the_answer(self):
+        self._answers('PUT', _OBJECT, {'status_code': 201})
+        self.assertRaises(exceptions.StoreError, self.store.put,
+                          'c', 'o', b'data')
+
+    def test_md5_in_quotes(self):
+        self._answers('PUT', _OBJECT, {
+            'status_code': 201, 'headers': {'etag': f'"{_md5(b"data")}"'}})
+        self.store.put('c', 'o', b'data')
+
+    def test_stream_with_another_md5_in_the_answer(self):
+        def answer(request, context):
+            _drain(request.body)
+            context.status_code = 201
+            context.headers['etag'] = _md5(b'abd')
+            return ''
+
+        self.http.put(_OBJECT, text=answer)
+        self.assertRaises(
+            exceptions.StoreUnavailable, self.store.put, 'c', 'o',
+            store_base.Stream(3, lambda: iter((b'abc',))))
+
+    def test_missing_container(self):
+        self._answers('PUT', _OBJECT, {'status_code': 404})
+        err = self.assertRaises(exceptions.ContainerNotFound,
+                                self.store.put, 'c', 'o', b'data')
+        self.assertIn('container c', str(err))
+
+    def test_quota(self):
+        self._answers('PUT', _OBJECT, {'status_code': 413,
+                                       'text': 'Upload exceeds quota.'})
+        err = self.assertRaises(exceptions.QuotaExceeded, self.store.put,
+                                'c', 'o', b'data')
+        self.assertIn('Upload exceeds quota.', str(err))
+
+    def test_names_are_quoted_once(self):
+        server = self._answers('PUT', requests_mock.ANY, self._ok(b'x'))
+        self.store.put('c d', 'a b/c%20\u00fc?#', b'x')
+        self.assertEqual(
+            '/v1/AUTH_p/c%20d/a%20b/c%2520%C3%BC%3F%23',
+            server.last_request.url.removeprefix(_ROOT))
+
+
+class GetTest(SwiftTestCase):
+    """All of an object, or an error."""
+
+    def test_too_large_is_not_read(self):
+        server = self._answers('GET', _OBJECT, self._content(bytes(100)))
+        err = self.assertRaises(exceptions.LengthMismatch,
+                                self.store.get, 'c', 'o', 99)
+        self.assertIn('100 bytes', str(err))
+        self.assertEqual(1, server.call_count)
+        self.assertEqual(bytes(100), self.store.get('c', 'o', 100))
+
+    def test_short_body_is_asked_for_again(self):
+        cut = self._content(b'da', **{'content-length': '4'})
+        server = self._answers('GET', _OBJECT, cut, self._content(b'data'))
+        self.assertEqual(b'data', self.store.get('c', 'o'))
+        self.assertEqual(2, server.call_count)
+
+    def test_always_short(self):
+        server = self._answers(
+            'GET', _OBJECT, self._content(b'da', **{'content-length': '4'}))
+        err = self.assertRaises(exceptions.StoreUnavailable,
+                                self.store.get, 'c', 'o')
+        self.assertEqual(4, server.call_count)
+        self.assertIn('o', str(err))
+
+    def test_answer_without_a_length(self):
+        # Such as from a proxy in between that sends chunks.
+        self.http.get(_OBJECT, content=b'data')
+        try:
+            data = self.store.get('c', 'o')
+        except exceptions.StoreError:
+            return
+        self.assertEqual(b'data', data)
+
+
+class DeleteTest(SwiftTestCase):
+    """Gone is gone."""
+
+    def test_delete(self):
+        server = self._answers('DELETE', _OBJECT, {'status_code': 204})
+        self.store.delete('c', 'o')
+        self.assertEqual(1, server.call_count)
+
+    def test_missing(self):
+        self._answers('DELETE', _OBJECT, {'status_code': 404})
+        self.store.delete('c', 'o')
+
+    def test_answer_lost_and_then_missing(self):
+        self._answers('DELETE', _OBJECT, {'status_code': 504},
+                      {'status_code': 404})
+        self.store.delete('c', 'o')
+
+    def test_refused(self):
+        self._answers('DELETE', _OBJECT, {'status_code': 403})
+        self.assertRaises(exceptions.AccessDenied,
+                          self.store.delete, 'c', 'o')
+
+
+class ContainerTest(SwiftTestCase):
+    """Containers."""
+
+    def test_exists(self):
+        self._answers('HEAD', f'{_URL}/c', {'status_code': 204})
+        put = self._answers('PUT', f'{_URL}/c', {'status_code': 201})
+        self.store.ensure_container('c', create=True, storage_policy='gold')
+        self.assertEqual(0, put.call_count)
+
+    def test_made_with_its_policy(self):
+        self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
+        put = self._answers('PUT', f'{_URL}/c', {'status_code': 201})
+        self.store.ensure_container('c', create=True, storage_policy='gold')
+        self.assertEqual('gold',
+                         _header(put.last_request, 'X-Storage-Policy'))
+        self.store.ensure_container('c', create=True)
+        self.assertNotIn('X-Storage-Policy', put.last_request.headers)
+
+    def test_unknown_policy(self):
+        self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
+        self._answers('PUT', f'{_URL}/c', {
+            'status_code': 400, 'text': 'Invalid X-Storage-Policy "gold"'})
+        err = self.assertRaises(
+            exceptions.ConfigurationError, self.store.ensure_container, 'c',
+            create=True, storage_policy='gold')
+        self.assertIn('backup_swift_create_storage_policy', str(err))
+
+    def test_not_to_be_made(self):
+        self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
+        self.assertRaises(exceptions.ContainerNotFound,
+                          self.store.ensure_container, 'c', create=False)
+
+    def test_refused(self):
+        self._answers('HEAD', f'{_URL}/c', {'status_code': 403})
+        self.assertRaises(exceptions.AccessDenied,
+                          self.store.ensure_container, 'c', create=True)
+
+
+class ListTest(SwiftTestCase):
+    """Page after page."""
+
+    @staticmethod
+    def _entry(name, size=1):
+        return {'name': name, 'bytes': size, 'hash': _md5(b'')}
+
+    def test_pages(self):
+        names = [f'a/{number}\u00fc &' for number in range(7)]
+
+        def answer(request, context):
+            marker = self._marker(request)
+            later = [name for name in names if name > marker]
+            return [self._entry(name) for name in later[:3]]
+
+        server = self.http.get(f'{_URL}/c', json=answer)
+        self.assertEqual(
+            names, [info.name for info in self.store.list('c', 'a/')])
+        self.assertEqual(['', names[2], names[5], names[6]], [
+            self._marker(request) for request in server.request_history])
+        for request in server.request_history:
+            self.assertEqual(['a/'], request.qs['prefix'])
+
+    @staticmethod
+    def _marker(request):
+        query = requests.utils.urlparse(request.url).query
+        for part in query.split('&'):
+            key, _, value = part.partition('=')
+            if key == 'marker':
+                return requests.utils.unquote(value.replace('+', ' '))
+        return ''
+
+    def test_entries(self):
+        self._answers('GET', f'{_URL}/c',
+                      {'json': [self._entry('a', 17)]}, {'json': []})
+        self.assertEqual([store_base.ObjectInfo('a', 17, _md5(b''))],
+                         list(self.store.list('c', '')))
+
+    def test_empty(self):
+        self._answers('GET', f'{_URL}/c', {'json': []})
+        self.assertEqual([], list(self.store.list('c', '')))
+
+    def test_missing_container(self):
+        self._answers('GET', f'{_URL}/c', {'status_code': 404})
+        self.assertRaises(exceptions.ContainerNotFound,
+                          list, self.store.list('c', ''))
+
+    def test_failing_page_is_repeated(self):
+        self._answers('GET', f'{_URL}/c', {'json': [self._entry('a')]},
+                      {'status_code': 503}, {'json': [self._entry('b')]},
+                      {'json': []})
+        self.assertEqual(
+            ['a', 'b'], [info.name for info in self.store.list('c', '')])
+
+    def test_failing_page_is_no_short_listing(self):
+        self._answers('GET', f'{_URL}/c', {'json': [self._entry('a')]},
+                      {'status_code': 503})
+        self.assertRaises(exceptions.StoreUnavailable,
+                          list, self.store.list('c', ''))
+
+    def test_answer_that_is_no_json(self):
+        self._answers('GET', f'{_URL}/c', {'text': '<html>Welcome</html>'})
+        self.assertRaises(exceptions.StoreError,
+                          list, self.store.list('c', ''))
+
+
+class LimitsTest(SwiftTestCase):
+    """What the cluster says of itself."""
+
+    def _limits(self, *answers):
+        self._answers('GET', f'{_ROOT}/info', *answers)
+        return self.store.limits()
+
+    def test_limits(self):
+        found = self._limits({'json': {'swift': {
+            'max_file_size': 5368709122, 'policies': [
+                {'name': 'gold', 'default': True,
+                 'aliases': 'gold, yellow'},
+                {'name': 'tin'}]}}})
+        self.assertEqual(5368709122, found.max_object_size)
+        self.assertEqual({'gold', 'yellow', 'tin'},
+                         set(found.storage_policies))
+
+    def test_hidden(self):
+        for status in (401, 403, 404):
+            self.assertEqual(store_base.Limits(),
+                             self._limits({'status_code': status}))
+
+    def test_says_nothing(self):
+        self.assertEqual(store_base.Limits(), self._limits({'json': {}}))
+
+    def test_credentials_that_are_refused_are_not_hidden(self):
+        self._answers('GET', f'{_ROOT}/info', {'json': {}})
+        with mock.patch.object(self.credentials, 'access',
+                               side_effect=exceptions.AccessDenied('no')):
+            self.assertRaises(exceptions.AccessDenied, self.store.limits)
+
+    def test_not_there(self):
+        self.assertRaises(exceptions.StoreUnavailable, self._limits,
+                          {'exc': requests.ConnectionError})
+
+    def test_answer_that_is_no_json(self):
+        try:
+            found = self._limits({'text': '<html>Welcome</html>'})
+        except exceptions.BackupError:
+            return
+        self.assertEqual(store_base.Limits(), found)
+
+    def test_below_another_root(self):
+        # As where Ceph's gateway speaks Swift.
+        server = self._answers('GET', f'{_ROOT}/swift/info', {'json': {}})
+        with mock.patch.object(
+                self.credentials, 'access', return_value=credentials.Access(
+                    f'{_ROOT}/swift/v1/AUTH_p', 't')):
+            self.store.limits()
+        self.assertEqual(1, server.call_count)
+
+
+class ConnectionTest(SwiftTestCase):
+    """Who uses which connection."""
+
+    def test_one_for_each_thread(self):
+        self._answers('GET', _OBJECT, self._content(b'x'))
+        made = []
+        real = swift.client.HTTPConnection
+
+        def connection(*args, **options):
+            made.append(threading.get_ident())
+            return real(*args, **options)
+
+        with mock.patch.object(swift.client, 'HTTPConnection', connection):
+            self.store.get('c', 'o')
+            self.store.get('c', 'o')
+            self.assertEqual(1, len(made))
+            thread = threading.Thread(target=self.store.get,
+                                      args=('c', 'o'))
+            thread.start()
+            thread.join()
+        self.assertEqual(2, len(set(made)))
+
+    def test_a_broken_one_is_not_used_again(self):
+        self._answers('GET', _OBJECT, {'exc': requests.ConnectionError},
+                      self._content(b'x'))
+        with mock.patch.object(swift.client, 'HTTPConnection',
+                               wraps=swift.client.HTTPConnection) as made:
+            self.store.get('c', 'o')
+        self.assertEqual(2, made.call_count)
+
+    def test_certificates(self):
+        for name in ('REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'):
+            self.useFixture(fixtures.EnvironmentVariable(name))
+        for options, verify in (({}, True), ({'insecure': True}, False),
+                                ({'ca_file': '/ca.pem'}, '/ca.pem')):
+            server = self._answers('GET', _OBJECT, self._content(b'x'))
+            self._store(**options).get('c', 'o')
+            self.assertEqual(verify, server.last_request.verify)
+
+    def test_requests_time_out(self):
+        server = self._answers('GET', _OBJECT, self._content(b'x'))
+        self.store.get('c', 'o')
+        self.assertGreater(server.last_request.timeout, 0)
+
+    def test_close(self):
+        self._answers('GET', _OBJECT, self._content(b'x'))
+        self.store.get('c', 'o')
+        with mock.patch.object(swift.client.HTTPConnection,
+                               'close') as closed:
+            self.store.close()
+            self.store.close()
+        closed.assert_called_once_with()

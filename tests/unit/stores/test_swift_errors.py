@@ -1,0 +1,91 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a refusal of Swift becomes."""
+
+from oslotest import base
+from swiftclient import client
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import swift_errors
+
+_OBJECT = ('c', 'o')
+
+
+def _translate(status, where=_OBJECT, body=b'', reason='Reason',
+               headers=None):
+    return swift_errors.translate(client.ClientException(
+        'x', http_status=status, http_reason=reason,
+        http_response_content=body, http_response_headers=headers), where)
+
+
+class TranslateTest(base.BaseTestCase):
+    """One table for all requests."""
+
+    def test_kinds(self):
+        for status, where, kind in (
+                (401, _OBJECT, swift_errors.TokenRefused),
+                (403, _OBJECT, exceptions.AccessDenied),
+                (404, ('c',), exceptions.ContainerNotFound),
+                (404, _OBJECT, exceptions.ObjectNotFound),
+                (404, (), exceptions.ObjectNotFound),
+                (408, _OBJECT, exceptions.StoreUnavailable),
+                (413, _OBJECT, exceptions.QuotaExceeded),
+                (422, _OBJECT, exceptions.StoreUnavailable),
+                (429, _OBJECT, exceptions.StoreUnavailable),
+                (498, _OBJECT, exceptions.StoreUnavailable),
+                (500, _OBJECT, exceptions.StoreUnavailable),
+                (503, _OBJECT, exceptions.StoreUnavailable),
+                (507, _OBJECT, exceptions.StoreUnavailable),
+                (None, _OBJECT, exceptions.StoreUnavailable),
+                (0, _OBJECT, exceptions.StoreUnavailable),
+                (400, _OBJECT, exceptions.StoreError),
+                (409, _OBJECT, exceptions.StoreError),
+                (412, _OBJECT, exceptions.StoreError)):
+            self.assertIs(kind, type(_translate(status, where)),
+                          (status, where))
+
+    def test_only_what_may_pass_is_tried_again(self):
+        again = {status for status in range(400, 600)
+                 if isinstance(_translate(status), exceptions.Retryable)}
+        self.assertEqual({408, 422, 429, 498, *range(500, 600)}, again)
+
+    def test_policy(self):
+        err = _translate(400, ('c',), b'Invalid X-Storage-Policy "gold"')
+        self.assertIs(exceptions.ConfigurationError, type(err))
+        self.assertIn('backup_swift_create_storage_policy', str(err))
+
+    def test_remedies(self):
+        self.assertIn('role', str(_translate(403)))
+        self.assertIn('backup_create_containers',
+                      str(_translate(404, ('c',))))
+        self.assertIn('backup_swift_object_size', str(_translate(413)))
+
+    def test_text(self):
+        text = str(_translate(503, body=b'Try later\nor not',
+                              headers={'x-trans-id': 'tx1'}))
+        for word in ('503 Reason', 'c/o', '(Try later)',
+                     '[transaction tx1]'):
+            self.assertIn(word, text)
+        self.assertNotIn('or not', text)
+
+    def test_html_is_left_out(self):
+        self.assertNotIn('<', str(_translate(503, body=b'<html>x</html>')))
+
+    def test_bodies_of_all_kinds(self):
+        for body in (None, '', 'text', b'\xff\xfe', b'x' * 100000):
+            self.assertLess(len(str(_translate(500, body=body))), 300)
+
+    def test_one_line(self):
+        for status in (400, 401, 403, 404, 413, 500):
+            text = str(_translate(status, body=b'one\ntwo\nthree'))
+            self.assertNotIn('\n', text)

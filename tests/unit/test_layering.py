@@ -1,0 +1,214 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Who may import whom: format <- stores <- engine <- driver and cli.
+
+The rules are data; a failure names the file and line, the import, the rule
+and the reason for it.
+"""
+
+import ast
+import dataclasses
+import pathlib
+import pkgutil
+import subprocess
+import sys
+
+from oslotest import base
+
+import cinder_swift_backup
+
+_NAME = 'cinder_swift_backup'
+_ROOT = pathlib.Path(cinder_swift_backup.__file__).parent
+_EDGES = ('driver', 'cli')
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What modules below ``part`` may import.
+
+    :param allowed: parts of the package
+    :param forbidden: top-level names from outside of it
+    """
+
+    part: str
+    allowed: tuple[str, ...]
+    forbidden: tuple[str, ...]
+    why: str
+
+
+_RULES = (
+    Rule('exceptions', (), ('cinder', 'eventlet'),
+         'everybody raises these, so they know nobody'),
+    Rule('format', ('exceptions', 'format'),
+         ('asyncio', 'cinder', 'concurrent', 'eventlet', 'http', 'io',
+          'keystoneauth1', 'logging', 'multiprocessing', 'os', 'oslo_config',
+          'oslo_log', 'oslo_utils', 'pathlib', 'requests', 'select',
+          'selectors', 'shutil', 'socket', 'subprocess', 'swiftclient',
+          'tempfile', 'threading', 'urllib3'),
+         'the stored format is pure functions: no I/O, threads or logging, '
+         'so that it runs anywhere and is tested without doubles'),
+    Rule('stores', ('exceptions', 'format', 'stores'),
+         ('cinder', 'eventlet', 'oslo_config'),
+         'a store is told everything it needs and knows neither Cinder nor '
+         'what kind of threads call it'),
+    Rule('engine', ('exceptions', 'format', 'stores', 'engine'),
+         ('cinder', 'eventlet', 'keystoneauth1', 'oslo_config', 'requests',
+          'swiftclient'),
+         'the engine runs without Cinder, over any store and on any kind of '
+         'threads'),
+    Rule('driver', ('exceptions', 'format', 'stores', 'engine', 'driver'),
+         (), 'the two edges do not need each other'),
+    Rule('cli', ('exceptions', 'format', 'stores', 'engine', 'cli'),
+         ('cinder', 'eventlet'),
+         'recovery works where Cinder is not installed'),
+)
+
+
+def _module_name(path):
+    parts = path.relative_to(_ROOT).with_suffix('').parts
+    if parts[-1] == '__init__':
+        parts = parts[:-1]
+    return '.'.join((_NAME, *parts))
+
+
+def _imports(path):
+    """Pairs of line number and the full name of what is imported there."""
+    package = _module_name(path)
+    if path.name != '__init__.py':
+        package = package.rpartition('.')[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base_name = node.module or ''
+            if node.level:
+                up = package.split('.')[:len(package.split('.'))
+                                        - node.level + 1]
+                base_name = '.'.join((*up, *filter(None, [node.module])))
+            for alias in node.names:
+                yield node.lineno, f'{base_name}.{alias.name}'
+
+
+def _breaches(rule, path):
+    """What ``path`` imports against ``rule``, as sentences."""
+    for line, name in _imports(path):
+        top, _, rest = name.partition('.')
+        if top == _NAME:
+            part = rest.partition('.')[0]
+            # "from cinder_swift_backup import x" of something that is no
+            # module takes it from the package itself, which holds nothing.
+            wrong = part not in rule.allowed
+        else:
+            wrong = top in rule.forbidden
+        if wrong:
+            yield (f'{path.relative_to(_ROOT.parent)}:{line} imports {name}, '
+                   f'and {_NAME}.{rule.part} must not: {rule.why}.')
+
+
+def _files(part):
+    single = _ROOT / f'{part}.py'
+    if single.exists():
+        return [single]
+    return sorted((_ROOT / part).rglob('*.py'))
+
+
+class ImportRulesTest(base.BaseTestCase):
+    """The source keeps the rules."""
+
+    def test_rules(self):
+        breaches = [breach for rule in _RULES for path in _files(rule.part)
+                    for breach in _breaches(rule, path)]
+        self.assertEqual([], breaches, '\n'.join(breaches))
+
+    def test_every_module_has_a_rule(self):
+        known = {rule.part for rule in _RULES}
+        for entry in pkgutil.iter_modules([str(_ROOT)]):
+            self.assertIn(entry.name, known,
+                          f'{entry.name} is new: say in {__name__} who may '
+                          f'import it and what it may import.')
+        for rule in _RULES:
+            if rule.part != 'cli':
+                self.assertNotEqual([], _files(rule.part), rule.part)
+
+    def test_only_the_driver_knows_cinder_and_eventlet(self):
+        for path in _ROOT.rglob('*.py'):
+            if path.relative_to(_ROOT).parts[0] == 'driver':
+                continue
+            for line, name in _imports(path):
+                self.assertNotIn(
+                    name.partition('.')[0], ('cinder', 'eventlet'),
+                    f'{path}:{line} imports {name}: only the driver runs '
+                    f'inside Cinder and may know of it or of eventlet.')
+
+    def test_the_root_of_the_package_imports_nothing(self):
+        self.assertEqual(
+            [], list(_imports(_ROOT / '__init__.py')),
+            'importing any part imports the root, so it must be free.')
+
+    def test_a_breach_is_found(self):
+        # The checker itself can fail: put each layer under a stricter rule.
+        strict = dataclasses.replace(_RULES[3], allowed=('exceptions',))
+        found = [breach for path in _files('engine')
+                 for breach in _breaches(strict, path)]
+        self.assertTrue(any('archiver.py' in text and 'stores' in text
+                            and strict.why in text for text in found))
+        strict = Rule('format', ('exceptions', 'format'), ('json',), 'why')
+        found = [breach for path in _files('format')
+                 for breach in _breaches(strict, path)]
+        self.assertTrue(any('imports json' in text for text in found))
+
+
+def _run(code, *flags):
+    return subprocess.run(
+        [sys.executable, *flags, '-c', code], cwd=_ROOT.parent,
+        capture_output=True, text=True, timeout=120, check=False)
+
+
+class FreshInterpreterTest(base.BaseTestCase):
+    """What is really loaded, also by others on our behalf."""
+
+    def _modules(self, *parts):
+        return [
+            entry.name for part in parts
+            for entry in pkgutil.walk_packages(
+                [str(_ROOT / part)], prefix=f'{_NAME}.{part}.')]
+
+    def test_the_layers_load_neither_cinder_nor_eventlet(self):
+        names = self._modules('format', 'stores', 'engine')
+        if (_ROOT / 'cli').exists():
+            names += self._modules('cli')
+        self.assertGreater(len(names), 15)
+        answer = _run(
+            f'import importlib, sys\n'
+            f'for name in {names!r}:\n'
+            f'    importlib.import_module(name)\n'
+            f'    for other in ("cinder", "eventlet"):\n'
+            f'        if other in sys.modules:\n'
+            f'            sys.exit(name + " loads " + other)\n')
+        self.assertEqual((0, ''), (answer.returncode, answer.stderr))
+
+    def test_the_format_loads_no_logging_and_no_http(self):
+        names = self._modules('format')
+        answer = _run(
+            f'import importlib, sys\n'
+            f'for name in {names!r}:\n'
+            f'    importlib.import_module(name)\n'
+            f'for other in ("logging", "socket", "requests", "oslo_log"):\n'
+            f'    if other in sys.modules:\n'
+            f'        sys.exit("the format loads " + other)\n')
+        self.assertEqual((0, ''), (answer.returncode, answer.stderr))
+
+    def test_import_without_warnings(self):
+        answer = _run('import cinder_swift_backup', '-W', 'error')
+        self.assertEqual((0, ''), (answer.returncode, answer.stderr))
