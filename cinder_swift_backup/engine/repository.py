@@ -38,6 +38,9 @@ from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
 LOG = logging.getLogger(__name__)
+# Each failure has gone through all repetitions of its request. After so many
+# the store is down, and the caller should hear of it.
+_ENOUGH_FAILURES = 8
 
 
 class Repository:
@@ -131,6 +134,8 @@ class Repository:
         def collect(failure: exceptions.StoreError | None) -> None:
             if failure is not None:
                 failures.append(failure)
+            if len(failures) >= _ENOUGH_FAILURES:
+                raise failures[0]
 
         self._pipeline.run(
             (functools.partial(self._delete_one, ref.container, name)

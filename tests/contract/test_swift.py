@@ -25,6 +25,12 @@ from tests.functional import base
 class SwiftStoreTest(suite.StoreContract, test_base.BaseTestCase):
     """In the demo user's account of the running cloud."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # Not in a test: the cloud would live in that test's directory.
+        base.cloud_info()
+
     def make_store(self):
         return base.swift_store()
 

@@ -68,8 +68,10 @@ class FunctionalTestCase(base.BaseTestCase):
     """A test with a cloud."""
 
     def setUp(self):
-        super().setUp()
+        # Before the test gets a temporary directory of its own, for a cloud
+        # that is started here has to outlive it.
         self.cloud = cloud_info()
+        super().setUp()
         self.store = swift_store()
         self.addCleanup(self.store.close)
 

@@ -163,7 +163,7 @@ class CancelTestCase(OwnCinderTestCase):
     """Cancelling, on a service slow enough to be caught in the act."""
 
     options: ClassVar[dict] = {
-        'backup_swift_object_size': MIB,
+        'backup_swift_object_size': 4 * MIB,
         'backup_swift_workers': 1}
 
     def test_delete_while_creating(self):

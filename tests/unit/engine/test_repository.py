@@ -119,6 +119,14 @@ class DeleteTest(base.EngineTestCase):
         self.assertRaises(exceptions.StoreUnavailable, self._delete)
         self.assertEqual(self.names, self.bench.names())
 
+    def test_store_that_is_down_is_not_asked_for_every_object(self):
+        self.bench.archive(1, bytes(range(256)) * 16)
+        self.store.heal()
+        self.store.script(faulty.fail('delete', _failure()))
+        self.assertRaises(exceptions.StoreUnavailable, self._delete)
+        self.assertLess(len(self.store.names('delete')),
+                        len(self.bench.names()) // 2)
+
     def test_missing_container(self):
         self.bench.repository.store = memory.MemoryStore()
         err = self.assertRaises(exceptions.ContainerNotFound, self._delete)
