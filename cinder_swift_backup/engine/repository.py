@@ -66,7 +66,9 @@ class Repository:
                 f'{ref.container}: it was never completed or its objects '
                 f'were deleted. Use another backup or take a new full '
                 f'one.') from err
-        return manifest_format.decode(ref.prefix, stored)
+        decode = self._pipeline.runtime.offload(manifest_format.decode)
+        manifest: types.Manifest = decode(ref.prefix, stored)
+        return manifest
 
     def load_digests(self, ref: types.BackupRef) -> digests.DigestTable | None:
         """The digests of a backup; None where it was stored without.
@@ -80,7 +82,9 @@ class Repository:
             stored = self.store.get(ref.container, name)
         except exceptions.ObjectNotFound:
             return None
-        return digests.decode(ref.prefix, stored)
+        decode = self._pipeline.runtime.offload(digests.decode)
+        table: digests.DigestTable = decode(ref.prefix, stored)
+        return table
 
     def resolve(self, refs: Sequence[types.BackupRef]) -> types.Chain:
         """The chain of ``refs``, oldest first, with all manifests.

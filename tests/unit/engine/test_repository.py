@@ -15,6 +15,9 @@
 import random
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import manifest
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import memory
@@ -41,6 +44,22 @@ class LoadTest(base.EngineTestCase):
         for word in ('bak-1', base.CONTAINER, f'{_PREFIX}_metadata',
                      'take a new full one'):
             self.assertIn(word, str(err))
+
+    def test_decoding_is_offloaded(self):
+        # The digests of a large volume take seconds to decode, in which
+        # green threads would all stand still.
+        offloaded = []
+
+        def offload(function):
+            offloaded.append(function)
+            return function
+
+        bench = base.Bench(runtime=pipeline.Runtime(offload=offload))
+        bench.archive(1, _DATA)
+        offloaded.clear()
+        bench.repository.load(base.ref(1))
+        bench.repository.load_digests(base.ref(1))
+        self.assertEqual([manifest.decode, digests.decode], offloaded)
 
     def test_store_error_is_not_a_missing_manifest(self):
         self.store.script(faulty.fail('get', _failure()))
