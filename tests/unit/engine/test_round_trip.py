@@ -245,7 +245,8 @@ class DetailTest(base.EngineTestCase):
         self.assertLessEqual(max(most), 3)
 
     def test_work_is_offloaded(self):
-        # Reading, hashing, writing and finishing leave for other threads.
+        # Reading, hashing, decoding, writing and finishing leave for other
+        # threads.
         names = []
 
         def offload(function):
@@ -258,4 +259,4 @@ class DetailTest(base.EngineTestCase):
         archived, names[:] = set(names), []
         bench.restore(bench.resolve(1), bytes(1000))
         self.assertEqual({'_prepare'}, archived)
-        self.assertEqual({'_decode_and_write', 'finish'}, set(names))
+        self.assertEqual({'decode', '_decode_and_write', 'finish'}, set(names))
