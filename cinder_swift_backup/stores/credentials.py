@@ -10,6 +10,7 @@ classes whether anything can be done about it.
 
 from collections.abc import Callable
 import dataclasses
+import threading
 from typing import Protocol
 
 from keystoneauth1 import exceptions as ksa_exceptions
@@ -43,8 +44,12 @@ class Credentials(Protocol):
         :raises StoreUnavailable: when the identity service is not there
         """
 
-    def renew(self) -> bool:
-        """Forget tokens that were refused; whether new ones can be had."""
+    def renew(self, refused: Access) -> bool:
+        """Forget tokens that were refused; whether others can be had.
+
+        Several workers are refused at the same moment. Each says what it
+        was refused with, so that only the first of them has to renew it.
+        """
 
 
 class ServiceToken:
@@ -58,14 +63,18 @@ class ServiceToken:
                  session: ksa_session.Session) -> None:
         self._auth = auth
         self._session = session
+        self._lock = threading.Lock()
 
     def token(self) -> str:
         """The current service token, fetched when there is none."""
         return identify(lambda: self._auth.get_token(self._session))
 
-    def renew(self) -> bool:
-        """Have the next :meth:`token` fetch a new one."""
-        return bool(self._auth.invalidate())
+    def renew(self, refused: str | None) -> bool:
+        """See :class:`Credentials`; ``refused`` is the service token."""
+        with self._lock:
+            if self.token() != refused:
+                return True
+            return bool(self._auth.invalidate())
 
 
 class UserCredentials:
@@ -73,8 +82,8 @@ class UserCredentials:
 
     remedy = (
         'The token of the request may have expired: set '
-        'backup_swift_service_auth with a [service_user], or use '
-        'backup_swift_auth = single_user.')
+        'backup_swift_service_auth with a [service_user], and repeat the '
+        'request.')
 
     def __init__(self, storage_url: str, token: str,
                  service_token: ServiceToken | None = None) -> None:
@@ -88,9 +97,10 @@ class UserCredentials:
         return Access(self._storage_url, self._token,
                       service.token() if service else None)
 
-    def renew(self) -> bool:
+    def renew(self, refused: Access) -> bool:
         """Only the service token can be renewed, the user's cannot."""
-        return self._service_token is not None and self._service_token.renew()
+        return (self._service_token is not None
+                and self._service_token.renew(refused.service_token))
 
 
 class SessionCredentials:
@@ -108,6 +118,7 @@ class SessionCredentials:
         self._interface = interface
         self._region = region
         self._service_token = service_token
+        self._lock = threading.Lock()
 
     def access(self) -> Access:
         """See :class:`Credentials`."""
@@ -116,11 +127,13 @@ class SessionCredentials:
         service = self._service_token
         return Access(url, token, service.token() if service else None)
 
-    def renew(self) -> bool:
+    def renew(self, refused: Access) -> bool:
         """Log in again for the next request."""
         if self._service_token is not None:
-            self._service_token.renew()
-        self._session.invalidate()
+            self._service_token.renew(refused.service_token)
+        with self._lock:
+            if identify(self._session.get_token) == refused.token:
+                self._session.invalidate()
         return True
 
     def _endpoint(self) -> str | None:

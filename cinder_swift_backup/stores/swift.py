@@ -164,12 +164,13 @@ class SwiftStore:
         return retrying(once)
 
     def _authorised(self, send: Callable[[credentials_.Access], _T]) -> _T:
+        access = self._credentials.access()
         try:
-            return send(self._credentials.access())
+            return send(access)
         except swift_errors.TokenRefused as err:
             refused = err
         try:
-            if self._credentials.renew():
+            if self._credentials.renew(access):
                 return send(self._credentials.access())
         except swift_errors.TokenRefused as err:
             refused = err

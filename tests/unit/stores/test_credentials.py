@@ -113,11 +113,12 @@ class SessionCredentialsTest(CredentialsTestCase):
     def test_renew_fetches_another_token(self):
         self._serve_v3()
         found = self._credentials()
-        first = found.access().token
-        self.assertTrue(found.renew())
-        second = found.access().token
-        self.assertNotEqual(first, second)
-        self.assertEqual([first, second], self.tokens)
+        first = found.access()
+        for _ in range(4):
+            self.assertTrue(found.renew(first))
+        second = found.access()
+        self.assertNotEqual(first.token, second.token)
+        self.assertEqual([first.token, second.token], self.tokens)
 
     def test_region(self):
         self._serve_v3()
@@ -174,12 +175,22 @@ class ServiceTokenTest(CredentialsTestCase):
     def test_renew(self):
         first = self.service.token()
         self.assertEqual(first, self.service.token())
-        self.assertTrue(self.service.renew())
+        self.assertTrue(self.service.renew(first))
         self.assertNotEqual(first, self.service.token())
         self.assertEqual(2, len(self.tokens))
 
-    def test_nothing_to_renew_yet(self):
-        self.assertFalse(self.service.renew())
+    def test_workers_that_were_refused_together(self):
+        first = self.service.token()
+        for _ in range(4):
+            self.assertTrue(self.service.renew(first))
+        self.assertNotEqual(first, self.service.token())
+        self.assertEqual(2, len(self.tokens))
+
+    def test_refused_while_another_worker_logs_in(self):
+        # The plugin has no token then, and says that nothing was forgotten.
+        first = self.service.token()
+        self.service.renew(first)
+        self.assertTrue(self.service.renew(first))
 
     def test_beside_the_users_token(self):
         found = credentials.UserCredentials(_SWIFT, 'users', self.service)
@@ -187,7 +198,7 @@ class ServiceTokenTest(CredentialsTestCase):
         self.assertEqual((_SWIFT, 'users', self.tokens[0]),
                          (access.storage_url, access.token,
                           access.service_token))
-        self.assertTrue(found.renew())
+        self.assertTrue(found.renew(access))
         again = found.access()
         self.assertEqual('users', again.token)
         self.assertEqual(self.tokens[1], again.service_token)
@@ -196,7 +207,7 @@ class ServiceTokenTest(CredentialsTestCase):
         found = self._credentials(service_token=self.service)
         first = found.access()
         self.assertNotEqual(first.token, first.service_token)
-        found.renew()
+        found.renew(first)
         second = found.access()
         self.assertNotIn(second.token, (first.token, first.service_token))
         self.assertNotIn(second.service_token,
@@ -208,13 +219,12 @@ class UserCredentialsTest(base.BaseTestCase):
 
     def test_cannot_be_renewed(self):
         found = credentials.UserCredentials(_SWIFT, 'users')
-        self.assertFalse(found.renew())
+        self.assertFalse(found.renew(found.access()))
         self.assertEqual(credentials.Access(_SWIFT, 'users'), found.access())
 
     def test_remedy(self):
         self.assertIn('backup_swift_service_auth',
                       credentials.UserCredentials.remedy)
-        self.assertIn('single_user', credentials.UserCredentials.remedy)
         self.assertIn('backup_swift_key',
                       credentials.SessionCredentials.remedy)
 

@@ -51,7 +51,7 @@ class Credentials:
         """The current token."""
         return credentials.Access(_URL, f't{self.number}', 'service')
 
-    def renew(self):
+    def renew(self, refused):
         """The next token, if there is one."""
         self.renewed += 1
         if not self._left:
