@@ -17,7 +17,6 @@ import hashlib
 import json
 import re
 
-from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import documents
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -105,9 +104,9 @@ def decode(prefix: str, stored: bytes) -> DigestTable:
     block_size = documents.size(name, fields, 'chunk_size')
     words = fields.get('sha256s')
     if not isinstance(words, list) or not block_size:
-        raise exceptions.FormatError(f'{name} does not hold digests.')
+        raise documents.damaged(name, 'it does not hold digests')
     for word in words:
         if not isinstance(word, str) or not _HEX.match(word):
-            raise exceptions.FormatError(
-                f'{name}: {str(word)[:80]!r} is not a SHA-256 digest.')
+            raise documents.damaged(
+                name, f'{str(word)[:80]!r} is not a SHA-256 digest')
     return DigestTable(block_size, bytes.fromhex(''.join(words)))

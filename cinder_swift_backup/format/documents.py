@@ -25,17 +25,21 @@ def parse(name: str, stored: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(stored.decode('utf-8'))
     except (ValueError, RecursionError) as err:
-        raise exceptions.FormatError(
-            f'{name} is not valid JSON ({err}). The object is damaged; '
-            f'restore another backup.') from err
+        raise damaged(name, f'it is not valid JSON ({err})') from err
     if not isinstance(fields, dict):
-        raise exceptions.FormatError(f'{name} is not a JSON object.')
+        raise damaged(name, 'it is not a JSON object')
     version = fields.get('version')
     if version != VERSION:
         raise exceptions.FormatError(
             f'{name} has version {version!r}; this release reads {VERSION}. '
             f'Use the release that wrote the backup, or newer.')
     return fields
+
+
+def damaged(name: str, what: str) -> exceptions.FormatError:
+    """The error for an object that does not hold what it has to."""
+    return exceptions.FormatError(
+        f'{name} is damaged, {what}. Restore another backup.')
 
 
 def header_fields(header: types.BackupHeader) -> dict[str, str | None]:
@@ -86,5 +90,5 @@ def optional_size(name: str, fields: dict[str, Any], key: str) -> int | None:
 
 def _wrong(name: str, key: str, wanted: str,
            value: object) -> exceptions.FormatError:
-    return exceptions.FormatError(
-        f'{name}: {key!r} should be {wanted} and is {str(value)[:80]!r}.')
+    return damaged(
+        name, f'{key!r} should be {wanted} and is {str(value)[:80]!r}')

@@ -19,7 +19,6 @@ Reading takes these steps:
 import json
 from typing import Any
 
-from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import documents
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -44,7 +43,7 @@ def encode(manifest: types.Manifest) -> bytes:
             'container': manifest.parent.container,
             'prefix': manifest.parent.prefix,
         }
-    return json.dumps(fields, indent=1).encode('utf-8')
+    return json.dumps(fields).encode('utf-8')
 
 
 def _encode_chunk(chunk: types.ChunkRecord) -> dict[str, dict[str, Any]]:
@@ -68,13 +67,16 @@ def decode(prefix: str, stored: bytes) -> types.Manifest:
     fields = documents.parse(name, stored)
     entries = fields.get('objects')
     if not isinstance(entries, list):
-        raise exceptions.FormatError(f'{name}: "objects" is not a list.')
+        raise documents.damaged(name, '"objects" is not a list')
     chunks = tuple(_decode_chunk(name, prefix, entry) for entry in entries)
     if len({chunk.name for chunk in chunks}) != len(chunks):
-        raise exceptions.FormatError(f'{name} names an object twice.')
+        raise documents.damaged(name, 'it names an object twice')
+    # Both came with Cinder 2015.1, and since then in every backup.
+    has_digests = 'parent_id' in fields
     return types.Manifest(
         header=documents.read_header(name, fields),
-        chunks=chunks if 'parent_id' in fields else _start_offsets(chunks),
+        chunks=chunks if has_digests else _start_offsets(chunks),
+        has_digests=has_digests,
         parent_id=documents.text(name, fields, 'parent_id'),
         volume_meta=documents.text(name, fields, 'volume_meta'),
         volume_size=documents.optional_size(name, fields, _VOLUME_SIZE),
@@ -83,24 +85,24 @@ def decode(prefix: str, stored: bytes) -> types.Manifest:
 
 def _decode_chunk(name: str, prefix: str, entry: object) -> types.ChunkRecord:
     if not isinstance(entry, dict) or len(entry) != 1:
-        raise exceptions.FormatError(
-            f'{name}: an entry of "objects" is not a one-key object.')
+        raise documents.damaged(
+            name, 'an entry of "objects" is not a one-key object')
     (chunk_name, fields), = entry.items()
     if not isinstance(fields, dict):
-        raise exceptions.FormatError(
-            f'{name}: the entry of {chunk_name!r} is not an object.')
+        raise documents.damaged(
+            name, f'the entry of {chunk_name!r} is not an object')
     if not naming.belongs_to(chunk_name, prefix):
-        raise exceptions.FormatError(
-            f'{name} names {chunk_name!r}, which is not an object of this '
-            f'backup.')
+        raise documents.damaged(
+            name, f'it names {chunk_name!r}, which is not an object of this '
+                  f'backup')
     compression = documents.text(chunk_name, fields, 'compression')
     if compression is None:
-        raise exceptions.FormatError(
-            f'{name}: the entry of {chunk_name!r} has no compression.')
+        raise documents.damaged(
+            name, f'the entry of {chunk_name!r} has no compression')
     length = documents.size(chunk_name, fields, 'length')
     if not length:
-        raise exceptions.FormatError(
-            f'{name}: the entry of {chunk_name!r} has a length of zero.')
+        raise documents.damaged(
+            name, f'the entry of {chunk_name!r} has a length of zero')
     return types.ChunkRecord(
         name=chunk_name,
         extent=types.Extent(
@@ -135,7 +137,7 @@ def _decode_parent(name: str, fields: object) -> types.BackupRef | None:
     if fields is None:
         return None
     if not isinstance(fields, dict):
-        raise exceptions.FormatError(f'{name}: {_PARENT!r} is not an object.')
+        raise documents.damaged(name, f'{_PARENT!r} is not an object')
     return types.BackupRef(
         backup_id=documents.text(name, fields, 'backup_id') or '',
         volume_id=documents.text(name, fields, 'volume_id') or '',

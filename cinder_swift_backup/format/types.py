@@ -115,7 +115,8 @@ class Manifest:
 
     ``chunks`` are in the order in which they overwrite each other, the last
     one winning. ``volume_size`` (bytes) and ``parent`` are our additions
-    and None in manifests of the stock driver.
+    and None in manifests of the stock driver. ``has_digests`` tells whether
+    it was written with a digest file beside it.
     """
 
     header: BackupHeader
@@ -124,6 +125,7 @@ class Manifest:
     volume_meta: str | None = None
     volume_size: int | None = None
     parent: BackupRef | None = None
+    has_digests: bool = True
 
     @property
     def end(self) -> int:

@@ -19,6 +19,7 @@ from tests.cloud.cinder import CONCURRENCY_MODES
 from tests.cloud.cinder import DRIVER
 from tests.cloud.cloud import Cloud
 from tests.cloud.errors import CloudError
+from tests.cloud.info import CloudInfo
 from tests.cloud.info import Credentials
 from tests.cloud.info import VARIABLE
 
@@ -93,25 +94,35 @@ def _up(cloud: Cloud, arguments: argparse.Namespace) -> int:
 
 def _run(cloud: Cloud, arguments: argparse.Namespace) -> int:
     """Run a command in a cloud; return its exit status as a shell would."""
+    if CloudInfo.from_environment() is not None:
+        print("The environment names a cloud; it is used.", file=sys.stderr)
+        return _run_with(arguments.command, {})
     with cloud:
-        # Unlike a service of ours, the command keeps all of the caller's
-        # variables: those for test runners begin with OS_ too.
-        kept = {k: v for k, v in os.environ.items() if k.startswith("OS_")}
-        variables = {**kept, VARIABLE: str(cloud.info_file)}
-        try:
-            command = subprocess.Popen(
-                arguments.command,
-                env=processes.environment(variables),
-                preexec_fn=processes.die_with_parent(),  # noqa: PLW1509
-            )
-        except OSError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return NOT_FOUND
-        try:
-            status = command.wait()
-        finally:
-            _end(command)
-        return status if status >= 0 else 128 - status
+        return _run_with(
+            arguments.command, {VARIABLE: str(cloud.info_file)}
+        )
+
+
+def _run_with(arguments: list[str], variables: dict[str, str]) -> int:
+    """Run a command with more variables; return its exit status."""
+    # Unlike a service of ours, the command keeps all of the caller's
+    # variables: those for test runners begin with OS_ too.
+    kept = {k: v for k, v in os.environ.items() if k.startswith("OS_")}
+    variables = {**kept, **variables}
+    try:
+        command = subprocess.Popen(
+            arguments,
+            env=processes.environment(variables),
+            preexec_fn=processes.die_with_parent(),  # noqa: PLW1509
+        )
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return NOT_FOUND
+    try:
+        status = command.wait()
+    finally:
+        _end(command)
+    return status if status >= 0 else 128 - status
 
 
 def _demo(cloud: Cloud, arguments: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ class ApiTestCase(base.FunctionalTestCase):
 
     def setUp(self):
         super().setUp()
+        self.need('admin', 'volumes_directory')
         self.cinder = self.client(self.cloud.demo)
         self.volumes_directory = self.cloud.volumes_directory
         # An administrator, in the project that owns volumes and backups.

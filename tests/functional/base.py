@@ -65,6 +65,12 @@ class FunctionalTestCase(base.BaseTestCase):
         self.store = swift_store()
         self.addCleanup(self.store.close)
 
+    def need(self, *names):
+        """Skip the test where the cloud does not tell all of these."""
+        for name in names:
+            if getattr(self.cloud, name) is None:
+                self.skipTest(f'the cloud does not tell its {name}')
+
     def object_names(self, container, prefix=''):
         """The names of the objects in one of the demo user's containers."""
         return [info.name for info in self.store.list(container, prefix)]
