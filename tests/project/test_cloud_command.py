@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The cloud as a command leaves neither files nor processes behind."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from oslotest import base
+
+ROOT = pathlib.Path(__file__).parents[2]
+_MARK = 'CSB_TEST_MARK'
+
+
+class CloudCommandTestCase(base.BaseTestCase):
+    """``python -m tests.cloud run``."""
+
+    def check(self, command, status):
+        directory = pathlib.Path(tempfile.mkdtemp())
+        done = subprocess.run(
+            [sys.executable, '-m', 'tests.cloud', 'run', '--',
+             'sh', '-c', command],
+            cwd=ROOT, env=_environment(directory), check=False)
+        self.assertEqual(status, done.returncode)
+        self.assertEqual([], list(directory.iterdir()))
+        self.assertEqual([], _processes_of(directory))
+
+    def test_leaves_nothing(self):
+        # While it is up there is something to leave.
+        self.check('test -n "$(ls "$TMPDIR")" && test -f "$CSB_CLOUD"', 0)
+
+    def test_leaves_nothing_when_the_command_fails(self):
+        self.check('exit 7', 7)
+
+
+def _environment(directory):
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith('CSB_')}
+    return {**kept, 'TMPDIR': str(directory), _MARK: str(directory)}
+
+
+def _processes_of(directory):
+    """The ids of all processes that inherited our mark."""
+    mark = f'{_MARK}={directory}'.encode()
+    found = []
+    for path in pathlib.Path('/proc').glob('[0-9]*/environ'):
+        try:
+            variables = path.read_bytes().split(b'\0')
+        except OSError:
+            # Ended meanwhile, or somebody else's.
+            continue
+        if mark in variables:
+            found.append(path.parent.name)
+    return found

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The package installs by itself, and ships what it says of itself."""
+
+import pathlib
+import subprocess
+import tempfile
+import venv
+
+from oslo_config import cfg
+from oslo_config import generator
+from oslotest import base
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+class InstallTestCase(base.BaseTestCase):
+    """An environment with nothing in it."""
+
+    def test_install(self):
+        directory = pathlib.Path(tempfile.mkdtemp())
+        venv.create(directory, with_pip=True)
+        python = directory / 'bin' / 'python'
+
+        def run(*arguments):
+            done = subprocess.run(
+                [python, *arguments], cwd=directory, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                check=False)
+            self.assertEqual(0, done.returncode, done.stdout)
+            return done.stdout
+
+        run('-m', 'pip', 'install', '-c', ROOT / 'constraints.txt', ROOT)
+        run('-m', 'pip', 'check')
+        run('-W', 'error', '-c', 'import cinder_swift_backup')
+        # Cinder is there already or it is not wanted.
+        self.assertNotIn('cinder ', run('-m', 'pip', 'list').lower())
+
+
+class SampleTestCase(base.BaseTestCase):
+    """``etc/cinder-swift-backup.conf.sample``."""
+
+    def test_is_what_genconfig_writes(self):
+        made = pathlib.Path(tempfile.mkdtemp()) / 'sample'
+        conf = cfg.ConfigOpts()
+        generator.register_cli_opts(conf)
+        conf(['--config-file', str(ROOT / 'etc/config-generator.conf'),
+              '--output-file', str(made)])
+        generator.generate(conf)
+        kept = ROOT / 'etc' / 'cinder-swift-backup.conf.sample'
+        self.assertEqual(kept.read_text(), made.read_text(),
+                         'run "tox -e genconfig"')
