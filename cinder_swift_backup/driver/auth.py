@@ -12,6 +12,7 @@
 """
 
 from cinder import service_auth
+from keystoneauth1 import exceptions as ksa_exceptions
 from keystoneauth1 import identity
 from keystoneauth1 import session as ksa_session
 from oslo_config import cfg
@@ -39,8 +40,8 @@ def make_store(context, owner_project_id):
     if not context.auth_token:
         raise exceptions.AccessDenied(
             'The request has no token to use Swift with, as when Cinder '
-            'resumes a delete at its start. Repeat it as a user, or set '
-            'backup_swift_auth = single_user.')
+            'resumes a delete at its start. Repeat it as a user who may use '
+            'the account of the project.')
     url = _account_url(context, owner_project_id)
     return swift.SwiftStore(
         credentials.UserCredentials(url, context.auth_token,
@@ -82,15 +83,24 @@ def _account_url(context, owner_project_id):
     url = catalog.find_endpoint(
         context.service_catalog, catalog.parse_info('swift_catalog_info'),
         CONF.backup_swift_region_name, 'backup_swift_url')
-    if context.project_id and context.project_id != owner_project_id:
-        url = url.replace(context.project_id, owner_project_id)
-    return url
+    if context.project_id == owner_project_id:
+        return url
+    if not context.project_id or context.project_id not in url:
+        raise exceptions.AccessDenied(
+            f'The backup is in the account of project {owner_project_id}, '
+            f'and the URL of Swift, {url}, does not say how to get there. '
+            f'Repeat the request as a user of that project.')
+    return url.replace(context.project_id, owner_project_id)
 
 
 def _service_token():
     if not CONF.backup_swift_service_auth:
         return None
-    plugin = service_auth.get_service_auth_plugin()
+    try:
+        plugin = service_auth.get_service_auth_plugin()
+    except ksa_exceptions.ClientException as err:
+        raise exceptions.ConfigurationError(
+            f'[service_user] cannot be used: {err}') from err
     if plugin is None:
         LOG.warning('backup_swift_service_auth is set and has no effect, '
                     'because [service_user] send_service_user_token is not.')

@@ -92,6 +92,10 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 self._backup(backup, volume_file, backup_metadata, engine,
                              observer)
         except exceptions.Cancelled as err:
+            if not observer.deleted:
+                # Returning would have Cinder call it available.
+                raise cinder_exception.BackupDriverException(
+                    reason=str(err)) from err
             LOG.info('Backup %s was cancelled and its objects deleted: %s',
                      backup.id, err)
 
@@ -117,15 +121,12 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             timeutils.utcnow())
         backup.parent_id = parent.ref.backup_id if parent else None
         backup.save()
-        manifest = engine.archiver.archive(
+        engine.archiver.archive(
             archiver.ArchiveJob(
                 ref=records.backup_ref(backup), header=records.header(backup),
                 geometry=geometry, codec=setup_check.codec(), parent=parent,
                 volume_meta=volume_meta),
             source, observer)
-        backup.object_count = len(manifest.chunks)
-        backup.save()
-        observer.finished()
 
     def _parent(self, backup, geometry, repo):
         """What an incremental builds on; None for a full backup.
@@ -182,17 +183,20 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             restorer.RestoreTarget(writer, volume['size'] * units.Gi,
                                    volume_is_new or writer.blank),
             observer, verify=CONF.backup_swift_verify_restore)
-        self._restore_metadata(volume_id, chain.tip.manifest.volume_meta)
+        self._restore_metadata(backup, volume_id,
+                               chain.tip.manifest.volume_meta)
 
-    def _restore_metadata(self, volume_id, volume_meta):
+    def _restore_metadata(self, backup, volume_id, volume_meta):
         if not volume_meta:
             return
         try:
             self.put_metadata(volume_id, volume_meta)
         except cinder_exception.BackupMetadataUnsupportedVersion as err:
-            LOG.error('The metadata of volume %s was not restored: %s',
-                      volume_id, err)
-            raise cinder_exception.BackupOperationError() from err
+            raise cinder_exception.BackupDriverException(
+                reason=f'The data of backup {backup.id} was restored to '
+                       f'volume {volume_id}; its metadata was not: {err} '
+                       f'Restore with the release of Cinder that made the '
+                       f'backup, or newer.') from err
 
     def delete_backup(self, backup):
         """Delete all objects of a backup.
@@ -204,7 +208,12 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             LOG.info('Backup %s never stored anything.', backup.id)
             return
         with self._engine(backup) as engine:
-            count = engine.repository.delete(records.backup_ref(backup))
+            count = engine.repository.delete(
+                records.backup_ref(backup),
+                complete=bool(backup.object_count))
+        # Finding nothing is right if this has to be repeated.
+        backup.object_count = 0
+        backup.save()
         LOG.info('Deleted %d objects of backup %s.', count, backup.id)
 
     @contextlib.contextmanager

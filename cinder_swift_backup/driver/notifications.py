@@ -20,7 +20,7 @@ CONF = cfg.CONF
 
 
 class BackupObserver:
-    """Ends a backup that is being deleted; tells how far the others are.
+    """Ends a backup whose status was changed; tells how far it is.
 
     A ``createprogress`` notification goes out for every
     ``backup_object_number_per_notification`` chunks, every
@@ -40,10 +40,10 @@ class BackupObserver:
         """See :class:`cinder_swift_backup.engine.progress.Observer`."""
         with self._backup.as_read_deleted():
             self._backup.refresh()
-        if self._backup.status in (fields.BackupStatus.DELETING,
-                                   fields.BackupStatus.DELETED):
+        if self._backup.status != fields.BackupStatus.CREATING:
             raise exceptions.Cancelled(
-                f'Backup {self._backup.id} is being deleted.')
+                f'The status of backup {self._backup.id} was changed to '
+                f'{self._backup.status}.')
         elapsed = time.monotonic() - self._last
         if (CONF.backup_swift_enable_progress_timer
                 and elapsed >= CONF.backup_timer_interval):
@@ -56,10 +56,22 @@ class BackupObserver:
         if not self._chunks % CONF.backup_object_number_per_notification:
             self._notify()
 
-    def finished(self):
-        """Send the last notification, of 100 per cent."""
+    def stored(self, manifest):
+        """Send the last notification, of 100 per cent; note the result.
+
+        See :class:`cinder_swift_backup.engine.progress.ArchiveObserver`.
+        """
         self._percent = 100
         self._notify()
+        # Last, for a count says that there are objects to be deleted.
+        self._backup.object_count = len(manifest.chunks)
+        self._backup.save()
+
+    @property
+    def deleted(self):
+        """Whether the last look found the backup being deleted."""
+        return self._backup.status in (fields.BackupStatus.DELETING,
+                                       fields.BackupStatus.DELETED)
 
     def _notify(self):
         self._last = time.monotonic()

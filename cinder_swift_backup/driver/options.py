@@ -19,9 +19,9 @@ OPTS = [
                default=4,
                min=1,
                help='How many chunks of a volume are backed up or restored '
-                    'at the same time. Each operation takes up to twice '
+                    'at the same time. Each operation takes up to four times '
                     'backup_swift_object_size of memory for every worker, '
-                    '400 MiB with the defaults.'),
+                    '800 MiB with the defaults.'),
     cfg.BoolOpt('backup_swift_verify_restore',
                 default=True,
                 help='Compare every restored block with the SHA-256 that '

@@ -9,10 +9,12 @@
    progress and notices cancellation.
 3. When every chunk is confirmed by the store, put the digest file, then the
    manifest. The manifest is the commit point: without it there is no backup.
-4. Whatever goes wrong before that, delete every object that may exist.
+4. Tell the observer, who notes what there is now.
+5. Whatever goes wrong before that, delete every object that may exist.
 
-Memory: each worker holds one chunk and its compressed form, so at most
-workers x 2 x chunk size, besides 32 bytes for each block of the volume.
+Memory: a worker holds a chunk, the parts of it to store, and their compressed
+form twice while it is put together: at most workers x 4 x chunk size, besides
+32 bytes for each block of the volume.
 """
 
 from collections.abc import Iterator
@@ -106,7 +108,7 @@ class Archiver:
         self._pipeline = workers
 
     def archive(self, job: ArchiveJob, source: volume.VolumeReader,
-                observer: progress.Observer) -> types.Manifest:
+                observer: progress.ArchiveObserver) -> types.Manifest:
         """Back up a volume; all or nothing.
 
         :raises Cancelled: when the observer cancelled; nothing is left
@@ -119,6 +121,7 @@ class Archiver:
             # A cancellation that came while the manifest was on its way has
             # not seen it, and nobody would delete it later.
             observer.checkpoint()
+            observer.stored(manifest)
         except Exception as err:
             self._clean_up(job.ref, names, err)
             raise
@@ -188,10 +191,11 @@ class Archiver:
             job.ref.container, naming.digest_file_name(job.ref.prefix),
             base.Stream(digests.encoded_length(job.header, table),
                         lambda: digests.encode(job.header, table)))
+        encode = self._pipeline.runtime.offload(manifest_format.encode)
+        encoded = encode(manifest)
         observer.checkpoint()
         self._store.put(
-            job.ref.container, naming.manifest_name(job.ref.prefix),
-            manifest_format.encode(manifest))
+            job.ref.container, naming.manifest_name(job.ref.prefix), encoded)
 
     def _clean_up(self, ref: types.BackupRef, names: _Names,
                   cause: Exception) -> None:

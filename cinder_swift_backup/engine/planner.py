@@ -7,7 +7,8 @@ A restore plan overlays a chain, newest wins:
 1. Go through the backups from the newest to the base, and through the
    chunks of each from the last to the first, since a later entry of a
    manifest overwrites an earlier one.
-2. Give each chunk those parts of its extent that nobody newer has taken.
+2. Give each chunk those parts of its extent that nobody newer has taken
+   and that are within the size the volume had at the tip.
 3. Check that together they leave no gap: a full backup covers its volume.
 4. Order the chunks by where they write first.
 
@@ -51,15 +52,17 @@ def plan_restore(chain: types.Chain) -> RestorePlan:
 
     :raises ChainError: when part of the volume is in none of its backups
     """
+    end = _restored_size(chain)
+    volume = types.Extent(0, end)
     taken = intervals.IntervalSet()
     chunks = []
     for link in reversed(chain.links):
         for record in reversed(link.manifest.chunks):
-            extents = taken.claim(record.extent)
+            within = record.extent.overlap(volume)
+            extents = taken.claim(within) if within else []
             if extents:
                 chunks.append(PlannedChunk(
                     link.ref.container, record, tuple(extents)))
-    end = _restored_size(chain)
     gaps = taken.gaps(end)
     if gaps:
         raise exceptions.ChainError(
@@ -71,10 +74,17 @@ def plan_restore(chain: types.Chain) -> RestorePlan:
 
 
 def _restored_size(chain: types.Chain) -> int:
-    ends = [link.manifest.end for link in chain.links]
-    if chain.tip.manifest.volume_size is not None:
-        ends.append(chain.tip.manifest.volume_size)
-    return max(ends)
+    # Where the tip does not say how large its volume was, it was no smaller
+    # than what is stored of it: Cinder does not shrink volumes.
+    size = chain.tip.manifest.volume_size
+    if size is None:
+        return max(link.manifest.end for link in chain.links)
+    if size < chain.tip.manifest.end:
+        raise exceptions.ChainError(
+            f'Backup {chain.tip.ref.backup_id} holds data up to offset '
+            f'{chain.tip.manifest.end} of a volume of {size} bytes: its '
+            f'manifest is damaged. Restore another backup.')
+    return size
 
 
 def _names(chain: types.Chain) -> str:

@@ -5,6 +5,7 @@
 from typing import Protocol
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import types
 
 
 class Observer(Protocol):
@@ -18,6 +19,13 @@ class Observer(Protocol):
 
     def advanced(self, done: int, total: int) -> None:
         """``done`` of ``total`` bytes of the volume are dealt with."""
+
+
+class ArchiveObserver(Observer, Protocol):
+    """Follows a backup until whoever asked for it has noted the result."""
+
+    def stored(self, manifest: types.Manifest) -> None:
+        """Everything is stored. An error from here undoes it all."""
 
 
 class Silent:

@@ -84,10 +84,13 @@ class Repository:
         return types.Chain(tuple(
             types.ChainLink(ref, self.load(ref)) for ref in refs))
 
-    def delete(self, ref: types.BackupRef) -> int:
+    def delete(self, ref: types.BackupRef, *, complete: bool) -> int:
         """Delete all objects of a backup; returns how many there were.
 
+        :param complete: the backup is known to have objects, so that finding
+            none means looking in the wrong place
         :raises ContainerNotFound: when even the container is missing
+        :raises ObjectNotFound: when a complete backup has no objects
         :raises StoreError: when not everything could be deleted; what is
             left is still found by a repetition
         """
@@ -98,10 +101,13 @@ class Repository:
             raise exceptions.ContainerNotFound(
                 f'There is no container {ref.container} in the account, so '
                 f'the objects of backup {ref.backup_id} cannot be looked '
-                f'for. If it is the right account and the container is gone '
-                f'for good, create an empty one of that name and repeat the '
-                f'delete.') from err
+                f'for. {_way_out(ref)}') from err
         names |= self._named_by_manifest(ref)
+        if complete and not names:
+            raise exceptions.ObjectNotFound(
+                f'Backup {ref.backup_id} was completed, and the account has '
+                f'nothing of it in container {ref.container}. '
+                f'{_way_out(ref)}')
         strangers = [name for name in names
                      if not naming.belongs_to(name, ref.prefix)]
         if strangers:
@@ -157,3 +163,11 @@ class Repository:
             LOG.warning('Deleting backup %s by its listing alone: %s',
                         ref.backup_id, err)
             return set()
+
+
+def _way_out(ref: types.BackupRef) -> str:
+    return (f'If it was made in another account, as backup_swift_auth tells, '
+            f'have it deleted with the settings of then. If its objects are '
+            f'known to be gone, put an empty object '
+            f'{naming.manifest_name(ref.prefix)} there and repeat the '
+            f'delete.')

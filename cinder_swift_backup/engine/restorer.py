@@ -5,7 +5,7 @@
 1. Resolve the chain: every manifest is read before anything is written.
 2. Plan: overlay the chain, newest wins, so that each byte of the volume is
    written once; see :mod:`cinder_swift_backup.engine.planner`.
-3. Check that the plan fits the volume.
+3. Check that the plan fits the volume, and that all codecs are known.
 4. Each worker takes one chunk of the plan: get, decode, compare every block
    with the tip's digests, and only then write what the plan takes from it.
    Zeros are left out where the volume already reads as zeros.
@@ -28,6 +28,7 @@ from cinder_swift_backup.engine import volume
 from cinder_swift_backup.engine import zeros
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
 LOG = logging.getLogger(__name__)
@@ -61,8 +62,10 @@ class Restorer:
 
         :param verify: whether blocks are compared with the tip's digests
         :raises ChainError: when the chain leaves out part of the volume
+        :raises FormatError: when a codec is not known
         :raises IntegrityError: when a chunk is missing or not what the
-            manifest says; the volume is then partly written
+            manifest says; the volume is then partly written. When the
+            digests are missing; nothing is written then
         :raises VolumeError: when the volume is too small
         :raises Cancelled: when the observer cancelled
         """
@@ -90,6 +93,7 @@ class Restorer:
         if room is None:
             room = target.size
         for chunk in plan.chunks:
+            _find_codec(chunk.record)
             for extent in chunk.extents:
                 if extent.end > room:
                     raise exceptions.VolumeError(
@@ -101,6 +105,13 @@ class Restorer:
     def _digest_check(self, chain: types.Chain,
                       plan: planner.RestorePlan) -> 'DigestCheck | None':
         table = self._repository.load_digests(chain.tip.ref)
+        if table is None and chain.tip.manifest.has_digests:
+            raise exceptions.IntegrityError(
+                f'Backup {chain.tip.ref.backup_id} was stored with digests, '
+                f'and {naming.digest_file_name(chain.tip.ref.prefix)} is not '
+                f'in container {chain.tip.ref.container}. Restore another '
+                f'backup, or this one without verification: '
+                f'backup_swift_verify_restore = False.')
         if table is None:
             LOG.warning('Backup %s has no digests to verify its restore by.',
                         chain.tip.ref.backup_id)
@@ -189,9 +200,17 @@ def _decode_and_write(chunk: planner.PlannedChunk, stored: bytes,
                                 part[run.offset:run.end])
 
 
-def _decode(record: types.ChunkRecord, stored: bytes) -> bytes:
+def _find_codec(record: types.ChunkRecord) -> codecs.Codec | None:
     try:
-        codec = codecs.find(record.compression)
+        return codecs.find(record.compression)
+    except exceptions.FormatError as err:
+        raise exceptions.FormatError(
+            f'{record.name}, needed for {_where(record)}: {err}') from err
+
+
+def _decode(record: types.ChunkRecord, stored: bytes) -> bytes:
+    codec = _find_codec(record)
+    try:
         if codec is not None:
             return codec.decode(stored, record.extent.length)
     except (exceptions.FormatError, exceptions.LengthMismatch) as err:

@@ -12,10 +12,12 @@ What is in here runs in offloaded functions and never logs.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterator
 import contextlib
 import io
 import os
 import stat
+import sys
 from typing import Any
 from typing import Protocol
 
@@ -67,21 +69,24 @@ class FileVolume:
 
     def read(self, extent: types.Extent) -> bytes:
         """See :class:`VolumeReader`."""
-        return _read_all(extent, lambda offset, length: os.pread(
-            self._fd, length, offset))
+        with _failing_at(extent.offset):
+            return _read_all(extent, lambda offset, length: os.pread(
+                self._fd, length, offset))
 
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`VolumeWriter`."""
-        while data:
-            written = os.pwrite(self._fd, data, offset)
-            offset += written
-            data = data[written:]
+        with _failing_at(offset):
+            while data:
+                written = os.pwrite(self._fd, data, offset)
+                offset += written
+                data = data[written:]
 
     def finish(self, size: int) -> None:
         """See :class:`VolumeWriter`."""
-        if self._regular and os.fstat(self._fd).st_size < size:
-            os.ftruncate(self._fd, size)
-        os.fsync(self._fd)
+        with _failing_at(size):
+            if self._regular and os.fstat(self._fd).st_size < size:
+                os.ftruncate(self._fd, size)
+            os.fsync(self._fd)
 
 
 class ImageVolume:
@@ -91,20 +96,27 @@ class ImageVolume:
 
     def __init__(self, image: Any) -> None:
         self._image = image
+        # librbd's binding has a tree of errors of its own, and need not be
+        # installed where it is not used.
+        binding = sys.modules[type(image).__module__]
+        self._errors = (OSError, getattr(binding, 'Error', OSError))
         self.size: int = image.size()
         self.capacity: int | None = self.size
 
     def read(self, extent: types.Extent) -> bytes:
         """See :class:`VolumeReader`."""
-        return _read_all(extent, self._image.read)
+        with _failing_at(extent.offset, self._errors):
+            return _read_all(extent, self._image.read)
 
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`VolumeWriter`."""
-        self._image.write(bytes(data), offset)
+        with _failing_at(offset, self._errors):
+            self._image.write(bytes(data), offset)
 
     def finish(self, size: int) -> None:
         """See :class:`VolumeWriter`; an image has its size already."""
-        self._image.flush()
+        with _failing_at(size, self._errors):
+            self._image.flush()
 
 
 class SeekingVolume:
@@ -121,7 +133,7 @@ class SeekingVolume:
 
     def read(self, extent: types.Extent) -> bytes:
         """See :class:`VolumeReader`."""
-        with self._lock:
+        with self._lock, _failing_at(extent.offset):
             return _read_all(extent, self._read_once)
 
     def _read_once(self, offset: int, length: int) -> bytes:
@@ -131,7 +143,7 @@ class SeekingVolume:
 
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`VolumeWriter`."""
-        with self._lock:
+        with self._lock, _failing_at(offset):
             self._handle.seek(offset)
             while data:
                 # A raw handle says how much it took, others nothing.
@@ -140,7 +152,7 @@ class SeekingVolume:
 
     def finish(self, size: int) -> None:
         """See :class:`VolumeWriter`; a device has its size already."""
-        with self._lock:
+        with self._lock, _failing_at(size):
             self._handle.flush()
 
 
@@ -164,6 +176,19 @@ def open_volume(handle: Any, lock: Lock) -> Volume:
     raise exceptions.VolumeError(
         f'The volume is attached as {handle!r}, which cannot be read or '
         f'written by offset.')
+
+
+@contextlib.contextmanager
+def _failing_at(offset: int,
+                errors: tuple[type[Exception], ...] = (OSError,),
+                ) -> Iterator[None]:
+    try:
+        yield
+    except errors as err:
+        raise exceptions.VolumeError(
+            f'The volume failed at offset {offset}: {err}. Look for its '
+            f'cause on the host and in the storage, then repeat the '
+            f'operation.') from err
 
 
 def _fileno(handle: Any) -> int | None:

@@ -3,6 +3,7 @@
 """Observers that remember, and observers that cancel."""
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import types
 
 
 class Recorder:
@@ -12,6 +13,7 @@ class Recorder:
         self._cancel_at = cancel_at
         self.checkpoints = 0
         self.progress: list[tuple[int, int]] = []
+        self.manifests: list[types.Manifest] = []
 
     def checkpoint(self) -> None:
         """See the engine's Observer."""
@@ -22,3 +24,7 @@ class Recorder:
     def advanced(self, done: int, total: int) -> None:
         """See the engine's Observer."""
         self.progress.append((done, total))
+
+    def stored(self, manifest: types.Manifest) -> None:
+        """See the engine's ArchiveObserver."""
+        self.manifests.append(manifest)

@@ -38,12 +38,17 @@ class RamVolume:
         self.finished = size
 
 
+class Error(Exception):
+    """Not an OSError, as ``rbd.Error``."""
+
+
 class Image:
     """The calls of ``rbd.Image`` that the engine makes."""
 
     def __init__(self, data: bytes) -> None:
         self.data = bytearray(data)
         self.flushed = False
+        self._failing = False
 
     def size(self) -> int:
         """The image's size in bytes."""
@@ -51,7 +56,13 @@ class Image:
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes at an offset, as many as there are."""
+        if self._failing:
+            raise Error('[errno 110] RBD read error')
         return bytes(self.data[offset:offset + length])
+
+    def fail(self) -> None:
+        """Have the next reads fail as librbd's do."""
+        self._failing = True
 
     def write(self, data: bytes, offset: int) -> int:
         """As strict as librbd's binding: bytes only, and inside the image."""

@@ -240,6 +240,19 @@ def _catalog_v2(catalog):
     return services
 
 
+def version_3_options(info, user):
+    """The options that make a user the one of 'single_user' mode."""
+    return {
+        'backup_swift_auth_version': '3',
+        'backup_swift_auth_url': info.auth_url,
+        'backup_swift_user': user.username,
+        'backup_swift_key': user.password,
+        'backup_swift_project': user.project_name,
+        'backup_swift_user_domain': user.user_domain_name,
+        'backup_swift_project_domain': user.project_domain_name,
+    }
+
+
 def progress_notifications():
     """The percentages that were notified, in order."""
     return [note[1]['payload']['backup_percent']

@@ -5,10 +5,12 @@
 This needs a cloud whose tokens live for seconds, so it starts one.
 """
 
+import io
 import time
 
 from cinder import exception as cinder_exception
 from cinder import service_auth
+from eventlet import patcher
 from keystoneauth1 import loading as ks_loading
 from oslo_config import cfg
 
@@ -18,6 +20,23 @@ from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
 
 _LIFETIME = 10
+_CHUNKS = 8
+_DATA = b'precious' * CHUNK
+
+
+class SlowHandle(io.BytesIO):
+    """A volume of which one part takes longer than a token lives."""
+
+    def read(self, length=-1):
+        if self.tell() == 5 * CHUNK:
+            _sleep(_LIFETIME + 2)
+        return super().read(length)
+
+
+def _sleep(seconds):
+    # Handles are read in native threads, where a patched sleep would be
+    # another thread's.
+    patcher.original('time').sleep(seconds)
 
 
 class ExpiryTestCase(cinder_side.CinderSideTestCase):
@@ -28,10 +47,11 @@ class ExpiryTestCase(cinder_side.CinderSideTestCase):
         cloud = test_cloud.Cloud(token_lifetime=_LIFETIME)
         self.addCleanup(cloud.stop)
         cloud.start()
+        self.info = cloud.info
         self.context = cinder_side.make_context(
             cloud.info.demo, cloud.info.auth_url)
         self.use_service_user(cloud.info)
-        volume, self.path = self.make_volume(b'precious' * CHUNK)
+        volume, self.path = self.make_volume(_DATA)
         self.volume = volume
 
     def use_service_user(self, info):
@@ -53,6 +73,29 @@ class ExpiryTestCase(cinder_side.CinderSideTestCase):
 
         self.configure(backup_swift_service_auth=True)
         backup = self.back_up(OURS, self.volume, self.path)
-        self.assertEqual(8, backup.object_count)
-        self.assert_content(self.restore_new(OURS, backup),
-                            b'precious' * CHUNK)
+        self.assertEqual(_CHUNKS, backup.object_count)
+        self.assert_content(self.restore_new(OURS, backup), _DATA)
+
+    def back_up_slowly(self):
+        backup = self.make_backup(self.volume)
+        OURS(self.context).backup(backup, SlowHandle(_DATA), True)
+        return backup
+
+    def test_expires_in_mid_backup(self):
+        error = self.assertRaises(cinder_exception.SwiftConnectionFailed,
+                                  self.back_up_slowly)
+        self.assertIn('backup_swift_service_auth', str(error))
+
+    def test_service_token_carries_a_backup_over_the_expiry(self):
+        self.configure(backup_swift_service_auth=True)
+        backup = self.back_up_slowly()
+        self.assertEqual(_CHUNKS, backup.object_count)
+        self.assert_content(self.restore_new(OURS, backup), _DATA)
+
+    def test_single_user_logs_in_again(self):
+        self.configure(
+            backup_swift_auth='single_user',
+            **cinder_side.version_3_options(self.info, self.info.demo))
+        backup = self.back_up_slowly()
+        self.assertEqual(_CHUNKS, backup.object_count)
+        self.assert_content(self.restore_new(OURS, backup), _DATA)

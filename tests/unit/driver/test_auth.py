@@ -76,7 +76,19 @@ class PerUserTest(AuthTestCase):
         self.config(backup_swift_url=base.SWIFT)
         err = self.assertRaises(exceptions.AccessDenied, auth.make_store,
                                 self.context(token=None), base.OWNER)
-        self.assertIn('single_user', str(err))
+        self.assertIn('account of the project', str(err))
+
+    def test_url_that_does_not_name_the_project(self):
+        # As of Ceph's gateway: every token finds its own account there.
+        services = base.catalog('', 'one')
+        self.assertIsNotNone(auth.make_store(
+            self.context(services=services), base.OWNER))
+        for project in (base.OTHER, None):
+            err = self.assertRaises(
+                exceptions.AccessDenied, auth.make_store,
+                self.context(project=project, services=services),
+                base.OWNER)
+            self.assertIn(base.OWNER, str(err))
 
     def test_expired_token_tells_the_remedy(self):
         self.config(backup_swift_url=base.SWIFT)

@@ -129,6 +129,18 @@ class BackupTest(DriverMethodTestCase):
         self.assertEqual([], self._names())
         self.assertEqual([], self.notify.call_args_list)
 
+    def test_status_changed_meanwhile_is_an_error(self):
+        def refresh(backup):
+            if backup.service_metadata:
+                backup.status = 'error'
+
+        self.refreshed = refresh
+        err = self.assertRaises(
+            cinder_exception.BackupDriverException, self.driver.backup,
+            self.record(), io.BytesIO(_DATA), False)
+        self.assertIn('changed to error', str(err))
+        self.assertEqual([], self._names())
+
     def test_deleted_before_it_began(self):
         def refresh(backup):
             backup.status = 'deleted'
@@ -241,8 +253,10 @@ class RestoreTest(DriverMethodTestCase):
             backup = self.record()
             self.driver.backup(backup, io.BytesIO(_DATA), True)
         backup.status = 'restoring'
-        self.assertRaises(cinder_exception.BackupOperationError,
-                          self._restore, backup)
+        err = self.assertRaises(cinder_exception.BackupDriverException,
+                                self._restore, backup)
+        self.assertIn('metadata', str(err))
+        self.assertIn(backup.id, str(err))
 
 
 class DeleteTest(DriverMethodTestCase):
@@ -256,6 +270,12 @@ class DeleteTest(DriverMethodTestCase):
         self.driver.delete_backup(self.backup)
         self.assertEqual([], self._names())
         self.driver.delete_backup(self.backup)
+
+    def test_objects_in_another_account_keep_the_record(self):
+        self.backup.service_metadata += '-elsewhere'
+        err = self.assertRaises(cinder_exception.InvalidBackup,
+                                self.driver.delete_backup, self.backup)
+        self.assertIn('another account', str(err))
 
     def test_failing_listing_keeps_the_record(self):
         self.store.script(faulty.fail(

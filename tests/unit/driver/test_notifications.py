@@ -25,6 +25,7 @@ class NotificationsTestCase(base.DriverTestCase):
         self.backup = self.record()
         self.observer = notifications.BackupObserver(
             self.context(), self.backup)
+        self.manifest = mock.Mock(chunks=(1, 2, 3))
 
     def _percents(self):
         return [call.kwargs['extra_usage_info']['backup_percent']
@@ -55,22 +56,30 @@ class ProgressTest(NotificationsTestCase):
 
     def test_last_one_is_all_of_it(self):
         self.observer.advanced(1, 7)
-        self.observer.finished()
+        self.observer.stored(self.manifest)
         self.assertEqual([100], self._percents())
+
+    def test_result_is_noted_last(self):
+        self.notify.side_effect = OSError('no message bus')
+        self.assertRaises(OSError, self.observer.stored, self.manifest)
+        self.assertEqual(0, self.backup.object_count)
+        self.notify.side_effect = None
+        self.observer.stored(self.manifest)
+        self.assertEqual(3, self.backup.object_count)
 
     def test_percentages_rise_within_bounds(self):
         self.config(backup_object_number_per_notification=3)
         total = 10 ** 13
         for step in range(1, 100):
             self.observer.advanced(total // 100 * step, total)
-        self.observer.finished()
+        self.observer.stored(self.manifest)
         percents = self._percents()
         self.assertEqual(sorted(percents), percents)
         self.assertGreaterEqual(percents[0], 0)
         self.assertEqual(100, percents[-1])
 
     def test_says_no_more_than_a_percentage(self):
-        self.observer.finished()
+        self.observer.stored(self.manifest)
         self.assertEqual({'backup_percent': 100},
                          self.notify.call_args.kwargs['extra_usage_info'])
 
@@ -116,9 +125,9 @@ class CancellationTest(NotificationsTestCase):
     """A backup's status ends it."""
 
     def test_going_on(self):
-        for status in ('creating', 'available'):
-            self._status(status)
-            self.observer.checkpoint()
+        self._status('creating')
+        self.observer.checkpoint()
+        self.assertFalse(self.observer.deleted)
 
     def test_deleted(self):
         for status in ('deleting', 'deleted'):
@@ -126,7 +135,17 @@ class CancellationTest(NotificationsTestCase):
             err = self.assertRaises(exceptions.Cancelled,
                                     self.observer.checkpoint)
             self.assertIn(self.backup.id, str(err))
+            self.assertTrue(self.observer.deleted)
         self.assertEqual([], self._percents())
+
+    def test_any_other_status(self):
+        # As of a delete that failed and may have taken some chunks along.
+        for status in ('error', 'available', 'error_deleting'):
+            self._status(status)
+            err = self.assertRaises(exceptions.Cancelled,
+                                    self.observer.checkpoint)
+            self.assertIn(status, str(err))
+            self.assertFalse(self.observer.deleted)
 
     def test_deleted_records_are_read(self):
         # Without it a record that is already deleted would not be found.

@@ -121,11 +121,11 @@ class FailingVolumeTest(base.EngineTestCase):
         class Broken(volumes.RamVolume):
             def read(self, extent):
                 if extent.offset >= 128:
-                    raise OSError(5, 'Input/output error')
+                    raise RuntimeError('nobody thought of it')
                 return super().read(extent)
 
         with mock.patch.object(volumes, 'RamVolume', Broken):
-            self.assertRaises(OSError, self.bench.archive, 1, _DATA)
+            self.assertRaises(RuntimeError, self.bench.archive, 1, _DATA)
         self.assertEqual([], self.bench.names())
 
 
@@ -139,7 +139,7 @@ class CancellationTest(base.EngineTestCase):
         with mock.patch.object(pipeline, 'POLL', 0):
             seen = observers.Recorder()
             bench.archive(1, _DATA, observer=seen)
-            bench.repository.delete(base.ref(1))
+            bench.repository.delete(base.ref(1), complete=True)
             self.assertGreater(seen.checkpoints, 4)
             for nth in range(1, seen.checkpoints + 1):
                 err = self.assertRaises(
@@ -147,6 +147,15 @@ class CancellationTest(base.EngineTestCase):
                     observer=observers.Recorder(cancel_at=nth))
                 self.assertEqual('cancelled by the test', str(err))
                 self.assertEqual([], bench.names(), f'checkpoint {nth}')
+
+    def test_result_that_cannot_be_noted(self):
+        class Observer(observers.Recorder):
+            def stored(self, manifest):
+                raise OSError('no database')
+
+        self.assertRaises(OSError, self.bench.archive, 1, _DATA,
+                          observer=Observer())
+        self.assertEqual([], self.bench.names())
 
     def _cancel_before_or_after(self, suffix, expected):
         """Cancel at the first checkpoint at which a name is stored."""

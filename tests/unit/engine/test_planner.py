@@ -116,6 +116,23 @@ class PlanRestoreTest(base.BaseTestCase):
         self.assertEqual(['elsewhere', engine_base.CONTAINER],
                          [chunk.container for chunk in plan.chunks])
 
+    def test_smaller_than_its_base(self):
+        chain = types.Chain((
+            _link(1, [types.Extent(0, 10), types.Extent(10, 10)], 20),
+            _link(2, [types.Extent(2, 3)], 7)))
+        plan = planner.plan_restore(chain)
+        self.assertEqual(7, plan.end)
+        self.assertEqual([types.Extent(0, 2), types.Extent(2, 3),
+                          types.Extent(5, 2)],
+                         sorted(extent for chunk in plan.chunks
+                                for extent in chunk.extents))
+
+    def test_data_past_the_size_of_the_tip(self):
+        chain = types.Chain((_link(1, [types.Extent(0, 20)], 10),))
+        err = self.assertRaises(exceptions.ChainError,
+                                planner.plan_restore, chain)
+        self.assertIn('20', str(err))
+
     def test_the_volume_size_counts(self):
         chain = types.Chain((_link(1, [types.Extent(0, 10)],
                                    volume_size=12),))

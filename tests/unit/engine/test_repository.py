@@ -76,8 +76,8 @@ class DeleteTest(base.EngineTestCase):
         self.names = self.bench.names()
         self.store.heal()
 
-    def _delete(self):
-        return self.bench.repository.delete(base.ref(1))
+    def _delete(self, complete=True):
+        return self.bench.repository.delete(base.ref(1), complete=complete)
 
     def test_removes_everything(self):
         self.assertEqual(len(self.names), self._delete())
@@ -85,7 +85,19 @@ class DeleteTest(base.EngineTestCase):
 
     def test_again(self):
         self._delete()
-        self.assertEqual(0, self._delete())
+        self.assertEqual(0, self._delete(complete=False))
+
+    def test_nothing_of_a_complete_backup(self):
+        # As with the settings of another account.
+        for name in self.names:
+            self.bench.memory.delete(base.CONTAINER, name)
+        err = self.assertRaises(exceptions.ObjectNotFound, self._delete)
+        marker = naming.manifest_name(_PREFIX)
+        for word in (base.CONTAINER, 'bak-1', 'backup_swift_auth', marker):
+            self.assertIn(word, str(err))
+        self.bench.memory.put(base.CONTAINER, marker, b'')
+        self.assertEqual(1, self._delete())
+        self.assertEqual([], self.bench.names())
 
     def test_manifest_goes_last(self):
         self._delete()
@@ -102,7 +114,9 @@ class DeleteTest(base.EngineTestCase):
                     self.assertRaises(exceptions.StoreUnavailable,
                                       self._delete)
                     self.store.heal()
-                    self._delete()
+                    # Only a lost answer of the very last makes it look like
+                    # nothing was there.
+                    self._delete(complete=bool(self.bench.names()))
                     self.assertEqual([], self.bench.names())
 
     def test_interrupted_with_a_listing_that_lags_and_repeated(self):
@@ -139,7 +153,7 @@ class DeleteTest(base.EngineTestCase):
     def test_missing_container(self):
         self.bench.repository.store = memory.MemoryStore()
         err = self.assertRaises(exceptions.ContainerNotFound, self._delete)
-        for word in (base.CONTAINER, 'bak-1', 'create an empty one'):
+        for word in (base.CONTAINER, 'bak-1', 'put an empty object'):
             self.assertIn(word, str(err))
 
     def test_what_does_not_belong_stays(self):

@@ -2,6 +2,7 @@
 
 """A restore writes what was backed up, or says what is wrong."""
 
+import json
 import random
 import tempfile
 from unittest import mock
@@ -204,7 +205,7 @@ class ManifestTest(RestoreTestCase):
 
     def test_missing_ancestor(self):
         self.bench.archive(2, _DATA[::-1], parent=1)
-        self.bench.repository.delete(base.ref(1))
+        self.bench.repository.delete(base.ref(1), complete=True)
         err = self.assertRaises(exceptions.ChainError, self.bench.resolve,
                                 1, 2)
         self.assertIn('bak-1', str(err))
@@ -257,9 +258,26 @@ class DigestTableTest(RestoreTestCase):
                 [table.digest(block).hex() for block in range(count)],
                 block_size))
 
-    def test_none(self):
-        # As Cinder before 2015.1 left it.
+    def test_missing(self):
         self.bench.memory.delete(base.CONTAINER, self.digest_file)
+        err = self.assertRaises(exceptions.IntegrityError, self._restore)
+        for word in ('bak-1', self.digest_file,
+                     'backup_swift_verify_restore'):
+            self.assertIn(word, str(err))
+        self.assertEqual([], self.target.writes)
+        self._restore(verify=False)
+        self.assertEqual(_DATA, bytes(self.target.data))
+
+    def test_none_in_old_backups(self):
+        # Cinder before 2015.1 wrote neither digests nor parent_id.
+        def before_2015(stored):
+            fields = json.loads(stored)
+            del fields['parent_id']
+            return json.dumps(fields).encode()
+
+        self.bench.memory.delete(base.CONTAINER, self.digest_file)
+        self.bench.damage(naming.manifest_name(base.ref(1).prefix),
+                          before_2015)
         self.bench.damage(self.record.name, lambda data: _flip(data, 0))
         self._restore()
         self.assertEqual(_flip(_DATA, 64), bytes(self.target.data))

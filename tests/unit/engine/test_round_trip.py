@@ -245,8 +245,8 @@ class DetailTest(base.EngineTestCase):
         self.assertLessEqual(max(most), 3)
 
     def test_work_is_offloaded(self):
-        # Reading, hashing, decoding, writing and finishing leave for other
-        # threads.
+        # Reading, hashing, encoding, decoding, writing and finishing leave
+        # for other threads.
         names = []
 
         def offload(function):
@@ -258,5 +258,5 @@ class DetailTest(base.EngineTestCase):
         bench.archive(1, self.data)
         archived, names[:] = set(names), []
         bench.restore(bench.resolve(1), bytes(1000))
-        self.assertEqual({'_prepare'}, archived)
+        self.assertEqual({'_prepare', 'encode'}, archived)
         self.assertEqual({'decode', '_decode_and_write', 'finish'}, set(names))

@@ -182,6 +182,14 @@ class ImageVolumeTest(base.BaseTestCase):
         self.assertTrue(self.image.flushed)
 
 
+    def test_failing(self):
+        self.image.fail()
+        err = self.assertRaises(exceptions.VolumeError, self.volume.read,
+                                types.Extent(300, 500))
+        self.assertIn('errno 110', str(err))
+        self.assertIn('offset 300', str(err))
+
+
 class SeekingVolumeTest(base.BaseTestCase):
     """Anything with a position."""
 
@@ -227,6 +235,19 @@ class SeekingVolumeTest(base.BaseTestCase):
         handle.tell.return_value = 5
         _open(handle).finish(5)
         handle.flush.assert_called_once_with()
+
+    def test_failing(self):
+        handle = mock.Mock(spec=['seek', 'tell', 'read', 'write', 'flush'])
+        handle.tell.return_value = 5000
+        found = _open(handle)
+        for name, call in (
+                ('read', lambda: found.read(types.Extent(300, 500))),
+                ('write', lambda: found.write(300, memoryview(b'data'))),
+                ('flush', lambda: found.finish(300))):
+            getattr(handle, name).side_effect = OSError(5, 'I/O error')
+            err = self.assertRaises(exceptions.VolumeError, call)
+            self.assertIn('I/O error', str(err))
+            self.assertIn('offset 300', str(err))
 
     def test_position_is_never_shared(self):
         # The handle notices when another thread comes between seek and use.
