@@ -309,6 +309,9 @@ class BadInputTestCase(cinder_side.CinderSideTestCase):
             {f'{self.prefix}-00099': {'offset': len(_DATA),
                                       'length': 2 << 30,
                                       'compression': 'none'}}))
+        self.assert_refused('manifest is damaged')
+        # As the stock driver leaves it, the size is not in the manifest.
+        self.edit(lambda found: found.pop('csb_volume_size'))
         self.assert_refused('larger volume',
                             error=cinder_exception.InvalidVolume)
 
