@@ -41,6 +41,7 @@ class Cloud:
         concurrency: str = "eventlet",
         extra_options: Mapping[str, object] | None = None,
         token_lifetime: int = 3600,
+        with_cinder: bool = True,
     ) -> None:
         """Prepare; nothing is written or started yet.
 
@@ -48,11 +49,13 @@ class Cloud:
         :param concurrency: of Cinder, ``eventlet`` or ``threading``
         :param extra_options: more options of Cinder's section DEFAULT
         :param token_lifetime: seconds for which tokens are valid
+        :param with_cinder: whether Cinder is started too
         """
         self._backup_driver = backup_driver
         self._concurrency = concurrency
         self._extra_options = extra_options
         self._token_lifetime = token_lifetime
+        self._with_cinder = with_cinder
         self._stack = contextlib.ExitStack()
 
     @property
@@ -109,7 +112,9 @@ class Cloud:
             volumes_directory=self.info.volumes_directory,
             port=urllib.parse.urlsplit(self.info.cinder_url).port,
         )
-        parts = (keystone, self.cinder, swift)
+        parts: list[Keystone | Cinder | Swift] = [keystone, swift]
+        if self._with_cinder:
+            parts.append(self.cinder)
         self._stack.callback(
             lambda: processes.stop_all(
                 child for part in parts for child in part.children()

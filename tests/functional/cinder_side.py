@@ -17,14 +17,9 @@ import shutil
 import tempfile
 import uuid
 
-from cinder import context as cinder_context
-from cinder import objects
-from cinder import rpc
 from cinder import utils as cinder_utils
 from cinder.backup.drivers import swift as stock_driver
-from cinder.common import config  # noqa: F401 registers what others expect
 from cinder.db import api as db_api
-from cinder.db import migration
 from cinder.objects import fields
 from oslo_config import cfg
 from oslo_config import fixture as config_fixture
@@ -33,6 +28,7 @@ from oslo_messaging.notify import _impl_test as fake_notifier
 from cinder_swift_backup import driver as our_driver
 from cinder_swift_backup import exceptions
 from tests.functional import base
+from tests.functional import cinder_process
 
 CONF = cfg.CONF
 MIB = 1 << 20
@@ -41,52 +37,15 @@ CHUNK = 1 * MIB
 BLOCK = 32 * 1024
 # Each test has a temporary directory of its own; this one outlives them.
 _TEMPORARY = tempfile.gettempdir()
-_CONF = """[DEFAULT]
-transport_url = fake://
-state_path = {directory}
-[database]
-connection = sqlite:///{directory}/cinder.sqlite
-[oslo_messaging_notifications]
-driver = test
-[oslo_concurrency]
-lock_path = {directory}
-"""
-_SERVICE_USER = """[service_user]
-send_service_user_token = true
-auth_type = password
-auth_url = {info.auth_url}
-username = {user.username}
-password = {user.password}
-project_name = {user.project_name}
-user_domain_name = {user.user_domain_name}
-project_domain_name = {user.project_domain_name}
-"""
 
 
 @functools.cache
-def _database():
-    """Cinder's database for this process, made once.
-
-    :returns: the path of the configuration that names it
-    """
+def _configuration():
+    """The configuration of this process's database, made once."""
     directory = pathlib.Path(
         tempfile.mkdtemp(prefix='csb-database-', dir=_TEMPORARY))
     atexit.register(shutil.rmtree, directory)
-    conf = directory / 'cinder.conf'
-    info = base.cloud_info()
-    text = _CONF.format(directory=directory)
-    if info.cinder is not None:
-        text += _SERVICE_USER.format(info=info, user=info.cinder)
-    conf.write_text(text)
-    _read(conf)
-    objects.register_all()
-    migration.db_sync()
-    rpc.init(CONF)
-    return conf
-
-
-def _read(conf):
-    CONF(['--config-file', str(conf)], project='cinder')
+    return cinder_process.set_up(directory)
 
 
 class CinderSideTestCase(base.FunctionalTestCase):
@@ -95,7 +54,7 @@ class CinderSideTestCase(base.FunctionalTestCase):
     def setUp(self):
         super().setUp()
         # The fixture forgets the file at the end of each test.
-        _read(_database())
+        cinder_process.read(_configuration())
         self.config = self.useFixture(config_fixture.Config(CONF))
         self.container = f'test-{uuid.uuid4().hex[:8]}'
         self.configure(
@@ -105,7 +64,7 @@ class CinderSideTestCase(base.FunctionalTestCase):
             backup_swift_retry_attempts=1,
             backup_swift_retry_backoff=1,
             backup_swift_enable_progress_timer=False)
-        self.context = make_context(self.cloud.demo)
+        self.context = cinder_process.make_context(self.cloud.demo)
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix='csb-'))
         self.addCleanup(shutil.rmtree, self.directory)
         self.addCleanup(self._empty_container)
@@ -117,27 +76,14 @@ class CinderSideTestCase(base.FunctionalTestCase):
 
     def make_volume(self, data, size_gb=1):
         """A volume's record and the file with its content."""
-        volume = objects.Volume(
-            self.context, size=size_gb, status='available',
-            user_id=self.context.user_id, project_id=self.context.project_id,
-            display_name='test volume', host='test', volume_type_id=None)
-        # The database wants a type; any id will do for a driver.
-        volume.volume_type_id = str(uuid.uuid4())
-        volume.create()
+        volume = cinder_process.create_volume(self.context, size_gb)
         path = self.directory / volume.id
         path.write_bytes(data)
         return volume, path
 
     def make_backup(self, volume, parent=None):
         """The record of a backup that is about to be made."""
-        backup = objects.Backup(
-            self.context, user_id=self.context.user_id,
-            project_id=self.context.project_id, volume_id=volume.id,
-            display_name='test', status=fields.BackupStatus.CREATING,
-            size=volume.size, host='test', availability_zone='nova',
-            parent_id=parent.id if parent else None)
-        backup.create()
-        return backup
+        return cinder_process.create_backup(self.context, volume, parent)
 
     def back_up(self, driver_class, volume, path, parent=None):
         """Make a backup as cinder-backup does and return its record."""
@@ -213,31 +159,6 @@ def stored_pieces(handle, offset):
         handle.seek(offset)
         yield offset, handle.read(min(end - offset, MIB))
         offset = min(end, offset + MIB)
-
-
-def make_context(credentials, auth_url=None):
-    """The context of a request that a user made."""
-    session = base.keystone_session(credentials, auth_url)
-    access = session.auth.get_access(session)
-    return cinder_context.RequestContext(
-        user_id=access.user_id, project_id=access.project_id,
-        is_admin=False, auth_token=access.auth_token,
-        service_catalog=_catalog_v2(access.service_catalog.catalog))
-
-
-def _catalog_v2(catalog):
-    """A catalog in the shape in which the API's middleware passes it on."""
-    services = []
-    for service in catalog:
-        endpoints = {}
-        for endpoint in service['endpoints']:
-            entry = endpoints.setdefault(
-                endpoint['region'], {'region': endpoint['region']})
-            entry[f'{endpoint["interface"]}URL'] = endpoint['url']
-        services.append({'type': service['type'],
-                         'name': service.get('name', ''),
-                         'endpoints': list(endpoints.values())})
-    return services
 
 
 def version_3_options(info, user):

@@ -13,6 +13,7 @@ from cinder.objects import fields
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import naming
 from tests.functional import base
+from tests.functional import cinder_process
 from tests.functional import cinder_side
 from tests.functional.cinder_side import BLOCK
 from tests.functional.cinder_side import CHUNK
@@ -216,13 +217,13 @@ class DeleteTestCase(cinder_side.CinderSideTestCase):
         self.assert_refused(cinder_context.get_admin_context(), 'token')
 
     def test_with_a_token_that_is_not_valid(self):
-        context = cinder_side.make_context(self.cloud.demo)
+        context = cinder_process.make_context(self.cloud.demo)
         context.auth_token = 'gAAAA-not-a-token'
         self.assert_refused(context, 'backup_swift_service_auth')
 
     def test_somebody_elses(self):
         self.need('other')
-        self.assert_refused(cinder_side.make_context(self.cloud.other),
+        self.assert_refused(cinder_process.make_context(self.cloud.other),
                             '403')
 
     def test_twice(self):

@@ -15,6 +15,7 @@ from keystoneauth1 import loading as ks_loading
 from oslo_config import cfg
 
 from tests import cloud as test_cloud
+from tests.functional import cinder_process
 from tests.functional import cinder_side
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
@@ -48,7 +49,7 @@ class ExpiryTestCase(cinder_side.CinderSideTestCase):
         self.addCleanup(cloud.stop)
         cloud.start()
         self.info = cloud.info
-        self.context = cinder_side.make_context(
+        self.context = cinder_process.make_context(
             cloud.info.demo, cloud.info.auth_url)
         self.use_service_user(cloud.info)
         volume, self.path = self.make_volume(_DATA)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The volumes that are measured: files without holes.
+
+* ``mix``: 64 KiB of text and 64 KiB of noise in turn, as in file systems
+  that hold documents beside packed files;
+* ``noise``: what does not compress, as on encrypted volumes.
+"""
+
+from collections.abc import Iterator
+import itertools
+import pathlib
+import random
+
+MIB = 1 << 20
+KINDS = ('mix', 'noise')
+_GRAIN = 64 * 1024
+# Text repeats after this much, far outside the window of every codec.
+_POOL = 32 * MIB
+
+
+def write(kind: str, path: pathlib.Path, size: int) -> None:
+    """Write an image of ``size`` bytes, the same in every run."""
+    grains = itertools.islice(_GRAINS[kind](random.Random(kind)),
+                              size // _GRAIN)
+    with open(path, 'wb') as file:
+        for grain in grains:
+            file.write(grain)
+
+
+def _noise(source: random.Random) -> Iterator[bytes]:
+    while True:
+        yield source.randbytes(_GRAIN)
+
+
+def _mix(source: random.Random) -> Iterator[bytes]:
+    text = _text(source)
+    for number in itertools.count():
+        start = number * _GRAIN % len(text)
+        yield text[start:start + _GRAIN]
+        yield source.randbytes(_GRAIN)
+
+
+def _text(source: random.Random) -> bytes:
+    """Made-up words, the common ones as common as in a language."""
+    letters = 'etaoinshrdlcumwfgypbvk'
+    words = [''.join(source.choices(letters, k=source.randint(2, 9)))
+             for _ in range(20000)]
+    weights = [1 / rank for rank in range(1, len(words) + 1)]
+    count = _POOL // 6
+    chosen = source.choices(words, weights, k=count)
+    text = ' '.join(chosen).encode()
+    return text[:len(text) // _GRAIN * _GRAIN]
+
+
+_GRAINS = {'mix': _mix, 'noise': _noise}

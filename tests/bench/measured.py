@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""One operation of one driver in a process of its own, measured.
+
+``python -m tests.bench.measured backup|restore stock|ours DIRECTORY FILE
+[BACKUP]`` is Cinder with its state in DIRECTORY, and FILE is the volume's.
+It prints one JSON object: a :class:`Result`.
+
+Memory is the peak of the resident set during the operation, less what was
+resident before it, so that Cinder itself does not count.
+"""
+
+# Chooses green or native threads, so it comes before everything else.
+# isort: off
+import tests.functional  # noqa: F401
+# isort: on
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import sys
+import time
+
+from cinder import objects
+from cinder import utils as cinder_utils
+from cinder.backup.drivers import swift as stock_driver
+from cinder.objects import fields
+from oslo_config import cfg
+
+from cinder_swift_backup import driver as our_driver
+from tests.functional import base
+from tests.functional import cinder_process
+
+CONF = cfg.CONF
+DRIVERS = {'stock': stock_driver.SwiftBackupDriver,
+           'ours': our_driver.SwiftBackupDriver}
+_STATUS = pathlib.Path('/proc/self/status')
+_CLEAR = pathlib.Path('/proc/self/clear_refs')
+
+
+@dataclasses.dataclass
+class Result:
+    """What an operation took; seconds and bytes."""
+
+    backup_id: str
+    seconds: float = 0
+    cpu_seconds: float = 0
+    resident: int = 0
+    objects: int = 0
+    stored_bytes: int = 0
+
+
+@contextlib.contextmanager
+def _measured(result):
+    # Resets the kernel's note of the peak.
+    _CLEAR.write_text('5')
+    before = _memory('VmRSS')
+    times = os.times()
+    begun = time.monotonic()
+    yield
+    result.seconds = time.monotonic() - begun
+    now = os.times()
+    result.cpu_seconds = (now.user + now.system - times.user - times.system)
+    result.resident = _memory('VmHWM') - before
+
+
+def _memory(field):
+    found = re.search(rf'^{field}:\s+(\d+) kB$', _STATUS.read_text(), re.M)
+    return int(found[1]) << 10
+
+
+def backup(driver, context, path):
+    """Back up the file as a volume of 1 GiB; a new record each time."""
+    record = cinder_process.create_backup(
+        context, cinder_process.create_volume(context, 1))
+    with open(path, 'rb') as handle:
+        result = Result(record.id)
+        with _measured(result):
+            updates = driver.backup(record, cinder_utils.tpool_wrap(handle))
+    record.update(updates or {})
+    record.status = fields.BackupStatus.AVAILABLE
+    record.save()
+    _count(result, record)
+    return result
+
+
+def restore(driver, context, path, backup_id):
+    """Restore to the file as to a new volume; the backup is used up."""
+    record = objects.Backup.get_by_id(context, backup_id)
+    record.status = fields.BackupStatus.RESTORING
+    record.save()
+    volume = cinder_process.create_volume(context, 1)
+    result = Result(record.id)
+    with open(path, 'wb') as handle, _measured(result):
+        driver.restore(record, volume.id, cinder_utils.tpool_wrap(handle),
+                       True)
+    driver.delete_backup(record)
+    return result
+
+
+def _count(result, record):
+    store = base.swift_store()
+    found = list(store.list(record.container, record.service_metadata))
+    store.close()
+    result.objects = len(found)
+    result.stored_bytes = sum(info.size for info in found)
+
+
+def main():
+    """Do as the command line says."""
+    operation, driver, directory, path, *more = sys.argv[1:]
+    cinder_process.set_up(pathlib.Path(directory))
+    context = cinder_process.make_context(base.cloud_info().demo)
+    function = {'backup': backup, 'restore': restore}[operation]
+    result = function(DRIVERS[driver](context), context, path, *more)
+    print(json.dumps(dataclasses.asdict(result)))
+
+
+if __name__ == '__main__':
+    main()
