@@ -124,7 +124,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         engine.archiver.archive(
             archiver.ArchiveJob(
                 ref=records.backup_ref(backup), header=records.header(backup),
-                geometry=geometry, codec=setup_check.codec(), parent=parent,
+                geometry=geometry, codec=setup_check.codec(),
+                level=setup_check.level(), parent=parent,
                 volume_meta=volume_meta),
             source, observer)
 

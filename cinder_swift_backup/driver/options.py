@@ -14,6 +14,8 @@ from cinder.backup import driver as base_driver
 from cinder.backup.drivers import swift as stock
 from oslo_config import cfg
 
+from cinder_swift_backup.format import codecs
+
 OPTS = [
     cfg.IntOpt('backup_swift_workers',
                default=4,
@@ -22,6 +24,19 @@ OPTS = [
                     'at the same time. Each operation takes up to four times '
                     'backup_swift_object_size of memory for every worker, '
                     '800 MiB with the defaults.'),
+    cfg.StrOpt('backup_swift_compression_level',
+               default=codecs.Level.BALANCED.value,
+               choices=[
+                   (codecs.Level.FAST.value,
+                    'least time, for networks as fast as the host'),
+                   (codecs.Level.BALANCED.value,
+                    'little more time, fewer bytes'),
+                   (codecs.Level.SMALL.value,
+                    'fewest bytes, at several times the time'),
+               ],
+               help='How much time backup_compression_algorithm spends to '
+                    'store fewer bytes. Any level restores with any '
+                    'driver.'),
     cfg.BoolOpt('backup_swift_verify_restore',
                 default=True,
                 help='Compare every restored block with the SHA-256 that '

@@ -24,8 +24,13 @@ def geometry():
 
 
 def codec():
-    """The configured codec, or None for no compression."""
-    return codecs.find(CONF.backup_compression_algorithm)
+    """The configured codec."""
+    return codecs.Codecs().find(CONF.backup_compression_algorithm)
+
+
+def level():
+    """How much the configured codec is to spend on few bytes."""
+    return codecs.Level(CONF.backup_swift_compression_level)
 
 
 def check(context):

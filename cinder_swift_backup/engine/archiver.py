@@ -57,7 +57,8 @@ class ArchiveJob:
     ref: types.BackupRef
     header: types.BackupHeader
     geometry: types.Geometry
-    codec: codecs.Codec | None
+    codec: codecs.Codec = codecs.NONE
+    level: codecs.Level = codecs.Level.BALANCED
     parent: Parent | None = None
     volume_meta: str | None = None
 
@@ -222,18 +223,22 @@ def _prepare(job: ArchiveJob, source: volume.VolumeReader,
             packed, chunk.offset // block_size, job.parent.digests)
         extents = planner.merge_blocks(changed, block_size, chunk)
     return packed, [
-        _encode(job.codec, extent, data if extent == chunk else bytes(
+        _encode(job, extent, data if extent == chunk else bytes(
             view[extent.offset - chunk.offset:extent.end - chunk.offset]))
         for extent in extents]
 
 
-def _encode(codec: codecs.Codec | None, extent: types.Extent,
-            data: bytes) -> _Encoded:
+def _encode(job: ArchiveJob, extent: types.Extent, data: bytes) -> _Encoded:
     md5 = _md5(data)
-    body = codec.encode(memoryview(data)) if codec else None
-    if codec is None or body is None:
-        return _Encoded(extent, 'none', data, md5, md5)
-    return _Encoded(extent, codec.word, body, md5, _md5(body))
+    encoder = job.codec.encoder(len(data), job.level)
+    view = memoryview(data)
+    pieces = [encoder.feed(view[start:start + codecs.PIECE])
+              for start in range(0, len(data), codecs.PIECE)]
+    pieces.append(encoder.finish())
+    if sum(map(len, pieces)) >= len(data):
+        return _Encoded(extent, codecs.NONE.word, data, md5, md5)
+    body = b''.join(pieces)
+    return _Encoded(extent, job.codec.word, body, md5, _md5(body))
 
 
 def _md5(data: bytes) -> str:

@@ -200,29 +200,24 @@ def _decode_and_write(chunk: planner.PlannedChunk, stored: bytes,
                                 part[run.offset:run.end])
 
 
-def _find_codec(record: types.ChunkRecord) -> codecs.Codec | None:
+def _find_codec(record: types.ChunkRecord) -> codecs.Codec:
     try:
-        return codecs.find(record.compression)
+        return codecs.Codecs().find(record.compression)
     except exceptions.FormatError as err:
         raise exceptions.FormatError(
             f'{record.name}, needed for {_where(record)}: {err}') from err
 
 
 def _decode(record: types.ChunkRecord, stored: bytes) -> bytes:
-    codec = _find_codec(record)
+    decoder = _find_codec(record).decoder(record.extent.length)
     try:
-        if codec is not None:
-            return codec.decode(stored, record.extent.length)
+        data = b''.join(decoder.feed(stored))
+        decoder.finish()
     except (exceptions.FormatError, exceptions.LengthMismatch) as err:
         raise type(err)(
             f'{record.name}, needed for {_where(record)}: {err}. Restore '
             f'another backup.') from err
-    if len(stored) != record.extent.length:
-        raise exceptions.LengthMismatch(
-            f'{record.name} is {len(stored)} bytes and should be '
-            f'{record.extent.length}, needed for {_where(record)}. Restore '
-            f'another backup.')
-    return stored
+    return data
 
 
 def _longest(record: types.ChunkRecord) -> int:

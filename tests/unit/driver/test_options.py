@@ -13,6 +13,7 @@ from oslo_config import cfg
 
 from cinder_swift_backup.driver import driver
 from cinder_swift_backup.driver import options
+from cinder_swift_backup.driver import setup_check
 from tests.unit.driver import base
 
 
@@ -47,12 +48,21 @@ class OptionsTest(base.DriverTestCase):
 
     def test_ours(self):
         self.assertEqual(
-            {'backup_swift_workers', 'backup_swift_verify_restore'},
+            {'backup_swift_workers', 'backup_swift_compression_level',
+             'backup_swift_verify_restore'},
             {option.name for option in options.OPTS})
         self.assertEqual(options.OPTS,
                          driver.SwiftBackupDriver.get_driver_options())
         self.assertEqual(4, cfg.CONF.backup_swift_workers)
         self.assertTrue(cfg.CONF.backup_swift_verify_restore)
+
+    def test_levels(self):
+        self.assertEqual('balanced', cfg.CONF.backup_swift_compression_level)
+        for word in ('fast', 'balanced', 'small'):
+            self.config(backup_swift_compression_level=word)
+            self.assertEqual(word, setup_check.level().value)
+        self.assertRaises(ValueError, self.config,
+                          backup_swift_compression_level='best')
 
     def test_at_least_one_worker(self):
         self.assertRaises(ValueError, self.config, backup_swift_workers=0)

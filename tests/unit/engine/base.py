@@ -56,7 +56,7 @@ class Bench:
         return self.archiver.archive(
             archiver.ArchiveJob(
                 ref=where, header=header(where), geometry=geometry,
-                codec=codecs.find(codec or 'none'), parent=above,
+                codec=codecs.Codecs().find(codec or 'none'), parent=above,
                 volume_meta=volume_meta),
             volumes.RamVolume(data), observer or observers.Recorder())
 

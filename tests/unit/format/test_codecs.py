@@ -25,8 +25,41 @@ _WORDS = [
     ('bzip2', {'word': 'bzip2', 'stock': bz2}),
     ('zstd', {'word': 'zstd', 'stock': zstd}),
 ]
+_KINDS = (
+    _TEXT, _TEXT * 40, bytes(3 << 20), os.urandom(1000), os.urandom(3 << 20),
+    os.urandom(40000) + _TEXT + os.urandom(1 << 20) + bytes(70000),
+    b''.join(os.urandom(65536) + _TEXT[:65536] for _ in range(20)))
 _ANY = st.sampled_from([entry for _, entry in _WORDS])
+_LEVELS = st.sampled_from(codecs.Level)
+_STEPS = st.sampled_from((1, 7, 1000, 65536, 1 << 21))
 _DAMAGED = (exceptions.FormatError, exceptions.LengthMismatch)
+
+
+def find(word):
+    """One of the codecs that everybody uses."""
+    return codecs.Codecs().find(word)
+
+
+def pieces(data, step):
+    """``data`` in pieces of ``step`` bytes."""
+    view = memoryview(data)
+    return (view[start:start + step] for start in range(0, len(view), step))
+
+
+def encode(codec, data, level=codecs.Level.BALANCED, step=1 << 20):
+    """The stored form of ``data``, whether it is smaller or not."""
+    encoder = codec.encoder(len(data), level)
+    return b''.join((*(encoder.feed(piece) for piece in pieces(data, step)),
+                     encoder.finish()))
+
+
+def decode(codec, stored, length, step=1 << 20):
+    """What a stored form decodes to."""
+    decoder = codec.decoder(length)
+    data = [found for piece in pieces(stored, step)
+            for found in decoder.feed(bytes(piece))]
+    decoder.finish()
+    return b''.join(data)
 
 
 class CodecTest(testscenarios.WithScenarios, base.BaseTestCase):
@@ -36,105 +69,123 @@ class CodecTest(testscenarios.WithScenarios, base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        self.codec = codecs.find(self.word)
+        self.codec = find(self.word)
 
     def test_round_trip_of_several_pieces(self):
         data = _TEXT * 40
         self.assertGreater(len(data), 3 << 20)
-        stored = self.codec.encode(memoryview(data))
-        self.assertEqual(data, self.codec.decode(stored, len(data)))
+        stored = encode(self.codec, data)
+        self.assertLess(len(stored), len(data))
+        self.assertEqual(data, decode(self.codec, stored, len(data)))
 
     def test_keeps_its_word(self):
         self.assertEqual(self.word, self.codec.word)
 
     def test_word_in_capitals(self):
-        self.assertEqual(self.word, codecs.find(self.word.upper()).word)
+        self.assertEqual(self.word, find(self.word.upper()).word)
 
     def test_stock_reads_ours(self):
-        for data in (_TEXT, bytes(1 << 20), _TEXT * 40):
-            stored = self.codec.encode(memoryview(data))
-            self.assertEqual(data, self.stock.decompress(stored))
+        for data in _KINDS:
+            for level in codecs.Level:
+                self.assertEqual(data, self.stock.decompress(
+                    encode(self.codec, data, level)))
 
     def test_ours_reads_stock(self):
-        for data in (_TEXT, b'x', os.urandom(1000), bytes(3 << 20)):
+        for data in (b'x', *_KINDS):
             stored = self.stock.compress(data)
-            self.assertEqual(data, self.codec.decode(stored, len(data)))
+            self.assertEqual(data, decode(self.codec, stored, len(data)))
 
-    def test_not_smaller_is_none(self):
-        for data in (os.urandom(100), os.urandom(3 << 20), b'', b'x'):
-            self.assertIsNone(self.codec.encode(memoryview(data)))
+    def test_smaller_levels_store_less(self):
+        sizes = [len(encode(self.codec, _TEXT * 20, level))
+                 for level in codecs.Level]
+        self.assertEqual(sorted(sizes, reverse=True), sizes)
 
-    def test_hopeless_first_piece_is_none_though_the_rest_may_shrink(self):
-        # Right either way; what must not come out is a broken stream.
-        data = os.urandom(1 << 20) + bytes(1 << 20)
-        stored = self.codec.encode(memoryview(data))
-        self.assertLess(len(stored), len(data))
-        self.assertEqual(data, self.codec.decode(stored, len(data)))
+    def test_noise_grows_little(self):
+        data = os.urandom(3 << 20)
+        self.assertLess(len(encode(self.codec, data)), 1.01 * len(data))
 
     def test_bomb_is_not_unpacked(self):
         stored = self.stock.compress(bytes(64 << 20))
+        decoder = self.codec.decoder(1000)
         err = self.assertRaises(exceptions.LengthMismatch,
-                                self.codec.decode, stored, 1000)
+                                list, decoder.feed(stored))
         self.assertIn('more bytes where the manifest says 1000', str(err))
+        self.assertEqual(1000, err.expected)
 
-    def test_never_makes_more_than_asked_for(self):
+    def test_pieces_are_bounded(self):
+        data = bytes(64 << 20)
+        decoder = self.codec.decoder(len(data))
+        total = 0
+        for piece in decoder.feed(self.stock.compress(data)):
+            self.assertLessEqual(len(piece), codecs.PIECE)
+            total += len(piece)
+        decoder.finish()
+        self.assertEqual(len(data), total)
+
+    def test_never_asks_for_more_than_there_should_be(self):
         bounds = []
 
         class Spy:
-            eof = True
+            eof = False
             unused_data = b''
 
             def decompress(self, data, max_length):
                 bounds.append(max_length)
                 return bytes(max_length)
 
-        codec = codecs.Codec('spy', lambda size: None, Spy)
-        self.assertRaises(exceptions.LengthMismatch, codec.decode, b'', 77)
+        decoder = codecs._StreamDecoder('spy', Spy(), 77)
+        self.assertRaises(exceptions.LengthMismatch, list,
+                          decoder.feed(b'x'))
         self.assertEqual([78], bounds)
 
     def test_too_little(self):
         stored = self.stock.compress(_TEXT)
         err = self.assertRaises(
-            exceptions.LengthMismatch, self.codec.decode, stored,
+            exceptions.LengthMismatch, decode, self.codec, stored,
             len(_TEXT) + 1)
         self.assertIn(str(len(_TEXT)), str(err))
+        self.assertEqual(len(_TEXT), err.actual)
 
     def test_cut_off(self):
         stored = self.stock.compress(_TEXT)
         for end in (0, 1, 4, len(stored) // 2, len(stored) - 1):
-            self.assertRaises(_DAMAGED, self.codec.decode, stored[:end],
+            self.assertRaises(_DAMAGED, decode, self.codec, stored[:end],
                               len(_TEXT))
 
     def test_trailing_garbage(self):
         stored = self.stock.compress(_TEXT)
         for tail in (b'\0', b'garbage' * 100):
-            err = self.assertRaises(exceptions.FormatError,
-                                    self.codec.decode, stored + tail,
-                                    len(_TEXT))
-            self.assertIn('follows the end', str(err))
+            for step in (1, 1 << 20):
+                err = self.assertRaises(exceptions.FormatError, decode,
+                                        self.codec, stored + tail,
+                                        len(_TEXT), step)
+                self.assertIn('follows the end', str(err))
 
     def test_concatenated_streams(self):
         first = self.stock.compress(_TEXT)
         second = self.stock.compress(_TEXT)
         for length in (len(_TEXT), 2 * len(_TEXT)):
-            self.assertRaises(_DAMAGED, self.codec.decode, first + second,
+            self.assertRaises(_DAMAGED, decode, self.codec, first + second,
                               length)
+
 
 class AnyCodecTest(base.BaseTestCase):
     """What holds for every codec and any data."""
 
-    @given(_ANY, st.binary(max_size=300), st.integers(100, 400))
-    def test_round_trip(self, entry, seed, factor):
-        codec = codecs.find(entry['word'])
+    @given(_ANY, st.binary(max_size=300), st.integers(100, 400), _LEVELS,
+           _STEPS, _STEPS)
+    def test_round_trip(self, entry, seed, factor, level, step, other):
+        codec = find(entry['word'])
         data = seed * factor + bytes(1000)
-        stored = codec.encode(memoryview(data))
+        stored = encode(codec, data, level, max(step, 1000))
         self.assertLess(len(stored), len(data))
-        self.assertEqual(data, codec.decode(stored, len(data)))
+        self.assertEqual(data, entry['stock'].decompress(stored))
+        self.assertEqual(data, decode(codec, stored, len(data), other))
 
     @given(_ANY, st.binary(max_size=200), st.integers(0, 500))
     def test_any_bytes_give_typed_errors(self, entry, stored, length):
         try:
-            data = codecs.find(entry['word']).decode(stored, length)
+            data = decode(find(entry['word']), stored, length)
         except _DAMAGED:
             return
         self.assertEqual(length, len(data))
@@ -145,8 +196,8 @@ class AnyCodecTest(base.BaseTestCase):
         at = data.draw(st.integers(0, len(stored) - 1))
         stored[at] ^= 1 << data.draw(st.integers(0, 7))
         try:
-            found = codecs.find(entry['word']).decode(bytes(stored),
-                                                      len(_TEXT))
+            found = decode(find(entry['word']), stored, len(_TEXT),
+                           data.draw(_STEPS))
         except _DAMAGED:
             return
         self.assertEqual(len(_TEXT), len(found))
@@ -158,43 +209,70 @@ class ZlibTest(base.BaseTestCase):
     def test_cut_off_after_the_last_byte_of_data(self):
         stored = zlib.compress(_TEXT)
         err = self.assertRaises(
-            exceptions.FormatError, codecs.find('zlib').decode, stored[:-1],
+            exceptions.FormatError, decode, find('zlib'), stored[:-1],
             len(_TEXT))
         self.assertIn('cut off', str(err))
+
+
+class NoneTest(base.BaseTestCase):
+    """Not compressed is a codec like the others."""
+
+    def test_words(self):
+        for word in ('none', 'off', 'no', 'None', 'OFF'):
+            self.assertEqual('none', find(word).word)
+
+    @given(st.binary(max_size=300), st.integers(1, 100))
+    def test_round_trip(self, data, step):
+        self.assertEqual(data, encode(codecs.NONE, data, step=step))
+        self.assertEqual(data, decode(codecs.NONE, data, len(data), step))
+
+    def test_stored_form_outlives_the_buffer(self):
+        buffer = bytearray(b'before')
+        stored = codecs.NONE.encoder(6, codecs.Level.FAST).feed(
+            memoryview(buffer))
+        buffer[:] = b'after!'
+        self.assertEqual(b'before', stored)
+
+    def test_other_lengths(self):
+        for length in (2, 4):
+            err = self.assertRaises(exceptions.LengthMismatch, decode,
+                                    codecs.NONE, b'abc', length)
+            self.assertEqual((length, 3), (err.expected, err.actual))
 
 
 class FindTest(base.BaseTestCase):
     """Words that are no codec."""
 
-    def test_not_compressed(self):
-        for word in ('none', 'off', 'no', 'None', 'OFF'):
-            self.assertIsNone(codecs.find(word))
-
     def test_unknown(self):
-        err = self.assertRaises(exceptions.FormatError, codecs.find, 'lzma')
+        err = self.assertRaises(exceptions.FormatError, find, 'lzma')
         self.assertIn("'lzma'", str(err))
         self.assertIn('zstd', str(err))
 
     @given(st.text(max_size=12))
     def test_any_word(self, word):
         try:
-            codecs.find(word)
+            find(word)
         except exceptions.FormatError:
             return
         self.assertIn(word.lower(), ('none', 'off', 'no', 'zlib', 'gzip',
                                      'bz2', 'bzip2', 'zstd'))
+
+    def test_codecs_of_ones_own(self):
+        own = codecs.Codecs({'mine': codecs.NONE})
+        self.assertIs(codecs.NONE, own.find('mine'))
+        self.assertRaises(exceptions.FormatError, own.find, 'zlib')
 
 
 class ZstdFrameTest(base.BaseTestCase):
     """The package that the stock driver reads zstd with wants a size."""
 
     def test_frame_carries_its_content_size(self):
-        stored = codecs.find('zstd').encode(memoryview(_TEXT))
+        stored = encode(find('zstd'), _TEXT)
         info = zstd_frames.get_frame_info(stored)
         self.assertEqual(len(_TEXT), info.decompressed_size)
 
     def test_one_frame(self):
-        stored = codecs.find('zstd').encode(memoryview(_TEXT * 40))
+        stored = encode(find('zstd'), _TEXT * 40)
         self.assertEqual(len(stored), zstd_frames.get_frame_size(stored))
 
     def test_frame_without_content_size_is_read(self):
@@ -203,4 +281,4 @@ class ZstdFrameTest(base.BaseTestCase):
         self.assertIsNone(
             zstd_frames.get_frame_info(stored).decompressed_size)
         self.assertEqual(_TEXT,
-                         codecs.find('zstd').decode(stored, len(_TEXT)))
+                         decode(find('zstd'), stored, len(_TEXT)))
