@@ -23,6 +23,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import catalog
 from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
+from cinder_swift_backup.stores import swift_session
 
 CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
@@ -43,9 +44,8 @@ def make_store(context, owner_project_id):
             'resumes a delete at its start. Repeat it as a user who may use '
             'the account of the project.')
     url = _account_url(context, owner_project_id)
-    return swift.SwiftStore(
-        credentials.UserCredentials(url, context.auth_token,
-                                    _service_token()), transport())
+    return _store(credentials.UserCredentials(url, context.auth_token,
+                                              _service_token()))
 
 
 def single_user_store(context):
@@ -56,21 +56,25 @@ def single_user_store(context):
     target = catalog.parse_info('swift_catalog_info')
     session = ksa_session.Session(
         auth=_password_plugin(context), verify=_verify(), timeout=_TIMEOUT)
-    return swift.SwiftStore(
+    return _store(
         credentials.SessionCredentials(
             session, service_type=target.service_type,
             interface=target.interface, region=CONF.backup_swift_region_name,
-            service_token=_service_token()), transport())
+            service_token=_service_token()))
 
 
 def anonymous_store(url):
     """A store good for nothing but asking the cluster for its limits."""
-    return swift.SwiftStore(credentials.UserCredentials(url, ''), transport())
+    return _store(credentials.UserCredentials(url, ''))
+
+
+def _store(who):
+    return swift.SwiftStore(swift_session.Session(who, transport()))
 
 
 def transport():
     """How the configuration wants requests to be sent."""
-    return swift.Transport(
+    return swift_session.Transport(
         ca_file=CONF.backup_swift_ca_cert_file,
         insecure=CONF.backup_swift_auth_insecure,
         retries=CONF.backup_swift_retry_attempts,

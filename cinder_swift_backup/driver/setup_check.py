@@ -51,7 +51,7 @@ def check(context):
                  'not contacted at start.')
         return
     try:
-        _check_limits(store.limits(), sizes)
+        _check_limits(store.capabilities(), sizes)
     finally:
         store.close()
 

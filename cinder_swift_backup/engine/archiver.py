@@ -174,11 +174,11 @@ class Archiver:
         prepare = self._pipeline.runtime.offload(_prepare)
         packed, encoded = prepare(job, source, chunk)
         records = []
+        store = self._store.until(stop)
         for item in encoded:
             stop.check()
             name = names.next()
-            self._store.put(job.ref.container, name, item.body,
-                            item.stored_md5)
+            store.put(job.ref.container, name, _body(item))
             records.append(types.ChunkRecord(
                 name, item.extent, item.compression, item.md5,
                 len(item.body), item.stored_md5))
@@ -190,13 +190,14 @@ class Archiver:
         observer.checkpoint()
         self._store.put(
             job.ref.container, naming.digest_file_name(job.ref.prefix),
-            base.Stream(digests.encoded_length(job.header, table),
+            base.Body(digests.encoded_length(job.header, table),
                         lambda: digests.encode(job.header, table)))
         encode = self._pipeline.runtime.offload(manifest_format.encode)
         encoded = encode(manifest)
         observer.checkpoint()
         self._store.put(
-            job.ref.container, naming.manifest_name(job.ref.prefix), encoded)
+            job.ref.container, naming.manifest_name(job.ref.prefix),
+            base.Body.of(encoded))
 
     def _clean_up(self, ref: types.BackupRef, names: _Names,
                   cause: Exception) -> None:
@@ -239,6 +240,10 @@ def _encode(job: ArchiveJob, extent: types.Extent, data: bytes) -> _Encoded:
         return _Encoded(extent, codecs.NONE.word, data, md5, md5)
     body = b''.join(pieces)
     return _Encoded(extent, job.codec.word, body, md5, _md5(body))
+
+
+def _body(item: _Encoded) -> base.Body:
+    return base.Body(len(item.body), lambda: (item.body,), item.stored_md5)
 
 
 def _md5(data: bytes) -> str:

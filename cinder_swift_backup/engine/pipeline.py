@@ -69,18 +69,26 @@ class StopFlag:
     """Tells workers that nobody waits for their result any more."""
 
     def __init__(self) -> None:
-        self._raised = False
+        self._raised = threading.Event()
 
     def set(self) -> None:
         """Ask all workers to end."""
-        self._raised = True
+        self._raised.set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not past the moment when this worker is to end.
+
+        :raises Cancelled: after :meth:`set`
+        """
+        self._raised.wait(seconds)
+        self.check()
 
     def check(self) -> None:
         """End this worker if it was asked to.
 
         :raises Cancelled: after :meth:`set`
         """
-        if self._raised:
+        if self._raised.is_set():
             raise exceptions.Cancelled('another worker has failed')
 
 

@@ -49,7 +49,7 @@ class Repository:
         """
         name = naming.manifest_name(ref.prefix)
         try:
-            stored = self.store.get(ref.container, name)
+            stored = base.read_whole(self.store, ref.container, name)
         except exceptions.ObjectNotFound as err:
             raise exceptions.ChainError(
                 f'Backup {ref.backup_id} has no manifest {name} in container '
@@ -69,7 +69,7 @@ class Repository:
         """
         name = naming.digest_file_name(ref.prefix)
         try:
-            stored = self.store.get(ref.container, name)
+            stored = base.read_whole(self.store, ref.container, name)
         except exceptions.ObjectNotFound:
             return None
         decode = self._pipeline.runtime.offload(digests.decode)

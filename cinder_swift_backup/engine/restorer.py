@@ -30,6 +30,7 @@ from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import base
 
 LOG = logging.getLogger(__name__)
 
@@ -135,8 +136,8 @@ class Restorer:
         stop.check()
         record = chunk.record
         try:
-            stored = self._store.get(chunk.container, record.name,
-                                     max_size=_longest(record))
+            stored = base.read_whole(self._store.until(stop),
+                                     chunk.container, record.name)
         except exceptions.ObjectNotFound as err:
             raise exceptions.ChunkMissing(
                 f'{record.name} is not in container {chunk.container}, and '
@@ -218,12 +219,6 @@ def _decode(record: types.ChunkRecord, stored: bytes) -> bytes:
             f'{record.name}, needed for {_where(record)}: {err}. Restore '
             f'another backup.') from err
     return data
-
-
-def _longest(record: types.ChunkRecord) -> int:
-    # Cinder 2015.1 and before kept the compressed form even where it was
-    # larger; no codec makes data that much larger.
-    return record.extent.length + record.extent.length // 8 + 4096
 
 
 def _where(record: types.ChunkRecord) -> str:

@@ -12,6 +12,9 @@ What every implementation promises, and ``tests/contract`` checks:
 * :meth:`ObjectStore.list` is in the order of the names' UTF-8 bytes. It may
   lag behind puts and deletes; nothing that must be right relies on it alone.
 * :meth:`ObjectStore.delete` of an object that is not there is no error.
+* Bodies go in and come out in pieces, so that no store needs an object in
+  memory. A request that has to be repeated asks for the pieces again, or
+  hands them over again, from their start.
 * The caller keeps buffers that it hands in unchanged until the call
   returns; buffers that it gets are its own.
 * All methods may be called from several threads at once. Requests that fail
@@ -20,9 +23,21 @@ What every implementation promises, and ``tests/contract`` checks:
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
+import hashlib
+import time
 from typing import Protocol
+from typing import Self
+from typing import TypeVar
+
+from cinder_swift_backup.format import types
+
+_T = TypeVar('_T')
+
+# How much of a body is handed over at once, in bytes.
+PIECE = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,32 +50,72 @@ class ObjectInfo:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Stream:
-    """A body made while it is sent: ``length`` bytes, from ``pieces()``.
+class Body:
+    """What to store: ``length`` bytes, from ``pieces()``.
 
-    ``pieces`` is called again from the start when the request is repeated.
+    ``pieces`` is called again when the request is repeated and gives the
+    same each time. ``md5`` is of all of it, in hex, where it is known
+    beforehand.
     """
 
     length: int
-    pieces: Callable[[], Iterator[bytes]]
+    pieces: Callable[[], Iterable[bytes | memoryview]]
+    md5: str | None = None
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """The body that is all in memory."""
+        return cls(len(data), lambda: (data,),
+                   hashlib.md5(data, usedforsecurity=False).hexdigest())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
+class Capabilities:
     """What the cluster says of itself; None where it does not say.
 
-    ``max_object_size`` is in bytes.
+    ``max_object_size`` is in bytes. ``slo`` says that there are Static Large
+    Objects, ``bulk_delete`` and ``symlink`` what their names do.
     """
 
     max_object_size: int | None = None
     storage_policies: tuple[str, ...] | None = None
+    slo: bool | None = None
+    bulk_delete: bool | None = None
+    symlink: bool | None = None
+
+
+class Stop(Protocol):
+    """How somebody who waits for a result says that he no longer does."""
+
+    def check(self) -> None:
+        """Raise if it was said."""
+
+    def wait(self, seconds: float) -> None:
+        """Sleep; raise as soon as it is said."""
+
+
+class _Never:
+    def check(self) -> None:
+        pass
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+NEVER: Stop = _Never()
 
 
 class ObjectStore(Protocol):
     """Objects with names in containers with names."""
 
-    def limits(self) -> Limits:
-        """Ask the store what it allows.
+    def until(self, stop: Stop) -> 'ObjectStore':
+        """The same store for work that may be called off.
+
+        Its requests are no longer repeated once ``stop`` is raised.
+        """
+
+    def capabilities(self) -> Capabilities:
+        """Ask the store what it can do and what it allows.
 
         :raises StoreUnavailable: when it cannot be reached
         """
@@ -75,22 +130,27 @@ class ObjectStore(Protocol):
         :raises ConfigurationError: when the storage policy is unknown
         """
 
-    def put(self, container: str, name: str, body: bytes | Stream,
-            md5: str | None = None) -> None:
+    def put(self, container: str, name: str, body: Body) -> None:
         """Store an object, replacing one of the same name.
 
-        :param md5: of the body, in hex, where the caller knows it already
         :raises ContainerNotFound: when the container does not exist
         :raises QuotaExceeded: when it is too large or a quota is full
+        :raises StoreError: when the pieces are not as long as they should be
         """
 
-    def get(self, container: str, name: str, max_size: int | None = None,
-            ) -> bytes:
-        """The content of an object.
+    def read(self, container: str, name: str,
+             use: Callable[[Iterator[bytes]], _T],
+             extent: types.Extent | None = None) -> _T:
+        """Have ``use`` read the content of an object; give what it returns.
 
-        :param max_size: refuse an object of more bytes before reading it
+        When the store breaks off, ``use`` is called again, with the pieces
+        from the start. It need not take all of them, and what it raises
+        comes out as it is.
+
+        :param use: takes the pieces, each of at most :data:`PIECE` bytes
+        :param extent: of the stored bytes; all of them by default
         :raises ObjectNotFound: when it does not exist
-        :raises LengthMismatch: when it is larger than ``max_size``
+        :raises LengthMismatch: when it ends before the extent does
         """
 
     def delete(self, container: str, name: str) -> None:
@@ -104,3 +164,11 @@ class ObjectStore(Protocol):
 
     def close(self) -> None:
         """Give back connections; the store may not be used after it."""
+
+
+def read_whole(store: ObjectStore, container: str, name: str) -> bytes:
+    """The content of an object that fits in memory.
+
+    :raises ObjectNotFound: when it does not exist
+    """
+    return store.read(container, name, b''.join)

@@ -1,37 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""A generated body in the shape that the HTTP client sends: a file."""
+"""A body in the shape that the HTTP client sends: a file."""
 
+from collections.abc import Iterator
 import hashlib
 
+from cinder_swift_backup import exceptions
 from cinder_swift_backup.stores import base
 
-# How much is handed to or taken from the HTTP client at once, in bytes.
-PIECE = 1 << 20
 
+class BodyReader:
+    """Reads a :class:`~cinder_swift_backup.stores.base.Body` like a file.
 
-class StreamReader:
-    """Reads a :class:`~cinder_swift_backup.stores.base.Stream` like a file.
-
-    Hashes what it gives, since a generated body has no MD5 beforehand.
+    Views of about a MiB are what goes to the socket at once: a patched socket
+    copies the rest of what it is given after each part that it could send.
     """
 
-    def __init__(self, stream: base.Stream) -> None:
-        self._pieces = stream.pieces()
-        self._rest = b''
-        self._hash = hashlib.md5(usedforsecurity=False)
+    def __init__(self, name: str, body: base.Body) -> None:
+        self._name = name
+        self._body = body
+        self._views = _views(body)
+        self._count = 0
+        self._hash = (None if body.md5 is not None
+                      else hashlib.md5(usedforsecurity=False))
 
-    def read(self, size: int = PIECE) -> bytes:
-        """The next bytes, at most ``size``; none at the end."""
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return b''
-            self._rest = piece
-        data, self._rest = self._rest[:size], self._rest[size:]
-        self._hash.update(data)
-        return data
+    def read(self, size: int = -1) -> bytes | memoryview:
+        """The next piece, whatever size is asked for; nothing at the end.
+
+        The HTTP client asks for 16 KiB at a time and sends what it gets.
+
+        :raises StoreError: when there is less or more than there should be
+        """
+        view = next(self._views, b'')
+        self._count += len(view)
+        if self._count > self._body.length or (
+                not view and self._count < self._body.length):
+            raise exceptions.StoreError(
+                f'{self._name}: the body is {self._count} bytes or more, '
+                f'not the {self._body.length} announced.')
+        if self._hash is not None:
+            self._hash.update(view)
+        return view
 
     def md5(self) -> str:
-        """The MD5 of all that was read, in hex."""
+        """The MD5 of the body, in hex; of what was read, if not known."""
+        if self._hash is None:
+            assert self._body.md5 is not None
+            return self._body.md5
         return self._hash.hexdigest()
+
+
+def _views(body: base.Body) -> Iterator[memoryview]:
+    for piece in body.pieces():
+        view = memoryview(piece)
+        for start in range(0, len(view), base.PIECE):
+            yield view[start:start + base.PIECE]

@@ -2,25 +2,36 @@
 
 """A store in memory, for tests of what is built on stores."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import hashlib
 import threading
+from typing import TypeVar
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
+from cinder_swift_backup.stores import bodies
+
+_T = TypeVar('_T')
 
 
 class MemoryStore:
     """Keeps the contract of :mod:`cinder_swift_backup.stores.base`."""
 
-    def __init__(self, limits: base.Limits | None = None) -> None:
-        self._limits = limits or base.Limits()
+    def __init__(self,
+                 capabilities: base.Capabilities | None = None) -> None:
+        self._capabilities = capabilities or base.Capabilities()
         self._containers: dict[str, dict[str, bytes]] = {}
         self._lock = threading.Lock()
 
-    def limits(self) -> base.Limits:
+    def until(self, stop: base.Stop) -> 'MemoryStore':
+        """See the contract; nothing is ever repeated."""
+        return self
+
+    def capabilities(self) -> base.Capabilities:
         """What the store was made with."""
-        return self._limits
+        return self._capabilities
 
     def ensure_container(self, container: str, *, create: bool,
                          storage_policy: str | None = None) -> None:
@@ -30,47 +41,44 @@ class MemoryStore:
                 return
             if not create:
                 raise self._no_container(container)
-            policies = self._limits.storage_policies
+            policies = self._capabilities.storage_policies
             if (storage_policy and policies is not None
                     and storage_policy not in policies):
                 raise exceptions.ConfigurationError(
                     f'There is no storage policy {storage_policy!r}.')
             self._containers[container] = {}
 
-    def put(self, container: str, name: str, body: bytes | base.Stream,
-            md5: str | None = None) -> None:
+    def put(self, container: str, name: str, body: base.Body) -> None:
         """See the contract."""
-        if isinstance(body, base.Stream):
-            data = b''.join(body.pieces())
-            if len(data) != body.length:
-                raise exceptions.StoreUnavailable(
-                    f'{name}: the body is {len(data)} bytes, not the '
-                    f'{body.length} announced.')
-        else:
-            data = bytes(body)
-        limit = self._limits.max_object_size
+        reader = bodies.BodyReader(name, body)
+        data = b''.join(iter(reader.read, b''))
+        limit = self._capabilities.max_object_size
         if limit is not None and len(data) > limit:
             raise exceptions.QuotaExceeded(
                 f'{name} is {len(data)} bytes; the limit is {limit}.')
-        if md5 is not None and md5 != _md5(data):
+        if reader.md5() != _md5(data):
             raise exceptions.StoreUnavailable(
                 f'{name} did not arrive as it was sent.')
         with self._lock:
             self._objects(container)[name] = data
 
-    def get(self, container: str, name: str, max_size: int | None = None,
-            ) -> bytes:
+    def read(self, container: str, name: str,
+             use: Callable[[Iterator[bytes]], _T],
+             extent: types.Extent | None = None) -> _T:
         """See the contract."""
         with self._lock:
             data = self._containers.get(container, {}).get(name)
         if data is None:
             raise exceptions.ObjectNotFound(
                 f'There is no object {name} in container {container}.')
-        if max_size is not None and len(data) > max_size:
-            raise exceptions.LengthMismatch(
-                f'{name} is {len(data)} bytes, more than the {max_size} it '
-                f'can be.')
-        return data
+        if extent is not None:
+            data = data[extent.offset:extent.end]
+            if len(data) != extent.length:
+                raise exceptions.LengthMismatch(
+                    f'{name} ends before byte {extent.end}.', name=name,
+                    expected=extent.length, actual=len(data))
+        return use(data[start:start + base.PIECE]
+                   for start in range(0, len(data), base.PIECE))
 
     def delete(self, container: str, name: str) -> None:
         """See the contract."""

@@ -35,6 +35,9 @@ def translate(err: client.ClientException,
             f'backup_create_containers do it.')
     if status == 404:
         return exceptions.ObjectNotFound(f'There is no object {place}.')
+    if status == 416:
+        return exceptions.LengthMismatch(
+            f'{place} ends before the bytes that were asked for.')
     if status == 413:
         return exceptions.QuotaExceeded(
             f'{text} A quota is full, or backup_swift_object_size is above '

@@ -18,7 +18,9 @@ import random
 import uuid
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
+from tests.fakes import blobs
 
 #: Names that break what does not quote, or quotes twice. Not among them is
 #: '.' or '..' between slashes: HTTP clients resolve those, and no backup has
@@ -86,12 +88,13 @@ class StoreContract:
                 in self.store.list(container or self.container, prefix)]
 
     def _put(self, name, data):
-        self.store.put(self.container, name, data)
+        body = base.Body.of(data) if isinstance(data, bytes) else data
+        self.store.put(self.container, name, body)
 
-    def _get(self, name, max_size=None):
-        return self.store.get(self.container, name, max_size)
+    def _get(self, name):
+        return blobs.get(self.store, self.container, name)
 
-    # -- bytes and streams -------------------------------------------------
+    # -- bodies and pieces -------------------------------------------------
 
     def test_bytes_come_back(self):
         data = random.randbytes(100000)
@@ -100,7 +103,7 @@ class StoreContract:
 
     def test_bytes_with_their_md5_come_back(self):
         data = random.randbytes(1000)
-        self.store.put(self.container, 'a', data, _md5(data))
+        blobs.put(self.store, self.container, 'a', data, _md5(data))
         self.assertEqual(data, self._get('a'))
 
     def test_several_mebibytes_come_back(self):
@@ -108,21 +111,21 @@ class StoreContract:
         self._put('a', data)
         self.assertEqual(data, self._get('a'))
 
-    def test_stream_comes_back(self):
+    def test_body_comes_back(self):
         pieces = [random.randbytes(size) for size in (1, 70000, 0, 30000, 7)]
-        self._put('a', base.Stream(sum(map(len, pieces)),
+        self._put('a', base.Body(sum(map(len, pieces)),
                                    lambda: iter(pieces)))
         self.assertEqual(b''.join(pieces), self._get('a'))
 
-    def test_stream_of_large_pieces_comes_back(self):
+    def test_body_of_large_pieces_comes_back(self):
         pieces = [random.randbytes(3 << 20), random.randbytes(1 << 20)]
-        self._put('a', base.Stream(4 << 20, lambda: iter(pieces)))
+        self._put('a', base.Body(4 << 20, lambda: iter(pieces)))
         self.assertEqual(b''.join(pieces), self._get('a'))
 
-    def test_stream_can_be_put_again(self):
-        stream = base.Stream(6, lambda: iter((b'abc', b'def')))
-        self._put('a', stream)
-        self._put('b', stream)
+    def test_body_can_be_put_again(self):
+        body = base.Body(6, lambda: iter((b'abc', b'def')))
+        self._put('a', body)
+        self._put('b', body)
         self.assertEqual(b'abcdef', self._get('b'))
 
     def test_empty_bytes(self):
@@ -131,8 +134,8 @@ class StoreContract:
         (info,) = self.store.list(self.container, '')
         self.assertEqual(base.ObjectInfo('a', 0, _md5(b'')), info)
 
-    def test_empty_stream(self):
-        self._put('a', base.Stream(0, lambda: iter(())))
+    def test_empty_body(self):
+        self._put('a', base.Body(0, lambda: iter(())))
         self.assertEqual(b'', self._get('a'))
 
     def test_put_replaces(self):
@@ -146,21 +149,21 @@ class StoreContract:
         other = self.new_container_name()
         self.store.ensure_container(other, create=True)
         self._put('a', b'here')
-        self.store.put(other, 'a', b'there')
+        blobs.put(self.store, other, 'a', b'there')
         self.assertEqual(b'here', self._get('a'))
-        self.assertEqual(b'there', self.store.get(other, 'a'))
+        self.assertEqual(b'there', blobs.get(self.store, other, 'a'))
 
     # -- the bytes that were sent are the bytes that are stored ------------
 
     def test_wrong_md5_is_refused_and_nothing_stored(self):
-        self.assertRaises(exceptions.StoreError, self.store.put,
+        self.assertRaises(exceptions.StoreError, blobs.put, self.store,
                           self.container, 'a', b'data', _md5(b'other'))
         self.assertEqual([], self._names())
         self.assertRaises(exceptions.ObjectNotFound, self._get, 'a')
 
     def test_wrong_md5_leaves_the_old_object(self):
         self._put('a', b'old')
-        self.assertRaises(exceptions.StoreError, self.store.put,
+        self.assertRaises(exceptions.StoreError, blobs.put, self.store,
                           self.container, 'a', b'new', _md5(b'other'))
         self.assertEqual(b'old', self._get('a'))
 
@@ -188,7 +191,7 @@ class StoreContract:
 
     def test_list_tells_size_and_md5(self):
         self._put('a', b'abc')
-        self._put('b', base.Stream(5, lambda: iter((b'de', b'fgh'))))
+        self._put('b', base.Body(5, lambda: iter((b'de', b'fgh'))))
         self.assertEqual(
             [base.ObjectInfo('a', 3, _md5(b'abc')),
              base.ObjectInfo('b', 5, _md5(b'defgh'))],
@@ -233,20 +236,20 @@ class StoreContract:
         self.assertIn('no-such-object', str(err))
 
     def test_get_from_a_missing_container(self):
-        self.assertRaises(exceptions.ObjectNotFound, self.store.get,
+        self.assertRaises(exceptions.ObjectNotFound, blobs.get, self.store,
                           self.new_container_name(), 'a')
 
     def test_put_to_a_missing_container(self):
         missing = self.new_container_name()
-        err = self.assertRaises(exceptions.ContainerNotFound, self.store.put,
-                                missing, 'a', b'data')
+        err = self.assertRaises(exceptions.ContainerNotFound, blobs.put,
+                                self.store, missing, 'a', b'data')
         self.assertIn(missing, str(err))
 
-    def test_put_of_a_stream_to_a_missing_container(self):
+    def test_put_of_a_body_to_a_missing_container(self):
         self.assertRaises(
             exceptions.ContainerNotFound, self.store.put,
             self.new_container_name(), 'a',
-            base.Stream(3, lambda: iter((b'abc',))))
+            base.Body(3, lambda: iter((b'abc',))))
 
     def test_delete_removes(self):
         self._put('a', b'')
@@ -296,7 +299,7 @@ class StoreContract:
                           self._names, '', name)
 
     def test_container_of_a_known_storage_policy(self):
-        policies = self.store.limits().storage_policies
+        policies = self.store.capabilities().storage_policies
         if not policies:
             self.skipTest('The store does not tell its storage policies.')
         name = self.new_container_name()
@@ -308,35 +311,83 @@ class StoreContract:
         self.store.ensure_container(self.container, create=True,
                                     storage_policy='no-such-policy')
 
-    # -- sizes -------------------------------------------------------------
+    # -- reading in pieces -------------------------------------------------
 
-    def test_get_of_as_much_as_allowed(self):
+    def _read(self, name, use, extent=None):
+        return self.store.read(self.container, name, use, extent)
+
+    def test_pieces_are_bounded_and_in_order(self):
+        data = random.randbytes((5 << 20) + 17)
+        self._put('a', data)
+        pieces = self._read('a', list)
+        self.assertEqual(data, b''.join(pieces))
+        for piece in pieces:
+            self.assertIsInstance(piece, bytes)
+            self.assertTrue(0 < len(piece) <= base.PIECE)
+
+    def test_result_of_the_use_is_given(self):
+        self._put('a', b'abc')
+        self.assertEqual(3, self._read(
+            'a', lambda pieces: sum(map(len, pieces))))
+
+    def test_extents(self):
+        data = random.randbytes((2 << 20) + 100)
+        self._put('a', data)
+        for offset, length in ((0, 1), (0, len(data)), (7, 100),
+                               (1 << 20, 1 << 20), (len(data) - 1, 1),
+                               (99, (1 << 20) + 1)):
+            self.assertEqual(
+                data[offset:offset + length],
+                self._read('a', b''.join, types.Extent(offset, length)))
+
+    def test_extent_past_the_end(self):
         self._put('a', bytes(100))
-        self.assertEqual(bytes(100), self._get('a', max_size=100))
-        self._put('empty', b'')
-        self.assertEqual(b'', self._get('empty', max_size=0))
+        for offset, length in ((0, 101), (99, 2), (50, 1000)):
+            self.assertRaises(exceptions.LengthMismatch, self._read, 'a',
+                              b''.join, types.Extent(offset, length))
 
-    def test_get_of_more_than_allowed(self):
+    def test_extent_behind_the_end(self):
         self._put('a', bytes(100))
-        err = self.assertRaises(exceptions.LengthMismatch,
-                                self._get, 'a', max_size=99)
-        self.assertIn('a is 100 bytes', str(err))
+        self.assertRaises(exceptions.LengthMismatch, self._read, 'a',
+                          b''.join, types.Extent(100, 1))
 
-    def test_get_of_much_more_than_allowed_and_then_another(self):
-        # The rest of a refused body must not be taken for the next answer.
+    def test_read_of_a_part_and_then_another_object(self):
+        # The rest of a body must not be taken for the next answer.
         self._put('large', random.randbytes(3 << 20))
         self._put('small', b'small')
         for _ in range(3):
-            self.assertRaises(exceptions.LengthMismatch,
-                              self._get, 'large', max_size=10)
+            first = self._read('large', next)
+            self.assertLessEqual(len(first), base.PIECE)
+            self._read('large', lambda pieces: None)
             self.assertEqual(b'small', self._get('small'))
 
-    def test_limits(self):
-        limits = self.store.limits()
-        self.assertIsInstance(limits, base.Limits)
-        if limits.max_object_size is not None:
-            self.assertGreater(limits.max_object_size, 0)
-        for policy in limits.storage_policies or ():
+    def test_what_the_use_raises_comes_out(self):
+        self._put('a', random.randbytes(3 << 20))
+        for error in (OSError('disk'), ValueError('value'),
+                      exceptions.VolumeError('volume'),
+                      exceptions.DigestMismatch('digest')):
+            seen = []
+
+            def use(pieces, raised=error, calls=seen):
+                calls.append(len(next(pieces)))
+                raise raised
+
+            self.assertIs(error, self.assertRaises(
+                type(error), self._read, 'a', use))
+            self.assertEqual(1, len(seen), 'it was repeated')
+        self.assertEqual(3 << 20, len(self._get('a')))
+
+    def test_store_for_work_that_may_be_called_off(self):
+        other = self.store.until(base.NEVER)
+        blobs.put(other, self.container, 'a', b'data')
+        self.assertEqual(b'data', self._get('a'))
+
+    def test_capabilities(self):
+        found = self.store.capabilities()
+        self.assertIsInstance(found, base.Capabilities)
+        if found.max_object_size is not None:
+            self.assertGreater(found.max_object_size, 0)
+        for policy in found.storage_policies or ():
             self.assertTrue(policy)
 
     # -- several threads ---------------------------------------------------

@@ -8,29 +8,30 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import memory
 from tests.contract import suite
+from tests.fakes import blobs
 
 
 class MemoryStoreTest(suite.StoreContract, test_base.BaseTestCase):
     """Runs with the unit tests, by ``tests/unit/test_memory_contract.py``."""
 
     def make_store(self):
-        return memory.MemoryStore(base.Limits(
+        return memory.MemoryStore(base.Capabilities(
             max_object_size=16 << 20, storage_policies=('gold', 'tin')))
 
     def test_object_above_the_limit(self):
-        store = memory.MemoryStore(base.Limits(max_object_size=10))
+        store = memory.MemoryStore(base.Capabilities(max_object_size=10))
         store.ensure_container('c', create=True)
-        store.put('c', 'a', bytes(10))
-        self.assertRaises(exceptions.QuotaExceeded, store.put,
+        blobs.put(store, 'c', 'a', bytes(10))
+        self.assertRaises(exceptions.QuotaExceeded, blobs.put, store,
                           'c', 'b', bytes(11))
         self.assertRaises(
             exceptions.QuotaExceeded, store.put, 'c', 'b',
-            base.Stream(11, lambda: iter((bytes(11),))))
+            base.Body(11, lambda: iter((bytes(11),))))
         self.assertEqual(['a'], [info.name for info in store.list('c', '')])
 
-    def test_stream_of_another_length_than_announced(self):
+    def test_body_of_another_length_than_announced(self):
         for length in (2, 4):
             self.assertRaises(
                 exceptions.StoreError, self.store.put, self.container, 'a',
-                base.Stream(length, lambda: iter((b'abc',))))
+                base.Body(length, lambda: iter((b'abc',))))
         self.assertEqual([], self._names())

@@ -7,7 +7,7 @@ many came before::
 
     store = faulty.FaultyStore(memory.MemoryStore())
     store.script(faulty.fail('put', exceptions.StoreUnavailable('x'), nth=3))
-    store.script(faulty.alter('get', lambda data: data[:-1],
+    store.script(faulty.alter('read', lambda data: data[:-1],
                               matching=lambda name: name.endswith('-00001')))
 
 Every call is noted in ``calls``, also those that fail.
@@ -18,10 +18,14 @@ from collections.abc import Iterator
 import dataclasses
 import threading
 from typing import Any
+from typing import TypeVar
 
+from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
-METHODS = ('ensure_container', 'put', 'get', 'delete', 'list')
+_T = TypeVar('_T')
+
+METHODS = ('ensure_container', 'put', 'read', 'delete', 'list')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,9 +110,13 @@ class FaultyStore:
         """The names that a method was called with, in order."""
         return [call.name for call in self.calls if call.method == method]
 
-    def limits(self) -> base.Limits:
+    def until(self, stop: base.Stop) -> 'FaultyStore':
+        """See the contract; a store of the script's never waits."""
+        return self
+
+    def capabilities(self) -> base.Capabilities:
         """See the contract."""
-        return self._store.limits()
+        return self._store.capabilities()
 
     def ensure_container(self, container: str, *, create: bool,
                          storage_policy: str | None = None) -> None:
@@ -118,19 +126,20 @@ class FaultyStore:
                       container, create=create,
                       storage_policy=storage_policy))
 
-    def put(self, container: str, name: str, body: bytes | base.Stream,
-            md5: str | None = None) -> None:
+    def put(self, container: str, name: str, body: base.Body) -> None:
         """See the contract."""
         self._run(Call('put', container, name),
-                  lambda: self._store.put(container, name, body, md5))
+                  lambda: self._store.put(container, name, body))
 
-    def get(self, container: str, name: str, max_size: int | None = None,
-            ) -> bytes:
-        """See the contract."""
+    def read(self, container: str, name: str,
+             use: Callable[[Iterator[bytes]], _T],
+             extent: types.Extent | None = None) -> _T:
+        """See the contract; a script alters the whole content."""
         data: bytes = self._run(
-            Call('get', container, name),
-            lambda: self._store.get(container, name, max_size))
-        return data
+            Call('read', container, name),
+            lambda: self._store.read(container, name, b''.join, extent))
+        return use(data[start:start + base.PIECE]
+                   for start in range(0, len(data), base.PIECE))
 
     def delete(self, container: str, name: str) -> None:
         """See the contract."""

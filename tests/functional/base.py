@@ -15,6 +15,7 @@ from oslotest import base
 
 from cinder_swift_backup.stores import credentials as store_credentials
 from cinder_swift_backup.stores import swift
+from cinder_swift_backup.stores import swift_session
 from tests import cloud as test_cloud
 
 
@@ -49,9 +50,9 @@ def swift_credentials(user):
 
 def swift_store(credentials=None):
     """A store in a Swift account, the demo user's by default."""
-    return swift.SwiftStore(
+    return swift.SwiftStore(swift_session.Session(
         credentials or swift_credentials(cloud_info().demo),
-        swift.Transport(retries=1, backoff=0.1))
+        swift_session.Transport(retries=1, backoff=0.1)))
 
 
 class FunctionalTestCase(base.BaseTestCase):

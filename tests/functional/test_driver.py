@@ -12,6 +12,7 @@ from cinder.objects import fields
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import naming
+from tests.fakes import blobs
 from tests.functional import base
 from tests.functional import cinder_process
 from tests.functional import cinder_side
@@ -157,7 +158,8 @@ class MetadataTestCase(cinder_side.CinderSideTestCase):
         self.configure(backup_metadata_version=1)
         volume, path = self.make_volume(_DATA)
         backup = self.back_up(OURS, volume, path)
-        manifest = json.loads(self.store.get(
+        manifest = json.loads(blobs.get(
+            self.store,
             self.container, naming.manifest_name(backup.service_metadata)))
         self.assertEqual(1, json.loads(manifest['volume_meta'])['version'])
 
@@ -268,15 +270,17 @@ class BadInputTestCase(cinder_side.CinderSideTestCase):
             self.assertIn(text, str(raised))
 
     def edit(self, change):
-        fields_ = json.loads(self.store.get(self.container, self.manifest))
+        fields_ = json.loads(blobs.get(
+            self.store, self.container, self.manifest))
         change(fields_)
-        self.store.put(self.container, self.manifest,
+        blobs.put(self.store, self.container, self.manifest,
                        json.dumps(fields_).encode())
 
     def first_object(self):
         """The object of the first chunk; workers take numbers as they come.
         """
-        manifest = json.loads(self.store.get(
+        manifest = json.loads(blobs.get(
+            self.store,
             self.container,
             naming.manifest_name(self.backup.service_metadata)))
         name, = manifest['objects'][0]
@@ -289,7 +293,7 @@ class BadInputTestCase(cinder_side.CinderSideTestCase):
         self.edit(change)
 
     def test_not_json(self):
-        self.store.put(self.container, self.manifest, b'{"version": ')
+        blobs.put(self.store, self.container, self.manifest, b'{"version": ')
         self.assert_refused(self.manifest, 'not valid JSON')
 
     def test_unknown_version(self):
@@ -305,7 +309,7 @@ class BadInputTestCase(cinder_side.CinderSideTestCase):
         self.assert_refused()
 
     def test_chunk_past_the_end(self):
-        self.store.put(self.container, f'{self.prefix}-00099', b'x')
+        blobs.put(self.store, self.container, f'{self.prefix}-00099', b'x')
         self.edit(lambda found: found['objects'].append(
             {f'{self.prefix}-00099': {'offset': len(_DATA),
                                       'length': 2 << 30,
@@ -324,16 +328,16 @@ class BadInputTestCase(cinder_side.CinderSideTestCase):
         self.configure(backup_compression_algorithm='none')
         self.backup = self.back_up(OURS, self.volume, self.path)
         name = self.first_object()
-        self.store.put(self.container, name, b'short')
+        blobs.put(self.store, self.container, name, b'short')
         self.assert_refused(name, str(CHUNK))
 
     def test_flipped_byte(self):
         self.configure(backup_compression_algorithm='none')
         self.backup = self.back_up(OURS, self.volume, self.path)
         name = self.first_object()
-        data = bytearray(self.store.get(self.container, name))
+        data = bytearray(blobs.get(self.store, self.container, name))
         data[12345] ^= 1
-        self.store.put(self.container, name, bytes(data))
+        blobs.put(self.store, self.container, name, bytes(data))
         self.assert_refused(name, 'SHA-256')
         self.configure(backup_swift_verify_restore=False)
         self.assert_content(self.restore_new(OURS, self.backup),
@@ -502,6 +506,6 @@ class RenewalTestCase(base.FunctionalTestCase):
         base.keystone_session(self.cloud.demo).delete(
             f'{self.cloud.auth_url}/auth/tokens',
             headers={'X-Subject-Token': token})
-        store.put(container, 'object', b'data')
+        blobs.put(store, container, 'object', b'data')
         self.assertNotEqual(token, credentials.access().token)
         store.delete(container, 'object')

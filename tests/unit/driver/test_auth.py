@@ -10,6 +10,7 @@ from keystoneauth1 import fixture
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
 from cinder_swift_backup.stores import credentials
+from tests.fakes import blobs
 from tests.unit.driver import base
 
 _KEYSTONE = 'http://keystone.test'
@@ -27,7 +28,7 @@ class AuthTestCase(base.HttpTestCase):
         """The request with which ``store`` gets an object at ``url``."""
         server = self.serve_swift(url)
         self.addCleanup(store.close)
-        self.assertEqual(b'data', store.get('c', 'o'))
+        self.assertEqual(b'data', blobs.get(store, 'c', 'o'))
         return server.last_request
 
 
@@ -94,7 +95,8 @@ class PerUserTest(AuthTestCase):
         self.config(backup_swift_url=base.SWIFT)
         self.http.get(f'{base.SWIFT}{base.OWNER}/c/o', status_code=401)
         store = auth.make_store(self.context(), base.OWNER)
-        err = self.assertRaises(exceptions.AccessDenied, store.get, 'c', 'o')
+        err = self.assertRaises(exceptions.AccessDenied, blobs.get,
+                                store, 'c', 'o')
         self.assertIn('backup_swift_service_auth', str(err))
 
 
@@ -176,7 +178,7 @@ class SingleUserTest(AuthTestCase):
         self.config(backup_swift_auth_url=f'{_KEYSTONE}/auth/v1.0')
         self.http.get(f'{_KEYSTONE}/auth/v1.0', status_code=401)
         err = self.assertRaises(exceptions.AccessDenied,
-                                self._store().get, 'c', 'o')
+                                blobs.get, self._store(), 'c', 'o')
         self.assertIn('refused the credentials', str(err))
 
     def test_v2(self):
@@ -265,7 +267,7 @@ class SingleUserTest(AuthTestCase):
         self.http.get('http://one.swift.test/v1/A/c/o', [
             {'status_code': 401},
             {'content': b'data', 'headers': {'content-length': '4'}}])
-        self.assertEqual(b'data', self._store().get('c', 'o'))
+        self.assertEqual(b'data', blobs.get(self._store(), 'c', 'o'))
         self.assertEqual(2, login.call_count)
 
     def test_missing_options(self):

@@ -13,6 +13,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
 from cinder_swift_backup.driver import driver
 from cinder_swift_backup.stores import memory
+from tests.fakes import blobs
 from tests.fakes import faulty
 from tests.unit.driver import base
 
@@ -227,9 +228,9 @@ class RestoreTest(DriverMethodTestCase):
 
     def test_damaged(self):
         name = self._names()[0]
-        data = bytearray(self.memory.get(_CONTAINER, name))
+        data = bytearray(blobs.get(self.memory, _CONTAINER, name))
         data[5] ^= 1
-        self.memory.put(_CONTAINER, name, bytes(data))
+        blobs.put(self.memory, _CONTAINER, name, bytes(data))
         err = self.assertRaises(cinder_exception.InvalidBackup,
                                 self._restore, self.backup)
         for word in (name, self.backup.id):

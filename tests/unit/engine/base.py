@@ -11,6 +11,7 @@ from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import memory
+from tests.fakes import blobs
 from tests.fakes import faulty
 from tests.fakes import observers
 from tests.fakes import volumes
@@ -86,8 +87,15 @@ class Bench:
 
     def damage(self, name, change):
         """Replace an object by what ``change`` makes of it."""
-        self.memory.put(CONTAINER, name,
-                        change(self.memory.get(CONTAINER, name)))
+        self.put(name, change(self.get(name)))
+
+    def get(self, name):
+        """What is stored under a name."""
+        return blobs.get(self.memory, CONTAINER, name)
+
+    def put(self, name, data, container=CONTAINER):
+        """Store something, whatever is there."""
+        blobs.put(self.memory, container, name, data)
 
 
 class EngineTestCase(base.BaseTestCase):

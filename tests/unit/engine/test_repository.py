@@ -52,7 +52,7 @@ class LoadTest(base.EngineTestCase):
         self.assertEqual([manifest.decode, digests.decode], offloaded)
 
     def test_store_error_is_not_a_missing_manifest(self):
-        self.store.script(faulty.fail('get', _failure()))
+        self.store.script(faulty.fail('read', _failure()))
         self.assertRaises(exceptions.StoreUnavailable,
                           self.bench.repository.load, base.ref(1))
         self.assertRaises(exceptions.StoreUnavailable,
@@ -95,7 +95,7 @@ class DeleteTest(base.EngineTestCase):
         marker = naming.manifest_name(_PREFIX)
         for word in (base.CONTAINER, 'bak-1', 'backup_swift_auth', marker):
             self.assertIn(word, str(err))
-        self.bench.memory.put(base.CONTAINER, marker, b'')
+        self.bench.put(marker, b'')
         self.assertEqual(1, self._delete())
         self.assertEqual([], self.bench.names())
 
@@ -138,7 +138,7 @@ class DeleteTest(base.EngineTestCase):
             self.assertEqual(self.names, self.bench.names())
 
     def test_unreadable_manifest_deletes_nothing(self):
-        self.store.script(faulty.fail('get', _failure()))
+        self.store.script(faulty.fail('read', _failure()))
         self.assertRaises(exceptions.StoreUnavailable, self._delete)
         self.assertEqual(self.names, self.bench.names())
 
@@ -161,7 +161,7 @@ class DeleteTest(base.EngineTestCase):
                      f'{_PREFIX}-notes', f'{_PREFIX}-00001_metadata',
                      f'{_PREFIX}_metadata.bak', _PREFIX, 'another']
         for name in strangers:
-            self.bench.memory.put(base.CONTAINER, name, b'')
+            self.bench.put(name, b'')
         self._delete()
         self.assertEqual(sorted(strangers), self.bench.names())
 
@@ -174,7 +174,7 @@ class DeleteTest(base.EngineTestCase):
 
     def test_same_names_in_another_container_stay(self):
         self.bench.memory.ensure_container('other', create=True)
-        self.bench.memory.put('other', self.names[0], b'')
+        self.bench.put(self.names[0], b'', 'other')
         self._delete()
         self.assertEqual(
             [self.names[0]],

@@ -155,7 +155,7 @@ class DetailTest(base.EngineTestCase):
             ['none', 'none', 'zlib', 'zlib'],
             [chunk.compression for chunk in manifest.chunks])
         for chunk in manifest.chunks:
-            stored = self.bench.memory.get(base.CONTAINER, chunk.name)
+            stored = self.bench.get(chunk.name)
             self.assertEqual(chunk.stored_length, len(stored))
 
     def test_records_have_both_md5s(self):
@@ -170,9 +170,9 @@ class DetailTest(base.EngineTestCase):
         told = []
         real = self.bench.memory.put
 
-        def put(container, name, body, md5=None):
-            told.append(md5)
-            real(container, name, body, md5)
+        def put(container, name, body):
+            told.append(body.md5)
+            real(container, name, body)
 
         with mock.patch.object(self.bench.memory, 'put', put):
             manifest = self.bench.archive(1, bytes(128), codec='zlib')
@@ -234,8 +234,8 @@ class DetailTest(base.EngineTestCase):
 
         real = bench.memory.put
 
-        def put(container, name, body, md5=None):
-            real(container, name, body, md5)
+        def put(container, name, body):
+            real(container, name, body)
             stored.append(name)
 
         with mock.patch.object(bench.memory, 'put', put), \

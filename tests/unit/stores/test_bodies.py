@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""A stream in the shape of a file."""
+"""A body in the shape of a file."""
 
 import hashlib
 
@@ -8,28 +8,62 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oslotest import base
 
+from cinder_swift_backup import exceptions
 from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import bodies
 
 
-class StreamReaderTest(base.BaseTestCase):
-    """Reading pieces in other pieces."""
+def _md5(data):
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
-    @given(st.lists(st.binary(max_size=20), max_size=8), st.integers(1, 15))
-    def test_read(self, pieces, size):
+
+def _reader(length, *pieces, md5=None):
+    return bodies.BodyReader(
+        'object-1', store_base.Body(length, lambda: iter(pieces), md5))
+
+
+class BodyReaderTest(base.BaseTestCase):
+    """Reading pieces."""
+
+    @given(st.lists(st.binary(max_size=20), max_size=8))
+    def test_read(self, pieces):
         whole = b''.join(pieces)
-        reader = bodies.StreamReader(
-            store_base.Stream(len(whole), lambda: iter(pieces)))
+        reader = _reader(len(whole), *filter(None, pieces))
         found = []
-        while data := reader.read(size):
-            self.assertLessEqual(len(data), size)
-            found.append(data)
+        while data := reader.read(16384):
+            found.append(bytes(data))
         self.assertEqual(whole, b''.join(found))
-        self.assertEqual(b'', reader.read(size))
-        self.assertEqual(hashlib.md5(whole).hexdigest(), reader.md5())
+        self.assertEqual(b'', reader.read())
+        self.assertEqual(_md5(whole), reader.md5())
 
-    def test_md5_is_of_what_was_read(self):
-        reader = bodies.StreamReader(
-            store_base.Stream(6, lambda: iter((b'abc', b'def'))))
-        reader.read(2)
-        self.assertEqual(hashlib.md5(b'ab').hexdigest(), reader.md5())
+    def test_large_pieces_become_views_of_a_mebibyte(self):
+        # Without a copy, for they are all there is of a chunk.
+        piece = bytes(store_base.PIECE * 2 + 5)
+        reader = _reader(len(piece), piece)
+        views = list(iter(reader.read, b''))
+        self.assertEqual([store_base.PIECE, store_base.PIECE, 5],
+                         [len(view) for view in views])
+        for view in views:
+            self.assertIs(piece, view.obj)
+
+    def test_empty_pieces_are_not_the_end(self):
+        reader = _reader(6, b'', b'abc', b'', b'def', b'')
+        self.assertEqual(b'abcdef', b''.join(iter(reader.read, b'')))
+
+    def test_known_md5_is_not_computed(self):
+        reader = _reader(3, b'abc', md5='known')
+        self.assertEqual(b'abc', bytes(reader.read()))
+        self.assertEqual('known', reader.md5())
+
+    def test_too_short(self):
+        reader = _reader(4, b'abc')
+        reader.read()
+        err = self.assertRaises(exceptions.StoreError, reader.read)
+        for word in ('object-1', '3 bytes', '4 announced'):
+            self.assertIn(word, str(err))
+
+    def test_too_long(self):
+        reader = _reader(4, b'abc', b'de')
+        reader.read()
+        err = self.assertRaises(exceptions.StoreError, reader.read)
+        self.assertIn('4 announced', str(err))

@@ -10,11 +10,15 @@ import fixtures
 from oslotest import base
 import requests
 import requests_mock
+from swiftclient import client
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
+from cinder_swift_backup.stores import swift_session
+from tests.fakes import blobs
 
 _ROOT = 'http://swift.test'
 _URL = f'{_ROOT}/v1/AUTH_p'
@@ -73,10 +77,16 @@ class SwiftTestCase(base.BaseTestCase):
 
     def _store(self, **options):
         options = {'retries': 3, 'backoff': 2, **options}
-        store = swift.SwiftStore(self.credentials,
-                                 swift.Transport(**options))
+        store = swift.SwiftStore(swift_session.Session(
+            self.credentials, swift_session.Transport(**options)))
         self.addCleanup(store.close)
         return store
+
+    def _get(self, container, name):
+        return blobs.get(self.store, container, name)
+
+    def _put(self, data, md5=None):
+        blobs.put(self.store, 'c', 'o', data, md5)
 
     def _answers(self, method, url, *answers):
         return self.http.register_uri(method, url, list(answers))
@@ -96,24 +106,38 @@ class RetryTest(SwiftTestCase):
         server = self._answers(
             'PUT', _OBJECT, {'status_code': 503}, {'status_code': 500},
             {'exc': requests.ConnectionError}, self._ok(b'data'))
-        self.store.put('c', 'o', b'data')
+        self._put(b'data')
         self.assertEqual(4, server.call_count)
         self.assertEqual([b'data'] * 4, [
-            request.body for request in server.request_history])
+            _drain(request.body) for request in server.request_history])
+
+    def test_back_off_ends_when_nobody_waits(self):
+        stop = mock.Mock()
+        stop.wait.side_effect = exceptions.Cancelled('nobody waits')
+        server = self._answers('GET', _OBJECT, {'status_code': 503},
+                               self._content(b'x'))
+        self.assertRaises(exceptions.Cancelled, blobs.get,
+                          self.store.until(stop), 'c', 'o')
+        self.assertEqual(1, server.call_count)
+        self.assertEqual(1, stop.wait.call_count)
+        self.sleep.assert_not_called()
+        # The store itself goes on.
+        self.assertEqual(b'x', self._get('c', 'o'))
 
     def test_given_up_after_as_many_retries_as_configured(self):
         for retries in (0, 1, 5):
             self.sleep.reset_mock()
             server = self._answers('GET', _OBJECT, {'status_code': 503})
+            store = self._store(retries=retries)
             self.assertRaises(exceptions.StoreUnavailable,
-                              self._store(retries=retries).get, 'c', 'o')
+                              blobs.get, store, 'c', 'o')
             self.assertEqual(retries + 1, server.call_count)
             self.assertEqual(retries, self.sleep.call_count)
 
     def test_waits_get_longer(self):
         self._answers('GET', _OBJECT, {'status_code': 503})
         self.assertRaises(exceptions.StoreUnavailable,
-                          self._store(retries=8).get, 'c', 'o')
+                          blobs.get, self._store(retries=8), 'c', 'o')
         waits = [call.args[0] for call in self.sleep.call_args_list]
         self.assertEqual(8, len(waits))
         for number, wait in enumerate(waits):
@@ -124,7 +148,7 @@ class RetryTest(SwiftTestCase):
     def test_no_wait_at_all(self):
         self._answers('GET', _OBJECT, {'status_code': 503},
                       self._content(b'x'))
-        self.assertEqual(b'x', self._store(backoff=0).get('c', 'o'))
+        self.assertEqual(b'x', blobs.get(self._store(backoff=0), 'c', 'o'))
         self.assertEqual(0, self.sleep.call_args.args[0])
 
     def test_what_is_final_is_not_repeated(self):
@@ -133,7 +157,7 @@ class RetryTest(SwiftTestCase):
                              (412, exceptions.StoreError),
                              (413, exceptions.QuotaExceeded)):
             server = self._answers('GET', _OBJECT, {'status_code': status})
-            self.assertRaises(kind, self.store.get, 'c', 'o')
+            self.assertRaises(kind, self._get, 'c', 'o')
             self.assertEqual(1, server.call_count)
 
     def test_broken_connections(self):
@@ -142,12 +166,12 @@ class RetryTest(SwiftTestCase):
                       ConnectionResetError):
             self._answers('GET', _OBJECT, {'exc': error},
                           self._content(b'x'))
-            self.assertEqual(b'x', self.store.get('c', 'o'))
+            self.assertEqual(b'x', self._get('c', 'o'))
 
     def test_error_names_host_and_object(self):
         self._answers('GET', _OBJECT, {'exc': requests.ConnectionError})
         err = self.assertRaises(exceptions.StoreUnavailable,
-                                self.store.get, 'c', 'o')
+                                self._get, 'c', 'o')
         self.assertIn('swift.test', str(err))
         self.assertIn('c/o', str(err))
 
@@ -168,7 +192,7 @@ class RetryTest(SwiftTestCase):
             return ''
 
         self.http.put(_OBJECT, text=answer)
-        self.store.put('c', 'o', store_base.Stream(6, pieces))
+        self.store.put('c', 'o', store_base.Body(6, pieces))
         self.assertEqual([b'abcdef'] * 2, bodies)
         self.assertEqual(2, len(begun))
 
@@ -182,7 +206,7 @@ class TokenTest(SwiftTestCase):
 
     def test_tokens_are_sent(self):
         server = self._answers('GET', _OBJECT, self._content(b'x'))
-        self.store.get('c', 'o')
+        self._get('c', 'o')
         self.assertEqual(['t1'], self._tokens(server))
         self.assertEqual(
             'service', _header(server.last_request, 'X-Service-Token'))
@@ -191,7 +215,7 @@ class TokenTest(SwiftTestCase):
         self.credentials = Credentials(renewals=9)
         server = self._answers('GET', _OBJECT, {'status_code': 401},
                                self._content(b'x'))
-        self.assertEqual(b'x', self._store().get('c', 'o'))
+        self.assertEqual(b'x', blobs.get(self._store(), 'c', 'o'))
         self.assertEqual(['t1', 't2'], self._tokens(server))
         self.sleep.assert_not_called()
 
@@ -199,7 +223,7 @@ class TokenTest(SwiftTestCase):
         self.credentials = Credentials(renewals=9)
         server = self._answers('GET', _OBJECT, {'status_code': 401})
         err = self.assertRaises(exceptions.AccessDenied,
-                                self._store().get, 'c', 'o')
+                                blobs.get, self._store(), 'c', 'o')
         self.assertEqual(['t1', 't2'], self._tokens(server))
         self.assertIn('Ask for a longer token.', str(err))
         self.assertIn('401', str(err))
@@ -208,7 +232,7 @@ class TokenTest(SwiftTestCase):
     def test_cannot_be_renewed(self):
         server = self._answers('GET', _OBJECT, {'status_code': 401})
         err = self.assertRaises(exceptions.AccessDenied,
-                                self.store.get, 'c', 'o')
+                                self._get, 'c', 'o')
         self.assertEqual(1, server.call_count)
         self.assertIn('Ask for a longer token.', str(err))
         self.assertEqual(1, self.credentials.renewed)
@@ -224,14 +248,14 @@ class TokenTest(SwiftTestCase):
             return ''
 
         self.http.put(_OBJECT, text=answer)
-        self._store().put('c', 'o', store_base.Stream(
+        self._store().put('c', 'o', store_base.Body(
             3, lambda: iter((b'abc',))))
         self.assertEqual([b'abc', b'abc'], bodies)
 
     def test_tokens_are_not_told(self):
         self._answers('GET', _OBJECT, {'status_code': 401})
         err = self.assertRaises(exceptions.AccessDenied,
-                                self.store.get, 'c', 'o')
+                                self._get, 'c', 'o')
         for secret in ('t1', 'service'):
             self.assertNotIn(secret, str(err))
 
@@ -241,34 +265,34 @@ class PutTest(SwiftTestCase):
 
     def test_md5_is_announced(self):
         server = self._answers('PUT', _OBJECT, self._ok(b'data'))
-        self.store.put('c', 'o', b'data')
+        self._put(b'data')
         self.assertEqual(_md5(b'data'), _header(server.last_request, 'ETag'))
         self.assertEqual('4', _header(server.last_request, 'Content-Length'))
 
     def test_md5_of_the_caller_is_announced(self):
         server = self._answers('PUT', _OBJECT, self._ok(b'data'))
-        with mock.patch.object(swift, '_md5') as computed:
-            self.store.put('c', 'o', b'data', _md5(b'data'))
+        body = store_base.Body(4, lambda: (b'data',), _md5(b'data'))
+        with mock.patch('hashlib.md5') as computed:
+            self.store.put('c', 'o', body)
         computed.assert_not_called()
         self.assertEqual(_md5(b'data'), _header(server.last_request, 'ETag'))
 
     def test_other_md5_in_the_answer(self):
         server = self._answers('PUT', _OBJECT, self._ok(b'other'))
-        err = self.assertRaises(exceptions.StoreUnavailable, self.store.put,
-                                'c', 'o', b'data')
+        err = self.assertRaises(exceptions.StoreUnavailable,
+                                self._put, b'data')
         self.assertEqual(4, server.call_count)
         self.assertIn(_md5(b'other'), str(err))
         self.assertIn(_md5(b'data'), str(err))
 
     def test_no_md5_in_the_answer(self):
         self._answers('PUT', _OBJECT, {'status_code': 201})
-        self.assertRaises(exceptions.StoreError, self.store.put,
-                          'c', 'o', b'data')
+        self.assertRaises(exceptions.StoreError, self._put, b'data')
 
     def test_md5_in_quotes(self):
         self._answers('PUT', _OBJECT, {
             'status_code': 201, 'headers': {'etag': f'"{_md5(b"data")}"'}})
-        self.store.put('c', 'o', b'data')
+        self._put(b'data')
 
     def test_stream_with_another_md5_in_the_answer(self):
         def answer(request, context):
@@ -280,24 +304,23 @@ class PutTest(SwiftTestCase):
         self.http.put(_OBJECT, text=answer)
         self.assertRaises(
             exceptions.StoreUnavailable, self.store.put, 'c', 'o',
-            store_base.Stream(3, lambda: iter((b'abc',))))
+            store_base.Body(3, lambda: iter((b'abc',))))
 
     def test_missing_container(self):
         self._answers('PUT', _OBJECT, {'status_code': 404})
         err = self.assertRaises(exceptions.ContainerNotFound,
-                                self.store.put, 'c', 'o', b'data')
+                                self._put, b'data')
         self.assertIn('container c', str(err))
 
     def test_quota(self):
         self._answers('PUT', _OBJECT, {'status_code': 413,
                                        'text': 'Upload exceeds quota.'})
-        err = self.assertRaises(exceptions.QuotaExceeded, self.store.put,
-                                'c', 'o', b'data')
+        err = self.assertRaises(exceptions.QuotaExceeded, self._put, b'data')
         self.assertIn('Upload exceeds quota.', str(err))
 
     def test_names_are_quoted_once(self):
         server = self._answers('PUT', requests_mock.ANY, self._ok(b'x'))
-        self.store.put('c d', 'a b/c%20\u00fc?#', b'x')
+        blobs.put(self.store, 'c d', 'a b/c%20\u00fc?#', b'x')
         self.assertEqual(
             '/v1/AUTH_p/c%20d/a%20b/c%2520%C3%BC%3F%23',
             server.last_request.url.removeprefix(_ROOT))
@@ -306,25 +329,32 @@ class PutTest(SwiftTestCase):
 class GetTest(SwiftTestCase):
     """All of an object, or an error."""
 
-    def test_too_large_is_not_read(self):
-        server = self._answers('GET', _OBJECT, self._content(bytes(100)))
-        err = self.assertRaises(exceptions.LengthMismatch,
-                                self.store.get, 'c', 'o', 99)
-        self.assertIn('100 bytes', str(err))
+    def test_extent_is_asked_for(self):
+        server = self._answers('GET', _OBJECT, self._content(bytes(10)))
+        self.assertEqual(bytes(10), self.store.read(
+            'c', 'o', b''.join, types.Extent(7, 10)))
+        self.assertEqual('bytes=7-16', _header(server.last_request, 'Range'))
+
+    def test_answer_of_another_length_than_the_extent(self):
+        # As from what does not know ranges and sends everything.
+        server = self._answers('GET', _OBJECT, self._content(bytes(10)))
+        err = self.assertRaises(
+            exceptions.LengthMismatch, self.store.read, 'c', 'o', b''.join,
+            types.Extent(0, 9))
+        self.assertEqual((9, 10), (err.expected, err.actual))
         self.assertEqual(1, server.call_count)
-        self.assertEqual(bytes(100), self.store.get('c', 'o', 100))
 
     def test_short_body_is_asked_for_again(self):
         cut = self._content(b'da', **{'content-length': '4'})
         server = self._answers('GET', _OBJECT, cut, self._content(b'data'))
-        self.assertEqual(b'data', self.store.get('c', 'o'))
+        self.assertEqual(b'data', self._get('c', 'o'))
         self.assertEqual(2, server.call_count)
 
     def test_always_short(self):
         server = self._answers(
             'GET', _OBJECT, self._content(b'da', **{'content-length': '4'}))
         err = self.assertRaises(exceptions.StoreUnavailable,
-                                self.store.get, 'c', 'o')
+                                self._get, 'c', 'o')
         self.assertEqual(4, server.call_count)
         self.assertIn('o', str(err))
 
@@ -332,7 +362,7 @@ class GetTest(SwiftTestCase):
         # Such as from a proxy in between that sends chunks.
         self.http.get(_OBJECT, content=b'data')
         try:
-            data = self.store.get('c', 'o')
+            data = self._get('c', 'o')
         except exceptions.StoreError:
             return
         self.assertEqual(b'data', data)
@@ -470,7 +500,7 @@ class LimitsTest(SwiftTestCase):
 
     def _limits(self, *answers):
         self._answers('GET', f'{_ROOT}/info', *answers)
-        return self.store.limits()
+        return self.store.capabilities()
 
     def test_limits(self):
         found = self._limits({'json': {'swift': {
@@ -482,19 +512,25 @@ class LimitsTest(SwiftTestCase):
         self.assertEqual({'gold', 'yellow', 'tin'},
                          set(found.storage_policies))
 
+    def test_what_the_cluster_can_do(self):
+        found = self._limits({'json': {'swift': {}, 'slo': {},
+                                       'symlink': {}}})
+        self.assertEqual((True, False, True),
+                         (found.slo, found.bulk_delete, found.symlink))
+
     def test_hidden(self):
         for status in (401, 403, 404):
-            self.assertEqual(store_base.Limits(),
+            self.assertEqual(store_base.Capabilities(),
                              self._limits({'status_code': status}))
 
     def test_says_nothing(self):
-        self.assertEqual(store_base.Limits(), self._limits({'json': {}}))
+        self.assertEqual(store_base.Capabilities(), self._limits({'json': {}}))
 
     def test_credentials_that_are_refused_are_not_hidden(self):
         self._answers('GET', f'{_ROOT}/info', {'json': {}})
         with mock.patch.object(self.credentials, 'access',
                                side_effect=exceptions.AccessDenied('no')):
-            self.assertRaises(exceptions.AccessDenied, self.store.limits)
+            self.assertRaises(exceptions.AccessDenied, self.store.capabilities)
 
     def test_not_there(self):
         self.assertRaises(exceptions.StoreUnavailable, self._limits,
@@ -505,7 +541,7 @@ class LimitsTest(SwiftTestCase):
             found = self._limits({'text': '<html>Welcome</html>'})
         except exceptions.BackupError:
             return
-        self.assertEqual(store_base.Limits(), found)
+        self.assertEqual(store_base.Capabilities(), found)
 
     def test_below_another_root(self):
         # As where Ceph's gateway speaks Swift.
@@ -513,7 +549,7 @@ class LimitsTest(SwiftTestCase):
         with mock.patch.object(
                 self.credentials, 'access', return_value=credentials.Access(
                     f'{_ROOT}/swift/v1/AUTH_p', 't')):
-            self.store.limits()
+            self.store.capabilities()
         self.assertEqual(1, server.call_count)
 
 
@@ -523,17 +559,17 @@ class ConnectionTest(SwiftTestCase):
     def test_one_for_each_thread(self):
         self._answers('GET', _OBJECT, self._content(b'x'))
         made = []
-        real = swift.client.HTTPConnection
+        real = client.HTTPConnection
 
         def connection(*args, **options):
             made.append(threading.get_ident())
             return real(*args, **options)
 
-        with mock.patch.object(swift.client, 'HTTPConnection', connection):
-            self.store.get('c', 'o')
-            self.store.get('c', 'o')
+        with mock.patch.object(client, 'HTTPConnection', connection):
+            self._get('c', 'o')
+            self._get('c', 'o')
             self.assertEqual(1, len(made))
-            thread = threading.Thread(target=self.store.get,
+            thread = threading.Thread(target=self._get,
                                       args=('c', 'o'))
             thread.start()
             thread.join()
@@ -542,9 +578,9 @@ class ConnectionTest(SwiftTestCase):
     def test_a_broken_one_is_not_used_again(self):
         self._answers('GET', _OBJECT, {'exc': requests.ConnectionError},
                       self._content(b'x'))
-        with mock.patch.object(swift.client, 'HTTPConnection',
-                               wraps=swift.client.HTTPConnection) as made:
-            self.store.get('c', 'o')
+        with mock.patch.object(client, 'HTTPConnection',
+                               wraps=client.HTTPConnection) as made:
+            self._get('c', 'o')
         self.assertEqual(2, made.call_count)
 
     def test_certificates(self):
@@ -553,18 +589,18 @@ class ConnectionTest(SwiftTestCase):
         for options, verify in (({}, True), ({'insecure': True}, False),
                                 ({'ca_file': '/ca.pem'}, '/ca.pem')):
             server = self._answers('GET', _OBJECT, self._content(b'x'))
-            self._store(**options).get('c', 'o')
+            blobs.get(self._store(**options), 'c', 'o')
             self.assertEqual(verify, server.last_request.verify)
 
     def test_requests_time_out(self):
         server = self._answers('GET', _OBJECT, self._content(b'x'))
-        self.store.get('c', 'o')
+        self._get('c', 'o')
         self.assertGreater(server.last_request.timeout, 0)
 
     def test_close(self):
         self._answers('GET', _OBJECT, self._content(b'x'))
-        self.store.get('c', 'o')
-        with mock.patch.object(swift.client.HTTPConnection,
+        self._get('c', 'o')
+        with mock.patch.object(client.HTTPConnection,
                                'close') as closed:
             self.store.close()
             self.store.close()

@@ -30,6 +30,7 @@ class TranslateTest(base.BaseTestCase):
                 (404, (), exceptions.ObjectNotFound),
                 (408, _OBJECT, exceptions.StoreUnavailable),
                 (413, _OBJECT, exceptions.QuotaExceeded),
+                (416, _OBJECT, exceptions.LengthMismatch),
                 (422, _OBJECT, exceptions.StoreUnavailable),
                 (429, _OBJECT, exceptions.StoreUnavailable),
                 (498, _OBJECT, exceptions.StoreUnavailable),

@@ -16,6 +16,8 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
+from cinder_swift_backup.stores import swift_session
+from tests.fakes import blobs
 
 # "from http import server" may find eventlet's: importing Cinder leaves its
 # green copy as an attribute of the package, and here are native threads.
@@ -78,42 +80,45 @@ class SwiftHttpTest(base.BaseTestCase):
         self.addCleanup(self.server.server_close)
         self.addCleanup(self.server.shutdown)
         url = f'http://127.0.0.1:{self.server.server_address[1]}/v1/AUTH_p'
-        self.store = swift.SwiftStore(
+        self.store = swift.SwiftStore(swift_session.Session(
             credentials.UserCredentials(url, 't'),
-            swift.Transport(retries=2, backoff=0))
+            swift_session.Transport(retries=2, backoff=0)))
         self.addCleanup(self.store.close)
         self.server.objects['/v1/AUTH_p/c/o'] = _DATA
         self.server.objects['/v1/AUTH_p/c/small'] = b'small'
 
+    def _get(self, container, name):
+        return blobs.get(self.store, container, name)
+
     def test_get(self):
-        self.assertEqual(_DATA, self.store.get('c', 'o'))
+        self.assertEqual(_DATA, self._get('c', 'o'))
 
     def test_body_that_breaks_off_is_asked_for_again(self):
         for cut in (0, 1, len(_DATA) // 2, len(_DATA) - 1):
             self.server.script[:] = [cut, cut]
-            self.assertEqual(_DATA, self.store.get('c', 'o'))
+            self.assertEqual(_DATA, self._get('c', 'o'))
 
     def test_body_that_always_breaks_off(self):
         self.server.script[:] = [1000] * 3
         err = self.assertRaises(exceptions.StoreUnavailable,
-                                self.store.get, 'c', 'o')
+                                self._get, 'c', 'o')
         self.assertIn('o', str(err))
         self.assertEqual([], self.server.script)
 
     def test_connection_is_kept(self):
         for _ in range(3):
-            self.store.get('c', 'small')
-            self.store.put('c', 'p', b'data')
+            self._get('c', 'small')
+            blobs.put(self.store, 'c', 'p', b'data')
         self.assertEqual(1, len(self.server.connections))
 
-    def test_rest_of_a_refused_body_is_no_answer(self):
-        self.assertRaises(exceptions.LengthMismatch,
-                          self.store.get, 'c', 'o', 10)
-        self.assertEqual(b'small', self.store.get('c', 'small'))
+    def test_rest_of_a_body_that_was_left_is_no_answer(self):
+        self.assertEqual(_DATA[:10], self.store.read(
+            'c', 'o', lambda pieces: next(pieces)[:10]))
+        self.assertEqual(b'small', self._get('c', 'small'))
 
-    def test_stream(self):
+    def test_body_in_pieces(self):
         pieces = [_DATA[:10], _DATA[10:300000], b'', _DATA[300000:]]
-        self.store.put('c', 'p', store_base.Stream(
+        self.store.put('c', 'p', store_base.Body(
             len(_DATA), lambda: iter(pieces)))
         self.assertEqual(_DATA, self.server.objects['/v1/AUTH_p/c/p'])
 
@@ -122,5 +127,32 @@ class SwiftHttpTest(base.BaseTestCase):
         self.server.shutdown()
         self.server.server_close()
         err = self.assertRaises(exceptions.StoreUnavailable,
-                                self.store.get, 'c', 'o')
+                                self._get, 'c', 'o')
         self.assertIn(f'127.0.0.1:{port}', str(err))
+
+    def test_use_begins_again_when_the_body_breaks_off(self):
+        self.server.script[:] = [3 << 18, 10]
+        seen = []
+
+        def use(pieces):
+            seen.append([])
+            for piece in pieces:
+                seen[-1].append(piece)
+            return b''.join(seen[-1])
+
+        self.assertEqual(_DATA, self.store.read('c', 'o', use))
+        self.assertEqual(3, len(seen))
+        self.assertEqual(_DATA, b''.join(seen[-1]))
+
+    def test_connection_is_not_kept_after_any_error(self):
+        class Unforeseen(BaseException):
+            pass
+
+        def use(pieces):
+            next(pieces)
+            raise Unforeseen
+
+        self._get('c', 'small')
+        self.assertRaises(Unforeseen, self.store.read, 'c', 'o', use)
+        self.assertEqual(b'small', self._get('c', 'small'))
+        self.assertEqual(2, len(self.server.connections))

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""How a request gets to Swift and its answer back.
+
+A request goes through these steps, and nothing outside this module repeats
+one:
+
+1. Take the tokens of now and this thread's kept-alive connection.
+2. Send; a refused token is renewed once where that is possible.
+3. Turn the answer into a result or one of our errors. Whatever is raised,
+   the connection is not used again: there may be half an answer in it.
+4. Repeat what is marked :class:`~cinder_swift_backup.exceptions.Retryable`,
+   waiting longer each time, as long as somebody waits for the result.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import threading
+from typing import Any
+from typing import TypeVar
+import urllib.parse
+
+import requests
+from swiftclient import client
+import tenacity
+import urllib3
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import base
+from cinder_swift_backup.stores import credentials as credentials_
+from cinder_swift_backup.stores import swift_errors
+
+_T = TypeVar('_T')
+_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+# Long enough for a proxy that waits for its slowest replica to commit.
+_TIMEOUT = 120
+_LONGEST_WAIT = 64
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Transport:
+    """How requests are sent and how often they are repeated.
+
+    ``retries`` counts the repetitions after the first try; ``backoff`` is
+    the first wait in seconds and doubles each time.
+    """
+
+    ca_file: str | None = None
+    insecure: bool = False
+    retries: int = 3
+    backoff: float = 2
+
+
+class Exchange:
+    """One try of a request: tokens, a connection and what it is about."""
+
+    def __init__(self, access: credentials_.Access,
+                 connection: client.HTTPConnection,
+                 where: tuple[str, ...]) -> None:
+        self._access = access
+        self._url = urllib.parse.urlparse(access.storage_url)
+        self._connection = connection
+        self._where = where
+
+    def call(self, function: Callable[..., _T], **options: Any) -> _T:
+        """Call one of swiftclient's functions; errors are ours.
+
+        :raises StoreError: the fitting one
+        """
+        with self._translated():
+            return function(
+                self._access.storage_url, self._access.token, *self._where,
+                http_conn=(self._url, self._connection),
+                service_token=self._access.service_token, **options)
+
+    def pieces(self, body: Any, length: int) -> Iterator[bytes]:
+        """The pieces of an answer's body, all of them.
+
+        :raises StoreUnavailable: when it breaks off
+        """
+        left = length
+        while left:
+            with self._translated():
+                piece: bytes = body.read(base.PIECE)
+            if not piece:
+                raise exceptions.StoreUnavailable(
+                    f'Swift sent {length - left} of {length} bytes of '
+                    f'{"/".join(self._where)}.')
+            left -= len(piece)
+            yield piece
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except client.ClientException as err:
+            raise swift_errors.translate(err, self._where) from err
+        except _BROKEN as err:
+            raise exceptions.StoreUnavailable(
+                f'Swift at {self._url.netloc} cannot be reached or broke off '
+                f'({"/".join(self._where) or "/info"}): {err}') from err
+        except ValueError as err:
+            raise exceptions.StoreUnavailable(
+                f'What answers at {self._access.storage_url} is not Swift: '
+                f'{err}') from err
+
+
+class Session:
+    """Requests to one Swift account, from any number of threads."""
+
+    def __init__(self, credentials: credentials_.Credentials,
+                 transport: Transport) -> None:
+        self._credentials = credentials
+        self._transport = transport
+        self._local = threading.local()
+        self._connections: list[client.HTTPConnection] = []
+
+    def request(self, where: tuple[str, ...],
+                work: Callable[[Exchange], _T], stop: base.Stop) -> _T:
+        """Do ``work``, as often as it takes, and give its result.
+
+        :param where: container, or container and object; empty for the
+            cluster
+        :param stop: raised when nobody waits for the result any more
+        """
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(exceptions.Retryable),
+            stop=tenacity.stop_after_attempt(self._transport.retries + 1),
+            wait=tenacity.wait_exponential_jitter(
+                initial=self._transport.backoff, max=_LONGEST_WAIT,
+                jitter=self._transport.backoff / 2),
+            sleep=stop.wait, reraise=True)
+        result: _T = retrying(self._authorised, where, work)
+        return result
+
+    def close(self) -> None:
+        """Give back all connections."""
+        while self._connections:
+            self._connections.pop().close()
+        self._local = threading.local()
+
+    def _authorised(self, where: tuple[str, ...],
+                    work: Callable[[Exchange], _T]) -> _T:
+        access = self._credentials.access()
+        try:
+            return self._once(access, where, work)
+        except swift_errors.TokenRefused as err:
+            refused = err
+        try:
+            if self._credentials.renew(access):
+                return self._once(self._credentials.access(), where, work)
+        except swift_errors.TokenRefused as err:
+            refused = err
+        raise exceptions.AccessDenied(
+            f'{refused} {self._credentials.remedy}') from refused
+
+    def _once(self, access: credentials_.Access, where: tuple[str, ...],
+              work: Callable[[Exchange], _T]) -> _T:
+        with self._connected(access.storage_url) as connection:
+            return work(Exchange(access, connection, where))
+
+    @contextlib.contextmanager
+    def _connected(self, url: str) -> Iterator[client.HTTPConnection]:
+        connection = getattr(self._local, 'connection', None)
+        if connection is None:
+            connection = client.HTTPConnection(
+                url, cacert=self._transport.ca_file,
+                insecure=self._transport.insecure, timeout=_TIMEOUT)
+            self._local.connection = connection
+            self._connections.append(connection)
+        try:
+            yield connection
+        except BaseException:
+            self._local.connection = None
+            self._connections.remove(connection)
+            connection.close()
+            raise
