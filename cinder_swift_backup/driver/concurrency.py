@@ -11,7 +11,6 @@ not log (eventlet issue 432) and needs locks that were not patched.
 With native threads there is nothing to do.
 """
 
-import functools
 import sys
 
 from cinder_swift_backup.engine import pipeline
@@ -33,5 +32,4 @@ def runtime() -> pipeline.Runtime:
     from eventlet import patcher
     from eventlet import tpool
     return pipeline.Runtime(
-        offload=lambda function: functools.partial(tpool.execute, function),
-        lock=patcher.original('threading').Lock)
+        call=tpool.execute, lock=patcher.original('threading').Lock)

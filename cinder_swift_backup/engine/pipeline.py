@@ -22,10 +22,13 @@ import dataclasses
 import threading
 import time
 from typing import Any
+from typing import ParamSpec
+from typing import Protocol
 from typing import TypeVar
 
 from cinder_swift_backup import exceptions
 
+_P = ParamSpec('_P')
 _T = TypeVar('_T')
 
 # Seconds: how late a cancellation may be noticed.
@@ -46,21 +49,30 @@ def _paced(checkpoint: Checkpoint) -> Checkpoint:
     return call_when_due
 
 
-def _same(function: Callable[..., _T]) -> Callable[..., _T]:
-    return function
+class Call(Protocol):
+    """Calls a function, in whatever thread, and gives its result."""
+
+    def __call__(self, function: Callable[_P, _T], /, *arguments: _P.args,
+                 **options: _P.kwargs) -> _T:
+        """Call it; what it raises comes out."""
+
+
+def _directly(function: Callable[_P, _T], /, *arguments: _P.args,
+              **options: _P.kwargs) -> _T:
+    return function(*arguments, **options)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Runtime:
     """The kind of threads the engine runs on; native ones by default.
 
-    ``offload`` turns a function that computes or waits for a disk into one
-    that may be called from a worker without holding up the others; the
-    function must not log. ``lock`` makes locks that are valid inside it.
+    ``call`` is for what computes or waits for a disk: a worker that calls it
+    this way does not hold up the others. It must not log. ``lock`` makes
+    locks that are valid inside it.
     """
 
     executor: Callable[[int], futures.Executor] = futures.ThreadPoolExecutor
-    offload: Callable[[Callable[..., Any]], Callable[..., Any]] = _same
+    call: Call = _directly
     lock: Callable[[], contextlib.AbstractContextManager[Any]] = (
         threading.Lock)
 

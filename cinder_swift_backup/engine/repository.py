@@ -56,9 +56,8 @@ class Repository:
                 f'{ref.container}: it was never completed or its objects '
                 f'were deleted. Use another backup or take a new full '
                 f'one.') from err
-        decode = self._pipeline.runtime.offload(manifest_format.decode)
-        manifest: types.Manifest = decode(ref.prefix, stored)
-        return manifest
+        return self._pipeline.runtime.call(manifest_format.decode,
+                                           ref.prefix, stored)
 
     def load_digests(self, ref: types.BackupRef) -> digests.DigestTable | None:
         """The digests of a backup; None where it was stored without.
@@ -72,9 +71,8 @@ class Repository:
             stored = base.read_whole(self.store, ref.container, name)
         except exceptions.ObjectNotFound:
             return None
-        decode = self._pipeline.runtime.offload(digests.decode)
-        table: digests.DigestTable = decode(ref.prefix, stored)
-        return table
+        return self._pipeline.runtime.call(digests.decode, ref.prefix,
+                                           stored)
 
     def resolve(self, refs: Sequence[types.BackupRef]) -> types.Chain:
         """The chain of ``refs``, oldest first, with all manifests.

@@ -84,8 +84,7 @@ class Restorer:
         self._pipeline.run(
             (functools.partial(self._restore_chunk, chunk, target, check)
              for chunk in plan.chunks), collect, observer.checkpoint)
-        finish = self._pipeline.runtime.offload(target.writer.finish)
-        finish(target.size)
+        self._pipeline.runtime.call(target.writer.finish, target.size)
 
     @staticmethod
     def _check_fits(chain: types.Chain, plan: planner.RestorePlan,
@@ -144,8 +143,8 @@ class Restorer:
                 f'the manifest needs it for {_where(record)}. Restore '
                 f'another backup.') from err
         stop.check()
-        write = self._pipeline.runtime.offload(_decode_and_write)
-        write(chunk, stored, target, check)
+        self._pipeline.runtime.call(_decode_and_write, chunk, stored, target,
+                                    check)
         return sum(extent.length for extent in chunk.extents)
 
 

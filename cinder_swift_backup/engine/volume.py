@@ -32,9 +32,11 @@ class VolumeReader(Protocol):
 
     size: int
 
-    def read(self, extent: types.Extent) -> bytes:
-        """Exactly the bytes of ``extent``.
+    def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
+        """Exactly the bytes of ``extent``, in ``buffer`` or not.
 
+        :param buffer: at least as long as the extent; the view is valid
+            until the next read into it
         :raises VolumeError: when there are fewer
         """
 
@@ -67,11 +69,18 @@ class FileVolume:
         self.capacity = None if self._regular else self.size
         self.blank = self._regular and not self.size
 
-    def read(self, extent: types.Extent) -> bytes:
+    def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
         """See :class:`VolumeReader`."""
+        view = memoryview(buffer)[:extent.length]
+        count = 0
         with _failing_at(extent.offset):
-            return _read_all(extent, lambda offset, length: os.pread(
-                self._fd, length, offset))
+            while count < extent.length:
+                done = os.preadv(self._fd, [view[count:]],
+                                 extent.offset + count)
+                if not done:
+                    raise _ended(extent, extent.offset + count)
+                count += done
+        return view
 
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`VolumeWriter`."""
@@ -103,8 +112,8 @@ class ImageVolume:
         self.size: int = image.size()
         self.capacity: int | None = self.size
 
-    def read(self, extent: types.Extent) -> bytes:
-        """See :class:`VolumeReader`."""
+    def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
+        """See :class:`VolumeReader`; librbd makes buffers of its own."""
         with _failing_at(extent.offset, self._errors):
             return _read_all(extent, self._image.read)
 
@@ -131,7 +140,7 @@ class SeekingVolume:
         self.size: int = handle.tell()
         self.capacity: int | None = self.size
 
-    def read(self, extent: types.Extent) -> bytes:
+    def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
         """See :class:`VolumeReader`."""
         with self._lock, _failing_at(extent.offset):
             return _read_all(extent, self._read_once)
@@ -200,15 +209,19 @@ def _fileno(handle: Any) -> int | None:
 
 
 def _read_all(extent: types.Extent,
-              read: Callable[[int, int], bytes]) -> bytes:
+              read: Callable[[int, int], bytes]) -> memoryview:
     pieces = []
     offset = extent.offset
     while offset < extent.end:
         piece = read(offset, extent.end - offset)
         if not piece:
-            raise exceptions.VolumeError(
-                f'The volume ended at {offset} instead of {extent.end} '
-                f'bytes: it was resized or detached during the backup.')
+            raise _ended(extent, offset)
         pieces.append(piece)
         offset += len(piece)
-    return pieces[0] if len(pieces) == 1 else b''.join(pieces)
+    return memoryview(pieces[0] if len(pieces) == 1 else b''.join(pieces))
+
+
+def _ended(extent: types.Extent, offset: int) -> exceptions.VolumeError:
+    return exceptions.VolumeError(
+        f'The volume ended at {offset} instead of {extent.end} bytes: it was '
+        f'resized or detached during the backup.')

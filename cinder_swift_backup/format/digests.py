@@ -42,6 +42,14 @@ class DigestTable:
         """The digest of block number ``block``, from 0."""
         return self.packed[block * DIGEST_SIZE:(block + 1) * DIGEST_SIZE]
 
+    def run(self, first: int, end: int) -> bytes:
+        """The packed digests from block ``first`` to before ``end``.
+
+        There are fewer where the table ends.
+        """
+        return bytes(
+            self.packed[first * DIGEST_SIZE:end * DIGEST_SIZE])
+
 
 def hash_blocks(data: memoryview, block_size: int) -> bytes:
     """The packed digests of the blocks of ``data``, the last maybe short."""
@@ -50,15 +58,11 @@ def hash_blocks(data: memoryview, block_size: int) -> bytes:
         for start in range(0, len(data), block_size))
 
 
-def changed_blocks(packed: bytes, first_block: int,
-                   parent: DigestTable) -> list[int]:
-    """Which blocks differ from the parent, counted from ``first_block``.
+def changed_blocks(packed: bytes | bytearray, before: bytes) -> list[int]:
+    """Which of the blocks with these packed digests had others before.
 
-    Blocks that the parent has no digest for, because the volume has grown,
-    count as changed.
+    Blocks that had none, because the volume has grown, count as changed.
     """
-    start = first_block * DIGEST_SIZE
-    before = memoryview(parent.packed)[start:start + len(packed)]
     if packed == before:
         return []
     return [index for index in range(len(packed) // DIGEST_SIZE)

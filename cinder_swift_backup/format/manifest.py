@@ -47,14 +47,16 @@ def encode(manifest: types.Manifest) -> bytes:
 
 
 def _encode_chunk(chunk: types.ChunkRecord) -> dict[str, dict[str, Any]]:
-    return {chunk.name: {
+    fields = {
         'offset': chunk.extent.offset,
         'length': chunk.extent.length,
         'compression': chunk.compression,
-        'md5': chunk.md5,
         _STORED_LENGTH: chunk.stored_length,
         _STORED_MD5: chunk.stored_md5,
-    }}
+    }
+    if chunk.md5 is not None:
+        fields['md5'] = chunk.md5
+    return {chunk.name: fields}
 
 
 def decode(prefix: str, stored: bytes) -> types.Manifest:

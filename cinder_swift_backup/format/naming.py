@@ -5,10 +5,14 @@
 The layout is the stock driver's (``cinder.backup.drivers.swift`` and
 ``cinder.backup.chunkeddriver``)::
 
-    volume_<volume_id>/<UTC %Y%m%d%H%M%S>/az_<az>_backup_<backup_id>-00001
-    ...                                                            -00002
+    volume_<volume_id>/<UTC %Y%m%d%H%M%S>/az_<az>_backup_<backup_id>-00000
+    ...                                                            -01600
     ...                                                            _sha256file
     ...                                                            _metadata
+
+The stock driver numbers chunks from 1 as it stores them; the manifest says
+where each belongs, so that any number does. Ours is that of the chunk's first
+block, which tells it by the name.
 
 The stock driver refuses to restore when a listing of the prefix shows any
 object that the manifest does not name, so nothing else may be put there.
@@ -29,7 +33,7 @@ def backup_prefix(volume_id: str, backup_id: str, availability_zone: str,
 
 
 def chunk_name(prefix: str, number: int) -> str:
-    """The name of chunk ``number``, counted from 1."""
+    """The name of the chunk that begins at block ``number``, from 0."""
     return f'{prefix}-{number:05d}'
 
 

@@ -23,9 +23,11 @@ class RamVolume:
         self.finished: int | None = None
         self._lock = threading.Lock()
 
-    def read(self, extent: types.Extent) -> bytes:
+    def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
         """See the engine's VolumeReader."""
-        return bytes(self.data[extent.offset:extent.end])
+        view = memoryview(buffer)[:extent.length]
+        view[:] = self.data[extent.offset:extent.end]
+        return view
 
     def write(self, offset: int, data: memoryview) -> None:
         """See the engine's VolumeWriter."""

@@ -321,8 +321,8 @@ class BadInputTestCase(cinder_side.CinderSideTestCase):
                             error=cinder_exception.InvalidVolume)
 
     def test_missing_chunk(self):
-        self.store.delete(self.container, f'{self.prefix}-00002')
-        self.assert_refused(f'{self.prefix}-00002', 'another backup')
+        self.store.delete(self.container, f'{self.prefix}-00032')
+        self.assert_refused(f'{self.prefix}-00032', 'another backup')
 
     def test_chunk_of_the_wrong_length(self):
         self.configure(backup_compression_algorithm='none')

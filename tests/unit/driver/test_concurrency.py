@@ -35,10 +35,8 @@ class NativeTest(base.DriverTestCase):
         runtime = concurrency.runtime()
         self.assertEqual(pipeline.Runtime(), runtime)
 
-        def function():
-            pass
-
-        self.assertIs(function, runtime.offload(function))
+        self.assertEqual(threading.get_ident(),
+                         runtime.call(threading.get_ident))
         self.assertIs(type(threading.Lock()), type(runtime.lock()))
 
 
@@ -66,7 +64,7 @@ def compute(number):
 def task(number):
     def run(stop):
         assert native_threads.get_ident() == main, 'worker is not green'
-        return runtime.offload(compute)(number)
+        return runtime.call(compute, number)
     return run
 
 results = []
@@ -93,9 +91,9 @@ ticker = eventlet.spawn(tick)
 def block():
     native_time.sleep(0.4)
 
-offloaded = runtime.offload(block)
 begun = native_time.monotonic()
-workers.run([lambda stop: offloaded()] * 6, lambda _: None, lambda: None)
+workers.run([lambda stop: runtime.call(block)] * 6, lambda _: None,
+            lambda: None)
 taken = native_time.monotonic() - begun
 ticker.kill()
 print(max(gaps), len(gaps), taken)
@@ -111,9 +109,8 @@ print(max(gaps), len(gaps), taken)
 def fail():
     raise exceptions.VolumeError('it ended')
 
-offloaded = runtime.offload(fail)
 try:
-    workers.run([lambda stop: offloaded()] * 5, lambda _: None,
+    workers.run([lambda stop: runtime.call(fail)] * 5, lambda _: None,
                 lambda: None)
 except exceptions.VolumeError as err:
     assert str(err) == 'it ended'
@@ -156,8 +153,7 @@ def hold(number):
         native_time.sleep(0.02)
         inside.remove(number)
 
-offloaded = runtime.offload(hold)
-workers.run([lambda stop, n=n: offloaded(n) for n in range(9)],
+workers.run([lambda stop, n=n: runtime.call(hold, n) for n in range(9)],
             lambda _: None, lambda: None)
 assert most == [1] * 9, most
 ''')

@@ -100,7 +100,7 @@ class DamageTest(RestoreTestCase):
         self.assertIn('more bytes where the manifest says 64', text)
 
     def test_chunks_that_changed_places(self):
-        first, second = _name(1), _name(2)
+        first, second = _name(0), _name(4)
         one = self.bench.get(first)
         other = self.bench.get(second)
         self.bench.damage(first, lambda data: other)

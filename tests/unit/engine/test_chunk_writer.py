@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""An extent of the volume in, stored objects out."""
+
+import hashlib
+import random
+import subprocess
+import sys
+
+from hypothesis import given
+from hypothesis import strategies as st
+from oslotest import base
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import chunk_writer
+from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import memory
+from tests.fakes import blobs
+from tests.fakes import faulty
+from tests.fakes import volumes
+
+_NOISE = random.Random(7).randbytes(1000)
+_WORDS = st.sampled_from(('none', 'zlib', 'gzip', 'bz2', 'zstd'))
+
+
+class Bench:
+    """A writer on a store in memory."""
+
+    def __init__(self, data, word='zlib', block_size=16, source=None):
+        self.store = memory.MemoryStore()
+        self.store.ensure_container('c', create=True)
+        self.announced = []
+        self.stop = pipeline.StopFlag()
+        self.data = data
+        self.word = word
+        self.block_size = block_size
+        self.writer = self.make(self.store, source)
+
+    def make(self, store, source=None):
+        """A writer to another store."""
+        form = chunk_writer.ChunkForm(
+            'c', 'p', self.block_size, codecs.Codecs().find(self.word),
+            codecs.Level.BALANCED)
+        return chunk_writer.ChunkWriter(
+            store, pipeline.Runtime(), form,
+            source or volumes.RamVolume(self.data), self.announced.append)
+
+    def write(self, before=None, extent=None):
+        """Store an extent, by default everything."""
+        return self.writer.write(
+            extent or types.Extent(0, len(self.data)), before, self.stop)
+
+    def stored(self, record):
+        """What an object decodes to."""
+        stored = blobs.get(self.store, 'c', record.name)
+        decoder = codecs.Codecs().find(record.compression).decoder(
+            record.extent.length)
+        data = b''.join(decoder.feed(stored))
+        decoder.finish()
+        return data
+
+
+def _hashes(data, block_size=16):
+    return digests.hash_blocks(memoryview(data), block_size)
+
+
+class FullTest(base.BaseTestCase):
+    """An extent with no digests from before."""
+
+    @given(_WORDS, st.binary(min_size=1, max_size=300), st.booleans())
+    def test_what_is_stored_is_what_was_read(self, word, seed, repeated):
+        data = seed * 50 if repeated else seed
+        bench = Bench(data, word)
+        written = bench.write()
+        self.assertEqual(_hashes(data), written.digests)
+        (record,) = written.records
+        self.assertEqual('p-00000', record.name)
+        self.assertEqual(types.Extent(0, len(data)), record.extent)
+        self.assertEqual(data, bench.stored(record))
+        stored = blobs.get(bench.store, 'c', record.name)
+        self.assertEqual(len(stored), record.stored_length)
+        self.assertEqual(hashlib.md5(stored).hexdigest(), record.stored_md5)
+        self.assertLessEqual(len(stored), len(data))
+
+    def test_several_pieces(self):
+        data = random.Random(1).randbytes(3 << 20) + bytes((2 << 20) + 17)
+        for word in ('none', 'zlib', 'zstd'):
+            bench = Bench(data, word, 32768)
+            (record,) = bench.write().records
+            self.assertEqual(word, record.compression)
+            self.assertEqual(data, bench.stored(record))
+
+    def test_noise_is_stored_as_it_is(self):
+        data = random.Random(1).randbytes((5 << 20) + 3)
+        for word in ('zlib', 'zstd', 'bz2'):
+            bench = Bench(data, word, 32768)
+            (record,) = bench.write().records
+            self.assertEqual('none', record.compression)
+            self.assertEqual(
+                data, blobs.get(bench.store, 'c', record.name))
+            self.assertEqual(record.stored_md5, record.md5)
+
+    def test_noise_is_read_once(self):
+        # A second look at a volume in use could see other data than the
+        # one that was hashed.
+        class Changing(volumes.RamVolume):
+            def read(self, extent, buffer):
+                view = super().read(extent, buffer)
+                self.data[extent.offset:extent.end] = bytes(extent.length)
+                return view
+
+        data = random.Random(1).randbytes(3 << 20)
+        bench = Bench(data, block_size=32768, source=Changing(data))
+        written = bench.write()
+        self.assertEqual(data, bench.stored(written.records[0]))
+        self.assertEqual(_hashes(data, 32768), written.digests)
+
+    def test_extent_elsewhere(self):
+        bench = Bench(_NOISE)
+        written = bench.write(extent=types.Extent(320, 100))
+        (record,) = written.records
+        self.assertEqual('p-00020', record.name)
+        self.assertEqual(_NOISE[320:420], bench.stored(record))
+        self.assertEqual(_hashes(_NOISE[320:420]), written.digests)
+
+    def test_blocks_larger_than_a_piece(self):
+        data = bytes(7 << 20)
+        written = Bench(data, block_size=3 << 20).write()
+        self.assertEqual(_hashes(data, 3 << 20), written.digests)
+
+
+class ChangesTest(base.BaseTestCase):
+    """An extent whose digests of before are known."""
+
+    def _change(self, data, *blocks):
+        now = bytearray(data)
+        for block in blocks:
+            now[block * 16] ^= 1
+        return bytes(now)
+
+    def test_nothing_changed(self):
+        bench = Bench(_NOISE)
+        written = bench.write(_hashes(_NOISE))
+        self.assertEqual((), written.records)
+        self.assertEqual(_hashes(_NOISE), written.digests)
+        self.assertEqual([], bench.announced)
+
+    def test_only_what_changed_is_stored(self):
+        data = random.Random(1).randbytes(1 << 20)
+        now = bytearray(data)
+        for start in (70000, 900000):
+            now[start] ^= 1
+        bench = Bench(bytes(now), 'none', 4096)
+        written = bench.write(_hashes(data, 4096))
+        self.assertEqual(
+            [types.Extent(69632, 4096), types.Extent(897024, 4096)],
+            [record.extent for record in written.records])
+        self.assertEqual(['p-00017', 'p-00219'], bench.announced)
+        self.assertEqual(_hashes(now, 4096), written.digests)
+        for record in written.records:
+            self.assertEqual(
+                bytes(now[record.extent.offset:record.extent.end]),
+                bench.stored(record))
+
+    def test_grown_volume(self):
+        written = Bench(_NOISE).write(_hashes(_NOISE[:960]))
+        (record,) = written.records
+        self.assertEqual(types.Extent(960, 40), record.extent)
+
+    def test_digests_are_of_what_is_stored(self):
+        # The volume changes between the look and the reading.
+        class Moving(volumes.RamVolume):
+            def read(self, extent, buffer):
+                view = super().read(extent, buffer)
+                self.data[16] ^= 1
+                return view
+
+        first = self._change(_NOISE, 1)
+        bench = Bench(first, 'none', source=Moving(first))
+        written = bench.write(_hashes(_NOISE))
+        (record,) = written.records
+        self.assertEqual(
+            _hashes(bench.stored(record)),
+            digests.DigestTable(16, written.digests).run(1, 2))
+
+
+class StopTest(base.BaseTestCase):
+    """Errors and cancellation."""
+
+    def test_names_are_announced_before_they_may_exist(self):
+        bench = Bench(_NOISE)
+        error = exceptions.StoreUnavailable('down')
+        bench.writer = bench.make(faulty.FaultyStore(
+            bench.store, faulty.lose_answer('put', error)))
+        self.assertIs(error, self.assertRaises(
+            exceptions.StoreUnavailable, bench.write))
+        self.assertEqual(['p-00000'], bench.announced)
+
+    def test_stopped_before_the_first_read(self):
+        bench = Bench(_NOISE)
+        bench.stop.set()
+        self.assertRaises(exceptions.Cancelled, bench.write)
+        self.assertEqual([], bench.announced)
+
+    def test_stopped_while_reading(self):
+        class Stopping(volumes.RamVolume):
+            def read(self, extent, buffer):
+                reads.append(extent)
+                bench.stop.set()
+                return super().read(extent, buffer)
+
+        reads = []
+        data = bytes(9 << 20)
+        bench = Bench(data, block_size=32768, source=Stopping(data))
+        self.assertRaises(exceptions.Cancelled, bench.write)
+        self.assertEqual(1, len(reads))
+        self.assertEqual([], bench.announced)
+
+
+_MEMORY = '''
+import pathlib
+import random
+from cinder_swift_backup.engine import chunk_writer
+from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import types
+
+MIB = 1 << 20
+
+class Endless:
+    """Noise or zeros without end."""
+    noise = random.Random(1).randbytes(2 * MIB)
+    zeros = bytes(2 * MIB)
+    kind = zeros
+    def read(self, extent, buffer):
+        return memoryview(self.kind)[:extent.length]
+
+class Nowhere:
+    """Takes what comes and keeps nothing."""
+    def until(self, stop):
+        return self
+    def put(self, container, name, body):
+        for piece in body.pieces():
+            pass
+
+def peak():
+    # Not getrusage's, which begins with that of the parent.
+    status = pathlib.Path('/proc/self/status').read_text()
+    return int(status.partition('VmHWM:')[2].split()[0]) // 1024
+
+source = Endless()
+writers = [chunk_writer.ChunkWriter(
+    Nowhere(), pipeline.Runtime(), chunk_writer.ChunkForm(
+        'c', 'p', 32768, codecs.Codecs().find(word), codecs.Level.BALANCED),
+    source, lambda name: None) for word in ('none', 'zlib', 'zstd')]
+for writer in writers:
+    writer.write(types.Extent(0, 2 * MIB), None, pipeline.StopFlag())
+before = peak()
+for writer in writers[1:]:
+    writer.write(types.Extent(0, 200 * MIB), None, pipeline.StopFlag())
+zeros = peak() - before
+source.kind = source.noise
+for writer in writers:
+    writer.write(types.Extent(0, 200 * MIB), None, pipeline.StopFlag())
+print(zeros, peak() - before)
+'''
+
+
+class MemoryTest(base.BaseTestCase):
+    """What a worker holds, in a process of its own."""
+
+    def test_stored_form_and_a_few_mebibytes(self):
+        answer = subprocess.run(
+            [sys.executable, '-c', _MEMORY], capture_output=True, text=True,
+            timeout=120, check=True)
+        zeros, noise = map(int, answer.stdout.split())
+        self.assertLess(zeros, 16)
+        self.assertGreater(noise, 190)
+        self.assertLess(noise, 232)
