@@ -21,9 +21,10 @@ OPTS = [
                default=4,
                min=1,
                help='How many chunks of a volume are backed up or restored '
-                    'at the same time. Each operation takes up to four times '
-                    'backup_swift_object_size of memory for every worker, '
-                    '800 MiB with the defaults.'),
+                    'at the same time. A backup takes up to '
+                    'backup_swift_object_size and 10 MiB of memory for every '
+                    'worker, 240 MiB with the defaults; a restore 10 MiB for '
+                    'every worker.'),
     cfg.StrOpt('backup_swift_compression_level',
                default=codecs.Level.BALANCED.value,
                choices=[

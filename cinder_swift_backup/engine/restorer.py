@@ -6,12 +6,13 @@
 2. Plan: overlay the chain, newest wins, so that each byte of the volume is
    written once; see :mod:`cinder_swift_backup.engine.planner`.
 3. Check that the plan fits the volume, and that all codecs are known.
-4. Each worker takes one chunk of the plan: get, decode, compare every block
-   with the tip's digests, and only then write what the plan takes from it.
-   Zeros are left out where the volume already reads as zeros.
+4. Each worker takes one chunk of the plan and writes what the reader hands on
+   of it, block by block as it was compared with the tip's digests; see
+   :mod:`cinder_swift_backup.engine.chunk_reader`. Zeros are left out where
+   the volume already reads as zeros.
 5. Make it durable and bring a regular file to its full length.
 
-Memory: each worker holds one chunk in its stored and its decoded form.
+Memory: a few MiB for each worker, besides the digests.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ import functools
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import chunk_reader
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import progress
@@ -27,10 +29,8 @@ from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import volume
 from cinder_swift_backup.engine import zeros
 from cinder_swift_backup.format import codecs
-from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
-from cinder_swift_backup.stores import base
 
 LOG = logging.getLogger(__name__)
 
@@ -47,6 +47,17 @@ class RestoreTarget:
     size: int
     blank: bool
 
+    def write(self, offset: int, data: memoryview) -> None:
+        """Write ``data``, but for zeros where it is blank.
+
+        :raises VolumeError: when the volume cannot be written
+        """
+        if not self.blank:
+            self.writer.write(offset, data)
+            return
+        for run in zeros.data_runs(data):
+            self.writer.write(offset + run.offset, data[run.offset:run.end])
+
 
 class Restorer:
     """Reads backups from a repository."""
@@ -56,6 +67,7 @@ class Restorer:
         self._repository = repo
         self._store = repo.store
         self._pipeline = workers
+        self._codecs = codecs.Codecs()
 
     def restore(self, chain: types.Chain, target: RestoreTarget,
                 observer: progress.Observer, *, verify: bool = True) -> None:
@@ -81,19 +93,20 @@ class Restorer:
             observer.advanced(done, plan.end)
 
         observer.checkpoint()
+        reader = chunk_reader.ChunkReader(
+            self._store, self._pipeline.runtime, self._codecs, check)
         self._pipeline.run(
-            (functools.partial(self._restore_chunk, chunk, target, check)
+            (functools.partial(self._restore_chunk, reader, chunk, target)
              for chunk in plan.chunks), collect, observer.checkpoint)
         self._pipeline.runtime.call(target.writer.finish, target.size)
 
-    @staticmethod
-    def _check_fits(chain: types.Chain, plan: planner.RestorePlan,
+    def _check_fits(self, chain: types.Chain, plan: planner.RestorePlan,
                     target: RestoreTarget) -> None:
         room = target.writer.capacity
         if room is None:
             room = target.size
         for chunk in plan.chunks:
-            _find_codec(chunk.record)
+            chunk_reader.find_codec(self._codecs, chunk.record)
             for extent in chunk.extents:
                 if extent.end > room:
                     raise exceptions.VolumeError(
@@ -102,8 +115,9 @@ class Restorer:
                         f'{extent.end} and the volume has {room} bytes. '
                         f'Restore to a larger volume.')
 
-    def _digest_check(self, chain: types.Chain,
-                      plan: planner.RestorePlan) -> 'DigestCheck | None':
+    def _digest_check(
+            self, chain: types.Chain,
+            plan: planner.RestorePlan) -> chunk_reader.DigestCheck | None:
         table = self._repository.load_digests(chain.tip.ref)
         if table is None and chain.tip.manifest.has_digests:
             raise exceptions.IntegrityError(
@@ -127,98 +141,12 @@ class Restorer:
                 f'The digests of backup {chain.tip.ref.backup_id} describe '
                 f'{described} bytes and its objects hold {plan.end}: its '
                 f'manifest is incomplete. Restore another backup.')
-        return DigestCheck(table, min(size, described))
+        return chunk_reader.DigestCheck(table, min(size, described))
 
-    def _restore_chunk(self, chunk: planner.PlannedChunk,
-                       target: RestoreTarget, check: 'DigestCheck | None',
+    @staticmethod
+    def _restore_chunk(reader: chunk_reader.ChunkReader,
+                       chunk: planner.PlannedChunk, target: RestoreTarget,
                        stop: pipeline.StopFlag) -> int:
         stop.check()
-        record = chunk.record
-        try:
-            stored = base.read_whole(self._store.until(stop),
-                                     chunk.container, record.name)
-        except exceptions.ObjectNotFound as err:
-            raise exceptions.ChunkMissing(
-                f'{record.name} is not in container {chunk.container}, and '
-                f'the manifest needs it for {_where(record)}. Restore '
-                f'another backup.') from err
-        stop.check()
-        self._pipeline.runtime.call(_decode_and_write, chunk, stored, target,
-                                    check)
+        reader.read(chunk, target.write, stop)
         return sum(extent.length for extent in chunk.extents)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class DigestCheck:
-    """The digests that the restored volume must have, up to ``end``."""
-
-    table: digests.DigestTable
-    end: int
-
-    def check(self, name: str, extent: types.Extent,
-              data: memoryview) -> None:
-        """Compare the whole blocks of an extent; ``data`` is its content.
-
-        :param name: of the object the data came from
-        :raises DigestMismatch: naming the object and the block
-        """
-        size = self.table.block_size
-        first = -(-extent.offset // size)
-        for block in range(first, len(self.table)):
-            start = block * size
-            end = min(start + size, self.end)
-            if end > extent.end:
-                break
-            actual = digests.hash_blocks(
-                data[start - extent.offset:end - extent.offset], size)
-            expected = self.table.digest(block)
-            if actual != expected:
-                raise exceptions.DigestMismatch(
-                    f'{name} is damaged: bytes {start} to {end} of the '
-                    f'volume have SHA-256 {actual.hex()} instead of '
-                    f'{expected.hex()}. Restore another backup.')
-
-
-def _decode_and_write(chunk: planner.PlannedChunk, stored: bytes,
-                      target: RestoreTarget,
-                      check: DigestCheck | None) -> None:
-    # Runs offloaded: no logging, no store.
-    record = chunk.record
-    view = memoryview(_decode(record, stored))
-    start = record.extent.offset
-    parts = [(extent, view[extent.offset - start:extent.end - start])
-             for extent in chunk.extents]
-    if check is not None:
-        for extent, part in parts:
-            check.check(record.name, extent, part)
-    for extent, part in parts:
-        if not target.blank:
-            target.writer.write(extent.offset, part)
-            continue
-        for run in zeros.data_runs(part):
-            target.writer.write(extent.offset + run.offset,
-                                part[run.offset:run.end])
-
-
-def _find_codec(record: types.ChunkRecord) -> codecs.Codec:
-    try:
-        return codecs.Codecs().find(record.compression)
-    except exceptions.FormatError as err:
-        raise exceptions.FormatError(
-            f'{record.name}, needed for {_where(record)}: {err}') from err
-
-
-def _decode(record: types.ChunkRecord, stored: bytes) -> bytes:
-    decoder = _find_codec(record).decoder(record.extent.length)
-    try:
-        data = b''.join(decoder.feed(stored))
-        decoder.finish()
-    except (exceptions.FormatError, exceptions.LengthMismatch) as err:
-        raise type(err)(
-            f'{record.name}, needed for {_where(record)}: {err}. Restore '
-            f'another backup.') from err
-    return data
-
-
-def _where(record: types.ChunkRecord) -> str:
-    return f'bytes {record.extent.offset} to {record.extent.end}'

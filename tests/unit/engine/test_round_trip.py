@@ -265,4 +265,4 @@ class DetailTest(base.EngineTestCase):
         bench.restore(bench.resolve(1), bytes(1000))
         self.assertEqual({'_encode', 'encode'}, archived)
         self.assertEqual({'decode', '_hash', '_encode', 'encode'}, changed)
-        self.assertEqual({'decode', '_decode_and_write', 'finish'}, set(names))
+        self.assertEqual({'decode', 'feed', 'finish'}, set(names))

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""A planned chunk in, verified pieces out.
+
+1. Read the object in pieces; decode each as it comes.
+2. Put what was decoded together to whole blocks of the volume.
+3. Compare every whole block that the plan takes with the tip's digests.
+4. Only then hand it on, with its offset.
+
+Where the store breaks off, it begins with the object's first piece again, and
+so does what is handed on.
+
+Memory: a few MiB for each worker, whatever the size of the chunk.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import planner
+from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import base
+
+# Takes the offset in the volume and the data; runs where computing does.
+Use = Callable[[int, memoryview], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DigestCheck:
+    """The digests that the restored volume must have, up to ``end``."""
+
+    table: digests.DigestTable
+    end: int
+
+    def check(self, name: str, offset: int, data: memoryview) -> None:
+        """Compare the whole blocks in ``data``, which is at ``offset``.
+
+        :param name: of the object the data came from
+        :raises DigestMismatch: naming the object and the first such block
+        """
+        size = self.table.block_size
+        first = -(-offset // size)
+        last = self._last(offset + len(data))
+        if first >= last:
+            return
+        start = first * size
+        packed = digests.hash_blocks(
+            data[start - offset:min(last * size, self.end) - offset], size)
+        changed = digests.changed_blocks(packed, self.table.run(first, last))
+        if changed:
+            raise self._mismatch(name, first, changed[0], packed)
+
+    def _last(self, end: int) -> int:
+        """The block before which all blocks end at ``end`` or earlier."""
+        size = self.table.block_size
+        whole = end // size
+        if end >= self.end:
+            whole = -(-self.end // size)
+        return min(whole, len(self.table))
+
+    def _mismatch(self, name: str, first: int, changed: int,
+                  packed: bytes) -> exceptions.DigestMismatch:
+        size = self.table.block_size
+        start = (first + changed) * size
+        end = min(start + size, self.end)
+        actual = digests.DigestTable(size, packed).digest(changed).hex()
+        expected = self.table.digest(first + changed).hex()
+        return exceptions.DigestMismatch(
+            f'{name} is damaged: bytes {start} to {end} of the volume have '
+            f'SHA-256 {actual} instead of {expected}. Restore another '
+            f'backup.', name=name, offset=start, end=end, expected=expected,
+            actual=actual)
+
+
+class ChunkReader:
+    """Reads the chunks of a plan; may be used by several workers."""
+
+    def __init__(self, store: base.ObjectStore, runtime: pipeline.Runtime,
+                 known: codecs.Codecs, check: DigestCheck | None) -> None:
+        """Prepare.
+
+        :param known: the codecs that chunks may be stored with
+        :param check: None to hand on what cannot or shall not be verified
+        """
+        self._store = store
+        self._runtime = runtime
+        self._codecs = known
+        self._check = check
+
+    def read(self, chunk: planner.PlannedChunk, use: Use,
+             stop: pipeline.StopFlag) -> None:
+        """Hand the planned extents of a chunk to ``use``, in their order.
+
+        :raises ChunkMissing: when the object is not there
+        :raises FormatError: when it cannot be decoded
+        :raises LengthMismatch: when it does not hold what it should
+        :raises DigestMismatch: when a block is damaged; it and what comes
+            after it are not handed on
+        :raises StoreError: when the store fails
+        :raises Cancelled: when ``stop`` is set
+        """
+        record = chunk.record
+        codec = find_codec(self._codecs, record)
+
+        def consume(pieces: Iterator[bytes]) -> None:
+            blocks = _Blocks(chunk, codec, self._check, use)
+            for piece in pieces:
+                stop.check()
+                self._runtime.call(blocks.feed, piece)
+            self._runtime.call(blocks.finish)
+
+        try:
+            self._store.until(stop).read(chunk.container, record.name,
+                                         consume)
+        except exceptions.ObjectNotFound as err:
+            raise exceptions.ChunkMissing(
+                f'{record.name} is not in container {chunk.container}, and '
+                f'the manifest needs it for {_where(record)}. Restore '
+                f'another backup.', name=record.name,
+                offset=record.extent.offset, end=record.extent.end) from err
+
+
+class _Blocks:
+    """From the pieces of one object to verified pieces of the volume.
+
+    Runs offloaded: no logging, no store.
+    """
+
+    def __init__(self, chunk: planner.PlannedChunk, codec: codecs.Codec,
+                 check: DigestCheck | None, use: Use) -> None:
+        self._record = chunk.record
+        self._decoder = codec.decoder(chunk.record.extent.length)
+        self._check = check
+        self._use = use
+        self._extents = list(reversed(chunk.extents))
+        self._block_size = 1 if check is None else check.table.block_size
+        # Decoded and not yet handed on: the beginning of a block.
+        self._rest = bytearray()
+        self._position = chunk.record.extent.offset
+
+    def feed(self, stored: bytes) -> None:
+        with _naming(self._record):
+            for data in self._decoder.feed(stored):
+                self._take(memoryview(data))
+
+    def finish(self) -> None:
+        with _naming(self._record):
+            self._decoder.finish()
+        self._hand_on(memoryview(self._rest))
+
+    def _take(self, data: memoryview) -> None:
+        if self._rest:
+            filled = (self._position + len(self._rest)) % self._block_size
+            missing = self._block_size - filled
+            self._rest += data[:missing]
+            if len(data) < missing:
+                return
+            data = data[missing:]
+            rest, self._rest = self._rest, bytearray()
+            self._hand_on(memoryview(rest))
+        whole = ((self._position + len(data)) // self._block_size
+                 * self._block_size - self._position)
+        if whole > 0:
+            self._hand_on(data[:whole])
+            data = data[whole:]
+        self._rest += data
+
+    def _hand_on(self, data: memoryview) -> None:
+        """Verify and use what the plan takes of data at the position."""
+        run = types.Extent(self._position, len(data))
+        self._position = run.end
+        while self._extents and self._extents[-1].offset < run.end:
+            part = self._extents[-1].overlap(run)
+            if part is not None:
+                piece = data[part.offset - run.offset:part.end - run.offset]
+                if self._check is not None:
+                    self._check.check(self._record.name, part.offset, piece)
+                self._use(part.offset, piece)
+            if self._extents[-1].end > run.end:
+                return
+            self._extents.pop()
+
+
+def find_codec(known: codecs.Codecs,
+               record: types.ChunkRecord) -> codecs.Codec:
+    """The codec of a chunk.
+
+    :raises FormatError: when it is not known
+    """
+    with _naming(record, remedy=''):
+        return known.find(record.compression)
+
+
+@contextlib.contextmanager
+def _naming(record: types.ChunkRecord,
+            remedy: str = '. Restore another backup.') -> Iterator[None]:
+    """Add to a codec's errors which object they are about."""
+    try:
+        yield
+    except exceptions.FormatError as err:
+        raise exceptions.FormatError(
+            f'{record.name}, needed for {_where(record)}: {err}'
+            f'{remedy}') from err
+    except exceptions.LengthMismatch as err:
+        raise exceptions.LengthMismatch(
+            f'{record.name}, needed for {_where(record)}: {err}{remedy}',
+            name=record.name, offset=record.extent.offset,
+            end=record.extent.end, expected=err.expected,
+            actual=err.actual) from err
+
+
+def _where(record: types.ChunkRecord) -> str:
+    return f'bytes {record.extent.offset} to {record.extent.end}'

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""A planned chunk in, verified pieces out."""
+
+import random
+import subprocess
+import sys
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import strategies as st
+from oslotest import base
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import chunk_reader
+from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import planner
+from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import base as store_base
+from cinder_swift_backup.stores import memory
+from tests.fakes import blobs
+
+_BLOCK = 16
+_DATA = random.Random(4).randbytes(1000)
+_WORDS = st.sampled_from(('none', 'zlib', 'bz2', 'zstd'))
+
+
+def _encode(word, data):
+    codec = codecs.Codecs().find(word)
+    encoder = codec.encoder(len(data), codecs.Level.FAST)
+    return encoder.feed(memoryview(data)) + encoder.finish()
+
+
+def _check(data, size=None, block_size=_BLOCK):
+    """The digests of a volume."""
+    table = digests.DigestTable(
+        block_size, digests.hash_blocks(memoryview(data), block_size))
+    return chunk_reader.DigestCheck(table, size or len(data))
+
+
+class Bench:
+    """One stored chunk of a volume that holds ``_DATA``."""
+
+    def __init__(self, extent, stored, word='none', check=None):
+        self.store = memory.MemoryStore()
+        self.store.ensure_container('c', create=True)
+        self.record = types.ChunkRecord('p-00001', extent, word)
+        if stored is not None:
+            blobs.put(self.store, 'c', 'p-00001', stored)
+        self.stop = pipeline.StopFlag()
+        self.check = check
+        self.handed = []
+
+    def read(self, *extents, store=None):
+        """Read some extents of the chunk, by default all of it."""
+        reader = chunk_reader.ChunkReader(
+            store or self.store, pipeline.Runtime(), codecs.Codecs(),
+            self.check)
+        chunk = planner.PlannedChunk(
+            'c', self.record, extents or (self.record.extent,))
+        reader.read(chunk, self.use, self.stop)
+
+    def use(self, offset, data):
+        """Note what is handed on."""
+        self.handed.append((offset, bytes(data)))
+
+    def volume(self):
+        """The volume after it was handed on, '?' where it was not."""
+        found = bytearray(b'?' * len(_DATA))
+        for offset, data in self.handed:
+            found[offset:offset + len(data)] = data
+        return bytes(found)
+
+
+@st.composite
+def _extents(draw, within):
+    """Disjoint extents in ascending order, inside another."""
+    points = sorted(draw(st.lists(
+        st.integers(within.offset, within.end), max_size=10, unique=True)))
+    return [types.Extent(one, other - one) for one, other
+            in zip(points[::2], points[1::2], strict=False)]
+
+
+class ReadTest(base.BaseTestCase):
+    """What is handed on, and in which pieces."""
+
+    @given(_WORDS, st.integers(0, 999), st.data(), st.integers(1, 70),
+           st.booleans())
+    def test_planned_extents_come_in_order(self, word, start, data, piece,
+                                           verify):
+        length = data.draw(st.integers(1, 1000 - start))
+        extent = types.Extent(start, length)
+        parts = data.draw(_extents(extent)) or [extent]
+        bench = Bench(extent, _encode(word, _DATA[start:extent.end]), word,
+                      _check(_DATA) if verify else None)
+        with mock.patch.object(store_base, 'PIECE', piece), \
+                mock.patch.object(codecs, 'PIECE', piece):
+            bench.read(*parts)
+        expected = bytearray(b'?' * 1000)
+        for part in parts:
+            expected[part.offset:part.end] = _DATA[part.offset:part.end]
+        self.assertEqual(bytes(expected), bench.volume())
+        offsets = [offset for offset, _ in bench.handed]
+        self.assertEqual(sorted(offsets), offsets)
+        self.assertEqual(sum(part.length for part in parts),
+                         sum(len(data) for _, data in bench.handed))
+
+    @given(st.integers(0, 999), st.integers(1, 70), _WORDS)
+    def test_damage_is_never_handed_on(self, position, piece, word):
+        damaged = bytearray(_DATA)
+        damaged[position] ^= 1
+        bench = Bench(types.Extent(0, 1000), _encode(word, damaged), word,
+                      _check(_DATA))
+        with mock.patch.object(store_base, 'PIECE', piece), \
+                mock.patch.object(codecs, 'PIECE', piece):
+            err = self.assertRaises(exceptions.DigestMismatch, bench.read)
+        start = position // _BLOCK * _BLOCK
+        found = bench.volume()
+        end = len(found.rstrip(b'?'))
+        self.assertLessEqual(end, start)
+        self.assertEqual(_DATA[:end], found[:end])
+        self.assertEqual(
+            ('p-00001', start, min(start + _BLOCK, 1000)),
+            (err.name, err.offset, err.end))
+        self.assertNotEqual(err.expected, err.actual)
+
+    def test_blocks_that_are_not_planned_are_not_compared(self):
+        damaged = bytes(500) + _DATA[500:]
+        bench = Bench(types.Extent(0, 1000), damaged, check=_check(_DATA))
+        bench.read(types.Extent(512, 100))
+        self.assertEqual([(512, _DATA[512:612])], bench.handed)
+
+    def test_last_block_may_be_short(self):
+        bench = Bench(types.Extent(992, 8), _DATA[992:], check=_check(_DATA))
+        bench.read()
+        self.assertEqual([(992, _DATA[992:])], bench.handed)
+        bench = Bench(types.Extent(992, 8), bytes(8), check=_check(_DATA))
+        self.assertRaises(exceptions.DigestMismatch, bench.read)
+
+    def test_volume_that_ends_inside_the_chunk(self):
+        # As in the stock driver's last chunk of a volume that ends anywhere.
+        bench = Bench(types.Extent(0, 1000), _DATA[:990] + b'x' * 10,
+                      check=_check(_DATA[:990]))
+        bench.read(types.Extent(0, 990))
+        self.assertEqual(_DATA[:990], bench.volume()[:990])
+
+    def test_only_views_of_large_pieces(self):
+        # What is in the middle of a piece is not copied again.
+        data = random.Random(1).randbytes(3 << 20)
+        bench = Bench(types.Extent(0, len(data)), data,
+                      check=_check(data, block_size=32768))
+        bench.read()
+        self.assertEqual([(n << 20, 1 << 20) for n in range(3)],
+                         [(offset, len(data)) for offset, data
+                          in bench.handed])
+
+
+class FaultTest(base.BaseTestCase):
+    """What may be wrong with an object."""
+
+    def _fails(self, kind, stored, word='none'):
+        bench = Bench(types.Extent(64, 100), stored, word, _check(_DATA))
+        err = self.assertRaises(kind, bench.read)
+        self.assertIn('p-00001', str(err))
+        self.assertIn('bytes 64 to 164', str(err))
+        return err
+
+    def test_missing(self):
+        err = self._fails(exceptions.ChunkMissing, None)
+        self.assertEqual(('p-00001', 64, 164),
+                         (err.name, err.offset, err.end))
+
+    def test_too_short(self):
+        for word in ('none', 'zlib', 'zstd'):
+            err = self._fails(exceptions.LengthMismatch,
+                              _encode(word, _DATA[64:160]), word)
+            self.assertEqual((100, 96), (err.expected, err.actual))
+            self.assertEqual(('p-00001', 64, 164),
+                             (err.name, err.offset, err.end))
+
+    def test_too_long(self):
+        for word in ('none', 'zlib', 'zstd'):
+            self._fails(exceptions.LengthMismatch,
+                        _encode(word, _DATA[64:170]), word)
+
+    def test_no_such_stream(self):
+        self._fails(exceptions.FormatError, b'no stream', 'zlib')
+
+    def test_unknown_codec(self):
+        self._fails(exceptions.FormatError, b'', 'lzma')
+
+    def test_what_the_use_raises_comes_out(self):
+        error = exceptions.VolumeError('disk full')
+        bench = Bench(types.Extent(0, 1000), _DATA)
+        bench.use = mock.Mock(side_effect=error)
+        self.assertIs(error, self.assertRaises(exceptions.VolumeError,
+                                               bench.read))
+
+    def test_begins_again_where_the_store_breaks_off(self):
+        class Breaking:
+            def until(self, stop):
+                return self
+
+            def read(self, container, name, use, extent=None):
+                def broken():
+                    yield _DATA[:100]
+                    raise exceptions.StoreUnavailable('broken')
+
+                try:
+                    use(broken())
+                except exceptions.StoreUnavailable:
+                    return use(iter((_DATA[:300], _DATA[300:])))
+                raise AssertionError('it was not passed on')
+
+        bench = Bench(types.Extent(0, 1000), None, check=_check(_DATA))
+        bench.read(store=Breaking())
+        self.assertEqual(_DATA, bench.volume())
+        self.assertEqual([0, 0], [offset for offset, _ in bench.handed
+                                  if not offset])
+
+    def test_stopped(self):
+        bench = Bench(types.Extent(0, 1000), _DATA)
+        bench.stop.set()
+        self.assertRaises(exceptions.Cancelled, bench.read)
+        self.assertEqual([], bench.handed)
+
+
+_MEMORY = '''
+import pathlib
+import zlib
+from cinder_swift_backup.engine import chunk_reader
+from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import planner
+from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import types
+
+MIB = 1 << 20
+LENGTH = 400 * MIB
+
+class Endless:
+    """Gives a stored form again and again without having it whole."""
+    def __init__(self, pieces):
+        self.pieces = pieces
+    def until(self, stop):
+        return self
+    def read(self, container, name, use, extent=None):
+        return use(self.pieces())
+
+def plain():
+    piece = bytes(MIB)
+    for _ in range(LENGTH // MIB):
+        yield piece
+
+def deflated():
+    stream = zlib.compressobj(1)
+    for piece in plain():
+        yield stream.compress(piece)
+    yield stream.flush()
+
+def read(word, pieces):
+    extent = types.Extent(0, LENGTH)
+    record = types.ChunkRecord('p-00000', extent, word)
+    chunk_reader.ChunkReader(
+        Endless(pieces), pipeline.Runtime(), codecs.Codecs(), None).read(
+        planner.PlannedChunk('c', record, (extent,)),
+        lambda offset, data: None, pipeline.StopFlag())
+
+def peak():
+    # Not getrusage's, which begins with that of the parent.
+    status = pathlib.Path('/proc/self/status').read_text()
+    return int(status.partition('VmHWM:')[2].split()[0]) // 1024
+
+bomb = b''.join(deflated())
+before = peak()
+read('none', plain)
+read('zlib', deflated)
+read('zlib', lambda: iter((bomb,)))
+print(peak() - before)
+'''
+
+
+class MemoryTest(base.BaseTestCase):
+    """What a worker holds, in a process of its own."""
+
+    def test_a_few_mebibytes(self):
+        answer = subprocess.run(
+            [sys.executable, '-c', _MEMORY], capture_output=True, text=True,
+            timeout=120, check=True)
+        self.assertLess(int(answer.stdout), 16)
