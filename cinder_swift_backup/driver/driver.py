@@ -7,7 +7,6 @@ one at the start of the service to check the configuration.
 """
 
 import contextlib
-import dataclasses
 
 from cinder import exception as cinder_exception
 from cinder import interface
@@ -17,6 +16,7 @@ from oslo_log import log as logging
 from oslo_utils import timeutils
 from oslo_utils import units
 
+from cinder_swift_backup import engine as engines
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
 from cinder_swift_backup.driver import concurrency
@@ -26,26 +26,15 @@ from cinder_swift_backup.driver import options
 from cinder_swift_backup.driver import records
 from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.engine import archiver
-from cinder_swift_backup.engine import pipeline
-from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.engine import volume as volume_access
+from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import naming
 
 CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
 
 records.adopt_stock_records()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Engine:
-    """The engine's parts, on the store of one operation."""
-
-    runtime: pipeline.Runtime
-    repository: repository.Repository
-    archiver: archiver.Archiver
-    restorer: restorer.Restorer
 
 
 @interface.backupdriver
@@ -107,7 +96,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 f'Volume {backup.volume_id} is attached with a size of 0 '
                 f'bytes.')
         container = backup.container or CONF.backup_swift_container
-        engine.repository.store.ensure_container(
+        engine.store.ensure_container(
             container, create=CONF.backup_create_containers,
             storage_policy=CONF.backup_swift_create_storage_policy)
         geometry = setup_check.geometry()
@@ -124,7 +113,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         engine.archiver.archive(
             archiver.ArchiveJob(
                 ref=records.backup_ref(backup), header=records.header(backup),
-                geometry=geometry, codec=setup_check.codec(),
+                geometry=geometry,
+                compression=CONF.backup_compression_algorithm,
                 level=setup_check.level(), parent=parent,
                 volume_meta=volume_meta),
             source, observer)
@@ -220,14 +210,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
     @contextlib.contextmanager
     def _engine(self, backup):
         """The engine for one operation on a backup; errors are Cinder's."""
-        runtime = concurrency.runtime()
-        workers = pipeline.Pipeline(runtime, CONF.backup_swift_workers)
-        with errors.translated(backup.id):
-            store = auth.make_store(self.context, backup.project_id)
-            try:
-                repo = repository.Repository(store, workers)
-                yield _Engine(runtime, repo,
-                              archiver.Archiver(repo, workers),
-                              restorer.Restorer(repo, workers))
-            finally:
-                store.close()
+        with errors.translated(backup.id), contextlib.closing(
+                auth.make_store(self.context, backup.project_id)) as store:
+            yield engines.Engine(store, concurrency.runtime(),
+                                 CONF.backup_swift_workers, codecs.Codecs())

@@ -23,11 +23,6 @@ def geometry():
                           CONF.backup_swift_block_size)
 
 
-def codec():
-    """The configured codec."""
-    return codecs.Codecs().find(CONF.backup_compression_algorithm)
-
-
 def level():
     """How much the configured codec is to spend on few bytes."""
     return codecs.Level(CONF.backup_swift_compression_level)
@@ -44,7 +39,7 @@ def check(context):
         cannot be reached
     """
     sizes = geometry()
-    codec()
+    codecs.Codecs().find(CONF.backup_compression_algorithm)
     store = _store(context)
     if store is None:
         LOG.info('Swift is found through the catalog of each request; it is '

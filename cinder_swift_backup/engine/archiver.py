@@ -50,12 +50,15 @@ class Parent:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ArchiveJob:
-    """What to back up, under which names, and on top of what."""
+    """What to back up, under which names, and on top of what.
+
+    ``compression`` is the word of a codec.
+    """
 
     ref: types.BackupRef
     header: types.BackupHeader
     geometry: types.Geometry
-    codec: codecs.Codec = codecs.NONE
+    compression: str
     level: codecs.Level = codecs.Level.BALANCED
     parent: Parent | None = None
     volume_meta: str | None = None
@@ -65,15 +68,17 @@ class Archiver:
     """Writes backups to a repository."""
 
     def __init__(self, repo: repository.Repository,
-                 workers: pipeline.Pipeline) -> None:
+                 workers: pipeline.Pipeline, known: codecs.Codecs) -> None:
         self._repository = repo
         self._store = repo.store
         self._pipeline = workers
+        self._codecs = known
 
     def archive(self, job: ArchiveJob, source: volume.VolumeReader,
                 observer: progress.ArchiveObserver) -> types.Manifest:
         """Back up a volume; all or nothing.
 
+        :raises FormatError: when the codec is not known
         :raises Cancelled: when the observer cancelled; nothing is left
         :raises StoreError: when the store failed; nothing is left that can
             still be reached
@@ -129,8 +134,8 @@ class Archiver:
             self._store, self._pipeline.runtime,
             chunk_writer.ChunkForm(
                 container=job.ref.container, prefix=job.ref.prefix,
-                block_size=geometry.block_size, codec=job.codec,
-                level=job.level),
+                block_size=geometry.block_size,
+                codec=self._codecs.find(job.compression), level=job.level),
             source, names.append)
         for index in range(geometry.chunks(source.size)):
             extent = geometry.chunk(index, source.size)

@@ -63,11 +63,11 @@ class Restorer:
     """Reads backups from a repository."""
 
     def __init__(self, repo: repository.Repository,
-                 workers: pipeline.Pipeline) -> None:
+                 workers: pipeline.Pipeline, known: codecs.Codecs) -> None:
         self._repository = repo
         self._store = repo.store
         self._pipeline = workers
-        self._codecs = codecs.Codecs()
+        self._codecs = known
 
     def restore(self, chain: types.Chain, target: RestoreTarget,
                 observer: progress.Observer, *, verify: bool = True) -> None:

@@ -4,9 +4,9 @@
 
 from oslotest import base
 
+from cinder_swift_backup import engine
 from cinder_swift_backup.engine import archiver
 from cinder_swift_backup.engine import pipeline
-from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
@@ -40,11 +40,12 @@ class Bench:
         self.memory = memory.MemoryStore()
         self.memory.ensure_container(CONTAINER, create=True)
         self.store = faulty.FaultyStore(self.memory)
-        self.workers = pipeline.Pipeline(
-            runtime or pipeline.Runtime(), workers)
-        self.repository = repository.Repository(self.store, self.workers)
-        self.archiver = archiver.Archiver(self.repository, self.workers)
-        self.restorer = restorer.Restorer(self.repository, self.workers)
+        self.engine = engine.Engine(
+            self.store, runtime or pipeline.Runtime(), workers,
+            codecs.Codecs())
+        self.repository = self.engine.repository
+        self.archiver = self.engine.archiver
+        self.restorer = self.engine.restorer
 
     def archive(self, number, data, *, parent=None, codec=None,
                 geometry=GEOMETRY, observer=None, volume_meta=None):
@@ -57,7 +58,7 @@ class Bench:
         return self.archiver.archive(
             archiver.ArchiveJob(
                 ref=where, header=header(where), geometry=geometry,
-                codec=codecs.Codecs().find(codec or 'none'), parent=above,
+                compression=codec or 'none', parent=above,
                 volume_meta=volume_meta),
             volumes.RamVolume(data), observer or observers.Recorder())
 

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The parts of the engine put together, once for everybody."""
+
+from cinder_swift_backup.engine import archiver
+from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine import restorer
+from cinder_swift_backup.format import codecs
+from cinder_swift_backup.stores import base
+
+
+class Engine:
+    """All that can be done with the backups of one store.
+
+    ``repository`` finds and deletes backups, ``archiver`` makes them,
+    ``restorer`` brings volumes back. They share threads and codecs.
+    """
+
+    def __init__(self, store: base.ObjectStore, runtime: pipeline.Runtime,
+                 workers: int, known: codecs.Codecs) -> None:
+        """Put the parts together.
+
+        :param runtime: the kind of threads to run on
+        :param workers: how many chunks are dealt with at the same time
+        :param known: the codecs that chunks are written and read with
+        """
+        self.store = store
+        self.runtime = runtime
+        shared = pipeline.Pipeline(runtime, workers)
+        self.repository = repository.Repository(store, shared)
+        self.archiver = archiver.Archiver(self.repository, shared, known)
+        self.restorer = restorer.Restorer(self.repository, shared, known)
