@@ -18,7 +18,8 @@ class BodyReader:
 
     def __init__(self, name: str, body: base.Body) -> None:
         self._name = name
-        self._body = body
+        self._length = body.length
+        self._known_md5 = body.md5
         self._views = _views(body)
         self._count = 0
         self._hash = (None if body.md5 is not None
@@ -33,21 +34,29 @@ class BodyReader:
         """
         view = next(self._views, b'')
         self._count += len(view)
-        if self._count > self._body.length or (
-                not view and self._count < self._body.length):
+        if self._count > self._length or (
+                not view and self._count < self._length):
             raise exceptions.StoreError(
                 f'{self._name}: the body is {self._count} bytes or more, '
-                f'not the {self._body.length} announced.')
+                f'not the {self._length} announced.')
         if self._hash is not None:
             self._hash.update(view)
         return view
 
     def md5(self) -> str:
         """The MD5 of the body, in hex; of what was read, if not known."""
-        if self._hash is None:
-            assert self._body.md5 is not None
-            return self._body.md5
+        if self._known_md5 is not None:
+            return self._known_md5
+        assert self._hash is not None
         return self._hash.hexdigest()
+
+    def close(self) -> None:
+        """Let go of the body.
+
+        The HTTP client's connection keeps the last request, and that this
+        reader, until the next one.
+        """
+        self._views = iter(())
 
 
 def _views(body: base.Body) -> Iterator[memoryview]:

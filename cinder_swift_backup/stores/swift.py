@@ -63,10 +63,10 @@ class SwiftStore:
     def put(self, container: str, name: str, body: base.Body) -> None:
         """See the contract."""
         def send(exchange: swift_session.Exchange) -> None:
-            reader = bodies.BodyReader(name, body)
-            answer = exchange.call(
-                client.put_object, contents=reader,
-                content_length=body.length, etag=body.md5)
+            with contextlib.closing(bodies.BodyReader(name, body)) as reader:
+                answer = exchange.call(
+                    client.put_object, contents=reader,
+                    content_length=body.length, etag=body.md5)
             if answer.strip('"') != reader.md5():
                 raise exceptions.StoreUnavailable(
                     f'{name} was stored with MD5 {answer} and sent with '

@@ -19,6 +19,7 @@ import subprocess
 import sys
 from typing import Any
 
+from tests.bench import codec_table
 from tests.bench import images
 from tests.bench import table
 from tests.cloud import processes
@@ -114,7 +115,13 @@ def main() -> None:
     parser.add_argument(
         '--data', choices=images.KINDS, action='append',
         help='what is on the volumes (default: all)')
+    parser.add_argument(
+        '--codecs', action='store_true',
+        help='only measure what codecs store, and how fast; no cloud')
     arguments = parser.parse_args()
+    if arguments.codecs:
+        codec_table.show()
+        return
     size = 512 * MIB if arguments.quick else GIB
     modes = arguments.concurrency or (
         ['threading'] if arguments.quick else CONCURRENCY_MODES)

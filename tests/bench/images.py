@@ -14,31 +14,34 @@ import random
 
 MIB = 1 << 20
 KINDS = ('mix', 'noise')
-_GRAIN = 64 * 1024
+GRAIN = 64 * 1024
 # Text repeats after this much, far outside the window of every codec.
 _POOL = 32 * MIB
 
 
 def write(kind: str, path: pathlib.Path, size: int) -> None:
     """Write an image of ``size`` bytes, the same in every run."""
-    grains = itertools.islice(_GRAINS[kind](random.Random(kind)),
-                              size // _GRAIN)
     with open(path, 'wb') as file:
-        for grain in grains:
-            file.write(grain)
+        file.writelines(itertools.islice(
+            grains(kind, random.Random(kind)), size // GRAIN))
+
+
+def grains(kind: str, source: random.Random) -> Iterator[bytes]:
+    """The content of an image without end, :data:`GRAIN` bytes a time."""
+    return _KINDS[kind](source)
 
 
 def _noise(source: random.Random) -> Iterator[bytes]:
     while True:
-        yield source.randbytes(_GRAIN)
+        yield source.randbytes(GRAIN)
 
 
 def _mix(source: random.Random) -> Iterator[bytes]:
     text = _text(source)
     for number in itertools.count():
-        start = number * _GRAIN % len(text)
-        yield text[start:start + _GRAIN]
-        yield source.randbytes(_GRAIN)
+        start = number * GRAIN % len(text)
+        yield text[start:start + GRAIN]
+        yield source.randbytes(GRAIN)
 
 
 def _text(source: random.Random) -> bytes:
@@ -50,7 +53,7 @@ def _text(source: random.Random) -> bytes:
     count = _POOL // 6
     chosen = source.choices(words, weights, k=count)
     text = ' '.join(chosen).encode()
-    return text[:len(text) // _GRAIN * _GRAIN]
+    return text[:len(text) // GRAIN * GRAIN]
 
 
-_GRAINS = {'mix': _mix, 'noise': _noise}
+_KINDS = {'mix': _mix, 'noise': _noise}

@@ -2,9 +2,12 @@
 
 """The Swift store against scripted answers."""
 
+import functools
+import gc
 import hashlib
 import threading
 from unittest import mock
+import weakref
 
 import fixtures
 from oslotest import base
@@ -103,13 +106,20 @@ class RetryTest(SwiftTestCase):
     """The one place where a request is repeated."""
 
     def test_repeated_until_it_works(self):
-        server = self._answers(
-            'PUT', _OBJECT, {'status_code': 503}, {'status_code': 500},
-            {'exc': requests.ConnectionError}, self._ok(b'data'))
+        bodies = []
+        statuses = iter((503, 500, None, 201))
+
+        def answer(request, context):
+            bodies.append(_drain(request.body))
+            context.status_code = next(statuses)
+            if context.status_code is None:
+                raise requests.ConnectionError
+            context.headers['etag'] = _md5(bodies[-1])
+            return ''
+
+        self.http.put(_OBJECT, text=answer)
         self._put(b'data')
-        self.assertEqual(4, server.call_count)
-        self.assertEqual([b'data'] * 4, [
-            _drain(request.body) for request in server.request_history])
+        self.assertEqual([b'data'] * 4, bodies)
 
     def test_back_off_ends_when_nobody_waits(self):
         stop = mock.Mock()
@@ -276,6 +286,21 @@ class PutTest(SwiftTestCase):
             self.store.put('c', 'o', body)
         computed.assert_not_called()
         self.assertEqual(_md5(b'data'), _header(server.last_request, 'ETag'))
+
+    def test_body_is_let_go_of(self):
+        # The connection keeps the last answer, and that its request.
+        class Piece(bytearray):
+            pass
+
+        piece = Piece(b'data')
+        self._answers('PUT', _OBJECT, self._ok(b'data'))
+        kept = weakref.ref(piece)
+        self.store.put('c', 'o', store_base.Body(
+            4, functools.partial(iter, [piece]), _md5(b'data')))
+        del piece
+        gc.collect()
+        self.http.reset_mock()
+        self.assertIsNone(kept())
 
     def test_other_md5_in_the_answer(self):
         server = self._answers('PUT', _OBJECT, self._ok(b'other'))
