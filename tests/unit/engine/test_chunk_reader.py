@@ -17,6 +17,7 @@ from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import streams
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import memory
@@ -96,7 +97,7 @@ class ReadTest(base.BaseTestCase):
         bench = Bench(extent, _encode(word, _DATA[start:extent.end]), word,
                       _check(_DATA) if verify else None)
         with mock.patch.object(store_base, 'PIECE', piece), \
-                mock.patch.object(codecs, 'PIECE', piece):
+                mock.patch.object(streams, 'PIECE', piece):
             bench.read(*parts)
         expected = bytearray(b'?' * 1000)
         for part in parts:
@@ -114,7 +115,7 @@ class ReadTest(base.BaseTestCase):
         bench = Bench(types.Extent(0, 1000), _encode(word, damaged), word,
                       _check(_DATA))
         with mock.patch.object(store_base, 'PIECE', piece), \
-                mock.patch.object(codecs, 'PIECE', piece):
+                mock.patch.object(streams, 'PIECE', piece):
             err = self.assertRaises(exceptions.DigestMismatch, bench.read)
         start = position // _BLOCK * _BLOCK
         found = bench.volume()

@@ -15,6 +15,7 @@ import zstd
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import streams
 
 _TEXT = b'the quick brown fox jumps over the lazy dog\n' * 2000
 # The word, and how the stock driver compresses and decompresses for it.
@@ -117,7 +118,7 @@ class CodecTest(testscenarios.WithScenarios, base.BaseTestCase):
         decoder = self.codec.decoder(len(data))
         total = 0
         for piece in decoder.feed(self.stock.compress(data)):
-            self.assertLessEqual(len(piece), codecs.PIECE)
+            self.assertLessEqual(len(piece), streams.PIECE)
             total += len(piece)
         decoder.finish()
         self.assertEqual(len(data), total)
@@ -133,7 +134,7 @@ class CodecTest(testscenarios.WithScenarios, base.BaseTestCase):
                 bounds.append(max_length)
                 return bytes(max_length)
 
-        decoder = codecs._StreamDecoder('spy', Spy(), 77)
+        decoder = streams.StreamDecoder('spy', Spy(), (), 77)
         self.assertRaises(exceptions.LengthMismatch, list,
                           decoder.feed(b'x'))
         self.assertEqual([78], bounds)

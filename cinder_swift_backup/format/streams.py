@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Encoders and decoders that are fed in pieces.
+
+1. A decoder never gives more than a piece at a time, nor more data than there
+   should be: whatever is stored, memory is bounded.
+2. It counts what it gave and tells by its own errors what is wrong.
+3. At the end it wants the end of the stream and nothing behind it.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import deflate
+
+# The most that a decoder gives at once, in bytes.
+PIECE = 1 << 20
+
+
+class Encoder(Protocol):
+    """Makes the stored form of data."""
+
+    def feed(self, data: memoryview, /) -> bytes:
+        """Take more data, give what is ready of its stored form."""
+
+    def finish(self) -> bytes:
+        """The rest of the stored form."""
+
+
+class Decoder(Protocol):
+    """Makes data of its stored form."""
+
+    def feed(self, stored: bytes, /) -> Iterator[bytes]:
+        """Data that ``stored`` completes, at most :data:`PIECE` at a time.
+
+        Has to be used up before more is fed.
+
+        :raises FormatError: when it is no valid stream, or more than one
+        :raises LengthMismatch: when there is more data than there should be
+        """
+
+    def finish(self) -> None:
+        """Check that nothing is missing.
+
+        :raises FormatError: when the stream is cut off
+        :raises LengthMismatch: when there was too little data
+        """
+
+
+class _Counter:
+    """Lets through no more data than there should be."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._count = 0
+
+    @property
+    def left(self) -> int:
+        return self._length - self._count
+
+    def add(self, data: bytes) -> bytes:
+        self._count += len(data)
+        if self._count > self._length:
+            raise exceptions.LengthMismatch(
+                f'more bytes where the manifest says {self._length}',
+                expected=self._length, actual=self._count)
+        return data
+
+    def finish(self) -> None:
+        if self._count != self._length:
+            raise exceptions.LengthMismatch(
+                f'{self._count} bytes where the manifest says '
+                f'{self._length}', expected=self._length,
+                actual=self._count)
+
+
+class PlainEncoder:
+    """Data as it is."""
+
+    def feed(self, data: memoryview) -> bytes:
+        """See :class:`Encoder`."""
+        return bytes(data)
+
+    def finish(self) -> bytes:
+        """See :class:`Encoder`."""
+        return b''
+
+
+class PlainDecoder:
+    """Data that is stored as it is, of so many bytes."""
+
+    def __init__(self, length: int) -> None:
+        self._counter = _Counter(length)
+
+    def feed(self, stored: bytes) -> Iterator[bytes]:
+        """See :class:`Decoder`."""
+        yield self._counter.add(stored)
+
+    def finish(self) -> None:
+        """See :class:`Decoder`."""
+        self._counter.finish()
+
+
+class Compressor(Protocol):
+    """The standard library's kind of compressor."""
+
+    def compress(self, data: memoryview, /) -> bytes:
+        """Take more data, give what is ready."""
+
+    def flush(self) -> bytes:
+        """End the stream, give what is left."""
+
+
+class StreamEncoder:
+    """One stream by a compressor of the standard library's kind."""
+
+    def __init__(self, compressor: Compressor) -> None:
+        self.feed = compressor.compress
+        self.finish = compressor.flush
+
+
+class Decompressor(Protocol):
+    """The kind of decompressor that keeps what it cannot give yet."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the end of the stream was seen."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What follows the end of the stream."""
+
+    # zlib, bz2 and zstd name the bound differently, so it is positional.
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        """At most ``max_length`` bytes of what ``data`` decodes to."""
+
+
+class ZlibStream:
+    """Gives zlib's kind of decompressor the manners of the others.
+
+    They keep what they could not decode yet; zlib hands it back.
+    """
+
+    def __init__(self) -> None:
+        self._stream = deflate.decompressor()
+        self._rest = b''
+
+    @property
+    def eof(self) -> bool:
+        """See :class:`Decompressor`."""
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        """See :class:`Decompressor`."""
+        return self._stream.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        """See :class:`Decompressor`."""
+        if self._rest:
+            data = self._rest + data
+        out = self._stream.decompress(data, max_length)
+        self._rest = self._stream.unconsumed_tail
+        return out
+
+
+class StreamDecoder:
+    """Data out of one compressed stream.
+
+    :param word: the codec's, for the texts of errors
+    :param errors: what the decompressor raises at what is no such stream
+    :param length: how long the data should be, in bytes
+    """
+
+    def __init__(self, word: str, stream: Decompressor,
+                 errors: tuple[type[Exception], ...], length: int) -> None:
+        self._word = word
+        self._stream = stream
+        self._errors = errors
+        self._counter = _Counter(length)
+
+    def feed(self, stored: bytes) -> Iterator[bytes]:
+        """See :class:`Decoder`."""
+        if self._stream.eof and stored:
+            raise self._trailing()
+        while not self._stream.eof:
+            # One byte more than there should be, so that it is noticed.
+            bound = min(PIECE, self._counter.left + 1)
+            data = self._decompress(stored, bound)
+            stored = b''
+            if data:
+                yield self._counter.add(data)
+            if len(data) < bound:
+                break
+        if self._stream.unused_data:
+            raise self._trailing()
+
+    def _decompress(self, stored: bytes, bound: int) -> bytes:
+        try:
+            return self._stream.decompress(stored, bound)
+        except self._errors as err:
+            raise exceptions.FormatError(
+                f'not a valid {self._word} stream: {err}') from err
+
+    def finish(self) -> None:
+        """See :class:`Decoder`."""
+        self._counter.finish()
+        if not self._stream.eof:
+            raise exceptions.FormatError(f'{self._word} stream is cut off')
+
+    def _trailing(self) -> exceptions.FormatError:
+        return exceptions.FormatError(
+            f'data follows the end of the {self._word} stream')
