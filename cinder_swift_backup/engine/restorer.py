@@ -9,8 +9,9 @@
 4. Each worker takes one chunk of the plan and writes what the reader hands on
    of it, block by block as it was compared with the tip's digests; see
    :mod:`cinder_swift_backup.engine.chunk_reader`. Zeros are left out where
-   the volume already reads as zeros.
-5. Make it durable and bring a regular file to its full length.
+   the volume already reads as zeros. It makes the chunk durable, so that the
+   volume's disk is busy from the beginning and not only at the end.
+5. Bring a regular file to its full length and make that durable too.
 
 Memory: a few MiB for each worker, besides the digests.
 """
@@ -93,12 +94,14 @@ class Restorer:
             observer.advanced(done, plan.end)
 
         observer.checkpoint()
-        reader = chunk_reader.ChunkReader(
-            self._store, self._pipeline.runtime, self._codecs, check)
+        runtime = self._pipeline.runtime
+        reader = chunk_reader.ChunkReader(self._store, runtime, self._codecs,
+                                          check)
         self._pipeline.run(
-            (functools.partial(self._restore_chunk, reader, chunk, target)
+            (functools.partial(self._restore_chunk, runtime, reader, chunk,
+                               target)
              for chunk in plan.chunks), collect, observer.checkpoint)
-        self._pipeline.runtime.call(target.writer.finish, target.size)
+        runtime.call(target.writer.finish, target.size)
 
     def _check_fits(self, chain: types.Chain, plan: planner.RestorePlan,
                     target: RestoreTarget) -> None:
@@ -144,9 +147,11 @@ class Restorer:
         return chunk_reader.DigestCheck(table, min(size, described))
 
     @staticmethod
-    def _restore_chunk(reader: chunk_reader.ChunkReader,
+    def _restore_chunk(runtime: pipeline.Runtime,
+                       reader: chunk_reader.ChunkReader,
                        chunk: planner.PlannedChunk, target: RestoreTarget,
                        stop: pipeline.StopFlag) -> int:
         stop.check()
         reader.read(chunk, target.write, stop)
+        runtime.call(target.writer.sync)
         return sum(extent.length for extent in chunk.extents)

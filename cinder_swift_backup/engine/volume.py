@@ -24,6 +24,7 @@ from typing import Protocol
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
 
+_SYNC = 'when what was written was to be made durable'
 Lock = contextlib.AbstractContextManager[Any]
 
 
@@ -54,6 +55,9 @@ class VolumeWriter(Protocol):
     def write(self, offset: int, data: memoryview) -> None:
         """Write all of ``data`` at ``offset``."""
 
+    def sync(self) -> None:
+        """Make durable what was written so far."""
+
     def finish(self, size: int) -> None:
         """Make what was written durable and the volume ``size`` bytes."""
 
@@ -73,7 +77,7 @@ class FileVolume:
         """See :class:`VolumeReader`."""
         view = memoryview(buffer)[:extent.length]
         count = 0
-        with _failing_at(extent.offset):
+        with _failing(f'at offset {extent.offset}'):
             while count < extent.length:
                 done = os.preadv(self._fd, [view[count:]],
                                  extent.offset + count)
@@ -84,15 +88,20 @@ class FileVolume:
 
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`VolumeWriter`."""
-        with _failing_at(offset):
+        with _failing(f'at offset {offset}'):
             while data:
                 written = os.pwrite(self._fd, data, offset)
                 offset += written
                 data = data[written:]
 
+    def sync(self) -> None:
+        """See :class:`VolumeWriter`."""
+        with _failing(_SYNC):
+            os.fdatasync(self._fd)
+
     def finish(self, size: int) -> None:
         """See :class:`VolumeWriter`."""
-        with _failing_at(size):
+        with _failing(_SYNC):
             if self._regular and os.fstat(self._fd).st_size < size:
                 os.ftruncate(self._fd, size)
             os.fsync(self._fd)
@@ -114,18 +123,22 @@ class ImageVolume:
 
     def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
         """See :class:`VolumeReader`; librbd makes buffers of its own."""
-        with _failing_at(extent.offset, self._errors):
+        with _failing(f'at offset {extent.offset}', self._errors):
             return _read_all(extent, self._image.read)
 
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`VolumeWriter`."""
-        with _failing_at(offset, self._errors):
+        with _failing(f'at offset {offset}', self._errors):
             self._image.write(bytes(data), offset)
+
+    def sync(self) -> None:
+        """See :class:`VolumeWriter`."""
+        with _failing(_SYNC, self._errors):
+            self._image.flush()
 
     def finish(self, size: int) -> None:
         """See :class:`VolumeWriter`; an image has its size already."""
-        with _failing_at(size, self._errors):
-            self._image.flush()
+        self.sync()
 
 
 class SeekingVolume:
@@ -142,7 +155,7 @@ class SeekingVolume:
 
     def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
         """See :class:`VolumeReader`."""
-        with self._lock, _failing_at(extent.offset):
+        with self._lock, _failing(f'at offset {extent.offset}'):
             return _read_all(extent, self._read_once)
 
     def _read_once(self, offset: int, length: int) -> bytes:
@@ -152,17 +165,21 @@ class SeekingVolume:
 
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`VolumeWriter`."""
-        with self._lock, _failing_at(offset):
+        with self._lock, _failing(f'at offset {offset}'):
             self._handle.seek(offset)
             while data:
                 # A raw handle says how much it took, others nothing.
                 written = self._handle.write(bytes(data))
                 data = data[len(data) if written is None else written:]
 
+    def sync(self) -> None:
+        """See :class:`VolumeWriter`."""
+        with self._lock, _failing(_SYNC):
+            self._handle.flush()
+
     def finish(self, size: int) -> None:
         """See :class:`VolumeWriter`; a device has its size already."""
-        with self._lock, _failing_at(size):
-            self._handle.flush()
+        self.sync()
 
 
 Volume = FileVolume | ImageVolume | SeekingVolume
@@ -188,14 +205,14 @@ def open_volume(handle: Any, lock: Lock) -> Volume:
 
 
 @contextlib.contextmanager
-def _failing_at(offset: int,
-                errors: tuple[type[Exception], ...] = (OSError,),
-                ) -> Iterator[None]:
+def _failing(where: str,
+             errors: tuple[type[Exception], ...] = (OSError,),
+             ) -> Iterator[None]:
     try:
         yield
     except errors as err:
         raise exceptions.VolumeError(
-            f'The volume failed at offset {offset}: {err}. Look for its '
+            f'The volume failed {where}: {err}. Look for its '
             f'cause on the host and in the storage, then repeat the '
             f'operation.') from err
 

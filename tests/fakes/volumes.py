@@ -20,6 +20,7 @@ class RamVolume:
         self.capacity: int | None = len(data)
         self.blank = blank
         self.writes: list[types.Extent] = []
+        self.synced = 0
         self.finished: int | None = None
         self._lock = threading.Lock()
 
@@ -34,6 +35,10 @@ class RamVolume:
         with self._lock:
             self.writes.append(types.Extent(offset, len(data)))
             self.data[offset:offset + len(data)] = data
+
+    def sync(self) -> None:
+        """See the engine's VolumeWriter."""
+        self.synced += 1
 
     def finish(self, size: int) -> None:
         """See the engine's VolumeWriter."""

@@ -212,6 +212,12 @@ class DetailTest(base.EngineTestCase):
         self.assertLess(sum(extent.length for extent in target.writes),
                         100000)
 
+    def test_each_chunk_is_made_durable(self):
+        # Not all of it at the end, for which a user would wait.
+        manifest = self.bench.archive(1, self.data)
+        target = self.bench.restore(self.bench.resolve(1), bytes(1000))
+        self.assertEqual(len(manifest.chunks), target.synced)
+
     def test_progress_rises_to_the_whole(self):
         for run in (
                 lambda seen: self.bench.archive(1, self.data, observer=seen),
@@ -265,4 +271,4 @@ class DetailTest(base.EngineTestCase):
         bench.restore(bench.resolve(1), bytes(1000))
         self.assertEqual({'_encode', 'encode'}, archived)
         self.assertEqual({'decode', '_hash', '_encode', 'encode'}, changed)
-        self.assertEqual({'decode', 'feed', 'finish'}, set(names))
+        self.assertEqual({'decode', 'feed', 'sync', 'finish'}, set(names))

@@ -123,6 +123,12 @@ class FileVolumeTest(base.BaseTestCase):
         found.finish(1000)
         self.assertEqual(bytes(10) + b'x' + bytes(989), self._content())
 
+    def test_sync_makes_it_durable(self):
+        found = self._volume()
+        with mock.patch('os.fdatasync') as synced:
+            found.sync()
+        synced.assert_called_once_with(self.file.fileno())
+
     def test_finish_makes_it_durable(self):
         found = self._volume(b'')
         with mock.patch.object(os, 'fsync') as fsync:
@@ -245,14 +251,17 @@ class SeekingVolumeTest(base.BaseTestCase):
         handle = mock.Mock(spec=['seek', 'tell', 'read', 'write', 'flush'])
         handle.tell.return_value = 5000
         found = _open(handle)
-        for name, call in (
-                ('read', lambda: _read(found, types.Extent(300, 500))),
-                ('write', lambda: found.write(300, memoryview(b'data'))),
-                ('flush', lambda: found.finish(300))):
+        for name, call, where in (
+                ('read', lambda: _read(found, types.Extent(300, 500)),
+                 'at offset 300'),
+                ('write', lambda: found.write(300, memoryview(b'data')),
+                 'at offset 300'),
+                ('flush', lambda: found.finish(300), 'durable'),
+                ('flush', found.sync, 'durable')):
             getattr(handle, name).side_effect = OSError(5, 'I/O error')
             err = self.assertRaises(exceptions.VolumeError, call)
             self.assertIn('I/O error', str(err))
-            self.assertIn('offset 300', str(err))
+            self.assertIn(where, str(err))
 
     def test_position_is_never_shared(self):
         # The handle notices when another thread comes between seek and use.
