@@ -3,14 +3,13 @@
 """An extent of the volume in, stored objects out.
 
 1. Read the extent in pieces of 2 MiB into one buffer, hash every block and
-   encode. What is kept of a chunk is only its stored form.
-2. What did not get smaller is stored as it is: it is decoded again, piece by
-   piece. To read it again would be wrong, for the volume may have changed.
-3. Put it under the number of its first block, so that a listing tells where
+   encode. What is kept of a chunk is only its stored form. The extent is not
+   read again for any of it, since the volume may have changed.
+2. Put it under the number of its first block, so that a listing tells where
    it belongs and a repetition writes the same name.
 
 Of an incremental, the extent is first read only to be hashed, which tells the
-blocks that differ from the parent's digests. Then steps 1 to 3 are done with
+blocks that differ from the parent's digests. Then both steps are done with
 each run of them; the digests of what is stored are those of the second read.
 
 Memory: the stored form of one chunk and a few MiB for each worker.
@@ -19,7 +18,6 @@ Memory: the stored form of one chunk and a few MiB for each worker.
 from collections.abc import Callable
 from collections.abc import Iterator
 import dataclasses
-import hashlib
 
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import planner
@@ -27,6 +25,7 @@ from cinder_swift_backup.engine import volume
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import stored_form
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
@@ -59,17 +58,12 @@ class WrittenChunk:
 class _Encoded:
     """An extent in its stored form, and the packed digests of its blocks."""
 
-    compression: str
-    pieces: list[bytes]
-    md5: str
+    form: stored_form.StoredForm
     digests: bytes
 
-    @property
-    def length(self) -> int:
-        return sum(map(len, self.pieces))
-
     def body(self) -> base.Body:
-        return base.Body(self.length, lambda: self.pieces, self.md5)
+        form = self.form
+        return base.Body(form.length, lambda: form.pieces, form.md5)
 
 
 class ChunkWriter:
@@ -128,11 +122,12 @@ class ChunkWriter:
         self._store.until(stop).put(form.container, name, encoded.body())
         # The MD5 of the data is read by nobody and would cost a sixth of the
         # time, so it is told only where it is that of the stored bytes.
-        plain = encoded.compression == codecs.NONE.word
+        found = encoded.form
+        plain = found.compression == codecs.NONE.word
         return types.ChunkRecord(
-            name=name, extent=extent, compression=encoded.compression,
-            md5=encoded.md5 if plain else None,
-            stored_length=encoded.length, stored_md5=encoded.md5)
+            name=name, extent=extent, compression=found.compression,
+            md5=found.md5 if plain else None, stored_length=found.length,
+            stored_md5=found.md5)
 
     # What follows runs offloaded: no logging, no store.
 
@@ -143,18 +138,14 @@ class ChunkWriter:
 
     def _encode(self, extent: types.Extent,
                 stop: pipeline.StopFlag) -> _Encoded:
-        codec = self._form.codec
-        encoder = codec.encoder(extent.length, self._form.level)
+        form = self._form
+        maker = stored_form.StoredFormMaker(form.codec, form.level,
+                                            extent.length)
         packed = []
-        pieces = []
         for piece in self._read(extent, stop):
-            packed.append(digests.hash_blocks(piece, self._form.block_size))
-            pieces.append(encoder.feed(piece))
-        pieces.append(encoder.finish())
-        if sum(map(len, pieces)) >= extent.length and codec != codecs.NONE:
-            pieces = _decode(codec, pieces, extent.length)
-            codec = codecs.NONE
-        return _Encoded(codec.word, pieces, _md5(pieces), b''.join(packed))
+            packed.append(digests.hash_blocks(piece, form.block_size))
+            maker.feed(piece)
+        return _Encoded(maker.finish(), b''.join(packed))
 
     def _read(self, extent: types.Extent,
               stop: pipeline.StopFlag) -> Iterator[memoryview]:
@@ -165,22 +156,3 @@ class ChunkWriter:
             stop.check()
             yield self._source.read(
                 types.Extent(offset, min(size, extent.end - offset)), buffer)
-
-
-def _decode(codec: codecs.Codec, stored: list[bytes],
-            length: int) -> list[bytes]:
-    """The data of a stored form, which is used up on the way."""
-    decoder = codec.decoder(length)
-    data: list[bytes] = []
-    stored.reverse()
-    while stored:
-        data.extend(decoder.feed(stored.pop()))
-    decoder.finish()
-    return data
-
-
-def _md5(pieces: list[bytes]) -> str:
-    found = hashlib.md5(usedforsecurity=False)
-    for piece in pieces:
-        found.update(piece)
-    return found.hexdigest()

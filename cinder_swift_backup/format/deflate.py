@@ -3,12 +3,11 @@
 """Zlib streams (RFC 1950) that spend no time on what does not compress.
 
 Deflate (RFC 1951) knows blocks that hold their data as it is. A compressor
-finds out that data needs one by trying; looking at a few bytes is thirty
+finds out that data needs one by trying; looking at a few bytes is a hundred
 times as fast. So:
 
-1. Cut the data into segments of 32 KiB and call those dense in which, as in
-   noise, few of the sampled bytes repeat.
-2. Runs of dense segments become stored blocks, copied at the speed of memory.
+1. Find the runs of segments that look like noise.
+2. They become stored blocks, copied at the speed of memory.
 3. The others go through one raw compressor. Before a stored block it is
    flushed and forgets its history, since distances of later matches would
    count the stored bytes, which it has not seen.
@@ -23,17 +22,13 @@ import struct
 from typing import Protocol
 import zlib
 
+from cinder_swift_backup.format import noise
+
 try:
     from isal import isal_zlib
 except ImportError:  # There is no wheel for the machine.
     isal_zlib = None  # type: ignore[assignment]
 
-_SEGMENT = 32 * 1024
-_SAMPLE = 256
-# Of twice 256 bytes of noise about 324 differ, and rarely less than 305.
-_DENSE = 305
-# Shorter tails are not worth a look.
-_SHORTEST = 2 * _SAMPLE
 _LONGEST_STORED = 65535
 _RAW = -zlib.MAX_WBITS
 _HEADER = b'\x78\x9c'
@@ -111,8 +106,8 @@ class Encoder:
         """Take more data, give what is ready of the stream."""
         self._adler = _adler32(data, self._adler)
         out: list[bytes | memoryview] = [self._opening()]
-        for is_dense, start, end in _runs(data):
-            if is_dense:
+        for is_noise, start, end in noise.runs(data):
+            if is_noise:
                 out.append(self._settle())
                 out.extend(_stored_blocks(data[start:end]))
             else:
@@ -136,29 +131,6 @@ class Encoder:
             return b''
         self._pending = False
         return self._compressor.flush(zlib.Z_FULL_FLUSH)
-
-
-def _runs(data: memoryview) -> Iterator[tuple[bool, int, int]]:
-    """Runs of segments of one kind: whether they are dense, start and end."""
-    begun = 0
-    kind = False
-    for start in range(0, len(data), _SEGMENT):
-        is_dense = _is_dense(data[start:start + _SEGMENT])
-        if is_dense is not kind:
-            if start > begun:
-                yield kind, begun, start
-            begun, kind = start, is_dense
-    if begun < len(data):
-        yield kind, begun, len(data)
-
-
-def _is_dense(segment: memoryview) -> bool:
-    if len(segment) < _SHORTEST:
-        return False
-    early = len(segment) // 4
-    late = early + len(segment) // 2
-    return (len(set(segment[early:early + _SAMPLE]))
-            + len(set(segment[late:late + _SAMPLE]))) > _DENSE
 
 
 def _stored_blocks(data: memoryview) -> Iterator[bytes | memoryview]:

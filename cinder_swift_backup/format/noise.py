@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Telling what will not compress by a few of its bytes.
+
+Of 256 bytes of noise about 162 differ; of text, code or numbers far fewer do.
+Four samples of each segment are looked at, which takes a hundredth of the time
+that compressing would. Noise that repeats itself is taken for noise all the
+same.
+"""
+
+from collections.abc import Iterator
+
+SEGMENT = 32 * 1024
+_SAMPLE = 256
+_SAMPLES = 4
+# Four samples of noise hold 648 different bytes, give or take 11.
+_DENSE = 600
+# Shorter ones are not worth a look.
+_SHORTEST = 2 * _SAMPLES * _SAMPLE
+_ALL = bytes(range(256))
+
+
+def is_noise(segment: memoryview) -> bool:
+    """Whether a segment, of at most :data:`SEGMENT` bytes, looks like noise.
+
+    Short segments never do.
+    """
+    if len(segment) < _SHORTEST:
+        return False
+    missing = 0
+    step = (len(segment) - _SAMPLE) // (_SAMPLES - 1)
+    for start in range(0, _SAMPLES * step, step):
+        # What is left of all bytes is what the sample does not have: the
+        # fastest way to count in plain Python.
+        missing += len(_ALL.translate(
+            None, bytes(segment[start:start + _SAMPLE])))
+    return _SAMPLES * len(_ALL) - missing > _DENSE
+
+
+def runs(data: memoryview) -> Iterator[tuple[bool, int, int]]:
+    """Runs of segments of one kind: whether they are noise, start and end."""
+    begun = 0
+    kind = False
+    for start in range(0, len(data), SEGMENT):
+        found = is_noise(data[start:start + SEGMENT])
+        if found is not kind:
+            if start > begun:
+                yield kind, begun, start
+            begun, kind = start, found
+    if begun < len(data):
+        yield kind, begun, len(data)
