@@ -63,7 +63,7 @@ class _Encoded:
 
     def body(self) -> base.Body:
         form = self.form
-        return base.Body(form.length, lambda: form.pieces, form.md5)
+        return base.Body(len(form.data), lambda: (form.data,), form.md5)
 
 
 class ChunkWriter:
@@ -126,7 +126,7 @@ class ChunkWriter:
         plain = found.compression == codecs.NONE.word
         return types.ChunkRecord(
             name=name, extent=extent, compression=found.compression,
-            md5=found.md5 if plain else None, stored_length=found.length,
+            md5=found.md5 if plain else None, stored_length=len(found.data),
             stored_md5=found.md5)
 
     # What follows runs offloaded: no logging, no store.

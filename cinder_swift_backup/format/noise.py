@@ -16,7 +16,7 @@ _SAMPLES = 4
 # Four samples of noise hold 648 different bytes, give or take 11.
 _DENSE = 600
 # Shorter ones are not worth a look.
-_SHORTEST = 2 * _SAMPLES * _SAMPLE
+SHORTEST = 2 * _SAMPLES * _SAMPLE
 _ALL = bytes(range(256))
 
 
@@ -25,7 +25,7 @@ def is_noise(segment: memoryview) -> bool:
 
     Short segments never do.
     """
-    if len(segment) < _SHORTEST:
+    if len(segment) < SHORTEST:
         return False
     missing = 0
     step = (len(segment) - _SAMPLE) // (_SAMPLES - 1)

@@ -17,18 +17,18 @@ import hashlib
 
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import noise
+from cinder_swift_backup.format import scratch
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredForm:
     """What to store: ``compression`` is the word of the manifest for it.
 
-    ``length`` is in bytes, ``md5`` of the pieces, in hex.
+    ``md5`` is of ``data``, in hex.
     """
 
     compression: str
-    pieces: list[bytes]
-    length: int
+    data: memoryview
     md5: str
 
 
@@ -44,52 +44,53 @@ class StoredFormMaker:
         self._codec = codec
         self._length = length
         self._encoder = codec.encoder(length, level)
-        # Data as long as it is kept, then pieces of the stored form.
-        self._kept: list[bytes] = []
-        self._pieces: list[bytes] = []
+        # First the data as it is, then what it was encoded to.
+        self._kept = scratch.Scratch(length)
         self._encoding = False
 
     def feed(self, data: memoryview) -> None:
         """Take more data."""
-        if not self._encoding and _all_noise(data):
-            self._kept.append(bytes(data))
-            return
         if not self._encoding:
+            if self._looks_like_noise(data):
+                self._kept.append(data)
+                return
             self._encode_kept()
-        self._pieces.append(self._encoder.feed(data))
+        self._kept.append(self._encoder.feed(data))
 
     def finish(self) -> StoredForm:
         """The stored form of all that was fed."""
         if not self._encoding:
-            return _form(codecs.NONE.word, self._kept)
-        self._pieces.append(self._encoder.finish())
-        if sum(map(len, self._pieces)) < self._length:
-            return _form(self._codec.word, self._pieces)
-        return _form(codecs.NONE.word, self._decode())
+            return _form(codecs.NONE, self._kept)
+        self._kept.append(self._encoder.finish())
+        if len(self._kept) >= self._length:
+            self._decode_kept()
+            return _form(codecs.NONE, self._kept)
+        return _form(self._codec, self._kept)
+
+    def _looks_like_noise(self, data: memoryview) -> bool:
+        # A tail that is too short to look like anything is not worth it.
+        return all(
+            kind or (end - start < noise.SHORTEST and start + len(self._kept))
+            for kind, start, end in noise.runs(data))
 
     def _encode_kept(self) -> None:
         self._encoding = True
-        self._kept.reverse()
-        while self._kept:
-            self._pieces.append(
-                self._encoder.feed(memoryview(self._kept.pop())))
+        encoded = scratch.Scratch(self._length)
+        for data in self._kept.drain():
+            encoded.append(self._encoder.feed(data))
+        self._kept = encoded
 
-    def _decode(self) -> list[bytes]:
+    def _decode_kept(self) -> None:
         decoder = self._codec.decoder(self._length)
-        data: list[bytes] = []
-        self._pieces.reverse()
-        while self._pieces:
-            data.extend(decoder.feed(self._pieces.pop()))
+        decoded = scratch.Scratch(self._length)
+        for stored in self._kept.drain():
+            for data in decoder.feed(bytes(stored)):
+                decoded.append(data)
         decoder.finish()
-        return data
+        self._kept = decoded
 
 
-def _all_noise(data: memoryview) -> bool:
-    return all(kind for kind, _, _ in noise.runs(data))
-
-
-def _form(word: str, pieces: list[bytes]) -> StoredForm:
-    md5 = hashlib.md5(usedforsecurity=False)
-    for piece in pieces:
-        md5.update(piece)
-    return StoredForm(word, pieces, sum(map(len, pieces)), md5.hexdigest())
+def _form(codec: codecs.Codec, kept: scratch.Scratch) -> StoredForm:
+    data = kept.view()
+    return StoredForm(codec.word, data, hashlib.md5(
+        data, usedforsecurity=False).hexdigest())

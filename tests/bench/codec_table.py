@@ -71,7 +71,7 @@ def _ours(codec: codecs.Codec, level: codecs.Level, data: bytes) -> int:
     view = memoryview(data)
     for start in range(0, len(data), _PIECE):
         maker.feed(view[start:start + _PIECE])
-    return maker.finish().length
+    return len(maker.finish().data)
 
 
 def _generated(kind: str) -> bytes:

@@ -2,10 +2,16 @@
 
 """The way in and the way out: both drivers on the same backups."""
 
+import base64
+import json
 import random
+import sys
 
 import testscenarios
 
+from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import naming
+from tests.fakes import blobs
 from tests.functional import cinder_side
 from tests.functional.cinder_side import BLOCK
 from tests.functional.cinder_side import CHUNK
@@ -108,3 +114,54 @@ class ChainTestCase(testscenarios.WithScenarios,
                 self.assert_content(
                     self.restore_existing(reader, backup, len(expected)),
                     expected)
+
+
+def make_kinds():
+    """Chunks of every kind of data that the encoders tell apart."""
+    noise = random.Random(3)
+    text = (_TEXT * (CHUNK // len(_TEXT) + 1))[:CHUNK]
+    with open(sys.executable, 'rb') as program:
+        code = program.read(2 * CHUNK)
+    grain = 2 * BLOCK
+    mix = b''.join(
+        text[start:start + grain] + noise.randbytes(grain)
+        for start in range(0, CHUNK // 2, grain))
+    return b''.join((
+        text, noise.randbytes(CHUNK), bytes(CHUNK), mix,
+        code.ljust(2 * CHUNK, b'\0'),
+        # Noise that turns to text late, text that turns to noise late.
+        noise.randbytes(CHUNK - BLOCK), text[:BLOCK],
+        text[:CHUNK - 100], noise.randbytes(100),
+        # Noise a second time, within and across what a codec remembers.
+        *[noise.randbytes(BLOCK // 2)] * (2 * CHUNK // BLOCK),
+        base64.b64encode(noise.randbytes(CHUNK))[:CHUNK],
+        noise.randbytes(3)))
+
+
+class LevelTestCase(testscenarios.WithScenarios,
+                    cinder_side.CinderSideTestCase):
+    """The stock driver restores what any codec and level makes of any data."""
+
+    scenarios = testscenarios.multiply_scenarios(
+        [(word, {'compression': word})
+         for word in ('zlib', 'gzip', 'bz2', 'zstd')],
+        [(level.value, {'level': level.value}) for level in codecs.Level])
+
+    def test_stock_restores(self):
+        self.configure(backup_compression_algorithm=self.compression,
+                       backup_swift_compression_level=self.level)
+        image = make_kinds()
+        volume, path = self.make_volume(image)
+        backup = self.back_up(OURS, volume, path)
+        for reader in (STOCK, OURS):
+            self.assert_content(
+                self.restore_existing(reader, backup, len(image)), image)
+        used = {next(iter(entry.values()))['compression']
+                for entry in self.manifest(backup)['objects']}
+        self.assertEqual({self.compression, 'none'}, used)
+
+    def manifest(self, backup):
+        """The manifest of a backup as it is stored."""
+        return json.loads(blobs.get(
+            self.store, backup.container,
+            naming.manifest_name(backup.service_metadata)))

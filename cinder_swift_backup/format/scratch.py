@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Memory for a chunk, taken from the system and given back to it.
+
+A chunk is tens of mebibytes, comes in pieces from any of several threads and
+goes at once. The heap would keep a part of it for each thread that ever had
+one; a mapping of its own keeps nothing.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import mmap
+
+# Whole pages, and whole huge pages on the machines there are.
+_STEP = 2 << 20
+
+
+class Scratch:
+    """Bytes that grow at the end, and can be given back from the front."""
+
+    def __init__(self, size: int) -> None:
+        """Prepare.
+
+        :param size: how many bytes to expect; pages that are not used cost
+            nothing, and more bytes are welcome
+        """
+        # Private: a shared mapping cannot grow, and keeps what is given back.
+        self._map = mmap.mmap(-1, max(size, 1),
+                              mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if size >= _STEP:
+            # Not every kernel has huge pages, and it works without.
+            with contextlib.suppress(OSError):
+                self._map.madvise(mmap.MADV_HUGEPAGE)
+        self._length = 0
+
+    def __len__(self) -> int:
+        """How many bytes there are."""
+        return self._length
+
+    def append(self, data: bytes | memoryview) -> None:
+        """Add bytes at the end; there must be no :meth:`view`."""
+        end = self._length + len(data)
+        if end > len(self._map):
+            self._map.resize(end + _STEP)
+        self._map[self._length:end] = data
+        self._length = end
+
+    def view(self) -> memoryview:
+        """All bytes, as long as the view lives."""
+        return memoryview(self._map)[:self._length]
+
+    def drain(self) -> Iterator[memoryview]:
+        """All bytes in pieces, each of which is gone when the next comes."""
+        view = self.view()
+        for start in range(0, self._length, _STEP):
+            yield view[start:start + _STEP]
+            self._map.madvise(mmap.MADV_DONTNEED, start,
+                              min(_STEP, len(self._map) - start))
