@@ -149,15 +149,16 @@ class Archiver:
     def _commit(self, job: ArchiveJob, manifest: types.Manifest,
                 table: digests.DigestTable,
                 observer: progress.Observer) -> None:
+        store = self._store.until(pipeline.Watch(observer.checkpoint))
         observer.checkpoint()
-        self._store.put(
+        store.put(
             job.ref.container, naming.digest_file_name(job.ref.prefix),
             base.Body(digests.encoded_length(job.header, table),
-                        lambda: digests.encode(job.header, table)))
+                      lambda: digests.encode(job.header, table)))
         encoded = self._pipeline.runtime.call(manifest_format.encode,
                                               manifest)
         observer.checkpoint()
-        self._store.put(
+        store.put(
             job.ref.container, naming.manifest_name(job.ref.prefix),
             base.Body.of(encoded))
 

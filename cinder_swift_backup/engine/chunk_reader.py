@@ -17,6 +17,8 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import functools
+from typing import Protocol
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipeline
@@ -26,8 +28,17 @@ from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
-# Takes the offset in the volume and the data; runs where computing does.
-Use = Callable[[int, memoryview], None]
+
+class Use(Protocol):
+    """What is done with verified data; runs where computing does."""
+
+    def __call__(self, offset: int, data: memoryview, *,
+                 repeated: bool) -> None:
+        """Take data at an offset of the volume.
+
+        :param repeated: other data may have been handed on for it before,
+            if it could not be verified
+        """
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,8 +118,13 @@ class ChunkReader:
         record = chunk.record
         codec = find_codec(self._codecs, record)
 
+        repeated = False
+
         def consume(pieces: Iterator[bytes]) -> None:
-            blocks = _Blocks(chunk, codec, self._check, use)
+            nonlocal repeated
+            blocks = _Blocks(chunk, codec, self._check,
+                             functools.partial(use, repeated=repeated))
+            repeated = True
             for piece in pieces:
                 stop.check()
                 self._runtime.call(blocks.feed, piece)
@@ -132,7 +148,8 @@ class _Blocks:
     """
 
     def __init__(self, chunk: planner.PlannedChunk, codec: codecs.Codec,
-                 check: DigestCheck | None, use: Use) -> None:
+                 check: DigestCheck | None,
+                 use: Callable[[int, memoryview], None]) -> None:
         self._record = chunk.record
         self._decoder = codec.decoder(chunk.record.extent.length)
         self._check = check

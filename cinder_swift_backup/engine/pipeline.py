@@ -104,6 +104,24 @@ class StopFlag:
             raise exceptions.Cancelled('another worker has failed')
 
 
+class Watch:
+    """Ends the coordinator's own waits when its checkpoint raises."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+
+    def check(self) -> None:
+        """Look whether somebody still waits for the result."""
+        self._checkpoint()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, with a look every :data:`POLL` seconds."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, POLL))
+            self.check()
+
+
 class Pipeline:
     """Runs tasks on a bounded number of workers."""
 

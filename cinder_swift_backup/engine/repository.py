@@ -147,7 +147,7 @@ class Repository:
                     stop: pipeline.StopFlag) -> exceptions.StoreError | None:
         stop.check()
         try:
-            self.store.delete(container, name)
+            self.store.until(stop).delete(container, name)
         except exceptions.StoreError as err:
             return err
         return None

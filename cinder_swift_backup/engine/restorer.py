@@ -9,8 +9,8 @@
 4. Each worker takes one chunk of the plan and writes what the reader hands on
    of it, block by block as it was compared with the tip's digests; see
    :mod:`cinder_swift_backup.engine.chunk_reader`. Zeros are left out where
-   the volume already reads as zeros. It makes the chunk durable, so that the
-   volume's disk is busy from the beginning and not only at the end.
+   the volume already reads as zeros. It makes large chunks durable, so that
+   the volume's disk is busy from the beginning and not only at the end.
 5. Bring a regular file to its full length and make that durable too.
 
 Memory: a few MiB for each worker, besides the digests.
@@ -34,6 +34,8 @@ from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
 LOG = logging.getLogger(__name__)
+# Bytes. To wait for the disk for less would take longer than to write it.
+_WORTH_SYNCING = 8 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,12 +50,14 @@ class RestoreTarget:
     size: int
     blank: bool
 
-    def write(self, offset: int, data: memoryview) -> None:
+    def write(self, offset: int, data: memoryview, *,
+              repeated: bool) -> None:
         """Write ``data``, but for zeros where it is blank.
 
+        :param repeated: something else may have been written there before
         :raises VolumeError: when the volume cannot be written
         """
-        if not self.blank:
+        if repeated or not self.blank:
             self.writer.write(offset, data)
             return
         for run in zeros.data_runs(data):
@@ -153,5 +157,7 @@ class Restorer:
                        stop: pipeline.StopFlag) -> int:
         stop.check()
         reader.read(chunk, target.write, stop)
-        runtime.call(target.writer.sync)
-        return sum(extent.length for extent in chunk.extents)
+        length = sum(extent.length for extent in chunk.extents)
+        if length >= _WORTH_SYNCING:
+            runtime.call(target.writer.sync)
+        return length

@@ -54,5 +54,7 @@ class Scratch:
         view = self.view()
         for start in range(0, self._length, _STEP):
             yield view[start:start + _STEP]
-            self._map.madvise(mmap.MADV_DONTNEED, start,
-                              min(_STEP, len(self._map) - start))
+            # Memory that is locked cannot be given back; then it is kept.
+            with contextlib.suppress(OSError):
+                self._map.madvise(mmap.MADV_DONTNEED, start,
+                                  min(_STEP, len(self._map) - start))

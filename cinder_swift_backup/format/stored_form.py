@@ -51,7 +51,7 @@ class StoredFormMaker:
     def feed(self, data: memoryview) -> None:
         """Take more data."""
         if not self._encoding:
-            if self._looks_like_noise(data):
+            if self._codec is codecs.NONE or self._looks_like_noise(data):
                 self._kept.append(data)
                 return
             self._encode_kept()

@@ -133,6 +133,8 @@ class ObjectStore(Protocol):
     def put(self, container: str, name: str, body: Body) -> None:
         """Store an object, replacing one of the same name.
 
+        What the body's factory raises comes out as it is.
+
         :raises ContainerNotFound: when the container does not exist
         :raises QuotaExceeded: when it is too large or a quota is full
         :raises StoreError: when the pieces are not as long as they should be
@@ -144,11 +146,11 @@ class ObjectStore(Protocol):
         """Have ``use`` read the content of an object; give what it returns.
 
         When the store breaks off, ``use`` is called again, with the pieces
-        from the start. It need not take all of them, and what it raises
-        comes out as it is.
+        from the start. It need not take all of them, but none after it has
+        returned. What it raises comes out as it is, unless it is Retryable.
 
         :param use: takes the pieces, each of at most :data:`PIECE` bytes
-        :param extent: of the stored bytes; all of them by default
+        :param extent: of the stored bytes, at least one; all by default
         :raises ObjectNotFound: when it does not exist
         :raises LengthMismatch: when it ends before the extent does
         """

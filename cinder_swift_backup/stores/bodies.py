@@ -8,6 +8,8 @@ import hashlib
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.stores import base
 
+_NOTHING = memoryview(b'')
+
 
 class BodyReader:
     """Reads a :class:`~cinder_swift_backup.stores.base.Body` like a file.
@@ -21,27 +23,40 @@ class BodyReader:
         self._length = body.length
         self._known_md5 = body.md5
         self._views = _views(body)
+        self._ahead: memoryview | None = None
         self._count = 0
         self._hash = (None if body.md5 is not None
                       else hashlib.md5(usedforsecurity=False))
+        self.error: Exception | None = None
 
     def read(self, size: int = -1) -> bytes | memoryview:
         """The next piece, whatever size is asked for; nothing at the end.
 
-        The HTTP client asks for 16 KiB at a time and sends what it gets.
+        The HTTP client asks for 16 KiB at a time and sends what it gets. It
+        stops at the announced length, so the piece after is looked at first.
 
         :raises StoreError: when there is less or more than there should be
         """
-        view = next(self._views, b'')
+        try:
+            view = self._next() if self._ahead is None else self._ahead
+            self._ahead = self._next()
+        except Exception as err:
+            self.error = err
+            raise
         self._count += len(view)
-        if self._count > self._length or (
-                not view and self._count < self._length):
+        fits = (self._count < self._length if self._ahead
+                else self._count == self._length)
+        if not fits:
             raise exceptions.StoreError(
-                f'{self._name}: the body is {self._count} bytes or more, '
-                f'not the {self._length} announced.')
+                f'{self._name}: the body is {self._count} bytes'
+                f'{" and more" if self._ahead else ""}, not the '
+                f'{self._length} announced.')
         if self._hash is not None:
             self._hash.update(view)
         return view
+
+    def _next(self) -> memoryview:
+        return next(self._views, _NOTHING)
 
     def md5(self) -> str:
         """The MD5 of the body, in hex; of what was read, if not known."""
@@ -57,6 +72,7 @@ class BodyReader:
         reader, until the next one.
         """
         self._views = iter(())
+        self._ahead = _NOTHING
 
 
 def _views(body: base.Body) -> Iterator[memoryview]:

@@ -64,9 +64,7 @@ class SwiftStore:
         """See the contract."""
         def send(exchange: swift_session.Exchange) -> None:
             with contextlib.closing(bodies.BodyReader(name, body)) as reader:
-                answer = exchange.call(
-                    client.put_object, contents=reader,
-                    content_length=body.length, etag=body.md5)
+                answer = _put(exchange, reader, body)
             if answer.strip('"') != reader.md5():
                 raise exceptions.StoreUnavailable(
                     f'{name} was stored with MD5 {answer} and sent with '
@@ -123,17 +121,32 @@ class SwiftStore:
             self._stop)
 
 
+def _put(exchange: swift_session.Exchange, reader: bodies.BodyReader,
+         body: base.Body) -> str:
+    try:
+        etag: str = exchange.call(client.put_object, contents=reader,
+                                  content_length=body.length, etag=body.md5)
+        return etag
+    except exceptions.StoreUnavailable:
+        # The client cannot tell the body's errors from the network's.
+        if reader.error is not None:
+            raise reader.error from None
+        raise
+
+
 def _body_length(name: str, answer: dict[str, str],
                  extent: types.Extent | None) -> int:
     length = int(answer.get('content-length', -1))
     if length < 0:
         raise exceptions.StoreUnavailable(
             f'Swift did not say how long {name} is.')
-    if extent is not None and length != extent.length:
+    if extent is not None and not answer.get('content-range', '').startswith(
+            f'bytes {extent.offset}-{extent.end - 1}/'):
         raise exceptions.LengthMismatch(
-            f'{name} has {length} bytes at {extent.offset} and should have '
-            f'{extent.length} there.', name=name, expected=extent.length,
-            actual=length)
+            f'{name} was asked for {extent.length} bytes at {extent.offset}, '
+            f'and what came is {length} bytes, range '
+            f'{answer.get("content-range")}.', name=name,
+            expected=extent.length, actual=length)
     return length
 
 

@@ -37,7 +37,8 @@ def translate(err: client.ClientException,
         return exceptions.ObjectNotFound(f'There is no object {place}.')
     if status == 416:
         return exceptions.LengthMismatch(
-            f'{place} ends before the bytes that were asked for.')
+            f'{place} ends before the bytes that were asked for.',
+            name=where[-1])
     if status == 413:
         return exceptions.QuotaExceeded(
             f'{text} A quota is full, or backup_swift_object_size is above '

@@ -5,10 +5,11 @@
 A request goes through these steps, and nothing outside this module repeats
 one:
 
-1. Take the tokens of now and this thread's kept-alive connection.
+1. Take the tokens of now and a kept-alive connection that nobody uses.
 2. Send; a refused token is renewed once where that is possible.
 3. Turn the answer into a result or one of our errors. Whatever is raised,
-   the connection is not used again: there may be half an answer in it.
+   the connection is not used again: there may be half an answer in it. Else
+   it goes back to those that nobody uses.
 4. Repeat what is marked :class:`~cinder_swift_backup.exceptions.Retryable`,
    waiting longer each time, as long as somebody waits for the result.
 """
@@ -17,7 +18,6 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
-import threading
 from typing import Any
 from typing import TypeVar
 import urllib.parse
@@ -63,6 +63,11 @@ class Exchange:
         self._url = urllib.parse.urlparse(access.storage_url)
         self._connection = connection
         self._where = where
+        self._ended = False
+
+    def end(self) -> None:
+        """The connection is given back; nothing may be read from it."""
+        self._ended = True
 
     def call(self, function: Callable[..., _T], **options: Any) -> _T:
         """Call one of swiftclient's functions; errors are ours.
@@ -79,9 +84,13 @@ class Exchange:
         """The pieces of an answer's body, all of them.
 
         :raises StoreUnavailable: when it breaks off
+        :raises RuntimeError: when the exchange has ended
         """
         left = length
         while left:
+            if self._ended:
+                raise RuntimeError(
+                    'A body is read after its request has ended.')
             with self._translated():
                 piece: bytes = body.read(base.PIECE)
             if not piece:
@@ -108,14 +117,17 @@ class Exchange:
 
 
 class Session:
-    """Requests to one Swift account, from any number of threads."""
+    """Requests to one Swift account, from any number of threads.
+
+    There are as many connections as requests were under way at once.
+    """
 
     def __init__(self, credentials: credentials_.Credentials,
                  transport: Transport) -> None:
         self._credentials = credentials
         self._transport = transport
-        self._local = threading.local()
-        self._connections: list[client.HTTPConnection] = []
+        # Lists pop and append in one step, whatever kind of threads.
+        self._idle: list[client.HTTPConnection] = []
 
     def request(self, where: tuple[str, ...],
                 work: Callable[[Exchange], _T], stop: base.Stop) -> _T:
@@ -137,9 +149,8 @@ class Session:
 
     def close(self) -> None:
         """Give back all connections."""
-        while self._connections:
-            self._connections.pop().close()
-        self._local = threading.local()
+        while self._idle:
+            self._idle.pop().close()
 
     def _authorised(self, where: tuple[str, ...],
                     work: Callable[[Exchange], _T]) -> _T:
@@ -158,22 +169,31 @@ class Session:
 
     def _once(self, access: credentials_.Access, where: tuple[str, ...],
               work: Callable[[Exchange], _T]) -> _T:
-        with self._connected(access.storage_url) as connection:
-            return work(Exchange(access, connection, where))
+        with self._exchange(access, where) as exchange:
+            return work(exchange)
 
     @contextlib.contextmanager
-    def _connected(self, url: str) -> Iterator[client.HTTPConnection]:
-        connection = getattr(self._local, 'connection', None)
-        if connection is None:
-            connection = client.HTTPConnection(
-                url, cacert=self._transport.ca_file,
-                insecure=self._transport.insecure, timeout=_TIMEOUT)
-            self._local.connection = connection
-            self._connections.append(connection)
+    def _exchange(self, access: credentials_.Access,
+                  where: tuple[str, ...]) -> Iterator[Exchange]:
+        connection = self._connection(access.storage_url)
+        exchange = Exchange(access, connection, where)
         try:
-            yield connection
+            yield exchange
         except BaseException:
-            self._local.connection = None
-            self._connections.remove(connection)
             connection.close()
             raise
+        finally:
+            exchange.end()
+        self._idle.append(connection)
+
+    def _connection(self, url: str) -> client.HTTPConnection:
+        with contextlib.suppress(IndexError):
+            return self._idle.pop()
+        try:
+            return client.HTTPConnection(
+                url, cacert=self._transport.ca_file,
+                insecure=self._transport.insecure, timeout=_TIMEOUT)
+        except client.ClientException as err:
+            raise exceptions.ConfigurationError(
+                f'{url} is not the URL of an account in Swift: '
+                f'{err}') from err

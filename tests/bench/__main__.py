@@ -99,6 +99,11 @@ class Bench:
                     raise SystemExit(
                         f'{restored} differs from {image} before offset '
                         f'{one.tell()}: the restore is wrong.')
+            while piece := other.read(MIB):
+                if piece.count(0) != len(piece):
+                    raise SystemExit(
+                        f'{restored} has data behind the end of {image}: '
+                        f'the restore is wrong.')
 
 
 def main() -> None:

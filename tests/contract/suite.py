@@ -114,7 +114,7 @@ class StoreContract:
     def test_body_comes_back(self):
         pieces = [random.randbytes(size) for size in (1, 70000, 0, 30000, 7)]
         self._put('a', base.Body(sum(map(len, pieces)),
-                                   lambda: iter(pieces)))
+                                 lambda: iter(pieces)))
         self.assertEqual(b''.join(pieces), self._get('a'))
 
     def test_body_of_large_pieces_comes_back(self):
@@ -127,6 +127,29 @@ class StoreContract:
         self._put('a', body)
         self._put('b', body)
         self.assertEqual(b'abcdef', self._get('b'))
+
+    def test_body_of_another_length_than_announced(self):
+        for pieces in ((b'abc',), (b'ab', b'c'), (b'', b'abc', b'')):
+            for length in (1, 2, 4, 100):
+                body = base.Body(length, lambda found=pieces: iter(found))
+                self.assertRaises(exceptions.StoreError, self._put, 'a',
+                                  body)
+        self.assertEqual([], self._names())
+
+    def test_what_a_body_raises_comes_out(self):
+        for error in (OSError('disk'), ValueError('value'),
+                      exceptions.VolumeError('volume')):
+            calls = []
+
+            def pieces(raised=error, seen=calls):
+                seen.append(True)
+                yield b'abc'
+                raise raised
+
+            self.assertIs(error, self.assertRaises(
+                type(error), self._put, 'a', base.Body(6, pieces)))
+            self.assertEqual(1, len(calls), 'it was repeated')
+        self.assertEqual([], self._names())
 
     def test_empty_bytes(self):
         self._put('a', b'')
@@ -376,6 +399,35 @@ class StoreContract:
                 type(error), self._read, 'a', use))
             self.assertEqual(1, len(seen), 'it was repeated')
         self.assertEqual(3 << 20, len(self._get('a')))
+
+    def test_read_while_another_is_read(self):
+        bodies = {name: random.randbytes(3 << 20) for name in 'ab'}
+        for name, data in bodies.items():
+            self._put(name, data)
+
+        def outer(pieces):
+            first = next(pieces)
+            return self._read('b', lambda others: inner(first, pieces,
+                                                        others))
+
+        def inner(first, pieces, others):
+            another = next(others)
+            return first + b''.join(pieces), another + b''.join(others)
+
+        self.assertEqual((bodies['a'], bodies['b']), self._read('a', outer))
+
+    def test_requests_while_an_object_is_read(self):
+        data = random.randbytes(3 << 20)
+        self._put('a', data)
+
+        def use(pieces):
+            first = next(pieces)
+            self._put('b', b'new')
+            self.assertRaises(exceptions.ObjectNotFound, self._get, 'none')
+            return first + b''.join(pieces)
+
+        self.assertEqual(data, self._read('a', use))
+        self.assertEqual(b'new', self._get('b'))
 
     def test_store_for_work_that_may_be_called_off(self):
         other = self.store.until(base.NEVER)

@@ -28,10 +28,3 @@ class MemoryStoreTest(suite.StoreContract, test_base.BaseTestCase):
             exceptions.QuotaExceeded, store.put, 'c', 'b',
             base.Body(11, lambda: iter((bytes(11),))))
         self.assertEqual(['a'], [info.name for info in store.list('c', '')])
-
-    def test_body_of_another_length_than_announced(self):
-        for length in (2, 4):
-            self.assertRaises(
-                exceptions.StoreError, self.store.put, self.container, 'a',
-                base.Body(length, lambda: iter((b'abc',))))
-        self.assertEqual([], self._names())

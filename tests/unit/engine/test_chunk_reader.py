@@ -53,6 +53,7 @@ class Bench:
         self.stop = pipeline.StopFlag()
         self.check = check
         self.handed = []
+        self.repeated = []
 
     def read(self, *extents, store=None):
         """Read some extents of the chunk, by default all of it."""
@@ -63,9 +64,10 @@ class Bench:
             'c', self.record, extents or (self.record.extent,))
         reader.read(chunk, self.use, self.stop)
 
-    def use(self, offset, data):
+    def use(self, offset, data, *, repeated):
         """Note what is handed on."""
         self.handed.append((offset, bytes(data)))
+        self.repeated.append(repeated)
 
     def volume(self):
         """The volume after it was handed on, '?' where it was not."""
@@ -220,6 +222,15 @@ class FaultTest(base.BaseTestCase):
         self.assertEqual(_DATA, bench.volume())
         self.assertEqual([0, 0], [offset for offset, _ in bench.handed
                                   if not offset])
+        self.assertEqual([False, True, True, True],
+                         [bench.repeated[0], *bench.repeated[-3:]])
+        self.assertEqual(sorted(bench.repeated), bench.repeated)
+
+    def test_store_is_told_when_nobody_waits(self):
+        bench = Bench(types.Extent(0, 1000), _DATA)
+        store = mock.Mock(wraps=bench.store)
+        bench.read(store=store)
+        store.until.assert_called_once_with(bench.stop)
 
     def test_stopped(self):
         bench = Bench(types.Extent(0, 1000), _DATA)
@@ -229,12 +240,14 @@ class FaultTest(base.BaseTestCase):
 
 
 _MEMORY = '''
+import hashlib
 import pathlib
 import zlib
 from cinder_swift_backup.engine import chunk_reader
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
 
 MIB = 1 << 20
@@ -260,13 +273,13 @@ def deflated():
         yield stream.compress(piece)
     yield stream.flush()
 
-def read(word, pieces):
+def read(word, pieces, check=None):
     extent = types.Extent(0, LENGTH)
     record = types.ChunkRecord('p-00000', extent, word)
     chunk_reader.ChunkReader(
-        Endless(pieces), pipeline.Runtime(), codecs.Codecs(), None).read(
+        Endless(pieces), pipeline.Runtime(), codecs.Codecs(), check).read(
         planner.PlannedChunk('c', record, (extent,)),
-        lambda offset, data: None, pipeline.StopFlag())
+        lambda offset, data, repeated: None, pipeline.StopFlag())
 
 def peak():
     # Not getrusage's, which begins with that of the parent.
@@ -274,9 +287,12 @@ def peak():
     return int(status.partition('VmHWM:')[2].split()[0]) // 1024
 
 bomb = b''.join(deflated())
+check = chunk_reader.DigestCheck(digests.DigestTable(
+    32768, hashlib.sha256(bytes(32768)).digest() * (LENGTH // 32768)), LENGTH)
 before = peak()
 read('none', plain)
 read('zlib', deflated)
+read('zlib', deflated, check)
 read('zlib', lambda: iter((bomb,)))
 print(peak() - before)
 '''

@@ -6,6 +6,7 @@ import hashlib
 import random
 import subprocess
 import sys
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -199,6 +200,13 @@ class StopTest(base.BaseTestCase):
             exceptions.StoreUnavailable, bench.write))
         self.assertEqual(['p-00000'], bench.announced)
 
+    def test_store_is_told_when_nobody_waits(self):
+        bench = Bench(_NOISE)
+        store = mock.Mock(wraps=bench.store)
+        bench.writer = bench.make(store)
+        bench.write()
+        store.until.assert_called_once_with(bench.stop)
+
     def test_stopped_before_the_first_read(self):
         bench = Bench(_NOISE)
         bench.stop.set()
@@ -254,13 +262,18 @@ def peak():
 source = Endless()
 writers = [chunk_writer.ChunkWriter(
     Nowhere(), pipeline.Runtime(), chunk_writer.ChunkForm(
-        'c', 'p', 32768, codecs.Codecs().find(word), codecs.Level.BALANCED),
-    source, lambda name: None) for word in ('none', 'zlib', 'zstd')]
+        'c', 'p', 32768, codecs.Codecs().find(word), level),
+    source, lambda name: None) for word, level in (
+        ('none', codecs.Level.BALANCED), ('zlib', codecs.Level.BALANCED),
+        ('zlib', codecs.Level.SMALL), ('bz2', codecs.Level.BALANCED),
+        ('zstd', codecs.Level.BALANCED))]
 for writer in writers:
     writer.write(types.Extent(0, 2 * MIB), None, pipeline.StopFlag())
 before = peak()
 for writer in writers[1:]:
-    writer.write(types.Extent(0, 200 * MIB), None, pipeline.StopFlag())
+    writer.write(types.Extent(0, 100 * MIB), None, pipeline.StopFlag())
+    writer.write(types.Extent(0, 100 * MIB), bytes(32 * 3200),
+                 pipeline.StopFlag())
 zeros = peak() - before
 source.kind = source.noise
 for writer in writers:

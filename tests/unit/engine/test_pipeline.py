@@ -274,8 +274,36 @@ class CheckpointTest(PipelineTestCase):
         self.assertEqual(['stopped'] * 3, seen)
 
 
+class WatchTest(base.BaseTestCase):
+    """The coordinator's own waits."""
+
+    def test_looks_while_it_waits(self):
+        looks = []
+        watch = pipeline.Watch(lambda: looks.append(True))
+        with mock.patch.object(pipeline, 'POLL', 0.01):
+            watch.wait(0.05)
+            self.assertGreater(len(looks), 1)
+            looks.clear()
+            watch.wait(0)
+        self.assertEqual([], looks)
+        watch.check()
+        self.assertEqual([True], looks)
+
+    def test_ends_when_the_checkpoint_raises(self):
+        watch = pipeline.Watch(mock.Mock(
+            side_effect=exceptions.Cancelled('from outside')))
+        with mock.patch.object(pipeline, 'POLL', 0.01):
+            self.assertRaises(exceptions.Cancelled, watch.wait, 600)
+
+
 class StopFlagTest(base.BaseTestCase):
     """The flag."""
+
+    def test_wait_ends_when_it_is_set(self):
+        stop = pipeline.StopFlag()
+        stop.wait(0)
+        threading.Timer(0.01, stop.set).start()
+        self.assertRaises(exceptions.Cancelled, stop.wait, 600)
 
     def test_check(self):
         stop = pipeline.StopFlag()

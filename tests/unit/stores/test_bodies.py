@@ -57,13 +57,26 @@ class BodyReaderTest(base.BaseTestCase):
 
     def test_too_short(self):
         reader = _reader(4, b'abc')
-        reader.read()
         err = self.assertRaises(exceptions.StoreError, reader.read)
         for word in ('object-1', '3 bytes', '4 announced'):
             self.assertIn(word, str(err))
 
     def test_too_long(self):
-        reader = _reader(4, b'abc', b'de')
-        reader.read()
-        err = self.assertRaises(exceptions.StoreError, reader.read)
-        self.assertIn('4 announced', str(err))
+        # The HTTP client does not ask for more than was announced, so the
+        # surplus has to be seen before the last piece is given.
+        for pieces in ((b'abc', b'd', b'e'), (b'abc', b'd', b'', b'e')):
+            reader = _reader(4, *pieces)
+            self.assertEqual(b'abc', reader.read())
+            err = self.assertRaises(exceptions.StoreError, reader.read)
+            self.assertIn('4 announced', str(err))
+        self.assertRaises(exceptions.StoreError, _reader(4, b'abcde').read)
+
+    def test_error_is_kept(self):
+        def pieces():
+            yield b'abc'
+            raise error
+
+        error = OSError('disk')
+        reader = bodies.BodyReader('o', store_base.Body(6, pieces))
+        self.assertRaises(OSError, reader.read)
+        self.assertIs(error, reader.error)

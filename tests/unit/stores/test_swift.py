@@ -355,19 +355,29 @@ class GetTest(SwiftTestCase):
     """All of an object, or an error."""
 
     def test_extent_is_asked_for(self):
-        server = self._answers('GET', _OBJECT, self._content(bytes(10)))
+        server = self._answers('GET', _OBJECT, self._content(
+            bytes(10), **{'content-range': 'bytes 7-16/100'}))
         self.assertEqual(bytes(10), self.store.read(
             'c', 'o', b''.join, types.Extent(7, 10)))
         self.assertEqual('bytes=7-16', _header(server.last_request, 'Range'))
 
     def test_answer_of_another_length_than_the_extent(self):
         # As from what does not know ranges and sends everything.
-        server = self._answers('GET', _OBJECT, self._content(bytes(10)))
-        err = self.assertRaises(
-            exceptions.LengthMismatch, self.store.read, 'c', 'o', b''.join,
-            types.Extent(0, 9))
-        self.assertEqual((9, 10), (err.expected, err.actual))
-        self.assertEqual(1, server.call_count)
+        for headers in ({}, {'content-range': 'bytes 0-9/10'},
+                        {'content-range': 'bytes 0-90/100'}):
+            server = self._answers('GET', _OBJECT,
+                                   self._content(bytes(10), **headers))
+            err = self.assertRaises(
+                exceptions.LengthMismatch, self.store.read, 'c', 'o',
+                b''.join, types.Extent(10, 10))
+            self.assertEqual((10, 10), (err.expected, err.actual))
+            self.assertEqual(1, server.call_count)
+
+    def test_pieces_are_dead_when_the_use_has_returned(self):
+        # The connection has another answer by then.
+        self._answers('GET', _OBJECT, self._content(b'data'))
+        pieces = self.store.read('c', 'o', lambda found: found)
+        self.assertRaises(RuntimeError, next, pieces)
 
     def test_short_body_is_asked_for_again(self):
         cut = self._content(b'da', **{'content-length': '4'})
@@ -581,24 +591,36 @@ class LimitsTest(SwiftTestCase):
 class ConnectionTest(SwiftTestCase):
     """Who uses which connection."""
 
-    def test_one_for_each_thread(self):
+    def test_as_many_as_requests_at_once(self):
         self._answers('GET', _OBJECT, self._content(b'x'))
-        made = []
-        real = client.HTTPConnection
+        with mock.patch.object(client, 'HTTPConnection',
+                               wraps=client.HTTPConnection) as made:
+            for _ in range(3):
+                self._get('c', 'o')
+            # Other threads, one after the other, use the same.
+            for _ in range(3):
+                thread = threading.Thread(target=self._get, args=('c', 'o'))
+                thread.start()
+                thread.join()
+            self.assertEqual(1, made.call_count)
+            meeting = threading.Barrier(3, timeout=60)
+            threads = [threading.Thread(
+                target=self.store.read, args=(
+                    'c', 'o', lambda pieces: meeting.wait()))
+                for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(3, made.call_count)
 
-        def connection(*args, **options):
-            made.append(threading.get_ident())
-            return real(*args, **options)
-
-        with mock.patch.object(client, 'HTTPConnection', connection):
-            self._get('c', 'o')
-            self._get('c', 'o')
-            self.assertEqual(1, len(made))
-            thread = threading.Thread(target=self._get,
-                                      args=('c', 'o'))
-            thread.start()
-            thread.join()
-        self.assertEqual(2, len(set(made)))
+    def test_storage_url_that_is_none(self):
+        with mock.patch.object(
+                self.credentials, 'access',
+                return_value=credentials.Access('swift.test/v1', 't')):
+            err = self.assertRaises(exceptions.ConfigurationError,
+                                    self._get, 'c', 'o')
+        self.assertIn('swift.test/v1', str(err))
 
     def test_a_broken_one_is_not_used_again(self):
         self._answers('GET', _OBJECT, {'exc': requests.ConnectionError},
