@@ -117,7 +117,6 @@ class ChunkReader:
         """
         record = chunk.record
         codec = find_codec(self._codecs, record)
-
         repeated = False
 
         def consume(pieces: Iterator[bytes]) -> None:
