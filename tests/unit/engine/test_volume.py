@@ -124,10 +124,24 @@ class FileVolumeTest(base.BaseTestCase):
         self.assertEqual(bytes(10) + b'x' + bytes(989), self._content())
 
     def test_sync_makes_it_durable(self):
+        # Pages that are not on the disk yet are not given back.
         found = self._volume()
-        with mock.patch('os.fdatasync') as synced:
+        calls = mock.Mock()
+        with mock.patch('os.fdatasync', calls.sync), \
+                mock.patch('os.posix_fadvise', calls.advise):
             found.sync()
-        synced.assert_called_once_with(self.file.fileno())
+        fd = self.file.fileno()
+        self.assertEqual(
+            [mock.call.sync(fd),
+             mock.call.advise(fd, 0, 0, os.POSIX_FADV_DONTNEED)],
+            calls.mock_calls)
+
+    def test_content_outlives_sync(self):
+        found = self._volume()
+        found.write(100, memoryview(b'new data'))
+        found.sync()
+        self.assertEqual(_DATA[:100] + b'new data' + _DATA[108:],
+                         self._content())
 
     def test_finish_makes_it_durable(self):
         found = self._volume(b'')
