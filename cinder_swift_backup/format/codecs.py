@@ -104,7 +104,7 @@ def _stream_codec(word: str, encoder: Callable[[int, Level], streams.Encoder],
 
 
 def _zlib(word: str) -> Codec:
-    return _stream_codec(word, _zlib_encoder, streams.ZlibStream,
+    return _stream_codec(word, _zlib_encoder, deflate.ZlibStream,
                          *deflate.ERRORS)
 
 

@@ -23,6 +23,7 @@ from typing import Protocol
 import zlib
 
 from cinder_swift_backup.format import noise
+from cinder_swift_backup.format import streams
 
 try:
     from isal import isal_zlib
@@ -57,31 +58,49 @@ def small_compressor(zlib_level: int) -> _RawCompressor:
     return zlib.compressobj(zlib_level, zlib.DEFLATED, _RAW)
 
 
-class Decompressor(Protocol):
+class _RawDecompressor(streams.Decompressor, Protocol):
     """zlib's kind of decompressor, that of zlib or of ISA-L."""
-
-    @property
-    def eof(self) -> bool:
-        """Whether the end of the stream was seen."""
-
-    @property
-    def unused_data(self) -> bytes:
-        """What follows the end of the stream."""
 
     @property
     def unconsumed_tail(self) -> bytes:
         """What the bound left of the input."""
 
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        """At most ``max_length`` bytes of what ``data`` decodes to."""
 
-
-def decompressor() -> Decompressor:
+def decompressor() -> _RawDecompressor:
     """ISA-L's decompressor, or zlib's where there is no ISA-L."""
     if isal_zlib is None:
         return zlib.decompressobj()
-    stream: Decompressor = isal_zlib.decompressobj()
+    stream: _RawDecompressor = isal_zlib.decompressobj()
     return stream
+
+
+class ZlibStream:
+    """Gives zlib's kind of decompressor the manners of the others.
+
+    They keep what they could not decode yet; zlib hands it back.
+    """
+
+    def __init__(self) -> None:
+        self._stream = decompressor()
+        self._rest = b''
+
+    @property
+    def eof(self) -> bool:
+        """See :class:`streams.Decompressor`."""
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        """See :class:`streams.Decompressor`."""
+        return self._stream.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        """See :class:`streams.Decompressor`."""
+        if self._rest:
+            data = self._rest + data
+        out = self._stream.decompress(data, max_length)
+        self._rest = self._stream.unconsumed_tail
+        return out
 
 
 # What a decompressor raises at bytes that are no zlib stream.

@@ -18,6 +18,7 @@ import hashlib
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import noise
 from cinder_swift_backup.format import scratch
+from cinder_swift_backup.format import streams
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,24 +43,25 @@ class StoredFormMaker:
         :param length: of all data that will be fed, in bytes
         """
         self._codec = codec
+        self._level = level
         self._length = length
-        self._encoder = codec.encoder(length, level)
+        # None as long as the data is kept as it is.
+        self._encoder: streams.Encoder | None = None
         # First the data as it is, then what it was encoded to.
         self._kept = scratch.Scratch(length)
-        self._encoding = False
 
     def feed(self, data: memoryview) -> None:
         """Take more data."""
-        if not self._encoding:
+        if self._encoder is None:
             if self._codec is codecs.NONE or self._looks_like_noise(data):
                 self._kept.append(data)
                 return
-            self._encode_kept()
+            self._encoder = self._encode_kept()
         self._kept.append(self._encoder.feed(data))
 
     def finish(self) -> StoredForm:
         """The stored form of all that was fed."""
-        if not self._encoding:
+        if self._encoder is None:
             return _form(codecs.NONE, self._kept)
         self._kept.append(self._encoder.finish())
         if len(self._kept) >= self._length:
@@ -73,12 +75,13 @@ class StoredFormMaker:
             kind or (end - start < noise.SHORTEST and start + len(self._kept))
             for kind, start, end in noise.runs(data))
 
-    def _encode_kept(self) -> None:
-        self._encoding = True
+    def _encode_kept(self) -> streams.Encoder:
+        encoder = self._codec.encoder(self._length, self._level)
         encoded = scratch.Scratch(self._length)
         for data in self._kept.drain():
-            encoded.append(self._encoder.feed(data))
+            encoded.append(encoder.feed(data))
         self._kept = encoded
+        return encoder
 
     def _decode_kept(self) -> None:
         decoder = self._codec.decoder(self._length)

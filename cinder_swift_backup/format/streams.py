@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.format import deflate
 
 # The most that a decoder gives at once, in bytes.
 PIECE = 1 << 20
@@ -134,35 +133,6 @@ class Decompressor(Protocol):
     # zlib, bz2 and zstd name the bound differently, so it is positional.
     def decompress(self, data: bytes, max_length: int, /) -> bytes:
         """At most ``max_length`` bytes of what ``data`` decodes to."""
-
-
-class ZlibStream:
-    """Gives zlib's kind of decompressor the manners of the others.
-
-    They keep what they could not decode yet; zlib hands it back.
-    """
-
-    def __init__(self) -> None:
-        self._stream = deflate.decompressor()
-        self._rest = b''
-
-    @property
-    def eof(self) -> bool:
-        """See :class:`Decompressor`."""
-        return self._stream.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        """See :class:`Decompressor`."""
-        return self._stream.unused_data
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        """See :class:`Decompressor`."""
-        if self._rest:
-            data = self._rest + data
-        out = self._stream.decompress(data, max_length)
-        self._rest = self._stream.unconsumed_tail
-        return out
 
 
 class StreamDecoder:

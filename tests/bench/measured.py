@@ -20,7 +20,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import re
 import sys
 import time
 
@@ -28,17 +27,14 @@ from cinder import objects
 from cinder import utils as cinder_utils
 from cinder.backup.drivers import swift as stock_driver
 from cinder.objects import fields
-from oslo_config import cfg
 
 from cinder_swift_backup import driver as our_driver
+from tests.fakes import process_memory
 from tests.functional import base
 from tests.functional import cinder_process
 
-CONF = cfg.CONF
 DRIVERS = {'stock': stock_driver.SwiftBackupDriver,
            'ours': our_driver.SwiftBackupDriver}
-_STATUS = pathlib.Path('/proc/self/status')
-_CLEAR = pathlib.Path('/proc/self/clear_refs')
 
 
 @dataclasses.dataclass
@@ -55,21 +51,15 @@ class Result:
 
 @contextlib.contextmanager
 def _measured(result):
-    # Resets the kernel's note of the peak.
-    _CLEAR.write_text('5')
-    before = _memory('VmRSS')
+    process_memory.reset_peak()
+    before = process_memory.resident()
     times = os.times()
     begun = time.monotonic()
     yield
     result.seconds = time.monotonic() - begun
     now = os.times()
     result.cpu_seconds = (now.user + now.system - times.user - times.system)
-    result.resident = _memory('VmHWM') - before
-
-
-def _memory(field):
-    found = re.search(rf'^{field}:\s+(\d+) kB$', _STATUS.read_text(), re.M)
-    return int(found[1]) << 10
+    result.resident = process_memory.peak() - before
 
 
 def backup(driver, context, path):

@@ -241,7 +241,6 @@ class FaultTest(base.BaseTestCase):
 
 _MEMORY = '''
 import hashlib
-import pathlib
 import zlib
 from cinder_swift_backup.engine import chunk_reader
 from cinder_swift_backup.engine import pipeline
@@ -249,6 +248,7 @@ from cinder_swift_backup.engine import planner
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
+from tests.fakes import process_memory
 
 MIB = 1 << 20
 LENGTH = 400 * MIB
@@ -281,20 +281,15 @@ def read(word, pieces, check=None):
         planner.PlannedChunk('c', record, (extent,)),
         lambda offset, data, repeated: None, pipeline.StopFlag())
 
-def peak():
-    # Not getrusage's, which begins with that of the parent.
-    status = pathlib.Path('/proc/self/status').read_text()
-    return int(status.partition('VmHWM:')[2].split()[0]) // 1024
-
 bomb = b''.join(deflated())
 check = chunk_reader.DigestCheck(digests.DigestTable(
     32768, hashlib.sha256(bytes(32768)).digest() * (LENGTH // 32768)), LENGTH)
-before = peak()
+before = process_memory.peak()
 read('none', plain)
 read('zlib', deflated)
 read('zlib', deflated, check)
 read('zlib', lambda: iter((bomb,)))
-print(peak() - before)
+print((process_memory.peak() - before) // MIB)
 '''
 
 

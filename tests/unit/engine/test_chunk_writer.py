@@ -229,12 +229,12 @@ class StopTest(base.BaseTestCase):
 
 
 _MEMORY = '''
-import pathlib
 import random
 from cinder_swift_backup.engine import chunk_writer
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
+from tests.fakes import process_memory
 
 MIB = 1 << 20
 
@@ -254,11 +254,6 @@ class Nowhere:
         for piece in body.pieces():
             pass
 
-def peak():
-    # Not getrusage's, which begins with that of the parent.
-    status = pathlib.Path('/proc/self/status').read_text()
-    return int(status.partition('VmHWM:')[2].split()[0]) // 1024
-
 source = Endless()
 writers = [chunk_writer.ChunkWriter(
     Nowhere(), pipeline.Runtime(), chunk_writer.ChunkForm(
@@ -269,16 +264,16 @@ writers = [chunk_writer.ChunkWriter(
         ('zstd', codecs.Level.BALANCED))]
 for writer in writers:
     writer.write(types.Extent(0, 2 * MIB), None, pipeline.StopFlag())
-before = peak()
+before = process_memory.peak()
 for writer in writers[1:]:
     writer.write(types.Extent(0, 100 * MIB), None, pipeline.StopFlag())
     writer.write(types.Extent(0, 100 * MIB), bytes(32 * 3200),
                  pipeline.StopFlag())
-zeros = peak() - before
+zeros = process_memory.peak() - before
 source.kind = source.noise
 for writer in writers:
     writer.write(types.Extent(0, 200 * MIB), None, pipeline.StopFlag())
-print(zeros, peak() - before)
+print(zeros // MIB, (process_memory.peak() - before) // MIB)
 '''
 
 
