@@ -98,8 +98,10 @@ class FileVolume:
         """See :class:`VolumeWriter`."""
         with _failing(_SYNC):
             os.fdatasync(self._fd)
-            # Nobody on this host reads it soon. Giving the pages back keeps
-            # those of others, and the next chunk gets pages that are warm.
+        # Nobody on this host reads it soon. Giving the pages back keeps those
+        # of others, and the next chunk gets pages that are warm. The data is
+        # safe whatever becomes of the advice.
+        with contextlib.suppress(OSError):
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def finish(self, size: int) -> None:

@@ -35,7 +35,7 @@ def translate(err: client.ClientException,
             f'backup_create_containers do it.')
     if status == 404:
         return exceptions.ObjectNotFound(f'There is no object {place}.')
-    if status == 416:
+    if status == 416 and len(where) == 2:
         return exceptions.LengthMismatch(
             f'{place} ends before the bytes that were asked for.',
             name=where[-1])

@@ -130,7 +130,7 @@ class StoreContract:
 
     def test_body_of_another_length_than_announced(self):
         for pieces in ((b'abc',), (b'ab', b'c'), (b'', b'abc', b'')):
-            for length in (1, 2, 4, 100):
+            for length in (0, 1, 2, 4, 100):
                 body = base.Body(length, lambda found=pieces: iter(found))
                 self.assertRaises(exceptions.StoreError, self._put, 'a',
                                   body)

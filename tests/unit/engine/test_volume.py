@@ -136,6 +136,11 @@ class FileVolumeTest(base.BaseTestCase):
              mock.call.advise(fd, 0, 0, os.POSIX_FADV_DONTNEED)],
             calls.mock_calls)
 
+    def test_sync_does_not_fail_for_advice(self):
+        found = self._volume()
+        with mock.patch('os.posix_fadvise', side_effect=OSError(38, 'no')):
+            found.sync()
+
     def test_content_outlives_sync(self):
         found = self._volume()
         found.write(100, memoryview(b'new data'))

@@ -331,6 +331,16 @@ class PutTest(SwiftTestCase):
             exceptions.StoreUnavailable, self.store.put, 'c', 'o',
             store_base.Body(3, lambda: iter((b'abc',))))
 
+    def test_body_that_is_longer_than_nothing(self):
+        # The client does not ask for any of it.
+        server = self._answers('PUT', _OBJECT, self._ok(b''))
+        self.assertRaises(
+            exceptions.StoreError, self.store.put, 'c', 'o',
+            store_base.Body(0, lambda: (b'abc',)))
+        self.assertEqual(0, server.call_count)
+        self.store.put('c', 'o', store_base.Body(0, lambda: ()))
+        self.assertEqual(1, server.call_count)
+
     def test_missing_container(self):
         self._answers('PUT', _OBJECT, {'status_code': 404})
         err = self.assertRaises(exceptions.ContainerNotFound,
@@ -372,6 +382,14 @@ class GetTest(SwiftTestCase):
                 b''.join, types.Extent(10, 10))
             self.assertEqual((10, 10), (err.expected, err.actual))
             self.assertEqual(1, server.call_count)
+
+    def test_answer_of_the_range_and_another_length(self):
+        self._answers('GET', _OBJECT, self._content(
+            bytes(9), **{'content-range': 'bytes 10-19/100'}))
+        err = self.assertRaises(
+            exceptions.LengthMismatch, self.store.read, 'c', 'o',
+            b''.join, types.Extent(10, 10))
+        self.assertEqual((10, 9), (err.expected, err.actual))
 
     def test_pieces_are_dead_when_the_use_has_returned(self):
         # The connection has another answer by then.

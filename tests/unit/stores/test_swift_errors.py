@@ -50,6 +50,11 @@ class TranslateTest(base.BaseTestCase):
                  if isinstance(_translate(status), exceptions.Retryable)}
         self.assertEqual({408, 422, 429, 498, *range(500, 600)}, again)
 
+    def test_range_of_what_is_no_object(self):
+        for where in ((), ('c',)):
+            self.assertIs(exceptions.StoreError,
+                          type(_translate(416, where)))
+
     def test_policy(self):
         err = _translate(400, ('c',), b'Invalid X-Storage-Policy "gold"')
         self.assertIs(exceptions.ConfigurationError, type(err))
