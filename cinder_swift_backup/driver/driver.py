@@ -26,6 +26,7 @@ from cinder_swift_backup.driver import options
 from cinder_swift_backup.driver import records
 from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.engine import archiver
+from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.engine import volume as volume_access
 from cinder_swift_backup.format import codecs
@@ -96,11 +97,12 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 f'Volume {backup.volume_id} is attached with a size of 0 '
                 f'bytes.')
         container = backup.container or CONF.backup_swift_container
-        engine.store.ensure_container(
+        watch = pipeline.Watch(observer.checkpoint)
+        engine.store.until(watch).ensure_container(
             container, create=CONF.backup_create_containers,
             storage_policy=CONF.backup_swift_create_storage_policy)
         geometry = setup_check.geometry()
-        parent = self._parent(backup, geometry, engine.repository)
+        parent = self._parent(backup, geometry, engine.repository.until(watch))
         volume_meta = (self.get_metadata(backup.volume_id)
                        if backup_metadata else None)
         observer.checkpoint()
@@ -164,7 +166,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
 
     def _restore(self, backup, volume_id, volume_file, volume_is_new, engine,
                  observer):
-        chain = engine.repository.resolve(
+        watch = pipeline.Watch(observer.checkpoint)
+        chain = engine.repository.until(watch).resolve(
             records.chain_refs(self.context, backup))
         writer = volume_access.open_volume(volume_file,
                                            engine.runtime.lock())

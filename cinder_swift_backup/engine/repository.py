@@ -41,6 +41,13 @@ class Repository:
         self.store = store
         self._pipeline = workers
 
+    def until(self, stop: base.Stop) -> 'Repository':
+        """The same repository for somebody who may stop waiting.
+
+        Deleting goes on whatever ``stop`` says.
+        """
+        return Repository(self.store.until(stop), self._pipeline)
+
     def load(self, ref: types.BackupRef) -> types.Manifest:
         """The manifest of a backup.
 
@@ -141,7 +148,7 @@ class Repository:
             collect, progress.Silent().checkpoint)
         if failures:
             raise failures[0]
-        self.store.delete(ref.container, manifest)
+        self.store.until(base.NEVER).delete(ref.container, manifest)
 
     def _delete_one(self, container: str, name: str,
                     stop: pipeline.StopFlag) -> exceptions.StoreError | None:

@@ -89,7 +89,8 @@ class Restorer:
         """
         plan = planner.plan_restore(chain)
         self._check_fits(chain, plan, target)
-        check = self._digest_check(chain, plan) if verify else None
+        check = (self._digest_check(chain, plan, observer) if verify
+                 else None)
         done = 0
 
         def collect(written: int) -> None:
@@ -123,9 +124,10 @@ class Restorer:
                         f'Restore to a larger volume.')
 
     def _digest_check(
-            self, chain: types.Chain,
-            plan: planner.RestorePlan) -> chunk_reader.DigestCheck | None:
-        table = self._repository.load_digests(chain.tip.ref)
+            self, chain: types.Chain, plan: planner.RestorePlan,
+            observer: progress.Observer) -> chunk_reader.DigestCheck | None:
+        table = self._repository.until(
+            pipeline.Watch(observer.checkpoint)).load_digests(chain.tip.ref)
         if table is None and chain.tip.manifest.has_digests:
             raise exceptions.IntegrityError(
                 f'Backup {chain.tip.ref.backup_id} was stored with digests, '

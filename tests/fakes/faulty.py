@@ -10,20 +10,27 @@ many came before::
     store.script(faulty.alter('read', lambda data: data[:-1],
                               matching=lambda name: name.endswith('-00001')))
 
+    store.script(faulty.Busy('delete'))
+
 Every call is noted in ``calls``, also those that fail.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import copy
 import dataclasses
 import threading
 from typing import Any
 from typing import TypeVar
 
+from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
 _T = TypeVar('_T')
+
+# Seconds: longer than a test that works takes.
+_LONG = 5
 
 METHODS = ('ensure_container', 'put', 'read', 'delete', 'list')
 
@@ -41,14 +48,15 @@ class Rule:
     """What happens at the calls of one method that match.
 
     :param nth: only at this one of the matching calls, from 1; None for all
-    :param before: called before the store is; may raise
+    :param before: called before the store is, with the stop flag of who
+        waits for the answer; may raise
     :param after: takes the store's answer and returns another; may raise
     """
 
     def __init__(self, method: str, *,
                  matching: Callable[[str], bool] = lambda name: True,
                  nth: int | None = None,
-                 before: Callable[[], None] = lambda: None,
+                 before: Callable[[base.Stop], None] = lambda stop: None,
                  after: Callable[[Any], Any] = lambda answer: answer) -> None:
         if method not in METHODS:
             raise ValueError(f'a store has no method {method!r}')
@@ -78,6 +86,23 @@ def fail(method: str, error: Exception, **which: Any) -> Rule:
     return Rule(method, before=_raiser(error), **which)
 
 
+class Busy(Rule):
+    """The store has the call wait for long, and then refuses it.
+
+    ``cut_short`` tells of each such wait whether somebody ended it.
+    """
+
+    def __init__(self, method: str, **which: Any) -> None:
+        super().__init__(method, before=self._wait, **which)
+        self.cut_short: list[bool] = []
+
+    def _wait(self, stop: base.Stop) -> None:
+        self.cut_short.append(True)
+        stop.wait(_LONG)
+        self.cut_short[-1] = False
+        raise exceptions.StoreUnavailable('nobody ended the wait')
+
+
 def lose_answer(method: str, error: Exception, **which: Any) -> Rule:
     """The store does what it was asked to do and the call raises."""
     return Rule(method, after=_raiser(error), **which)
@@ -93,6 +118,7 @@ class FaultyStore:
 
     def __init__(self, store: base.ObjectStore, *rules: Rule) -> None:
         self._store = store
+        self._stop = base.NEVER
         self._rules = list(rules)
         self._lock = threading.Lock()
         self.calls: list[Call] = []
@@ -111,8 +137,10 @@ class FaultyStore:
         return [call.name for call in self.calls if call.method == method]
 
     def until(self, stop: base.Stop) -> 'FaultyStore':
-        """See the contract; a store of the script's never waits."""
-        return self
+        """See the contract; the script and the calls are shared."""
+        other = copy.copy(self)
+        other._stop = stop
+        return other
 
     def capabilities(self) -> base.Capabilities:
         """See the contract."""
@@ -161,7 +189,7 @@ class FaultyStore:
             self.calls.append(call)
             rules = [rule for rule in self._rules if rule.applies(call)]
         for rule in rules:
-            rule.before()
+            rule.before(self._stop)
         answer = ask()
         for rule in rules:
             answer = rule.after(answer)

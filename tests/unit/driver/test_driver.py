@@ -12,6 +12,7 @@ from cinder.volume import volume_utils
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
 from cinder_swift_backup.driver import driver
+from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.stores import memory
 from tests.fakes import blobs
 from tests.fakes import faulty
@@ -150,6 +151,25 @@ class BackupTest(DriverMethodTestCase):
         self.driver.backup(self.record(), io.BytesIO(_DATA), False)
         self.assertEqual([], self._names())
 
+    def test_deleted_while_the_store_has_us_wait(self):
+        parent = self._backup()
+
+        def refresh(backup):
+            if self.store.names(method):
+                backup.status = 'deleting'
+
+        self.refreshed = refresh
+        self.enterContext(mock.patch.object(pipeline, 'POLL', 0.01))
+        for method in ('ensure_container', 'read'):
+            before = self._names()
+            self.store.heal()
+            busy = faulty.Busy(method)
+            self.store.script(busy)
+            self.driver.backup(self.record(parent_id=parent.id),
+                               io.BytesIO(_DATA), False)
+            self.assertEqual([True], busy.cut_short)
+            self.assertEqual(before, self._names())
+
     def test_last_notification(self):
         self._backup()
         self.assertEqual(
@@ -225,6 +245,24 @@ class RestoreTest(DriverMethodTestCase):
     def test_volume_too_small(self):
         self.assertRaises(cinder_exception.InvalidVolume, self._restore,
                           self.backup, bytes(10))
+
+    def test_cancelled_while_the_store_has_us_wait(self):
+        def refresh(backup):
+            if any(name.endswith(suffix)
+                   for name in self.store.names('read')):
+                backup.status = 'error'
+
+        self.refreshed = refresh
+        self.enterContext(mock.patch.object(pipeline, 'POLL', 0.01))
+        for suffix in ('_metadata', '_sha256file', '-00000'):
+            self.store.heal()
+            self.backup.status = 'restoring'
+            busy = faulty.Busy('read', matching=lambda name, end=suffix:
+                               name.endswith(end))
+            self.store.script(busy)
+            self.assertRaises(cinder_exception.BackupRestoreCancel,
+                              self._restore, self.backup)
+            self.assertEqual([True], busy.cut_short)
 
     def test_damaged(self):
         name = self._names()[0]

@@ -159,19 +159,37 @@ class CancellationTest(base.EngineTestCase):
 
     def _cancel_before_or_after(self, suffix, expected):
         """Cancel at the first checkpoint at which a name is stored."""
-        bench = self.bench
+        self.assertRaises(
+            exceptions.Cancelled, self.bench.archive, 1, _DATA,
+            observer=self._cancelling(self.bench.names, suffix))
+        puts = [name.rpartition('_')[2] for name in self.store.names('put')]
+        self.assertEqual(expected, puts[6:])
+        self.assertEqual([], self.bench.names())
 
+    @staticmethod
+    def _cancelling(names, suffix):
+        """An observer that cancels once there is such a name."""
         class Observer(observers.Recorder):
             def checkpoint(self):
                 super().checkpoint()
-                if any(name.endswith(suffix) for name in bench.names()):
+                if any(name.endswith(suffix) for name in names()):
                     raise exceptions.Cancelled('seen')
+        return Observer()
 
-        self.assertRaises(exceptions.Cancelled, bench.archive, 1, _DATA,
-                          observer=Observer())
-        puts = [name.rpartition('_')[2] for name in self.store.names('put')]
-        self.assertEqual(expected, puts[6:])
-        self.assertEqual([], bench.names())
+    def test_while_the_store_has_us_wait(self):
+        for suffix in ('-00020', '_sha256file', '_metadata'):
+            with self.subTest(suffix=suffix), mock.patch.object(
+                    pipeline, 'POLL', 0.01):
+                self.store.heal()
+                busy = faulty.Busy('put', matching=lambda name, suffix=suffix:
+                                   name.endswith(suffix))
+                self.store.script(busy)
+                self.assertRaises(
+                    exceptions.Cancelled, self.bench.archive, 1, _DATA,
+                    observer=self._cancelling(
+                        lambda: self.store.names('put'), suffix))
+                self.assertEqual([True], busy.cut_short)
+                self.assertEqual([], self.bench.names())
 
     def test_before_the_digest_file(self):
         self._cancel_before_or_after('-00020', [])

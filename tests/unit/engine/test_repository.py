@@ -3,6 +3,7 @@
 """Loading and deleting backups."""
 
 import random
+from unittest import mock
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipeline
@@ -57,6 +58,19 @@ class LoadTest(base.EngineTestCase):
                           self.bench.repository.load, base.ref(1))
         self.assertRaises(exceptions.StoreUnavailable,
                           self.bench.repository.load_digests, base.ref(1))
+
+    def test_nobody_waits_any_more(self):
+        def cancelled():
+            raise exceptions.Cancelled('for good')
+
+        repo = self.bench.repository.until(pipeline.Watch(cancelled))
+        for load in (repo.load, repo.load_digests):
+            busy = faulty.Busy('read')
+            self.store.heal()
+            self.store.script(busy)
+            with mock.patch.object(pipeline, 'POLL', 0.01):
+                self.assertRaises(exceptions.Cancelled, load, base.ref(1))
+            self.assertEqual([True], busy.cut_short)
 
     def test_resolve_keeps_the_order(self):
         self.bench.archive(1, _DATA)
@@ -149,6 +163,29 @@ class DeleteTest(base.EngineTestCase):
         self.assertRaises(exceptions.StoreUnavailable, self._delete)
         self.assertLess(len(self.store.names('delete')),
                         len(self.bench.names()) // 2)
+
+    def test_store_that_is_down_has_nobody_wait(self):
+        # One worker waits to repeat its request while the other finds out
+        # that it is no use.
+        self.bench.archive(1, bytes(range(256)) * 16)
+        self.store.heal()
+        busy = faulty.Busy('delete', nth=2)
+        self.store.script(busy, faulty.fail('delete', _failure()))
+        self.assertRaises(exceptions.StoreUnavailable, self._delete)
+        self.assertEqual([True], busy.cut_short)
+
+    def test_clean_up_is_not_cut_short(self):
+        # Somebody who no longer waits for the result still wants it undone.
+        def cancelled():
+            raise exceptions.Cancelled('for good')
+
+        seen = []
+        self.store.script(faulty.Rule('delete', before=seen.append))
+        self.bench.repository.until(pipeline.Watch(cancelled)).delete(
+            base.ref(1), complete=True)
+        for stop in seen:
+            stop.check()
+        self.assertEqual([], self.bench.names())
 
     def test_missing_container(self):
         self.bench.repository.store = memory.MemoryStore()
