@@ -28,7 +28,24 @@ object and, where there is one, the remedy.
 
 
 class BackupError(Exception):
-    """Base of all errors raised by this package."""
+    """Base of all errors raised by this package.
+
+    What is known of it, for whoever has to do more than show a text:
+    ``name``, the object; ``offset`` and ``end``, the bytes of the volume that
+    it is about; what was ``expected`` and what is there, ``actual``, as
+    lengths in bytes or digests in hex.
+    """
+
+    def __init__(self, text: str, *, name: str | None = None,
+                 offset: int | None = None, end: int | None = None,
+                 expected: int | str | None = None,
+                 actual: int | str | None = None) -> None:
+        super().__init__(text)
+        self.name = name
+        self.offset = offset
+        self.end = end
+        self.expected = expected
+        self.actual = actual
 
 
 class Retryable(Exception):
@@ -68,23 +85,7 @@ class FormatError(BackupError):
 
 
 class IntegrityError(BackupError):
-    """Stored data differs from what the backup's manifest promises.
-
-    What is known of it: ``name``, the object; ``offset`` and ``end``, the
-    bytes of the volume that it is about; what was ``expected`` and what is
-    there, ``actual``, as lengths in bytes or digests in hex.
-    """
-
-    def __init__(self, text: str, *, name: str | None = None,
-                 offset: int | None = None, end: int | None = None,
-                 expected: int | str | None = None,
-                 actual: int | str | None = None) -> None:
-        super().__init__(text)
-        self.name = name
-        self.offset = offset
-        self.end = end
-        self.expected = expected
-        self.actual = actual
+    """Stored data differs from what the backup's manifest promises."""
 
 
 class ChunkMissing(IntegrityError):

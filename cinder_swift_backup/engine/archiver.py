@@ -131,11 +131,11 @@ class Archiver:
                names: list[str]) -> Iterator[_Task]:
         geometry = job.geometry
         writer = chunk_writer.ChunkWriter(
-            self._store, self._pipeline.runtime,
+            self._store, self._pipeline.runtime, self._codecs,
             chunk_writer.ChunkForm(
                 container=job.ref.container, prefix=job.ref.prefix,
                 block_size=geometry.block_size,
-                codec=self._codecs.find(job.compression), level=job.level),
+                compression=job.compression, level=job.level),
             source, names.append)
         for index in range(geometry.chunks(source.size)):
             extent = geometry.chunk(index, source.size)

@@ -218,12 +218,8 @@ def _naming(record: types.ChunkRecord,
     """Add to a codec's errors which object they are about."""
     try:
         yield
-    except exceptions.FormatError as err:
-        raise exceptions.FormatError(
-            f'{record.name}, needed for {_where(record)}: {err}'
-            f'{remedy}') from err
-    except exceptions.LengthMismatch as err:
-        raise exceptions.LengthMismatch(
+    except (exceptions.FormatError, exceptions.LengthMismatch) as err:
+        raise type(err)(
             f'{record.name}, needed for {_where(record)}: {err}{remedy}',
             name=record.name, offset=record.extent.offset,
             end=record.extent.end, expected=err.expected,

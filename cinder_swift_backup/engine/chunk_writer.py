@@ -36,12 +36,15 @@ _PIECE = 2 << 20
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ChunkForm:
-    """Where chunks go and in which form; ``block_size`` is in bytes."""
+    """Where chunks go and in which form.
+
+    ``block_size`` is in bytes, ``compression`` the word of a codec.
+    """
 
     container: str
     prefix: str
     block_size: int
-    codec: codecs.Codec
+    compression: str
     level: codecs.Level
 
 
@@ -70,15 +73,19 @@ class ChunkWriter:
     """Stores extents of one volume; may be used by several workers."""
 
     def __init__(self, store: base.ObjectStore, runtime: pipeline.Runtime,
-                 form: ChunkForm, source: volume.VolumeReader,
+                 known: codecs.Codecs, form: ChunkForm,
+                 source: volume.VolumeReader,
                  announce: Callable[[str], None]) -> None:
         """Prepare.
 
+        :param known: the codecs that chunks may be stored with
         :param announce: told each name before an object may exist under it
+        :raises FormatError: when the codec is not known
         """
         self._store = store
         self._runtime = runtime
         self._form = form
+        self._codec = known.find(form.compression)
         self._source = source
         self._announce = announce
 
@@ -139,7 +146,7 @@ class ChunkWriter:
     def _encode(self, extent: types.Extent,
                 stop: pipeline.StopFlag) -> _Encoded:
         form = self._form
-        maker = stored_form.StoredFormMaker(form.codec, form.level,
+        maker = stored_form.StoredFormMaker(self._codec, form.level,
                                             extent.length)
         packed = []
         for piece in self._read(extent, stop):

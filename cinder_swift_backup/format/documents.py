@@ -32,14 +32,15 @@ def parse(name: str, stored: bytes) -> dict[str, Any]:
     if version != VERSION:
         raise exceptions.FormatError(
             f'{name} has version {version!r}; this release reads {VERSION}. '
-            f'Use the release that wrote the backup, or newer.')
+            f'Use the release that wrote the backup, or newer.', name=name,
+            expected=VERSION, actual=str(version))
     return fields
 
 
 def damaged(name: str, what: str) -> exceptions.FormatError:
     """The error for an object that does not hold what it has to."""
     return exceptions.FormatError(
-        f'{name} is damaged, {what}. Restore another backup.')
+        f'{name} is damaged, {what}. Restore another backup.', name=name)
 
 
 def header_fields(header: types.BackupHeader) -> dict[str, str | None]:

@@ -2,10 +2,10 @@
 
 """From the data of a chunk to the form it is stored in, piece by piece.
 
-1. As long as all of it looks like noise, keep it as it is: if nothing else
-   comes, that is its stored form, and no codec has lost time with it.
-2. At the first piece that may compress, give what was kept to the encoder,
-   and then everything else.
+1. As long as all of it looks like noise, the codec is ``none``: if nothing
+   else comes, no other has lost time with it.
+2. At the first piece that may compress, give what was kept to the encoder of
+   the codec that is wanted, and then everything else.
 3. What is not smaller in the end is stored as it is. The data is gone by
    then, so it is decoded again, piece by piece.
 
@@ -18,7 +18,6 @@ import hashlib
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import noise
 from cinder_swift_backup.format import scratch
-from cinder_swift_backup.format import streams
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,32 +41,33 @@ class StoredFormMaker:
 
         :param length: of all data that will be fed, in bytes
         """
-        self._codec = codec
+        self._wanted = codec
         self._level = level
         self._length = length
-        # None as long as the data is kept as it is.
-        self._encoder: streams.Encoder | None = None
-        # First the data as it is, then what it was encoded to.
-        self._kept = scratch.Scratch(length)
+        self._use(codecs.NONE)
 
     def feed(self, data: memoryview) -> None:
         """Take more data."""
-        if self._encoder is None:
-            if self._codec is codecs.NONE or self._looks_like_noise(data):
-                self._kept.append(data)
-                return
-            self._encoder = self._encode_kept()
+        if (self._codec is not self._wanted
+                and not self._looks_like_noise(data)):
+            self._encode_kept()
         self._kept.append(self._encoder.feed(data))
 
     def finish(self) -> StoredForm:
         """The stored form of all that was fed."""
-        if self._encoder is None:
-            return _form(codecs.NONE, self._kept)
         self._kept.append(self._encoder.finish())
-        if len(self._kept) >= self._length:
+        if (self._codec.word != codecs.NONE.word
+                and len(self._kept) >= self._length):
             self._decode_kept()
-            return _form(codecs.NONE, self._kept)
-        return _form(self._codec, self._kept)
+        data = self._kept.view()
+        return StoredForm(self._codec.word, data, hashlib.md5(
+            data, usedforsecurity=False).hexdigest())
+
+    def _use(self, codec: codecs.Codec) -> None:
+        self._codec = codec
+        self._encoder = codec.encoder(self._length, self._level)
+        # What the encoder gave so far.
+        self._kept = scratch.Scratch(self._length)
 
     def _looks_like_noise(self, data: memoryview) -> bool:
         # A tail that is too short to look like anything is not worth it.
@@ -75,25 +75,17 @@ class StoredFormMaker:
             kind or (end - start < noise.SHORTEST and start + len(self._kept))
             for kind, start, end in noise.runs(data))
 
-    def _encode_kept(self) -> streams.Encoder:
-        encoder = self._codec.encoder(self._length, self._level)
-        encoded = scratch.Scratch(self._length)
-        for data in self._kept.drain():
-            encoded.append(encoder.feed(data))
-        self._kept = encoded
-        return encoder
+    def _encode_kept(self) -> None:
+        plain = self._kept
+        self._use(self._wanted)
+        for data in plain.drain():
+            self._kept.append(self._encoder.feed(data))
 
     def _decode_kept(self) -> None:
+        stored = self._kept
         decoder = self._codec.decoder(self._length)
-        decoded = scratch.Scratch(self._length)
-        for stored in self._kept.drain():
-            for data in decoder.feed(bytes(stored)):
-                decoded.append(data)
+        self._use(codecs.NONE)
+        for piece in stored.drain():
+            for data in decoder.feed(bytes(piece)):
+                self._kept.append(data)
         decoder.finish()
-        self._kept = decoded
-
-
-def _form(codec: codecs.Codec, kept: scratch.Scratch) -> StoredForm:
-    data = kept.view()
-    return StoredForm(codec.word, data, hashlib.md5(
-        data, usedforsecurity=False).hexdigest())

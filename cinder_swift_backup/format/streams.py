@@ -20,8 +20,11 @@ PIECE = 1 << 20
 class Encoder(Protocol):
     """Makes the stored form of data."""
 
-    def feed(self, data: memoryview, /) -> bytes:
-        """Take more data, give what is ready of its stored form."""
+    def feed(self, data: memoryview, /) -> bytes | memoryview:
+        """Take more data, give what is ready of its stored form.
+
+        That may be a view of the very data.
+        """
 
     def finish(self) -> bytes:
         """The rest of the stored form."""
@@ -77,9 +80,9 @@ class _Counter:
 class PlainEncoder:
     """Data as it is."""
 
-    def feed(self, data: memoryview) -> bytes:
+    def feed(self, data: memoryview) -> memoryview:
         """See :class:`Encoder`."""
-        return bytes(data)
+        return data
 
     def finish(self) -> bytes:
         """See :class:`Encoder`."""

@@ -188,7 +188,12 @@ class Session:
 
     def _connection(self, url: str) -> client.HTTPConnection:
         with contextlib.suppress(IndexError):
-            return self._idle.pop()
+            while True:
+                connection = self._idle.pop()
+                if connection.url == url:
+                    return connection
+                # A renewed login may have found the account elsewhere.
+                connection.close()
         try:
             return client.HTTPConnection(
                 url, cacert=self._transport.ca_file,

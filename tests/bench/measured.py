@@ -27,12 +27,16 @@ from cinder import objects
 from cinder import utils as cinder_utils
 from cinder.backup.drivers import swift as stock_driver
 from cinder.objects import fields
+from oslo_config import cfg
 
 from cinder_swift_backup import driver as our_driver
+from cinder_swift_backup.driver import concurrency
 from tests.fakes import process_memory
 from tests.functional import base
 from tests.functional import cinder_process
 
+CONF = cfg.CONF
+CONF.import_opt('backup_native_threads_pool_size', 'cinder.backup.manager')
 DRIVERS = {'stock': stock_driver.SwiftBackupDriver,
            'ours': our_driver.SwiftBackupDriver}
 
@@ -91,6 +95,13 @@ def restore(driver, context, path, backup_id):
     return result
 
 
+def _make_native_threads():
+    """Have as many for green threads to call into as cinder-backup has."""
+    if concurrency.green():
+        from eventlet import tpool
+        tpool.set_num_threads(CONF.backup_native_threads_pool_size)
+
+
 def _count(result, record):
     store = base.swift_store()
     found = list(store.list(record.container, record.service_metadata))
@@ -103,6 +114,7 @@ def main():
     """Do as the command line says."""
     operation, driver, directory, path, *more = sys.argv[1:]
     cinder_process.set_up(pathlib.Path(directory))
+    _make_native_threads()
     context = cinder_process.make_context(base.cloud_info().demo)
     function = {'backup': backup, 'restore': restore}[operation]
     result = function(DRIVERS[driver](context), context, path, *more)

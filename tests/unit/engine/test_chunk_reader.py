@@ -31,7 +31,7 @@ _WORDS = st.sampled_from(('none', 'zlib', 'bz2', 'zstd'))
 def _encode(word, data):
     codec = codecs.Codecs().find(word)
     encoder = codec.encoder(len(data), codecs.Level.FAST)
-    return encoder.feed(memoryview(data)) + encoder.finish()
+    return b''.join((encoder.feed(memoryview(data)), encoder.finish()))
 
 
 def _check(data, size=None, block_size=_BLOCK):
@@ -189,7 +189,11 @@ class FaultTest(base.BaseTestCase):
                         _encode(word, _DATA[64:170]), word)
 
     def test_no_such_stream(self):
-        self._fails(exceptions.FormatError, b'no stream', 'zlib')
+        for stored in (b'no stream', _encode('zlib', _DATA[64:164]) + b'x',
+                       _encode('zlib', _DATA[64:164])[:-1]):
+            err = self._fails(exceptions.FormatError, stored, 'zlib')
+            self.assertEqual(('p-00001', 64, 164),
+                             (err.name, err.offset, err.end))
 
     def test_unknown_codec(self):
         self._fails(exceptions.FormatError, b'', 'lzma')
@@ -273,6 +277,12 @@ def deflated():
         yield stream.compress(piece)
     yield stream.flush()
 
+def zstandard():
+    encoder = codecs.Codecs().find('zstd').encoder(LENGTH, codecs.Level.SMALL)
+    for piece in plain():
+        yield bytes(encoder.feed(memoryview(piece)))
+    yield encoder.finish()
+
 def read(word, pieces, check=None):
     extent = types.Extent(0, LENGTH)
     record = types.ChunkRecord('p-00000', extent, word)
@@ -290,6 +300,11 @@ read('zlib', deflated)
 read('zlib', deflated, check)
 read('zlib', lambda: iter((bomb,)))
 print((process_memory.peak() - before) // MIB)
+frames = list(zstandard())
+process_memory.reset_peak()
+before = process_memory.resident()
+read('zstd', lambda: iter(frames))
+print((process_memory.peak() - before) // MIB)
 '''
 
 
@@ -300,4 +315,6 @@ class MemoryTest(base.BaseTestCase):
         answer = subprocess.run(
             [sys.executable, '-c', _MEMORY], capture_output=True, text=True,
             timeout=120, check=True)
-        self.assertLess(int(answer.stdout), 16)
+        stock, zstandard = map(int, answer.stdout.split())
+        self.assertLess(stock, 16)
+        self.assertLess(zstandard, 16)

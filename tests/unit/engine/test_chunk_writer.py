@@ -3,6 +3,7 @@
 """An extent of the volume in, stored objects out."""
 
 import hashlib
+import pickle
 import random
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import chunk_reader
 from cinder_swift_backup.engine import chunk_writer
 from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import planner
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
@@ -43,10 +46,9 @@ class Bench:
     def make(self, store, source=None):
         """A writer to another store."""
         form = chunk_writer.ChunkForm(
-            'c', 'p', self.block_size, codecs.Codecs().find(self.word),
-            codecs.Level.BALANCED)
+            'c', 'p', self.block_size, self.word, codecs.Level.BALANCED)
         return chunk_writer.ChunkWriter(
-            store, pipeline.Runtime(), form,
+            store, pipeline.Runtime(), codecs.Codecs(), form,
             source or volumes.RamVolume(self.data), self.announced.append)
 
     def write(self, before=None, extent=None):
@@ -256,12 +258,12 @@ class Nowhere:
 
 source = Endless()
 writers = [chunk_writer.ChunkWriter(
-    Nowhere(), pipeline.Runtime(), chunk_writer.ChunkForm(
-        'c', 'p', 32768, codecs.Codecs().find(word), level),
+    Nowhere(), pipeline.Runtime(), codecs.Codecs(), chunk_writer.ChunkForm(
+        'c', 'p', 32768, word, level),
     source, lambda name: None) for word, level in (
         ('none', codecs.Level.BALANCED), ('zlib', codecs.Level.BALANCED),
         ('zlib', codecs.Level.SMALL), ('bz2', codecs.Level.BALANCED),
-        ('zstd', codecs.Level.BALANCED))]
+        ('zstd', codecs.Level.BALANCED), ('zstd', codecs.Level.SMALL))]
 for writer in writers:
     writer.write(types.Extent(0, 2 * MIB), None, pipeline.StopFlag())
 before = process_memory.peak()
@@ -288,3 +290,18 @@ class MemoryTest(base.BaseTestCase):
         self.assertLess(zeros, 16)
         self.assertGreater(noise, 190)
         self.assertLess(noise, 232)
+
+
+class CrossingTest(base.BaseTestCase):
+    """What goes to a worker and comes back could cross a process."""
+
+    def test_values_can_be_pickled(self):
+        record = types.ChunkRecord('p-00000', types.Extent(0, 64), 'zlib')
+        for value in (
+                chunk_writer.ChunkForm('c', 'p', 16, 'zlib',
+                                       codecs.Level.SMALL),
+                chunk_writer.WrittenChunk(record.extent, b'd', (record,)),
+                planner.PlannedChunk('c', record, (record.extent,)),
+                chunk_reader.DigestCheck(
+                    digests.DigestTable(16, bytes(128)), 64)):
+            self.assertEqual(value, pickle.loads(pickle.dumps(value)))

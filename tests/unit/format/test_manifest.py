@@ -154,6 +154,7 @@ class BadManifestTest(base.BaseTestCase):
         err = self.assertRaises(exceptions.FormatError, _decode, stored)
         for word in (*words, _PREFIX):
             self.assertIn(word, str(err))
+        self.assertIn(err.name, str(err))
 
     def _refused_chunk(self, entry, *words):
         self._refused(documents.manifest([entry], parent_id=None), *words)

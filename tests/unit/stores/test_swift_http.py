@@ -9,6 +9,7 @@ up two answers on one connection. This server can.
 import hashlib
 import importlib
 import threading
+from unittest import mock
 
 from oslotest import base
 
@@ -38,6 +39,7 @@ class _Handler(server.BaseHTTPRequestHandler):
         data = self.server.objects[self.path]
         cut = self.server.script.pop(0) if self.server.script else None
         self.server.connections.add(self.client_address)
+        self.server.hosts.append(self.headers['Host'])
         self.send_response(200)
         self.send_header('Content-Length', str(len(data)))
         self.end_headers()
@@ -73,6 +75,7 @@ class SwiftHttpTest(base.BaseTestCase):
         self.server.objects = {}
         self.server.script = []
         self.server.connections = set()
+        self.server.hosts = []
         thread = threading.Thread(target=self.server.serve_forever,
                                   kwargs={'poll_interval': 0.01})
         thread.start()
@@ -110,6 +113,20 @@ class SwiftHttpTest(base.BaseTestCase):
             self._get('c', 'small')
             blobs.put(self.store, 'c', 'p', b'data')
         self.assertEqual(1, len(self.server.connections))
+
+    def test_connection_to_where_the_account_was_is_not_used(self):
+        port = self.server.server_address[1]
+        access = credentials.Access(f'http://127.0.0.1:{port}/v1/AUTH_p', 't')
+        moved = credentials.Access(f'http://localhost:{port}/v1/AUTH_p', 't')
+        current = mock.Mock()
+        current.access.side_effect = (access, moved)
+        store = swift.SwiftStore(swift_session.Session(
+            current, swift_session.Transport(retries=0)))
+        self.addCleanup(store.close)
+        for _ in range(2):
+            self.assertEqual(b'small', blobs.get(store, 'c', 'small'))
+        self.assertEqual([f'127.0.0.1:{port}', f'localhost:{port}'],
+                         self.server.hosts)
 
     def test_rest_of_a_body_that_was_left_is_no_answer(self):
         self.assertEqual(_DATA[:10], self.store.read(
