@@ -27,6 +27,7 @@ from cinder import objects
 from cinder import utils as cinder_utils
 from cinder.backup.drivers import swift as stock_driver
 from cinder.objects import fields
+from eventlet import tpool
 from oslo_config import cfg
 
 from cinder_swift_backup import driver as our_driver
@@ -98,7 +99,6 @@ def restore(driver, context, path, backup_id):
 def _make_native_threads():
     """Have as many for green threads to call into as cinder-backup has."""
     if concurrency.green():
-        from eventlet import tpool
         tpool.set_num_threads(CONF.backup_native_threads_pool_size)
 
 
