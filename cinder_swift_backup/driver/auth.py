@@ -64,7 +64,7 @@ def single_user_store(context):
 
 
 def anonymous_store(url):
-    """A store good for nothing but asking the cluster for its limits."""
+    """A store good for nothing but asking the cluster what it can do."""
     return _store(credentials.UserCredentials(url, ''))
 
 

@@ -133,7 +133,8 @@ class ObjectStore(Protocol):
     def put(self, container: str, name: str, body: Body) -> None:
         """Store an object, replacing one of the same name.
 
-        What the body's factory raises comes out as it is.
+        What the body's factory raises comes out as it is, unless it is
+        Retryable.
 
         :raises ContainerNotFound: when the container does not exist
         :raises QuotaExceeded: when it is too large or a quota is full

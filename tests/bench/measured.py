@@ -37,7 +37,6 @@ from tests.functional import base
 from tests.functional import cinder_process
 
 CONF = cfg.CONF
-CONF.import_opt('backup_native_threads_pool_size', 'cinder.backup.manager')
 DRIVERS = {'stock': stock_driver.SwiftBackupDriver,
            'ours': our_driver.SwiftBackupDriver}
 
@@ -99,6 +98,9 @@ def restore(driver, context, path, backup_id):
 def _make_native_threads():
     """Have as many for green threads to call into as cinder-backup has."""
     if concurrency.green():
+        # Cinder's manager can only be imported once its objects are there.
+        CONF.import_opt('backup_native_threads_pool_size',
+                        'cinder.backup.manager')
         tpool.set_num_threads(CONF.backup_native_threads_pool_size)
 
 
