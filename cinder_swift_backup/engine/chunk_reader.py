@@ -4,7 +4,7 @@
 
 1. Read the object in pieces; decode each as it comes.
 2. Put what was decoded together to whole blocks of the volume.
-3. Compare every whole block that the plan takes with the tip's digests.
+3. Compare every block that the plan takes with the tip's digests.
 4. Only then hand it on, with its offset.
 
 Where the store breaks off, it begins with the object's first piece again, and
@@ -16,15 +16,14 @@ Memory: a few MiB for each worker, whatever the size of the chunk.
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
-import dataclasses
 import functools
 from typing import Protocol
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import planner
+from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import codecs
-from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
@@ -41,58 +40,12 @@ class Use(Protocol):
         """
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class DigestCheck:
-    """The digests that the restored volume must have, up to ``end``."""
-
-    table: digests.DigestTable
-    end: int
-
-    def check(self, name: str, offset: int, data: memoryview) -> None:
-        """Compare the whole blocks in ``data``, which is at ``offset``.
-
-        :param name: of the object the data came from
-        :raises DigestMismatch: naming the object and the first such block
-        """
-        size = self.table.block_size
-        first = -(-offset // size)
-        last = self._last(offset + len(data))
-        if first >= last:
-            return
-        start = first * size
-        packed = digests.hash_blocks(
-            data[start - offset:min(last * size, self.end) - offset], size)
-        changed = digests.changed_blocks(packed, self.table.run(first, last))
-        if changed:
-            raise self._mismatch(name, first, changed[0], packed)
-
-    def _last(self, end: int) -> int:
-        """The block before which all blocks end at ``end`` or earlier."""
-        size = self.table.block_size
-        whole = end // size
-        if end >= self.end:
-            whole = -(-self.end // size)
-        return min(whole, len(self.table))
-
-    def _mismatch(self, name: str, first: int, changed: int,
-                  packed: bytes) -> exceptions.DigestMismatch:
-        size = self.table.block_size
-        start = (first + changed) * size
-        end = min(start + size, self.end)
-        actual = digests.DigestTable(size, packed).digest(changed).hex()
-        expected = self.table.digest(first + changed).hex()
-        return exceptions.DigestMismatch(
-            f'{name} is damaged: bytes {start} to {end} of the volume have '
-            f'SHA-256 {actual} instead of {expected}. Restore another '
-            f'backup.', name=name, offset=start, end=end, expected=expected,
-            actual=actual)
-
-
 class ChunkReader:
     """Reads the chunks of a plan; may be used by several workers."""
 
     def __init__(self, store: base.ObjectStore, runtime: pipeline.Runtime,
-                 known: codecs.Codecs, check: DigestCheck | None) -> None:
+                 known: codecs.Codecs,
+                 check: verification.DigestCheck | None) -> None:
         """Prepare.
 
         :param known: the codecs that chunks may be stored with
@@ -147,7 +100,7 @@ class _Blocks:
     """
 
     def __init__(self, chunk: planner.PlannedChunk, codec: codecs.Codec,
-                 check: DigestCheck | None,
+                 check: verification.DigestCheck | None,
                  use: Callable[[int, memoryview], None]) -> None:
         self._record = chunk.record
         self._decoder = codec.decoder(chunk.record.extent.length)

@@ -27,6 +27,7 @@ from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine import verification
 from cinder_swift_backup.engine import volume
 from cinder_swift_backup.engine import zeros
 from cinder_swift_backup.format import codecs
@@ -83,7 +84,8 @@ class Restorer:
         :raises FormatError: when a codec is not known
         :raises IntegrityError: when a chunk is missing or not what the
             manifest says; the volume is then partly written. When the
-            digests are missing; nothing is written then
+            digests are missing, or not those of every block that the plan
+            writes; nothing is written then
         :raises VolumeError: when the volume is too small
         :raises Cancelled: when the observer cancelled
         """
@@ -125,7 +127,7 @@ class Restorer:
 
     def _digest_check(
             self, chain: types.Chain, plan: planner.RestorePlan,
-            observer: progress.Observer) -> chunk_reader.DigestCheck | None:
+            observer: progress.Observer) -> verification.DigestCheck | None:
         table = self._repository.until(
             pipeline.Watch(observer.checkpoint)).load_digests(chain.tip.ref)
         if table is None and chain.tip.manifest.has_digests:
@@ -139,18 +141,18 @@ class Restorer:
             LOG.warning('Backup %s has no digests to verify its restore by.',
                         chain.tip.ref.backup_id)
             return None
-        size = chain.tip.manifest.volume_size or plan.end
-        described = len(table) * table.block_size
-        if described < plan.end:
-            LOG.warning('The digests of backup %s end at %d of %d bytes; the '
-                        'rest is restored without verification.',
-                        chain.tip.ref.backup_id, described, plan.end)
-        if described >= size + table.block_size:
-            raise exceptions.ChainError(
-                f'The digests of backup {chain.tip.ref.backup_id} describe '
-                f'{described} bytes and its objects hold {plan.end}: its '
-                f'manifest is incomplete. Restore another backup.')
-        return chunk_reader.DigestCheck(table, min(size, described))
+        name = naming.digest_file_name(chain.tip.ref.prefix)
+        try:
+            check = verification.DigestCheck(table, plan.end)
+        except exceptions.IntegrityError as err:
+            raise exceptions.IntegrityError(
+                f'{name} does not fit to the objects of backup '
+                f'{chain.tip.ref.backup_id}: {err} One of them is damaged. '
+                f'Restore another backup, or this one without verification: '
+                f'backup_swift_verify_restore = False.', name=name,
+                expected=err.expected, actual=err.actual) from err
+        check.check_plan(plan)
+        return check
 
     @staticmethod
     def _restore_chunk(runtime: pipeline.Runtime,

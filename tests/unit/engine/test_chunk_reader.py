@@ -15,6 +15,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import chunk_reader
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import planner
+from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import streams
@@ -34,11 +35,11 @@ def _encode(word, data):
     return b''.join((encoder.feed(memoryview(data)), encoder.finish()))
 
 
-def _check(data, size=None, block_size=_BLOCK):
+def _check(data, block_size=_BLOCK):
     """The digests of a volume."""
     table = digests.DigestTable(
         block_size, digests.hash_blocks(memoryview(data), block_size))
-    return chunk_reader.DigestCheck(table, size or len(data))
+    return verification.DigestCheck(table, len(data))
 
 
 class Bench:
@@ -78,10 +79,12 @@ class Bench:
 
 
 @st.composite
-def _extents(draw, within):
-    """Disjoint extents in ascending order, inside another."""
+def _extents(draw, within, step=1):
+    """Disjoint extents in ascending order, inside another, in steps."""
     points = sorted(draw(st.lists(
-        st.integers(within.offset, within.end), max_size=10, unique=True)))
+        st.integers(0, -(-within.length // step)).map(
+            lambda point: min(within.offset + point * step, within.end)),
+        max_size=10, unique=True)))
     return [types.Extent(one, other - one) for one, other
             in zip(points[::2], points[1::2], strict=False)]
 
@@ -89,15 +92,14 @@ def _extents(draw, within):
 class ReadTest(base.BaseTestCase):
     """What is handed on, and in which pieces."""
 
-    @given(_WORDS, st.integers(0, 999), st.data(), st.integers(1, 70),
-           st.booleans())
-    def test_planned_extents_come_in_order(self, word, start, data, piece,
-                                           verify):
-        length = data.draw(st.integers(1, 1000 - start))
-        extent = types.Extent(start, length)
-        parts = data.draw(_extents(extent)) or [extent]
-        bench = Bench(extent, _encode(word, _DATA[start:extent.end]), word,
-                      _check(_DATA) if verify else None)
+    @given(_WORDS, st.data(), st.integers(1, 70), st.booleans())
+    def test_planned_extents_come_in_order(self, word, data, piece, verify):
+        step = _BLOCK if verify else 1
+        extent = data.draw(_extents(
+            types.Extent(0, 1000), step).filter(len))[0]
+        parts = data.draw(_extents(extent, step)) or [extent]
+        stored = _encode(word, _DATA[extent.offset:extent.end])
+        bench = Bench(extent, stored, word, _check(_DATA) if verify else None)
         with mock.patch.object(store_base, 'PIECE', piece), \
                 mock.patch.object(streams, 'PIECE', piece):
             bench.read(*parts)
@@ -132,8 +134,18 @@ class ReadTest(base.BaseTestCase):
     def test_blocks_that_are_not_planned_are_not_compared(self):
         damaged = bytes(500) + _DATA[500:]
         bench = Bench(types.Extent(0, 1000), damaged, check=_check(_DATA))
-        bench.read(types.Extent(512, 100))
-        self.assertEqual([(512, _DATA[512:612])], bench.handed)
+        bench.read(types.Extent(512, 96))
+        self.assertEqual([(512, _DATA[512:608])], bench.handed)
+
+    def test_part_of_a_block_is_not_handed_on_unverified(self):
+        bench = Bench(types.Extent(0, 1000), _DATA, check=_check(_DATA))
+        for extent in (types.Extent(512, 100), types.Extent(520, 24),
+                       types.Extent(992, 7)):
+            err = self.assertRaises(exceptions.IntegrityError, bench.read,
+                                    extent)
+            self.assertEqual(('p-00001', extent.offset, extent.end),
+                             (err.name, err.offset, err.end))
+            self.assertEqual([], bench.handed)
 
     def test_last_block_may_be_short(self):
         bench = Bench(types.Extent(992, 8), _DATA[992:], check=_check(_DATA))
@@ -164,23 +176,23 @@ class FaultTest(base.BaseTestCase):
     """What may be wrong with an object."""
 
     def _fails(self, kind, stored, word='none'):
-        bench = Bench(types.Extent(64, 100), stored, word, _check(_DATA))
+        bench = Bench(types.Extent(64, 96), stored, word, _check(_DATA))
         err = self.assertRaises(kind, bench.read)
         self.assertIn('p-00001', str(err))
-        self.assertIn('bytes 64 to 164', str(err))
+        self.assertIn('bytes 64 to 160', str(err))
         return err
 
     def test_missing(self):
         err = self._fails(exceptions.ChunkMissing, None)
-        self.assertEqual(('p-00001', 64, 164),
+        self.assertEqual(('p-00001', 64, 160),
                          (err.name, err.offset, err.end))
 
     def test_too_short(self):
         for word in ('none', 'zlib', 'zstd'):
             err = self._fails(exceptions.LengthMismatch,
-                              _encode(word, _DATA[64:160]), word)
-            self.assertEqual((100, 96), (err.expected, err.actual))
-            self.assertEqual(('p-00001', 64, 164),
+                              _encode(word, _DATA[64:154]), word)
+            self.assertEqual((96, 90), (err.expected, err.actual))
+            self.assertEqual(('p-00001', 64, 160),
                              (err.name, err.offset, err.end))
 
     def test_too_long(self):
@@ -189,10 +201,10 @@ class FaultTest(base.BaseTestCase):
                         _encode(word, _DATA[64:170]), word)
 
     def test_no_such_stream(self):
-        for stored in (b'no stream', _encode('zlib', _DATA[64:164]) + b'x',
-                       _encode('zlib', _DATA[64:164])[:-1]):
+        for stored in (b'no stream', _encode('zlib', _DATA[64:160]) + b'x',
+                       _encode('zlib', _DATA[64:160])[:-1]):
             err = self._fails(exceptions.FormatError, stored, 'zlib')
-            self.assertEqual(('p-00001', 64, 164),
+            self.assertEqual(('p-00001', 64, 160),
                              (err.name, err.offset, err.end))
 
     def test_unknown_codec(self):
@@ -249,6 +261,7 @@ import zlib
 from cinder_swift_backup.engine import chunk_reader
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import planner
+from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
@@ -292,7 +305,7 @@ def read(word, pieces, check=None):
         lambda offset, data, repeated: None, pipeline.StopFlag())
 
 bomb = b''.join(deflated())
-check = chunk_reader.DigestCheck(digests.DigestTable(
+check = verification.DigestCheck(digests.DigestTable(
     32768, hashlib.sha256(bytes(32768)).digest() * (LENGTH // 32768)), LENGTH)
 before = process_memory.peak()
 read('none', plain)

@@ -247,7 +247,10 @@ class ManifestTest(RestoreTestCase):
                 naming.manifest_name(prefix),
                 documents.manifest(entries, parent_id=None).replace(
                     documents.PREFIX.encode(), prefix.encode()))
-            self.assertRaises(exceptions.ChainError, self._restore)
+            err = self.assertRaises(exceptions.BackupError, self._restore)
+            # Only the digests tell that the last one is missing.
+            self.assertIsInstance(err, exceptions.ChainError if dropped < 4
+                                  else exceptions.IntegrityError)
             self.assertEqual([], self.target.writes)
 
 
@@ -259,11 +262,8 @@ class DigestTableTest(RestoreTestCase):
         self.digest_file = naming.digest_file_name(base.ref(1).prefix)
 
     def _replace(self, count, block_size=16):
-        table = self.bench.repository.load_digests(base.ref(1))
-        self.bench.put(
-            self.digest_file, documents.digest_file(
-                [table.digest(block).hex() for block in range(count)],
-                block_size))
+        self.bench.put(self.digest_file, documents.digest_file(
+            ['0' * 64] * count, block_size))
 
     def test_missing(self):
         self.bench.memory.delete(base.CONTAINER, self.digest_file)
@@ -299,12 +299,41 @@ class DigestTableTest(RestoreTestCase):
         self._restore(verify=False)
         self.assertEqual(_DATA, bytes(self.target.data))
 
-    def test_fewer_than_blocks(self):
-        self._replace(5)
-        self._restore()
-        self.assertEqual(_DATA, bytes(self.target.data))
-        self.bench.damage(self.record.name, lambda data: _flip(data, 3))
-        self.assertRaises(exceptions.DigestMismatch, self._restore)
+    def test_other_number_than_blocks(self):
+        for count, block_size in ((0, 16), (5, 16), (19, 16), (20, 8),
+                                  (20, 32)):
+            self._replace(count, block_size)
+            err = self.assertRaises(exceptions.IntegrityError, self._restore)
+            self.assertEqual(
+                (self.digest_file, 320 // block_size, count),
+                (err.name, err.expected, err.actual))
+            self.assertEqual([], self.target.writes)
+            self._restore(verify=False)
+            self.assertEqual(_DATA, bytes(self.target.data))
+            self.target.writes.clear()
+
+    def test_manifest_that_cuts_through_a_block(self):
+        # Two objects where there was one: neither has the whole block.
+        self.bench.memory.ensure_container(base.CONTAINER, create=True)
+        prefix = base.ref(1).prefix
+        self.bench.put(_name(99), b'\xff' * 56)
+        entries = [{chunk.name: {
+            'offset': chunk.extent.offset, 'length': chunk.extent.length,
+            'compression': 'none', 'md5': None}}
+            for chunk in self.manifest.chunks if chunk != self.record]
+        self.bench.damage(self.record.name, lambda data: data[:8])
+        for name, offset, length in ((self.record.name, 64, 8),
+                                     (_name(99), 72, 56)):
+            entries.append({name: {'offset': offset, 'length': length,
+                                   'compression': 'none', 'md5': None}})
+        self.bench.put(
+            naming.manifest_name(prefix),
+            documents.manifest(entries, parent_id=None).replace(
+                documents.PREFIX.encode(), prefix.encode()))
+        err = self.assertRaises(exceptions.IntegrityError, self._restore)
+        self.assertEqual((self.record.name, 64, 72),
+                         (err.name, err.offset, err.end))
+        self.assertEqual([], self.target.writes)
 
     @given(st.integers(1, 400), st.integers(0, 15))
     def test_every_byte_is_covered(self, size, where):

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Comparing what is restored with what was backed up.
+
+A block of the volume can only be compared as a whole. So before anything is
+written:
+
+1. The digest file has to describe the volume: one digest for each block.
+2. The plan has to take whole blocks of each chunk. All drivers store runs of
+   whole blocks; a manifest that says otherwise is damaged.
+
+Then every block is compared before it is written.
+"""
+
+import dataclasses
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import planner
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import types
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DigestCheck:
+    """The digests that a volume of ``end`` bytes must have."""
+
+    table: digests.DigestTable
+    end: int
+
+    def __post_init__(self) -> None:
+        size = self.table.block_size
+        expected = -(-self.end // size)
+        if len(self.table) != expected:
+            raise exceptions.IntegrityError(
+                f'There are {len(self.table)} digests, and the {self.end} '
+                f'bytes of the volume have {expected} blocks of {size} '
+                f'bytes.', expected=expected, actual=len(self.table))
+
+    def check(self, name: str, offset: int, data: memoryview) -> None:
+        """Compare the blocks in ``data``, which is at ``offset``.
+
+        :param name: of the object the data came from
+        :raises DigestMismatch: naming the object and the first such block
+        :raises IntegrityError: when there is part of a block
+        """
+        extent = types.Extent(offset, len(data))
+        self.check_extent(name, extent)
+        size = self.table.block_size
+        first = offset // size
+        packed = digests.hash_blocks(data, size)
+        changed = digests.changed_blocks(
+            packed, self.table.run(first, -(-extent.end // size)))
+        if changed:
+            raise self._mismatch(name, first, changed[0], packed)
+
+    def check_extent(self, name: str, extent: types.Extent) -> None:
+        """Make sure that an extent consists of whole blocks.
+
+        :param name: of the object that holds it
+        :raises IntegrityError: when it does not
+        """
+        size = self.table.block_size
+        if not extent.offset % size and (
+                not extent.end % size or extent.end == self.end):
+            return
+        raise exceptions.IntegrityError(
+            f'Of {name}, bytes {extent.offset} to {extent.end} of the volume '
+            f'would be restored, and only whole blocks of {size} bytes can '
+            f'be verified: the manifest is damaged. Restore another backup.',
+            name=name, offset=extent.offset, end=extent.end)
+
+    def check_plan(self, plan: planner.RestorePlan) -> None:
+        """Make sure that a plan can be verified.
+
+        :raises IntegrityError: when it takes part of a block
+        """
+        for chunk in plan.chunks:
+            for extent in chunk.extents:
+                self.check_extent(chunk.record.name, extent)
+
+    def _mismatch(self, name: str, first: int, changed: int,
+                  packed: bytes) -> exceptions.DigestMismatch:
+        size = self.table.block_size
+        start = (first + changed) * size
+        end = min(start + size, self.end)
+        actual = digests.DigestTable(size, packed).digest(changed).hex()
+        expected = self.table.digest(first + changed).hex()
+        return exceptions.DigestMismatch(
+            f'{name} is damaged: bytes {start} to {end} of the volume have '
+            f'SHA-256 {actual} instead of {expected}. Restore another '
+            f'backup.', name=name, offset=start, end=end, expected=expected,
+            actual=actual)
