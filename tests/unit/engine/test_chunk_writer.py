@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import chunk_reader
 from cinder_swift_backup.engine import chunk_writer
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import planner
+from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
@@ -302,6 +302,6 @@ class CrossingTest(base.BaseTestCase):
                                        codecs.Level.SMALL),
                 chunk_writer.WrittenChunk(record.extent, b'd', (record,)),
                 planner.PlannedChunk('c', record, (record.extent,)),
-                chunk_reader.DigestCheck(
+                verification.DigestCheck(
                     digests.DigestTable(16, bytes(128)), 64)):
             self.assertEqual(value, pickle.loads(pickle.dumps(value)))
