@@ -28,7 +28,7 @@ from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.engine import archiver
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import restorer
-from cinder_swift_backup.engine import volume as volume_access
+from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import naming
 
@@ -90,8 +90,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                      backup.id, err)
 
     def _backup(self, backup, volume_file, backup_metadata, engine, observer):
-        source = volume_access.open_volume(volume_file,
-                                           engine.runtime.lock())
+        source = volumes.open_volume(volume_file, engine.runtime.lock())
         if not source.size:
             raise exceptions.VolumeError(
                 f'Volume {backup.volume_id} is attached with a size of 0 '
@@ -151,31 +150,31 @@ class SwiftBackupDriver(base_driver.BackupDriver):
 
         :param volume_id: of the volume to restore to
         :param volume_file: that volume's handle
-        :param volume_is_new: it reads as zeros where nothing was written
+        :param volume_is_new: whether Cinder created it for the restore.
+            That does not say what it reads as where nothing was written, so
+            the volume itself is asked
         :raises BackupRestoreCancel: when the backup's status was changed
         :raises CinderException: the fitting one for anything else
         """
         observer = notifications.RestoreObserver(backup)
         try:
             with self._engine(backup) as engine:
-                self._restore(backup, volume_id, volume_file, volume_is_new,
-                              engine, observer)
+                self._restore(backup, volume_id, volume_file, engine,
+                              observer)
         except exceptions.Cancelled as err:
             raise cinder_exception.BackupRestoreCancel(
                 back_id=backup.id, vol_id=volume_id) from err
 
-    def _restore(self, backup, volume_id, volume_file, volume_is_new, engine,
-                 observer):
+    def _restore(self, backup, volume_id, volume_file, engine, observer):
         watch = pipeline.Watch(observer.checkpoint)
         chain = engine.repository.until(watch).resolve(
             records.chain_refs(self.context, backup))
-        writer = volume_access.open_volume(volume_file,
-                                           engine.runtime.lock())
+        writer = volumes.open_volume(volume_file, engine.runtime.lock())
         volume = self.db.volume_get(self.context, volume_id)
         engine.restorer.restore(
             chain,
-            restorer.RestoreTarget(writer, volume['size'] * units.Gi,
-                                   volume_is_new or writer.blank),
+            restorer.RestoreTarget(writer, backup.size * units.Gi,
+                                   volume['size'] * units.Gi),
             observer, verify=CONF.backup_swift_verify_restore)
         self._restore_metadata(backup, volume_id,
                                chain.tip.manifest.volume_meta)

@@ -28,7 +28,7 @@ from cinder_swift_backup.engine import chunk_writer
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
-from cinder_swift_backup.engine import volume
+from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import manifest as manifest_format
@@ -74,7 +74,7 @@ class Archiver:
         self._pipeline = workers
         self._codecs = known
 
-    def archive(self, job: ArchiveJob, source: volume.VolumeReader,
+    def archive(self, job: ArchiveJob, source: volumes.VolumeReader,
                 observer: progress.ArchiveObserver) -> types.Manifest:
         """Back up a volume; all or nothing.
 
@@ -95,7 +95,7 @@ class Archiver:
             raise
         return manifest
 
-    def _archive(self, job: ArchiveJob, source: volume.VolumeReader,
+    def _archive(self, job: ArchiveJob, source: volumes.VolumeReader,
                  observer: progress.Observer,
                  names: list[str]) -> types.Manifest:
         size = source.size
@@ -127,7 +127,7 @@ class Archiver:
                      observer)
         return manifest
 
-    def _tasks(self, job: ArchiveJob, source: volume.VolumeReader,
+    def _tasks(self, job: ArchiveJob, source: volumes.VolumeReader,
                names: list[str]) -> Iterator[_Task]:
         geometry = job.geometry
         writer = chunk_writer.ChunkWriter(

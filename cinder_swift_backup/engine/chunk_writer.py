@@ -21,7 +21,7 @@ import dataclasses
 
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import planner
-from cinder_swift_backup.engine import volume
+from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
@@ -74,7 +74,7 @@ class ChunkWriter:
 
     def __init__(self, store: base.ObjectStore, runtime: pipeline.Runtime,
                  known: codecs.Codecs, form: ChunkForm,
-                 source: volume.VolumeReader,
+                 source: volumes.VolumeReader,
                  announce: Callable[[str], None]) -> None:
         """Prepare.
 

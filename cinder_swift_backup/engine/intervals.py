@@ -41,6 +41,12 @@ class IntervalSet:
         self._ends[first:last] = [end]
         return free
 
+    def overlaps(self, extent: types.Extent) -> bool:
+        """Whether any byte of ``extent`` was claimed."""
+        first = bisect.bisect_right(self._ends, extent.offset)
+        return (first < len(self._starts)
+                and self._starts[first] < extent.end)
+
     def gaps(self, end: int) -> list[types.Extent]:
         """What nobody claimed between 0 and ``end``."""
         found = []

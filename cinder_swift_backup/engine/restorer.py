@@ -8,10 +8,11 @@
 3. Check that the plan fits the volume, and that all codecs are known.
 4. Each worker takes one chunk of the plan and writes what the reader hands on
    of it, block by block as it was compared with the tip's digests; see
-   :mod:`cinder_swift_backup.engine.chunk_reader`. Zeros are left out where
-   the volume already reads as zeros. It makes large chunks durable, so that
-   the volume's disk is busy from the beginning and not only at the end.
-5. Bring a regular file to its full length and make that durable too.
+   :mod:`cinder_swift_backup.engine.chunk_reader`. Zeros become holes where
+   the volume can have them, and are left out where it is known to read as
+   zeros. The worker makes large chunks durable, so that the volume's disk is
+   busy from the beginning and not only at the end.
+5. Bring a regular file to its length and make that durable too.
 
 Memory: a few MiB for each worker, besides the digests.
 """
@@ -23,12 +24,13 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import chunk_reader
+from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import verification
-from cinder_swift_backup.engine import volume
+from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine import zeros
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import naming
@@ -43,26 +45,46 @@ _WORTH_SYNCING = 8 << 20
 class RestoreTarget:
     """The volume to restore to.
 
-    ``size`` is what the volume should be in bytes when it is done; ``blank``
-    that it is known to read as zeros where nothing is written.
+    ``source_size`` is the size of the volume that was backed up, ``size``
+    that of this one, both in bytes.
     """
 
-    writer: volume.VolumeWriter
+    writer: volumes.VolumeWriter
+    source_size: int
     size: int
-    blank: bool
+
+    def length(self, restored: int) -> int:
+        """How long a regular file has to be, of a backup of so many bytes.
+
+        One as long as its volume is what a guest sees, and the guest of a
+        larger volume has to see that size. Any other is in a format of its
+        own, such as qcow2 or VMDK, where the length is part of the format.
+        """
+        return self.size if restored == self.source_size else restored
+
+
+class _Filling:
+    """Writes to a volume, and has it read as zeros where it should.
+
+    Zeros are neither written nor made where the volume is known to read as
+    zeros since before the restore.
+    """
+
+    def __init__(self, writer: volumes.VolumeWriter, length: int) -> None:
+        self._writer = writer
+        self._data = intervals.IntervalSet()
+        for extent in writer.data_extents(types.Extent(0, length)):
+            self._data.claim(extent)
 
     def write(self, offset: int, data: memoryview, *,
               repeated: bool) -> None:
-        """Write ``data``, but for zeros where it is blank.
-
-        :param repeated: something else may have been written there before
-        :raises VolumeError: when the volume cannot be written
-        """
-        if repeated or not self.blank:
-            self.writer.write(offset, data)
-            return
-        for run in zeros.data_runs(data):
-            self.writer.write(offset + run.offset, data[run.offset:run.end])
+        """See :class:`chunk_reader.Use`."""
+        for is_zero, run in zeros.runs(data):
+            extent = types.Extent(offset + run.offset, run.length)
+            if not is_zero:
+                self._writer.write(extent.offset, data[run.offset:run.end])
+            elif repeated or self._data.overlaps(extent):
+                self._writer.zero(extent)
 
 
 class Restorer:
@@ -104,17 +126,18 @@ class Restorer:
         runtime = self._pipeline.runtime
         reader = chunk_reader.ChunkReader(self._store, runtime, self._codecs,
                                           check)
+        filling = runtime.call(_Filling, target.writer, plan.end)
         self._pipeline.run(
             (functools.partial(self._restore_chunk, runtime, reader, chunk,
-                               target)
+                               filling, target.writer)
              for chunk in plan.chunks), collect, observer.checkpoint)
-        runtime.call(target.writer.finish, target.size)
+        runtime.call(target.writer.finish, target.length(plan.end))
 
     def _check_fits(self, chain: types.Chain, plan: planner.RestorePlan,
                     target: RestoreTarget) -> None:
         room = target.writer.capacity
         if room is None:
-            room = target.size
+            room = target.length(plan.end)
         for chunk in plan.chunks:
             chunk_reader.find_codec(self._codecs, chunk.record)
             for extent in chunk.extents:
@@ -157,11 +180,12 @@ class Restorer:
     @staticmethod
     def _restore_chunk(runtime: pipeline.Runtime,
                        reader: chunk_reader.ChunkReader,
-                       chunk: planner.PlannedChunk, target: RestoreTarget,
+                       chunk: planner.PlannedChunk, filling: _Filling,
+                       writer: volumes.VolumeWriter,
                        stop: pipeline.StopFlag) -> int:
         stop.check()
-        reader.read(chunk, target.write, stop)
+        reader.read(chunk, filling.write, stop)
         length = sum(extent.length for extent in chunk.extents)
         if length >= _WORTH_SYNCING:
-            runtime.call(target.writer.sync)
+            runtime.call(writer.sync)
         return length

@@ -9,20 +9,28 @@ from cinder_swift_backup.format import types
 # Bytes looked at together: small enough to leave most holes holes, large
 # enough that runs of data are written in few calls.
 _GRAIN = 64 * 1024
-_ZEROS = bytes(_GRAIN)
+ZEROS = bytes(_GRAIN)
 
 
-def data_runs(data: memoryview) -> Iterator[types.Extent]:
-    """The runs of ``data`` that are not all zeros, relative to its start."""
-    start = None
+def all_zero(data: memoryview) -> bool:
+    """Whether ``data``, of at most ``len(ZEROS)`` bytes, is all zeros."""
+    # Most data tells by its first byte; only zeros are worth the copy.
+    return not data[0] and bytes(data) == ZEROS[:len(data)]
+
+
+def runs(data: memoryview) -> Iterator[tuple[bool, types.Extent]]:
+    """All of ``data`` in runs, each with whether it is all zeros.
+
+    The extents are relative to the start of ``data``.
+    """
+    start = 0
+    current = None
     for position in range(0, len(data), _GRAIN):
-        grain = data[position:position + _GRAIN]
-        # Most data tells by its first byte; only zeros are worth the copy.
-        if not grain[0] and bytes(grain) == _ZEROS[:len(grain)]:
-            if start is not None:
-                yield types.Extent(start, position - start)
-                start = None
-        elif start is None:
-            start = position
-    if start is not None:
-        yield types.Extent(start, len(data) - start)
+        found = all_zero(data[position:position + _GRAIN])
+        if current is None:
+            current = found
+        if found != current:
+            yield current, types.Extent(start, position - start)
+            start, current = position, found
+    if current is not None:
+        yield current, types.Extent(start, len(data) - start)

@@ -2,6 +2,8 @@
 
 """Volumes in memory and handles of the kinds that Cinder passes."""
 
+from collections.abc import Callable
+from collections.abc import Iterator
 import io
 import threading
 
@@ -11,15 +13,16 @@ from cinder_swift_backup.format import types
 class RamVolume:
     """A volume that notes what is written where.
 
-    :param blank: whether the engine may take it to read as zeros
+    :param sparse: whether it tells where it has no data, to 16 bytes
     """
 
-    def __init__(self, data: bytes, *, blank: bool = False) -> None:
+    def __init__(self, data: bytes, *, sparse: bool = False) -> None:
         self.data = bytearray(data)
         self.size = len(data)
         self.capacity: int | None = len(data)
-        self.blank = blank
+        self.sparse = sparse
         self.writes: list[types.Extent] = []
+        self.zeroed: list[types.Extent] = []
         self.synced = 0
         self.finished: int | None = None
         self._lock = threading.Lock()
@@ -35,6 +38,22 @@ class RamVolume:
         with self._lock:
             self.writes.append(types.Extent(offset, len(data)))
             self.data[offset:offset + len(data)] = data
+
+    def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
+        """See the engine's VolumeReader."""
+        if not self.sparse:
+            yield within
+            return
+        for offset in range(within.offset, within.end, 16):
+            extent = types.Extent(offset, min(16, within.end - offset))
+            if any(self.data[extent.offset:extent.end]):
+                yield extent
+
+    def zero(self, extent: types.Extent) -> None:
+        """See the engine's VolumeWriter."""
+        with self._lock:
+            self.zeroed.append(extent)
+            self.data[extent.offset:extent.end] = bytes(extent.length)
 
     def sync(self) -> None:
         """See the engine's VolumeWriter."""
@@ -68,11 +87,13 @@ class Image:
         return bytes(self.data[offset:offset + length])
 
     def fail(self) -> None:
-        """Have the next reads fail as librbd's do."""
+        """Have the next calls fail as librbd's do."""
         self._failing = True
 
     def write(self, data: bytes, offset: int) -> int:
         """As strict as librbd's binding: bytes only, and inside the image."""
+        if self._failing:
+            raise Error('[errno 110] RBD write error')
         if not isinstance(data, bytes):
             raise TypeError('data must be a string')
         if offset + len(data) > len(self.data):
@@ -80,9 +101,38 @@ class Image:
         self.data[offset:offset + len(data)] = data
         return len(data)
 
+    def write_zeroes(self, offset: int, length: int) -> None:
+        """Zeros at an offset, whatever was there."""
+        if self._failing:
+            raise Error('[errno 110] RBD write_zeroes error')
+        self.data[offset:offset + length] = bytes(length)
+
+    def diff_iterate(self, offset: int, length: int, from_snapshot: None,
+                     iterate_cb: Callable[[int, int, bool], None], *,
+                     include_parent: bool, whole_object: bool) -> None:
+        """Tell the objects, here of 1024 bytes, that there are."""
+        if self._failing:
+            raise Error('[errno 110] RBD diff_iterate error')
+        assert include_parent and whole_object and from_snapshot is None
+        for start in range(0, offset + length, 1024):
+            stop = min(start + 1024, offset + length)
+            if stop > offset and any(self.data[start:stop]):
+                begin = max(start, offset)
+                iterate_cb(begin, stop - begin, True)
+
     def flush(self) -> None:
         """Make writes durable."""
         self.flushed = True
+
+
+class RbdVolume:
+    """As os-brick wraps an image: it passes on what it does not know."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.image, name)
 
 
 class RbdHandle(io.RawIOBase):
@@ -90,11 +140,11 @@ class RbdHandle(io.RawIOBase):
 
     def __init__(self, image: Image) -> None:
         super().__init__()
-        self._image = image
+        self._image = RbdVolume(image)
 
     @property
-    def rbd_image(self) -> Image:
-        """The image itself."""
+    def rbd_image(self) -> RbdVolume:
+        """The image in its wrapper."""
         return self._image
 
     def seekable(self) -> bool:

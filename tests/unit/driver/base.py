@@ -84,7 +84,8 @@ class DriverTestCase(base.BaseTestCase):
         """A backup's record, known to the database."""
         backup = objects.Backup(self.context(), **{
             'id': str(uuid.uuid4()), 'volume_id': VOLUME,
-            'user_id': 'user', 'project_id': OWNER, 'parent_id': None,
+            'size': 1, 'user_id': 'user', 'project_id': OWNER,
+            'parent_id': None,
             'container': None, 'service_metadata': None,
             'status': 'creating', 'display_name': 'nightly',
             'display_description': None, 'object_count': 0,

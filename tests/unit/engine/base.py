@@ -66,20 +66,19 @@ class Bench:
         """The chain of some backups, oldest first."""
         return self.repository.resolve([ref(number) for number in numbers])
 
-    def restore(self, chain, before, *, blank=False, size=None, verify=True,
+    def restore(self, chain, before, *, sparse=False, verify=True,
                 observer=None):
         """Restore to a volume that held ``before``; returns that volume."""
-        target = volumes.RamVolume(before)
-        self.restore_to(target, chain, blank=blank, size=size,
-                        verify=verify, observer=observer)
+        target = volumes.RamVolume(before, sparse=sparse)
+        self.restore_to(target, chain, verify=verify, observer=observer)
         return target
 
-    def restore_to(self, target, chain, *, blank=False, size=None,
+    def restore_to(self, target, chain, *, source_size=0, size=None,
                    verify=True, observer=None):
         """Restore to a volume of the test's own."""
         self.restorer.restore(
             chain,
-            restorer.RestoreTarget(target, size or target.size, blank),
+            restorer.RestoreTarget(target, source_size, size or target.size),
             observer or observers.Recorder(), verify=verify)
 
     def names(self):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import planner
-from cinder_swift_backup.engine import volume
+from cinder_swift_backup.engine import volumes as engine_volumes
 from cinder_swift_backup.format import naming
 from tests.fakes import documents
 from tests.fakes import faulty
@@ -357,24 +357,33 @@ class TargetTest(RestoreTestCase):
             self.assertIn(word, str(err))
         self.assertEqual([], self.target.writes)
 
-    def test_file_is_brought_to_its_full_length(self):
-        # It ends in zeros, which a sparse restore does not write.
+    def _restore_to_file(self, before=b'', **sizes):
         with tempfile.TemporaryFile() as handle:
-            writer = volume.FileVolume(handle.fileno())
-            writer_blank = writer.blank
-            self.bench.restore_to(writer, self.bench.resolve(1),
-                                  blank=writer_blank, size=1000)
+            handle.write(before)
+            handle.flush()
+            self.bench.restore_to(
+                engine_volumes.open_volume(handle, None),
+                self.bench.resolve(1), **sizes)
             handle.seek(0)
-            content = handle.read()
-        self.assertTrue(writer_blank)
-        self.assertEqual(_DATA + bytes(1000 - len(_DATA)), content)
+            return handle.read()
+
+    def test_file_with_the_content_of_a_volume_gets_the_new_size(self):
+        # What a larger volume held behind the backup stays, as on a device.
+        for before in (b'', b'\xee' * 700, b'\xee' * 2000):
+            rest = (before + bytes(1000))[len(_DATA):1000]
+            self.assertEqual(_DATA + rest, self._restore_to_file(
+                before, source_size=len(_DATA), size=1000))
+
+    def test_file_in_a_format_of_its_own_keeps_its_length(self):
+        # It ends in zeros, and is shorter or longer than its volume.
+        for before in (b'', b'\xee' * 700, b'\xee' * 2000):
+            for source_size in (len(_DATA) - 1, len(_DATA) + 1):
+                self.assertEqual(_DATA, self._restore_to_file(
+                    before, source_size=source_size, size=source_size))
 
     def test_file_has_room_for_the_volume_only(self):
-        with tempfile.TemporaryFile() as handle:
-            self.assertRaises(
-                exceptions.VolumeError, self.bench.restore_to,
-                volume.FileVolume(handle.fileno()), self.bench.resolve(1),
-                size=100)
+        self.assertRaises(exceptions.VolumeError, self._restore_to_file,
+                          source_size=len(_DATA), size=100)
 
     def test_write_error_is_passed_on(self):
         class Full(volumes.RamVolume):

@@ -17,6 +17,7 @@ from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.format import types
+from tests.fakes import faulty
 from tests.fakes import observers
 from tests.fakes import volumes
 from tests.unit.engine import base
@@ -60,16 +61,19 @@ class HistoryTest(base.EngineTestCase):
 
     def _check_restores(self, bench, chain, content):
         size = len(content)
-        for before, blank in ((bytes(size), True), (bytes(size), False),
-                              (b'\xa5' * size, False)):
-            target = bench.restore(chain, before, blank=blank)
+        mixed = (bytes(100) + b'\xa5' * 50) * (size // 150 + 1)
+        for before, sparse in ((bytes(size), True), (bytes(size), False),
+                               (b'\xa5' * size, False),
+                               (mixed[:size], True)):
+            target = bench.restore(chain, before, sparse=sparse)
             self.assertEqual(content, bytes(target.data))
             self.assertEqual(size, target.finished)
-            written = [position for extent in target.writes for position
-                       in range(extent.offset, extent.end)]
+            written = [position
+                       for extent in (*target.writes, *target.zeroed)
+                       for position in range(extent.offset, extent.end)]
             self.assertEqual(len(written), len(set(written)),
                              'a byte was written twice')
-            if not blank:
+            if not sparse:
                 self.assertEqual(size, len(written))
 
     @given(_histories())
@@ -120,7 +124,7 @@ class DetailTest(base.EngineTestCase):
         now = self.data[:100] + bytes(500) + self.data[600:]
         self.bench.archive(2, now, parent=1)
         target = self.bench.restore(self.bench.resolve(1, 2), bytes(1000),
-                                    blank=True)
+                                    sparse=True)
         self.assertEqual(now, bytes(target.data))
 
     def test_every_second_block_makes_few_objects(self):
@@ -200,27 +204,51 @@ class DetailTest(base.EngineTestCase):
     def test_empty_volume(self):
         manifest = self.bench.archive(1, b'')
         self.assertEqual((), manifest.chunks)
-        target = self.bench.restore(self.bench.resolve(1), b'', blank=True)
+        target = self.bench.restore(self.bench.resolve(1), b'', sparse=True)
         self.assertEqual(b'', bytes(target.data))
 
-    def test_blank_target_is_not_written_where_it_is_zero(self):
+    def _sparse_data(self):
         data = bytes(200000) + b'x' + bytes(200000)
-        geometry = types.Geometry(1 << 18, 1 << 14)
-        self.bench.archive(1, data, geometry=geometry)
-        chain = self.bench.resolve(1)
-        target = self.bench.restore(chain, bytes(len(data)), blank=True)
+        self.bench.archive(1, data, geometry=types.Geometry(1 << 18, 1 << 14))
+        return data
+
+    def test_nothing_is_done_where_there_are_zeros_already(self):
+        data = self._sparse_data()
+        target = self.bench.restore(self.bench.resolve(1), bytes(len(data)),
+                                    sparse=True)
         self.assertEqual(data, bytes(target.data))
         self.assertLess(sum(extent.length for extent in target.writes),
                         100000)
+        self.assertEqual([], target.zeroed)
 
-    def test_zeros_are_written_where_something_was_before(self):
+    def test_zeros_are_made_and_not_written_where_there_was_data(self):
+        # Also on a volume that Cinder created for the restore: it may have
+        # the data of another tenant.
+        data = self._sparse_data()
+        before = b'\xee' * len(data)
+        for sparse in (True, False):
+            target = self.bench.restore(self.bench.resolve(1), before,
+                                        sparse=sparse)
+            self.assertEqual(data, bytes(target.data))
+            self.assertLess(sum(extent.length for extent in target.writes),
+                            100000)
+
+    def test_zeros_are_made_when_a_chunk_is_read_again(self):
         # The store may break off and then send other data than at first,
         # which nothing tells apart where it is not verified.
-        volume = volumes.RamVolume(b'\xa5' * 100)
-        target = restorer.RestoreTarget(volume, 100, True)
-        target.write(0, memoryview(bytes(10)), repeated=False)
-        target.write(50, memoryview(bytes(10)), repeated=True)
-        self.assertEqual([types.Extent(50, 10)], volume.writes)
+        data = self._sparse_data()
+        real = faulty.FaultyStore.read
+
+        def other_data_first(store, container, name, use, extent=None):
+            if name.endswith('-00000'):
+                use(iter([b'\xee' * (1 << 18)]))
+            return real(store, container, name, use, extent)
+
+        chain = self.bench.resolve(1)
+        with mock.patch.object(faulty.FaultyStore, 'read', other_data_first):
+            target = self.bench.restore(chain, bytes(len(data)), sparse=True,
+                                        verify=False)
+        self.assertEqual(data, bytes(target.data))
 
     def test_each_large_chunk_is_made_durable(self):
         # Not all of it at the end, for which a user would wait.
@@ -285,4 +313,5 @@ class DetailTest(base.EngineTestCase):
         bench.restore(bench.resolve(1), bytes(1000))
         self.assertEqual({'_encode', 'encode'}, archived)
         self.assertEqual({'decode', '_hash', '_encode', 'encode'}, changed)
-        self.assertEqual({'decode', 'feed', 'finish'}, set(names))
+        self.assertEqual({'decode', '_Filling', 'feed', 'finish'},
+                         set(names))

@@ -14,39 +14,41 @@ from cinder_swift_backup.format import types
 
 
 def _runs(data):
-    return list(zeros.data_runs(memoryview(data)))
+    return list(zeros.runs(memoryview(data)))
 
 
-class DataRunsTest(base.BaseTestCase):
-    """Runs of data, in grains."""
+class RunsTest(base.BaseTestCase):
+    """Runs of data and of zeros, in grains."""
 
     @given(st.lists(st.tuples(st.sampled_from((b'\0', b'x')),
                               st.integers(0, 20)), max_size=10))
-    def test_only_zeros_are_left_out(self, parts):
+    def test_any_data(self, parts):
         data = b''.join(byte * count for byte, count in parts)
         with mock.patch.object(zeros, '_GRAIN', 8):
             runs = _runs(data)
-        rebuilt = bytearray(len(data))
-        for run in runs:
-            self.assertLessEqual(run.end, len(data))
-            rebuilt[run.offset:run.end] = data[run.offset:run.end]
-        self.assertEqual(data, bytes(rebuilt))
-        for one, other in itertools.pairwise(runs):
-            self.assertLess(one.end, other.offset)
-        grains = {start for start in range(0, len(data), 8)
-                  if any(data[start:start + 8])}
-        self.assertEqual(grains, {start for start in range(0, len(data), 8)
-                                  for run in runs
-                                  if run.offset <= start < run.end})
+        position = 0
+        for is_zero, run in runs:
+            self.assertEqual(position, run.offset)
+            position = run.end
+            grains = [data[start:start + 8]
+                      for start in range(run.offset, run.end, 8)]
+            self.assertEqual({is_zero}, {not any(grain) for grain in grains})
+        self.assertEqual(len(data), position)
+        for (one, _), (other, _) in itertools.pairwise(runs):
+            self.assertNotEqual(one, other)
 
     def test_all_zeros(self):
-        for size in (0, 1, 65536, 65537, 1 << 20):
-            self.assertEqual([], _runs(bytes(size)))
+        self.assertEqual([], _runs(b''))
+        for size in (1, 65536, 65537, 1 << 20):
+            self.assertEqual([(True, types.Extent(0, size))],
+                             _runs(bytes(size)))
 
     def test_all_data(self):
         for size in (1, 65536, 65537, 1 << 20):
-            self.assertEqual([types.Extent(0, size)], _runs(b'x' * size))
+            self.assertEqual([(False, types.Extent(0, size))],
+                             _runs(b'x' * size))
 
     def test_one_byte_in_the_last_short_grain(self):
-        self.assertEqual([types.Extent(65536, 2)],
+        self.assertEqual([(True, types.Extent(0, 65536)),
+                          (False, types.Extent(65536, 2))],
                          _runs(bytes(65537) + b'x'))

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Reading and writing volumes by offset, from several threads at once.
+
+Cinder hands over one of three kinds of handle, tried in this order:
+
+1. one with a file descriptor: a block device or a regular file;
+2. os-brick's wrapper around an RBD image, whose image takes offsets;
+3. anything else that can seek: used under a lock.
+
+What is in here runs in offloaded functions and never logs.
+"""
+
+import io
+from typing import Any
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine.volumes import base
+from cinder_swift_backup.engine.volumes import file
+from cinder_swift_backup.engine.volumes import image
+from cinder_swift_backup.engine.volumes import seeking
+
+Volume = (file.FileVolume | file.DeviceVolume | image.ImageVolume
+          | seeking.SeekingVolume)
+VolumeReader = base.VolumeReader
+VolumeWriter = base.VolumeWriter
+
+
+def open_volume(handle: Any, lock: base.Lock) -> Volume:
+    """The volume behind a handle that Cinder attached.
+
+    :param lock: for the kind of handle that must not be shared
+    :raises VolumeError: when it is none of the kinds we know
+    """
+    fd = _fileno(handle)
+    if fd is not None:
+        return file.open_descriptor(fd)
+    found = getattr(handle, 'rbd_image', None)
+    if found is not None:
+        return image.ImageVolume(found)
+    if hasattr(handle, 'seek') and hasattr(handle, 'tell'):
+        return seeking.SeekingVolume(handle, lock)
+    raise exceptions.VolumeError(
+        f'The volume is attached as {handle!r}, which cannot be read or '
+        f'written by offset.')
+
+
+def _fileno(handle: Any) -> int | None:
+    try:
+        fd = handle.fileno()
+    except (AttributeError, io.UnsupportedOperation, OSError):
+        return None
+    return fd if isinstance(fd, int) else None

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Volumes with a file descriptor: regular files and block devices.
+
+How an extent comes to read as zeros, the first that works:
+
+1. Punch a hole. The kernel does it where zeros are what comes back, and the
+   room is free again: in most file systems, and on devices that can zero
+   while they unmap.
+2. Leave it as it is, on a device where it reads as zeros already. Thin
+   volumes stay thin, whose unmapped parts read so at the speed of memory.
+3. Have the kernel zero a device (BLKZEROOUT), which many can do by
+   themselves.
+4. Write zeros.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import stat
+import struct
+
+from cinder_swift_backup.engine import zeros
+from cinder_swift_backup.engine.volumes import base
+from cinder_swift_backup.format import types
+
+# From linux/falloc.h and linux/fs.h.
+_PUNCH_HOLE = 0x02 | 0x01  # which has to come with KEEP_SIZE
+_BLKZEROOUT = 0x127f
+# What the kernel says where it cannot do it there; EINVAL for extents that
+# are not whole sectors of a device.
+_CANNOT = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY,
+                     errno.EINVAL, errno.ENODEV))
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_fallocate = getattr(_libc, 'fallocate64', None) or _libc.fallocate
+_fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64,
+                       ctypes.c_int64)
+
+
+class _DescriptorVolume:
+    """What files and devices have in common."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.size: int = os.lseek(fd, 0, os.SEEK_END)
+
+    def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
+        """See :class:`base.VolumeReader`."""
+        view = memoryview(buffer)[:extent.length]
+        count = 0
+        with base.failing(f'at offset {extent.offset}'):
+            while count < extent.length:
+                done = os.preadv(self._fd, [view[count:]],
+                                 extent.offset + count)
+                if not done:
+                    raise base.ended(extent, extent.offset + count)
+                count += done
+        return view
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """See :class:`base.VolumeWriter`."""
+        with base.failing(f'at offset {offset}'):
+            while data:
+                written = os.pwrite(self._fd, data, offset)
+                offset += written
+                data = data[written:]
+
+    def sync(self) -> None:
+        """See :class:`base.VolumeWriter`."""
+        with base.failing(base.SYNCING):
+            os.fdatasync(self._fd)
+        # Nobody on this host reads it soon. Giving the pages back keeps those
+        # of others, and the next chunk gets pages that are warm. The data is
+        # safe whatever becomes of the advice.
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def _write_zeros(self, extent: types.Extent) -> None:
+        for offset in range(extent.offset, extent.end, len(zeros.ZEROS)):
+            length = min(len(zeros.ZEROS), extent.end - offset)
+            self.write(offset, memoryview(zeros.ZEROS)[:length])
+
+
+class FileVolume(_DescriptorVolume):
+    """A regular file."""
+
+    capacity = None
+
+    def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
+        """See :class:`base.VolumeReader`: what is not in a hole."""
+        with base.failing('when it was asked for its holes'):
+            # Some file systems only know holes once all is on the disk.
+            os.fdatasync(self._fd)
+            end = min(within.end, os.fstat(self._fd).st_size)
+            start = within.offset
+            while start < end:
+                start = self._seek(start, os.SEEK_DATA, end)
+                stop = self._seek(start, os.SEEK_HOLE, end)
+                if start < stop:
+                    yield types.Extent(start, stop - start)
+                start = stop
+
+    def _seek(self, start: int, whence: int, end: int) -> int:
+        if start >= end:
+            return end
+        try:
+            return min(os.lseek(self._fd, start, whence), end)
+        except OSError as err:
+            if err.errno == errno.ENXIO:  # There is none up to the end.
+                return end
+            raise
+
+    def zero(self, extent: types.Extent) -> None:
+        """See :class:`base.VolumeWriter`."""
+        with base.failing(f'at offset {extent.offset}'):
+            if not _punch_hole(self._fd, extent):
+                self._write_zeros(extent)
+
+    def finish(self, size: int) -> None:
+        """See :class:`base.VolumeWriter`."""
+        with base.failing(base.SYNCING):
+            if os.fstat(self._fd).st_size != size:
+                os.ftruncate(self._fd, size)
+            os.fsync(self._fd)
+
+
+class DeviceVolume(_DescriptorVolume):
+    """A block device."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        self.capacity = self.size
+
+    def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
+        """See :class:`base.VolumeReader`: a device does not tell."""
+        yield within
+
+    def zero(self, extent: types.Extent) -> None:
+        """See :class:`base.VolumeWriter`."""
+        with base.failing(f'at offset {extent.offset}'):
+            if (not _punch_hole(self._fd, extent)
+                    and not self._is_zero(extent)
+                    and not _zero_out(self._fd, extent)):
+                self._write_zeros(extent)
+
+    def _is_zero(self, extent: types.Extent) -> bool:
+        # Cinder opens the volume for writing only.
+        try:
+            fd = os.open(f'/proc/self/fd/{self._fd}', os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            return all(
+                zeros.all_zero(memoryview(os.pread(
+                    fd, min(len(zeros.ZEROS), extent.end - offset), offset)))
+                for offset in range(extent.offset, extent.end,
+                                    len(zeros.ZEROS)))
+        finally:
+            os.close(fd)
+
+    def finish(self, size: int) -> None:
+        """See :class:`base.VolumeWriter`; a device has its size already."""
+        with base.failing(base.SYNCING):
+            os.fsync(self._fd)
+
+
+def open_descriptor(fd: int) -> FileVolume | DeviceVolume:
+    """The volume behind a file descriptor."""
+    regular = stat.S_ISREG(os.fstat(fd).st_mode)
+    return FileVolume(fd) if regular else DeviceVolume(fd)
+
+
+def _punch_hole(fd: int, extent: types.Extent) -> bool:
+    """Whether the kernel did it."""
+    if not _fallocate(fd, _PUNCH_HOLE, extent.offset, extent.length):
+        return True
+    code = ctypes.get_errno()
+    if code in _CANNOT:
+        return False
+    raise OSError(code, os.strerror(code))
+
+
+def _zero_out(fd: int, extent: types.Extent) -> bool:
+    """Whether the kernel did it."""
+    try:
+        fcntl.ioctl(fd, _BLKZEROOUT,
+                    struct.pack('QQ', extent.offset, extent.length))
+    except OSError as err:
+        if err.errno in _CANNOT:
+            return False
+        raise
+    return True

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""RBD images, whose calls take offsets and release the GIL."""
+
+from collections.abc import Iterator
+import sys
+from typing import Any
+
+from cinder_swift_backup.engine import zeros
+from cinder_swift_backup.engine.volumes import base
+from cinder_swift_backup.format import types
+
+
+class ImageVolume:
+    """An image of librbd's Python binding.
+
+    :param image: the ``rbd.Image``, or os-brick's wrapper around it
+    """
+
+    def __init__(self, image: Any) -> None:
+        # The wrapper passes calls on, but it is not of the module that has
+        # the errors.
+        self._image = getattr(image, 'image', image)
+        # librbd's binding has a tree of errors of its own, and need not be
+        # installed where it is not used.
+        binding = sys.modules[type(self._image).__module__]
+        self._errors = (OSError, getattr(binding, 'Error', OSError))
+        with base.failing('when it was asked for its size', self._errors):
+            self.size: int = self._image.size()
+        self.capacity: int | None = self.size
+
+    def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
+        """See :class:`base.VolumeReader`; librbd makes buffers of its own."""
+        with base.failing(f'at offset {extent.offset}', self._errors):
+            return base.read_all(extent, self._image.read)
+
+    def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
+        """See :class:`base.VolumeReader`: the objects that there are.
+
+        Those of a parent of the image are among them.
+        """
+        found: list[types.Extent] = []
+
+        def note(offset: int, length: int, exists: bool) -> None:
+            if exists:
+                found.append(types.Extent(offset, length))
+
+        with base.failing('when it was asked for its objects', self._errors):
+            self._image.diff_iterate(
+                within.offset, within.length, None, note,
+                include_parent=True, whole_object=True)
+        found.sort()
+        yield from found
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """See :class:`base.VolumeWriter`."""
+        with base.failing(f'at offset {offset}', self._errors):
+            self._image.write(bytes(data), offset)
+
+    def zero(self, extent: types.Extent) -> None:
+        """See :class:`base.VolumeWriter`.
+
+        A discard would not do: librbd rounds it to whole objects, and what is
+        left over keeps its data.
+        """
+        with base.failing(f'at offset {extent.offset}', self._errors):
+            if hasattr(self._image, 'write_zeroes'):
+                self._image.write_zeroes(extent.offset, extent.length)
+                return
+        for offset in range(extent.offset, extent.end, len(zeros.ZEROS)):
+            self.write(offset, memoryview(zeros.ZEROS)[:extent.end - offset])
+
+    def sync(self) -> None:
+        """See :class:`base.VolumeWriter`."""
+        with base.failing(base.SYNCING, self._errors):
+            self._image.flush()
+
+    def finish(self, size: int) -> None:
+        """See :class:`base.VolumeWriter`; an image has its size already."""
+        self.sync()

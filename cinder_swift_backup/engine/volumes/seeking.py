@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Handles that have nothing but a position."""
+
+from collections.abc import Iterator
+import os
+from typing import Any
+
+from cinder_swift_backup.engine.volumes import base
+from cinder_swift_backup.format import types
+
+
+class SeekingVolume:
+    """A handle whose position is shared under a lock."""
+
+    def __init__(self, handle: Any, lock: base.Lock) -> None:
+        self._handle = handle
+        self._lock = lock
+        handle.seek(0, os.SEEK_END)
+        self.size: int = handle.tell()
+        self.capacity: int | None = self.size
+
+    def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
+        """See :class:`base.VolumeReader`."""
+        with self._lock, base.failing(f'at offset {extent.offset}'):
+            return base.read_all(extent, self._read_once)
+
+    def _read_once(self, offset: int, length: int) -> bytes:
+        self._handle.seek(offset)
+        data: bytes = self._handle.read(length)
+        return data
+
+    def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
+        """See :class:`base.VolumeReader`: nothing is known of it."""
+        yield within
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """See :class:`base.VolumeWriter`."""
+        with self._lock, base.failing(f'at offset {offset}'):
+            self._handle.seek(offset)
+            while data:
+                # A raw handle says how much it took, others nothing.
+                written = self._handle.write(bytes(data))
+                data = data[len(data) if written is None else written:]
+
+    def zero(self, extent: types.Extent) -> None:
+        """See :class:`base.VolumeWriter`."""
+        self.write(extent.offset, memoryview(bytes(extent.length)))
+
+    def sync(self) -> None:
+        """See :class:`base.VolumeWriter`."""
+        with self._lock, base.failing(base.SYNCING):
+            self._handle.flush()
+
+    def finish(self, size: int) -> None:
+        """See :class:`base.VolumeWriter`; a device has its size already."""
+        self.sync()

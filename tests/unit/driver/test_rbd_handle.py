@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What os-brick hands over for an RBD image, by its own classes."""
+
+import threading
+
+from os_brick.initiator import linuxrbd
+from oslotest import base
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.engine.volumes import image
+from cinder_swift_backup.format import types
+from tests.fakes import volumes as fakes
+
+
+class _Client:
+    """As much of os-brick's RBDClient as a volume needs."""
+
+    ioctx = None
+
+    def __init__(self, found):
+        self.rbd = self
+        self.Image = lambda *arguments, **options: found
+        self.Error = fakes.Error
+
+
+class RbdHandleTest(base.BaseTestCase):
+    """The image is found in its two wrappers, and its errors are known."""
+
+    def setUp(self):
+        super().setUp()
+        self.image = fakes.Image(b'data' * 1000)
+        volume = linuxrbd.RBDVolume(_Client(self.image), 'volume-1')
+        handle = linuxrbd.RBDVolumeIOWrapper(linuxrbd.RBDImageMetadata(
+            volume, 'pool', 'user', '/etc/ceph/ceph.conf'))
+        self.volume = volumes.open_volume(handle, threading.Lock())
+
+    def test_kind(self):
+        self.assertIsInstance(self.volume, image.ImageVolume)
+        self.assertEqual(4000, self.volume.size)
+
+    def test_read(self):
+        self.assertEqual(b'tada', bytes(self.volume.read(
+            types.Extent(2, 4), bytearray(4))))
+
+    def test_errors_are_ours(self):
+        self.image.fail()
+        self.assertRaises(exceptions.VolumeError, self.volume.read,
+                          types.Extent(2, 4), bytearray(4))

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Regular files."""
+
+import errno
+import os
+import tempfile
+import threading
+from unittest import mock
+
+from oslotest import base
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.engine.volumes import file
+from cinder_swift_backup.format import types
+
+_DATA = bytes(range(256)) * 20
+
+
+def _open(handle):
+    return volumes.open_volume(handle, threading.Lock())
+
+
+def _read(found, extent):
+    """The bytes of an extent, through a buffer that is larger."""
+    return bytes(found.read(extent, bytearray(extent.length + 10)))
+
+
+class FileVolumeTest(base.BaseTestCase):
+    """A regular file."""
+
+    def setUp(self):
+        super().setUp()
+        self.file = self.enterContext(tempfile.TemporaryFile())
+
+    def _volume(self, data=_DATA):
+        self.file.write(data)
+        self.file.flush()
+        return _open(self.file)
+
+    def _content(self):
+        self.file.seek(0)
+        return self.file.read()
+
+    def test_read(self):
+        found = self._volume()
+        self.assertEqual(len(_DATA), found.size)
+        self.assertEqual(_DATA[300:800], _read(found, types.Extent(300, 500)))
+        self.assertEqual(_DATA, _read(found, types.Extent(0, len(_DATA))))
+
+    def test_read_in_bits(self):
+        found = self._volume()
+        real = os.pread
+        with mock.patch.object(
+                os, 'pread',
+                lambda fd, length, offset: real(fd, min(length, 7), offset)):
+            self.assertEqual(_DATA[300:800],
+                             _read(found, types.Extent(300, 500)))
+
+    def test_read_past_the_end(self):
+        found = self._volume()
+        err = self.assertRaises(
+            exceptions.VolumeError, _read,
+            found, types.Extent(len(_DATA) - 10, 20))
+        self.assertIn(f'ended at {len(_DATA)} ', str(err))
+
+    def test_shrunk_meanwhile(self):
+        found = self._volume()
+        self.file.truncate(100)
+        self.assertRaises(exceptions.VolumeError, _read,
+                          found, types.Extent(50, 100))
+
+    def test_write(self):
+        found = self._volume()
+        found.write(100, memoryview(b'new data'))
+        self.assertEqual(_DATA[:100] + b'new data' + _DATA[108:],
+                         self._content())
+
+    def test_write_in_bits(self):
+        found = self._volume()
+        real = os.pwrite
+        with mock.patch.object(
+                os, 'pwrite',
+                lambda fd, data, offset: real(fd, data[:3], offset)):
+            found.write(100, memoryview(b'new data'))
+        self.assertEqual(_DATA[:100] + b'new data' + _DATA[108:],
+                         self._content())
+
+    def test_finish_brings_it_to_its_length(self):
+        found = self._volume(b'')
+        self.assertIsNone(found.capacity)
+        found.write(10, memoryview(b'x'))
+        found.finish(1000)
+        self.assertEqual(bytes(10) + b'x' + bytes(989), self._content())
+
+    def test_sync_makes_it_durable(self):
+        # Pages that are not on the disk yet are not given back.
+        found = self._volume()
+        calls = mock.Mock()
+        with mock.patch('os.fdatasync', calls.sync), \
+                mock.patch('os.posix_fadvise', calls.advise):
+            found.sync()
+        fd = self.file.fileno()
+        self.assertEqual(
+            [mock.call.sync(fd),
+             mock.call.advise(fd, 0, 0, os.POSIX_FADV_DONTNEED)],
+            calls.mock_calls)
+
+    def test_sync_does_not_fail_for_advice(self):
+        found = self._volume()
+        with mock.patch('os.posix_fadvise', side_effect=OSError(38, 'no')):
+            found.sync()
+
+    def test_content_outlives_sync(self):
+        found = self._volume()
+        found.write(100, memoryview(b'new data'))
+        found.sync()
+        self.assertEqual(_DATA[:100] + b'new data' + _DATA[108:],
+                         self._content())
+
+    def test_finish_makes_it_durable(self):
+        found = self._volume(b'')
+        with mock.patch.object(os, 'fsync') as fsync:
+            found.finish(10)
+        fsync.assert_called_once_with(self.file.fileno())
+
+    def test_finish_cuts_what_is_longer(self):
+        found = self._volume()
+        found.finish(10)
+        self.assertEqual(_DATA[:10], self._content())
+
+    def test_hole_reads_as_zeros(self):
+        self.file.truncate(1 << 20)
+        found = _open(self.file)
+        self.assertEqual(1 << 20, found.size)
+        self.assertEqual(bytes(5000), _read(found, types.Extent(70000, 5000)))
+
+    def _data_extents(self, found, offset, length):
+        return list(found.data_extents(types.Extent(offset, length)))
+
+    def test_data_extents(self):
+        # Holes are at least as large as the blocks of the file system.
+        self.file.truncate(4 << 20)
+        for offset in (1 << 20, 3 << 20):
+            os.pwrite(self.file.fileno(), b'x' * 65536, offset)
+        found = _open(self.file)
+        extents = self._data_extents(found, 0, 4 << 20)
+        self.assertEqual([1 << 20, 3 << 20],
+                         [extent.offset for extent in extents])
+        self.assertEqual(extents[:1], self._data_extents(
+            found, 500000, 2000000))
+        self.assertEqual([types.Extent(1 << 20, 100)], self._data_extents(
+            found, 1 << 20, 100))
+        self.assertEqual([], self._data_extents(found, 0, 1 << 20))
+
+    def test_no_data_beyond_the_end(self):
+        self.assertEqual([], self._data_extents(self._volume(b''), 0, 1000))
+        found = _open(self.file)
+        self.file.write(_DATA)
+        self.file.flush()
+        self.assertEqual([types.Extent(0, len(_DATA))],
+                         self._data_extents(found, 0, 1 << 20))
+
+    def test_zero(self):
+        found = self._volume(_DATA * 200)
+        used = os.fstat(self.file.fileno()).st_blocks
+        found.zero(types.Extent(100, 900000))
+        content = self._content()
+        self.assertEqual(_DATA * 200,
+                         _DATA[:100] + (_DATA * 200)[100:900100]
+                         + content[900100:])
+        self.assertEqual(bytes(900000), content[100:900100])
+        self.assertLess(os.fstat(self.file.fileno()).st_blocks, used / 2)
+
+    def test_zero_beyond_the_end(self):
+        found = self._volume()
+        found.zero(types.Extent(len(_DATA) - 10, 1000))
+        found.finish(len(_DATA) + 2000)
+        self.assertEqual(_DATA[:-10] + bytes(2010), self._content())
+
+    def test_zero_in_a_file_system_without_holes(self):
+        for code in (errno.EOPNOTSUPP, errno.ENOSYS):
+            found = self._volume(_DATA * 200)
+            with mock.patch.object(file, '_fallocate', return_value=-1), \
+                    mock.patch('ctypes.get_errno', return_value=code):
+                found.zero(types.Extent(100, 900000))
+            content = self._content()
+            self.assertEqual(bytes(900000), content[100:900100])
+            self.assertEqual((_DATA * 200)[900100:1024000],
+                             content[900100:1024000])
+
+    def test_zero_that_fails(self):
+        found = self._volume()
+        with mock.patch.object(file, '_fallocate', return_value=-1), \
+                mock.patch('ctypes.get_errno', return_value=errno.EIO):
+            err = self.assertRaises(exceptions.VolumeError, found.zero,
+                                    types.Extent(100, 20))
+        self.assertIn('offset 100', str(err))
