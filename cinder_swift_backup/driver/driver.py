@@ -21,11 +21,12 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
 from cinder_swift_backup.driver import concurrency
 from cinder_swift_backup.driver import errors
-from cinder_swift_backup.driver import notifications
+from cinder_swift_backup.driver import observers
 from cinder_swift_backup.driver import options
 from cinder_swift_backup.driver import records
 from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.engine import archiver
+from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.engine import volumes
@@ -76,7 +77,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises CinderException: the fitting one; nothing is left in Swift
             that can still be reached
         """
-        observer = notifications.BackupObserver(self.context, backup)
+        observer = observers.BackupObserver(self.context, backup)
         try:
             with self._engine(backup) as engine:
                 self._backup(backup, volume_file, backup_metadata, engine,
@@ -121,29 +122,16 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             source, observer)
 
     def _parent(self, backup, geometry, repo):
-        """What an incremental builds on; None for a full backup.
-
-        Where the parent cannot be compared with, all data is stored, which
-        makes the backup a full one and independent of the parent.
-        """
+        """What an incremental builds on; None for a full backup."""
         if not backup.parent_id:
             return None
-        ref = records.backup_ref(
-            records.get_parent(self.context, backup))
-        repo.load(ref)
-        table = repo.load_digests(ref)
-        if table is None:
-            LOG.warning('Parent %s of backup %s has no digests to compare '
-                        'with; a full backup is made instead.',
-                        ref.backup_id, backup.id)
+        try:
+            refs = records.chain_refs(
+                self.context, records.get_parent(self.context, backup))
+        except exceptions.ChainError as err:
+            LOG.warning('Backup %s is made a full one: %s', backup.id, err)
             return None
-        if table.block_size != geometry.block_size:
-            LOG.warning('Parent %s of backup %s tracks changes by %d bytes '
-                        'and backup_swift_block_size is %d; a full backup '
-                        'is made instead.', ref.backup_id, backup.id,
-                        table.block_size, geometry.block_size)
-            return None
-        return archiver.Parent(ref, table)
+        return parents.find(repo, refs, geometry.block_size)
 
     def restore(self, backup, volume_id, volume_file, volume_is_new=False):
         """Restore a backup of any place in its chain.
@@ -156,7 +144,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises BackupRestoreCancel: when the backup's status was changed
         :raises CinderException: the fitting one for anything else
         """
-        observer = notifications.RestoreObserver(backup)
+        observer = observers.RestoreObserver(backup)
         try:
             with self._engine(backup) as engine:
                 self._restore(backup, volume_id, volume_file, engine,

@@ -8,7 +8,8 @@
 2. The coordinator keeps the results in the order of the volume, reports
    progress and notices cancellation.
 3. When every chunk is confirmed by the store, put the digest file, then the
-   manifest. The manifest is the commit point: without it there is no backup.
+   manifest, unless the parent has gone meanwhile. The manifest is the commit
+   point: without it there is no backup.
 4. Tell the observer, who notes what there is now.
 5. Whatever goes wrong before that, delete every object that may exist.
 
@@ -25,6 +26,7 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import chunk_writer
+from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
@@ -41,14 +43,6 @@ _Task = Callable[[pipeline.StopFlag], chunk_writer.WrittenChunk]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Parent:
-    """The backup that an incremental builds on."""
-
-    ref: types.BackupRef
-    digests: digests.DigestTable
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class ArchiveJob:
     """What to back up, under which names, and on top of what.
 
@@ -60,7 +54,7 @@ class ArchiveJob:
     geometry: types.Geometry
     compression: str
     level: codecs.Level = codecs.Level.BALANCED
-    parent: Parent | None = None
+    parent: parents.Parent | None = None
     volume_meta: str | None = None
 
 
@@ -79,6 +73,7 @@ class Archiver:
         """Back up a volume; all or nothing.
 
         :raises FormatError: when the codec is not known
+        :raises ChainError: when the parent was deleted meanwhile
         :raises Cancelled: when the observer cancelled; nothing is left
         :raises StoreError: when the store failed; nothing is left that can
             still be reached
@@ -88,7 +83,7 @@ class Archiver:
             manifest = self._archive(job, source, observer, names)
             # A cancellation that came while the manifest was on its way has
             # not seen it, and nobody would delete it later.
-            observer.checkpoint()
+            observer.confirm()
             observer.stored(manifest)
         except Exception as err:
             self._clean_up(job.ref, names, err)
@@ -96,7 +91,7 @@ class Archiver:
         return manifest
 
     def _archive(self, job: ArchiveJob, source: volumes.VolumeReader,
-                 observer: progress.Observer,
+                 observer: progress.ArchiveObserver,
                  names: list[str]) -> types.Manifest:
         size = source.size
         geometry = job.geometry
@@ -148,8 +143,9 @@ class Archiver:
 
     def _commit(self, job: ArchiveJob, manifest: types.Manifest,
                 table: digests.DigestTable,
-                observer: progress.Observer) -> None:
-        store = self._store.until(pipeline.Watch(observer.checkpoint))
+                observer: progress.ArchiveObserver) -> None:
+        watch = pipeline.Watch(observer.checkpoint)
+        store = self._store.until(watch)
         observer.checkpoint()
         store.put(
             job.ref.container, naming.digest_file_name(job.ref.prefix),
@@ -157,7 +153,9 @@ class Archiver:
                       lambda: digests.encode(job.header, table)))
         encoded = self._pipeline.runtime.call(manifest_format.encode,
                                               manifest)
-        observer.checkpoint()
+        if job.parent is not None:
+            job.parent.confirm(self._repository.until(watch))
+        observer.confirm()
         store.put(
             job.ref.container, naming.manifest_name(job.ref.prefix),
             base.Body.of(encoded))

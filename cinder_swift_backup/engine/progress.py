@@ -24,6 +24,14 @@ class Observer(Protocol):
 class ArchiveObserver(Observer, Protocol):
     """Follows a backup until whoever asked for it has noted the result."""
 
+    def confirm(self) -> None:
+        """Called when the backup is about to count, and when it does.
+
+        Where a checkpoint may let pass that it cannot tell, this may not.
+
+        :raises Exception: unless the backup is still wanted
+        """
+
     def stored(self, manifest: types.Manifest) -> None:
         """Everything is stored. An error from here undoes it all."""
 

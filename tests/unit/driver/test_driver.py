@@ -220,14 +220,31 @@ class IncrementalTest(DriverMethodTestCase):
     def test_parent_without_its_manifest(self):
         self.memory.delete(_CONTAINER,
                            f'{self.parent.service_metadata}_metadata')
-        err = self.assertRaises(cinder_exception.InvalidBackup, self._backup,
-                                self.now, parent_id=self.parent.id)
-        self.assertIn(self.parent.id, str(err))
+        self._check_full(self._backup(self.now, parent_id=self.parent.id))
 
-    def test_parent_whose_record_is_gone(self):
+    def test_ancestor_without_its_manifest(self):
+        middle = self._backup(self.now, parent_id=self.parent.id)
+        self.memory.delete(_CONTAINER,
+                           f'{self.parent.service_metadata}_metadata')
+        self._check_full(self._backup(self.now, parent_id=middle.id))
+
+    def test_record_of_the_chain_that_is_gone(self):
+        middle = self._backup(self.now, parent_id=self.parent.id)
         del self.records[self.parent.id]
-        self.assertRaises(cinder_exception.InvalidBackup, self._backup,
-                          self.now, parent_id=self.parent.id)
+        self._check_full(self._backup(self.now, parent_id=middle.id))
+        del self.records[middle.id]
+        self._check_full(self._backup(self.now, parent_id=middle.id))
+
+    def _check_full(self, backup):
+        self.assertIsNone(backup.parent_id)
+        self.assertEqual(3, backup.object_count)
+        self.assertEqual(self.now, self._restore(backup))
+
+    def test_store_that_fails_is_no_broken_chain(self):
+        self.store.script(faulty.fail(
+            'read', exceptions.StoreUnavailable('on fire')))
+        self.assertRaises(cinder_exception.SwiftConnectionFailed,
+                          self._backup, self.now, parent_id=self.parent.id)
 
 
 class RestoreTest(DriverMethodTestCase):

@@ -6,6 +6,7 @@ from oslotest import base
 
 from cinder_swift_backup import engine
 from cinder_swift_backup.engine import archiver
+from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.format import codecs
@@ -53,8 +54,9 @@ class Bench:
         where = ref(number)
         above = None
         if parent is not None:
-            above = archiver.Parent(
-                ref(parent), self.repository.load_digests(ref(parent)))
+            above = parents.Parent(
+                ref(parent), self.repository.load(ref(parent)),
+                self.repository.load_digests(ref(parent)))
         return self.archiver.archive(
             archiver.ArchiveJob(
                 ref=where, header=header(where), geometry=geometry,

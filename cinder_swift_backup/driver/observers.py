@@ -12,11 +12,48 @@ from cinder import exception as cinder_exception
 from cinder.objects import fields
 from cinder.volume import volume_utils
 from oslo_config import cfg
+from oslo_db import exception as db_exception
+from oslo_log import log as logging
+from sqlalchemy import exc as sqlalchemy_exc
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import progress
 
 CONF = cfg.CONF
+LOG = logging.getLogger(__name__)
+# What comes of a database that is down, restarts or is overloaded.
+_DATABASE_ERRORS = (db_exception.DBError, sqlalchemy_exc.SQLAlchemyError)
+# Seconds.
+_PATIENCE = 60
+
+
+class _Patience:
+    """Bears with a database that does not answer, but not for ever.
+
+    A backup of hours should not end because one query was lost.
+    """
+
+    def __init__(self, what):
+        self._what = what
+        self._since = None
+
+    def call(self, look):
+        """Call ``look``; its database errors count from the first on.
+
+        :raises Exception: its error, after :data:`_PATIENCE` seconds of them
+        """
+        try:
+            look()
+        except _DATABASE_ERRORS as err:
+            now = time.monotonic()
+            if self._since is None:
+                self._since = now
+            if now - self._since >= _PATIENCE:
+                raise
+            LOG.warning('Whether %s was cancelled cannot be told for now: '
+                        '%s', self._what, err)
+            return
+        self._since = None
 
 
 class BackupObserver:
@@ -35,19 +72,27 @@ class BackupObserver:
         self._percent = 0
         self._chunks = 0
         self._last = time.monotonic()
+        self._patience = _Patience(f'backup {backup.id}')
 
     def checkpoint(self):
         """See :class:`cinder_swift_backup.engine.progress.Observer`."""
+        self._patience.call(self.confirm)
+        elapsed = time.monotonic() - self._last
+        if (CONF.backup_swift_enable_progress_timer
+                and elapsed >= CONF.backup_timer_interval):
+            self._notify()
+
+    def confirm(self):
+        """Look whether the backup is still to be made.
+
+        See :class:`cinder_swift_backup.engine.progress.ArchiveObserver`.
+        """
         with self._backup.as_read_deleted():
             self._backup.refresh()
         if self._backup.status != fields.BackupStatus.CREATING:
             raise exceptions.Cancelled(
                 f'The status of backup {self._backup.id} was changed to '
                 f'{self._backup.status}.')
-        elapsed = time.monotonic() - self._last
-        if (CONF.backup_swift_enable_progress_timer
-                and elapsed >= CONF.backup_timer_interval):
-            self._notify()
 
     def advanced(self, done, total):
         """See :class:`cinder_swift_backup.engine.progress.Observer`."""
@@ -85,9 +130,13 @@ class RestoreObserver:
 
     def __init__(self, backup):
         self._backup = backup
+        self._patience = _Patience(f'the restore of backup {backup.id}')
 
     def checkpoint(self):
         """See :class:`cinder_swift_backup.engine.progress.Observer`."""
+        self._patience.call(self._look)
+
+    def _look(self):
         try:
             with self._backup.as_read_deleted():
                 self._backup.refresh()

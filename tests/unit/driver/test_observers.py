@@ -6,13 +6,15 @@ from unittest import mock
 
 from cinder import exception as cinder_exception
 from cinder.volume import volume_utils
+from oslo_db import exception as db_exception
+from sqlalchemy import exc as sqlalchemy_exc
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.driver import notifications
+from cinder_swift_backup.driver import observers
 from tests.unit.driver import base
 
 
-class NotificationsTestCase(base.DriverTestCase):
+class ObserversTestCase(base.DriverTestCase):
     """Notifications are noted, and the clock is the test's."""
 
     def setUp(self):
@@ -21,9 +23,9 @@ class NotificationsTestCase(base.DriverTestCase):
             volume_utils, 'notify_about_backup_usage'))
         self.now = 1000.0
         self.enterContext(mock.patch.object(
-            notifications.time, 'monotonic', lambda: self.now))
+            observers.time, 'monotonic', lambda: self.now))
         self.backup = self.record()
-        self.observer = notifications.BackupObserver(
+        self.observer = observers.BackupObserver(
             self.context(), self.backup)
         self.manifest = mock.Mock(chunks=(1, 2, 3))
 
@@ -37,7 +39,7 @@ class NotificationsTestCase(base.DriverTestCase):
         self.refreshed = refresh
 
 
-class ProgressTest(NotificationsTestCase):
+class ProgressTest(ObserversTestCase):
     """``createprogress``."""
 
     def test_every_so_many_chunks(self):
@@ -84,7 +86,7 @@ class ProgressTest(NotificationsTestCase):
                          self.notify.call_args.kwargs['extra_usage_info'])
 
 
-class TimerTest(NotificationsTestCase):
+class TimerTest(ObserversTestCase):
     """``backup_timer_interval``."""
 
     def test_timer(self):
@@ -121,7 +123,68 @@ class TimerTest(NotificationsTestCase):
         self.assertEqual([0], self._percents())
 
 
-class CancellationTest(NotificationsTestCase):
+class DatabaseTest(ObserversTestCase):
+    """The database may be away for a minute, but not at the commit."""
+
+    def setUp(self):
+        super().setUp()
+        self.error = db_exception.DBConnectionError('no answer')
+        self.failing = True
+        self.refreshed = self._refreshed
+        self.observers = (self.observer,
+                          observers.RestoreObserver(self.backup))
+
+    def _refreshed(self, backup):
+        if self.failing:
+            raise self.error
+
+    def test_a_minute(self):
+        for observer in self.observers:
+            for _ in range(59):
+                observer.checkpoint()
+                self.now += 1
+            self.now += 1
+            self.assertIs(self.error, self.assertRaises(
+                db_exception.DBConnectionError, observer.checkpoint))
+
+    def test_each_answer_starts_a_new_minute(self):
+        self.backup.status = 'creating'
+        for _ in range(4):
+            self.failing = True
+            self.observer.checkpoint()
+            self.now += 50
+            self.observer.checkpoint()
+            self.failing = False
+            self.observer.checkpoint()
+
+    def test_pool_that_is_exhausted(self):
+        self.error = sqlalchemy_exc.TimeoutError('no connection left')
+        self.observer.checkpoint()
+
+    def test_other_errors_are_not_borne_with(self):
+        self.error = RuntimeError('not the database')
+        for observer in self.observers:
+            self.assertRaises(RuntimeError, observer.checkpoint)
+
+    def test_cancellation_after_an_outage(self):
+        self.observer.checkpoint()
+        self._status('deleting')
+        self.assertRaises(exceptions.Cancelled, self.observer.checkpoint)
+
+    def test_the_commit_needs_the_answer(self):
+        self.assertRaises(db_exception.DBConnectionError,
+                          self.observer.confirm)
+        self._status('deleting')
+        self.assertRaises(exceptions.Cancelled, self.observer.confirm)
+
+    def test_progress_is_told_meanwhile(self):
+        self.config(backup_timer_interval=5)
+        self.now += 5
+        self.observer.checkpoint()
+        self.assertEqual([0], self._percents())
+
+
+class CancellationTest(ObserversTestCase):
     """A backup's status ends it."""
 
     def test_going_on(self):
@@ -153,18 +216,18 @@ class CancellationTest(NotificationsTestCase):
         self.refreshed = lambda backup: modes.append(
             backup._context.read_deleted)
         self.observer.checkpoint()
-        notifications.RestoreObserver(
+        observers.RestoreObserver(
             self.record(status='restoring')).checkpoint()
         self.assertEqual(['yes', 'yes'], modes)
         self.assertEqual('no', self.backup._context.read_deleted)
 
 
-class RestoreObserverTest(NotificationsTestCase):
+class RestoreObserverTest(ObserversTestCase):
     """A restore goes on while its backup is 'restoring'."""
 
     def setUp(self):
         super().setUp()
-        self.observer = notifications.RestoreObserver(self.backup)
+        self.observer = observers.RestoreObserver(self.backup)
 
     def test_going_on(self):
         self._status('restoring')

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What an incremental backup builds on, or that it cannot.
+
+1. Read every manifest of the parent's chain and plan its restore, for an
+   incremental is worth no more than the chain below it.
+2. Read the parent's digests. They have to be of blocks of the same size, and
+   of every block of the parent's volume.
+
+Where one of these does not hold, nobody can build on the parent, and a full
+backup is the right thing to make. A store that fails is another matter: its
+error comes out, for the next try may find everything in order.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+
+from oslo_log import log as logging
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import planner
+from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine import verification
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import types
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parent:
+    """The backup that an incremental builds on, as it was found."""
+
+    ref: types.BackupRef
+    manifest: types.Manifest
+    digests: digests.DigestTable
+
+    def confirm(self, repo: repository.Repository) -> None:
+        """Make sure that it is still there.
+
+        :raises ChainError: when it was deleted or replaced meanwhile
+        :raises StoreError: when that cannot be told
+        """
+        if repo.load(self.ref) != self.manifest:
+            raise exceptions.ChainError(
+                f'Parent {self.ref.backup_id} was replaced while a backup '
+                f'was made on top of it. Repeat the backup.')
+
+
+def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
+         block_size: int) -> Parent | None:
+    """The last of ``refs``, if an incremental can build on it.
+
+    :param refs: the chain, its base first
+    :param block_size: of the new backup, in bytes
+    :raises StoreError: when the store fails
+    """
+    try:
+        return _find(repo, refs, block_size)
+    except (exceptions.ChainError, exceptions.FormatError,
+            exceptions.IntegrityError) as err:
+        LOG.warning('A full backup is made instead of an incremental on %s: '
+                    '%s', refs[-1].backup_id, err)
+        return None
+
+
+def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
+          block_size: int) -> Parent:
+    chain = repo.resolve(refs)
+    plan = planner.plan_restore(chain)
+    ref = chain.tip.ref
+    table = repo.load_digests(ref)
+    if table is None:
+        raise exceptions.ChainError(
+            f'Backup {ref.backup_id} has no digests to compare with.')
+    if table.block_size != block_size:
+        raise exceptions.ChainError(
+            f'Backup {ref.backup_id} tracks changes by {table.block_size} '
+            f'bytes, and the new backup would by {block_size}.')
+    verification.DigestCheck(table, plan.end)
+    return Parent(ref, chain.tip.manifest, table)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What an incremental can build on."""
+
+import json
+import random
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import parents
+from cinder_swift_backup.format import naming
+from tests.fakes import documents
+from tests.fakes import faulty
+from tests.fakes import observers
+from tests.unit.engine import base
+
+_DATA = random.Random(6).randbytes(64 * 5 + 10)
+_NOW = _DATA[:64] + bytes(16) + _DATA[80:]
+
+
+class FindTest(base.EngineTestCase):
+    """A base and two incrementals on it."""
+
+    def setUp(self):
+        super().setUp()
+        self.bench.archive(1, _DATA)
+        self.bench.archive(2, _NOW, parent=1)
+        self.bench.archive(3, _DATA, parent=2)
+
+    def _find(self, block_size=16):
+        return parents.find(self.bench.repository,
+                            [base.ref(number) for number in (1, 2, 3)],
+                            block_size)
+
+    def test_found(self):
+        found = self._find()
+        self.assertEqual(base.ref(3), found.ref)
+        self.assertEqual(self.bench.resolve(3).tip.manifest, found.manifest)
+        self.assertEqual(self.bench.repository.load_digests(base.ref(3)),
+                         found.digests)
+
+    def test_any_manifest_of_the_chain_is_missing_or_damaged(self):
+        for number in (1, 2, 3):
+            name = naming.manifest_name(base.ref(number).prefix)
+            stored = self.bench.get(name)
+            self.bench.memory.delete(base.CONTAINER, name)
+            self.assertIsNone(self._find())
+            self.bench.put(name, b'{')
+            self.assertIsNone(self._find())
+            self.bench.put(name, stored)
+        self.assertIsNotNone(self._find())
+
+    def test_base_that_leaves_out_part_of_the_volume(self):
+        name = naming.manifest_name(base.ref(1).prefix)
+        fields = json.loads(self.bench.get(name))
+        del fields['objects'][3]
+        self.bench.put(name, json.dumps(fields).encode())
+        self.assertIsNone(self._find())
+
+    def test_another_block_size(self):
+        self.assertIsNone(self._find(block_size=32))
+
+    def test_digests_missing_or_too_few(self):
+        name = naming.digest_file_name(base.ref(3).prefix)
+        for stored in (b'{', documents.digest_file(['0' * 64] * 5, 16),
+                       documents.digest_file([], 16)):
+            self.bench.put(name, stored)
+            self.assertIsNone(self._find())
+        self.bench.memory.delete(base.CONTAINER, name)
+        self.assertIsNone(self._find())
+
+    def test_store_error_comes_out(self):
+        for suffix in ('_metadata', '_sha256file'):
+            self.store.heal()
+            self.store.script(faulty.fail(
+                'read', exceptions.StoreUnavailable('on fire'),
+                matching=lambda name, end=suffix: name.endswith(end)))
+            self.assertRaises(exceptions.StoreUnavailable, self._find)
+
+
+class ConfirmTest(base.EngineTestCase):
+    """The parent goes while an incremental is made on it."""
+
+    def setUp(self):
+        super().setUp()
+        self.bench.archive(1, _DATA)
+
+    def _archive_while(self, change):
+        class Observer(observers.Recorder):
+            def advanced(self, done, total):
+                change()
+
+        return self.assertRaises(
+            exceptions.ChainError, self.bench.archive, 2, _NOW, parent=1,
+            observer=Observer())
+
+    def test_deleted(self):
+        err = self._archive_while(lambda: self.bench.repository.delete(
+            base.ref(1), complete=False))
+        self.assertIn('bak-1', str(err))
+        self.assertEqual([], self.bench.names())
+
+    def test_replaced(self):
+        # As a manifest that was put back from elsewhere.
+        self.bench.archive(3, _NOW)
+        other = self.bench.get(naming.manifest_name(base.ref(3).prefix))
+        name = naming.manifest_name(base.ref(1).prefix)
+        err = self._archive_while(lambda: self.bench.put(
+            name, other.replace(base.ref(3).prefix.encode(),
+                                base.ref(1).prefix.encode())))
+        self.assertIn('bak-1', str(err))
+        self.assertEqual([], [found for found in self.bench.names()
+                              if found.startswith(base.ref(2).prefix)])
