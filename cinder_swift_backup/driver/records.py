@@ -6,6 +6,7 @@ import sys
 
 from cinder import exception as cinder_exception
 from cinder import objects
+from oslo_utils import units
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
@@ -39,7 +40,8 @@ def backup_ref(backup):
             f'take a new full one.')
     return types.BackupRef(
         backup_id=backup.id, volume_id=backup.volume_id,
-        container=backup.container, prefix=backup.service_metadata)
+        container=backup.container, prefix=backup.service_metadata,
+        volume_size=backup.size * units.Gi)
 
 
 def header(backup):

@@ -32,6 +32,7 @@ from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import manifest as manifest_format
 from cinder_swift_backup.format import naming
@@ -73,6 +74,8 @@ class Archiver:
         """Back up a volume; all or nothing.
 
         :raises FormatError: when the codec is not known
+        :raises VolumeError: when it cannot be read, or is too large for the
+            store
         :raises ChainError: when the parent was deleted meanwhile
         :raises Cancelled: when the observer cancelled; nothing is left
         :raises StoreError: when the store failed; nothing is left that can
@@ -94,6 +97,7 @@ class Archiver:
                  observer: progress.ArchiveObserver,
                  names: list[str]) -> types.Manifest:
         size = source.size
+        self._check_limit(job, size, observer)
         geometry = job.geometry
         packed = bytearray(geometry.blocks(size) * digests.DIGEST_SIZE)
         records: list[types.ChunkRecord] = []
@@ -122,6 +126,21 @@ class Archiver:
                      observer)
         return manifest
 
+    def _check_limit(self, job: ArchiveJob, size: int,
+                     observer: progress.Observer) -> None:
+        """Find out now what would fail after everything else was stored."""
+        watch = pipeline.Watch(observer.checkpoint)
+        largest = self._store.until(watch).capabilities().max_object_size
+        length = digest_file.encoded_length(
+            job.header, job.geometry.block_size, job.geometry.blocks(size))
+        if largest is not None and length > largest:
+            raise exceptions.VolumeError(
+                f'The digests of {size} bytes in blocks of '
+                f'{job.geometry.block_size} take {length} bytes, and the '
+                f'cluster takes objects of at most {largest}. Choose a '
+                f'larger backup_swift_block_size, or have the cluster take '
+                f'larger objects.', expected=largest, actual=length)
+
     def _tasks(self, job: ArchiveJob, source: volumes.VolumeReader,
                names: list[str]) -> Iterator[_Task]:
         geometry = job.geometry
@@ -149,8 +168,10 @@ class Archiver:
         observer.checkpoint()
         store.put(
             job.ref.container, naming.digest_file_name(job.ref.prefix),
-            base.Body(digests.encoded_length(job.header, table),
-                      lambda: digests.encode(job.header, table)))
+            base.Body(digest_file.encoded_length(job.header,
+                                                 table.block_size,
+                                                 len(table)),
+                      lambda: digest_file.encode(job.header, table)))
         encoded = self._pipeline.runtime.call(manifest_format.encode,
                                               manifest)
         if job.parent is not None:

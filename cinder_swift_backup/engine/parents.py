@@ -69,7 +69,7 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
     chain = repo.resolve(refs)
     plan = planner.plan_restore(chain)
     ref = chain.tip.ref
-    table = repo.load_digests(ref)
+    table = repo.load_digests(ref, plan.end)
     if table is None:
         raise exceptions.ChainError(
             f'Backup {ref.backup_id} has no digests to compare with.')

@@ -13,6 +13,7 @@ Deleting goes like this:
 """
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 import functools
 
@@ -21,6 +22,7 @@ from oslo_log import log as logging
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.engine import progress
+from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import manifest as manifest_format
 from cinder_swift_backup.format import naming
@@ -52,11 +54,14 @@ class Repository:
         """The manifest of a backup.
 
         :raises ChainError: when there is none: it is not complete, or gone
-        :raises FormatError: when it cannot be understood
+        :raises FormatError: when it cannot be understood, or is larger than
+            that of a volume of its size can be
         """
         name = naming.manifest_name(ref.prefix)
+        most = (None if ref.volume_size is None
+                else manifest_format.largest(ref.volume_size))
         try:
-            stored = base.read_whole(self.store, ref.container, name)
+            stored = base.read_whole(self.store, ref.container, name, most)
         except exceptions.ObjectNotFound as err:
             raise exceptions.ChainError(
                 f'Backup {ref.backup_id} has no manifest {name} in container '
@@ -66,20 +71,29 @@ class Repository:
         return self._pipeline.runtime.call(manifest_format.decode,
                                            ref.prefix, stored)
 
-    def load_digests(self, ref: types.BackupRef) -> digests.DigestTable | None:
+    def load_digests(self, ref: types.BackupRef,
+                     size: int) -> digests.DigestTable | None:
         """The digests of a backup; None where it was stored without.
 
         Cinder wrote none before 2015.1.
 
-        :raises FormatError: when they cannot be understood
+        :param size: of the volume in bytes
+        :raises FormatError: when they cannot be understood, or are more than
+            the volume has blocks
         """
-        name = naming.digest_file_name(ref.prefix)
+        call = self._pipeline.runtime.call
+
+        def read(pieces: Iterator[bytes]) -> digests.DigestTable:
+            reader = digest_file.Reader(ref.prefix, size)
+            for piece in pieces:
+                call(reader.feed, piece)
+            return call(reader.finish)
+
         try:
-            stored = base.read_whole(self.store, ref.container, name)
+            return self.store.read(
+                ref.container, naming.digest_file_name(ref.prefix), read)
         except exceptions.ObjectNotFound:
             return None
-        return self._pipeline.runtime.call(digests.decode, ref.prefix,
-                                           stored)
 
     def resolve(self, refs: Sequence[types.BackupRef]) -> types.Chain:
         """The chain of ``refs``, oldest first, with all manifests.

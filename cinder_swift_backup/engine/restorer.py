@@ -152,7 +152,8 @@ class Restorer:
             self, chain: types.Chain, plan: planner.RestorePlan,
             observer: progress.Observer) -> verification.DigestCheck | None:
         table = self._repository.until(
-            pipeline.Watch(observer.checkpoint)).load_digests(chain.tip.ref)
+            pipeline.Watch(observer.checkpoint)).load_digests(
+                chain.tip.ref, plan.end)
         if table is None and chain.tip.manifest.has_digests:
             raise exceptions.IntegrityError(
                 f'Backup {chain.tip.ref.backup_id} was stored with digests, '

@@ -59,6 +59,18 @@ def _encode_chunk(chunk: types.ChunkRecord) -> dict[str, dict[str, Any]]:
     return {chunk.name: fields}
 
 
+def largest(volume_size: int) -> int:
+    """More bytes than the manifest of any driver for such a volume has.
+
+    An entry takes less than 1 KiB, and each object holds at least one block;
+    that of a driver's default is 32 KiB, and this is right down to 8 KiB. The
+    constant is for the fields that do not depend on the volume's size.
+
+    :param volume_size: in bytes
+    """
+    return volume_size // 8 + (64 << 20)
+
+
 def decode(prefix: str, stored: bytes) -> types.Manifest:
     """The manifest of the backup at ``prefix`` from its stored bytes.
 
@@ -105,10 +117,14 @@ def _decode_chunk(name: str, prefix: str, entry: object) -> types.ChunkRecord:
     if not length:
         raise documents.damaged(
             name, f'the entry of {chunk_name!r} has a length of zero')
+    extent = types.Extent(
+        documents.size(chunk_name, fields, 'offset'), length)
+    if extent.end > types.LARGEST_OFFSET:
+        raise documents.damaged(
+            name, f'the entry of {chunk_name!r} ends at {extent.end}, where '
+                  f'no volume does')
     return types.ChunkRecord(
-        name=chunk_name,
-        extent=types.Extent(
-            documents.size(chunk_name, fields, 'offset'), length),
+        name=chunk_name, extent=extent,
         compression=compression,
         md5=documents.text(chunk_name, fields, 'md5'),
         stored_length=documents.optional_size(

@@ -11,15 +11,26 @@ from typing import Self
 
 from cinder_swift_backup import exceptions
 
+# Bytes. A block is held in memory while it is compared, so there is an end to
+# what a stored file may ask for. The default is 32 KiB.
+LARGEST_BLOCK = 256 << 20
+# Bytes: what offsets may add up to on any system.
+LARGEST_OFFSET = (1 << 63) - 1
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BackupRef:
-    """Where one backup lives: enough to find all of its objects."""
+    """Where one backup lives: enough to find all of its objects.
+
+    ``volume_size`` is in bytes and bounds what is believed to be a manifest;
+    None where nobody knows it.
+    """
 
     backup_id: str
     volume_id: str
     container: str
     prefix: str
+    volume_size: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -47,8 +58,8 @@ class Extent:
 class Geometry:
     """How a volume is cut: chunks to store, blocks to track changes by.
 
-    :raises ConfigurationError: when a size is not positive or a chunk is
-        not a whole number of blocks
+    :raises ConfigurationError: when a size is not positive, a block above
+        :data:`LARGEST_BLOCK` or a chunk not a whole number of blocks
     """
 
     chunk_size: int
@@ -60,6 +71,10 @@ class Geometry:
                 f'backup_swift_object_size ({self.chunk_size}) and '
                 f'backup_swift_block_size ({self.block_size}) must be '
                 f'positive.')
+        if self.block_size > LARGEST_BLOCK:
+            raise exceptions.ConfigurationError(
+                f'backup_swift_block_size ({self.block_size}) must be at '
+                f'most {LARGEST_BLOCK}.')
         if self.chunk_size % self.block_size:
             raise exceptions.ConfigurationError(
                 f'backup_swift_object_size ({self.chunk_size}) must be a '

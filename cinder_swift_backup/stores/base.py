@@ -32,6 +32,7 @@ from typing import Protocol
 from typing import Self
 from typing import TypeVar
 
+from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
 
 _T = TypeVar('_T')
@@ -169,9 +170,21 @@ class ObjectStore(Protocol):
         """Give back connections; the store may not be used after it."""
 
 
-def read_whole(store: ObjectStore, container: str, name: str) -> bytes:
+def read_whole(store: ObjectStore, container: str, name: str,
+               most: int | None = None) -> bytes:
     """The content of an object that fits in memory.
 
+    :param most: how many bytes it may have at most
     :raises ObjectNotFound: when it does not exist
+    :raises FormatError: when there are more
     """
-    return store.read(container, name, b''.join)
+    def join(pieces: Iterator[bytes]) -> bytes:
+        found = bytearray()
+        for piece in pieces:
+            found += piece
+            if most is not None and len(found) > most:
+                raise exceptions.FormatError(
+                    f'{name} has more than the {most} bytes that it can '
+                    f'have.', name=name, expected=most)
+        return bytes(found)
+    return store.read(container, name, join)

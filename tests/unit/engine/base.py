@@ -56,7 +56,7 @@ class Bench:
         if parent is not None:
             above = parents.Parent(
                 ref(parent), self.repository.load(ref(parent)),
-                self.repository.load_digests(ref(parent)))
+                self.repository.load_digests(ref(parent), 1 << 30))
         return self.archiver.archive(
             archiver.ArchiveJob(
                 ref=where, header=header(where), geometry=geometry,

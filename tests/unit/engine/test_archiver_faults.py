@@ -9,6 +9,7 @@ from unittest import mock
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipeline
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.stores import base as store_base
 from tests.fakes import faulty
 from tests.fakes import observers
 from tests.fakes import serial
@@ -204,4 +205,30 @@ class CancellationTest(base.EngineTestCase):
     def test_before_anything(self):
         self.assertRaises(exceptions.Cancelled, self.bench.archive, 1, _DATA,
                           observer=observers.Recorder(cancel_at=1))
+        self.assertEqual([], self.store.names('put'))
+
+
+class LimitTest(base.EngineTestCase):
+    """What would fail at the end is refused at the beginning."""
+
+    def _archive(self, largest):
+        with mock.patch.object(
+                faulty.FaultyStore, 'capabilities',
+                return_value=store_base.Capabilities(
+                    max_object_size=largest)):
+            return self.bench.archive(1, _DATA)
+
+    def test_digest_file_above_the_cluster_s_limit(self):
+        self._archive(1 << 20)
+        length = len(self.bench.get(
+            naming.digest_file_name(base.ref(1).prefix)))
+        self._archive(length)
+        self._archive(None)
+        self.bench.repository.delete(base.ref(1), complete=True)
+        self.store.heal()
+        err = self.assertRaises(exceptions.VolumeError, self._archive,
+                                length - 1)
+        self.assertEqual((length - 1, length), (err.expected, err.actual))
+        for figure in (length - 1, length, len(_DATA), 16):
+            self.assertIn(f' {figure}', str(err))
         self.assertEqual([], self.store.names('put'))

@@ -35,8 +35,9 @@ class FindTest(base.EngineTestCase):
         found = self._find()
         self.assertEqual(base.ref(3), found.ref)
         self.assertEqual(self.bench.resolve(3).tip.manifest, found.manifest)
-        self.assertEqual(self.bench.repository.load_digests(base.ref(3)),
-                         found.digests)
+        self.assertEqual(
+            self.bench.repository.load_digests(base.ref(3), len(_DATA)),
+            found.digests)
 
     def test_any_manifest_of_the_chain_is_missing_or_damaged(self):
         for number in (1, 2, 3):

@@ -2,12 +2,12 @@
 
 """Loading and deleting backups."""
 
+import dataclasses
 import random
 from unittest import mock
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipeline
-from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import manifest
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
@@ -27,7 +27,7 @@ class LoadTest(base.EngineTestCase):
     """Reading the documents."""
 
     def test_no_digest_file(self):
-        self.assertIsNone(self.bench.repository.load_digests(base.ref(1)))
+        self.assertIsNone(self.bench.repository.load_digests(base.ref(1), 99))
 
     def test_no_manifest_tells_a_remedy(self):
         err = self.assertRaises(exceptions.ChainError,
@@ -42,29 +42,51 @@ class LoadTest(base.EngineTestCase):
         offloaded = []
 
         def call(function, *arguments):
-            offloaded.append(function)
+            offloaded.append(function.__name__)
             return function(*arguments)
 
         bench = base.Bench(runtime=pipeline.Runtime(call=call))
         bench.archive(1, _DATA)
         offloaded.clear()
         bench.repository.load(base.ref(1))
-        bench.repository.load_digests(base.ref(1))
-        self.assertEqual([manifest.decode, digests.decode], offloaded)
+        bench.repository.load_digests(base.ref(1), len(_DATA))
+        self.assertEqual(['decode', 'feed', 'finish'], offloaded)
+
+    def test_manifest_that_cannot_be_one(self):
+        # By its size, before any of it is parsed.
+        small = dataclasses.replace(base.ref(1), volume_size=8)
+        self.bench.archive(1, _DATA)
+        with mock.patch.object(manifest, 'largest', return_value=100):
+            err = self.assertRaises(exceptions.FormatError,
+                                    self.bench.repository.load, small)
+            self.assertEqual((naming.manifest_name(_PREFIX), 100),
+                             (err.name, err.expected))
+            # It can be deleted without being read.
+            self.assertEqual(7, self.bench.repository.delete(
+                small, complete=True))
+        self.assertEqual([], self.bench.names())
+
+    def test_more_digests_than_blocks(self):
+        self.bench.archive(1, _DATA)
+        err = self.assertRaises(
+            exceptions.FormatError, self.bench.repository.load_digests,
+            base.ref(1), 64)
+        self.assertEqual(naming.digest_file_name(_PREFIX), err.name)
 
     def test_store_error_is_not_a_missing_manifest(self):
         self.store.script(faulty.fail('read', _failure()))
         self.assertRaises(exceptions.StoreUnavailable,
                           self.bench.repository.load, base.ref(1))
         self.assertRaises(exceptions.StoreUnavailable,
-                          self.bench.repository.load_digests, base.ref(1))
+                          self.bench.repository.load_digests, base.ref(1),
+                          len(_DATA))
 
     def test_nobody_waits_any_more(self):
         def cancelled():
             raise exceptions.Cancelled('for good')
 
         repo = self.bench.repository.until(pipeline.Watch(cancelled))
-        for load in (repo.load, repo.load_digests):
+        for load in (repo.load, lambda ref: repo.load_digests(ref, 99)):
             busy = faulty.Busy('read')
             self.store.heal()
             self.store.script(busy)

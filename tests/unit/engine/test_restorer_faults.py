@@ -250,7 +250,7 @@ class ManifestTest(RestoreTestCase):
             err = self.assertRaises(exceptions.BackupError, self._restore)
             # Only the digests tell that the last one is missing.
             self.assertIsInstance(err, exceptions.ChainError if dropped < 4
-                                  else exceptions.IntegrityError)
+                                  else exceptions.FormatError)
             self.assertEqual([], self.target.writes)
 
 
@@ -301,12 +301,17 @@ class DigestTableTest(RestoreTestCase):
 
     def test_other_number_than_blocks(self):
         for count, block_size in ((0, 16), (5, 16), (19, 16), (20, 8),
-                                  (20, 32)):
+                                  (21, 16), (20, 32)):
             self._replace(count, block_size)
-            err = self.assertRaises(exceptions.IntegrityError, self._restore)
-            self.assertEqual(
-                (self.digest_file, 320 // block_size, count),
-                (err.name, err.expected, err.actual))
+            self.store.heal()
+            expected = 320 // block_size
+            err = self.assertRaises(
+                exceptions.IntegrityError if count < expected
+                else exceptions.FormatError, self._restore)
+            self.assertEqual(self.digest_file, err.name)
+            if count < expected:
+                self.assertEqual((expected, count),
+                                 (err.expected, err.actual))
             self.assertEqual([], self.target.writes)
             self._restore(verify=False)
             self.assertEqual(_DATA, bytes(self.target.data))

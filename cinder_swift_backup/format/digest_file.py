@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The ``_sha256file`` object: the digests of all blocks of the volume.
+
+It describes the whole volume as of its backup, also for an incremental.
+``chunk_size`` in the file is the size of a block, not of a chunk. The last
+digest may be of a short block. In the file, a digest is 64 hexadecimal digits
+in quotes. Field names: Cinder's ``chunkeddriver``, which sorts them, so that
+some come before the digests and some after.
+
+A file is read as a stream, since it is 70 MiB for each TiB of blocks of 1 MiB
+and 2.2 GiB of blocks of 32 KiB:
+
+1. Keep everything up to the bracket that opens the list of digests.
+2. Turn each run of whole digests to bytes, and keep 32 for each.
+3. Keep everything after the bracket that closes the list.
+4. Parse what was kept, with an empty list in between, as JSON.
+"""
+
+from collections.abc import Iterator
+import json
+import re
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import documents
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
+
+# Digests per piece of a generated file: about 64 KiB of JSON.
+_PIECE = 1000
+# Bytes: far more than all fields but the digests take up, and than the space
+# between two digests.
+_MOST_FIELDS = 1 << 20
+_MOST_SPACE = 1 << 10
+# No driver tracks changes by less; it bounds what is read where the file does
+# not say by how much.
+_SMALLEST_BLOCK = 512
+
+_OPENING = re.compile(rb'"sha256s"\s*:\s*\[')
+_WORD = rb'\s*+"[0-9a-fA-F]{64}"\s*+'
+_WORDS = re.compile(rb'(?:' + _WORD + rb',)*+')
+_CLOSING = re.compile(rb'(' + _WORD + rb')?+\s*+\]')
+_BETWEEN = b' \t\r\n",'
+
+
+def encode(header: types.BackupHeader,
+           table: digests.DigestTable) -> Iterator[bytes]:
+    """The digest file in pieces; see :func:`encoded_length`."""
+    yield _opening(header, table.block_size)
+    packed = table.packed
+    step = _PIECE * digests.DIGEST_SIZE
+    for start in range(0, len(packed), step):
+        end = min(start + step, len(packed))
+        words = (packed[at:at + digests.DIGEST_SIZE].hex()
+                 for at in range(start, end, digests.DIGEST_SIZE))
+        lead = ',"' if start else '"'
+        yield (lead + '","'.join(words) + '"').encode()
+    yield b']}'
+
+
+def encoded_length(header: types.BackupHeader, block_size: int,
+                   count: int) -> int:
+    """How many bytes the pieces of :func:`encode` add up to.
+
+    :param count: of the digests
+    """
+    separators = max(count - 1, 0)
+    return (len(_opening(header, block_size)) + separators + len(b']}')
+            + count * (2 * digests.DIGEST_SIZE + 2))
+
+
+def _opening(header: types.BackupHeader, block_size: int) -> bytes:
+    fields: dict[str, str | int | None] = dict(
+        documents.header_fields(header))
+    fields['chunk_size'] = block_size
+    return json.dumps(fields)[:-1].encode() + b', "sha256s": ['
+
+
+class Reader:
+    """Reads a digest file that is fed in pieces.
+
+    Memory: 32 bytes for each digest, and a few pieces.
+    """
+
+    def __init__(self, prefix: str, size: int) -> None:
+        """Prepare.
+
+        :param prefix: of the backup
+        :param size: of the volume in bytes; a file with the digests of more
+            than that is not read to its end
+        """
+        self._name = naming.digest_file_name(prefix)
+        self._size = size
+        self._most = 0
+        self._packed = bytearray()
+        # What was fed and not yet understood.
+        self._rest = b''
+        # The fields before the digests, and those after them.
+        self._head: bytes | None = None
+        self._tail: bytearray | None = None
+
+    def feed(self, piece: bytes) -> None:
+        """Take more of the file.
+
+        :raises FormatError: when it is damaged or has too many digests
+        """
+        if self._tail is not None:
+            self._tail += piece
+            self._check_kept(self._tail)
+            return
+        self._rest += piece
+        if self._head is None:
+            self._find_opening()
+        if self._head is not None:
+            self._take_digests()
+
+    def finish(self) -> digests.DigestTable:
+        """The digests, once everything was fed.
+
+        :raises FormatError: when the file is damaged or of an unknown version
+        """
+        if self._head is None or self._tail is None:
+            # Says what is wrong, if anything is but the lack of digests.
+            documents.parse(self._name, self._rest)
+            raise documents.damaged(self._name, 'it does not hold digests')
+        fields = documents.parse(
+            self._name, b''.join((self._head, b']', self._tail)))
+        block_size = documents.size(self._name, fields, 'chunk_size')
+        if fields.get('sha256s') != [] or not block_size:
+            raise documents.damaged(self._name, 'it does not hold digests')
+        if block_size > types.LARGEST_BLOCK:
+            raise documents.damaged(
+                self._name, f'its blocks of {block_size} bytes are larger '
+                            f'than any driver makes them')
+        return digests.DigestTable(block_size, self._packed)
+
+    def _find_opening(self) -> None:
+        match = _OPENING.search(self._rest)
+        if match is None:
+            self._check_kept(self._rest)
+            return
+        self._head = self._rest[:match.end()]
+        self._rest = self._rest[match.end():]
+        self._check_kept(self._head)
+        self._most = -(-self._size // self._block_size())
+
+    def _block_size(self) -> int:
+        """That in the fields before the digests; the smallest otherwise.
+
+        Whether the fields are right is checked when all of them are there.
+        """
+        assert self._head is not None
+        try:
+            fields = json.loads((self._head + b']}').decode('utf-8'))
+            size = documents.size(self._name, fields, 'chunk_size')
+        except (ValueError, RecursionError, exceptions.FormatError):
+            return _SMALLEST_BLOCK
+        return size or _SMALLEST_BLOCK
+
+    def _take_digests(self) -> None:
+        match = _WORDS.match(self._rest)
+        assert match is not None
+        self._add(match.group())
+        self._rest = self._rest[match.end():]
+        closing = _CLOSING.match(self._rest)
+        if closing is not None:
+            last = closing.group(1)
+            if self._packed and last is None:
+                raise documents.damaged(
+                    self._name, 'its list of digests ends in a comma')
+            self._add(last or b'')
+            self._tail = bytearray(self._rest[closing.end():])
+            self._rest = b''
+            self._check_kept(self._tail)
+        elif len(self._rest) > _MOST_SPACE:
+            raise documents.damaged(
+                self._name, f'{self._rest[:80]!r} is not a SHA-256 digest')
+
+    def _add(self, words: bytes) -> None:
+        self._packed += bytes.fromhex(
+            words.translate(None, _BETWEEN).decode('ascii'))
+        count = len(self._packed) // digests.DIGEST_SIZE
+        if count > self._most:
+            raise documents.damaged(
+                self._name, f'it has more digests than the {self._size} '
+                            f'bytes of the volume have blocks')
+
+    def _check_kept(self, kept: bytes | bytearray) -> None:
+        if len(kept) > _MOST_FIELDS:
+            raise documents.damaged(self._name, 'it does not hold digests')
