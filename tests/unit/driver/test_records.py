@@ -56,7 +56,7 @@ class RecordTest(base.DriverTestCase):
     def test_ref(self):
         backup = self.record(container='c', service_metadata='p')
         self.assertEqual(
-            types.BackupRef(backup.id, base.VOLUME, 'c', 'p'),
+            types.BackupRef(backup.id, base.VOLUME, 'c', 'p', 1 << 30),
             records.backup_ref(backup))
 
     def test_never_completed(self):
