@@ -46,6 +46,10 @@ class LoopDevice(fixtures.Fixture):
         """All that is on the device."""
         return pathlib.Path(self.path).read_bytes()
 
+    def write(self, data: bytes | bytearray) -> None:
+        """Replace what is on the device, from its start."""
+        pathlib.Path(self.path).write_bytes(data)
+
     def used(self) -> int:
         """How many bytes it takes up on the disk."""
         subprocess.run(['sync', str(self._file)], check=True)

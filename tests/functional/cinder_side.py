@@ -103,17 +103,18 @@ class CinderSideTestCase(base.FunctionalTestCase):
         """Restore as to a volume made for it; returns its content."""
         volume, path = self.make_volume(b'')
         with open(path, 'wb') as handle:
-            self._restore(driver_class, backup, volume, handle, True)
+            self.restore_to(driver_class, backup, volume, handle, True)
         return path
 
     def restore_existing(self, driver_class, backup, size):
         """Restore over a volume that is full of something else."""
         volume, path = self.make_volume(b'\xa5' * size)
         with open(path, 'r+b') as handle:
-            self._restore(driver_class, backup, volume, handle, False)
+            self.restore_to(driver_class, backup, volume, handle, False)
         return path
 
-    def _restore(self, driver_class, backup, volume, handle, new):
+    def restore_to(self, driver_class, backup, volume, handle, new):
+        """Restore to a volume that is attached as ``handle``."""
         backup.status = fields.BackupStatus.RESTORING
         backup.save()
         with contextlib.ExitStack() as stack:
