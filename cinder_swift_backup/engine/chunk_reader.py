@@ -6,6 +6,9 @@
 2. Put what was decoded together to whole blocks of the volume.
 3. Compare every block that the plan takes with the tip's digests.
 4. Only then hand it on, with its offset.
+5. At the end, compare the length of what was stored where it is recorded, and
+   its MD5 where there are no digests. It is then too late to hold damage
+   back, but not to say so.
 
 Where the store breaks off, it begins with the object's first piece again, and
 so does what is handed on.
@@ -44,12 +47,11 @@ class ChunkReader:
     """Reads the chunks of a plan; may be used by several workers."""
 
     def __init__(self, store: base.ObjectStore, runtime: pipeline.Runtime,
-                 known: codecs.Codecs,
-                 check: verification.DigestCheck | None) -> None:
+                 known: codecs.Codecs, check: verification.Check) -> None:
         """Prepare.
 
         :param known: the codecs that chunks may be stored with
-        :param check: None to hand on what cannot or shall not be verified
+        :param check: what chunks are compared with
         """
         self._store = store
         self._runtime = runtime
@@ -64,7 +66,8 @@ class ChunkReader:
         :raises FormatError: when it cannot be decoded
         :raises LengthMismatch: when it does not hold what it should
         :raises DigestMismatch: when a block is damaged; it and what comes
-            after it are not handed on
+            after it are not handed on. Without digests, when the object is
+            damaged; all of it was handed on then
         :raises StoreError: when the store fails
         :raises Cancelled: when ``stop`` is set
         """
@@ -100,19 +103,26 @@ class _Blocks:
     """
 
     def __init__(self, chunk: planner.PlannedChunk, codec: codecs.Codec,
-                 check: verification.DigestCheck | None,
+                 check: verification.Check,
                  use: Callable[[int, memoryview], None]) -> None:
         self._record = chunk.record
         self._decoder = codec.decoder(chunk.record.extent.length)
-        self._check = check
+        self._stored = check.of_stored(chunk.record)
+        self._check = check.digests
         self._use = use
         self._extents = list(reversed(chunk.extents))
-        self._block_size = 1 if check is None else check.table.block_size
+        self._block_size = 1
+        # Behind it there are no blocks to put together.
+        self._end = chunk.record.extent.end
+        if self._check is not None:
+            self._block_size = self._check.table.block_size
+            self._end = self._check.end
         # Decoded and not yet handed on: the beginning of a block.
         self._rest = bytearray()
         self._position = chunk.record.extent.offset
 
     def feed(self, stored: bytes) -> None:
+        self._stored.feed(stored)
         with _naming(self._record):
             for data in self._decoder.feed(stored):
                 self._take(memoryview(data))
@@ -121,11 +131,14 @@ class _Blocks:
         with _naming(self._record):
             self._decoder.finish()
         self._hand_on(memoryview(self._rest))
+        self._stored.finish()
 
     def _take(self, data: memoryview) -> None:
         if self._rest:
             filled = (self._position + len(self._rest)) % self._block_size
-            missing = self._block_size - filled
+            missing = min(
+                self._block_size - filled,
+                self._end - self._position - len(self._rest))
             self._rest += data[:missing]
             if len(data) < missing:
                 return
@@ -134,6 +147,8 @@ class _Blocks:
             self._hand_on(memoryview(rest))
         whole = ((self._position + len(data)) // self._block_size
                  * self._block_size - self._position)
+        if self._position + len(data) >= self._end:
+            whole = len(data)
         if whole > 0:
             self._hand_on(data[:whole])
             data = data[whole:]

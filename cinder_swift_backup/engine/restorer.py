@@ -113,8 +113,8 @@ class Restorer:
         """
         plan = planner.plan_restore(chain)
         self._check_fits(chain, plan, target)
-        check = (self._digest_check(chain, plan, observer) if verify
-                 else None)
+        check = (verification.Check(self._digest_check(chain, plan, observer))
+                 if verify else verification.NONE)
         done = 0
 
         def collect(written: int) -> None:
@@ -162,8 +162,9 @@ class Restorer:
                 f'backup, or this one without verification: '
                 f'backup_swift_verify_restore = False.')
         if table is None:
-            LOG.warning('Backup %s has no digests to verify its restore by.',
-                        chain.tip.ref.backup_id)
+            LOG.warning('Backup %s is from before Cinder 2015.1 and has no '
+                        'digests. Its objects are compared with their MD5, '
+                        'after they were written.', chain.tip.ref.backup_id)
             return None
         name = naming.digest_file_name(chain.tip.ref.prefix)
         try:

@@ -2,8 +2,9 @@
 
 """Comparing what is restored with what was backed up.
 
-A block of the volume can only be compared as a whole. So before anything is
-written:
+Backups from before Cinder 2015.1 have no digests, only the MD5 of each stored
+object; all others have the digest of each block. A block of the volume can
+only be compared as a whole. So before anything is written:
 
 1. The digest file has to describe the volume: one digest for each block.
 2. The plan has to take whole blocks of each chunk. All drivers store runs of
@@ -13,6 +14,7 @@ Then every block is compared before it is written.
 """
 
 import dataclasses
+import hashlib
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import planner
@@ -90,3 +92,72 @@ class DigestCheck:
             f'SHA-256 {actual} instead of {expected}. Restore another '
             f'backup.', name=name, offset=start, end=end, expected=expected,
             actual=actual)
+
+
+class StoredCheck:
+    """Compares a stored object with what its record says of it."""
+
+    def __init__(self, record: types.ChunkRecord, *, length: bool,
+                 md5: bool) -> None:
+        """Prepare.
+
+        :param length: whether to compare its length, where it is recorded
+        :param md5: whether to compare its MD5, where it is recorded
+        """
+        self._record = record
+        self._expected = record.stored_length if length else None
+        self._length = 0
+        self._hash = (hashlib.md5(usedforsecurity=False)
+                      if md5 and record.stored_md5 is not None else None)
+
+    def feed(self, piece: bytes) -> None:
+        """Take more of the object."""
+        self._length += len(piece)
+        if self._hash is not None:
+            self._hash.update(piece)
+
+    def finish(self) -> None:
+        """Compare, once all of it was fed.
+
+        :raises LengthMismatch: when it has another length
+        :raises DigestMismatch: when it has another MD5
+        """
+        extent = self._record.extent
+        if self._expected is not None and self._length != self._expected:
+            raise exceptions.LengthMismatch(
+                f'{self._record.name} is damaged: {self._length} bytes are '
+                f'stored, and the manifest says {self._expected}. Restore '
+                f'another backup.', name=self._record.name,
+                offset=extent.offset, end=extent.end,
+                expected=self._expected, actual=self._length)
+        if self._hash is None:
+            return
+        actual = self._hash.hexdigest()
+        if actual != self._record.stored_md5:
+            raise exceptions.DigestMismatch(
+                f'{self._record.name}, which bytes {extent.offset} to '
+                f'{extent.end} were restored from, is damaged: its MD5 is '
+                f'{actual}, and the manifest says {self._record.stored_md5}. '
+                f'Restore another backup.', name=self._record.name,
+                offset=extent.offset, end=extent.end,
+                expected=self._record.stored_md5, actual=actual)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Check:
+    """What chunks are compared with.
+
+    ``digests`` is None where there are none; ``stored`` says whether the
+    records of stored objects count.
+    """
+
+    digests: DigestCheck | None
+    stored: bool = True
+
+    def of_stored(self, record: types.ChunkRecord) -> StoredCheck:
+        """The check of one object, as far as it adds anything to digests."""
+        return StoredCheck(record, length=self.stored,
+                           md5=self.stored and self.digests is None)
+
+
+NONE = Check(None, stored=False)

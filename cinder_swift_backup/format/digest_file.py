@@ -37,10 +37,12 @@ _MOST_SPACE = 1 << 10
 # not say by how much.
 _SMALLEST_BLOCK = 512
 
-_OPENING = re.compile(rb'"sha256s"\s*:\s*\[')
-_WORD = rb'\s*+"[0-9a-fA-F]{64}"\s*+'
+# What JSON takes for space is less than what expressions do.
+_SPACE = rb'[ \t\r\n]*+'
+_WORD = _SPACE + rb'"[0-9a-fA-F]{64}"' + _SPACE
+_OPENING = re.compile(rb'"sha256s"' + _SPACE + rb':' + _SPACE + rb'\[')
 _WORDS = re.compile(rb'(?:' + _WORD + rb',)*+')
-_CLOSING = re.compile(rb'(' + _WORD + rb')?+\s*+\]')
+_CLOSING = re.compile(rb'(' + _WORD + rb')?+' + _SPACE + rb'\]')
 _BETWEEN = b' \t\r\n",'
 
 

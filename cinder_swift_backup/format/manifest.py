@@ -12,10 +12,12 @@ Reading takes these steps:
 1. Parse the JSON and check its version.
 2. Turn each one-key dictionary of ``objects`` into a record; refuse names
    outside the backup's own prefix and names that occur twice.
-3. Put right the offsets of Havana, Icehouse and Juno, which recorded where
-   a chunk ends instead of where it starts.
+3. Put right what releases before 2015.1 meant by some fields: ``md5`` was
+   that of the stored bytes, and ``offset``, in Havana, Icehouse and Juno,
+   where a chunk ends instead of where it starts.
 """
 
+import dataclasses
 import json
 from typing import Any
 
@@ -89,7 +91,7 @@ def decode(prefix: str, stored: bytes) -> types.Manifest:
     has_digests = 'parent_id' in fields
     return types.Manifest(
         header=documents.read_header(name, fields),
-        chunks=chunks if has_digests else _start_offsets(chunks),
+        chunks=chunks if has_digests else _before_2015(chunks),
         has_digests=has_digests,
         parent_id=documents.text(name, fields, 'parent_id'),
         volume_meta=documents.text(name, fields, 'volume_meta'),
@@ -132,23 +134,27 @@ def _decode_chunk(name: str, prefix: str, entry: object) -> types.ChunkRecord:
         stored_md5=documents.text(chunk_name, fields, _STORED_MD5))
 
 
-def _start_offsets(
+def _before_2015(
         chunks: tuple[types.ChunkRecord, ...],
 ) -> tuple[types.ChunkRecord, ...]:
+    ends = _are_ends(chunks)
+    return tuple(dataclasses.replace(
+        chunk,
+        extent=types.Extent(
+            chunk.extent.offset - (chunk.extent.length if ends else 0),
+            chunk.extent.length),
+        # Since Cinder 7.0 it is of the uncompressed data.
+        md5=None, stored_md5=chunk.md5) for chunk in chunks)
+
+
+def _are_ends(chunks: tuple[types.ChunkRecord, ...]) -> bool:
     # Cinder 2013.2 to 2014.2 noted the position after reading a chunk. Those
     # releases knew no parents and only made full backups, so the first chunk
     # tells: it begins at 0, or at its own length where the quirk applies.
     if not chunks or chunks[0].extent.offset != chunks[0].extent.length:
-        return chunks
-    if any(chunk.extent.offset < chunk.extent.length for chunk in chunks):
-        return chunks
-    return tuple(
-        types.ChunkRecord(
-            name=chunk.name,
-            extent=types.Extent(chunk.extent.offset - chunk.extent.length,
-                                chunk.extent.length),
-            compression=chunk.compression, md5=chunk.md5)
-        for chunk in chunks)
+        return False
+    return all(chunk.extent.offset >= chunk.extent.length
+               for chunk in chunks)
 
 
 def _decode_parent(name: str, fields: object) -> types.BackupRef | None:

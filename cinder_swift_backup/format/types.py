@@ -100,10 +100,10 @@ class ChunkRecord:
 
     ``compression`` is the word of the manifest (see
     :mod:`cinder_swift_backup.format.codecs`). ``md5`` is of the
-    uncompressed data since Cinder 7.0 and of the stored bytes before; of our
-    chunks it is known only where both are the same;
-    ``stored_length`` and ``stored_md5`` are of the stored bytes and known
-    only for backups that this driver wrote.
+    uncompressed data since Cinder 7.0 and of the stored bytes in 2015.1; of
+    our chunks it is known only where both are the same. ``stored_length`` and
+    ``stored_md5`` are of the stored bytes: both are known for backups that
+    this driver wrote, the MD5 also for those from before 2015.1.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 """A planned chunk in, verified pieces out."""
 
+import hashlib
 import random
 import subprocess
 import sys
@@ -39,20 +40,20 @@ def _check(data, block_size=_BLOCK):
     """The digests of a volume."""
     table = digests.DigestTable(
         block_size, digests.hash_blocks(memoryview(data), block_size))
-    return verification.DigestCheck(table, len(data))
+    return verification.Check(verification.DigestCheck(table, len(data)))
 
 
 class Bench:
     """One stored chunk of a volume that holds ``_DATA``."""
 
-    def __init__(self, extent, stored, word='none', check=None):
+    def __init__(self, extent, stored, word='none', check=None, **fields):
         self.store = memory.MemoryStore()
         self.store.ensure_container('c', create=True)
-        self.record = types.ChunkRecord('p-00001', extent, word)
+        self.record = types.ChunkRecord('p-00001', extent, word, **fields)
         if stored is not None:
             blobs.put(self.store, 'c', 'p-00001', stored)
         self.stop = pipeline.StopFlag()
-        self.check = check
+        self.check = check or verification.NONE
         self.handed = []
         self.repeated = []
 
@@ -207,6 +208,35 @@ class FaultTest(base.BaseTestCase):
             self.assertEqual(('p-00001', 64, 160),
                              (err.name, err.offset, err.end))
 
+    def test_stored_length(self):
+        for check in (_check(_DATA), verification.Check(None)):
+            bench = Bench(types.Extent(0, 1000), _DATA, check=check,
+                          stored_length=999)
+            err = self.assertRaises(exceptions.LengthMismatch, bench.read)
+            self.assertEqual(('p-00001', 0, 1000, 999, 1000),
+                             (err.name, err.offset, err.end, err.expected,
+                              err.actual))
+        # What can be saved is saved where nobody wants it verified.
+        bench = Bench(types.Extent(0, 1000), _DATA, stored_length=999)
+        bench.read()
+        self.assertEqual(_DATA, bench.volume())
+
+    def test_stored_md5_where_there_are_no_digests(self):
+        md5 = hashlib.md5(_DATA).hexdigest()
+        bench = Bench(types.Extent(0, 1000), _DATA, stored_md5=md5,
+                      check=verification.Check(None))
+        bench.read()
+        self.assertEqual(_DATA, bench.volume())
+        bench = Bench(types.Extent(0, 1000), _DATA[::-1], stored_md5=md5,
+                      check=verification.Check(None))
+        err = self.assertRaises(exceptions.DigestMismatch, bench.read)
+        self.assertEqual(('p-00001', 0, 1000, md5),
+                         (err.name, err.offset, err.end, err.expected))
+        # Where there are, nothing would come of computing it.
+        bench = Bench(types.Extent(0, 1000), _DATA, stored_md5='other',
+                      check=_check(_DATA))
+        bench.read()
+
     def test_unknown_codec(self):
         self._fails(exceptions.FormatError, b'', 'lzma')
 
@@ -296,22 +326,28 @@ def zstandard():
         yield bytes(encoder.feed(memoryview(piece)))
     yield encoder.finish()
 
-def read(word, pieces, check=None):
+def read(word, pieces, check=verification.NONE, end=LENGTH):
     extent = types.Extent(0, LENGTH)
     record = types.ChunkRecord('p-00000', extent, word)
     chunk_reader.ChunkReader(
         Endless(pieces), pipeline.Runtime(), codecs.Codecs(), check).read(
-        planner.PlannedChunk('c', record, (extent,)),
+        planner.PlannedChunk('c', record, (types.Extent(0, end),)),
         lambda offset, data, repeated: None, pipeline.StopFlag())
 
 bomb = b''.join(deflated())
-check = verification.DigestCheck(digests.DigestTable(
-    32768, hashlib.sha256(bytes(32768)).digest() * (LENGTH // 32768)), LENGTH)
+check = verification.Check(verification.DigestCheck(digests.DigestTable(
+    32768, hashlib.sha256(bytes(32768)).digest() * (LENGTH // 32768)),
+    LENGTH))
 before = process_memory.peak()
 read('none', plain)
 read('zlib', deflated)
 read('zlib', deflated, check)
 read('zlib', lambda: iter((bomb,)))
+# A block as large as the volume, which ends early in a chunk that does not.
+end = 2 * MIB
+large = verification.Check(verification.DigestCheck(digests.DigestTable(
+    LENGTH, hashlib.sha256(bytes(end)).digest()), end))
+read('zlib', lambda: iter((bomb,)), large, end)
 print((process_memory.peak() - before) // MIB)
 frames = list(zstandard())
 process_memory.reset_peak()

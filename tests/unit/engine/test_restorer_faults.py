@@ -280,13 +280,24 @@ class DigestTableTest(RestoreTestCase):
         def before_2015(stored):
             fields = json.loads(stored)
             del fields['parent_id']
+            for entry in fields['objects']:
+                (chunk,) = entry.values()
+                chunk['md5'] = chunk.pop('csb_stored_md5')
+                del chunk['csb_stored_length']
             return json.dumps(fields).encode()
 
         self.bench.memory.delete(base.CONTAINER, self.digest_file)
         self.bench.damage(naming.manifest_name(base.ref(1).prefix),
                           before_2015)
-        self.bench.damage(self.record.name, lambda data: _flip(data, 0))
         self._restore()
+        self.assertEqual(_DATA, bytes(self.target.data))
+        self.target.finished = None
+        # Its chunks have an MD5 each, of what is stored.
+        self.bench.damage(self.record.name, lambda data: _flip(data, 0))
+        err = self.assertRaises(exceptions.DigestMismatch, self._restore)
+        self.assertEqual(self.record.name, err.name)
+        self.assertIsNone(self.target.finished)
+        self._restore(verify=False)
         self.assertEqual(_flip(_DATA, 64), bytes(self.target.data))
 
     def test_damaged(self):
