@@ -189,6 +189,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             LOG.info('Backup %s never stored anything.', backup.id)
             return
         with self._engine(backup) as engine:
+            records.check_no_dependents(self.context, backup)
             count = engine.repository.delete(
                 records.backup_ref(backup),
                 complete=bool(backup.object_count))

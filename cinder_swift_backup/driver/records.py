@@ -67,6 +67,25 @@ def get_parent(context, backup):
             f'backup.') from err
 
 
+def check_no_dependents(context, backup):
+    """Make sure that no backup builds on this one.
+
+    Cinder's API looks into the project of the request only, so that an
+    administrator can delete a base whose incrementals are another project's.
+
+    :raises ChainError: naming those that do
+    """
+    dependents = objects.BackupList.get_all(
+        context.elevated(), filters={'parent_id': backup.id})
+    if not dependents:
+        return
+    names = ', '.join(f'{found.id} of project {found.project_id}'
+                      for found in dependents)
+    raise exceptions.ChainError(
+        f'Backup {backup.id} is needed by {names}. Nothing of it was deleted. '
+        f'Delete those first, then reset its state and delete it again.')
+
+
 def chain_refs(context, backup):
     """Where all backups of a chain are, from the base to ``backup``.
 

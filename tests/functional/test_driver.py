@@ -228,6 +228,23 @@ class DeleteTestCase(cinder_side.CinderSideTestCase):
         self.assert_refused(cinder_process.make_context(self.cloud.other),
                             '403')
 
+    def test_base_that_an_incremental_needs(self):
+        path = self.directory / self.volume.id
+        child = self.back_up(OURS, self.volume, path, self.backup)
+        names = self.object_names(self.container)
+        # As an administrator of another project, whom Cinder's API lets.
+        admin = cinder_process.make_context(self.cloud.demo)
+        admin.project_id = 'another'
+        error = self.assertRaises(
+            cinder_exception.InvalidBackup,
+            OURS(admin).delete_backup, self.backup)
+        self.assertIn(child.id, str(error))
+        self.assertEqual(names, self.object_names(self.container))
+        OURS(self.context).delete_backup(child)
+        child.destroy()
+        OURS(self.context).delete_backup(self.backup)
+        self.assertEqual([], self.object_names(self.container))
+
     def test_twice(self):
         for _ in range(2):
             OURS(self.context).delete_backup(self.backup)

@@ -60,6 +60,8 @@ class DriverTestCase(base.BaseTestCase):
         self.enterContext(patch(db_api, 'dispose_engine'))
         self.enterContext(patch(objects.Backup, 'get_by_id',
                                 lambda ctxt, number: self._get(number)))
+        self.enterContext(patch(objects.BackupList, 'get_all',
+                                self._list))
 
     def refreshed(self, backup):
         """What reading a record again does to it; tests replace it."""
@@ -68,6 +70,14 @@ class DriverTestCase(base.BaseTestCase):
         if number not in self.records:
             raise cinder_exception.BackupNotFound(backup_id=number)
         return self.records[number]
+
+    def _list(self, context, filters):
+        # The database shows other projects to administrators only.
+        (field, value), = filters.items()
+        return [backup for backup in self.records.values()
+                if getattr(backup, field) == value
+                and (context.is_admin
+                     or backup.project_id == context.project_id)]
 
     def config(self, **options):
         """Set options for this test."""

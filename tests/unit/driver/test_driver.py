@@ -327,6 +327,20 @@ class DeleteTest(DriverMethodTestCase):
         self.assertEqual([], self._names())
         self.driver.delete_backup(self.backup)
 
+    def test_base_of_somebody_s_incrementals_is_kept(self):
+        before = self._names()
+        child = self.record(parent_id=self.backup.id, project_id='other')
+        for admin in (False, True):
+            self.driver.context.is_admin = admin
+            err = self.assertRaises(cinder_exception.InvalidBackup,
+                                    self.driver.delete_backup, self.backup)
+            for word in (self.backup.id, child.id, 'project other'):
+                self.assertIn(word, str(err))
+            self.assertEqual(before, self._names())
+        del self.records[child.id]
+        self.driver.delete_backup(self.backup)
+        self.assertEqual([], self._names())
+
     def test_objects_in_another_account_keep_the_record(self):
         self.backup.service_metadata += '-elsewhere'
         err = self.assertRaises(cinder_exception.InvalidBackup,
