@@ -148,7 +148,7 @@ class MetadataTestCase(cinder_side.CinderSideTestCase):
             self.context, target.id,
             {'display_name': f'restore_backup_{backup.id}'})
         with open(target_path, 'wb') as handle:
-            self._restore(OURS, backup, target, handle, True)
+            self.restore_to(OURS, backup, target, handle, True)
         restored = objects.Volume.get_by_id(self.context, target.id)
         self.assertEqual('precious', restored.display_name)
         self.assertEqual('gold', restored.metadata['tier'])
@@ -181,7 +181,7 @@ class EncryptedTestCase(cinder_side.CinderSideTestCase):
         cinder_side.db.volume_update(self.context, volume.id,
                                      {'volume_type_id': kind})
         with open(path, 'wb') as handle:
-            self._restore(OURS, self.backup, volume, handle, True)
+            self.restore_to(OURS, self.backup, volume, handle, True)
         self.assert_content(path, _DATA)
         return objects.Volume.get_by_id(self.context, volume.id)
 
