@@ -22,30 +22,102 @@ The tree::
     `-- Cancelled                 somebody asked us to stop
 
 What may be tried again carries the ``Retryable`` mixin; nobody decides that
-from a status code a second time. Texts are whole sentences that name the
-object and, where there is one, the remedy.
+from a status code a second time.
+
+An error says what is wrong and carries what is known of it as fields. What can
+be done about it is a value, for which each edge has its own words: options of
+Cinder mean nothing to somebody who restores without it.
 """
+
+import enum
+from typing import Self
+
+
+class Remedy(enum.Enum):
+    """What whoever gets an error can do about it."""
+
+    OTHER_BACKUP = 'this backup cannot be restored, another may'
+    OTHER_BACKUP_OR_UNVERIFIED = 'as above, or without verification'
+    NEW_BACKUP = 'this backup is of no use, a new one has to be full'
+    REPEAT = 'the same may work when it is done again'
+    NEWER_RELEASE = 'another release of this package wrote it'
+    LARGER_VOLUME = 'the volume has no room for the backup'
+    STORAGE = 'the cause is in the storage of the volume'
+    SIZES = 'the sizes of chunks and blocks do not fit together'
+    LARGER_BLOCKS = 'blocks are too small for such a volume'
+    CREATE_CONTAINER = 'the container has to be made'
+    STORAGE_POLICY = 'the storage policy has to be one of the cluster'
+    ROOM = 'a quota is full, or objects are too large for the cluster'
+    ROLE = 'the user may not write to the account'
+    LOGIN = 'the login of the account is wrong'
+    TOKEN = "the request's token has expired or was revoked"
+    ENDPOINT = 'the catalog has no such endpoint'
+    OTHER_ACCOUNT = 'the objects may be in another account, or gone'
 
 
 class BackupError(Exception):
     """Base of all errors raised by this package.
 
-    What is known of it, for whoever has to do more than show a text:
-    ``name``, the object; ``offset`` and ``end``, the bytes of the volume that
-    it is about; what was ``expected`` and what is there, ``actual``, as
-    lengths in bytes or digests in hex.
+    What is known of it:
+
+    * ``what`` is wrong, as a clause of English;
+    * ``backup_id``, ``container`` and ``name``, of the object;
+    * ``offset`` and ``end``, of the bytes of the volume that it is about;
+    * what was ``expected`` and what is there, ``actual``: lengths in bytes,
+      numbers, digests in hex, or versions;
+    * ``remedy``: what can be done.
+
+    As text, it is all that but the remedy, as a sentence without its stop.
     """
 
-    def __init__(self, text: str, *, name: str | None = None,
+    def __init__(self, what: str, *, backup_id: str | None = None,
+                 container: str | None = None, name: str | None = None,
                  offset: int | None = None, end: int | None = None,
                  expected: int | str | None = None,
-                 actual: int | str | None = None) -> None:
-        super().__init__(text)
+                 actual: int | str | None = None,
+                 remedy: Remedy | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.backup_id = backup_id
+        self.container = container
         self.name = name
         self.offset = offset
         self.end = end
         self.expected = expected
         self.actual = actual
+        self.remedy = remedy
+
+    def about(self, *, backup_id: str | None = None,
+              container: str | None = None, name: str | None = None,
+              offset: int | None = None, end: int | None = None,
+              remedy: Remedy | None = None) -> Self:
+        """Add what is not known yet; returns the error itself."""
+        self.backup_id = self.backup_id or backup_id
+        self.container = self.container or container
+        self.name = self.name or name
+        self.remedy = self.remedy or remedy
+        if self.offset is None:
+            self.offset, self.end = offset, end
+        return self
+
+    def __str__(self) -> str:
+        subject = ', '.join(self._subject())
+        figures = ('' if self.expected is None or self.actual is None
+                   else f' ({self.actual} instead of {self.expected})')
+        return f'{subject}{": " if subject else ""}{self.what}{figures}'
+
+    def _subject(self) -> list[str]:
+        found = []
+        if self.backup_id:
+            found.append(f'backup {self.backup_id}')
+        if self.name:
+            found.append(self.name + (f' in container {self.container}'
+                                      if self.container else ''))
+        elif self.container:
+            found.append(f'container {self.container}')
+        if self.offset is not None:
+            found.append(f'bytes {self.offset} to {self.end} of the volume')
+        return found
 
 
 class Retryable(Exception):

@@ -42,7 +42,7 @@ def make_store(context, owner_project_id):
         raise exceptions.AccessDenied(
             'The request has no token to use Swift with, as when Cinder '
             'resumes a delete at its start. Repeat it as a user who may use '
-            'the account of the project.')
+            'the account of the project')
     url = _account_url(context, owner_project_id)
     return _store(credentials.UserCredentials(url, context.auth_token,
                                               _service_token()))
@@ -93,7 +93,7 @@ def _account_url(context, owner_project_id):
         raise exceptions.AccessDenied(
             f'The backup is in the account of project {owner_project_id}, '
             f'and the URL of Swift, {url}, does not say how to get there. '
-            f'Repeat the request as a user of that project.')
+            f'Repeat the request as a user of that project')
     return url.replace(context.project_id, owner_project_id)
 
 
@@ -124,7 +124,7 @@ def _password_plugin(context):
     if version not in ('1', '2', '3'):
         raise exceptions.ConfigurationError(
             f'backup_swift_auth_version is {version!r} and has to be 1, 2 '
-            f'or 3.')
+            f'or 3')
     user = required('backup_swift_user')
     key = required('backup_swift_key')
     url = _auth_url(context)
@@ -182,5 +182,5 @@ def required(option):
         raise exceptions.ConfigurationError(
             f'{option} is not set and backup_swift_auth = single_user with '
             f'backup_swift_auth_version = {CONF.backup_swift_auth_version} '
-            f'needs it.')
+            f'needs it')
     return value

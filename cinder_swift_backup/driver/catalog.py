@@ -39,7 +39,7 @@ def parse_info(option):
     if len(parts) != 3:
         raise exceptions.ConfigurationError(
             f'{option} is {getattr(CONF, option)!r} and has to be '
-            f'<service_type>:<service_name>:<endpoint_type>.')
+            f'<service_type>:<service_name>:<endpoint_type>')
     return CatalogInfo(*parts)
 
 
@@ -62,4 +62,4 @@ def find_endpoint(services, info, region, option):
         f'The service catalog has no {info.endpoint_type} of '
         f'{info.service_type} in region {region or "any"} (it has regions: '
         f'{", ".join(regions) or "none"}). Set {option}, or correct '
-        f'backup_swift_region_name and the catalog options.')
+        f'backup_swift_region_name and the catalog options')

@@ -95,7 +95,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         if not source.size:
             raise exceptions.VolumeError(
                 f'Volume {backup.volume_id} is attached with a size of 0 '
-                f'bytes.')
+                f'bytes')
         container = backup.container or CONF.backup_swift_container
         watch = pipeline.Watch(observer.checkpoint)
         engine.store.until(watch).ensure_container(

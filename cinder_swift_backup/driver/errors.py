@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Our errors as Cinder's: one table, used at every entry of the driver."""
+"""Our errors as Cinder's, used at every entry of the driver.
+
+One table says which exception, another what an operator can do about it.
+"""
 
 import contextlib
 
@@ -20,20 +23,73 @@ _TABLE = (
     (exceptions.BackupError, cinder_exception.BackupDriverException),
 )
 
+_REMEDIES = {
+    exceptions.Remedy.OTHER_BACKUP: 'Restore another backup.',
+    exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED:
+        'Restore another backup, or this one without verification: '
+        'backup_swift_verify_restore = False.',
+    exceptions.Remedy.NEW_BACKUP:
+        'Use another backup or take a new full one.',
+    exceptions.Remedy.REPEAT: 'Repeat the operation.',
+    exceptions.Remedy.NEWER_RELEASE:
+        'Use the release that wrote the backup, or newer.',
+    exceptions.Remedy.LARGER_VOLUME: 'Restore to a larger volume.',
+    exceptions.Remedy.STORAGE:
+        'Look for the cause on the host and in the storage, then repeat the '
+        'operation.',
+    exceptions.Remedy.SIZES:
+        'Correct backup_swift_object_size and backup_swift_block_size.',
+    exceptions.Remedy.LARGER_BLOCKS:
+        'Choose a larger backup_swift_block_size, or have the cluster take '
+        'larger objects.',
+    exceptions.Remedy.CREATE_CONTAINER:
+        'Create it, or let backup_create_containers do it.',
+    exceptions.Remedy.STORAGE_POLICY:
+        'Check backup_swift_create_storage_policy.',
+    exceptions.Remedy.ROOM:
+        'A quota is full, or backup_swift_object_size is above the largest '
+        'object that the cluster takes.',
+    exceptions.Remedy.ROLE:
+        'The user needs a role that may write to the account.',
+    exceptions.Remedy.LOGIN:
+        'Check backup_swift_user, backup_swift_key and the role of that user '
+        'in its project.',
+    exceptions.Remedy.TOKEN:
+        'The token of the request may have expired: set '
+        'backup_swift_service_auth with a [service_user], and repeat the '
+        'request.',
+    exceptions.Remedy.ENDPOINT:
+        'Check swift_catalog_info and backup_swift_region_name.',
+    exceptions.Remedy.OTHER_ACCOUNT:
+        'If it was made in another account, as backup_swift_auth tells, have '
+        'it deleted with the settings of then. If its objects are known to be '
+        'gone, put an empty object {name} into container {container} and '
+        'repeat the delete.',
+}
+
+
+def sentence(err):
+    """What is wrong and what can be done, for whoever runs Cinder."""
+    if err.remedy is None:
+        return f'{err}.'
+    remedy = _REMEDIES[err.remedy].format(name=err.name,
+                                          container=err.container)
+    return f'{err}. {remedy}'
+
 
 @contextlib.contextmanager
 def translated(backup_id=None):
     """Raise Cinder's fitting exception for any of ours.
 
-    The text keeps what ours says and adds the backup's id where it is not
-    named yet. A cancellation passes: it is an answer, not an error.
+    The text says what can be done, and names the backup where the error does
+    not. A cancellation passes: it is an answer, not an error.
     """
     try:
         yield
     except exceptions.Cancelled:
         raise
     except exceptions.BackupError as err:
-        text = str(err)
+        text = sentence(err)
         if backup_id and backup_id not in text:
             text = f'{text} (backup {backup_id})'
         kind = next(theirs for ours, theirs in _TABLE

@@ -92,7 +92,7 @@ class BackupObserver:
         if self._backup.status != fields.BackupStatus.CREATING:
             raise exceptions.Cancelled(
                 f'The status of backup {self._backup.id} was changed to '
-                f'{self._backup.status}.')
+                f'{self._backup.status}')
 
     def advanced(self, done, total):
         """See :class:`cinder_swift_backup.engine.progress.Observer`."""
@@ -146,7 +146,7 @@ class RestoreObserver:
             if self._backup.status == fields.BackupStatus.RESTORING:
                 return
         raise exceptions.Cancelled(
-            f'The status of backup {self._backup.id} was changed.')
+            f'The status of backup {self._backup.id} was changed')
 
     def advanced(self, done, total):
         """Cinder has no notification for the progress of a restore."""

@@ -37,7 +37,7 @@ def backup_ref(backup):
         raise exceptions.ChainError(
             f'The record of backup {backup.id} does not say where its '
             f'objects are: it was never completed. Use another backup or '
-            f'take a new full one.')
+            f'take a new full one')
     return types.BackupRef(
         backup_id=backup.id, volume_id=backup.volume_id,
         container=backup.container, prefix=backup.service_metadata,
@@ -64,7 +64,7 @@ def get_parent(context, backup):
         raise exceptions.ChainError(
             f'Backup {backup.id} builds on backup {backup.parent_id}, whose '
             f'record is gone. Import it with backup-import, or use another '
-            f'backup.') from err
+            f'backup') from err
 
 
 def check_no_dependents(context, backup):
@@ -83,7 +83,7 @@ def check_no_dependents(context, backup):
                       for found in dependents)
     raise exceptions.ChainError(
         f'Backup {backup.id} is needed by {names}. Nothing of it was deleted. '
-        f'Delete those first, then reset its state and delete it again.')
+        f'Delete those first, then reset its state and delete it again')
 
 
 def chain_refs(context, backup):
@@ -98,7 +98,7 @@ def chain_refs(context, backup):
         if backup.id in seen:
             raise exceptions.ChainError(
                 f'Backup {backup.id} is its own ancestor. Correct the '
-                f'parent_id of the records.')
+                f'parent_id of the records')
         seen.add(backup.id)
         refs.append(backup_ref(backup))
     refs.reverse()

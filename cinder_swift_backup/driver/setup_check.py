@@ -71,10 +71,10 @@ def _check_limits(limits, sizes):
     if largest is not None and sizes.chunk_size > largest:
         raise exceptions.ConfigurationError(
             f'backup_swift_object_size is {sizes.chunk_size} and the '
-            f'cluster takes objects of at most {largest} bytes.')
+            f'cluster takes objects of at most {largest} bytes')
     policy = CONF.backup_swift_create_storage_policy
     if policy and limits.storage_policies is not None and (
             policy not in limits.storage_policies):
         raise exceptions.ConfigurationError(
             f'backup_swift_create_storage_policy is {policy!r} and the '
-            f'cluster has {", ".join(limits.storage_policies)}.')
+            f'cluster has {", ".join(limits.storage_policies)}')

@@ -135,11 +135,10 @@ class Archiver:
             job.header, job.geometry.block_size, job.geometry.blocks(size))
         if largest is not None and length > largest:
             raise exceptions.VolumeError(
-                f'The digests of {size} bytes in blocks of '
-                f'{job.geometry.block_size} take {length} bytes, and the '
-                f'cluster takes objects of at most {largest}. Choose a '
-                f'larger backup_swift_block_size, or have the cluster take '
-                f'larger objects.', expected=largest, actual=length)
+                f'the digests of {size} bytes in blocks of '
+                f'{job.geometry.block_size} take more bytes than the cluster '
+                f'takes in an object', expected=largest, actual=length,
+                remedy=exceptions.Remedy.LARGER_BLOCKS)
 
     def _tasks(self, job: ArchiveJob, source: volumes.VolumeReader,
                names: list[str]) -> Iterator[_Task]:

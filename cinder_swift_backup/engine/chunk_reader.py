@@ -90,10 +90,13 @@ class ChunkReader:
                                          consume)
         except exceptions.ObjectNotFound as err:
             raise exceptions.ChunkMissing(
-                f'{record.name} is not in container {chunk.container}, and '
-                f'the manifest needs it for {_where(record)}. Restore '
-                f'another backup.', name=record.name,
-                offset=record.extent.offset, end=record.extent.end) from err
+                'there is no such object, and the manifest needs it',
+                container=chunk.container, name=record.name,
+                offset=record.extent.offset, end=record.extent.end,
+                remedy=exceptions.Remedy.OTHER_BACKUP) from err
+        except exceptions.BackupError as err:
+            err.about(container=chunk.container)
+            raise
 
 
 class _Blocks:
@@ -176,23 +179,16 @@ def find_codec(known: codecs.Codecs,
 
     :raises FormatError: when it is not known
     """
-    with _naming(record, remedy=''):
+    with _naming(record):
         return known.find(record.compression)
 
 
 @contextlib.contextmanager
-def _naming(record: types.ChunkRecord,
-            remedy: str = '. Restore another backup.') -> Iterator[None]:
+def _naming(record: types.ChunkRecord) -> Iterator[None]:
     """Add to a codec's errors which object they are about."""
     try:
         yield
     except (exceptions.FormatError, exceptions.LengthMismatch) as err:
-        raise type(err)(
-            f'{record.name}, needed for {_where(record)}: {err}{remedy}',
-            name=record.name, offset=record.extent.offset,
-            end=record.extent.end, expected=err.expected,
-            actual=err.actual) from err
-
-
-def _where(record: types.ChunkRecord) -> str:
-    return f'bytes {record.extent.offset} to {record.extent.end}'
+        err.about(name=record.name, offset=record.extent.offset,
+                  end=record.extent.end)
+        raise

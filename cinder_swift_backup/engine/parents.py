@@ -43,8 +43,9 @@ class Parent:
         """
         if repo.load(self.ref) != self.manifest:
             raise exceptions.ChainError(
-                f'Parent {self.ref.backup_id} was replaced while a backup '
-                f'was made on top of it. Repeat the backup.')
+                'it was replaced while a backup was made on top of it',
+                backup_id=self.ref.backup_id,
+                remedy=exceptions.Remedy.REPEAT)
 
 
 def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
@@ -72,10 +73,11 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
     table = repo.load_digests(ref, plan.end)
     if table is None:
         raise exceptions.ChainError(
-            f'Backup {ref.backup_id} has no digests to compare with.')
+            'it has no digests to compare with', backup_id=ref.backup_id)
     if table.block_size != block_size:
         raise exceptions.ChainError(
-            f'Backup {ref.backup_id} tracks changes by {table.block_size} '
-            f'bytes, and the new backup would by {block_size}.')
+            'it tracks changes by blocks of another size',
+            backup_id=ref.backup_id, expected=block_size,
+            actual=table.block_size)
     verification.DigestCheck(table, plan.end)
     return Parent(ref, chain.tip.manifest, table)

@@ -66,9 +66,9 @@ def plan_restore(chain: types.Chain) -> RestorePlan:
     gaps = taken.gaps(end)
     if gaps:
         raise exceptions.ChainError(
-            f'The backups {_names(chain)} leave out {gaps[0].length} bytes '
-            f'at offset {gaps[0].offset} of the volume: a manifest is '
-            f'incomplete. Restore another backup.')
+            f'no backup of the chain {_names(chain)} has them: a manifest '
+            f'is incomplete', offset=gaps[0].offset, end=gaps[0].end,
+            remedy=exceptions.Remedy.OTHER_BACKUP)
     chunks.sort(key=lambda chunk: chunk.extents[0].offset)
     return RestorePlan(tuple(chunks), end)
 
@@ -81,9 +81,10 @@ def _restored_size(chain: types.Chain) -> int:
         return max(link.manifest.end for link in chain.links)
     if size < chain.tip.manifest.end:
         raise exceptions.ChainError(
-            f'Backup {chain.tip.ref.backup_id} holds data up to offset '
-            f'{chain.tip.manifest.end} of a volume of {size} bytes: its '
-            f'manifest is damaged. Restore another backup.')
+            'its manifest is damaged: there is data behind the end of the '
+            'volume', backup_id=chain.tip.ref.backup_id, expected=size,
+            actual=chain.tip.manifest.end,
+            remedy=exceptions.Remedy.OTHER_BACKUP)
     return size
 
 

@@ -49,5 +49,5 @@ class Silent:
 def percentage(done: int, total: int) -> int:
     """Whole per cent of a total, 0 to 100; nothing to do is all done."""
     if not 0 <= done <= total:
-        raise exceptions.VolumeError(f'{done} of {total} bytes are done.')
+        raise exceptions.VolumeError(f'{done} of {total} bytes are done')
     return 100 * done // total if total else 100

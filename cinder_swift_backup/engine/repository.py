@@ -64,10 +64,10 @@ class Repository:
             stored = base.read_whole(self.store, ref.container, name, most)
         except exceptions.ObjectNotFound as err:
             raise exceptions.ChainError(
-                f'Backup {ref.backup_id} has no manifest {name} in container '
-                f'{ref.container}: it was never completed or its objects '
-                f'were deleted. Use another backup or take a new full '
-                f'one.') from err
+                'there is no manifest: the backup was never completed or '
+                'its objects were deleted', backup_id=ref.backup_id,
+                container=ref.container, name=name,
+                remedy=exceptions.Remedy.NEW_BACKUP) from err
         return self._pipeline.runtime.call(manifest_format.decode,
                                            ref.prefix, stored)
 
@@ -118,15 +118,18 @@ class Repository:
                      in self.store.list(ref.container, ref.prefix)}
         except exceptions.ContainerNotFound as err:
             raise exceptions.ContainerNotFound(
-                f'There is no container {ref.container} in the account, so '
-                f'the objects of backup {ref.backup_id} cannot be looked '
-                f'for. {_way_out(ref)}') from err
+                'the account has no such container, so that objects cannot '
+                'be looked for', backup_id=ref.backup_id,
+                container=ref.container, name=naming.manifest_name(
+                    ref.prefix),
+                remedy=exceptions.Remedy.OTHER_ACCOUNT) from err
         names |= self._named_by_manifest(ref)
         if complete and not names:
             raise exceptions.ObjectNotFound(
-                f'Backup {ref.backup_id} was completed, and the account has '
-                f'nothing of it in container {ref.container}. '
-                f'{_way_out(ref)}')
+                'the backup was completed, and the account has nothing of '
+                'it there', backup_id=ref.backup_id, container=ref.container,
+                name=naming.manifest_name(ref.prefix),
+                remedy=exceptions.Remedy.OTHER_ACCOUNT)
         strangers = [name for name in names
                      if not naming.belongs_to(name, ref.prefix)]
         if strangers:
@@ -182,11 +185,3 @@ class Repository:
             LOG.warning('Deleting backup %s by its listing alone: %s',
                         ref.backup_id, err)
             return set()
-
-
-def _way_out(ref: types.BackupRef) -> str:
-    return (f'If it was made in another account, as backup_swift_auth tells, '
-            f'have it deleted with the settings of then. If its objects are '
-            f'known to be gone, put an empty object '
-            f'{naming.manifest_name(ref.prefix)} there and repeat the '
-            f'delete.')

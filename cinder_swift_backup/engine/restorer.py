@@ -143,39 +143,36 @@ class Restorer:
             for extent in chunk.extents:
                 if extent.end > room:
                     raise exceptions.VolumeError(
-                        f'{chunk.record.name} of backup '
-                        f'{chain.tip.ref.backup_id} holds data up to offset '
-                        f'{extent.end} and the volume has {room} bytes. '
-                        f'Restore to a larger volume.')
+                        'the volume ends before the data does',
+                        backup_id=chain.tip.ref.backup_id,
+                        name=chunk.record.name, expected=extent.end,
+                        actual=room,
+                        remedy=exceptions.Remedy.LARGER_VOLUME)
 
     def _digest_check(
             self, chain: types.Chain, plan: planner.RestorePlan,
             observer: progress.Observer) -> verification.DigestCheck | None:
+        name = naming.digest_file_name(chain.tip.ref.prefix)
         table = self._repository.until(
             pipeline.Watch(observer.checkpoint)).load_digests(
                 chain.tip.ref, plan.end)
         if table is None and chain.tip.manifest.has_digests:
             raise exceptions.IntegrityError(
-                f'Backup {chain.tip.ref.backup_id} was stored with digests, '
-                f'and {naming.digest_file_name(chain.tip.ref.prefix)} is not '
-                f'in container {chain.tip.ref.container}. Restore another '
-                f'backup, or this one without verification: '
-                f'backup_swift_verify_restore = False.')
+                'the backup was stored with digests, and there is no such '
+                'object', backup_id=chain.tip.ref.backup_id,
+                container=chain.tip.ref.container, name=name,
+                remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
         if table is None:
             LOG.warning('Backup %s is from before Cinder 2015.1 and has no '
                         'digests. Its objects are compared with their MD5, '
                         'after they were written.', chain.tip.ref.backup_id)
             return None
-        name = naming.digest_file_name(chain.tip.ref.prefix)
         try:
             check = verification.DigestCheck(table, plan.end)
         except exceptions.IntegrityError as err:
-            raise exceptions.IntegrityError(
-                f'{name} does not fit to the objects of backup '
-                f'{chain.tip.ref.backup_id}: {err} One of them is damaged. '
-                f'Restore another backup, or this one without verification: '
-                f'backup_swift_verify_restore = False.', name=name,
-                expected=err.expected, actual=err.actual) from err
+            err.about(backup_id=chain.tip.ref.backup_id,
+                      container=chain.tip.ref.container, name=name)
+            raise
         check.check_plan(plan)
         return check
 

@@ -34,9 +34,10 @@ class DigestCheck:
         expected = -(-self.end // size)
         if len(self.table) != expected:
             raise exceptions.IntegrityError(
-                f'There are {len(self.table)} digests, and the {self.end} '
-                f'bytes of the volume have {expected} blocks of {size} '
-                f'bytes.', expected=expected, actual=len(self.table))
+                f'the number of digests is not that of the blocks of {size} '
+                f'bytes in a volume of {self.end}', expected=expected,
+                actual=len(self.table),
+                remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
 
     def check(self, name: str, offset: int, data: memoryview) -> None:
         """Compare the blocks in ``data``, which is at ``offset``.
@@ -66,10 +67,10 @@ class DigestCheck:
                 not extent.end % size or extent.end == self.end):
             return
         raise exceptions.IntegrityError(
-            f'Of {name}, bytes {extent.offset} to {extent.end} of the volume '
-            f'would be restored, and only whole blocks of {size} bytes can '
-            f'be verified: the manifest is damaged. Restore another backup.',
-            name=name, offset=extent.offset, end=extent.end)
+            f'the manifest is damaged: only whole blocks of {size} bytes '
+            f'can be verified', name=name, offset=extent.offset,
+            end=extent.end,
+            remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
 
     def check_plan(self, plan: planner.RestorePlan) -> None:
         """Make sure that a plan can be verified.
@@ -88,10 +89,9 @@ class DigestCheck:
         actual = digests.DigestTable(size, packed).digest(changed).hex()
         expected = self.table.digest(first + changed).hex()
         return exceptions.DigestMismatch(
-            f'{name} is damaged: bytes {start} to {end} of the volume have '
-            f'SHA-256 {actual} instead of {expected}. Restore another '
-            f'backup.', name=name, offset=start, end=end, expected=expected,
-            actual=actual)
+            'it is damaged: the SHA-256 is not that of the backup',
+            name=name, offset=start, end=end, expected=expected,
+            actual=actual, remedy=exceptions.Remedy.OTHER_BACKUP)
 
 
 class StoredCheck:
@@ -125,22 +125,20 @@ class StoredCheck:
         extent = self._record.extent
         if self._expected is not None and self._length != self._expected:
             raise exceptions.LengthMismatch(
-                f'{self._record.name} is damaged: {self._length} bytes are '
-                f'stored, and the manifest says {self._expected}. Restore '
-                f'another backup.', name=self._record.name,
-                offset=extent.offset, end=extent.end,
-                expected=self._expected, actual=self._length)
+                'it is damaged: not as many bytes are stored as the manifest '
+                'says', name=self._record.name, offset=extent.offset,
+                end=extent.end, expected=self._expected,
+                actual=self._length, remedy=exceptions.Remedy.OTHER_BACKUP)
         if self._hash is None:
             return
         actual = self._hash.hexdigest()
         if actual != self._record.stored_md5:
             raise exceptions.DigestMismatch(
-                f'{self._record.name}, which bytes {extent.offset} to '
-                f'{extent.end} were restored from, is damaged: its MD5 is '
-                f'{actual}, and the manifest says {self._record.stored_md5}. '
-                f'Restore another backup.', name=self._record.name,
+                'it is damaged, and was restored already: the MD5 is not '
+                'that in the manifest', name=self._record.name,
                 offset=extent.offset, end=extent.end,
-                expected=self._record.stored_md5, actual=actual)
+                expected=self._record.stored_md5, actual=actual,
+                remedy=exceptions.Remedy.OTHER_BACKUP)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

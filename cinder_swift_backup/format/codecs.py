@@ -70,8 +70,8 @@ class Codecs:
         if codec is None:
             raise exceptions.FormatError(
                 f'unknown compression {word.lower()!r}; known are '
-                f'{", ".join(sorted(self._known))}. Restore with the release '
-                f'that wrote the backup, or newer.')
+                f'{", ".join(sorted(self._known))}',
+                remedy=exceptions.Remedy.NEWER_RELEASE)
         return codec
 
 

@@ -31,16 +31,17 @@ def parse(name: str, stored: bytes) -> dict[str, Any]:
     version = fields.get('version')
     if version != VERSION:
         raise exceptions.FormatError(
-            f'{name} has version {version!r}; this release reads {VERSION}. '
-            f'Use the release that wrote the backup, or newer.', name=name,
-            expected=VERSION, actual=str(version))
+            'it is of a version that this release cannot read', name=name,
+            expected=VERSION, actual=str(version),
+            remedy=exceptions.Remedy.NEWER_RELEASE)
     return fields
 
 
 def damaged(name: str, what: str) -> exceptions.FormatError:
     """The error for an object that does not hold what it has to."""
     return exceptions.FormatError(
-        f'{name} is damaged, {what}. Restore another backup.', name=name)
+        f'it is damaged, {what}', name=name,
+        remedy=exceptions.Remedy.OTHER_BACKUP)
 
 
 def header_fields(header: types.BackupHeader) -> dict[str, str | None]:

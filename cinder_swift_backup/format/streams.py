@@ -65,16 +65,17 @@ class _Counter:
         self._count += len(data)
         if self._count > self._length:
             raise exceptions.LengthMismatch(
-                f'more bytes where the manifest says {self._length}',
-                expected=self._length, actual=self._count)
+                'it holds more bytes than the manifest says',
+                expected=self._length, actual=self._count,
+                remedy=exceptions.Remedy.OTHER_BACKUP)
         return data
 
     def finish(self) -> None:
         if self._count != self._length:
             raise exceptions.LengthMismatch(
-                f'{self._count} bytes where the manifest says '
-                f'{self._length}', expected=self._length,
-                actual=self._count)
+                'it holds fewer bytes than the manifest says',
+                expected=self._length, actual=self._count,
+                remedy=exceptions.Remedy.OTHER_BACKUP)
 
 
 class PlainEncoder:
@@ -173,15 +174,20 @@ class StreamDecoder:
         try:
             return self._stream.decompress(stored, bound)
         except self._errors as err:
-            raise exceptions.FormatError(
-                f'not a valid {self._word} stream: {err}') from err
+            raise self._damaged(
+                f'it is no valid {self._word} stream ({err})') from err
 
     def finish(self) -> None:
         """See :class:`Decoder`."""
         self._counter.finish()
         if not self._stream.eof:
-            raise exceptions.FormatError(f'{self._word} stream is cut off')
+            raise self._damaged(f'its {self._word} stream is cut off')
 
     def _trailing(self) -> exceptions.FormatError:
+        return self._damaged(
+            f'data follows the end of its {self._word} stream')
+
+    @staticmethod
+    def _damaged(what: str) -> exceptions.FormatError:
         return exceptions.FormatError(
-            f'data follows the end of the {self._word} stream')
+            what, remedy=exceptions.Remedy.OTHER_BACKUP)

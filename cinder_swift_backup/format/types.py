@@ -68,17 +68,18 @@ class Geometry:
     def __post_init__(self) -> None:
         if self.chunk_size <= 0 or self.block_size <= 0:
             raise exceptions.ConfigurationError(
-                f'backup_swift_object_size ({self.chunk_size}) and '
-                f'backup_swift_block_size ({self.block_size}) must be '
-                f'positive.')
+                f'chunks of {self.chunk_size} bytes and blocks of '
+                f'{self.block_size} have to be positive',
+                remedy=exceptions.Remedy.SIZES)
         if self.block_size > LARGEST_BLOCK:
             raise exceptions.ConfigurationError(
-                f'backup_swift_block_size ({self.block_size}) must be at '
-                f'most {LARGEST_BLOCK}.')
+                f'blocks of {self.block_size} bytes are larger than '
+                f'{LARGEST_BLOCK}', remedy=exceptions.Remedy.SIZES)
         if self.chunk_size % self.block_size:
             raise exceptions.ConfigurationError(
-                f'backup_swift_object_size ({self.chunk_size}) must be a '
-                f'multiple of backup_swift_block_size ({self.block_size}).')
+                f'chunks of {self.chunk_size} bytes are no multiple of '
+                f'blocks of {self.block_size}',
+                remedy=exceptions.Remedy.SIZES)
 
     def blocks(self, size: int) -> int:
         """How many blocks cover ``size`` bytes; the last may be short."""

@@ -184,7 +184,8 @@ def read_whole(store: ObjectStore, container: str, name: str,
             found += piece
             if most is not None and len(found) > most:
                 raise exceptions.FormatError(
-                    f'{name} has more than the {most} bytes that it can '
-                    f'have.', name=name, expected=most)
+                    f'it has more than {most} bytes, which is all that can '
+                    f'be', container=container, name=name, expected=most,
+                    remedy=exceptions.Remedy.OTHER_BACKUP)
         return bytes(found)
     return store.read(container, name, join)

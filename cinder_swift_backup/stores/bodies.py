@@ -48,9 +48,9 @@ class BodyReader:
                 else self._count == self._length)
         if not fits:
             raise exceptions.StoreError(
-                f'{self._name}: the body is {self._count} bytes'
-                f'{" and more" if self._ahead else ""}, not the '
-                f'{self._length} announced.')
+                'the body has not the length that was announced',
+                name=self._name, expected=self._length,
+                actual=f'{self._count}{" and more" if self._ahead else ""}')
         if self._hash is not None:
             self._hash.update(view)
         return view

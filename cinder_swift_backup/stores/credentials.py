@@ -33,8 +33,8 @@ class Credentials(Protocol):
     """Somebody who may use an account of the object store."""
 
     @property
-    def remedy(self) -> str:
-        """What the operator can do when access is denied for good."""
+    def remedy(self) -> exceptions.Remedy:
+        """What can be done when access is denied for good."""
 
     def access(self) -> Access:
         """The account's URL and the tokens to use now.
@@ -80,10 +80,7 @@ class ServiceToken:
 class UserCredentials:
     """A request's own token for the owner's account ('per_user')."""
 
-    remedy = (
-        'The token of the request may have expired: set '
-        'backup_swift_service_auth with a [service_user], and repeat the '
-        'request.')
+    remedy = exceptions.Remedy.TOKEN
 
     def __init__(self, storage_url: str, token: str,
                  service_token: ServiceToken | None = None) -> None:
@@ -106,9 +103,7 @@ class UserCredentials:
 class SessionCredentials:
     """An account of the service's own ('single_user')."""
 
-    remedy = (
-        'Check backup_swift_user, backup_swift_key and the role of that '
-        'user in its project.')
+    remedy = exceptions.Remedy.LOGIN
 
     def __init__(self, session: ksa_session.Session, *, service_type: str,
                  interface: str, region: str | None,
@@ -148,9 +143,9 @@ class SessionCredentials:
         if endpoint is None:
             where = f' in region {self._region}' if self._region else ''
             raise exceptions.ConfigurationError(
-                f'The service catalog has no {self._interface} endpoint for '
-                f'{self._service_type}{where}. Check swift_catalog_info and '
-                f'backup_swift_region_name.')
+                f'the service catalog has no {self._interface} endpoint for '
+                f'{self._service_type}{where}',
+                remedy=exceptions.Remedy.ENDPOINT)
         return endpoint
 
 
@@ -165,15 +160,16 @@ def identify(call: Callable[[], str | None]) -> str:
     except (ksa_exceptions.Unauthorized, ksa_exceptions.Forbidden,
             ksa_exceptions.MissingAuthPlugin) as err:
         raise exceptions.AccessDenied(
-            f'The identity service refused the credentials: {err}') from err
+            f'the identity service refused the credentials ({err})',
+            remedy=exceptions.Remedy.LOGIN) from err
     except (ksa_exceptions.NotFound, ksa_exceptions.BadRequest,
             ksa_exceptions.DiscoveryFailure) as err:
         raise exceptions.ConfigurationError(
-            f'The identity service cannot serve the configured '
-            f'credentials: {err}') from err
+            f'the identity service cannot serve the configured credentials '
+            f'({err})', remedy=exceptions.Remedy.LOGIN) from err
     except ksa_exceptions.ClientException as err:
         raise exceptions.StoreUnavailable(
-            f'The identity service failed: {err}') from err
+            f'the identity service failed ({err})') from err
     if not answer:
-        raise exceptions.AccessDenied('The identity service gave no token.')
+        raise exceptions.AccessDenied('the identity service gave no token')
     return answer

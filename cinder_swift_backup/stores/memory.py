@@ -45,7 +45,9 @@ class MemoryStore:
             if (storage_policy and policies is not None
                     and storage_policy not in policies):
                 raise exceptions.ConfigurationError(
-                    f'There is no storage policy {storage_policy!r}.')
+                    f'there is no storage policy {storage_policy!r}',
+                    container=container,
+                    remedy=exceptions.Remedy.STORAGE_POLICY)
             self._containers[container] = {}
 
     def put(self, container: str, name: str, body: base.Body) -> None:
@@ -55,10 +57,13 @@ class MemoryStore:
         limit = self._capabilities.max_object_size
         if limit is not None and len(data) > limit:
             raise exceptions.QuotaExceeded(
-                f'{name} is {len(data)} bytes; the limit is {limit}.')
+                'it is too large', container=container, name=name,
+                expected=limit, actual=len(data),
+                remedy=exceptions.Remedy.ROOM)
         if reader.md5() != _md5(data):
             raise exceptions.StoreUnavailable(
-                f'{name} did not arrive as it was sent.')
+                'it did not arrive as it was sent', container=container,
+                name=name)
         with self._lock:
             self._objects(container)[name] = data
 
@@ -70,13 +75,14 @@ class MemoryStore:
             data = self._containers.get(container, {}).get(name)
         if data is None:
             raise exceptions.ObjectNotFound(
-                f'There is no object {name} in container {container}.')
+                'there is no such object', container=container, name=name)
         if extent is not None:
             data = data[extent.offset:extent.end]
             if len(data) != extent.length:
                 raise exceptions.LengthMismatch(
-                    f'{name} ends before byte {extent.end}.', name=name,
-                    expected=extent.length, actual=len(data))
+                    'it ends before the bytes that were asked for',
+                    container=container, name=name, expected=extent.length,
+                    actual=len(data))
         return use(data[start:start + base.PIECE]
                    for start in range(0, len(data), base.PIECE))
 
@@ -105,7 +111,8 @@ class MemoryStore:
     @staticmethod
     def _no_container(container: str) -> exceptions.ContainerNotFound:
         return exceptions.ContainerNotFound(
-            f'There is no container {container}.')
+            'there is no such container', container=container,
+            remedy=exceptions.Remedy.CREATE_CONTAINER)
 
 
 def _md5(data: bytes) -> str:

@@ -67,13 +67,15 @@ class SwiftStore:
                 answer = _put(exchange, reader, body)
             if answer.strip('"') != reader.md5():
                 raise exceptions.StoreUnavailable(
-                    f'{name} was stored with MD5 {answer} and sent with '
-                    f'{reader.md5()}.')
+                    'it was stored with another MD5 than it was sent with',
+                    container=container, name=name, expected=reader.md5(),
+                    actual=answer)
         try:
             self._session.request((container, name), send, self._stop)
         except exceptions.ObjectNotFound as err:
             raise exceptions.ContainerNotFound(
-                f'There is no container {container}.') from err
+                'there is no such container', container=container,
+                remedy=exceptions.Remedy.CREATE_CONTAINER) from err
 
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
@@ -142,16 +144,15 @@ def _body_length(name: str, answer: dict[str, str],
     length = int(answer.get('content-length', -1))
     if length < 0:
         raise exceptions.StoreUnavailable(
-            f'Swift did not say how long {name} is.')
+            'Swift did not say how long it is', name=name)
     if extent is None:
         return length
     found = answer.get('content-range', '')
     wanted = f'bytes {extent.offset}-{extent.end - 1}/'
     if length != extent.length or not found.startswith(wanted):
         raise exceptions.LengthMismatch(
-            f'{name} was asked for {extent.length} bytes at {extent.offset}, '
-            f'and what came is {length} bytes, range {found!r}.', name=name,
-            expected=extent.length, actual=length)
+            f'it was asked for {wanted!r}, and what came is {found!r}',
+            name=name, expected=extent.length, actual=length)
     return length
 
 

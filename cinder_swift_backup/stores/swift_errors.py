@@ -23,29 +23,30 @@ def translate(err: client.ClientException,
     """
     status = err.http_status
     place = '/'.join(where)
-    text = f'Swift answered {_answer(err)} for {place or "the cluster"}.'
+    text = f'Swift answered {_answer(err)} for {place or "the cluster"}'
     if status == 401:
         return TokenRefused(text)
     if status == 403:
         return exceptions.AccessDenied(
-            f'{text} The user needs a role that may write to the account.')
+            text, remedy=exceptions.Remedy.ROLE)
     if status == 404 and len(where) == 1:
         return exceptions.ContainerNotFound(
-            f'There is no container {place}. Create it, or let '
-            f'backup_create_containers do it.')
-    if status == 404:
-        return exceptions.ObjectNotFound(f'There is no object {place}.')
+            'there is no such container', container=place,
+            remedy=exceptions.Remedy.CREATE_CONTAINER)
+    if status == 404 and len(where) == 2:
+        container, name = where
+        return exceptions.ObjectNotFound(
+            'there is no such object', container=container, name=name)
     if status == 416 and len(where) == 2:
         return exceptions.LengthMismatch(
-            f'{place} ends before the bytes that were asked for.',
-            name=where[-1])
+            'it ends before the bytes that were asked for',
+            container=where[0], name=where[1])
     if status == 413:
         return exceptions.QuotaExceeded(
-            f'{text} A quota is full, or backup_swift_object_size is above '
-            f'the largest object that the cluster takes.')
+            text, remedy=exceptions.Remedy.ROOM)
     if status == 400 and 'policy' in _body(err).lower():
         return exceptions.ConfigurationError(
-            f'{text} Check backup_swift_create_storage_policy.')
+            text, remedy=exceptions.Remedy.STORAGE_POLICY)
     if not status or status >= 500 or status in _PASSING:
         return exceptions.StoreUnavailable(text)
     return exceptions.StoreError(text)

@@ -95,8 +95,9 @@ class Exchange:
                 piece: bytes = body.read(base.PIECE)
             if not piece:
                 raise exceptions.StoreUnavailable(
-                    f'Swift sent {length - left} of {length} bytes of '
-                    f'{"/".join(self._where)}.')
+                    f'Swift broke off in the body of '
+                    f'{"/".join(self._where)}', expected=length,
+                    actual=length - left)
             left -= len(piece)
             yield piece
 
@@ -112,8 +113,8 @@ class Exchange:
                 f'({"/".join(self._where) or "/info"}): {err}') from err
         except ValueError as err:
             raise exceptions.StoreUnavailable(
-                f'What answers at {self._access.storage_url} is not Swift: '
-                f'{err}') from err
+                f'what answers at {self._access.storage_url} is not Swift '
+                f'({err})') from err
 
 
 class Session:
@@ -165,7 +166,7 @@ class Session:
         except swift_errors.TokenRefused as err:
             refused = err
         raise exceptions.AccessDenied(
-            f'{refused} {self._credentials.remedy}') from refused
+            refused.what, remedy=self._credentials.remedy) from refused
 
     def _once(self, access: credentials_.Access, where: tuple[str, ...],
               work: Callable[[Exchange], _T]) -> _T:
@@ -200,5 +201,5 @@ class Session:
                 insecure=self._transport.insecure, timeout=_TIMEOUT)
         except client.ClientException as err:
             raise exceptions.ConfigurationError(
-                f'{url} is not the URL of an account in Swift: '
-                f'{err}') from err
+                f'{url} is not the URL of an account in Swift '
+                f'({err})') from err

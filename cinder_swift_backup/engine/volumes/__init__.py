@@ -41,8 +41,8 @@ def open_volume(handle: Any, lock: base.Lock) -> Volume:
     if hasattr(handle, 'seek') and hasattr(handle, 'tell'):
         return seeking.SeekingVolume(handle, lock)
     raise exceptions.VolumeError(
-        f'The volume is attached as {handle!r}, which cannot be read or '
-        f'written by offset.')
+        f'the volume is attached as {handle!r}, which cannot be read or '
+        f'written by offset')
 
 
 def _fileno(handle: Any) -> int | None:

@@ -76,8 +76,8 @@ def failing(where: str, errors: tuple[type[Exception], ...] = (OSError,),
         yield
     except errors as err:
         raise exceptions.VolumeError(
-            f'The volume failed {where}: {err}. Look for the cause on the '
-            f'host and in the storage, then repeat the operation.') from err
+            f'the volume failed {where} ({err})',
+            remedy=exceptions.Remedy.STORAGE) from err
 
 
 def read_all(extent: types.Extent,
@@ -101,5 +101,6 @@ def read_all(extent: types.Extent,
 def ended(extent: types.Extent, offset: int) -> exceptions.VolumeError:
     """The error for a volume that ends at ``offset``, inside an extent."""
     return exceptions.VolumeError(
-        f'The volume ended at {offset} instead of {extent.end} bytes: it was '
-        f'resized or detached during the backup.')
+        'the volume ended early: it was resized or detached meanwhile',
+        offset=extent.offset, end=extent.end, expected=extent.end,
+        actual=offset, remedy=exceptions.Remedy.REPEAT)

@@ -97,7 +97,7 @@ class PerUserTest(AuthTestCase):
         store = auth.make_store(self.context(), base.OWNER)
         err = self.assertRaises(exceptions.AccessDenied, blobs.get,
                                 store, 'c', 'o')
-        self.assertIn('backup_swift_service_auth', str(err))
+        self.assertIs(exceptions.Remedy.TOKEN, err.remedy)
 
 
 class ServiceTokenTest(AuthTestCase):

@@ -37,6 +37,16 @@ class TranslatedTest(base.DriverTestCase):
             self.assertIn('the-backup', str(err))
             self.assertIsInstance(err.__cause__, kind)
 
+    def test_every_remedy_has_words(self):
+        for remedy in exceptions.Remedy:
+            text = str(self._translate(exceptions.StoreError(
+                'it is gone', name='the-object', container='the-container',
+                remedy=remedy)))
+            self.assertRegex(text, r'the-container: it is gone\. [A-Z].*\.$')
+            self.assertNotIn('{', text)
+        self.assertIn('put an empty object the-object into container the-co',
+                      text)
+
     def test_kinds(self):
         for ours, theirs in (
                 (exceptions.VolumeError, cinder_exception.InvalidVolume),

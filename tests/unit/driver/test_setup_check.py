@@ -35,8 +35,7 @@ class CheckTest(base.HttpTestCase):
 
     def test_object_size_and_block_size(self):
         self.config(backup_swift_object_size=1000)
-        self._refused('backup_swift_object_size (1000)',
-                      'backup_swift_block_size (32768)', 'multiple')
+        self._refused('chunks of 1000 ', 'blocks of 32768', 'multiple')
         self.config(backup_swift_object_size=0)
         self._refused('positive')
         self.config(backup_swift_object_size=32768,
@@ -126,4 +125,5 @@ class CheckTest(base.HttpTestCase):
         err = self.assertRaises(
             cinder_exception.BackupDriverException,
             driver.SwiftBackupDriver(self.context()).check_for_setup_error)
-        self.assertIn('backup_swift_object_size (1000)', str(err))
+        self.assertIn('chunks of 1000 ', str(err))
+        self.assertIn('backup_swift_object_size', str(err))

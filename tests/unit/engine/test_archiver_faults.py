@@ -230,5 +230,6 @@ class LimitTest(base.EngineTestCase):
                                 length - 1)
         self.assertEqual((length - 1, length), (err.expected, err.actual))
         for figure in (length - 1, length, len(_DATA), 16):
-            self.assertIn(f' {figure}', str(err))
+            self.assertIn(str(figure), str(err))
+        self.assertIs(exceptions.Remedy.LARGER_BLOCKS, err.remedy)
         self.assertEqual([], self.store.names('put'))

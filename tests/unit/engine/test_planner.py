@@ -64,7 +64,7 @@ class PlanRestoreTest(base.BaseTestCase):
             err = self.assertRaises(exceptions.ChainError,
                                     planner.plan_restore, chain)
             hole = min(set(range(size)) - covered)
-            self.assertIn(f'at offset {hole} ', str(err))
+            self.assertEqual(hole, err.offset)
             return
         self._check(planner.plan_restore(chain), expected)
 
@@ -138,8 +138,8 @@ class PlanRestoreTest(base.BaseTestCase):
                                    volume_size=12),))
         err = self.assertRaises(exceptions.ChainError,
                                 planner.plan_restore, chain)
-        for word in ('bak-1', '2 bytes', 'offset 10'):
-            self.assertIn(word, str(err))
+        self.assertIn('bak-1', str(err))
+        self.assertEqual((10, 12), (err.offset, err.end))
 
     def test_gap_at_the_start(self):
         chain = types.Chain((_link(1, [types.Extent(5, 5)]),))

@@ -68,8 +68,7 @@ class DamageTest(RestoreTestCase):
     def test_missing_chunk(self):
         self.bench.memory.delete(base.CONTAINER, self.record.name)
         text = self._refused(exceptions.ChunkMissing)
-        for word in (self.record.name, base.CONTAINER, '64 to 128',
-                     'Restore another backup'):
+        for word in (self.record.name, base.CONTAINER, '64 to 128'):
             self.assertIn(word, text)
 
     def test_each_flipped_byte(self):
@@ -92,7 +91,7 @@ class DamageTest(RestoreTestCase):
                               lambda data, end=length: data[:end])
             text = self._refused(exceptions.LengthMismatch)
             self.assertIn(self.record.name, text)
-            self.assertIn(f'{length} bytes where the manifest says 64', text)
+            self.assertIn(f'({length} instead of 64)', text)
             self.bench.damage(self.record.name,
                               lambda data: _DATA[64:128])
 
@@ -103,7 +102,7 @@ class DamageTest(RestoreTestCase):
     def test_far_too_long_is_not_even_read(self):
         self.bench.damage(self.record.name, lambda data: bytes(1 << 20))
         text = self._refused(exceptions.LengthMismatch)
-        self.assertIn('more bytes where the manifest says 64', text)
+        self.assertIn('more bytes than the manifest says', text)
 
     def test_chunks_that_changed_places(self):
         first, second = _name(0), _name(4)
@@ -207,7 +206,8 @@ class ManifestTest(RestoreTestCase):
         self.bench.memory.delete(
             base.CONTAINER, naming.manifest_name(base.ref(1).prefix))
         err = self.assertRaises(exceptions.ChainError, self._restore)
-        self.assertIn('bak-1 has no manifest', str(err))
+        self.assertIn('there is no manifest', str(err))
+        self.assertEqual('bak-1', err.backup_id)
         self.assertEqual([], self.target.writes)
 
     def test_missing_ancestor(self):
@@ -268,9 +268,10 @@ class DigestTableTest(RestoreTestCase):
     def test_missing(self):
         self.bench.memory.delete(base.CONTAINER, self.digest_file)
         err = self.assertRaises(exceptions.IntegrityError, self._restore)
-        for word in ('bak-1', self.digest_file,
-                     'backup_swift_verify_restore'):
-            self.assertIn(word, str(err))
+        self.assertEqual(
+            ('bak-1', self.digest_file, base.CONTAINER,
+             exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED),
+            (err.backup_id, err.name, err.container, err.remedy))
         self.assertEqual([], self.target.writes)
         self._restore(verify=False)
         self.assertEqual(_DATA, bytes(self.target.data))

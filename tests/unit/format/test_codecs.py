@@ -112,7 +112,7 @@ class CodecTest(testscenarios.WithScenarios, base.BaseTestCase):
         decoder = self.codec.decoder(1000)
         err = self.assertRaises(exceptions.LengthMismatch,
                                 list, decoder.feed(stored))
-        self.assertIn('more bytes where the manifest says 1000', str(err))
+        self.assertIn('more bytes than the manifest says', str(err))
         self.assertEqual(1000, err.expected)
 
     def test_pieces_are_bounded(self):

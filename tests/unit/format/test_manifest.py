@@ -176,7 +176,7 @@ class BadManifestTest(base.BaseTestCase):
     def test_version(self):
         for version in ('2.0.0', '1.0', 1, None, ['1.0.0']):
             stored = documents.manifest([], version=version)
-            self._refused(stored, 'version', 'this release reads 1.0.0')
+            self._refused(stored, 'version', 'instead of 1.0.0')
 
     def test_objects(self):
         for objects in (None, {}, 'x', 3):

@@ -67,8 +67,9 @@ class GeometryTest(base.BaseTestCase):
     def test_chunk_must_be_whole_blocks(self):
         err = self.assertRaises(exceptions.ConfigurationError,
                                 types.Geometry, 100, 32)
-        self.assertIn('backup_swift_object_size (100)', str(err))
-        self.assertIn('backup_swift_block_size (32)', str(err))
+        self.assertIn('chunks of 100 ', str(err))
+        self.assertIn('blocks of 32', str(err))
+        self.assertIs(exceptions.Remedy.SIZES, err.remedy)
 
     def test_sizes_must_be_positive(self):
         for sizes in ((0, 1), (1, 0), (-32, 32), (32, -32), (-32, -32)):

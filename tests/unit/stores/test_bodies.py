@@ -58,8 +58,8 @@ class BodyReaderTest(base.BaseTestCase):
     def test_too_short(self):
         reader = _reader(4, b'abc')
         err = self.assertRaises(exceptions.StoreError, reader.read)
-        for word in ('object-1', '3 bytes', '4 announced'):
-            self.assertIn(word, str(err))
+        self.assertEqual(('object-1', 4, '3'),
+                         (err.name, err.expected, err.actual))
 
     def test_too_long(self):
         # The HTTP client does not ask for more than was announced, so the
@@ -68,7 +68,7 @@ class BodyReaderTest(base.BaseTestCase):
             reader = _reader(4, *pieces)
             self.assertEqual(b'abc', reader.read())
             err = self.assertRaises(exceptions.StoreError, reader.read)
-            self.assertIn('4 announced', str(err))
+            self.assertEqual((4, '4 and more'), (err.expected, err.actual))
         self.assertRaises(exceptions.StoreError, _reader(4, b'abcde').read)
 
     def test_error_is_kept(self):

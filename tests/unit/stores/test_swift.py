@@ -47,7 +47,7 @@ def _drain(body):
 class Credentials:
     """Tokens t1, t2, ... as far as they can be renewed."""
 
-    remedy = 'Ask for a longer token.'
+    remedy = exceptions.Remedy.TOKEN
 
     def __init__(self, renewals=0):
         self._left = renewals
@@ -235,7 +235,7 @@ class TokenTest(SwiftTestCase):
         err = self.assertRaises(exceptions.AccessDenied,
                                 blobs.get, self._store(), 'c', 'o')
         self.assertEqual(['t1', 't2'], self._tokens(server))
-        self.assertIn('Ask for a longer token.', str(err))
+        self.assertIs(exceptions.Remedy.TOKEN, err.remedy)
         self.assertIn('401', str(err))
         self.assertIs(exceptions.AccessDenied, type(err))
 
@@ -244,7 +244,7 @@ class TokenTest(SwiftTestCase):
         err = self.assertRaises(exceptions.AccessDenied,
                                 self._get, 'c', 'o')
         self.assertEqual(1, server.call_count)
-        self.assertIn('Ask for a longer token.', str(err))
+        self.assertIs(exceptions.Remedy.TOKEN, err.remedy)
         self.assertEqual(1, self.credentials.renewed)
 
     def test_put_of_a_stream_is_repeated_whole(self):
@@ -469,7 +469,7 @@ class ContainerTest(SwiftTestCase):
         err = self.assertRaises(
             exceptions.ConfigurationError, self.store.ensure_container, 'c',
             create=True, storage_policy='gold')
-        self.assertIn('backup_swift_create_storage_policy', str(err))
+        self.assertIs(exceptions.Remedy.STORAGE_POLICY, err.remedy)
 
     def test_not_to_be_made(self):
         self._answers('HEAD', f'{_URL}/c', {'status_code': 404})

@@ -27,7 +27,7 @@ class TranslateTest(base.BaseTestCase):
                 (403, _OBJECT, exceptions.AccessDenied),
                 (404, ('c',), exceptions.ContainerNotFound),
                 (404, _OBJECT, exceptions.ObjectNotFound),
-                (404, (), exceptions.ObjectNotFound),
+                (404, (), exceptions.StoreError),
                 (408, _OBJECT, exceptions.StoreUnavailable),
                 (413, _OBJECT, exceptions.QuotaExceeded),
                 (416, _OBJECT, exceptions.LengthMismatch),
@@ -58,13 +58,14 @@ class TranslateTest(base.BaseTestCase):
     def test_policy(self):
         err = _translate(400, ('c',), b'Invalid X-Storage-Policy "gold"')
         self.assertIs(exceptions.ConfigurationError, type(err))
-        self.assertIn('backup_swift_create_storage_policy', str(err))
+        self.assertIs(exceptions.Remedy.STORAGE_POLICY, err.remedy)
 
     def test_remedies(self):
-        self.assertIn('role', str(_translate(403)))
-        self.assertIn('backup_create_containers',
-                      str(_translate(404, ('c',))))
-        self.assertIn('backup_swift_object_size', str(_translate(413)))
+        for status, where, remedy in (
+                (403, _OBJECT, exceptions.Remedy.ROLE),
+                (404, ('c',), exceptions.Remedy.CREATE_CONTAINER),
+                (413, _OBJECT, exceptions.Remedy.ROOM)):
+            self.assertIs(remedy, _translate(status, where).remedy)
 
     def test_text(self):
         text = str(_translate(503, body=b'Try later\nor not',
