@@ -13,7 +13,7 @@ With native threads there is nothing to do.
 
 import sys
 
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 
 
 def green() -> bool:
@@ -25,11 +25,11 @@ def green() -> bool:
     return bool(patcher.is_monkey_patched('thread'))
 
 
-def runtime() -> pipeline.Runtime:
+def runtime() -> pipelines.Runtime:
     """The engine's runtime for the kind of threads of this process."""
     if not green():
-        return pipeline.Runtime()
+        return pipelines.Runtime()
     from eventlet import patcher
     from eventlet import tpool
-    return pipeline.Runtime(
+    return pipelines.Runtime(
         call=tpool.execute, lock=patcher.original('threading').Lock)

@@ -27,7 +27,7 @@ from cinder_swift_backup.driver import records
 from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.engine import archiver
 from cinder_swift_backup.engine import parents
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import codecs
@@ -97,7 +97,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 f'Volume {backup.volume_id} is attached with a size of 0 '
                 f'bytes')
         container = backup.container or CONF.backup_swift_container
-        watch = pipeline.Watch(observer.checkpoint)
+        watch = pipelines.Watch(observer.checkpoint)
         engine.store.until(watch).ensure_container(
             container, create=CONF.backup_create_containers,
             storage_policy=CONF.backup_swift_create_storage_policy)
@@ -154,7 +154,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 back_id=backup.id, vol_id=volume_id) from err
 
     def _restore(self, backup, volume_id, volume_file, engine, observer):
-        watch = pipeline.Watch(observer.checkpoint)
+        watch = pipelines.Watch(observer.checkpoint)
         chain = engine.repository.until(watch).resolve(
             records.chain_refs(self.context, backup))
         writer = volumes.open_volume(volume_file, engine.runtime.lock())

@@ -17,7 +17,6 @@ from oslo_log import log as logging
 from sqlalchemy import exc as sqlalchemy_exc
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import progress
 
 CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
@@ -25,6 +24,11 @@ LOG = logging.getLogger(__name__)
 _DATABASE_ERRORS = (db_exception.DBError, sqlalchemy_exc.SQLAlchemyError)
 # Seconds.
 _PATIENCE = 60
+
+
+def percentage(done, total):
+    """Whole per cent of a total, 0 to 100; nothing to do is all done."""
+    return 100 * done // total if total else 100
 
 
 class _Patience:
@@ -96,7 +100,7 @@ class BackupObserver:
 
     def advanced(self, done, total):
         """See :class:`cinder_swift_backup.engine.progress.Observer`."""
-        self._percent = progress.percentage(done, total)
+        self._percent = percentage(done, total)
         self._chunks += 1
         if not self._chunks % CONF.backup_object_number_per_notification:
             self._notify()

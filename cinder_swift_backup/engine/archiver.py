@@ -27,7 +27,7 @@ from oslo_log import log as logging
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import chunk_writer
 from cinder_swift_backup.engine import parents
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import volumes
@@ -40,7 +40,7 @@ from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
 LOG = logging.getLogger(__name__)
-_Task = Callable[[pipeline.StopFlag], chunk_writer.WrittenChunk]
+_Task = Callable[[pipelines.StopFlag], chunk_writer.WrittenChunk]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class Archiver:
     """Writes backups to a repository."""
 
     def __init__(self, repo: repository.Repository,
-                 workers: pipeline.Pipeline, known: codecs.Codecs) -> None:
+                 pipeline: pipelines.Pipeline, known: codecs.Codecs) -> None:
         self._repository = repo
         self._store = repo.store
-        self._pipeline = workers
+        self._pipeline = pipeline
         self._codecs = known
 
     def archive(self, job: ArchiveJob, source: volumes.VolumeReader,
@@ -129,7 +129,7 @@ class Archiver:
     def _check_limit(self, job: ArchiveJob, size: int,
                      observer: progress.Observer) -> None:
         """Find out now what would fail after everything else was stored."""
-        watch = pipeline.Watch(observer.checkpoint)
+        watch = pipelines.Watch(observer.checkpoint)
         largest = self._store.until(watch).capabilities().max_object_size
         length = digest_file.encoded_length(
             job.header, job.geometry.block_size, job.geometry.blocks(size))
@@ -162,7 +162,7 @@ class Archiver:
     def _commit(self, job: ArchiveJob, manifest: types.Manifest,
                 table: digests.DigestTable,
                 observer: progress.ArchiveObserver) -> None:
-        watch = pipeline.Watch(observer.checkpoint)
+        watch = pipelines.Watch(observer.checkpoint)
         store = self._store.until(watch)
         observer.checkpoint()
         store.put(

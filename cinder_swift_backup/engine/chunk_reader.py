@@ -23,7 +23,7 @@ import functools
 from typing import Protocol
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import codecs
@@ -46,7 +46,7 @@ class Use(Protocol):
 class ChunkReader:
     """Reads the chunks of a plan; may be used by several workers."""
 
-    def __init__(self, store: base.ObjectStore, runtime: pipeline.Runtime,
+    def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
                  known: codecs.Codecs, check: verification.Check) -> None:
         """Prepare.
 
@@ -59,7 +59,7 @@ class ChunkReader:
         self._check = check
 
     def read(self, chunk: planner.PlannedChunk, use: Use,
-             stop: pipeline.StopFlag) -> None:
+             stop: pipelines.StopFlag) -> None:
         """Hand the planned extents of a chunk to ``use``, in their order.
 
         :raises ChunkMissing: when the object is not there

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import dataclasses
 
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import codecs
@@ -72,7 +72,7 @@ class _Encoded:
 class ChunkWriter:
     """Stores extents of one volume; may be used by several workers."""
 
-    def __init__(self, store: base.ObjectStore, runtime: pipeline.Runtime,
+    def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
                  known: codecs.Codecs, form: ChunkForm,
                  source: volumes.VolumeReader,
                  announce: Callable[[str], None]) -> None:
@@ -90,7 +90,7 @@ class ChunkWriter:
         self._announce = announce
 
     def write(self, extent: types.Extent, before: bytes | None,
-              stop: pipeline.StopFlag) -> WrittenChunk:
+              stop: pipelines.StopFlag) -> WrittenChunk:
         """Store an extent, or what of it has changed.
 
         :param before: the packed digests that its blocks had, as far as they
@@ -106,7 +106,7 @@ class ChunkWriter:
         return self._write_changes(extent, before, stop)
 
     def _write_changes(self, extent: types.Extent, before: bytes,
-                       stop: pipeline.StopFlag) -> WrittenChunk:
+                       stop: pipelines.StopFlag) -> WrittenChunk:
         block_size = self._form.block_size
         now = bytearray(self._runtime.call(self._hash, extent, stop))
         records = []
@@ -120,7 +120,7 @@ class ChunkWriter:
         return WrittenChunk(extent, bytes(now), tuple(records))
 
     def _put(self, extent: types.Extent, encoded: _Encoded,
-             stop: pipeline.StopFlag) -> types.ChunkRecord:
+             stop: pipelines.StopFlag) -> types.ChunkRecord:
         stop.check()
         form = self._form
         name = naming.chunk_name(form.prefix,
@@ -138,13 +138,13 @@ class ChunkWriter:
 
     # What follows runs offloaded: no logging, no store.
 
-    def _hash(self, extent: types.Extent, stop: pipeline.StopFlag) -> bytes:
+    def _hash(self, extent: types.Extent, stop: pipelines.StopFlag) -> bytes:
         return b''.join(
             digests.hash_blocks(piece, self._form.block_size)
             for piece in self._read(extent, stop))
 
     def _encode(self, extent: types.Extent,
-                stop: pipeline.StopFlag) -> _Encoded:
+                stop: pipelines.StopFlag) -> _Encoded:
         form = self._form
         maker = stored_form.StoredFormMaker(self._codec, form.level,
                                             extent.length)
@@ -155,7 +155,7 @@ class ChunkWriter:
         return _Encoded(maker.finish(), b''.join(packed))
 
     def _read(self, extent: types.Extent,
-              stop: pipeline.StopFlag) -> Iterator[memoryview]:
+              stop: pipelines.StopFlag) -> Iterator[memoryview]:
         block_size = self._form.block_size
         size = max(_PIECE // block_size, 1) * block_size
         buffer = bytearray(min(size, extent.length))

@@ -3,7 +3,7 @@
 """The parts of the engine put together, once for everybody."""
 
 from cinder_swift_backup.engine import archiver
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.format import codecs
@@ -17,7 +17,7 @@ class Engine:
     ``restorer`` brings volumes back. They share threads and codecs.
     """
 
-    def __init__(self, store: base.ObjectStore, runtime: pipeline.Runtime,
+    def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
                  workers: int, known: codecs.Codecs) -> None:
         """Put the parts together.
 
@@ -27,7 +27,7 @@ class Engine:
         """
         self.store = store
         self.runtime = runtime
-        shared = pipeline.Pipeline(runtime, workers)
-        self.repository = repository.Repository(store, shared)
-        self.archiver = archiver.Archiver(self.repository, shared, known)
-        self.restorer = restorer.Restorer(self.repository, shared, known)
+        pipeline = pipelines.Pipeline(runtime, workers)
+        self.repository = repository.Repository(store, pipeline)
+        self.archiver = archiver.Archiver(self.repository, pipeline, known)
+        self.restorer = restorer.Restorer(self.repository, pipeline, known)

@@ -4,7 +4,6 @@
 
 from typing import Protocol
 
-from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
 
 
@@ -44,10 +43,3 @@ class Silent:
 
     def advanced(self, done: int, total: int) -> None:
         """Tells nobody."""
-
-
-def percentage(done: int, total: int) -> int:
-    """Whole per cent of a total, 0 to 100; nothing to do is all done."""
-    if not 0 <= done <= total:
-        raise exceptions.VolumeError(f'{done} of {total} bytes are done')
-    return 100 * done // total if total else 100

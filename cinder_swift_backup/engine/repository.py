@@ -20,7 +20,7 @@ import functools
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digests
@@ -39,9 +39,9 @@ class Repository:
     """The backups in one store."""
 
     def __init__(self, store: base.ObjectStore,
-                 workers: pipeline.Pipeline) -> None:
+                 pipeline: pipelines.Pipeline) -> None:
         self.store = store
-        self._pipeline = workers
+        self._pipeline = pipeline
 
     def until(self, stop: base.Stop) -> 'Repository':
         """The same repository for somebody who may stop waiting.
@@ -168,7 +168,7 @@ class Repository:
         self.store.until(base.NEVER).delete(ref.container, manifest)
 
     def _delete_one(self, container: str, name: str,
-                    stop: pipeline.StopFlag) -> exceptions.StoreError | None:
+                    stop: pipelines.StopFlag) -> exceptions.StoreError | None:
         stop.check()
         try:
             self.store.until(stop).delete(container, name)

@@ -25,7 +25,7 @@ from oslo_log import log as logging
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import chunk_reader
 from cinder_swift_backup.engine import intervals
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
@@ -91,10 +91,10 @@ class Restorer:
     """Reads backups from a repository."""
 
     def __init__(self, repo: repository.Repository,
-                 workers: pipeline.Pipeline, known: codecs.Codecs) -> None:
+                 pipeline: pipelines.Pipeline, known: codecs.Codecs) -> None:
         self._repository = repo
         self._store = repo.store
-        self._pipeline = workers
+        self._pipeline = pipeline
         self._codecs = known
 
     def restore(self, chain: types.Chain, target: RestoreTarget,
@@ -154,9 +154,9 @@ class Restorer:
             observer: progress.Observer) -> verification.DigestCheck | None:
         name = naming.digest_file_name(chain.tip.ref.prefix)
         table = self._repository.until(
-            pipeline.Watch(observer.checkpoint)).load_digests(
+            pipelines.Watch(observer.checkpoint)).load_digests(
                 chain.tip.ref, plan.end)
-        if table is None and chain.tip.manifest.has_digests:
+        if table is None and chain.tip.manifest.era is types.Era.DIGESTS:
             raise exceptions.IntegrityError(
                 'the backup was stored with digests, and there is no such '
                 'object', backup_id=chain.tip.ref.backup_id,
@@ -177,11 +177,11 @@ class Restorer:
         return check
 
     @staticmethod
-    def _restore_chunk(runtime: pipeline.Runtime,
+    def _restore_chunk(runtime: pipelines.Runtime,
                        reader: chunk_reader.ChunkReader,
                        chunk: planner.PlannedChunk, filling: _Filling,
                        writer: volumes.VolumeWriter,
-                       stop: pipeline.StopFlag) -> int:
+                       stop: pipelines.StopFlag) -> int:
         stop.check()
         reader.read(chunk, filling.write, stop)
         length = sum(extent.length for extent in chunk.extents)

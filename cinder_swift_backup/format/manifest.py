@@ -87,12 +87,14 @@ def decode(prefix: str, stored: bytes) -> types.Manifest:
     chunks = tuple(_decode_chunk(name, prefix, entry) for entry in entries)
     if len({chunk.name for chunk in chunks}) != len(chunks):
         raise documents.damaged(name, 'it names an object twice')
-    # Both came with Cinder 2015.1, and since then in every backup.
-    has_digests = 'parent_id' in fields
+    # It came with the digests, and is in every manifest since.
+    era = (types.Era.DIGESTS if 'parent_id' in fields
+           else types.Era.BEFORE_DIGESTS)
     return types.Manifest(
         header=documents.read_header(name, fields),
-        chunks=chunks if has_digests else _before_2015(chunks),
-        has_digests=has_digests,
+        chunks=(chunks if era is types.Era.DIGESTS
+                else _before_digests(chunks)),
+        era=era,
         parent_id=documents.text(name, fields, 'parent_id'),
         volume_meta=documents.text(name, fields, 'volume_meta'),
         volume_size=documents.optional_size(name, fields, _VOLUME_SIZE),
@@ -134,7 +136,7 @@ def _decode_chunk(name: str, prefix: str, entry: object) -> types.ChunkRecord:
         stored_md5=documents.text(chunk_name, fields, _STORED_MD5))
 
 
-def _before_2015(
+def _before_digests(
         chunks: tuple[types.ChunkRecord, ...],
 ) -> tuple[types.ChunkRecord, ...]:
     ends = _are_ends(chunks)

@@ -7,6 +7,7 @@ name says ``stored``.
 """
 
 import dataclasses
+import enum
 from typing import Self
 
 from cinder_swift_backup import exceptions
@@ -126,14 +127,20 @@ class BackupHeader:
     created_at: str
 
 
+class Era(enum.Enum):
+    """What backups consist of, by the release of Cinder that wrote them."""
+
+    BEFORE_DIGESTS = 'before 2015.1'
+    DIGESTS = '2015.1 and later'
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Manifest:
     """The content of ``_metadata``: what a backup consists of.
 
     ``chunks`` are in the order in which they overwrite each other, the last
     one winning. ``volume_size`` (bytes) and ``parent`` are our additions
-    and None in manifests of the stock driver. ``has_digests`` tells whether
-    it was written with a digest file beside it.
+    and None in manifests of the stock driver.
     """
 
     header: BackupHeader
@@ -142,7 +149,7 @@ class Manifest:
     volume_meta: str | None = None
     volume_size: int | None = None
     parent: BackupRef | None = None
-    has_digests: bool = True
+    era: Era = Era.DIGESTS
 
     @property
     def end(self) -> int:

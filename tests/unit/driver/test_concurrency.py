@@ -7,7 +7,7 @@ import sys
 import threading
 
 from cinder_swift_backup.driver import concurrency
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from tests.unit.driver import base
 
 _PREAMBLE = '''
@@ -18,11 +18,11 @@ import time
 from eventlet import patcher
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import concurrency
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 native_time = patcher.original('time')
 native_threads = patcher.original('threading')
 runtime = concurrency.runtime()
-workers = pipeline.Pipeline(runtime, 3)
+workers = pipelines.Pipeline(runtime, 3)
 '''
 
 
@@ -33,7 +33,7 @@ class NativeTest(base.DriverTestCase):
         self.assertIn('eventlet', sys.modules)
         self.assertFalse(concurrency.green())
         runtime = concurrency.runtime()
-        self.assertEqual(pipeline.Runtime(), runtime)
+        self.assertEqual(pipelines.Runtime(), runtime)
 
         self.assertEqual(threading.get_ident(),
                          runtime.call(threading.get_ident))
@@ -120,7 +120,7 @@ else:
 
     def test_checkpoint_cancels(self):
         self._run('''
-pipeline.POLL = 0.02
+pipelines.POLL = 0.02
 
 def cancel():
     raise exceptions.Cancelled('from outside')

@@ -12,7 +12,7 @@ from cinder.volume import volume_utils
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
 from cinder_swift_backup.driver import driver
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.stores import memory
 from tests.fakes import blobs
 from tests.fakes import faulty
@@ -159,7 +159,7 @@ class BackupTest(DriverMethodTestCase):
                 backup.status = 'deleting'
 
         self.refreshed = refresh
-        self.enterContext(mock.patch.object(pipeline, 'POLL', 0.01))
+        self.enterContext(mock.patch.object(pipelines, 'POLL', 0.01))
         for method in ('ensure_container', 'read'):
             before = self._names()
             self.store.heal()
@@ -270,7 +270,7 @@ class RestoreTest(DriverMethodTestCase):
                 backup.status = 'error'
 
         self.refreshed = refresh
-        self.enterContext(mock.patch.object(pipeline, 'POLL', 0.01))
+        self.enterContext(mock.patch.object(pipelines, 'POLL', 0.01))
         for suffix in ('_metadata', '_sha256file', '-00000'):
             self.store.heal()
             self.backup.status = 'restoring'

@@ -6,7 +6,10 @@ from unittest import mock
 
 from cinder import exception as cinder_exception
 from cinder.volume import volume_utils
+from hypothesis import given
+from hypothesis import strategies as st
 from oslo_db import exception as db_exception
+from oslotest import base as test_base
 from sqlalchemy import exc as sqlalchemy_exc
 
 from cinder_swift_backup import exceptions
@@ -84,6 +87,22 @@ class ProgressTest(ObserversTestCase):
         self.observer.stored(self.manifest)
         self.assertEqual({'backup_percent': 100},
                          self.notify.call_args.kwargs['extra_usage_info'])
+
+
+class PercentageTest(test_base.BaseTestCase):
+    """Whole per cent, 0 to 100."""
+
+    @given(st.integers(0, 1 << 50), st.integers(0, 1 << 50))
+    def test_range(self, one, other):
+        done, total = sorted((one, other))
+        percent = observers.percentage(done, total)
+        self.assertIn(percent, range(101))
+        self.assertEqual(done == total, percent == 100)
+
+    def test_values(self):
+        for done, total, expected in ((0, 3, 0), (1, 3, 33), (2, 3, 66),
+                                      (3, 3, 100), (0, 0, 100)):
+            self.assertEqual(expected, observers.percentage(done, total))
 
 
 class TimerTest(ObserversTestCase):

@@ -7,7 +7,7 @@ from oslotest import base
 from cinder_swift_backup import engine
 from cinder_swift_backup.engine import archiver
 from cinder_swift_backup.engine import parents
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
@@ -42,7 +42,7 @@ class Bench:
         self.memory.ensure_container(CONTAINER, create=True)
         self.store = faulty.FaultyStore(self.memory)
         self.engine = engine.Engine(
-            self.store, runtime or pipeline.Runtime(), workers,
+            self.store, runtime or pipelines.Runtime(), workers,
             codecs.Codecs())
         self.repository = self.engine.repository
         self.archiver = self.engine.archiver

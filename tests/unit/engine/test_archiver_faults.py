@@ -7,7 +7,7 @@ import random
 from unittest import mock
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
 from tests.fakes import faulty
@@ -135,9 +135,9 @@ class CancellationTest(base.EngineTestCase):
 
     def test_at_each_checkpoint(self):
         # Without threads the number of checkpoints is always the same.
-        bench = base.Bench(runtime=pipeline.Runtime(
+        bench = base.Bench(runtime=pipelines.Runtime(
             executor=serial.SerialExecutor))
-        with mock.patch.object(pipeline, 'POLL', 0):
+        with mock.patch.object(pipelines, 'POLL', 0):
             seen = observers.Recorder()
             bench.archive(1, _DATA, observer=seen)
             bench.repository.delete(base.ref(1), complete=True)
@@ -180,7 +180,7 @@ class CancellationTest(base.EngineTestCase):
     def test_while_the_store_has_us_wait(self):
         for suffix in ('-00020', '_sha256file', '_metadata'):
             with self.subTest(suffix=suffix), mock.patch.object(
-                    pipeline, 'POLL', 0.01):
+                    pipelines, 'POLL', 0.01):
                 self.store.heal()
                 busy = faulty.Busy('put', matching=lambda name, suffix=suffix:
                                    name.endswith(suffix))

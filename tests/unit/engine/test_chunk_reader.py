@@ -14,7 +14,7 @@ from oslotest import base
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import chunk_reader
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import codecs
@@ -52,7 +52,7 @@ class Bench:
         self.record = types.ChunkRecord('p-00001', extent, word, **fields)
         if stored is not None:
             blobs.put(self.store, 'c', 'p-00001', stored)
-        self.stop = pipeline.StopFlag()
+        self.stop = pipelines.StopFlag()
         self.check = check or verification.NONE
         self.handed = []
         self.repeated = []
@@ -60,7 +60,7 @@ class Bench:
     def read(self, *extents, store=None):
         """Read some extents of the chunk, by default all of it."""
         reader = chunk_reader.ChunkReader(
-            store or self.store, pipeline.Runtime(), codecs.Codecs(),
+            store or self.store, pipelines.Runtime(), codecs.Codecs(),
             self.check)
         chunk = planner.PlannedChunk(
             'c', self.record, extents or (self.record.extent,))
@@ -289,7 +289,7 @@ _MEMORY = '''
 import hashlib
 import zlib
 from cinder_swift_backup.engine import chunk_reader
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import codecs
@@ -330,9 +330,9 @@ def read(word, pieces, check=verification.NONE, end=LENGTH):
     extent = types.Extent(0, LENGTH)
     record = types.ChunkRecord('p-00000', extent, word)
     chunk_reader.ChunkReader(
-        Endless(pieces), pipeline.Runtime(), codecs.Codecs(), check).read(
+        Endless(pieces), pipelines.Runtime(), codecs.Codecs(), check).read(
         planner.PlannedChunk('c', record, (types.Extent(0, end),)),
-        lambda offset, data, repeated: None, pipeline.StopFlag())
+        lambda offset, data, repeated: None, pipelines.StopFlag())
 
 bomb = b''.join(deflated())
 check = verification.Check(verification.DigestCheck(digests.DigestTable(

@@ -15,7 +15,7 @@ from oslotest import base
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import chunk_writer
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import codecs
@@ -37,7 +37,7 @@ class Bench:
         self.store = memory.MemoryStore()
         self.store.ensure_container('c', create=True)
         self.announced = []
-        self.stop = pipeline.StopFlag()
+        self.stop = pipelines.StopFlag()
         self.data = data
         self.word = word
         self.block_size = block_size
@@ -48,7 +48,7 @@ class Bench:
         form = chunk_writer.ChunkForm(
             'c', 'p', self.block_size, self.word, codecs.Level.BALANCED)
         return chunk_writer.ChunkWriter(
-            store, pipeline.Runtime(), codecs.Codecs(), form,
+            store, pipelines.Runtime(), codecs.Codecs(), form,
             source or volumes.RamVolume(self.data), self.announced.append)
 
     def write(self, before=None, extent=None):
@@ -233,7 +233,7 @@ class StopTest(base.BaseTestCase):
 _MEMORY = '''
 import random
 from cinder_swift_backup.engine import chunk_writer
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from tests.fakes import process_memory
@@ -258,23 +258,23 @@ class Nowhere:
 
 source = Endless()
 writers = [chunk_writer.ChunkWriter(
-    Nowhere(), pipeline.Runtime(), codecs.Codecs(), chunk_writer.ChunkForm(
+    Nowhere(), pipelines.Runtime(), codecs.Codecs(), chunk_writer.ChunkForm(
         'c', 'p', 32768, word, level),
     source, lambda name: None) for word, level in (
         ('none', codecs.Level.BALANCED), ('zlib', codecs.Level.BALANCED),
         ('zlib', codecs.Level.SMALL), ('bz2', codecs.Level.BALANCED),
         ('zstd', codecs.Level.BALANCED), ('zstd', codecs.Level.SMALL))]
 for writer in writers:
-    writer.write(types.Extent(0, 2 * MIB), None, pipeline.StopFlag())
+    writer.write(types.Extent(0, 2 * MIB), None, pipelines.StopFlag())
 before = process_memory.peak()
 for writer in writers[1:]:
-    writer.write(types.Extent(0, 100 * MIB), None, pipeline.StopFlag())
+    writer.write(types.Extent(0, 100 * MIB), None, pipelines.StopFlag())
     writer.write(types.Extent(0, 100 * MIB), bytes(32 * 3200),
-                 pipeline.StopFlag())
+                 pipelines.StopFlag())
 zeros = process_memory.peak() - before
 source.kind = source.noise
 for writer in writers:
-    writer.write(types.Extent(0, 200 * MIB), None, pipeline.StopFlag())
+    writer.write(types.Extent(0, 200 * MIB), None, pipelines.StopFlag())
 print(zeros // MIB, (process_memory.peak() - before) // MIB)
 '''
 

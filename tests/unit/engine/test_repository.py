@@ -7,7 +7,7 @@ import random
 from unittest import mock
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import manifest
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
@@ -46,7 +46,7 @@ class LoadTest(base.EngineTestCase):
             offloaded.append(function.__name__)
             return function(*arguments)
 
-        bench = base.Bench(runtime=pipeline.Runtime(call=call))
+        bench = base.Bench(runtime=pipelines.Runtime(call=call))
         bench.archive(1, _DATA)
         offloaded.clear()
         bench.repository.load(base.ref(1))
@@ -86,12 +86,12 @@ class LoadTest(base.EngineTestCase):
         def cancelled():
             raise exceptions.Cancelled('for good')
 
-        repo = self.bench.repository.until(pipeline.Watch(cancelled))
+        repo = self.bench.repository.until(pipelines.Watch(cancelled))
         for load in (repo.load, lambda ref: repo.load_digests(ref, 99)):
             busy = faulty.Busy('read')
             self.store.heal()
             self.store.script(busy)
-            with mock.patch.object(pipeline, 'POLL', 0.01):
+            with mock.patch.object(pipelines, 'POLL', 0.01):
                 self.assertRaises(exceptions.Cancelled, load, base.ref(1))
             self.assertEqual([True], busy.cut_short)
 
@@ -206,7 +206,7 @@ class DeleteTest(base.EngineTestCase):
 
         seen = []
         self.store.script(faulty.Rule('delete', before=seen.append))
-        self.bench.repository.until(pipeline.Watch(cancelled)).delete(
+        self.bench.repository.until(pipelines.Watch(cancelled)).delete(
             base.ref(1), complete=True)
         for stop in seen:
             stop.check()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import volumes as engine_volumes
 from cinder_swift_backup.format import naming
@@ -420,7 +420,7 @@ class CancellationTest(RestoreTestCase):
         self.assertEqual([], self.target.writes)
 
     def test_on_the_way(self):
-        with mock.patch.object(pipeline, 'POLL', 0):
+        with mock.patch.object(pipelines, 'POLL', 0):
             self.assertRaises(exceptions.Cancelled, self._restore,
                               observer=observers.Recorder(cancel_at=2))
         self.assertIsNone(self.target.finished)

@@ -13,7 +13,7 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.format import types
@@ -305,7 +305,7 @@ class DetailTest(base.EngineTestCase):
             names.append(function.__name__)
             return function(*arguments)
 
-        bench = base.Bench(runtime=pipeline.Runtime(call=call))
+        bench = base.Bench(runtime=pipelines.Runtime(call=call))
         bench.archive(1, self.data)
         archived, names[:] = set(names), []
         bench.archive(2, self.data[::-1], parent=1)

@@ -10,7 +10,7 @@ from unittest import mock
 from oslotest import base
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import pipeline
+from cinder_swift_backup.engine import pipelines
 
 # Seconds: longer than anything here takes, so that a lost wake-up fails the
 # test instead of hanging it.
@@ -50,7 +50,7 @@ class PipelineTestCase(base.BaseTestCase):
 
     def _run(self, tasks, collect=lambda result: None, checkpoint=_nothing,
              workers=3):
-        workers = pipeline.Pipeline(pipeline.Runtime(), workers)
+        workers = pipelines.Pipeline(pipelines.Runtime(), workers)
         before = threading.active_count()
         try:
             workers.run(tasks, collect, checkpoint)
@@ -123,7 +123,7 @@ class ResultsTest(PipelineTestCase):
 
     def test_only_the_coordinator_collects(self):
         threads = set()
-        with mock.patch.object(pipeline, 'POLL', 0):
+        with mock.patch.object(pipelines, 'POLL', 0):
             self._run([lambda stop: None] * 10,
                       lambda result: threads.add(threading.get_ident()),
                       lambda: threads.add(threading.get_ident()))
@@ -231,7 +231,7 @@ class CheckpointTest(PipelineTestCase):
 
     def test_is_paced(self):
         calls = []
-        with mock.patch.object(pipeline, 'POLL', 0.05):
+        with mock.patch.object(pipelines, 'POLL', 0.05):
             begun = time.monotonic()
             self._run([lambda stop: time.sleep(0.005)] * 60,
                       checkpoint=lambda: calls.append(time.monotonic()))
@@ -247,7 +247,7 @@ class CheckpointTest(PipelineTestCase):
         def slow(stop):
             self.assertTrue(called.wait(_PATIENCE))
 
-        with mock.patch.object(pipeline, 'POLL', 0.02):
+        with mock.patch.object(pipelines, 'POLL', 0.02):
             self._run([slow], checkpoint=called.set)
         self.assertTrue(called.is_set())
 
@@ -267,7 +267,7 @@ class CheckpointTest(PipelineTestCase):
         def checkpoint():
             raise exceptions.Cancelled('from outside')
 
-        with mock.patch.object(pipeline, 'POLL', 0.02):
+        with mock.patch.object(pipelines, 'POLL', 0.02):
             err = self.assertRaises(exceptions.Cancelled, self._run,
                                     [patient] * 9, checkpoint=checkpoint)
         self.assertEqual('from outside', str(err))
@@ -279,8 +279,8 @@ class WatchTest(base.BaseTestCase):
 
     def test_looks_while_it_waits(self):
         looks = []
-        watch = pipeline.Watch(lambda: looks.append(True))
-        with mock.patch.object(pipeline, 'POLL', 0.01):
+        watch = pipelines.Watch(lambda: looks.append(True))
+        with mock.patch.object(pipelines, 'POLL', 0.01):
             watch.wait(0.05)
             self.assertGreater(len(looks), 1)
             looks.clear()
@@ -290,9 +290,9 @@ class WatchTest(base.BaseTestCase):
         self.assertEqual([True], looks)
 
     def test_ends_when_the_checkpoint_raises(self):
-        watch = pipeline.Watch(mock.Mock(
+        watch = pipelines.Watch(mock.Mock(
             side_effect=exceptions.Cancelled('from outside')))
-        with mock.patch.object(pipeline, 'POLL', 0.01):
+        with mock.patch.object(pipelines, 'POLL', 0.01):
             self.assertRaises(exceptions.Cancelled, watch.wait, 600)
 
 
@@ -300,13 +300,13 @@ class StopFlagTest(base.BaseTestCase):
     """The flag."""
 
     def test_wait_ends_when_it_is_set(self):
-        stop = pipeline.StopFlag()
+        stop = pipelines.StopFlag()
         stop.wait(0)
         threading.Timer(0.01, stop.set).start()
         self.assertRaises(exceptions.Cancelled, stop.wait, 600)
 
     def test_check(self):
-        stop = pipeline.StopFlag()
+        stop = pipelines.StopFlag()
         stop.check()
         stop.set()
         self.assertRaises(exceptions.Cancelled, stop.check)
