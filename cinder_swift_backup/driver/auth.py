@@ -15,7 +15,6 @@ from cinder import service_auth
 from keystoneauth1 import exceptions as ksa_exceptions
 from keystoneauth1 import identity
 from keystoneauth1 import session as ksa_session
-from oslo_config import cfg
 from oslo_log import log as logging
 from swiftclient import authv1
 
@@ -25,68 +24,59 @@ from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
 
-CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
 _TIMEOUT = 60
 
 
-def make_store(context, owner_project_id):
+def make_store(context, owner_project_id, found):
     """The store for a request on a backup of a project.
 
-    :raises ConfigurationError: when a setting is missing
+    :param found: the :class:`settings.Settings`
+    :raises ConfigurationError: when the catalog has no such endpoint
     :raises AccessDenied: when the request brings no credentials
     """
-    if CONF.backup_swift_auth == 'single_user':
-        return single_user_store(context)
+    if found.account.login is not None:
+        return single_user_store(context, found)
     if not context.auth_token:
         raise exceptions.AccessDenied(
             'The request has no token to use Swift with, as when Cinder '
             'resumes a delete at its start. Repeat it as a user who may use '
             'the account of the project')
-    url = _account_url(context, owner_project_id)
-    return _store(credentials.UserCredentials(url, context.auth_token,
-                                              _service_token()))
+    url = _account_url(context, owner_project_id, found.account)
+    return _store(credentials.UserCredentials(
+        url, context.auth_token, _service_token(found.account)), found)
 
 
-def single_user_store(context):
+def single_user_store(context, found):
     """The store in the service's own account.
 
-    :raises ConfigurationError: naming the option that is missing
+    :raises ConfigurationError: when the catalog has no identity service
     """
-    target = catalog.parse_info('swift_catalog_info')
+    account = found.account
     session = ksa_session.Session(
-        auth=_password_plugin(context), verify=_verify(), timeout=_TIMEOUT)
+        auth=_password_plugin(context, account), verify=account.verify,
+        timeout=_TIMEOUT)
     return _store(
         credentials.SessionCredentials(
-            session, service_type=target.service_type,
-            interface=target.interface, region=CONF.backup_swift_region_name,
-            service_token=_service_token()))
+            session, service_type=account.swift.service_type,
+            interface=account.swift.interface, region=account.region,
+            service_token=_service_token(account)), found)
 
 
-def anonymous_store(url):
+def anonymous_store(found):
     """A store good for nothing but asking the cluster what it can do."""
-    return _store(credentials.UserCredentials(url, ''))
+    return _store(credentials.UserCredentials(found.account.url, ''), found)
 
 
-def _store(who):
-    return swift.SwiftStore(swift_session.Session(who, transport()))
+def _store(who, found):
+    return swift.SwiftStore(swift_session.Session(who, found.transport))
 
 
-def transport():
-    """How the configuration wants requests to be sent."""
-    return swift_session.Transport(
-        ca_file=CONF.backup_swift_ca_cert_file,
-        insecure=CONF.backup_swift_auth_insecure,
-        retries=CONF.backup_swift_retry_attempts,
-        backoff=CONF.backup_swift_retry_backoff)
-
-
-def _account_url(context, owner_project_id):
-    if CONF.backup_swift_url:
-        return f'{CONF.backup_swift_url}{owner_project_id}'
-    url = catalog.find_endpoint(
-        context.service_catalog, catalog.parse_info('swift_catalog_info'),
-        CONF.backup_swift_region_name, 'backup_swift_url')
+def _account_url(context, owner_project_id, account):
+    if account.url:
+        return f'{account.url}{owner_project_id}'
+    url = catalog.find_endpoint(context.service_catalog, account.swift,
+                                account.region, 'backup_swift_url')
     if context.project_id == owner_project_id:
         return url
     if not context.project_id or context.project_id not in url:
@@ -97,8 +87,8 @@ def _account_url(context, owner_project_id):
     return url.replace(context.project_id, owner_project_id)
 
 
-def _service_token():
-    if not CONF.backup_swift_service_auth:
+def _service_token(account):
+    if not account.with_service_token:
         return None
     try:
         plugin = service_auth.get_service_auth_plugin()
@@ -113,45 +103,21 @@ def _service_token():
                                     service_auth.get_service_session())
 
 
-def _verify():
-    if CONF.backup_swift_auth_insecure:
-        return False
-    return CONF.backup_swift_ca_cert_file or True
-
-
-def _password_plugin(context):
-    version = CONF.backup_swift_auth_version.split('.')[0]
-    if version not in ('1', '2', '3'):
-        raise exceptions.ConfigurationError(
-            f'backup_swift_auth_version is {version!r} and has to be 1, 2 '
-            f'or 3')
-    user = required('backup_swift_user')
-    key = required('backup_swift_key')
-    url = _auth_url(context)
-    if version == '1':
-        return authv1.PasswordPlugin(url, user, key)
-    if version == '2':
-        return _v2_plugin(url, user, key)
-    return _v3_plugin(url, user, key)
-
-
-def _v2_plugin(url, user, key):
-    tenant = CONF.backup_swift_tenant
-    if not tenant and ':' in user:
-        tenant, _, user = user.partition(':')
-    tenant = tenant or required('backup_swift_tenant')
-    return identity.V2Password(_versioned(url, 'v2.0'), username=user,
-                               password=key, tenant_name=tenant)
-
-
-def _v3_plugin(url, user, key):
-    project = CONF.backup_swift_project or CONF.backup_swift_tenant
-    project = project or required('backup_swift_project')
+def _password_plugin(context, account):
+    login = account.login
+    url = login.auth_url or catalog.find_endpoint(
+        context.service_catalog, account.keystone, account.region,
+        'backup_swift_auth_url')
+    if login.version == '1':
+        return authv1.PasswordPlugin(url, login.user, login.key)
+    if login.version == '2':
+        return identity.V2Password(
+            _versioned(url, 'v2.0'), username=login.user, password=login.key,
+            tenant_name=login.project)
     return identity.V3Password(
-        _versioned(url, 'v3'), username=user, password=key,
-        project_name=project,
-        **_domain('user', CONF.backup_swift_user_domain),
-        **_domain('project', CONF.backup_swift_project_domain))
+        _versioned(url, 'v3'), username=login.user, password=login.key,
+        project_name=login.project, **_domain('user', login.user_domain),
+        **_domain('project', login.project_domain))
 
 
 def _domain(kind, name):
@@ -165,22 +131,3 @@ def _versioned(url, version):
     url = url.rstrip('/')
     last = url.rpartition('/')[2]
     return url if last in ('v2.0', 'v3') else f'{url}/{version}'
-
-
-def _auth_url(context):
-    if CONF.backup_swift_auth_url:
-        return CONF.backup_swift_auth_url
-    return catalog.find_endpoint(
-        context.service_catalog, catalog.parse_info('keystone_catalog_info'),
-        CONF.backup_swift_region_name, 'backup_swift_auth_url')
-
-
-def required(option):
-    """The value of an option that single_user mode cannot do without."""
-    value = getattr(CONF, option)
-    if not value:
-        raise exceptions.ConfigurationError(
-            f'{option} is not set and backup_swift_auth = single_user with '
-            f'backup_swift_auth_version = {CONF.backup_swift_auth_version} '
-            f'needs it')
-    return value

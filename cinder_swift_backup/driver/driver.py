@@ -11,7 +11,6 @@ import contextlib
 from cinder import exception as cinder_exception
 from cinder import interface
 from cinder.backup import driver as base_driver
-from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_utils import timeutils
 from oslo_utils import units
@@ -24,6 +23,7 @@ from cinder_swift_backup.driver import errors
 from cinder_swift_backup.driver import observers
 from cinder_swift_backup.driver import options
 from cinder_swift_backup.driver import records
+from cinder_swift_backup.driver import settings
 from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.engine import archiver
 from cinder_swift_backup.engine import parents
@@ -33,7 +33,6 @@ from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import naming
 
-CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
 
 records.adopt_stock_records()
@@ -77,11 +76,14 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises CinderException: the fitting one; nothing is left in Swift
             that can still be reached
         """
-        observer = observers.BackupObserver(self.context, backup)
+        with errors.translated(backup.id):
+            found = settings.read()
+        observer = observers.BackupObserver(self.context, backup,
+                                            found.notifications)
         try:
-            with self._engine(backup) as engine:
+            with self._engine(backup, found) as engine:
                 self._backup(backup, volume_file, backup_metadata, engine,
-                             observer)
+                             observer, found)
         except exceptions.Cancelled as err:
             if not observer.deleted:
                 # Returning would have Cinder call it available.
@@ -90,35 +92,34 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             LOG.info('Backup %s was cancelled and its objects deleted: %s',
                      backup.id, err)
 
-    def _backup(self, backup, volume_file, backup_metadata, engine, observer):
+    def _backup(self, backup, volume_file, backup_metadata, engine, observer,
+                found):
         source = volumes.open_volume(volume_file, engine.runtime.lock())
         if not source.size:
             raise exceptions.VolumeError(
                 f'Volume {backup.volume_id} is attached with a size of 0 '
                 f'bytes')
-        container = backup.container or CONF.backup_swift_container
+        container = backup.container or found.container
         watch = pipelines.Watch(observer.checkpoint)
         engine.store.until(watch).ensure_container(
-            container, create=CONF.backup_create_containers,
-            storage_policy=CONF.backup_swift_create_storage_policy)
-        geometry = setup_check.geometry()
-        parent = self._parent(backup, geometry, engine.repository.until(watch))
+            container, create=found.create_container,
+            storage_policy=found.storage_policy)
+        parent = self._parent(backup, found.geometry,
+                              engine.repository.until(watch))
         volume_meta = (self.get_metadata(backup.volume_id)
                        if backup_metadata else None)
         observer.checkpoint()
         backup.container = container
         backup.service_metadata = naming.backup_prefix(
-            backup.volume_id, backup.id, CONF.storage_availability_zone,
+            backup.volume_id, backup.id, found.availability_zone,
             timeutils.utcnow())
         backup.parent_id = parent.ref.backup_id if parent else None
         backup.save()
         engine.archiver.archive(
             archiver.ArchiveJob(
                 ref=records.backup_ref(backup), header=records.header(backup),
-                geometry=geometry,
-                compression=CONF.backup_compression_algorithm,
-                level=setup_check.level(), parent=parent,
-                volume_meta=volume_meta),
+                geometry=found.geometry, compression=found.compression,
+                level=found.level, parent=parent, volume_meta=volume_meta),
             source, observer)
 
     def _parent(self, backup, geometry, repo):
@@ -144,16 +145,19 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises BackupRestoreCancel: when the backup's status was changed
         :raises CinderException: the fitting one for anything else
         """
+        with errors.translated(backup.id):
+            found = settings.read()
         observer = observers.RestoreObserver(backup)
         try:
-            with self._engine(backup) as engine:
+            with self._engine(backup, found) as engine:
                 self._restore(backup, volume_id, volume_file, engine,
-                              observer)
+                              observer, found.verify_restore)
         except exceptions.Cancelled as err:
             raise cinder_exception.BackupRestoreCancel(
                 back_id=backup.id, vol_id=volume_id) from err
 
-    def _restore(self, backup, volume_id, volume_file, engine, observer):
+    def _restore(self, backup, volume_id, volume_file, engine, observer,
+                 verify):
         watch = pipelines.Watch(observer.checkpoint)
         chain = engine.repository.until(watch).resolve(
             records.chain_refs(self.context, backup))
@@ -163,7 +167,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             chain,
             restorer.RestoreTarget(writer, backup.size * units.Gi,
                                    volume['size'] * units.Gi),
-            observer, verify=CONF.backup_swift_verify_restore)
+            observer, verify=verify)
         self._restore_metadata(backup, volume_id,
                                chain.tip.manifest.volume_meta)
 
@@ -189,8 +193,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             LOG.info('Backup %s never stored anything.', backup.id)
             return
         with errors.translated(backup.id):
+            found = settings.read()
             records.check_no_dependents(self.context, backup)
-        with self._engine(backup) as engine:
+        with self._engine(backup, found) as engine:
             count = engine.repository.delete(
                 records.backup_ref(backup),
                 complete=bool(backup.object_count))
@@ -200,9 +205,10 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         LOG.info('Deleted %d objects of backup %s.', count, backup.id)
 
     @contextlib.contextmanager
-    def _engine(self, backup):
+    def _engine(self, backup, found):
         """The engine for one operation on a backup; errors are Cinder's."""
         with errors.translated(backup.id), contextlib.closing(
-                auth.make_store(self.context, backup.project_id)) as store:
+                auth.make_store(self.context, backup.project_id,
+                                found)) as store:
             yield engines.Engine(store, concurrency.runtime(),
-                                 CONF.backup_swift_workers, codecs.Codecs())
+                                 found.workers, codecs.Codecs())

@@ -11,14 +11,12 @@ import time
 from cinder import exception as cinder_exception
 from cinder.objects import fields
 from cinder.volume import volume_utils
-from oslo_config import cfg
 from oslo_db import exception as db_exception
 from oslo_log import log as logging
 from sqlalchemy import exc as sqlalchemy_exc
 
 from cinder_swift_backup import exceptions
 
-CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
 # What comes of a database that is down, restarts or is overloaded.
 _DATABASE_ERRORS = (db_exception.DBError, sqlalchemy_exc.SQLAlchemyError)
@@ -63,16 +61,19 @@ class _Patience:
 class BackupObserver:
     """Ends a backup whose status was changed; tells how far it is.
 
-    A ``createprogress`` notification goes out for every
-    ``backup_object_number_per_notification`` chunks, every
-    ``backup_timer_interval`` seconds unless
-    ``backup_swift_enable_progress_timer`` is off, and at the end. Its
-    ``backup_percent`` is the part of the volume that is dealt with.
+    A ``createprogress`` notification goes out for every so many chunks, every
+    so many seconds, and at the end. Its ``backup_percent`` is the part of the
+    volume that is dealt with.
     """
 
-    def __init__(self, context, backup):
+    def __init__(self, context, backup, notifications):
+        """Prepare.
+
+        :param notifications: the :class:`settings.Notifications`
+        """
         self._context = context
         self._backup = backup
+        self._notifications = notifications
         self._percent = 0
         self._chunks = 0
         self._last = time.monotonic()
@@ -81,9 +82,10 @@ class BackupObserver:
     def checkpoint(self):
         """See :class:`cinder_swift_backup.engine.progress.Observer`."""
         self._patience.call(self.confirm)
-        elapsed = time.monotonic() - self._last
-        if (CONF.backup_swift_enable_progress_timer
-                and elapsed >= CONF.backup_timer_interval):
+        interval = self._notifications.interval
+        if interval is None:
+            return
+        if time.monotonic() - self._last >= interval:
             self._notify()
 
     def confirm(self):
@@ -102,7 +104,7 @@ class BackupObserver:
         """See :class:`cinder_swift_backup.engine.progress.Observer`."""
         self._percent = percentage(done, total)
         self._chunks += 1
-        if not self._chunks % CONF.backup_object_number_per_notification:
+        if not self._chunks % self._notifications.chunks:
             self._notify()
 
     def stored(self, manifest):

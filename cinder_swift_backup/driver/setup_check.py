@@ -2,30 +2,13 @@
 
 """What is wrong with the configuration, before the first backup finds out."""
 
-from oslo_config import cfg
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
-from cinder_swift_backup.format import codecs
-from cinder_swift_backup.format import types
+from cinder_swift_backup.driver import settings
 
-CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
-
-
-def geometry():
-    """The configured sizes, in bytes.
-
-    :raises ConfigurationError: when they do not fit together
-    """
-    return types.Geometry(CONF.backup_swift_object_size,
-                          CONF.backup_swift_block_size)
-
-
-def level():
-    """How much the configured codec is to spend on few bytes."""
-    return codecs.Level(CONF.backup_swift_compression_level)
 
 
 def check(context):
@@ -38,43 +21,42 @@ def check(context):
     :raises StoreError: when Swift or the identity service refuse us or
         cannot be reached
     """
-    sizes = geometry()
-    codecs.Codecs().find(CONF.backup_compression_algorithm)
-    store = _store(context)
+    found = settings.read()
+    store = _store(context, found)
     if store is None:
         LOG.info('Swift is found through the catalog of each request; it is '
                  'not contacted at start.')
         return
     try:
-        _check_limits(store.capabilities(), sizes)
+        _check_capabilities(store.capabilities(), found)
     finally:
         store.close()
 
 
-def _store(context):
-    if CONF.backup_swift_auth == 'single_user':
-        auth.required('backup_swift_user')
-        auth.required('backup_swift_key')
-        if not CONF.backup_swift_auth_url and not context.service_catalog:
+def _store(context, found):
+    login = found.account.login
+    if login is not None:
+        if not login.auth_url and not context.service_catalog:
             LOG.warning('backup_swift_auth_url is not set: the identity '
                         'service is taken from the catalog of each request '
                         'and not contacted at start.')
             return None
-        return auth.single_user_store(context)
-    if CONF.backup_swift_url:
-        return auth.anonymous_store(CONF.backup_swift_url)
+        return auth.single_user_store(context, found)
+    if found.account.url:
+        return auth.anonymous_store(found)
     return None
 
 
-def _check_limits(limits, sizes):
-    largest = limits.max_object_size
-    if largest is not None and sizes.chunk_size > largest:
+def _check_capabilities(cluster, found):
+    largest = cluster.max_object_size
+    size = found.geometry.chunk_size
+    if largest is not None and size > largest:
         raise exceptions.ConfigurationError(
-            f'backup_swift_object_size is {sizes.chunk_size} and the '
-            f'cluster takes objects of at most {largest} bytes')
-    policy = CONF.backup_swift_create_storage_policy
-    if policy and limits.storage_policies is not None and (
-            policy not in limits.storage_policies):
+            f'backup_swift_object_size is {size} and the cluster takes '
+            f'objects of at most {largest} bytes')
+    policy = found.storage_policy
+    if policy and cluster.storage_policies is not None and (
+            policy not in cluster.storage_policies):
         raise exceptions.ConfigurationError(
             f'backup_swift_create_storage_policy is {policy!r} and the '
-            f'cluster has {", ".join(limits.storage_policies)}')
+            f'cluster has {", ".join(cluster.storage_policies)}')

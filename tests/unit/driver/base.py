@@ -16,6 +16,9 @@ from oslo_config import fixture as config_fixture
 from oslotest import base
 import requests_mock
 
+from cinder_swift_backup.driver import auth
+from cinder_swift_backup.driver import settings
+
 objects.register_all()
 
 OWNER = 'c0ffee00000000000000000000000001'
@@ -37,6 +40,11 @@ def catalog(project, *regions):
              'publicURL': f'http://{region}.keystone.test'}
             for region in regions]},
     ]
+
+
+def make_store(context):
+    """The store for a backup of the owner, by the settings of now."""
+    return auth.make_store(context, OWNER, settings.read())
 
 
 class DriverTestCase(base.BaseTestCase):

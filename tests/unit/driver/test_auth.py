@@ -9,6 +9,7 @@ from keystoneauth1 import fixture
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
+from cinder_swift_backup.driver import settings
 from cinder_swift_backup.stores import credentials
 from tests.fakes import blobs
 from tests.unit.driver import base
@@ -37,64 +38,63 @@ class PerUserTest(AuthTestCase):
 
     def test_configured_url(self):
         self.config(backup_swift_url=base.SWIFT)
-        request = self._used(base.SWIFT + base.OWNER, auth.make_store(
-            self.context(), base.OWNER))
+        request = self._used(base.SWIFT + base.OWNER, base.make_store(
+            self.context()))
         self.assertEqual('users-token', _header(request, 'X-Auth-Token'))
         self.assertIsNone(_header(request, 'X-Service-Token'))
 
     def test_configured_url_and_anothers_backup(self):
         self.config(backup_swift_url=base.SWIFT)
-        self._used(base.SWIFT + base.OWNER, auth.make_store(
-            self.context(project=base.OTHER), base.OWNER))
+        self._used(base.SWIFT + base.OWNER, base.make_store(
+            self.context(project=base.OTHER)))
 
     def test_catalog(self):
         self._used(f'http://one.swift.test/v1/AUTH_{base.OWNER}',
-                   auth.make_store(
+                   base.make_store(
                        self.context(services=base.catalog(
-                           base.OWNER, 'one', 'two')), base.OWNER))
+                           base.OWNER, 'one', 'two'))))
 
     def test_catalog_and_anothers_backup(self):
         # An administrator's own account would hold nothing to delete.
         self._used(f'http://one.swift.test/v1/AUTH_{base.OWNER}',
-                   auth.make_store(
+                   base.make_store(
                        self.context(project=base.OTHER,
                                     services=base.catalog(
-                                        base.OTHER, 'one')), base.OWNER))
+                                        base.OTHER, 'one'))))
 
     def test_region(self):
         self.config(backup_swift_region_name='two')
         self._used(f'http://two.swift.test/v1/AUTH_{base.OWNER}',
-                   auth.make_store(
+                   base.make_store(
                        self.context(services=base.catalog(
-                           base.OWNER, 'one', 'two')), base.OWNER))
+                           base.OWNER, 'one', 'two'))))
 
     def test_no_endpoint(self):
         err = self.assertRaises(exceptions.ConfigurationError,
-                                auth.make_store, self.context(), base.OWNER)
+                                base.make_store, self.context())
         self.assertIn('backup_swift_url', str(err))
 
     def test_no_token(self):
         self.config(backup_swift_url=base.SWIFT)
-        err = self.assertRaises(exceptions.AccessDenied, auth.make_store,
-                                self.context(token=None), base.OWNER)
+        err = self.assertRaises(exceptions.AccessDenied, base.make_store,
+                                self.context(token=None))
         self.assertIn('account of the project', str(err))
 
     def test_url_that_does_not_name_the_project(self):
         # As of Ceph's gateway: every token finds its own account there.
         services = base.catalog('', 'one')
-        self.assertIsNotNone(auth.make_store(
-            self.context(services=services), base.OWNER))
+        self.assertIsNotNone(base.make_store(
+            self.context(services=services)))
         for project in (base.OTHER, None):
             err = self.assertRaises(
-                exceptions.AccessDenied, auth.make_store,
-                self.context(project=project, services=services),
-                base.OWNER)
+                exceptions.AccessDenied, base.make_store,
+                self.context(project=project, services=services))
             self.assertIn(base.OWNER, str(err))
 
     def test_expired_token_tells_the_remedy(self):
         self.config(backup_swift_url=base.SWIFT)
         self.http.get(f'{base.SWIFT}{base.OWNER}/c/o', status_code=401)
-        store = auth.make_store(self.context(), base.OWNER)
+        store = base.make_store(self.context())
         err = self.assertRaises(exceptions.AccessDenied, blobs.get,
                                 store, 'c', 'o')
         self.assertIs(exceptions.Remedy.TOKEN, err.remedy)
@@ -115,7 +115,7 @@ class ServiceTokenTest(AuthTestCase):
         with patch(service_auth, 'get_service_auth_plugin',
                    return_value=plugin), \
                 patch(service_auth, 'get_service_session'):
-            store = auth.make_store(self.context(), base.OWNER)
+            store = base.make_store(self.context())
         request = self._used(base.SWIFT + base.OWNER, store)
         self.assertEqual('services-token',
                          _header(request, 'X-Service-Token'))
@@ -123,7 +123,7 @@ class ServiceTokenTest(AuthTestCase):
 
     def test_no_service_user(self):
         with mock.patch.object(auth.LOG, 'warning') as warned:
-            store = auth.make_store(self.context(), base.OWNER)
+            store = base.make_store(self.context())
         self.assertIn('send_service_user_token', warned.call_args.args[0])
         request = self._used(base.SWIFT + base.OWNER, store)
         self.assertIsNone(_header(request, 'X-Service-Token'))
@@ -139,7 +139,7 @@ class SingleUserTest(AuthTestCase):
                     backup_swift_user='backup', backup_swift_key='key')
 
     def _store(self):
-        return auth.make_store(self.context(), base.OWNER)
+        return base.make_store(self.context())
 
     def _serve_v2(self):
         token = fixture.V2Token(token_id='services-own')
@@ -256,9 +256,8 @@ class SingleUserTest(AuthTestCase):
             public='http://one.swift.test/v1/A', region='one')
         self.http.post('http://one.keystone.test/v3/auth/tokens', json=token,
                        headers={'X-Subject-Token': 'services-own'})
-        self._used('http://one.swift.test/v1/A', auth.make_store(
-            self.context(services=base.catalog(base.OWNER, 'one')),
-            base.OWNER))
+        self._used('http://one.swift.test/v1/A', base.make_store(
+            self.context(services=base.catalog(base.OWNER, 'one'))))
 
     def test_token_is_renewed(self):
         self.config(backup_swift_auth_version='3',
@@ -302,7 +301,7 @@ class TransportTest(base.DriverTestCase):
     """How requests are sent."""
 
     def test_defaults(self):
-        found = auth.transport()
+        found = settings.read().transport
         self.assertEqual((None, False, 3, 2),
                          (found.ca_file, found.insecure, found.retries,
                           found.backoff))
@@ -312,7 +311,7 @@ class TransportTest(base.DriverTestCase):
                     backup_swift_auth_insecure=True,
                     backup_swift_retry_attempts=7,
                     backup_swift_retry_backoff=11)
-        found = auth.transport()
+        found = settings.read().transport
         self.assertEqual(('/ca.pem', True, 7, 11),
                          (found.ca_file, found.insecure, found.retries,
                           found.backoff))
@@ -327,5 +326,5 @@ class TransportTest(base.DriverTestCase):
                 ({'backup_swift_auth_insecure': True}, False)):
             self.config(**options)
             with mock.patch.object(credentials, 'SessionCredentials') as made:
-                auth.make_store(self.context(), base.OWNER)
+                base.make_store(self.context())
             self.assertEqual(verify, made.call_args.args[0].verify)

@@ -12,6 +12,7 @@ from cinder.volume import volume_utils
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
 from cinder_swift_backup.driver import driver
+from cinder_swift_backup.driver import settings
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.stores import memory
 from tests.fakes import blobs
@@ -72,8 +73,8 @@ class BackupTest(DriverMethodTestCase):
 
     def test_store_is_the_owners(self):
         backup = self._backup()
-        auth.make_store.assert_called_once_with(self.driver.context,
-                                                backup.project_id)
+        auth.make_store.assert_called_once_with(
+            self.driver.context, backup.project_id, settings.read())
 
     def test_container_of_the_user(self):
         self._backup(container='mine')

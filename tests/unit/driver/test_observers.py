@@ -14,6 +14,7 @@ from sqlalchemy import exc as sqlalchemy_exc
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import observers
+from cinder_swift_backup.driver import settings
 from tests.unit.driver import base
 
 
@@ -28,9 +29,17 @@ class ObserversTestCase(base.DriverTestCase):
         self.enterContext(mock.patch.object(
             observers.time, 'monotonic', lambda: self.now))
         self.backup = self.record()
-        self.observer = observers.BackupObserver(
-            self.context(), self.backup)
+        self._observe()
         self.manifest = mock.Mock(chunks=(1, 2, 3))
+
+    def _observe(self):
+        self.observer = observers.BackupObserver(
+            self.context(), self.backup, settings.read().notifications)
+
+    def config(self, **options):
+        """Set options, and follow by them from the start."""
+        super().config(**options)
+        self._observe()
 
     def _percents(self):
         return [call.kwargs['extra_usage_info']['backup_percent']

@@ -13,7 +13,7 @@ from oslo_config import cfg
 
 from cinder_swift_backup.driver import driver
 from cinder_swift_backup.driver import options
-from cinder_swift_backup.driver import setup_check
+from cinder_swift_backup.driver import settings
 from tests.unit.driver import base
 
 
@@ -60,7 +60,7 @@ class OptionsTest(base.DriverTestCase):
         self.assertEqual('balanced', cfg.CONF.backup_swift_compression_level)
         for word in ('fast', 'balanced', 'small'):
             self.config(backup_swift_compression_level=word)
-            self.assertEqual(word, setup_check.level().value)
+            self.assertEqual(word, settings.read().level.value)
         self.assertRaises(ValueError, self.config,
                           backup_swift_compression_level='best')
 
