@@ -18,6 +18,7 @@ from oslo_utils import units
 from cinder_swift_backup import engine as engines
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
+from cinder_swift_backup.driver import compat
 from cinder_swift_backup.driver import concurrency
 from cinder_swift_backup.driver import errors
 from cinder_swift_backup.driver import observers
@@ -35,7 +36,7 @@ from cinder_swift_backup.format import naming
 
 LOG = logging.getLogger(__name__)
 
-records.adopt_stock_records()
+compat.adopt_stock_records()
 
 
 @interface.backupdriver

@@ -2,30 +2,12 @@
 
 """Cinder's backup records in the terms of the engine."""
 
-import sys
-
 from cinder import exception as cinder_exception
 from cinder import objects
 from oslo_utils import units
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
-
-STOCK = 'cinder.backup.drivers.swift.SwiftBackupDriver'
-OURS = 'cinder_swift_backup.driver.SwiftBackupDriver'
-
-
-def adopt_stock_records():
-    """Have Cinder's manager pass us the backups of the stock driver.
-
-    The manager refuses records of another driver unless its table of renamed
-    drivers says that ours is the new name of theirs. Only a process that
-    runs the manager has it loaded when it loads us, and only there it
-    matters; importing it from here would need all of Cinder's objects.
-    """
-    manager = sys.modules.get('cinder.backup.manager')
-    if manager is not None:
-        manager.MAPPING.setdefault(STOCK, OURS)
 
 
 def backup_ref(backup):

@@ -38,7 +38,7 @@ from cinder_swift_backup.format import types
 
 LOG = logging.getLogger(__name__)
 # Bytes. To wait for the disk for less would take longer than to write it.
-_WORTH_SYNCING = 8 << 20
+WORTH_SYNCING = 8 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -185,6 +185,6 @@ class Restorer:
         stop.check()
         reader.read(chunk, filling.write, stop)
         length = sum(extent.length for extent in chunk.extents)
-        if length >= _WORTH_SYNCING:
+        if length >= WORTH_SYNCING:
             runtime.call(writer.sync)
         return length

@@ -8,8 +8,8 @@ from cinder_swift_backup.format import types
 
 # Bytes looked at together: small enough to leave most holes holes, large
 # enough that runs of data are written in few calls.
-_GRAIN = 64 * 1024
-ZEROS = bytes(_GRAIN)
+GRAIN = 64 * 1024
+ZEROS = bytes(GRAIN)
 
 
 def all_zero(data: memoryview) -> bool:
@@ -25,8 +25,8 @@ def runs(data: memoryview) -> Iterator[tuple[bool, types.Extent]]:
     """
     start = 0
     current = None
-    for position in range(0, len(data), _GRAIN):
-        found = all_zero(data[position:position + _GRAIN])
+    for position in range(0, len(data), GRAIN):
+        found = all_zero(data[position:position + GRAIN])
         if current is None:
             current = found
         if found != current:

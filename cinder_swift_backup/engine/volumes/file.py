@@ -16,29 +16,14 @@ How an extent comes to read as zeros, the first that works:
 
 from collections.abc import Iterator
 import contextlib
-import ctypes
 import errno
-import fcntl
 import os
 import stat
-import struct
 
 from cinder_swift_backup.engine import zeros
 from cinder_swift_backup.engine.volumes import base
+from cinder_swift_backup.engine.volumes import kernel
 from cinder_swift_backup.format import types
-
-# From linux/falloc.h and linux/fs.h.
-_PUNCH_HOLE = 0x02 | 0x01  # which has to come with KEEP_SIZE
-_BLKZEROOUT = 0x127f
-# What the kernel says where it cannot do it there; EINVAL for extents that
-# are not whole sectors of a device.
-_CANNOT = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY,
-                     errno.EINVAL, errno.ENODEV))
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_fallocate = getattr(_libc, 'fallocate64', None) or _libc.fallocate
-_fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64,
-                       ctypes.c_int64)
 
 
 class _DescriptorVolume:
@@ -117,7 +102,7 @@ class FileVolume(_DescriptorVolume):
     def zero(self, extent: types.Extent) -> None:
         """See :class:`base.VolumeWriter`."""
         with base.failing(f'at offset {extent.offset}'):
-            if not _punch_hole(self._fd, extent):
+            if not kernel.punch_hole(self._fd, extent):
                 self._write_zeros(extent)
 
     def finish(self, size: int) -> None:
@@ -142,9 +127,9 @@ class DeviceVolume(_DescriptorVolume):
     def zero(self, extent: types.Extent) -> None:
         """See :class:`base.VolumeWriter`."""
         with base.failing(f'at offset {extent.offset}'):
-            if (not _punch_hole(self._fd, extent)
+            if (not kernel.punch_hole(self._fd, extent)
                     and not self._is_zero(extent)
-                    and not _zero_out(self._fd, extent)):
+                    and not kernel.zero_out(self._fd, extent)):
                 self._write_zeros(extent)
 
     def _is_zero(self, extent: types.Extent) -> bool:
@@ -172,25 +157,3 @@ def open_descriptor(fd: int) -> FileVolume | DeviceVolume:
     """The volume behind a file descriptor."""
     regular = stat.S_ISREG(os.fstat(fd).st_mode)
     return FileVolume(fd) if regular else DeviceVolume(fd)
-
-
-def _punch_hole(fd: int, extent: types.Extent) -> bool:
-    """Whether the kernel did it."""
-    if not _fallocate(fd, _PUNCH_HOLE, extent.offset, extent.length):
-        return True
-    code = ctypes.get_errno()
-    if code in _CANNOT:
-        return False
-    raise OSError(code, os.strerror(code))
-
-
-def _zero_out(fd: int, extent: types.Extent) -> bool:
-    """Whether the kernel did it."""
-    try:
-        fcntl.ioctl(fd, _BLKZEROOUT,
-                    struct.pack('QQ', extent.offset, extent.length))
-    except OSError as err:
-        if err.errno in _CANNOT:
-            return False
-        raise
-    return True

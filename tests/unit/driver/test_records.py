@@ -2,52 +2,11 @@
 
 """Cinder's records in the engine's terms."""
 
-import sys
-import types as python_types
-from unittest import mock
 
-from cinder_swift_backup import driver
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import records
 from cinder_swift_backup.format import types
 from tests.unit.driver import base
-
-
-class AdoptTest(base.DriverTestCase):
-    """The manager passes us the stock driver's backups."""
-
-    def _adopt(self, mapping):
-        manager = python_types.SimpleNamespace(MAPPING=mapping)
-        with mock.patch.dict(sys.modules,
-                             {'cinder.backup.manager': manager}):
-            records.adopt_stock_records()
-        return mapping
-
-    def test_adopted(self):
-        self.assertEqual({records.STOCK: records.OURS}, self._adopt({}))
-
-    def test_what_is_there_stays(self):
-        there = {'a': 'b', records.STOCK: 'somebody.else'}
-        self.assertEqual(there, self._adopt(dict(there)))
-
-    def test_again(self):
-        self.assertEqual({records.STOCK: records.OURS},
-                         self._adopt(self._adopt({})))
-
-    def test_no_manager(self):
-        with mock.patch.dict(sys.modules):
-            sys.modules.pop('cinder.backup.manager', None)
-            records.adopt_stock_records()
-            self.assertNotIn('cinder.backup.manager', sys.modules)
-
-    def test_paths_are_those_of_the_classes(self):
-        for path in (records.STOCK, records.OURS):
-            module, _, name = path.rpartition('.')
-            __import__(module)
-            self.assertTrue(hasattr(sys.modules[module], name), path)
-        self.assertIs(driver.SwiftBackupDriver,
-                      getattr(sys.modules['cinder_swift_backup.driver'],
-                              records.OURS.rpartition('.')[2]))
 
 
 class RecordTest(base.DriverTestCase):

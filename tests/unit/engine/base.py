@@ -50,7 +50,14 @@ class Bench:
 
     def archive(self, number, data, *, parent=None, codec=None,
                 geometry=GEOMETRY, observer=None, volume_meta=None):
-        """Back up ``data`` as backup ``number``, on top of ``parent``."""
+        """Back up a volume that holds ``data``."""
+        return self.archive_volume(
+            number, volumes.RamVolume(data), parent=parent, codec=codec,
+            geometry=geometry, observer=observer, volume_meta=volume_meta)
+
+    def archive_volume(self, number, source, *, parent=None, codec=None,
+                       geometry=GEOMETRY, observer=None, volume_meta=None):
+        """Back up a volume as backup ``number``, on top of ``parent``."""
         where = ref(number)
         above = None
         if parent is not None:
@@ -62,7 +69,7 @@ class Bench:
                 ref=where, header=header(where), geometry=geometry,
                 compression=codec or 'none', parent=above,
                 volume_meta=volume_meta),
-            volumes.RamVolume(data), observer or observers.Recorder())
+            source, observer or observers.Recorder())
 
     def resolve(self, *numbers):
         """The chain of some backups, oldest first."""

@@ -113,9 +113,8 @@ class FailingVolumeTest(base.EngineTestCase):
                     raise exceptions.VolumeError('it ended')
                 return super().read(extent, buffer)
 
-        with mock.patch.object(volumes, 'RamVolume', Shrunk):
-            self.assertRaises(exceptions.VolumeError,
-                              self.bench.archive, 1, _DATA)
+        self.assertRaises(exceptions.VolumeError,
+                          self.bench.archive_volume, 1, Shrunk(_DATA))
         self.assertEqual([], self.bench.names())
 
     def test_unforeseen_error_leaves_nothing(self):
@@ -125,8 +124,8 @@ class FailingVolumeTest(base.EngineTestCase):
                     raise RuntimeError('nobody thought of it')
                 return super().read(extent, buffer)
 
-        with mock.patch.object(volumes, 'RamVolume', Broken):
-            self.assertRaises(RuntimeError, self.bench.archive, 1, _DATA)
+        self.assertRaises(RuntimeError, self.bench.archive_volume, 1,
+                          Broken(_DATA))
         self.assertEqual([], self.bench.names())
 
 

@@ -24,7 +24,7 @@ class RunsTest(base.BaseTestCase):
                               st.integers(0, 20)), max_size=10))
     def test_any_data(self, parts):
         data = b''.join(byte * count for byte, count in parts)
-        with mock.patch.object(zeros, '_GRAIN', 8):
+        with mock.patch.object(zeros, 'GRAIN', 8):
             runs = _runs(data)
         position = 0
         for is_zero, run in runs:

@@ -2,8 +2,6 @@
 
 """Block devices: loop devices, full of what a former tenant left."""
 
-import ctypes
-import errno
 import os
 import threading
 from unittest import mock
@@ -13,6 +11,7 @@ from oslotest import base
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.volumes import file
+from cinder_swift_backup.engine.volumes import kernel
 from cinder_swift_backup.format import types
 from tests.fakes import loop_device
 
@@ -34,16 +33,9 @@ class DeviceVolumeTest(base.BaseTestCase):
 
     def _cannot(self, *calls):
         """Have the kernel not be able to do some things to the device."""
-        def fail(*arguments):
-            raise OSError(errno.EOPNOTSUPP, 'cannot')
-
-        if 'punch' in calls:
+        for call in calls:
             self.enterContext(mock.patch.object(
-                file, '_fallocate', return_value=-1))
-            self.enterContext(mock.patch.object(
-                ctypes, 'get_errno', return_value=errno.EOPNOTSUPP))
-        if 'zero out' in calls:
-            self.enterContext(mock.patch('fcntl.ioctl', fail))
+                kernel, call, return_value=False))
 
     def test_sizes(self):
         self.assertIsInstance(self.volume, file.DeviceVolume)
@@ -68,11 +60,11 @@ class DeviceVolumeTest(base.BaseTestCase):
         self._zero(_WHOLE)
 
     def test_zero_without_holes(self):
-        self._cannot('punch')
+        self._cannot('punch_hole')
         self._zero(types.Extent(65536, 1 << 20))
 
     def test_zero_by_writing(self):
-        self._cannot('punch', 'zero out')
+        self._cannot('punch_hole', 'zero_out')
         self._zero(types.Extent(65536, (1 << 20) + 512))
 
     def test_zero_of_parts_of_sectors(self):
@@ -83,27 +75,28 @@ class DeviceVolumeTest(base.BaseTestCase):
     def test_what_reads_as_zeros_already_is_left(self):
         # As what is unmapped of a thin volume.
         self.volume.zero(_WHOLE)
-        self._cannot('punch', 'zero out')
+        self._cannot('punch_hole', 'zero_out')
         with mock.patch.object(self.volume, 'write') as write:
             self.volume.zero(types.Extent(65536, 1 << 20))
         self.assertEqual([], write.mock_calls)
 
     def test_what_is_zero_but_for_a_byte_is_not_left(self):
         self.volume.zero(_WHOLE)
-        self._cannot('punch')
+        self._cannot('punch_hole')
         for position in (0, 70000, (1 << 20) - 1):
             self.volume.write(position, memoryview(b'x'))
             self._zero(types.Extent(0, 1 << 20))
 
     def test_one_that_cannot_be_read_is_zeroed(self):
-        self._cannot('punch')
+        self._cannot('punch_hole')
         with mock.patch('os.open', side_effect=PermissionError):
             self.volume.zero(types.Extent(0, 65536))
         self.assertEqual(bytes(65536), self._content()[:65536])
 
     def test_zero_that_fails(self):
-        self._cannot('punch')
-        with mock.patch('fcntl.ioctl', side_effect=OSError(5, 'I/O error')):
+        self._cannot('punch_hole')
+        with mock.patch.object(kernel, 'zero_out',
+                               side_effect=OSError(5, 'I/O error')):
             err = self.assertRaises(exceptions.VolumeError, self.volume.zero,
                                     types.Extent(4096, 4096))
         self.assertIn('offset 4096', str(err))

@@ -2,7 +2,6 @@
 
 """Regular files."""
 
-import errno
 import os
 import tempfile
 import threading
@@ -12,7 +11,7 @@ from oslotest import base
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import volumes
-from cinder_swift_backup.engine.volumes import file
+from cinder_swift_backup.engine.volumes import kernel
 from cinder_swift_backup.format import types
 
 _DATA = bytes(range(256)) * 20
@@ -181,20 +180,17 @@ class FileVolumeTest(base.BaseTestCase):
         self.assertEqual(_DATA[:-10] + bytes(2010), self._content())
 
     def test_zero_in_a_file_system_without_holes(self):
-        for code in (errno.EOPNOTSUPP, errno.ENOSYS):
-            found = self._volume(_DATA * 200)
-            with mock.patch.object(file, '_fallocate', return_value=-1), \
-                    mock.patch('ctypes.get_errno', return_value=code):
-                found.zero(types.Extent(100, 900000))
-            content = self._content()
-            self.assertEqual(bytes(900000), content[100:900100])
-            self.assertEqual((_DATA * 200)[900100:1024000],
-                             content[900100:1024000])
+        found = self._volume(_DATA * 200)
+        with mock.patch.object(kernel, 'punch_hole', return_value=False):
+            found.zero(types.Extent(100, 900000))
+        self.assertEqual(
+            _DATA[:100] + bytes(900000) + (_DATA * 200)[900100:],
+            self._content())
 
     def test_zero_that_fails(self):
         found = self._volume()
-        with mock.patch.object(file, '_fallocate', return_value=-1), \
-                mock.patch('ctypes.get_errno', return_value=errno.EIO):
+        with mock.patch.object(kernel, 'punch_hole',
+                               side_effect=OSError(5, 'I/O error')):
             err = self.assertRaises(exceptions.VolumeError, found.zero,
                                     types.Extent(100, 20))
         self.assertIn('offset 100', str(err))

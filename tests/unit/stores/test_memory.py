@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The contract, kept by the store in memory."""
+"""The store in memory keeps the contract, and so does the one that fails."""
 
 from oslotest import base as test_base
 
@@ -9,14 +9,19 @@ from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import memory
 from tests.contract import suite
 from tests.fakes import blobs
+from tests.fakes import faulty
+
+
+def _make():
+    return memory.MemoryStore(base.Capabilities(
+        max_object_size=16 << 20, storage_policies=('gold', 'tin')))
 
 
 class MemoryStoreTest(suite.StoreContract, test_base.BaseTestCase):
-    """Runs with the unit tests, by ``tests/unit/test_memory_contract.py``."""
+    """The contract, and the limit of what an object may hold."""
 
     def make_store(self):
-        return memory.MemoryStore(base.Capabilities(
-            max_object_size=16 << 20, storage_policies=('gold', 'tin')))
+        return _make()
 
     def test_object_above_the_limit(self):
         store = memory.MemoryStore(base.Capabilities(max_object_size=10))
@@ -28,3 +33,10 @@ class MemoryStoreTest(suite.StoreContract, test_base.BaseTestCase):
             exceptions.QuotaExceeded, store.put, 'c', 'b',
             base.Body(11, lambda: iter((bytes(11),))))
         self.assertEqual(['a'], [info.name for info in store.list('c', '')])
+
+
+class FaultyStoreTest(suite.StoreContract, test_base.BaseTestCase):
+    """Without a script nothing goes wrong."""
+
+    def make_store(self):
+        return faulty.FaultyStore(_make())

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What Linux can do to a file or device that Python does not offer.
+
+The numbers are from linux/falloc.h and linux/fs.h.
+"""
+
+import ctypes
+import errno
+import fcntl
+import os
+import struct
+
+from cinder_swift_backup.format import types
+
+_PUNCH_HOLE = 0x02 | 0x01  # which has to come with KEEP_SIZE
+_BLKZEROOUT = 0x127f
+# What the kernel says where it cannot do it there; EINVAL for extents that
+# are not whole sectors of a device.
+_CANNOT = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY,
+                     errno.EINVAL, errno.ENODEV))
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_fallocate = getattr(_libc, 'fallocate64', None) or _libc.fallocate
+_fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64,
+                       ctypes.c_int64)
+
+
+def punch_hole(fd: int, extent: types.Extent) -> bool:
+    """Have an extent read as zeros and take up no room.
+
+    :returns: whether the kernel did it; it cannot everywhere
+    :raises OSError: when it failed
+    """
+    if not _fallocate(fd, _PUNCH_HOLE, extent.offset, extent.length):
+        return True
+    code = ctypes.get_errno()
+    if code in _CANNOT:
+        return False
+    raise OSError(code, os.strerror(code))
+
+
+def zero_out(fd: int, extent: types.Extent) -> bool:
+    """Have an extent of a block device read as zeros.
+
+    :returns: whether the kernel did it; it takes whole sectors only
+    :raises OSError: when it failed
+    """
+    try:
+        fcntl.ioctl(fd, _BLKZEROOUT,
+                    struct.pack('QQ', extent.offset, extent.length))
+    except OSError as err:
+        if err.errno in _CANNOT:
+            return False
+        raise
+    return True
