@@ -2,8 +2,8 @@
 
 """How a volume becomes a backup and a backup a volume again.
 
-The engine knows stores and volume handles; it does not know Cinder, nor
-whether its threads are green. :class:`Engine` is where to begin.
+The engine works on stores and volume handles. It knows neither Cinder nor
+the kind of threads it runs on. Start reading at :class:`Engine`.
 """
 
 from cinder_swift_backup.engine.engine import Engine

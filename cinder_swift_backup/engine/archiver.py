@@ -10,8 +10,8 @@
 3. When every chunk is confirmed by the store, put the digest file, then the
    manifest, unless the parent has gone meanwhile. The manifest is the commit
    point: without it there is no backup.
-4. Tell the observer, who notes what there is now.
-5. Whatever goes wrong before that, delete every object that may exist.
+4. Tell the observer, who records the result.
+5. If anything fails before that, delete every object that may exist.
 
 Memory: workers x (chunk size + a few MiB), besides 32 bytes for each block of
 the volume.
@@ -84,8 +84,8 @@ class Archiver:
         names: list[str] = []
         try:
             manifest = self._archive(job, source, observer, names)
-            # A cancellation that came while the manifest was on its way has
-            # not seen it, and nobody would delete it later.
+            # A delete that Cinder ran while the manifest was uploaded did not
+            # see the manifest. Without this check it would stay for ever.
             observer.confirm()
             observer.stored(manifest)
         except Exception as err:
@@ -128,7 +128,7 @@ class Archiver:
 
     def _check_limit(self, job: ArchiveJob, size: int,
                      observer: progress.Observer) -> None:
-        """Find out now what would fail after everything else was stored."""
+        """Refuse now what the store would refuse after all chunks."""
         watch = pipelines.Watch(observer.checkpoint)
         largest = self._store.until(watch).capabilities().max_object_size
         length = digest_file.encoded_length(
@@ -185,8 +185,8 @@ class Archiver:
         try:
             self._repository.discard(ref, names)
         except exceptions.BackupError as err:
-            # The cause is what the caller has to hear of; this is for the
-            # operator, whom a later delete of the backup saves the trouble.
+            # The caller has to see the cause. This is for the operator, who
+            # can delete the backup later and thereby the rest of it.
             LOG.error('Backup %s failed (%s), and not all of its objects '
                       'under %s in container %s could be deleted: %s',
                       ref.backup_id, cause, ref.prefix, ref.container, err)

@@ -6,12 +6,12 @@
 2. Put what was decoded together to whole blocks of the volume.
 3. Compare every block that the plan takes with the tip's digests.
 4. Only then hand it on, with its offset.
-5. At the end, compare the length of what was stored where it is recorded, and
-   its MD5 where there are no digests. It is then too late to hold damage
-   back, but not to say so.
+5. At the end, compare the length of the stored object where the manifest
+   records it, and its MD5 where the backup has no digests. By then the data
+   was written, so this can only report damage, not prevent it.
 
-Where the store breaks off, it begins with the object's first piece again, and
-so does what is handed on.
+When the store repeats a request, the reader starts with the object's first
+piece again, and hands on the same extents again.
 
 Memory: a few MiB for each worker, whatever the size of the chunk.
 """
@@ -32,14 +32,14 @@ from cinder_swift_backup.stores import base
 
 
 class Use(Protocol):
-    """What is done with verified data; runs where computing does."""
+    """Takes verified data; the reader calls it where computation runs."""
 
     def __call__(self, offset: int, data: memoryview, *,
                  repeated: bool) -> None:
         """Take data at an offset of the volume.
 
-        :param repeated: other data may have been handed on for it before,
-            if it could not be verified
+        :param repeated: an earlier call may have passed other data for the
+            same offset, if the data cannot be verified
         """
 
 
@@ -66,8 +66,8 @@ class ChunkReader:
         :raises FormatError: when it cannot be decoded
         :raises LengthMismatch: when it does not hold what it should
         :raises DigestMismatch: when a block is damaged; it and what comes
-            after it are not handed on. Without digests, when the object is
-            damaged; all of it was handed on then
+            after it are not handed on. Without digests: when the object is
+            damaged, after all of it was handed on
         :raises StoreError: when the store fails
         :raises Cancelled: when ``stop`` is set
         """
@@ -100,7 +100,7 @@ class ChunkReader:
 
 
 class _Blocks:
-    """From the pieces of one object to verified pieces of the volume.
+    """Turns the pieces of one object into verified pieces of the volume.
 
     Runs offloaded: no logging, no store.
     """
@@ -115,7 +115,7 @@ class _Blocks:
         self._use = use
         self._extents = list(reversed(chunk.extents))
         self._block_size = 1
-        # Behind it there are no blocks to put together.
+        # The volume ends here, so the last block may be short.
         self._end = chunk.record.extent.end
         if self._check is not None:
             self._block_size = self._check.table.block_size
@@ -185,7 +185,7 @@ def find_codec(known: codecs.Codecs,
 
 @contextlib.contextmanager
 def _naming(record: types.ChunkRecord) -> Iterator[None]:
-    """Add to a codec's errors which object they are about."""
+    """Add the object and its extent to errors of a codec."""
     try:
         yield
     except (exceptions.FormatError, exceptions.LengthMismatch) as err:

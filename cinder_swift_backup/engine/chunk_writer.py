@@ -3,14 +3,14 @@
 """An extent of the volume in, stored objects out.
 
 1. Read the extent in pieces of 2 MiB into one buffer, hash every block and
-   encode. What is kept of a chunk is only its stored form. The extent is not
-   read again for any of it, since the volume may have changed.
-2. Put it under the number of its first block, so that a listing tells where
-   it belongs and a repetition writes the same name.
+   encode. Only the stored form of a chunk is kept. Nothing is read twice for
+   one object, because the volume may change in between.
+2. Put the object under the number of its first block, so that a listing shows
+   where it belongs and a repeated put replaces it.
 
-Of an incremental, the extent is first read only to be hashed, which tells the
-blocks that differ from the parent's digests. Then both steps are done with
-each run of them; the digests of what is stored are those of the second read.
+For an incremental, the writer first reads the extent to hash it and compares
+the result with the parent's digests. It then does both steps for each run of
+changed blocks, and takes the digests from this second read.
 
 Memory: the stored form of one chunk and a few MiB for each worker.
 """
@@ -50,7 +50,7 @@ class ChunkForm:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WrittenChunk:
-    """What became of an extent: its packed digests, and its objects."""
+    """An extent that was stored: its packed digests, and its objects."""
 
     extent: types.Extent
     digests: bytes
@@ -79,7 +79,7 @@ class ChunkWriter:
         """Prepare.
 
         :param known: the codecs that chunks may be stored with
-        :param announce: told each name before an object may exist under it
+        :param announce: called with each name before it is put
         :raises FormatError: when the codec is not known
         """
         self._store = store
@@ -91,10 +91,10 @@ class ChunkWriter:
 
     def write(self, extent: types.Extent, before: bytes | None,
               stop: pipelines.StopFlag) -> WrittenChunk:
-        """Store an extent, or what of it has changed.
+        """Store an extent, or the changed parts of it.
 
-        :param before: the packed digests that its blocks had, as far as they
-            are known; None to store everything
+        :param before: the packed digests of its blocks in the parent, fewer
+            where the volume has grown; None to store everything
         :raises VolumeError: when the volume cannot be read
         :raises StoreError: when the store fails
         :raises Cancelled: when ``stop`` is set
@@ -127,8 +127,8 @@ class ChunkWriter:
                                  extent.offset // form.block_size)
         self._announce(name)
         self._store.until(stop).put(form.container, name, encoded.body())
-        # The MD5 of the data is read by nobody and would cost a sixth of the
-        # time, so it is told only where it is that of the stored bytes.
+        # No driver reads the MD5 of the data, and computing it would take a
+        # sixth of the time. Where data is stored plain it costs nothing.
         found = encoded.form
         plain = found.compression == codecs.NONE.word
         return types.ChunkRecord(
@@ -136,7 +136,7 @@ class ChunkWriter:
             md5=found.md5 if plain else None, stored_length=len(found.data),
             stored_md5=found.md5)
 
-    # What follows runs offloaded: no logging, no store.
+    # These run offloaded, so they must not log and do not use the store.
 
     def _hash(self, extent: types.Extent, stop: pipelines.StopFlag) -> bytes:
         return b''.join(

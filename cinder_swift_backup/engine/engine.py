@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The parts of the engine put together, once for everybody."""
+"""The one place where the parts of the engine are put together."""
 
 from cinder_swift_backup.engine import archiver
 from cinder_swift_backup.engine import pipelines
@@ -11,10 +11,10 @@ from cinder_swift_backup.stores import base
 
 
 class Engine:
-    """All that can be done with the backups of one store.
+    """Makes, restores and deletes the backups of one store.
 
     ``repository`` finds and deletes backups, ``archiver`` makes them,
-    ``restorer`` brings volumes back. They share threads and codecs.
+    ``restorer`` restores them. They share one pipeline and one set of codecs.
     """
 
     def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
@@ -22,8 +22,8 @@ class Engine:
         """Put the parts together.
 
         :param runtime: the kind of threads to run on
-        :param workers: how many chunks are dealt with at the same time
-        :param known: the codecs that chunks are written and read with
+        :param workers: how many chunks are processed at the same time
+        :param known: the codecs for writing and reading chunks
         """
         self.store = store
         self.runtime = runtime

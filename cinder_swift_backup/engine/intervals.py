@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which bytes are spoken for: a set of disjoint extents."""
+"""A set of bytes of the volume, kept as disjoint extents."""
 
 import bisect
 
@@ -8,10 +8,10 @@ from cinder_swift_backup.format import types
 
 
 class IntervalSet:
-    """Grows by claims; touching extents melt into one.
+    """The extents that were claimed so far; adjacent ones are merged.
 
-    Kept as two sorted lists of equal length, so that a claim finds its
-    neighbours by bisection.
+    Two sorted lists of equal length hold starts and ends, so that a claim
+    finds its neighbours by bisection.
     """
 
     def __init__(self) -> None:

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What an incremental backup builds on, or that it cannot.
+"""Decides whether an incremental backup can build on its parent.
 
-1. Read every manifest of the parent's chain and plan its restore, for an
-   incremental is worth no more than the chain below it.
-2. Read the parent's digests. They have to be of blocks of the same size, and
-   of every block of the parent's volume.
+1. Read every manifest of the parent's chain and plan its restore: an
+   incremental on a chain that cannot be restored is worthless.
+2. Read the parent's digests. They must be of blocks of the same size, and
+   there must be one for every block of the parent's volume.
 
-Where one of these does not hold, nobody can build on the parent, and a full
-backup is the right thing to make. A store that fails is another matter: its
-error comes out, for the next try may find everything in order.
+If one of these fails, the backup has to be a full one. An error of the store
+is different: it is raised, because the next attempt may succeed.
 """
 
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parent:
-    """The backup that an incremental builds on, as it was found."""
+    """The backup that an incremental builds on, as of the start."""
 
     ref: types.BackupRef
     manifest: types.Manifest
@@ -39,7 +38,7 @@ class Parent:
         """Make sure that it is still there.
 
         :raises ChainError: when it was deleted or replaced meanwhile
-        :raises StoreError: when that cannot be told
+        :raises StoreError: when the store fails
         """
         if repo.load(self.ref) != self.manifest:
             raise exceptions.ChainError(

@@ -2,16 +2,16 @@
 
 """Several chunks in flight, one coordinator.
 
-1. The coordinator (the caller's thread) submits tasks until as many are in
-   flight as there are workers. That is the back-pressure: a task holds one
-   chunk, so memory is bounded by workers times the size of a chunk.
-2. It waits for any of them, hands results to ``collect``, and every
-   :data:`POLL` seconds calls ``checkpoint``, which may raise to end it all.
-3. On any error it raises the stop flag, withdraws what has not begun, waits
-   for the rest and raises the first error.
+1. The coordinator (the caller's thread) submits tasks until each worker has
+   one. A task holds one chunk, so memory is bounded by the number of workers
+   times the size of a chunk.
+2. It waits until a task ends, passes the result to ``collect``, and calls
+   ``checkpoint`` every :data:`POLL` seconds, which may raise to end the run.
+3. On any error it sets the stop flag, cancels the tasks that have not
+   started, waits for the others and raises the first error.
 
-Only the coordinator runs ``collect`` and ``checkpoint``, so neither needs a
-lock and only they touch what belongs to the caller.
+Only the coordinator calls ``collect`` and ``checkpoint``, so they need no
+lock, and only they touch objects of the caller.
 """
 
 from collections.abc import Callable
@@ -50,11 +50,11 @@ def _paced(checkpoint: Checkpoint) -> Checkpoint:
 
 
 class Call(Protocol):
-    """Calls a function, in whatever thread, and gives its result."""
+    """Calls a function in some thread and returns its result."""
 
     def __call__(self, function: Callable[_P, _T], /, *arguments: _P.args,
                  **options: _P.kwargs) -> _T:
-        """Call it; what it raises comes out."""
+        """Call it, and raise what it raises."""
 
 
 def _directly(function: Callable[_P, _T], /, *arguments: _P.args,
@@ -66,9 +66,9 @@ def _directly(function: Callable[_P, _T], /, *arguments: _P.args,
 class Runtime:
     """The kind of threads the engine runs on; native ones by default.
 
-    ``call`` is for what computes or waits for a disk: a worker that calls it
-    this way does not hold up the others. It must not log. ``lock`` makes
-    locks that are valid inside it.
+    Workers use ``call`` for functions that compute or wait for a disk, so
+    that they do not block the other workers. Such a function must not log.
+    ``lock`` makes locks that may be used inside it.
     """
 
     executor: Callable[[int], futures.Executor] = futures.ThreadPoolExecutor
@@ -78,17 +78,17 @@ class Runtime:
 
 
 class StopFlag:
-    """Tells workers that nobody waits for their result any more."""
+    """Set when the run has failed; workers stop at their next check."""
 
     def __init__(self) -> None:
         self._raised = threading.Event()
 
     def set(self) -> None:
-        """Ask all workers to end."""
+        """Have all workers stop."""
         self._raised.set()
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but not past the moment when this worker is to end.
+        """Sleep until the time is up or the flag is set.
 
         :raises Cancelled: after :meth:`set`
         """
@@ -96,7 +96,7 @@ class StopFlag:
         self.check()
 
     def check(self) -> None:
-        """End this worker if it was asked to.
+        """Stop this worker if the flag is set.
 
         :raises Cancelled: after :meth:`set`
         """
@@ -105,17 +105,17 @@ class StopFlag:
 
 
 class Watch:
-    """Ends the coordinator's own waits when its checkpoint raises."""
+    """Runs checkpoints while the coordinator itself waits for the store."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
 
     def check(self) -> None:
-        """Look whether somebody still waits for the result."""
+        """Run the checkpoint, which may raise."""
         self._checkpoint()
 
     def wait(self, seconds: float) -> None:
-        """Sleep, with a look every :data:`POLL` seconds."""
+        """Sleep, with a checkpoint every :data:`POLL` seconds."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, POLL))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Deciding what to do before anything is done; no input or output here.
+"""Plans what to restore and what to store; does no input or output.
 
 A restore plan overlays a chain, newest wins:
 
@@ -12,9 +12,9 @@ A restore plan overlays a chain, newest wins:
 3. Check that together they leave no gap: a full backup covers its volume.
 4. Order the chunks by where they write first.
 
-So each byte is written once, in any order, by any number of workers, and
-zeros may be left out on a volume that reads as zeros: there is nothing older
-below them.
+Each byte is therefore written once, in any order and by any worker. On a
+volume that reads as zeros, zeros need not be written: no older layer of the
+backup is written below them.
 """
 
 from collections.abc import Iterable
@@ -24,9 +24,9 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.format import types
 
-# Bytes. A gap between two changed runs is stored with them rather than
-# paid for with another object: at this size sending it takes about as long
-# as the request that it saves, and it keeps listings and restores short.
+# Bytes. Two changed runs with a smaller gap between them become one object:
+# sending the gap takes about as long as the request that it saves, and fewer
+# objects make listings and restores faster.
 MERGE_GAP = 256 * 1024
 
 
@@ -74,8 +74,8 @@ def plan_restore(chain: types.Chain) -> RestorePlan:
 
 
 def _restored_size(chain: types.Chain) -> int:
-    # Where the tip does not say how large its volume was, it was no smaller
-    # than what is stored of it: Cinder does not shrink volumes.
+    # The stock driver does not record the size. Cinder does not shrink
+    # volumes, so the volume was as large as what the chain stores of it.
     size = chain.tip.manifest.volume_size
     if size is None:
         return max(link.manifest.end for link in chain.links)

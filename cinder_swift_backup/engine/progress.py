@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""How whoever asked for a backup or restore follows and ends it."""
+"""How the caller follows the progress of an operation, and cancels it."""
 
 from typing import Protocol
 
@@ -11,32 +11,33 @@ class Observer(Protocol):
     """Called by the coordinator only, never by a worker."""
 
     def checkpoint(self) -> None:
-        """Called about once a second and before every point of no return.
+        """Called about once a second, and before each irreversible step.
 
-        :raises Cancelled: to end the operation and undo it where possible
+        :raises Cancelled: to end the operation; a backup is then undone
         """
 
     def advanced(self, done: int, total: int) -> None:
-        """``done`` of ``total`` bytes of the volume are dealt with."""
+        """``done`` of ``total`` bytes of the volume are processed."""
 
 
 class ArchiveObserver(Observer, Protocol):
-    """Follows a backup until whoever asked for it has noted the result."""
+    """Follows a backup up to the point where its result is recorded."""
 
     def confirm(self) -> None:
-        """Called when the backup is about to count, and when it does.
+        """Called right before the manifest is put, and right after.
 
-        Where a checkpoint may let pass that it cannot tell, this may not.
+        A checkpoint may ignore that it cannot find out whether the backup
+        was cancelled; this may not.
 
-        :raises Exception: unless the backup is still wanted
+        :raises Exception: unless the backup is known to be wanted
         """
 
     def stored(self, manifest: types.Manifest) -> None:
-        """Everything is stored. An error from here undoes it all."""
+        """Record the complete backup; if this raises, it is undone."""
 
 
 class Silent:
-    """An observer for whom it is enough when the call returns."""
+    """Ignores progress and never cancels."""
 
     def checkpoint(self) -> None:
         """Never cancels."""

@@ -4,12 +4,12 @@
 
 Deleting goes like this:
 
-1. List the prefix, and read the manifest if there is one. A listing that
-   fails is an error: what cannot be seen cannot be called deleted. The
-   manifest names what a listing that lags may leave out.
+1. List the prefix, and read the manifest if there is one. If the listing
+   fails, so does the delete. The manifest names objects that an outdated
+   listing leaves out.
 2. Delete the chunks and the digest file, several at a time.
-3. Delete the manifest, so that until the very end a delete that was
-   interrupted can be repeated and finds everything again.
+3. Delete the manifest last, so that an interrupted delete can be repeated and
+   still finds all objects.
 """
 
 from collections.abc import Iterable
@@ -30,8 +30,8 @@ from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
 LOG = logging.getLogger(__name__)
-# Each failure has gone through all repetitions of its request. After so many
-# the store is down, and the caller should hear of it.
+# Each failure comes after all repetitions of its request. After so many of
+# them the store is down, and going on would only take time.
 _ENOUGH_FAILURES = 8
 
 
@@ -44,18 +44,19 @@ class Repository:
         self._pipeline = pipeline
 
     def until(self, stop: base.Stop) -> 'Repository':
-        """The same repository for somebody who may stop waiting.
+        """The same repository, whose requests end when ``stop`` raises.
 
-        Deleting goes on whatever ``stop`` says.
+        Deletes are not affected.
         """
         return Repository(self.store.until(stop), self._pipeline)
 
     def load(self, ref: types.BackupRef) -> types.Manifest:
         """The manifest of a backup.
 
-        :raises ChainError: when there is none: it is not complete, or gone
-        :raises FormatError: when it cannot be understood, or is larger than
-            that of a volume of its size can be
+        :raises ChainError: when there is none: the backup was not completed,
+            or was deleted
+        :raises FormatError: when it is damaged, or larger than the volume's
+            size can explain
         """
         name = naming.manifest_name(ref.prefix)
         most = (None if ref.volume_size is None
@@ -73,13 +74,13 @@ class Repository:
 
     def load_digests(self, ref: types.BackupRef,
                      size: int) -> digests.DigestTable | None:
-        """The digests of a backup; None where it was stored without.
+        """The digests of a backup, or None if it has none.
 
-        Cinder wrote none before 2015.1.
+        Cinder wrote no digests before 2015.1.
 
         :param size: of the volume in bytes
-        :raises FormatError: when they cannot be understood, or are more than
-            the volume has blocks
+        :raises FormatError: when the file is damaged, or has more digests
+            than the volume has blocks
         """
         call = self._pipeline.runtime.call
 
@@ -106,12 +107,12 @@ class Repository:
     def delete(self, ref: types.BackupRef, *, complete: bool) -> int:
         """Delete all objects of a backup; returns how many there were.
 
-        :param complete: the backup is known to have objects, so that finding
-            none means looking in the wrong place
+        :param complete: whether the backup was completed; finding no objects
+            of it is then an error, because they must be somewhere else
         :raises ContainerNotFound: when even the container is missing
         :raises ObjectNotFound: when a complete backup has no objects
-        :raises StoreError: when not everything could be deleted; what is
-            left is still found by a repetition
+        :raises StoreError: when not everything could be deleted; another
+            delete finds the rest
         """
         try:
             names = {info.name for info
@@ -143,10 +144,10 @@ class Repository:
     def discard(self, ref: types.BackupRef, names: Iterable[str]) -> None:
         """Delete the named objects, the manifest last.
 
-        One that cannot be deleted does not save the others, only the
-        manifest, which is then still needed to find it.
+        If an object cannot be deleted, the others still are, except for the
+        manifest, which is needed to find the rest later.
 
-        :raises StoreError: the first of what went wrong
+        :raises StoreError: the first error
         """
         manifest = naming.manifest_name(ref.prefix)
         others = {*names, naming.digest_file_name(ref.prefix)}

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Bringing a volume back.
+"""Restoring a volume.
 
 1. Resolve the chain: every manifest is read before anything is written.
 2. Plan: overlay the chain, newest wins, so that each byte of the volume is
    written once; see :mod:`cinder_swift_backup.engine.planner`.
 3. Check that the plan fits the volume, and that all codecs are known.
-4. Each worker takes one chunk of the plan and writes what the reader hands on
-   of it, block by block as it was compared with the tip's digests; see
+4. Each worker takes one chunk of the plan and writes the blocks that the
+   reader has compared with the tip's digests; see
    :mod:`cinder_swift_backup.engine.chunk_reader`. Zeros become holes where
-   the volume can have them, and are left out where it is known to read as
-   zeros. The worker makes large chunks durable, so that the volume's disk is
-   busy from the beginning and not only at the end.
-5. Bring a regular file to its length and make that durable too.
+   the volume supports them, and are skipped where it is known to read as
+   zeros. The worker syncs after each large chunk, so that the volume's disk
+   works from the beginning and not only at the end.
+5. Give a regular file its length, and sync.
 
 Memory: a few MiB for each worker, besides the digests.
 """
@@ -37,7 +37,7 @@ from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
 LOG = logging.getLogger(__name__)
-# Bytes. To wait for the disk for less would take longer than to write it.
+# Bytes. For less, waiting for the disk takes longer than the writing.
 WORTH_SYNCING = 8 << 20
 
 
@@ -54,20 +54,20 @@ class RestoreTarget:
     size: int
 
     def length(self, restored: int) -> int:
-        """How long a regular file has to be, of a backup of so many bytes.
+        """The length for a regular file that ``restored`` bytes go to.
 
-        One as long as its volume is what a guest sees, and the guest of a
-        larger volume has to see that size. Any other is in a format of its
-        own, such as qcow2 or VMDK, where the length is part of the format.
+        A backup as long as its volume was is raw, and the guest of a larger
+        volume has to see the larger size. Any other length means that the
+        file has a format of its own, such as qcow2 or VMDK, and must keep its
+        length.
         """
         return self.size if restored == self.source_size else restored
 
 
 class _Filling:
-    """Writes to a volume, and has it read as zeros where it should.
+    """Writes data to a volume, and makes the rest of it zeros.
 
-    Zeros are neither written nor made where the volume is known to read as
-    zeros since before the restore.
+    It skips zeros where the volume already read as zeros before the restore.
     """
 
     def __init__(self, writer: volumes.VolumeWriter, length: int) -> None:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Comparing what is restored with what was backed up.
+"""Compares restored data with what was backed up.
 
 Backups from before Cinder 2015.1 have no digests, only the MD5 of each stored
 object; all others have the digest of each block. A block of the volume can
 only be compared as a whole. So before anything is written:
 
-1. The digest file has to describe the volume: one digest for each block.
-2. The plan has to take whole blocks of each chunk. All drivers store runs of
-   whole blocks; a manifest that says otherwise is damaged.
+1. There must be exactly one digest for each block of the volume.
+2. The plan must take whole blocks from each chunk. All drivers store runs of
+   whole blocks, so a manifest that says otherwise is damaged.
 
 Then every block is compared before it is written.
 """
@@ -24,7 +24,7 @@ from cinder_swift_backup.format import types
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DigestCheck:
-    """The digests that a volume of ``end`` bytes must have."""
+    """Compares the blocks of a volume of ``end`` bytes with its digests."""
 
     table: digests.DigestTable
     end: int
@@ -143,17 +143,17 @@ class StoredCheck:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Check:
-    """What chunks are compared with.
+    """How to verify chunks.
 
-    ``digests`` is None where there are none; ``stored`` says whether the
-    records of stored objects count.
+    ``digests`` is None if the backup has none. ``stored`` says whether to
+    compare stored objects with their records in the manifest.
     """
 
     digests: DigestCheck | None
     stored: bool = True
 
     def of_stored(self, record: types.ChunkRecord) -> StoredCheck:
-        """The check of one object, as far as it adds anything to digests."""
+        """The check of one object; its MD5 adds nothing to digests."""
         return StoredCheck(record, length=self.stored,
                            md5=self.stored and self.digests is None)
 

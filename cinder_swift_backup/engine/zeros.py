@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Telling zeros from data."""
+"""Finds the zeros in data."""
 
 from collections.abc import Iterator
 
 from cinder_swift_backup.format import types
 
-# Bytes looked at together: small enough to leave most holes holes, large
-# enough that runs of data are written in few calls.
+# Bytes that are looked at together: small enough to find most holes, large
+# enough that data is written in few calls.
 GRAIN = 64 * 1024
 ZEROS = bytes(GRAIN)
 
 
 def all_zero(data: memoryview) -> bool:
     """Whether ``data``, of at most ``len(ZEROS)`` bytes, is all zeros."""
-    # Most data tells by its first byte; only zeros are worth the copy.
+    # Most data differs in its first byte, which saves the copy.
     return not data[0] and bytes(data) == ZEROS[:len(data)]
 
 
 def runs(data: memoryview) -> Iterator[tuple[bool, types.Extent]]:
-    """All of ``data`` in runs, each with whether it is all zeros.
+    """Split ``data`` into runs; each comes with whether it is all zeros.
 
     The extents are relative to the start of ``data``.
     """

@@ -8,7 +8,7 @@ Cinder hands over one of three kinds of handle, tried in this order:
 2. os-brick's wrapper around an RBD image, whose image takes offsets;
 3. anything else that can seek: used under a lock.
 
-What is in here runs in offloaded functions and never logs.
+The code in here runs in offloaded functions and never logs.
 """
 
 import io
@@ -29,8 +29,8 @@ VolumeWriter = base.VolumeWriter
 def open_volume(handle: Any, lock: base.Lock) -> Volume:
     """The volume behind a handle that Cinder attached.
 
-    :param lock: for the kind of handle that must not be shared
-    :raises VolumeError: when it is none of the kinds we know
+    :param lock: for a handle that threads cannot share
+    :raises VolumeError: when the handle is of no known kind
     """
     fd = _fileno(handle)
     if fd is not None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the engine asks of a volume, and what the kinds have in common."""
+"""The interface of volumes, and what all kinds of them share."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -22,18 +22,18 @@ class VolumeReader(Protocol):
     size: int
 
     def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
-        """Exactly the bytes of ``extent``, in ``buffer`` or not.
+        """Read exactly the bytes of ``extent``.
 
-        :param buffer: at least as long as the extent; the view is valid
-            until the next read into it
-        :raises VolumeError: when there are fewer
+        :param buffer: at least as long as the extent, and may be used for the
+            result, which is valid until the next read into it
+        :raises VolumeError: when the volume ends before the extent
         """
 
     def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
-        """Where ``within`` may hold something else than zeros.
+        """The parts of ``within`` that may hold anything but zeros.
 
-        Disjoint extents in ascending order. What is outside of them reads as
-        zeros for sure; what is inside may, too.
+        They are disjoint and in ascending order. The rest is certain to read
+        as zeros.
         """
 
 
@@ -52,24 +52,24 @@ class VolumeWriter(Protocol):
         """Write all of ``data`` at ``offset``."""
 
     def zero(self, extent: types.Extent) -> None:
-        """Have ``extent`` read as zeros, and take up no room if possible."""
+        """Make ``extent`` read as zeros, and free its space if possible."""
 
     def sync(self) -> None:
-        """Make durable what was written so far."""
+        """Make everything durable that was written so far."""
 
     def finish(self, size: int) -> None:
-        """Make what was written durable, and a regular file ``size`` bytes.
+        """Make everything durable, and give a regular file its length.
 
-        :param size: in bytes; a regular file is extended or cut to it
+        :param size: the length in bytes; ignored by devices and images
         """
 
 
 @contextlib.contextmanager
 def failing(where: str, errors: tuple[type[Exception], ...] = (OSError,),
             ) -> Iterator[None]:
-    """Turn what a volume raises into our error.
+    """Raise our error for those of a volume.
 
-    :param where: what failed, for the text
+    :param where: completes "the volume failed ..."
     :raises VolumeError: for any of ``errors``
     """
     try:
@@ -82,10 +82,10 @@ def failing(where: str, errors: tuple[type[Exception], ...] = (OSError,),
 
 def read_all(extent: types.Extent,
              read: Callable[[int, int], bytes]) -> memoryview:
-    """All bytes of an extent from a function that may give fewer at once.
+    """Read an extent with a function that may return fewer bytes at once.
 
     :param read: takes an offset and a length, both in bytes
-    :raises VolumeError: when it gives nothing
+    :raises VolumeError: when it returns nothing
     """
     pieces = []
     offset = extent.offset

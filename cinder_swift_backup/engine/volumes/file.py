@@ -2,14 +2,13 @@
 
 """Volumes with a file descriptor: regular files and block devices.
 
-How an extent comes to read as zeros, the first that works:
+To make an extent read as zeros, they try these in turn:
 
-1. Punch a hole. The kernel does it where zeros are what comes back, and the
-   room is free again: in most file systems, and on devices that can zero
-   while they unmap.
-2. Leave it as it is, on a device where it reads as zeros already. Thin
-   volumes stay thin, whose unmapped parts read so at the speed of memory.
-3. Have the kernel zero a device (BLKZEROOUT), which many can do by
+1. Punch a hole, which also frees the space. Most file systems support it, and
+   so do devices that guarantee zeros where they unmap.
+2. On a device: do nothing if the extent reads as zeros already. This keeps
+   thin volumes thin; reading their unmapped parts is as fast as memory.
+3. On a device: have the kernel zero it (BLKZEROOUT), which many devices do by
    themselves.
 4. Write zeros.
 """
@@ -58,9 +57,9 @@ class _DescriptorVolume:
         """See :class:`base.VolumeWriter`."""
         with base.failing(base.SYNCING):
             os.fdatasync(self._fd)
-        # Nobody on this host reads it soon. Giving the pages back keeps those
-        # of others, and the next chunk gets pages that are warm. The data is
-        # safe whatever becomes of the advice.
+        # Nothing on this host will read this data soon. Dropping it from the
+        # page cache keeps other data there, and the next chunk reuses the
+        # pages. It is only advice, and the data is safe already.
         with contextlib.suppress(OSError):
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
@@ -78,7 +77,7 @@ class FileVolume(_DescriptorVolume):
     def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
         """See :class:`base.VolumeReader`: what is not in a hole."""
         with base.failing('when it was asked for its holes'):
-            # Some file systems only know holes once all is on the disk.
+            # Some file systems report holes reliably only after a sync.
             os.fdatasync(self._fd)
             end = min(within.end, os.fstat(self._fd).st_size)
             start = within.offset

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""RBD images, whose calls take offsets and release the GIL."""
+"""RBD images. Their calls take offsets and release the GIL."""
 
 from collections.abc import Iterator
 import sys
@@ -18,11 +18,10 @@ class ImageVolume:
     """
 
     def __init__(self, image: Any) -> None:
-        # The wrapper passes calls on, but it is not of the module that has
-        # the errors.
+        # The errors are in the module of the image, not of its wrapper.
         self._image = getattr(image, 'image', image)
-        # librbd's binding has a tree of errors of its own, and need not be
-        # installed where it is not used.
+        # They are no OSErrors. The module may not be installed where RBD is
+        # not used, so it cannot be imported.
         binding = sys.modules[type(self._image).__module__]
         self._errors = (OSError, getattr(binding, 'Error', OSError))
         with base.failing('when it was asked for its size', self._errors):
@@ -35,9 +34,9 @@ class ImageVolume:
             return base.read_all(extent, self._image.read)
 
     def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
-        """See :class:`base.VolumeReader`: the objects that there are.
+        """See :class:`base.VolumeReader`: the objects that exist.
 
-        Those of a parent of the image are among them.
+        They include the objects of the image's parent.
         """
         found: list[types.Extent] = []
 
@@ -60,8 +59,8 @@ class ImageVolume:
     def zero(self, extent: types.Extent) -> None:
         """See :class:`base.VolumeWriter`.
 
-        A discard would not do: librbd rounds it to whole objects, and what is
-        left over keeps its data.
+        A discard is not enough: librbd only discards whole objects, and the
+        rest keeps its data.
         """
         with base.failing(f'at offset {extent.offset}', self._errors):
             if hasattr(self._image, 'write_zeroes'):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What Linux can do to a file or device that Python does not offer.
+"""Calls of the Linux kernel that Python does not offer.
 
 The numbers are from linux/falloc.h and linux/fs.h.
 """
@@ -15,8 +15,8 @@ from cinder_swift_backup.format import types
 
 _PUNCH_HOLE = 0x02 | 0x01  # which has to come with KEEP_SIZE
 _BLKZEROOUT = 0x127f
-# What the kernel says where it cannot do it there; EINVAL for extents that
-# are not whole sectors of a device.
+# The kernel's answers where it does not support the call; EINVAL is for
+# extents that are not whole sectors of a device.
 _CANNOT = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY,
                      errno.EINVAL, errno.ENODEV))
 
@@ -27,9 +27,9 @@ _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64,
 
 
 def punch_hole(fd: int, extent: types.Extent) -> bool:
-    """Have an extent read as zeros and take up no room.
+    """Make an extent read as zeros and free its space.
 
-    :returns: whether the kernel did it; it cannot everywhere
+    :returns: False where the kernel does not support it
     :raises OSError: when it failed
     """
     if not _fallocate(fd, _PUNCH_HOLE, extent.offset, extent.length):
@@ -41,9 +41,10 @@ def punch_hole(fd: int, extent: types.Extent) -> bool:
 
 
 def zero_out(fd: int, extent: types.Extent) -> bool:
-    """Have an extent of a block device read as zeros.
+    """Make an extent of a block device read as zeros.
 
-    :returns: whether the kernel did it; it takes whole sectors only
+    :returns: False where the kernel does not support it, as for parts of
+        sectors
     :raises OSError: when it failed
     """
     try:

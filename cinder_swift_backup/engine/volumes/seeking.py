@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Handles that have nothing but a position."""
+"""Volumes whose handle has a position, and takes no offsets."""
 
 from collections.abc import Iterator
 import os
@@ -11,7 +11,7 @@ from cinder_swift_backup.format import types
 
 
 class SeekingVolume:
-    """A handle whose position is shared under a lock."""
+    """Seeks and reads or writes under a lock."""
 
     def __init__(self, handle: Any, lock: base.Lock) -> None:
         self._handle = handle
