@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every error this project raises on purpose.
+"""All errors that this project raises.
 
 The tree::
 
@@ -21,12 +21,12 @@ The tree::
     |-- VolumeError               the volume cannot be read or written
     `-- Cancelled                 somebody asked us to stop
 
-What may be tried again carries the ``Retryable`` mixin; nobody decides that
-from a status code a second time.
+Errors after which the same request may succeed carry the ``Retryable`` mixin.
+Only the store decides that, from the status of the response.
 
-An error says what is wrong and carries what is known of it as fields. What can
-be done about it is a value, for which each edge has its own words: options of
-Cinder mean nothing to somebody who restores without it.
+An error says what is wrong, and has fields for what is known about it. What
+can be done is a value, which each edge turns into a text of its own: options
+of Cinder mean nothing to somebody who restores without Cinder.
 """
 
 import enum
@@ -34,7 +34,7 @@ from typing import Self
 
 
 class Remedy(enum.Enum):
-    """What whoever gets an error can do about it."""
+    """What the user can do about an error."""
 
     OTHER_BACKUP = 'this backup cannot be restored, another may'
     OTHER_BACKUP_OR_UNVERIFIED = 'as above, or without verification'
@@ -58,16 +58,16 @@ class Remedy(enum.Enum):
 class BackupError(Exception):
     """Base of all errors raised by this package.
 
-    What is known of it:
+    Its fields, each None if it does not apply:
 
-    * ``what`` is wrong, as a clause of English;
-    * ``backup_id``, ``container`` and ``name``, of the object;
-    * ``offset`` and ``end``, of the bytes of the volume that it is about;
-    * what was ``expected`` and what is there, ``actual``: lengths in bytes,
-      numbers, digests in hex, or versions;
-    * ``remedy``: what can be done.
+    * ``what``: a clause that says what is wrong;
+    * ``backup_id``, ``container`` and ``name``: the object it is about;
+    * ``offset`` and ``end``: the bytes of the volume it is about;
+    * ``expected`` and ``actual``: lengths in bytes, numbers, digests in hex,
+      or versions;
+    * ``remedy``: what the user can do.
 
-    As text, it is all that but the remedy, as a sentence without its stop.
+    ``str()`` makes a sentence of all but the remedy, without a full stop.
     """
 
     def __init__(self, what: str, *, backup_id: str | None = None,
@@ -91,7 +91,7 @@ class BackupError(Exception):
               container: str | None = None, name: str | None = None,
               offset: int | None = None, end: int | None = None,
               remedy: Remedy | None = None) -> Self:
-        """Add what is not known yet; returns the error itself."""
+        """Set the fields that are not set yet; returns the error itself."""
         self.backup_id = self.backup_id or backup_id
         self.container = self.container or container
         self.name = self.name or name

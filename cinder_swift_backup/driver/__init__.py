@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The Cinder edge: all that knows Cinder, its options or eventlet.
+"""The part that runs inside Cinder: only it knows options and eventlet.
 
 Cinder's ``backup_driver`` option names the class by its path in here.
 """

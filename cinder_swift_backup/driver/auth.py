@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""From Cinder's configuration and request to a store in the right account.
+"""Opens the store in the right account, for a request and the settings.
 
 * ``per_user``: the token of the request, at ``backup_swift_url`` or at the
   endpoint of the request's catalog, in the account of the project that owns
-  the backup. An administrator who deletes or restores somebody else's backup
-  thus gets at its objects, if Swift lets them, or is told that it does not;
-  looking into the administrator's own account would find nothing and call
-  that a success.
+  the backup. An administrator who deletes somebody else's backup therefore
+  deletes its objects, or gets an error if Swift does not permit it. In the
+  administrator's own account there would be nothing to delete, and the
+  objects would stay for ever.
 * ``single_user``: an account of the service's own, by auth version 1, 2 or 3.
 """
 
@@ -64,7 +64,7 @@ def single_user_store(context, found):
 
 
 def anonymous_store(found):
-    """A store good for nothing but asking the cluster what it can do."""
+    """A store without a token, for asking for the cluster's capabilities."""
     return _store(credentials.UserCredentials(found.account.url, ''), found)
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Finding an endpoint in the service catalog that a request carries.
+"""Finds an endpoint in the service catalog that comes with a request.
 
-The catalog is in the shape of version 2 of the identity API, whichever
-version made the token: a list of services, each with ``type``, ``name`` and
+The catalog always has the format of version 2 of the identity API: a list of
+services, each with ``type``, ``name`` and
 ``endpoints``, those with ``region`` and a URL for each interface.
 """
 
@@ -44,7 +44,7 @@ def parse_info(option):
 
 
 def find_endpoint(services, info, region, option):
-    """The URL of a service; its name does not matter, only its type.
+    """The URL of a service, which is found by its type.
 
     :param region: the region's name, or None for the first there is
     :param option: what to set instead, for the error's text

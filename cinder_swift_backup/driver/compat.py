@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where the driver leans on what is inside Cinder, which releases change.
+"""What depends on the internals of Cinder, which may change between releases.
 
-Everything else goes through interfaces that Cinder keeps.
+The rest of the driver uses interfaces that Cinder keeps stable.
 """
 
 import sys
@@ -12,12 +12,12 @@ OURS = 'cinder_swift_backup.driver.SwiftBackupDriver'
 
 
 def adopt_stock_records():
-    """Have Cinder's manager pass us the backups of the stock driver.
+    """Make Cinder's manager give us the backups of the stock driver.
 
     The manager refuses records of another driver unless its table of renamed
-    drivers says that ours is the new name of theirs. Only a process that
-    runs the manager has it loaded when it loads us, and only there it
-    matters; importing it from here would need all of Cinder's objects.
+    drivers maps their name to ours. In the process of the manager, its module
+    is loaded before this one; elsewhere the table does not matter, and this
+    function must not import it, which would need all of Cinder's objects.
     """
     manager = sys.modules.get('cinder.backup.manager')
     if manager is not None:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What differs between eventlet and native threads; nowhere else does it.
+"""The only place that treats eventlet and native threads differently.
 
-In a monkey-patched cinder-backup the standard library's executor makes green
-threads. They suit HTTP, but whatever computes or waits for a disk has to
-leave for a native thread or it stops every other green thread, the one that
-tells Cinder that the service is alive among them. A function that left must
-not log (eventlet issue 432) and needs locks that were not patched.
+In a monkey-patched cinder-backup, the standard library's executor makes green
+threads. HTTP requests may run in them. CPU and disk work runs in native
+threads, or it blocks every green thread, the heartbeat among them. A function
+in a native thread must not log (eventlet issue 432) and needs locks that are
+not patched.
 
-With native threads there is nothing to do.
+With native threads none of this is necessary.
 """
 
 import sys
@@ -18,7 +18,7 @@ from cinder_swift_backup.engine import pipelines
 
 def green() -> bool:
     """Whether this process runs on patched, green threads."""
-    # Cinder imports eventlet in either mode; only patching makes it matter.
+    # Cinder imports eventlet in both modes, but patches only in one.
     if 'eventlet' not in sys.modules:
         return False
     from eventlet import patcher

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The class that Cinder loads: requests in, engine calls out.
+"""The class that Cinder loads. It turns requests into calls of the engine.
 
-Cinder makes an instance for each operation, with the request's context, and
-one at the start of the service to check the configuration.
+Cinder creates an instance for each operation, with the request's context, and
+one when the service starts, to check the configuration.
 """
 
 import contextlib
@@ -87,7 +87,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                              observer, found)
         except exceptions.Cancelled as err:
             if not observer.deleted:
-                # Returning would have Cinder call it available.
+                # If this returned, Cinder would call the backup available.
                 raise cinder_exception.BackupDriverException(
                     reason=str(err)) from err
             LOG.info('Backup %s was cancelled and its objects deleted: %s',
@@ -140,8 +140,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
 
         :param volume_id: of the volume to restore to
         :param volume_file: that volume's handle
-        :param volume_is_new: whether Cinder created it for the restore.
-            That does not say what it reads as where nothing was written, so
+        :param volume_is_new: whether Cinder created the volume for the
+            restore. It may hold old data nevertheless, so this is ignored and
             the volume itself is asked
         :raises BackupRestoreCancel: when the backup's status was changed
         :raises CinderException: the fitting one for anything else
@@ -187,8 +187,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
     def delete_backup(self, backup):
         """Delete all objects of a backup.
 
-        :raises CinderException: when they cannot all be found and deleted;
-            the record has to be kept and the delete repeated
+        :raises CinderException: when not all of them can be found and
+            deleted; Cinder keeps the record, and the delete can be repeated
         """
         if not backup.service_metadata or not backup.container:
             LOG.info('Backup %s never stored anything.', backup.id)
@@ -200,14 +200,14 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             count = engine.repository.delete(
                 records.backup_ref(backup),
                 complete=bool(backup.object_count))
-        # Finding nothing is right if this has to be repeated.
+        # If Cinder repeats this delete, it is no error to find nothing.
         backup.object_count = 0
         backup.save()
         LOG.info('Deleted %d objects of backup %s.', count, backup.id)
 
     @contextlib.contextmanager
     def _engine(self, backup, found):
-        """The engine for one operation on a backup; errors are Cinder's."""
+        """The engine for one operation; translates errors to Cinder's."""
         with errors.translated(backup.id), contextlib.closing(
                 auth.make_store(self.context, backup.project_id,
                                 found)) as store:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Our errors as Cinder's, used at every entry of the driver.
+"""Translates our errors to Cinder's exceptions.
 
-One table says which exception, another what an operator can do about it.
+One table has the exception for each error, another tells an operator of
+Cinder what to do.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ from cinder import exception as cinder_exception
 
 from cinder_swift_backup import exceptions
 
-# The first match counts, so special cases stand before their bases.
+# The first match counts, so subclasses come before their bases.
 _TABLE = (
     (exceptions.VolumeError, cinder_exception.InvalidVolume),
     (exceptions.ChainError, cinder_exception.InvalidBackup),
@@ -69,7 +70,7 @@ _REMEDIES = {
 
 
 def sentence(err):
-    """What is wrong and what can be done, for whoever runs Cinder."""
+    """The text of an error for operators: what is wrong, and what to do."""
     if err.remedy is None:
         return f'{err}.'
     remedy = _REMEDIES[err.remedy].format(name=err.name,
@@ -81,8 +82,8 @@ def sentence(err):
 def translated(backup_id=None):
     """Raise Cinder's fitting exception for any of ours.
 
-    The text says what can be done, and names the backup where the error does
-    not. A cancellation passes: it is an answer, not an error.
+    The text names the backup, and says what to do. A cancellation is passed
+    on as it is.
     """
     try:
         yield

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Following a backup or restore on behalf of Cinder.
+"""Follow a backup or restore for Cinder: progress and cancellation.
 
-Both observers run in the coordinator, so that one thread alone touches the
-database and no timer outlives its operation.
+Both observers run in the coordinator. So only one thread uses the database,
+and no timer goes on after its operation.
 """
 
 import time
@@ -18,7 +18,7 @@ from sqlalchemy import exc as sqlalchemy_exc
 from cinder_swift_backup import exceptions
 
 LOG = logging.getLogger(__name__)
-# What comes of a database that is down, restarts or is overloaded.
+# Raised when the database is down, restarts or is overloaded.
 _DATABASE_ERRORS = (db_exception.DBError, sqlalchemy_exc.SQLAlchemyError)
 # Seconds.
 _PATIENCE = 60
@@ -30,9 +30,9 @@ def percentage(done, total):
 
 
 class _Patience:
-    """Bears with a database that does not answer, but not for ever.
+    """Tolerates errors of the database for a while.
 
-    A backup of hours should not end because one query was lost.
+    A backup of hours should not fail because of one lost query.
     """
 
     def __init__(self, what):
@@ -40,9 +40,10 @@ class _Patience:
         self._since = None
 
     def call(self, look):
-        """Call ``look``; its database errors count from the first on.
+        """Call ``look``, and ignore its database errors at first.
 
-        :raises Exception: its error, after :data:`_PATIENCE` seconds of them
+        :raises Exception: its error, when the database has not answered for
+            :data:`_PATIENCE` seconds
         """
         try:
             look()
@@ -59,11 +60,11 @@ class _Patience:
 
 
 class BackupObserver:
-    """Ends a backup whose status was changed; tells how far it is.
+    """Cancels a backup whose status was changed, and notifies progress.
 
-    A ``createprogress`` notification goes out for every so many chunks, every
-    so many seconds, and at the end. Its ``backup_percent`` is the part of the
-    volume that is dealt with.
+    It sends a ``createprogress`` notification after a number of chunks, after
+    a number of seconds, and at the end. ``backup_percent`` is the part of the
+    volume that is processed.
     """
 
     def __init__(self, context, backup, notifications):
@@ -89,7 +90,7 @@ class BackupObserver:
             self._notify()
 
     def confirm(self):
-        """Look whether the backup is still to be made.
+        """Cancel the backup unless its status is still 'creating'.
 
         See :class:`cinder_swift_backup.engine.progress.ArchiveObserver`.
         """
@@ -108,19 +109,19 @@ class BackupObserver:
             self._notify()
 
     def stored(self, manifest):
-        """Send the last notification, of 100 per cent; note the result.
+        """Send the last notification, of 100 per cent; save the record.
 
         See :class:`cinder_swift_backup.engine.progress.ArchiveObserver`.
         """
         self._percent = 100
         self._notify()
-        # Last, for a count says that there are objects to be deleted.
+        # This comes last: a count tells the delete that there are objects.
         self._backup.object_count = len(manifest.chunks)
         self._backup.save()
 
     @property
     def deleted(self):
-        """Whether the last look found the backup being deleted."""
+        """Whether the last check found the backup being deleted."""
         return self._backup.status in (fields.BackupStatus.DELETING,
                                        fields.BackupStatus.DELETED)
 
@@ -132,7 +133,7 @@ class BackupObserver:
 
 
 class RestoreObserver:
-    """Ends a restore whose backup is no longer in the status for it."""
+    """Cancels a restore when the backup's status was changed."""
 
     def __init__(self, backup):
         self._backup = backup

@@ -2,9 +2,9 @@
 
 """The options of the driver.
 
-Those of the stock driver are used by the very objects that define them in
-Cinder, so that a configuration keeps its meaning and no option is ever
-registered twice with another help text.
+For the options of the stock driver, this module uses the objects that define
+them in Cinder. So configurations keep their meaning, and no option is
+registered twice with different help texts, which would be an error.
 """
 
 import itertools
@@ -51,7 +51,7 @@ CONF.register_opts(OPTS)
 
 
 def list_opts():
-    """All options the driver reads, for the sample configuration."""
+    """All options of the driver, for the sample configuration."""
     return [('DEFAULT', list(itertools.chain(
         stock.swiftbackup_service_opts, chunkeddriver.backup_opts,
         base_driver.backup_opts, OPTS)))]

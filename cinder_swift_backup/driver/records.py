@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Cinder's backup records in the terms of the engine."""
+"""Translates Cinder's records of backups to values of the engine."""
 
 from cinder import exception as cinder_exception
 from cinder import objects
@@ -13,7 +13,7 @@ from cinder_swift_backup.format import types
 def backup_ref(backup):
     """Where a backup's objects are.
 
-    :raises ChainError: when the record does not say
+    :raises ChainError: when the record does not tell
     """
     if not backup.container or not backup.service_metadata:
         raise exceptions.ChainError(
@@ -52,8 +52,8 @@ def get_parent(context, backup):
 def check_no_dependents(context, backup):
     """Make sure that no backup builds on this one.
 
-    Cinder's API looks into the project of the request only, so that an
-    administrator can delete a base whose incrementals are another project's.
+    Cinder's API only checks the project of the request, so an administrator
+    could delete a backup that incrementals of another project need.
 
     :raises ChainError: naming those that do
     """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The configuration as a value, read and checked at one place.
+"""Reads and validates the configuration, and returns it as a value.
 
-Each operation of the driver reads it once, so that nothing changes under way
-when an operator has Cinder reload its configuration.
+Each operation of the driver reads it once. So it does not change during the
+operation when Cinder reloads its configuration.
 """
 
 import dataclasses
@@ -21,10 +21,10 @@ CONF = cfg.CONF
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Login:
-    """How the service logs in to an account of its own ('single_user').
+    """The login of the service's own account ('single_user').
 
-    ``version`` is that of the protocol: 1, 2 or 3. Without ``auth_url``, the
-    identity service is that of each request's catalog.
+    ``version`` is that of the protocol: 1, 2 or 3. If ``auth_url`` is None,
+    the identity service is taken from the catalog of each request.
     """
 
     version: str
@@ -38,10 +38,10 @@ class Login:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Account:
-    """Where Swift is, and in whose name it is used.
+    """Where the account is, and how to get access to it.
 
-    ``login`` is None in 'per_user' mode, where the request's token is used.
-    ``url`` is that of all accounts, to which the project is added.
+    ``login`` is None in 'per_user' mode, which uses the request's token.
+    ``url`` is the beginning of all accounts' URLs, before the project's id.
     """
 
     login: Login | None
@@ -55,9 +55,9 @@ class Account:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Notifications:
-    """How often progress is notified: each so many chunks, and seconds.
+    """How often to notify progress: numbers of chunks and of seconds.
 
-    ``interval`` is None where time alone is no reason.
+    ``interval`` is None to notify by chunks only.
     """
 
     chunks: int
@@ -66,7 +66,7 @@ class Notifications:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
-    """All that an operator can choose."""
+    """All settings of the driver."""
 
     container: str
     create_container: bool
@@ -83,10 +83,10 @@ class Settings:
 
 
 def read():
-    """The settings of now.
+    """The current settings.
 
-    :raises ConfigurationError: when one is missing or they do not fit
-        together
+    :raises ConfigurationError: when one is missing or wrong, or they
+        contradict each other
     """
     return Settings(
         container=CONF.backup_swift_container,
@@ -129,7 +129,7 @@ def _account():
 
 
 def _compression():
-    # Codecs are found by their word; this one has to be known.
+    # Only to refuse unknown words; the engine takes the word.
     word = CONF.backup_compression_algorithm
     codecs.Codecs().find(word)
     return word

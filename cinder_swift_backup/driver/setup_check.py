@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is wrong with the configuration, before the first backup finds out."""
+"""Checks the configuration when the service starts."""
 
 from oslo_log import log as logging
 

@@ -36,7 +36,7 @@ else:
 
 
 class Level(enum.Enum):
-    """How much time to spend for how few bytes."""
+    """The balance between time spent and bytes stored."""
 
     FAST = 'fast'
     BALANCED = 'balanced'
@@ -56,7 +56,7 @@ class Codec:
 
 
 class Codecs:
-    """The codecs by the words of manifests and configurations."""
+    """Finds codecs by the words of manifests and configurations."""
 
     def __init__(self, known: Mapping[str, Codec] | None = None) -> None:
         self._known = dict(_STOCK if known is None else known)

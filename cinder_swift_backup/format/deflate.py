@@ -2,8 +2,8 @@
 
 """Zlib streams (RFC 1950) that spend no time on what does not compress.
 
-Deflate (RFC 1951) knows blocks that hold their data as it is. A compressor
-finds out that data needs one by trying; looking at a few bytes is a hundred
+Deflate (RFC 1951) has stored blocks, which hold data uncompressed. A
+compressor has to try before it uses one; sampling a few bytes is a hundred
 times as fast. So:
 
 1. Find the runs of segments that look like noise.
@@ -75,9 +75,9 @@ def decompressor() -> _RawDecompressor:
 
 
 class ZlibStream:
-    """Gives zlib's kind of decompressor the manners of the others.
+    """Makes zlib's decompressor behave like those of bz2 and zstd.
 
-    They keep what they could not decode yet; zlib hands it back.
+    They keep input that they could not decode yet; zlib's returns it.
     """
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class ZlibStream:
         return out
 
 
-# What a decompressor raises at bytes that are no zlib stream.
+# What decompressors raise when the data is no zlib stream.
 ERRORS: tuple[type[Exception], ...] = (zlib.error,)
 if isal_zlib is not None:
     # The package's stubs take the class for an exception.
@@ -112,13 +112,13 @@ _adler32 = zlib.adler32 if isal_zlib is None else isal_zlib.adler32
 
 
 class Encoder:
-    """Makes one zlib stream of data that comes in pieces."""
+    """Encodes data that comes in pieces as one zlib stream."""
 
     def __init__(self, compressor: _RawCompressor) -> None:
         self._compressor = compressor
         self._adler = zlib.adler32(b'')
         self._started = False
-        # Whether the compressor holds something back.
+        # Whether the compressor has to be flushed.
         self._pending = False
 
     def feed(self, data: memoryview) -> bytes:

@@ -29,15 +29,15 @@ from cinder_swift_backup.format import types
 
 # Digests per piece of a generated file: about 64 KiB of JSON.
 _PIECE = 1000
-# Bytes: far more than all fields but the digests take up, and than the space
-# between two digests.
+# Bytes: limits for all fields but the digests, and for the white space between
+# two digests. Real files have far less.
 _MOST_FIELDS = 1 << 20
 _MOST_SPACE = 1 << 10
-# No driver tracks changes by less; it bounds what is read where the file does
-# not say by how much.
+# Assumed where the file does not give the size of its blocks first; no driver
+# uses a smaller one.
 _SMALLEST_BLOCK = 512
 
-# What JSON takes for space is less than what expressions do.
+# JSON has fewer kinds of white space than "\s" matches.
 _SPACE = rb'[ \t\r\n]*+'
 _WORD = _SPACE + rb'"[0-9a-fA-F]{64}"' + _SPACE
 _OPENING = re.compile(rb'"sha256s"' + _SPACE + rb':' + _SPACE + rb'\[')
@@ -123,7 +123,7 @@ class Reader:
         :raises FormatError: when the file is damaged or of an unknown version
         """
         if self._head is None or self._tail is None:
-            # Says what is wrong, if anything is but the lack of digests.
+            # Raises if it is no JSON at all, or of another version.
             documents.parse(self._name, self._rest)
             raise documents.damaged(self._name, 'it does not hold digests')
         fields = documents.parse(
@@ -148,9 +148,9 @@ class Reader:
         self._most = -(-self._size // self._block_size())
 
     def _block_size(self) -> int:
-        """That in the fields before the digests; the smallest otherwise.
+        """The block size, if it comes before the digests, or the smallest.
 
-        Whether the fields are right is checked when all of them are there.
+        :meth:`finish` validates the fields when all of them were read.
         """
         assert self._head is not None
         try:

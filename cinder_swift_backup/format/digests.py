@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The SHA-256 of every block of the volume, and what they tell.
+"""The SHA-256 of every block of the volume, and comparing them.
 
 In memory a digest is 32 raw bytes, so a table takes 1 MiB for each GiB of
 volume at the default block size of 32 KiB.
@@ -44,9 +44,9 @@ def hash_blocks(data: memoryview, block_size: int) -> bytes:
 
 
 def changed_blocks(packed: bytes | bytearray, before: bytes) -> list[int]:
-    """Which of the blocks with these packed digests had others before.
+    """The blocks whose digests differ from those before.
 
-    Blocks that had none, because the volume has grown, count as changed.
+    Blocks without a digest before, because the volume has grown, count too.
     """
     if packed == before:
         return []

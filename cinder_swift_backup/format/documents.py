@@ -2,9 +2,9 @@
 
 """What the two JSON documents of a backup have in common.
 
-Both open with a version and the same five fields; both are read from a
-place that others may be able to write to, so every field is checked for its
-type before anybody uses it. Field names: Cinder's ``chunkeddriver``.
+Both begin with a version and the same five fields. Others may be able to
+write to the account, so the type of every field is checked before it is used.
+Field names: Cinder's ``chunkeddriver``.
 """
 
 import json
@@ -38,7 +38,7 @@ def parse(name: str, stored: bytes) -> dict[str, Any]:
 
 
 def damaged(name: str, what: str) -> exceptions.FormatError:
-    """The error for an object that does not hold what it has to."""
+    """The error for a document with wrong content."""
     return exceptions.FormatError(
         f'it is damaged, {what}', name=name,
         remedy=exceptions.Remedy.OTHER_BACKUP)

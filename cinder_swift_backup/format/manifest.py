@@ -62,11 +62,11 @@ def _encode_chunk(chunk: types.ChunkRecord) -> dict[str, dict[str, Any]]:
 
 
 def largest(volume_size: int) -> int:
-    """More bytes than the manifest of any driver for such a volume has.
+    """An upper bound for the size of a manifest, in bytes.
 
-    An entry takes less than 1 KiB, and each object holds at least one block;
-    that of a driver's default is 32 KiB, and this is right down to 8 KiB. The
-    constant is for the fields that do not depend on the volume's size.
+    An entry takes less than 1 KiB and stands for at least one block. Blocks
+    are 32 KiB by default; this bound holds down to 8 KiB. The constant covers
+    the fields that do not depend on the volume's size.
 
     :param volume_size: in bytes
     """
@@ -87,7 +87,7 @@ def decode(prefix: str, stored: bytes) -> types.Manifest:
     chunks = tuple(_decode_chunk(name, prefix, entry) for entry in entries)
     if len({chunk.name for chunk in chunks}) != len(chunks):
         raise documents.damaged(name, 'it names an object twice')
-    # It came with the digests, and is in every manifest since.
+    # The release that introduced digests introduced this field, too.
     era = (types.Era.DIGESTS if 'parent_id' in fields
            else types.Era.BEFORE_DIGESTS)
     return types.Manifest(

@@ -10,9 +10,9 @@ The layout is the stock driver's (``cinder.backup.drivers.swift`` and
     ...                                                            _sha256file
     ...                                                            _metadata
 
-The stock driver numbers chunks from 1 as it stores them; the manifest says
-where each belongs, so that any number does. Ours is that of the chunk's first
-block, which tells it by the name.
+The stock driver counts chunks from 1. Readers take the position from the
+manifest, so any number will do; ours is that of the chunk's first block, so
+that a name shows where the chunk belongs.
 
 The stock driver refuses to restore when a listing of the prefix shows any
 object that the manifest does not name, so nothing else may be put there.

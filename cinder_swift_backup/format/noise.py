@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Telling what will not compress by a few of its bytes.
+"""Finds data that will not compress, by a few sampled bytes.
 
 Of 256 bytes of noise about 162 differ; of text, code or numbers far fewer do.
 Four samples of each segment are looked at, which takes a hundredth of the time
@@ -15,7 +15,7 @@ _SAMPLE = 256
 _SAMPLES = 4
 # Four samples of noise hold 648 different bytes, give or take 11.
 _DENSE = 600
-# Shorter ones are not worth a look.
+# Shorter segments are not sampled.
 SHORTEST = 2 * _SAMPLES * _SAMPLE
 _ALL = bytes(range(256))
 

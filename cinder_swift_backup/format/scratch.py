@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Memory for a chunk, taken from the system and given back to it.
+"""Memory for one chunk, outside of the heap.
 
-A chunk is tens of mebibytes, comes in pieces from any of several threads and
-goes at once. The heap would keep a part of it for each thread that ever had
-one; a mapping of its own keeps nothing.
+A chunk takes tens of mebibytes, which several threads fill piece by piece and
+which are freed at once. From the heap, each thread's arena would keep some of
+it for ever; a mapping of its own is given back to the system as a whole.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ _STEP = 2 << 20
 
 
 class Scratch:
-    """Bytes that grow at the end, and can be given back from the front."""
+    """A growing run of bytes, which can be consumed from the front."""
 
     def __init__(self, size: int) -> None:
         """Prepare.
 
-        :param size: how many bytes to expect; pages that are not used cost
-            nothing, and more bytes are welcome
+        :param size: the expected number of bytes; unused pages take no
+            memory, and more bytes are possible
         """
         # Private: a shared mapping cannot grow, and keeps what is given back.
         self._map = mmap.mmap(-1, max(size, 1),
@@ -50,7 +50,7 @@ class Scratch:
         return memoryview(self._map)[:self._length]
 
     def drain(self) -> Iterator[memoryview]:
-        """All bytes in pieces, each of which is gone when the next comes."""
+        """All bytes in pieces; each is freed when the next is taken."""
         view = self.view()
         for start in range(0, self._length, _STEP):
             yield view[start:start + _STEP]

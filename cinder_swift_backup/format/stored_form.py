@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""From the data of a chunk to the form it is stored in, piece by piece.
+"""Makes the stored form of a chunk from its data, piece by piece.
 
-1. As long as all of it looks like noise, the codec is ``none``: if nothing
-   else comes, no other has lost time with it.
-2. At the first piece that may compress, give what was kept to the encoder of
-   the codec that is wanted, and then everything else.
-3. What is not smaller in the end is stored as it is. The data is gone by
-   then, so it is decoded again, piece by piece.
+1. As long as all data looks like noise, keep it plain. If nothing else comes,
+   no codec has spent time on it.
+2. At the first piece that may compress, encode what was kept so far, and then
+   everything that follows.
+3. If the result is not smaller than the data, store the data plain. It was
+   not kept, so decode it again, piece by piece.
 
-Only one form is held at any time, and one piece of the other.
+Memory: one form of the chunk, and one piece of the other.
 """
 
 import dataclasses
@@ -70,7 +70,7 @@ class StoredFormMaker:
         self._kept = scratch.Scratch(self._length)
 
     def _looks_like_noise(self, data: memoryview) -> bool:
-        # A tail that is too short to look like anything is not worth it.
+        # A short tail cannot be sampled, and is not worth compressing.
         return all(
             kind or (end - start < noise.SHORTEST and start + len(self._kept))
             for kind, start, end in noise.runs(data))

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Encoders and decoders that are fed in pieces.
+"""Encoders and decoders that take data in pieces.
 
-1. A decoder never gives more than a piece at a time, nor more data than there
-   should be: whatever is stored, memory is bounded.
-2. It counts what it gave and tells by its own errors what is wrong.
-3. At the end it wants the end of the stream and nothing behind it.
+A decoder:
+
+1. returns at most one piece at a time and no more data than expected, so that
+   memory is bounded whatever is stored;
+2. counts the data and raises our errors;
+3. requires that the stream ends where the stored data ends.
 """
 
 from collections.abc import Iterator
@@ -27,16 +29,16 @@ class Encoder(Protocol):
         """
 
     def finish(self) -> bytes:
-        """The rest of the stored form."""
+        """Return the rest of the stored form."""
 
 
 class Decoder(Protocol):
     """Makes data of its stored form."""
 
     def feed(self, stored: bytes, /) -> Iterator[bytes]:
-        """Data that ``stored`` completes, at most :data:`PIECE` at a time.
+        """The data decoded so far, at most :data:`PIECE` bytes at a time.
 
-        Has to be used up before more is fed.
+        The caller has to use it up before it feeds more.
 
         :raises FormatError: when it is no valid stream, or more than one
         :raises LengthMismatch: when there is more data than there should be
@@ -51,7 +53,7 @@ class Decoder(Protocol):
 
 
 class _Counter:
-    """Lets through no more data than there should be."""
+    """Counts data, and raises when there is more than expected."""
 
     def __init__(self, length: int) -> None:
         self._length = length
@@ -159,7 +161,7 @@ class StreamDecoder:
         if self._stream.eof and stored:
             raise self._trailing()
         while not self._stream.eof:
-            # One byte more than there should be, so that it is noticed.
+            # One byte more than expected, to notice surplus data.
             bound = min(PIECE, self._counter.left + 1)
             data = self._decompress(stored, bound)
             stored = b''

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The nouns of the project as frozen values.
+"""The terms of the project as frozen values.
 
 All offsets and lengths are in bytes of the volume (uncompressed) unless a
 name says ``stored``.
@@ -12,10 +12,10 @@ from typing import Self
 
 from cinder_swift_backup import exceptions
 
-# Bytes. A block is held in memory while it is compared, so there is an end to
-# what a stored file may ask for. The default is 32 KiB.
+# Bytes. A restore holds a block in memory to compare it, so a stored file must
+# not be able to ask for any size. The default is 32 KiB.
 LARGEST_BLOCK = 256 << 20
-# Bytes: what offsets may add up to on any system.
+# Bytes: the largest offset that the system's calls take.
 LARGEST_OFFSET = (1 << 63) - 1
 
 
@@ -23,8 +23,8 @@ LARGEST_OFFSET = (1 << 63) - 1
 class BackupRef:
     """Where one backup lives: enough to find all of its objects.
 
-    ``volume_size`` is in bytes and bounds what is believed to be a manifest;
-    None where nobody knows it.
+    ``volume_size`` is in bytes and limits the size of the manifest; None if
+    it is not known.
     """
 
     backup_id: str

@@ -4,9 +4,9 @@
 
 What every implementation promises, and ``tests/contract`` checks:
 
-* An object is there whole or not at all. A :meth:`ObjectStore.put` that
-  raised may still have stored the object (the answer can be what was lost),
-  so who cleans up deletes every name that was ever tried.
+* An object is stored whole or not at all. A :meth:`ObjectStore.put` that
+  raised may still have stored it, when only the answer was lost. Clean-up
+  therefore has to delete every name that was ever put.
 * :meth:`ObjectStore.put` only returns when the store has confirmed the very
   bytes that were sent, by their MD5.
 * :meth:`ObjectStore.list` is in the order of the names' UTF-8 bytes. It may
@@ -37,7 +37,7 @@ from cinder_swift_backup.format import types
 
 _T = TypeVar('_T')
 
-# How much of a body is handed over at once, in bytes.
+# The size of the pieces of a body, in bytes.
 PIECE = 1 << 20
 
 
@@ -54,9 +54,9 @@ class ObjectInfo:
 class Body:
     """What to store: ``length`` bytes, from ``pieces()``.
 
-    ``pieces`` is called again when the request is repeated and gives the
-    same each time. ``md5`` is of all of it, in hex, where it is known
-    beforehand.
+    The store calls ``pieces`` again when it repeats the request, and must get
+    the same data each time. ``md5`` is that of all of it, in hex, or None if
+    it is not known yet.
     """
 
     length: int
@@ -65,17 +65,17 @@ class Body:
 
     @classmethod
     def of(cls, data: bytes) -> Self:
-        """The body that is all in memory."""
+        """A body whose data is in memory."""
         return cls(len(data), lambda: (data,),
                    hashlib.md5(data, usedforsecurity=False).hexdigest())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What the cluster says of itself; None where it does not say.
+    """The features and limits of the cluster; None if it does not tell.
 
-    ``max_object_size`` is in bytes. ``slo`` says that there are Static Large
-    Objects, ``bulk_delete`` and ``symlink`` what their names do.
+    ``max_object_size`` is in bytes. ``slo``, ``bulk_delete`` and ``symlink``
+    say whether the cluster has these features.
     """
 
     max_object_size: int | None = None
@@ -86,13 +86,13 @@ class Capabilities:
 
 
 class Stop(Protocol):
-    """How somebody who waits for a result says that he no longer does."""
+    """Tells the store when the caller no longer wants the result."""
 
     def check(self) -> None:
-        """Raise if it was said."""
+        """Raise if the result is no longer wanted."""
 
     def wait(self, seconds: float) -> None:
-        """Sleep; raise as soon as it is said."""
+        """Sleep; raise as soon as the result is no longer wanted."""
 
 
 class _Never:
@@ -107,12 +107,12 @@ NEVER: Stop = _Never()
 
 
 class ObjectStore(Protocol):
-    """Objects with names in containers with names."""
+    """Stores named objects in named containers."""
 
     def until(self, stop: Stop) -> 'ObjectStore':
-        """The same store for work that may be called off.
+        """The same store, whose requests end when ``stop`` raises.
 
-        Its requests are no longer repeated once ``stop`` is raised.
+        Then it repeats no request any more.
         """
 
     def capabilities(self) -> Capabilities:
@@ -134,7 +134,7 @@ class ObjectStore(Protocol):
     def put(self, container: str, name: str, body: Body) -> None:
         """Store an object, replacing one of the same name.
 
-        What the body's factory raises comes out as it is, unless it is
+        Errors of the body's factory are raised as they are, unless they are
         Retryable.
 
         :raises ContainerNotFound: when the container does not exist
@@ -145,11 +145,12 @@ class ObjectStore(Protocol):
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
              extent: types.Extent | None = None) -> _T:
-        """Have ``use`` read the content of an object; give what it returns.
+        """Pass the content of an object to ``use``; return its result.
 
-        When the store breaks off, ``use`` is called again, with the pieces
-        from the start. It need not take all of them, but none after it has
-        returned. What it raises comes out as it is, unless it is Retryable.
+        When the connection breaks, the store calls ``use`` again, with the
+        pieces from the start. ``use`` may ignore the rest of the pieces, but
+        must not take any after it has returned. Its errors are raised as they
+        are, unless they are Retryable.
 
         :param use: takes the pieces, each of at most :data:`PIECE` bytes
         :param extent: of the stored bytes, at least one; all by default
@@ -167,7 +168,7 @@ class ObjectStore(Protocol):
         """
 
     def close(self) -> None:
-        """Give back connections; the store may not be used after it."""
+        """Close all connections; the store must not be used afterwards."""
 
 
 def read_whole(store: ObjectStore, container: str, name: str,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""A body in the shape that the HTTP client sends: a file."""
+"""Presents a body as the file that the HTTP client wants to send."""
 
 from collections.abc import Iterator
 import hashlib
@@ -14,8 +14,8 @@ _NOTHING = memoryview(b'')
 class BodyReader:
     """Reads a :class:`~cinder_swift_backup.stores.base.Body` like a file.
 
-    Views of about a MiB are what goes to the socket at once: a patched socket
-    copies the rest of what it is given after each part that it could send.
+    It gives the socket views of about a MiB at a time, because eventlet's
+    socket copies the unsent rest after each partial send.
     """
 
     def __init__(self, name: str, body: base.Body) -> None:
@@ -30,12 +30,13 @@ class BodyReader:
         self.error: Exception | None = None
 
     def read(self, size: int = -1) -> bytes | memoryview:
-        """The next piece, whatever size is asked for; nothing at the end.
+        """The next piece, regardless of ``size``; empty at the end.
 
-        The HTTP client asks for 16 KiB at a time and sends what it gets. It
-        stops at the announced length, so the piece after is looked at first.
+        The HTTP client asks for 16 KiB at a time and sends whatever it gets.
+        It stops at the announced length, so this looks one piece ahead to
+        notice surplus data.
 
-        :raises StoreError: when there is less or more than there should be
+        :raises StoreError: when the body is shorter or longer than announced
         """
         try:
             view = self._next() if self._ahead is None else self._ahead
@@ -59,17 +60,17 @@ class BodyReader:
         return next(self._views, _NOTHING)
 
     def md5(self) -> str:
-        """The MD5 of the body, in hex; of what was read, if not known."""
+        """The MD5 in hex: the known one, or else that of the data read."""
         if self._known_md5 is not None:
             return self._known_md5
         assert self._hash is not None
         return self._hash.hexdigest()
 
     def close(self) -> None:
-        """Let go of the body.
+        """Drop the body.
 
-        The HTTP client's connection keeps the last request, and that this
-        reader, until the next one.
+        The HTTP client's connection refers to its last request, which refers
+        to this reader, until it sends the next.
         """
         self._views = iter(())
         self._ahead = _NOTHING

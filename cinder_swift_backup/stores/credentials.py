@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""How a store comes by the account's URL and a token, and by a new token.
+"""The account's URL and its tokens, and how to renew them.
 
-A token lives for an hour or so and a backup may take a day. The store asks
-for :meth:`Credentials.access` before each request and for
-:meth:`Credentials.renew` when a token was refused, and leaves to these
-classes whether anything can be done about it.
+A token is valid for about an hour, and a backup may take a day. The store
+calls :meth:`Credentials.access` before each request, and
+:meth:`Credentials.renew` when Swift refuses a token. These classes know
+whether another token can be had.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from cinder_swift_backup import exceptions
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Access:
-    """What a request needs. Secrets stay out of its representation."""
+    """URL and tokens for a request. Its representation shows no tokens."""
 
     storage_url: str
     token: str = dataclasses.field(repr=False)
@@ -30,7 +30,7 @@ class Access:
 
 
 class Credentials(Protocol):
-    """Somebody who may use an account of the object store."""
+    """Gives access to one account of the object store."""
 
     @property
     def remedy(self) -> exceptions.Remedy:
@@ -39,16 +39,16 @@ class Credentials(Protocol):
     def access(self) -> Access:
         """The account's URL and the tokens to use now.
 
-        :raises AccessDenied: when there are none to be had
-        :raises ConfigurationError: when no account can be found
-        :raises StoreUnavailable: when the identity service is not there
+        :raises AccessDenied: when no token can be had
+        :raises ConfigurationError: when the account cannot be found
+        :raises StoreUnavailable: when the identity service is unavailable
         """
 
     def renew(self, refused: Access) -> bool:
-        """Forget tokens that were refused; whether others can be had.
+        """Discard refused tokens; return whether others can be had.
 
-        Several workers are refused at the same moment. Each says what it
-        was refused with, so that only the first of them has to renew it.
+        When a token expires, Swift refuses several workers at once. Each
+        passes what was refused, so that only the first renews it.
         """
 
 
@@ -132,7 +132,7 @@ class SessionCredentials:
         return True
 
     def _endpoint(self) -> str | None:
-        # The catalog's own entry: discovery would follow version documents,
+        # As it is in the catalog: discovery would ask for version documents,
         # which Swift does not have.
         try:
             endpoint: str | None = self._session.get_endpoint(

@@ -2,8 +2,8 @@
 
 """Swift behind the contract of :mod:`cinder_swift_backup.stores.base`.
 
-What is sent and what an answer means; how it gets there and back is in
-:mod:`cinder_swift_backup.stores.swift_session`.
+This module knows what to send and what answers mean.
+:mod:`cinder_swift_backup.stores.swift_session` sends it.
 """
 
 from collections.abc import Callable
@@ -88,7 +88,7 @@ class SwiftStore:
             answer, body = exchange.call(
                 client.get_object, resp_chunk_size=base.PIECE,
                 headers=headers)
-            # Closes the connection too, where not all was taken.
+            # Closes the connection too, if ``use`` did not take everything.
             with contextlib.closing(body):
                 return use(exchange.pieces(
                     body, _body_length(name, answer, extent)))
@@ -126,14 +126,15 @@ class SwiftStore:
 def _put(exchange: swift_session.Exchange, reader: bodies.BodyReader,
          body: base.Body) -> str:
     if not body.length:
-        # The client asks for none of it, so that too much is not noticed.
+        # The client does not read an empty body, and would not notice that
+        # there is data in it.
         reader.read()
     try:
         etag: str = exchange.call(client.put_object, contents=reader,
                                   content_length=body.length, etag=body.md5)
         return etag
     except exceptions.StoreUnavailable:
-        # The client cannot tell the body's errors from the network's.
+        # The client turns errors of the body into errors of the network.
         if reader.error is not None:
             raise reader.error from None
         raise

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What Swift's refusals mean to us."""
+"""Translates Swift's error responses to our errors."""
 
 from swiftclient import client
 
 from cinder_swift_backup import exceptions
 
-# Sent again by the store: time-outs, rate limits (498 is Swift's own), and a
-# body that arrived damaged (422: it does not have the MD5 announced).
+# The store repeats these: time-outs, rate limits (498 is Swift's own), and a
+# body that arrived damaged (422: it does not have the announced MD5).
 _PASSING = frozenset((408, 422, 429, 498))
 
 

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""How a request gets to Swift and its answer back.
+"""Sends requests to Swift; the only place that repeats any.
 
-A request goes through these steps, and nothing outside this module repeats
-one:
+Each request takes these steps:
 
-1. Take the tokens of now and a kept-alive connection that nobody uses.
-2. Send; a refused token is renewed once where that is possible.
-3. Turn the answer into a result or one of our errors. Whatever is raised,
-   the connection is not used again: there may be half an answer in it. Else
-   it goes back to those that nobody uses.
-4. Repeat what is marked :class:`~cinder_swift_backup.exceptions.Retryable`,
-   waiting longer each time, as long as somebody waits for the result.
+1. Get the current tokens and an idle connection, or a new one.
+2. Send. If Swift refuses the token, renew it once if possible.
+3. Turn the response into a result or one of our errors. After any error,
+   close the connection, for there may be half a response in it; otherwise it
+   is idle again.
+4. Repeat after errors that are
+   :class:`~cinder_swift_backup.exceptions.Retryable`, with growing waits, as
+   long as the result is wanted.
 """
 
 from collections.abc import Callable
@@ -41,10 +41,10 @@ _LONGEST_WAIT = 64
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Transport:
-    """How requests are sent and how often they are repeated.
+    """How to send requests, and how often to repeat them.
 
-    ``retries`` counts the repetitions after the first try; ``backoff`` is
-    the first wait in seconds and doubles each time.
+    ``retries`` is the number of repetitions after the first attempt;
+    ``backoff`` is the first wait in seconds, which then doubles each time.
     """
 
     ca_file: str | None = None
@@ -54,7 +54,7 @@ class Transport:
 
 
 class Exchange:
-    """One try of a request: tokens, a connection and what it is about."""
+    """One attempt of a request: tokens, connection, container and object."""
 
     def __init__(self, access: credentials_.Access,
                  connection: client.HTTPConnection,
@@ -66,13 +66,13 @@ class Exchange:
         self._ended = False
 
     def end(self) -> None:
-        """The connection is given back; nothing may be read from it."""
+        """Allow no more reads, since the connection is given back."""
         self._ended = True
 
     def call(self, function: Callable[..., _T], **options: Any) -> _T:
-        """Call one of swiftclient's functions; errors are ours.
+        """Call one of swiftclient's functions and translate its errors.
 
-        :raises StoreError: the fitting one
+        :raises StoreError: or a subclass
         """
         with self._translated():
             return function(
@@ -81,9 +81,9 @@ class Exchange:
                 service_token=self._access.service_token, **options)
 
     def pieces(self, body: Any, length: int) -> Iterator[bytes]:
-        """The pieces of an answer's body, all of them.
+        """All pieces of the body of a response.
 
-        :raises StoreUnavailable: when it breaks off
+        :raises StoreUnavailable: when the connection breaks
         :raises RuntimeError: when the exchange has ended
         """
         left = length
@@ -118,25 +118,25 @@ class Exchange:
 
 
 class Session:
-    """Requests to one Swift account, from any number of threads.
+    """Sends requests to one Swift account, from any number of threads.
 
-    There are as many connections as requests were under way at once.
+    It keeps as many connections as there were simultaneous requests.
     """
 
     def __init__(self, credentials: credentials_.Credentials,
                  transport: Transport) -> None:
         self._credentials = credentials
         self._transport = transport
-        # Lists pop and append in one step, whatever kind of threads.
+        # Appending and popping are atomic for both kinds of threads.
         self._idle: list[client.HTTPConnection] = []
 
     def request(self, where: tuple[str, ...],
                 work: Callable[[Exchange], _T], stop: base.Stop) -> _T:
-        """Do ``work``, as often as it takes, and give its result.
+        """Do ``work``, repeatedly if necessary, and return its result.
 
         :param where: container, or container and object; empty for the
             cluster
-        :param stop: raised when nobody waits for the result any more
+        :param stop: raises when the result is no longer wanted
         """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(exceptions.Retryable),
@@ -149,7 +149,7 @@ class Session:
         return result
 
     def close(self) -> None:
-        """Give back all connections."""
+        """Close all connections."""
         while self._idle:
             self._idle.pop().close()
 
@@ -193,7 +193,7 @@ class Session:
                 connection = self._idle.pop()
                 if connection.url == url:
                     return connection
-                # A renewed login may have found the account elsewhere.
+                # The account has moved since, as a renewed login told.
                 connection.close()
         try:
             return client.HTTPConnection(
