@@ -14,7 +14,7 @@
 5. If anything fails before that, delete every object that may exist.
 
 Memory: workers x (chunk size + a few MiB), besides 32 bytes for each block of
-the volume.
+the volume, and as much again for an incremental. Blocks above 2 MiB take more.
 """
 
 from collections.abc import Callable
@@ -130,7 +130,14 @@ class Archiver:
                      observer: progress.Observer) -> None:
         """Refuse now what the store would refuse after all chunks."""
         watch = pipelines.Watch(observer.checkpoint)
-        largest = self._store.until(watch).capabilities().max_object_size
+        try:
+            cluster = self._store.until(watch).capabilities()
+        except exceptions.StoreUnavailable as err:
+            # A proxy in between may keep the information from us and pass
+            # everything else.
+            LOG.warning('The limits of the cluster are not known: %s', err)
+            return
+        largest = cluster.max_object_size
         length = digest_file.encoded_length(
             job.header, job.geometry.block_size, job.geometry.blocks(size))
         if largest is not None and length > largest:
@@ -170,7 +177,7 @@ class Archiver:
             base.Body(digest_file.encoded_length(job.header,
                                                  table.block_size,
                                                  len(table)),
-                      lambda: digest_file.encode(job.header, table)))
+                      lambda: self._digest_file(job, table, observer)))
         encoded = self._pipeline.runtime.call(manifest_format.encode,
                                               manifest)
         if job.parent is not None:
@@ -179,6 +186,15 @@ class Archiver:
         store.put(
             job.ref.container, naming.manifest_name(job.ref.prefix),
             base.Body.of(encoded))
+
+    def _digest_file(self, job: ArchiveJob, table: digests.DigestTable,
+                     observer: progress.Observer) -> Iterator[bytes]:
+        """Encode offloaded, and notice cancellation meanwhile."""
+        checkpoint = pipelines.paced(observer.checkpoint)
+        pieces = digest_file.encode(job.header, table)
+        while piece := self._pipeline.runtime.call(next, pieces, b''):
+            checkpoint()
+            yield piece
 
     def _clean_up(self, ref: types.BackupRef, names: list[str],
                   cause: Exception) -> None:

@@ -13,7 +13,8 @@
 When the store repeats a request, the reader starts with the object's first
 piece again, and hands on the same extents again.
 
-Memory: a few MiB for each worker, whatever the size of the chunk.
+Memory: a few MiB for each worker, whatever the size of the chunk. A block
+above 2 MiB is held whole.
 """
 
 from collections.abc import Callable

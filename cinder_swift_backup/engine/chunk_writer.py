@@ -12,7 +12,8 @@ For an incremental, the writer first reads the extent to hash it and compares
 the result with the parent's digests. It then does both steps for each run of
 changed blocks, and takes the digests from this second read.
 
-Memory: the stored form of one chunk and a few MiB for each worker.
+Memory: the stored form of one chunk and a few MiB for each worker. A block
+above 2 MiB is held whole.
 """
 
 from collections.abc import Callable

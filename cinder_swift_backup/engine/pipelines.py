@@ -37,7 +37,8 @@ POLL = 1.0
 Checkpoint = Callable[[], None]
 
 
-def _paced(checkpoint: Checkpoint) -> Checkpoint:
+def paced(checkpoint: Checkpoint) -> Checkpoint:
+    """The same checkpoint, at most once in :data:`POLL` seconds."""
     due = time.monotonic() + POLL
 
     def call_when_due() -> None:
@@ -137,16 +138,16 @@ class Pipeline:
             ``checkpoint`` raised, after all workers have ended
         """
         stop = StopFlag()
-        paced = _paced(checkpoint)
+        in_time = paced(checkpoint)
         flying: set[futures.Future[_T]] = set()
         with self.runtime.executor(self.workers) as executor:
             try:
                 for task in tasks:
                     flying.add(executor.submit(task, stop))
                     if len(flying) >= self.workers:
-                        flying = self._await(flying, collect, paced)
+                        flying = self._await(flying, collect, in_time)
                 while flying:
-                    flying = self._await(flying, collect, paced)
+                    flying = self._await(flying, collect, in_time)
             except BaseException:
                 stop.set()
                 for future in flying:

@@ -13,6 +13,8 @@ class Observer(Protocol):
     def checkpoint(self) -> None:
         """Called about once a second, and before each irreversible step.
 
+        Single steps may take longer, such as the last sync of a volume.
+
         :raises Cancelled: to end the operation; a backup is then undone
         """
 

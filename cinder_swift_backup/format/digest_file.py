@@ -27,8 +27,8 @@ from cinder_swift_backup.format import documents
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
-# Digests per piece of a generated file: about 64 KiB of JSON.
-_PIECE = 1000
+# Digests per piece of a generated file: about 1 MiB of JSON.
+PIECE = 15000
 # Bytes: limits for all fields but the digests, and for the white space between
 # two digests. Real files have far less.
 _MOST_FIELDS = 1 << 20
@@ -51,7 +51,7 @@ def encode(header: types.BackupHeader,
     """The digest file in pieces; see :func:`encoded_length`."""
     yield _opening(header, table.block_size)
     packed = table.packed
-    step = _PIECE * digests.DIGEST_SIZE
+    step = PIECE * digests.DIGEST_SIZE
     for start in range(0, len(packed), step):
         end = min(start + step, len(packed))
         words = (packed[at:at + digests.DIGEST_SIZE].hex()

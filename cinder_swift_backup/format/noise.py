@@ -13,8 +13,9 @@ from collections.abc import Iterator
 SEGMENT = 32 * 1024
 _SAMPLE = 256
 _SAMPLES = 4
-# Four samples of noise hold 648 different bytes, give or take 11.
-_DENSE = 600
+# Four samples of noise have 648 different bytes, give or take 11. Text and
+# code have fewer; ramps and lookup tables may have more.
+_NOISY = range(600, 700)
 # Shorter segments are not sampled.
 SHORTEST = 2 * _SAMPLES * _SAMPLE
 _ALL = bytes(range(256))
@@ -34,7 +35,7 @@ def is_noise(segment: memoryview) -> bool:
         # fastest way to count in plain Python.
         missing += len(_ALL.translate(
             None, bytes(segment[start:start + _SAMPLE])))
-    return _SAMPLES * len(_ALL) - missing > _DENSE
+    return _SAMPLES * len(_ALL) - missing in _NOISY
 
 
 def runs(data: memoryview) -> Iterator[tuple[bool, int, int]]:

@@ -8,6 +8,7 @@ from unittest import mock
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
 from tests.fakes import faulty
@@ -191,6 +192,18 @@ class CancellationTest(base.EngineTestCase):
                 self.assertEqual([True], busy.cut_short)
                 self.assertEqual([], self.bench.names())
 
+    def test_while_the_digest_file_is_on_its_way(self):
+        # It may be gigabytes.
+        with mock.patch.object(pipelines, 'POLL', 0), \
+                mock.patch.object(digest_file, 'PIECE', 1):
+            self.assertRaises(
+                exceptions.Cancelled, self.bench.archive, 1, _DATA,
+                observer=self._cancelling(lambda: self.store.names('put'),
+                                          '_sha256file'))
+        self.assertFalse([name for name in self.store.names('put')
+                          if name.endswith('_metadata')])
+        self.assertEqual([], self.bench.names())
+
     def test_before_the_digest_file(self):
         self._cancel_before_or_after('-00020', [])
 
@@ -216,6 +229,13 @@ class LimitTest(base.EngineTestCase):
                 return_value=store_base.Capabilities(
                     max_object_size=largest)):
             return self.bench.archive(1, _DATA)
+
+    def test_limit_that_nobody_tells(self):
+        with mock.patch.object(
+                faulty.FaultyStore, 'capabilities',
+                side_effect=exceptions.StoreUnavailable('no /info')):
+            self.bench.archive(1, _DATA)
+        self.assertEqual(_PUTS, len(self.bench.names()))
 
     def test_digest_file_above_the_cluster_s_limit(self):
         self._archive(1 << 20)

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oslotest import base
 
+from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import deflate
+from cinder_swift_backup.format import streams
 
 _TEXT = b'the quick brown fox jumps over the lazy dog\n' * 2000
 _COMPRESSORS = (
@@ -101,6 +103,35 @@ class WithoutIsalTest(base.BaseTestCase):
             self.module = importlib.util.module_from_spec(
                 deflate.__spec__)
             deflate.__spec__.loader.exec_module(self.module)
+
+    def _decode(self, stored, length, step):
+        decoder = streams.StreamDecoder(
+            'zlib', self.module.ZlibStream(), self.module.ERRORS, length)
+        data = [found for start in range(0, len(stored), step)
+                for found in decoder.feed(stored[start:start + step])]
+        decoder.finish()
+        self.assertLessEqual(max(map(len, data), default=0), streams.PIECE)
+        return b''.join(data)
+
+    def test_decoding_in_pieces(self):
+        data = _TEXT * 40 + os.urandom(100000) + bytes(5 << 20)
+        stored = zlib.compress(data)
+        for step in (1000, len(stored)):
+            self.assertEqual(data, self._decode(stored, len(data), step))
+        self.assertEqual(b'x', self._decode(zlib.compress(b'x'), 1, 1))
+
+    def test_streams_that_are_not_right(self):
+        stored = zlib.compress(_TEXT)
+        for wrong, kind in (
+                (stored[:-1], exceptions.FormatError),
+                (stored + b'x', exceptions.FormatError),
+                (b'no zlib stream', exceptions.FormatError),
+                (zlib.compress(_TEXT[:-1]), exceptions.LengthMismatch),
+                (zlib.compress(_TEXT + b'x'), exceptions.LengthMismatch),
+                (zlib.compress(bytes(64 << 20)), exceptions.LengthMismatch)):
+            for step in (7, 1 << 20):
+                self.assertRaises(kind, self._decode, wrong, len(_TEXT),
+                                  step)
 
     def test_the_standard_library_does_it(self):
         self.assertIsNone(self.module.isal_zlib)

@@ -36,7 +36,8 @@ class IsNoiseTest(base.BaseTestCase):
     def test_what_compresses(self):
         source = random.Random(2)
         for data in (
-                bytes(_SEGMENT), b'the quick brown fox ' * 1700,
+                bytes(_SEGMENT), bytes(range(256)) * 128,
+                bytes(range(0, 256, 3)) * 400, b'the quick brown fox ' * 1700,
                 base64.b64encode(source.randbytes(_SEGMENT)),
                 source.randbytes(_SEGMENT).hex().encode(),
                 struct.pack('<8192I', *(source.randrange(1 << 20)

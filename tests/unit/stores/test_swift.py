@@ -403,6 +403,27 @@ class GetTest(SwiftTestCase):
         self.assertEqual(b'data', self._get('c', 'o'))
         self.assertEqual(2, server.call_count)
 
+    def test_short_extent_is_asked_for_again(self):
+        extent = types.Extent(7, 4)
+        headers = {'content-length': '4', 'content-range': 'bytes 7-10/99'}
+        server = self._answers(
+            'GET', _OBJECT,
+            {'status_code': 206, 'content': b'da', 'headers': headers},
+            {'status_code': 206, 'content': b'data', 'headers': headers})
+        begun = []
+
+        def use(pieces):
+            begun.append(b'')
+            for piece in pieces:
+                begun[-1] += piece
+            return begun[-1]
+
+        self.assertEqual(b'data', self.store.read('c', 'o', use, extent))
+        self.assertEqual([b'da', b'data'], begun)
+        self.assertEqual(['bytes=7-10'] * 2,
+                         [_header(request, 'Range')
+                          for request in server.request_history])
+
     def test_always_short(self):
         server = self._answers(
             'GET', _OBJECT, self._content(b'da', **{'content-length': '4'}))
