@@ -29,6 +29,8 @@ from cinder_swift_backup.format import types
 
 # Digests per piece of a generated file: about 1 MiB of JSON.
 PIECE = 15000
+# Bytes matched at once: an expression remembers each repetition of a group.
+_STEP = 1 << 16
 # Bytes: limits for all fields but the digests, and for the white space between
 # two digests. Real files have far less.
 _MOST_FIELDS = 1 << 20
@@ -37,12 +39,13 @@ _MOST_SPACE = 1 << 10
 # uses a smaller one.
 _SMALLEST_BLOCK = 512
 
-# JSON has fewer kinds of white space than "\s" matches.
-_SPACE = rb'[ \t\r\n]*+'
+# JSON has fewer kinds of white space than "\s" matches. Possessive quantifiers
+# would fit here, and match wrongly before Python 3.11.5.
+_SPACE = rb'[ \t\r\n]*'
 _WORD = _SPACE + rb'"[0-9a-fA-F]{64}"' + _SPACE
 _OPENING = re.compile(rb'"sha256s"' + _SPACE + rb':' + _SPACE + rb'\[')
-_WORDS = re.compile(rb'(?:' + _WORD + rb',)*+')
-_CLOSING = re.compile(rb'(' + _WORD + rb')?+' + _SPACE + rb'\]')
+_WORDS = re.compile(rb'(?:' + _WORD + rb',)*')
+_CLOSING = re.compile(rb'(' + _WORD + rb')?' + _SPACE + rb'\]')
 _BETWEEN = b' \t\r\n",'
 
 
@@ -107,6 +110,10 @@ class Reader:
 
         :raises FormatError: when it is damaged or has too many digests
         """
+        for start in range(0, len(piece), _STEP):
+            self._feed(piece[start:start + _STEP])
+
+    def _feed(self, piece: bytes) -> None:
         if self._tail is not None:
             self._tail += piece
             self._check_kept(self._tail)
