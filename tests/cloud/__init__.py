@@ -23,26 +23,26 @@ if TYPE_CHECKING:
     from tests.cloud.info import V1Credentials
 
 _HOMES = {
-    "Cinder": "cinder",
-    "Cloud": "cloud",
-    "CloudError": "errors",
-    "CloudInfo": "info",
-    "Credentials": "info",
-    "V1Credentials": "info",
+    'Cinder': 'cinder',
+    'Cloud': 'cloud',
+    'CloudError': 'errors',
+    'CloudInfo': 'info',
+    'Credentials': 'info',
+    'V1Credentials': 'info',
 }
 
 __all__ = [
-    "Cinder",
-    "Cloud",
-    "CloudError",
-    "CloudInfo",
-    "Credentials",
-    "V1Credentials",
+    'Cinder',
+    'Cloud',
+    'CloudError',
+    'CloudInfo',
+    'Credentials',
+    'V1Credentials',
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import an exported class from its module when it is first asked for."""
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        raise AttributeError(f'module {__name__!r} has no {name!r}')
+    return getattr(importlib.import_module(f'{__name__}.{_HOMES[name]}'), name)

@@ -40,7 +40,7 @@ def main() -> int:
         status: int = arguments.function(cloud, arguments)
         return status
     except CloudError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f'error: {error}', file=sys.stderr)
         return 1
 
 
@@ -48,39 +48,39 @@ def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "--concurrency",
+        '--concurrency',
         choices=CONCURRENCY_MODES,
         default=CONCURRENCY_MODES[0],
-        help="how Cinder runs (default: %(default)s)",
+        help='how Cinder runs (default: %(default)s)',
     )
     common.add_argument(
-        "--backup-driver",
-        metavar="CLASS",
+        '--backup-driver',
+        metavar='CLASS',
         default=DRIVER,
         help="Cinder's backup driver (default: %(default)s)",
     )
     parser = argparse.ArgumentParser(
-        prog="python -m tests.cloud",
+        prog='python -m tests.cloud',
         description="Keystone, Swift and Cinder on this machine's loopback "
         "address, in a temporary directory, for as long as the command runs.",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
     up = commands.add_parser(
-        "up", parents=[common], help="start the cloud; stop it on Ctrl-C"
+        'up', parents=[common], help='start the cloud; stop it on Ctrl-C'
     )
     up.set_defaults(function=_up)
     run = commands.add_parser(
-        "run", parents=[common], help="run a command while the cloud is up"
+        'run', parents=[common], help='run a command while the cloud is up'
     )
-    run.add_argument("command", nargs="+", metavar="-- COMMAND")
+    run.add_argument('command', nargs='+', metavar='-- COMMAND')
     run.set_defaults(function=_run)
     show = commands.add_parser(
-        "demo", parents=[common], help="back up and restore, and compare"
+        'demo', parents=[common], help='back up and restore, and compare'
     )
     show.add_argument(
-        "--keep",
-        action="store_true",
-        help="leave the cloud up afterwards, until Ctrl-C",
+        '--keep',
+        action='store_true',
+        help='leave the cloud up afterwards, until Ctrl-C',
     )
     show.set_defaults(function=_demo)
     return parser
@@ -95,7 +95,7 @@ def _up(cloud: Cloud, arguments: argparse.Namespace) -> int:
 def _run(cloud: Cloud, arguments: argparse.Namespace) -> int:
     """Run a command in a cloud; return its exit status as a shell would."""
     if CloudInfo.from_environment() is not None:
-        print("The environment names a cloud; it is used.", file=sys.stderr)
+        print('The environment names a cloud; it is used.', file=sys.stderr)
         return _run_with(arguments.command, {})
     with cloud:
         return _run_with(
@@ -107,7 +107,7 @@ def _run_with(arguments: list[str], variables: dict[str, str]) -> int:
     """Run a command with more variables; return its exit status."""
     # Unlike a service of ours, the command keeps all of the caller's
     # variables: those for test runners begin with OS_ too.
-    kept = {k: v for k, v in os.environ.items() if k.startswith("OS_")}
+    kept = {k: v for k, v in os.environ.items() if k.startswith('OS_')}
     variables = {**kept, **variables}
     try:
         command = subprocess.Popen(
@@ -116,7 +116,7 @@ def _run_with(arguments: list[str], variables: dict[str, str]) -> int:
             preexec_fn=processes.die_with_parent(),  # noqa: PLW1509
         )
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f'error: {error}', file=sys.stderr)
         return NOT_FOUND
     try:
         status = command.wait()
@@ -136,39 +136,39 @@ def _demo(cloud: Cloud, arguments: argparse.Namespace) -> int:
 
 def _stay(cloud: Cloud) -> NoReturn:
     """Tell how to use the cloud, and wait for the signal to stop."""
-    print("The cloud is up. In another terminal:")
+    print('The cloud is up. In another terminal:')
     for credentials in (cloud.info.demo, cloud.info.admin, cloud.info.other):
         assert credentials is not None
-        print(f"    . {_write_openrc(cloud, credentials)}")
-    print("then for example")
-    print("    cinder create 1 --name one")
-    print("    cinder backup-create one")
-    print(f"Volumes are files in {cloud.info.volumes_directory}.")
-    print("Ctrl-C stops the cloud and deletes everything.", flush=True)
+        print(f'    . {_write_openrc(cloud, credentials)}')
+    print('then for example')
+    print('    cinder create 1 --name one')
+    print('    cinder backup-create one')
+    print(f'Volumes are files in {cloud.info.volumes_directory}.')
+    print('Ctrl-C stops the cloud and deletes everything.', flush=True)
     while True:
         time.sleep(3600)
 
 
 def _write_openrc(cloud: Cloud, credentials: Credentials) -> str:
     """Write a file to be sourced by a shell; return its path."""
-    scripts = sysconfig.get_path("scripts")
+    scripts = sysconfig.get_path('scripts')
     variables = {
         **cloud.info.os_environment(credentials),
         VARIABLE: str(cloud.info_file),
-        "no_proxy": processes.HOST,
-        "NO_PROXY": processes.HOST,
+        'no_proxy': processes.HOST,
+        'NO_PROXY': processes.HOST,
     }
     lines = [
-        "# What is left from another cloud would get in the way.",
+        '# What is left from another cloud would get in the way.',
         "for name in $(env | sed -n 's/^\\(OS_[A-Z_]*\\)=.*/\\1/p'); do",
         '    unset "$name"',
-        "done",
-        *(f"export {k}={shlex.quote(v)}" for k, v in variables.items()),
-        f"export PATH={shlex.quote(scripts)}:$PATH",
+        'done',
+        *(f'export {k}={shlex.quote(v)}' for k, v in variables.items()),
+        f'export PATH={shlex.quote(scripts)}:$PATH',
     ]
-    path = cloud.info_file.with_name(f"openrc-{credentials.username}")
+    path = cloud.info_file.with_name(f'openrc-{credentials.username}')
     path.touch(mode=0o600)
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text('\n'.join(lines) + '\n')
     return str(path)
 
 
@@ -199,5 +199,5 @@ def _stop_on_signals() -> None:
         signal.signal(number, leave)
 
 
-if __name__ == "__main__":
+if __name__ == '__main__':
     sys.exit(main())

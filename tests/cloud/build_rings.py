@@ -23,28 +23,28 @@ def main() -> None:
     directory = pathlib.Path(sys.argv[1])
     account, container, object_ = map(int, sys.argv[2:])
     for name, port in (
-        ("account", account),
-        ("container", container),
-        ("object", object_),
-        ("object-1", object_),
+        ('account', account),
+        ('container', container),
+        ('object', object_),
+        ('object-1', object_),
     ):
         ring = builder.RingBuilder(PART_POWER, 1, 0)
         ring.add_dev(
             {
-                "region": 1,
-                "zone": 1,
-                "ip": processes.HOST,
-                "port": port,
-                "replication_ip": processes.HOST,
-                "replication_port": port,
-                "device": "d1",
-                "weight": 1.0,
-                "meta": "",
+                'region': 1,
+                'zone': 1,
+                'ip': processes.HOST,
+                'port': port,
+                'replication_ip': processes.HOST,
+                'replication_port': port,
+                'device': 'd1',
+                'weight': 1.0,
+                'meta': '',
             }
         )
         ring.rebalance()
-        ring.get_ring().save(str(directory / f"{name}.ring.gz"))
+        ring.get_ring().save(str(directory / f'{name}.ring.gz'))
 
 
-if __name__ == "__main__":
+if __name__ == '__main__':
     main()

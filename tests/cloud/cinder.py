@@ -19,8 +19,8 @@ from tests.cloud import processes
 from tests.cloud.config_files import Section
 from tests.cloud.info import CloudInfo
 
-DRIVER = "cinder_swift_backup.driver.SwiftBackupDriver"
-CONCURRENCY_MODES = ("eventlet", "threading")
+DRIVER = 'cinder_swift_backup.driver.SwiftBackupDriver'
+CONCURRENCY_MODES = ('eventlet', 'threading')
 START_TIMEOUT = 120.0
 
 
@@ -37,7 +37,7 @@ class Cinder:
         directory: pathlib.Path,
         *,
         backup_driver: str = DRIVER,
-        concurrency: str = "eventlet",
+        concurrency: str = 'eventlet',
         extra_options: Mapping[str, object] | None = None,
         database: pathlib.Path | None = None,
         volumes_directory: pathlib.Path | None = None,
@@ -62,18 +62,18 @@ class Cinder:
         self.backup_driver = backup_driver
         self.concurrency = concurrency
         self.extra_options = dict(extra_options or {})
-        self.database = database or directory / "cinder.db"
-        self.volumes_directory = volumes_directory or directory / "volumes"
+        self.database = database or directory / 'cinder.db'
+        self.volumes_directory = volumes_directory or directory / 'volumes'
         self.port = port or processes.free_ports(1)[0]
-        self.conf = directory / "cinder.conf"
-        self.log = directory / "cinder.log"
+        self.conf = directory / 'cinder.conf'
+        self.log = directory / 'cinder.log'
         self._info = info
         self._child: processes.Child | None = None
 
     @property
     def url(self) -> str:
         """Endpoint of the API, to be given to clients as an override."""
-        return f"http://{processes.HOST}:{self.port}/v3"
+        return f'http://{processes.HOST}:{self.port}/v3'
 
     @property
     def pid(self) -> int | None:
@@ -90,14 +90,14 @@ class Cinder:
         if template.exists() and not self.database.exists():
             shutil.copyfile(template, self.database)
         self._write_config()
-        native = self.concurrency == "threading"
+        native = self.concurrency == 'threading'
         self._child = processes.Child(
-            "Cinder",
+            'Cinder',
             processes.python_module(
-                "serve_cinder", str(self.conf), str(template)
+                'serve_cinder', str(self.conf), str(template)
             ),
             self.log,
-            {"OS_CINDER_DISABLE_EVENTLET_PATCHING": str(int(native))},
+            {'OS_CINDER_DISABLE_EVENTLET_PATCHING': str(int(native))},
         )
 
     def wait(self) -> None:
@@ -116,7 +116,7 @@ class Cinder:
         """Return the process, if it was started."""
         return [self._child] if self._child else []
 
-    def __enter__(self) -> "Cinder":
+    def __enter__(self) -> 'Cinder':
         """Start, and wait until requests are answered."""
         try:
             self.start()
@@ -137,75 +137,75 @@ class Cinder:
 
     def _template(self) -> pathlib.Path:
         """Return where the cloud keeps an empty database."""
-        return (self._info.directory or self.directory) / "cinder-empty.db"
+        return (self._info.directory or self.directory) / 'cinder-empty.db'
 
     def _write_config(self) -> None:
         config_files.write(
             self.conf,
             {
-                "DEFAULT": {
+                'DEFAULT': {
                     **self._service_options(),
                     **self._backup_options(),
                     **self.extra_options,
                 },
-                "database": {
-                    "connection": f"sqlite:///{self.database}?timeout=60",
-                    "sqlite_synchronous": False,
+                'database': {
+                    'connection': f'sqlite:///{self.database}?timeout=60',
+                    'sqlite_synchronous': False,
                 },
-                "files": {
-                    "volume_driver": "tests.cloud.volume_driver"
-                    ".FileVolumeDriver",
-                    "volume_backend_name": "files",
-                    "volumes_directory": self.volumes_directory,
+                'files': {
+                    'volume_driver': 'tests.cloud.volume_driver'
+                    '.FileVolumeDriver',
+                    'volume_backend_name': 'files',
+                    'volumes_directory': self.volumes_directory,
                 },
-                "oslo_concurrency": {"lock_path": self.directory / "locks"},
-                "keystone_authtoken": {
+                'oslo_concurrency': {'lock_path': self.directory / 'locks'},
+                'keystone_authtoken': {
                     **self._login(),
-                    "www_authenticate_uri": self._info.auth_url,
-                    "service_token_roles": "service",
-                    "service_token_roles_required": True,
+                    'www_authenticate_uri': self._info.auth_url,
+                    'service_token_roles': 'service',
+                    'service_token_roles_required': True,
                 },
-                "service_user": {
+                'service_user': {
                     **self._login(),
-                    "send_service_user_token": True,
+                    'send_service_user_token': True,
                 },
             },
         )
 
     def _service_options(self) -> Section:
         """Return the options that make Cinder run here at all."""
-        etc = pathlib.Path(sys.prefix) / "etc" / "cinder"
+        etc = pathlib.Path(sys.prefix) / 'etc' / 'cinder'
         quotas = (
-            "volumes",
-            "snapshots",
-            "gigabytes",
-            "backups",
-            "backup_gigabytes",
+            'volumes',
+            'snapshots',
+            'gigabytes',
+            'backups',
+            'backup_gigabytes',
         )
         return {
-            "host": "cloud",
-            "my_ip": processes.HOST,
-            "transport_url": "fake://",
-            "auth_strategy": "keystone",
-            "state_path": self.directory,
-            "api_paste_config": etc / "api-paste.ini",
-            "resource_query_filters_file": etc / "resource_filters.json",
-            "osapi_volume_listen": processes.HOST,
-            "osapi_volume_listen_port": self.port,
-            "osapi_volume_workers": 1,
-            "enabled_backends": "files",
-            "scheduler_driver_init_wait_time": 1,
+            'host': 'cloud',
+            'my_ip': processes.HOST,
+            'transport_url': 'fake://',
+            'auth_strategy': 'keystone',
+            'state_path': self.directory,
+            'api_paste_config': etc / 'api-paste.ini',
+            'resource_query_filters_file': etc / 'resource_filters.json',
+            'osapi_volume_listen': processes.HOST,
+            'osapi_volume_listen_port': self.port,
+            'osapi_volume_workers': 1,
+            'enabled_backends': 'files',
+            'scheduler_driver_init_wait_time': 1,
             # One process sends the heartbeat of only one of its services.
-            "service_down_time": 10**8,
-            **{f"quota_{resource}": -1 for resource in quotas},
+            'service_down_time': 10**8,
+            **{f'quota_{resource}': -1 for resource in quotas},
         }
 
     def _backup_options(self) -> Section:
         """Return the defaults of backups, which tests may override."""
         return {
-            "backup_driver": self.backup_driver,
-            "backup_swift_retry_attempts": 2,
-            "backup_swift_retry_backoff": 1,
+            'backup_driver': self.backup_driver,
+            'backup_swift_retry_attempts': 2,
+            'backup_swift_retry_backoff': 1,
         }
 
     def _login(self) -> Section:
@@ -213,12 +213,12 @@ class Cinder:
         user = self._info.cinder
         assert user is not None, "Cinder needs the cloud's service user"
         return {
-            "auth_type": "password",
-            "auth_url": self._info.auth_url,
-            "region_name": self._info.region,
-            "username": user.username,
-            "password": user.password,
-            "project_name": user.project_name,
-            "user_domain_name": user.user_domain_name,
-            "project_domain_name": user.project_domain_name,
+            'auth_type': 'password',
+            'auth_url': self._info.auth_url,
+            'region_name': self._info.region,
+            'username': user.username,
+            'password': user.password,
+            'project_name': user.project_name,
+            'user_domain_name': user.user_domain_name,
+            'project_domain_name': user.project_domain_name,
         }

@@ -38,7 +38,7 @@ class Cloud:
         self,
         *,
         backup_driver: str = DRIVER,
-        concurrency: str = "eventlet",
+        concurrency: str = 'eventlet',
         extra_options: Mapping[str, object] | None = None,
         token_lifetime: int = 3600,
         with_cinder: bool = True,
@@ -62,7 +62,7 @@ class Cloud:
     def info_file(self) -> pathlib.Path:
         """The file to be named by the environment variable CSB_CLOUD."""
         assert self.info.directory is not None
-        return self.info.directory / "cloud.json"
+        return self.info.directory / 'cloud.json'
 
     def start(self) -> None:
         """Start everything and wait until it answers.
@@ -81,7 +81,7 @@ class Cloud:
         """Stop everything and remove the directory."""
         self._stack.close()
 
-    def __enter__(self) -> "Cloud":
+    def __enter__(self) -> 'Cloud':
         """Start."""
         self.start()
         return self
@@ -96,16 +96,16 @@ class Cloud:
         self.stop()
 
     def _start(self) -> None:
-        directory = pathlib.Path(tempfile.mkdtemp(prefix="csb-cloud-"))
+        directory = pathlib.Path(tempfile.mkdtemp(prefix='csb-cloud-'))
         self._stack.callback(shutil.rmtree, directory)
         self.info = _plan(directory, self._concurrency)
         keystone = Keystone(
-            self.info, directory / "keystone", self._token_lifetime
+            self.info, directory / 'keystone', self._token_lifetime
         )
-        swift = Swift(self.info, directory / "swift")
+        swift = Swift(self.info, directory / 'swift')
         self.cinder = Cinder(
             self.info,
-            directory / "cinder",
+            directory / 'cinder',
             backup_driver=self._backup_driver,
             concurrency=self._concurrency,
             extra_options=self._extra_options,
@@ -130,23 +130,23 @@ class Cloud:
 def _plan(directory: pathlib.Path, concurrency: str) -> CloudInfo:
     """Decide on the addresses and the credentials of a new cloud."""
     keystone, swift, cinder = (
-        f"http://{processes.HOST}:{port}" for port in processes.free_ports(3)
+        f'http://{processes.HOST}:{port}' for port in processes.free_ports(3)
     )
     return CloudInfo(
-        auth_url=f"{keystone}/v3",
-        region="RegionOne",
-        demo=_user("demo", "demo"),
-        admin=_user("admin", "admin"),
-        other=_user("other", "other"),
-        cinder=_user("cinder", "service"),
+        auth_url=f'{keystone}/v3',
+        region='RegionOne',
+        demo=_user('demo', 'demo'),
+        admin=_user('admin', 'admin'),
+        other=_user('other', 'other'),
+        cinder=_user('cinder', 'service'),
         v1=V1Credentials(
-            f"{swift}/auth/v1.0", "backup:tester", secrets.token_hex(8)
+            f'{swift}/auth/v1.0', 'backup:tester', secrets.token_hex(8)
         ),
         swift_url=swift,
-        cinder_url=f"{cinder}/v3",
+        cinder_url=f'{cinder}/v3',
         concurrency=concurrency,
         directory=directory,
-        volumes_directory=directory / "volumes",
+        volumes_directory=directory / 'volumes',
     )
 
 

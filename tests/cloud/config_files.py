@@ -17,8 +17,8 @@ def write(path: pathlib.Path, sections: Mapping[str, Section]) -> None:
     """
     lines = []
     for name, options in sections.items():
-        lines.append(f"[{name}]")
-        lines += [f"{key} = {value}" for key, value in options.items()]
-        lines.append("")
+        lines.append(f'[{name}]')
+        lines += [f'{key} = {value}' for key, value in options.items()]
+        lines.append('')
     path.touch(mode=0o600)
-    path.write_text("\n".join(lines))
+    path.write_text('\n'.join(lines))

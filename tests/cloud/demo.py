@@ -44,12 +44,12 @@ class Demo:
         assert info.volumes_directory is not None
         self._volumes = info.volumes_directory
         # What the clients cache goes away with the cloud.
-        cache = str(info.directory / "cache")
+        cache = str(info.directory / 'cache')
         self._environment = processes.environment(
             {
                 **info.os_environment(info.demo),
-                "CINDERCLIENT_UUID_CACHE_DIR": cache,
-                "XDG_CACHE_HOME": cache,
+                'CINDERCLIENT_UUID_CACHE_DIR': cache,
+                'XDG_CACHE_HOME': cache,
             }
         )
         self._api = _api(info)
@@ -63,23 +63,23 @@ class Demo:
         """
         source = self._create_volume()
         self._write(
-            "Writing 200 MiB of noise and text", source, patterns.FIRST
+            'Writing 200 MiB of noise and text', source, patterns.FIRST
         )
         full_digest = self._digest(source)
-        full = self._back_up(source, "full backup")
-        self._write("Changing 36 MiB here and there", source, patterns.CHANGE)
+        full = self._back_up(source, 'full backup')
+        self._write('Changing 36 MiB here and there', source, patterns.CHANGE)
         increment_digest = self._digest(source)
         increment = self._back_up(
-            source, "incremental backup", "--incremental"
+            source, 'incremental backup', '--incremental'
         )
-        self._restore(full, "full restore", full_digest)
-        self._restore(increment, "incremental restore", increment_digest)
+        self._restore(full, 'full restore', full_digest)
+        self._restore(increment, 'incremental restore', increment_digest)
         container = self._api.backups.get(full).container
-        self._shell("swift", "list", "--lh", container)
-        self._delete(increment, "incremental delete")
-        self._delete(full, "full delete")
+        self._shell('swift', 'list', '--lh', container)
+        self._delete(increment, 'incremental delete')
+        self._delete(full, 'full delete')
         self._check_empty(container)
-        times = ", ".join(f"{k} {v:.1f} s" for k, v in self._times.items())
+        times = ', '.join(f'{k} {v:.1f} s' for k, v in self._times.items())
         if self._faults:
             raise errors.DemoFailed(f"{'; '.join(self._faults)} ({times})")
         print(
@@ -92,10 +92,10 @@ class Demo:
 
     def _create_volume(self) -> str:
         started = time.monotonic()
-        output = self._shell("cinder", "create", "1", "--name", "source")
-        volume = _field(output, "id")
-        self._wait(self._api.volumes, volume, "volume")
-        self._took("volume", started)
+        output = self._shell('cinder', 'create', '1', '--name', 'source')
+        volume = _field(output, 'id')
+        self._wait(self._api.volumes, volume, 'volume')
+        self._took('volume', started)
         return volume
 
     def _write(
@@ -110,30 +110,30 @@ class Demo:
     def _back_up(self, volume: str, step: str, *options: str) -> str:
         """Back up the volume; return the backup's id."""
         started = time.monotonic()
-        output = self._shell("cinder", "backup-create", *options, volume)
-        backup = _field(output, "id")
+        output = self._shell('cinder', 'backup-create', *options, volume)
+        backup = _field(output, 'id')
         found = self._wait(self._api.backups, backup, step)
         self._took(step, started)
         if found.is_incremental != bool(options):
             raise errors.DemoFailed(
-                f"{step}: is_incremental is {found.is_incremental}"
+                f'{step}: is_incremental is {found.is_incremental}'
             )
         return backup
 
     def _restore(self, backup: str, step: str, expected: str) -> None:
         """Restore the backup to a new volume and compare."""
         started = time.monotonic()
-        output = self._shell("cinder", "backup-restore", backup)
-        volume = _field(output, "volume_id")
+        output = self._shell('cinder', 'backup-restore', backup)
+        volume = _field(output, 'volume_id')
         self._wait(self._api.volumes, volume, step)
         self._wait(self._api.backups, backup, step)
         self._took(step, started)
         actual = self._digest(volume)
-        print(f"expected sha256 {expected}\nrestored sha256 {actual}")
+        print(f'expected sha256 {expected}\nrestored sha256 {actual}')
         if actual != expected:
             raise errors.DemoFailed(
-                f"{step}: volume {volume} differs from the source as it was "
-                f"backed up: sha256 {actual} instead of {expected}"
+                f'{step}: volume {volume} differs from the source as it was '
+                f'backed up: sha256 {actual} instead of {expected}'
             )
         missing = VOLUME_SIZE - self._path(volume).stat().st_size
         if missing:
@@ -145,25 +145,25 @@ class Demo:
     def _delete(self, backup: str, step: str) -> None:
         """Delete the backup and wait until it is gone."""
         started = time.monotonic()
-        self._shell("cinder", "backup-delete", backup)
+        self._shell('cinder', 'backup-delete', backup)
         while time.monotonic() < started + TIMEOUT:
             try:
                 status = self._api.backups.get(backup).status
             except exceptions.NotFound:
                 self._took(step, started)
                 return
-            if status != "deleting":
-                raise errors.DemoFailed(f"{step}: backup is {status}")
+            if status != 'deleting':
+                raise errors.DemoFailed(f'{step}: backup is {status}')
             time.sleep(POLL_INTERVAL)
-        raise errors.DemoFailed(f"{step}: not deleted in {TIMEOUT:.0f} s")
+        raise errors.DemoFailed(f'{step}: not deleted in {TIMEOUT:.0f} s')
 
     def _check_empty(self, container: str) -> None:
         """Make sure that Swift holds nothing of the backups any more."""
-        left = self._shell("swift", "list", container).split()
+        left = self._shell('swift', 'list', container).split()
         if left:
             raise errors.DemoFailed(
-                f"{len(left)} objects were left in {container}, "
-                f"for example {left[0]}"
+                f'{len(left)} objects were left in {container}, '
+                f'for example {left[0]}'
             )
 
     def _wait(self, manager: Any, id_: str, step: str) -> Any:
@@ -171,25 +171,25 @@ class Demo:
         started = time.monotonic()
         while time.monotonic() < started + TIMEOUT:
             found = manager.get(id_)
-            if found.status == "available":
+            if found.status == 'available':
                 return found
-            if found.status.startswith("error"):
-                reason = getattr(found, "fail_reason", None)
+            if found.status.startswith('error'):
+                reason = getattr(found, 'fail_reason', None)
                 raise errors.DemoFailed(
-                    f"{step}: {id_} is {found.status}: {reason}"
+                    f'{step}: {id_} is {found.status}: {reason}'
                 )
             time.sleep(POLL_INTERVAL)
-        raise errors.DemoFailed(f"{step}: not done in {TIMEOUT:.0f} s")
+        raise errors.DemoFailed(f'{step}: not done in {TIMEOUT:.0f} s')
 
     def _took(self, step: str, started: float) -> None:
         """Note how long a step took, and say so."""
         self._times[step] = time.monotonic() - started
-        print(f"{step}: {self._times[step]:.1f} s", flush=True)
+        print(f'{step}: {self._times[step]:.1f} s', flush=True)
 
     def _shell(self, program: str, *arguments: str) -> str:
         """Show a command, run it, show and return its output."""
-        print("$", shlex.join([program, *arguments]), flush=True)
-        path = processes.find_command(program, f"python-{program}client")
+        print('$', shlex.join([program, *arguments]), flush=True)
+        path = processes.find_command(program, f'python-{program}client')
         done = subprocess.run(
             [path, *arguments],
             env=self._environment,
@@ -197,31 +197,31 @@ class Demo:
             text=True,
             check=False,
         )
-        print(done.stdout, end="", flush=True)
+        print(done.stdout, end='', flush=True)
         if done.returncode != 0:
-            print(done.stderr, end="", file=sys.stderr, flush=True)
+            print(done.stderr, end='', file=sys.stderr, flush=True)
             raise errors.DemoFailed(
-                f"{program} {arguments[0]} failed with {done.returncode}"
+                f'{program} {arguments[0]} failed with {done.returncode}'
             )
         return done.stdout
 
     def _path(self, volume: str) -> pathlib.Path:
-        return self._volumes / f"volume-{volume}"
+        return self._volumes / f'volume-{volume}'
 
     def _digest(self, volume: str) -> str:
         """Return the digest of what a volume of full size would hold."""
         path = self._path(volume)
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256")
+        with open(path, 'rb') as file:
+            digest = hashlib.file_digest(file, 'sha256')
         digest.update(bytes(VOLUME_SIZE - path.stat().st_size))
         return digest.hexdigest()
 
 
 def _field(table: str, name: str) -> str:
     """Return a value from a table that the cinder client printed."""
-    found = re.search(rf"^\| {name} +\| (\S+) +\|$", table, re.MULTILINE)
+    found = re.search(rf'^\| {name} +\| (\S+) +\|$', table, re.MULTILINE)
     if found is None:
-        raise errors.DemoFailed(f"no {name!r} in the output of the client")
+        raise errors.DemoFailed(f'no {name!r} in the output of the client')
     return found[1]
 
 
@@ -237,5 +237,5 @@ def _api(info: CloudInfo) -> Any:
         project_domain_name=user.project_domain_name,
     )
     return cinder_client.Client(
-        "3.60", session=session.Session(auth), region_name=info.region
+        '3.60', session=session.Session(auth), region_name=info.region
     )

@@ -27,9 +27,9 @@ class CommandMissing(CloudError):
 
     def __init__(self, program: str, package: str) -> None:
         super().__init__(
-            f"The program {program!r} was found neither beside this Python "
-            f"nor on the PATH. Install it into the same environment: "
-            f"pip install {package}"
+            f'The program {program!r} was found neither beside this Python '
+            f'nor on the PATH. Install it into the same environment: '
+            f'pip install {package}'
         )
 
 
@@ -50,8 +50,8 @@ class ChildDied(CloudError):
 
     def __init__(self, name: str, status: int, tail: str) -> None:
         super().__init__(
-            f"{name} ended with status {status} while it was expected to "
-            f"run. The end of its log says why:\n{tail}"
+            f'{name} ended with status {status} while it was expected to '
+            f'run. The end of its log says why:\n{tail}'
         )
 
 
@@ -60,9 +60,9 @@ class NotReadyInTime(CloudError):
 
     def __init__(self, name: str, seconds: float, tail: str) -> None:
         super().__init__(
-            f"{name} is running but has not answered for {seconds:.0f} s. "
-            f"Is the machine overloaded? If not, the end of its log may "
-            f"tell:\n{tail}"
+            f'{name} is running but has not answered for {seconds:.0f} s. '
+            f'Is the machine overloaded? If not, the end of its log may '
+            f'tell:\n{tail}'
         )
 
 

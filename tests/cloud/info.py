@@ -14,8 +14,8 @@ import os
 import pathlib
 from typing import Any
 
-VARIABLE = "CSB_CLOUD"
-EXTERNAL_VARIABLE = "CSB_EXTERNAL_CLOUD"
+VARIABLE = 'CSB_CLOUD'
+EXTERNAL_VARIABLE = 'CSB_EXTERNAL_CLOUD'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Credentials:
     username: str
     password: str
     project_name: str
-    user_domain_name: str = "Default"
-    project_domain_name: str = "Default"
+    user_domain_name: str = 'Default'
+    project_domain_name: str = 'Default'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,14 +70,14 @@ class CloudInfo:
     def os_environment(self, credentials: Credentials) -> dict[str, str]:
         """Return the ``OS_*`` variables that log a client in."""
         return {
-            "OS_AUTH_URL": self.auth_url,
-            "OS_REGION_NAME": self.region,
-            "OS_USERNAME": credentials.username,
-            "OS_PASSWORD": credentials.password,
-            "OS_PROJECT_NAME": credentials.project_name,
-            "OS_USER_DOMAIN_NAME": credentials.user_domain_name,
-            "OS_PROJECT_DOMAIN_NAME": credentials.project_domain_name,
-            "OS_IDENTITY_API_VERSION": "3",
+            'OS_AUTH_URL': self.auth_url,
+            'OS_REGION_NAME': self.region,
+            'OS_USERNAME': credentials.username,
+            'OS_PASSWORD': credentials.password,
+            'OS_PROJECT_NAME': credentials.project_name,
+            'OS_USER_DOMAIN_NAME': credentials.user_domain_name,
+            'OS_PROJECT_DOMAIN_NAME': credentials.project_domain_name,
+            'OS_IDENTITY_API_VERSION': '3',
         }
 
     def save(self, path: pathlib.Path) -> None:
@@ -87,20 +87,20 @@ class CloudInfo:
         path.write_text(json.dumps(fields, default=str, indent=2))
 
     @classmethod
-    def load(cls, path: pathlib.Path) -> "CloudInfo":
+    def load(cls, path: pathlib.Path) -> 'CloudInfo':
         """Read what :meth:`save` wrote."""
         fields: dict[str, Any] = json.loads(path.read_text())
-        for name in ("demo", "admin", "other", "cinder"):
+        for name in ('demo', 'admin', 'other', 'cinder'):
             fields[name] = fields[name] and Credentials(**fields[name])
-        fields["v1"] = fields["v1"] and V1Credentials(**fields["v1"])
-        for name in ("directory", "volumes_directory"):
+        fields['v1'] = fields['v1'] and V1Credentials(**fields['v1'])
+        for name in ('directory', 'volumes_directory'):
             fields[name] = fields[name] and pathlib.Path(fields[name])
         return cls(**fields)
 
     @classmethod
     def from_environment(
         cls, environ: Mapping[str, str] = os.environ
-    ) -> "CloudInfo | None":
+    ) -> 'CloudInfo | None':
         """Return the cloud that the environment tells of.
 
         1. The cloud of this package that ``CSB_CLOUD`` names.
@@ -110,19 +110,19 @@ class CloudInfo:
         """
         if environ.get(VARIABLE):
             return cls.load(pathlib.Path(environ[VARIABLE]))
-        if environ.get(EXTERNAL_VARIABLE) == "1" and "OS_AUTH_URL" in environ:
+        if environ.get(EXTERNAL_VARIABLE) == '1' and 'OS_AUTH_URL' in environ:
             return cls._external(environ)
         return None
 
     @classmethod
-    def _external(cls, environ: Mapping[str, str]) -> "CloudInfo":
+    def _external(cls, environ: Mapping[str, str]) -> 'CloudInfo':
         """Build the value from the ``OS_*`` variables."""
         user = Credentials(
-            environ["OS_USERNAME"],
-            environ["OS_PASSWORD"],
-            environ["OS_PROJECT_NAME"],
-            environ.get("OS_USER_DOMAIN_NAME", "Default"),
-            environ.get("OS_PROJECT_DOMAIN_NAME", "Default"),
+            environ['OS_USERNAME'],
+            environ['OS_PASSWORD'],
+            environ['OS_PROJECT_NAME'],
+            environ.get('OS_USER_DOMAIN_NAME', 'Default'),
+            environ.get('OS_PROJECT_DOMAIN_NAME', 'Default'),
         )
-        region = environ.get("OS_REGION_NAME", "RegionOne")
-        return cls(environ["OS_AUTH_URL"], region, user)
+        region = environ.get('OS_REGION_NAME', 'RegionOne')
+        return cls(environ['OS_AUTH_URL'], region, user)

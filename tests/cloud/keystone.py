@@ -34,23 +34,23 @@ class Keystone:
     def start(self) -> None:
         """Write the configuration and start the process."""
         self._directory.mkdir()
-        conf = self._directory / "keystone.conf"
-        info_file = self._directory / "cloud.json"
+        conf = self._directory / 'keystone.conf'
+        info_file = self._directory / 'cloud.json'
         self._write_config(conf)
         self._info.save(info_file)
         self._child = processes.Child(
-            "Keystone",
+            'Keystone',
             processes.python_module(
-                "serve_keystone", str(conf), str(info_file)
+                'serve_keystone', str(conf), str(info_file)
             ),
-            self._directory / "keystone.log",
+            self._directory / 'keystone.log',
         )
 
     def wait(self) -> None:
         """Wait until Keystone answers."""
         assert self._child is not None
         self._child.wait_until(
-            lambda: processes.answers(self._port, "/v3"), START_TIMEOUT
+            lambda: processes.answers(self._port, '/v3'), START_TIMEOUT
         )
 
     def children(self) -> list[processes.Child]:
@@ -58,23 +58,23 @@ class Keystone:
         return [self._child] if self._child else []
 
     def _write_config(self, path: pathlib.Path) -> None:
-        keys = self._directory / "keys"
+        keys = self._directory / 'keys'
         config_files.write(
             path,
             {
-                "DEFAULT": {"use_stderr": True},
-                "database": {
-                    "connection": f"sqlite:///{self._directory}/keystone.db",
+                'DEFAULT': {'use_stderr': True},
+                'database': {
+                    'connection': f'sqlite:///{self._directory}/keystone.db',
                     # Nobody needs this database after a power failure, and
                     # the migrations would wait for the disk a long time.
-                    "sqlite_synchronous": False,
+                    'sqlite_synchronous': False,
                 },
-                "token": {"expiration": self._token_lifetime},
-                "fernet_tokens": {"key_repository": keys / "tokens"},
-                "fernet_receipts": {"key_repository": keys / "receipts"},
-                "credential": {"key_repository": keys / "credentials"},
+                'token': {'expiration': self._token_lifetime},
+                'fernet_tokens': {'key_repository': keys / 'tokens'},
+                'fernet_receipts': {'key_repository': keys / 'receipts'},
+                'credential': {'key_repository': keys / 'credentials'},
                 # The cheapest that Keystone allows.
-                "identity": {"password_hash_rounds": 4},
-                "cache": {"backend": "dogpile.cache.memory"},
+                'identity': {'password_hash_rounds': 4},
+                'cache': {'backend': 'dogpile.cache.memory'},
             },
         )

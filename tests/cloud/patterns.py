@@ -25,7 +25,7 @@ class Write:
     def apply(self, path: pathlib.Path) -> None:
         """Write it, one MiB at a time, the same in every run."""
         source = random.Random(self.offset_mib)
-        with open(path, "r+b") as volume:
+        with open(path, 'r+b') as volume:
             volume.seek(self.offset_mib * MIB)
             for _ in range(self.size_mib):
                 volume.write(self.make(source))
@@ -40,8 +40,8 @@ def _zeros(source: random.Random) -> bytes:
 
 
 def _text(source: random.Random) -> bytes:
-    words = ("volume", "backup", "restore", "chunk", "object", "digest")
-    line = " ".join(source.choices(words, k=4000)) + "\n"
+    words = ('volume', 'backup', 'restore', 'chunk', 'object', 'digest')
+    line = ' '.join(source.choices(words, k=4000)) + '\n'
     return (line.encode() * (MIB // len(line) + 1))[:MIB]
 
 

@@ -32,7 +32,7 @@ import time
 
 from tests.cloud import errors
 
-HOST = "127.0.0.1"
+HOST = '127.0.0.1'
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -64,22 +64,22 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     Settings for another cloud are taken out of it, the checkout is put on
     the module path and the loopback address is exempted from proxies.
     """
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("OS_")}
-    paths = [str(ROOT), *filter(None, [kept.get("PYTHONPATH")])]
-    scripts = [sysconfig.get_path("scripts"), kept.get("PATH", os.defpath)]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith('OS_')}
+    paths = [str(ROOT), *filter(None, [kept.get('PYTHONPATH')])]
+    scripts = [sysconfig.get_path('scripts'), kept.get('PATH', os.defpath)]
     return {
         **kept,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "PATH": os.pathsep.join(scripts),
-        "no_proxy": HOST,
-        "NO_PROXY": HOST,
+        'PYTHONPATH': os.pathsep.join(paths),
+        'PATH': os.pathsep.join(scripts),
+        'no_proxy': HOST,
+        'NO_PROXY': HOST,
         **(extra or {}),
     }
 
 
 def find_command(program: str, package: str) -> str:
     """Return the path of a program, preferring the one beside our Python."""
-    found = shutil.which(program, path=environment()["PATH"])
+    found = shutil.which(program, path=environment()['PATH'])
     if found is None:
         raise errors.CommandMissing(program, package)
     return found
@@ -92,7 +92,7 @@ def free_ports(count: int) -> list[int]:
     inside it could become the local port of some outgoing connection before
     the server that it is meant for has bound it.
     """
-    limits = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
+    limits = pathlib.Path('/proc/sys/net/ipv4/ip_local_port_range')
     below = int(limits.read_text().split()[0]) if limits.exists() else 32768
     candidates = random.sample(range(10000, max(below, 12000)), 1000)
     ports: list[int] = []
@@ -105,11 +105,11 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def answers(port: int, path: str = "/") -> bool:
+def answers(port: int, path: str = '/') -> bool:
     """Say whether a web server answers there with anything but an error."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
-        connection.request("GET", path)
+        connection.request('GET', path)
         return connection.getresponse().status < 500
     except (OSError, http.client.HTTPException):
         return False
@@ -137,8 +137,8 @@ class Child:
         self.name = name
         self.log = log
         # Else entry points would be cached below the home directory.
-        own = {"XDG_CACHE_HOME": str(log.parent / "cache")}
-        with open(log, "ab") as output:
+        own = {'XDG_CACHE_HOME': str(log.parent / 'cache')}
+        with open(log, 'ab') as output:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -157,8 +157,8 @@ class Child:
 
     def tail(self, lines: int = 30) -> str:
         """Return the last lines of the log."""
-        text = self.log.read_text(errors="replace").splitlines()
-        return "\n".join(f"    {line}" for line in text[-lines:])
+        text = self.log.read_text(errors='replace').splitlines()
+        return '\n'.join(f'    {line}' for line in text[-lines:])
 
     def wait_until(self, ready: Callable[[], bool], timeout: float) -> None:
         """Wait until the condition holds.
@@ -199,7 +199,7 @@ class Child:
 
 def python_module(module: str, *arguments: str) -> list[str]:
     """Return the command that runs a module of this package."""
-    return [sys.executable, "-m", f"tests.cloud.{module}", *arguments]
+    return [sys.executable, '-m', f'tests.cloud.{module}', *arguments]
 
 
 def stop_all(children: Iterable[Child], grace: float = 3.0) -> None:

@@ -49,11 +49,11 @@ import sqlalchemy
 from tests.cloud import wsgi
 
 CONF = cfg.CONF
-BACKEND = "files"
+BACKEND = 'files'
 
 
 @exc_filters.filters(
-    "sqlite", sqlalchemy.exc.OperationalError, r".*database is locked.*"
+    'sqlite', sqlalchemy.exc.OperationalError, r'.*database is locked.*'
 )
 def _locked(error: Exception, *_: object) -> None:
     """Have Cinder repeat what sqlite ended, as it does for other databases.
@@ -69,8 +69,8 @@ def main() -> None:
     conf, empty_database = sys.argv[1:]
     objects.register_all()
     CONF(
-        ["--config-file", conf],
-        project="cinder",
+        ['--config-file', conf],
+        project='cinder',
         version=version.version_string(),
     )
     cinder_config.set_middleware_defaults()
@@ -78,7 +78,7 @@ def main() -> None:
         default_log_levels=logging.get_default_log_levels()
         + backup_command._EXTRA_DEFAULT_LOG_LEVELS
     )
-    logging.setup(CONF, "cinder")
+    logging.setup(CONF, 'cinder')
     os_brick.setup(CONF)
     _do_without_privileges()
     _create_schema(pathlib.Path(empty_database))
@@ -97,21 +97,21 @@ def _do_without_privileges() -> None:
     os_brick.privileged.default.set_client_mode(False)
     privsep.sys_admin_pctxt.set_client_mode(False)
     connector.unix_connector_list[:] = [
-        "os_brick.initiator.connectors.local.LocalConnector"
+        'os_brick.initiator.connectors.local.LocalConnector'
     ]
 
 
 def _create_schema(keep: pathlib.Path) -> None:
     """Create the tables; leave a copy of the database at the given path."""
     engine = database.get_engine()
-    if sqlalchemy.inspect(engine).has_table("backups"):
+    if sqlalchemy.inspect(engine).has_table('backups'):
         return
     migration.db_sync()
     path = engine.url.database
-    partial = keep.with_suffix(".partial")
+    partial = keep.with_suffix('.partial')
     with sqlite3.connect(path) as source, sqlite3.connect(partial) as target:
         # Readers need not wait for writers. The mode stays with the file.
-        source.execute("PRAGMA journal_mode=WAL")
+        source.execute('PRAGMA journal_mode=WAL')
         source.backup(target)
     partial.rename(keep)
 
@@ -129,16 +129,16 @@ def _create_services() -> list[service.Service]:
     CONF.register_opt(volume_command.host_opt, group=BACKEND)
     return [
         service.Service.create(
-            binary="cinder-backup",
-            service_name="backup",
+            binary='cinder-backup',
+            service_name='backup',
             coordination=True,
             process_number=1,
             semaphore=semaphore,
         ),
-        service.Service.create(binary="cinder-scheduler"),
+        service.Service.create(binary='cinder-scheduler'),
         service.Service.create(
-            binary="cinder-volume",
-            host=f"{CONF.host}@{BACKEND}",
+            binary='cinder-volume',
+            host=f'{CONF.host}@{BACKEND}',
             service_name=BACKEND,
             coordination=True,
         ),
@@ -148,11 +148,11 @@ def _create_services() -> list[service.Service]:
 def _serve_api() -> None:
     """Start to serve the API: natively, or by eventlet's own server."""
     if utils.concurrency_mode_threading():
-        app = oslo_wsgi.Loader(CONF).load_app("osapi_volume")
+        app = oslo_wsgi.Loader(CONF).load_app('osapi_volume')
         server = wsgi.make_server(app, CONF.osapi_volume_listen_port)
         threading.Thread(target=server.serve_forever, daemon=True).start()
     else:
-        service.WSGIService("osapi_volume").start()
+        service.WSGIService('osapi_volume').start()
 
 
 def _run_until_terminated() -> None:
@@ -166,5 +166,5 @@ def _run_until_terminated() -> None:
         time.sleep(1)
 
 
-if __name__ == "__main__":
+if __name__ == '__main__':
     main()

@@ -40,7 +40,7 @@ def main() -> None:
     """Run all the steps."""
     conf, info_file = sys.argv[1:]
     # Keystone parses the command line itself, and this is not one of its.
-    sys.argv = ["keystone"]
+    sys.argv = ['keystone']
     keystone.server.configure(config_files=[conf])
     info = CloudInfo.load(pathlib.Path(info_file))
     upgrades.offline_sync_database_to_version()
@@ -48,7 +48,7 @@ def main() -> None:
     boot = _bootstrap(info)
     _create_users(info, boot)
     _create_endpoints(info)
-    app = core.setup_app_middleware(application.application_factory("public"))
+    app = core.setup_app_middleware(application.application_factory('public'))
     port = urllib.parse.urlsplit(info.auth_url).port or 0
     wsgi.make_server(_one_at_a_time(app), port).serve_forever()
 
@@ -70,11 +70,11 @@ def _one_at_a_time(app: Callable[..., Any]) -> Callable[..., Any]:
 
 def _create_keys() -> None:
     """Create the keys that tokens and credentials are encrypted with."""
-    for group in ("fernet_tokens", "fernet_receipts", "credential"):
+    for group in ('fernet_tokens', 'fernet_receipts', 'credential'):
         options = CONF[group]
         keys = fernet_utils.FernetUtils(
             options.key_repository,
-            getattr(options, "max_active_keys", 3),
+            getattr(options, 'max_active_keys', 3),
             group,
         )
         keys.create_key_directory()
@@ -87,9 +87,9 @@ def _bootstrap(info: CloudInfo) -> bootstrap.Bootstrapper:
     boot = bootstrap.Bootstrapper()
     boot.admin_username = info.admin.username
     boot.admin_password = info.admin.password
-    boot.admin_role_name = "admin"
+    boot.admin_role_name = 'admin'
     boot.project_name = info.admin.project_name
-    boot.service_name = "keystone"
+    boot.service_name = 'keystone'
     boot.region_id = info.region
     boot.public_url = boot.internal_url = boot.admin_url = info.auth_url
     boot.bootstrap()
@@ -100,7 +100,7 @@ def _create_users(info: CloudInfo, boot: bootstrap.Bootstrapper) -> None:
     """Create the users other than the administrator, with their projects."""
     operator = uuid.uuid4().hex
     PROVIDERS.role_api.create_role(
-        operator, {"id": operator, "name": "swiftoperator"}
+        operator, {'id': operator, 'name': 'swiftoperator'}
     )
     for user, roles in (
         (info.demo, (boot.member_role_id, operator)),
@@ -121,16 +121,16 @@ def _create_user(
 ) -> str:
     """Create one user and their project, grant the roles, return its id."""
     project = uuid.uuid4().hex
-    common = {"domain_id": domain, "enabled": True}
+    common = {'domain_id': domain, 'enabled': True}
     PROVIDERS.resource_api.create_project(
-        project, {"id": project, "name": user.project_name, **common}
+        project, {'id': project, 'name': user.project_name, **common}
     )
     created = PROVIDERS.identity_api.create_user(
-        {"name": user.username, "password": user.password, **common}
+        {'name': user.username, 'password': user.password, **common}
     )
     for role in roles:
         PROVIDERS.assignment_api.add_role_to_user_and_project(
-            user_id=created["id"], project_id=project, role_id=role
+            user_id=created['id'], project_id=project, role_id=role
         )
     return project
 
@@ -138,26 +138,26 @@ def _create_user(
 def _create_endpoints(info: CloudInfo) -> None:
     """Enter Swift and Cinder into the catalog."""
     for name, kind, url in (
-        ("swift", "object-store", f"{info.swift_url}/v1/AUTH_%(project_id)s"),
-        ("cinder", "block-storage", f"{info.cinder_url}/%(project_id)s"),
+        ('swift', 'object-store', f'{info.swift_url}/v1/AUTH_%(project_id)s'),
+        ('cinder', 'block-storage', f'{info.cinder_url}/%(project_id)s'),
     ):
         service = uuid.uuid4().hex
         PROVIDERS.catalog_api.create_service(
             service,
-            {"id": service, "name": name, "type": kind, "enabled": True},
+            {'id': service, 'name': name, 'type': kind, 'enabled': True},
         )
-        for interface in ("public", "internal", "admin"):
+        for interface in ('public', 'internal', 'admin'):
             endpoint = uuid.uuid4().hex
             reference = {
-                "id": endpoint,
-                "interface": interface,
-                "url": url,
-                "service_id": service,
-                "region_id": info.region,
-                "enabled": True,
+                'id': endpoint,
+                'interface': interface,
+                'url': url,
+                'service_id': service,
+                'region_id': info.region,
+                'enabled': True,
             }
             PROVIDERS.catalog_api.create_endpoint(endpoint, reference)
 
 
-if __name__ == "__main__":
+if __name__ == '__main__':
     main()

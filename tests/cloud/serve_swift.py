@@ -23,11 +23,11 @@ def main() -> None:
     package, conf = sys.argv[1:]
     utils.set_swift_dir(os.path.dirname(conf))
     storage_policy.reload_storage_policies()
-    server = importlib.import_module(f"swift.{package}.server")
+    server = importlib.import_module(f'swift.{package}.server')
     # Verbose means that the log goes to the standard error output too.
-    sys.argv = [f"swift-{package}-server", conf, "--verbose"]
+    sys.argv = [f'swift-{package}-server', conf, '--verbose']
     server.main()
 
 
-if __name__ == "__main__":
+if __name__ == '__main__':
     main()

@@ -28,15 +28,15 @@ from tests.cloud.config_files import Section
 from tests.cloud.info import CloudInfo
 
 START_TIMEOUT = 60.0
-POLICIES = ("standard", "silver")
+POLICIES = ('standard', 'silver')
 
 # With one replica on a busy machine, giving up early would be an error that
 # no real cluster has, and so would an update left to a daemon that we do
 # not run.
 _PATIENCE: Section = {
-    "conn_timeout": 20,
-    "node_timeout": 60,
-    "container_update_timeout": 60,
+    'conn_timeout': 20,
+    'node_timeout': 60,
+    'container_update_timeout': 60,
 }
 
 
@@ -51,13 +51,13 @@ class Swift:
         """
         self._info = info
         self._directory = directory
-        url = urllib.parse.urlsplit(info.swift_url or "")
+        url = urllib.parse.urlsplit(info.swift_url or '')
         account, container, object_ = processes.free_ports(3)
         self._ports = {
-            "account": account,
-            "container": container,
-            "object": object_,
-            "proxy": url.port or 0,
+            'account': account,
+            'container': container,
+            'object': object_,
+            'proxy': url.port or 0,
         }
         self._children: list[processes.Child] = []
 
@@ -66,16 +66,16 @@ class Swift:
 
         :raises NoExtendedAttributes: if objects could not be stored
         """
-        device = self._directory / "devices" / "d1"
+        device = self._directory / 'devices' / 'd1'
         device.mkdir(parents=True)
         _check_extended_attributes(device)
         self._write_cluster_config()
         self._build_rings()
         for server, port in self._ports.items():
-            conf = self._directory / f"{server}-server.conf"
+            conf = self._directory / f'{server}-server.conf'
             sections = (
                 self._proxy_sections()
-                if server == "proxy"
+                if server == 'proxy'
                 else self._storage_sections(server)
             )
             config_files.write(conf, {**self._default(port), **sections})
@@ -86,7 +86,7 @@ class Swift:
         for child, port in zip(
             self._children, self._ports.values(), strict=True
         ):
-            ready = functools.partial(processes.answers, port, "/healthcheck")
+            ready = functools.partial(processes.answers, port, '/healthcheck')
             child.wait_until(ready, START_TIMEOUT)
 
     def children(self) -> list[processes.Child]:
@@ -94,98 +94,98 @@ class Swift:
         return list(self._children)
 
     def _start_server(self, server: str, conf: pathlib.Path) -> None:
-        package = "obj" if server == "object" else server
+        package = 'obj' if server == 'object' else server
         self._children.append(
             processes.Child(
                 f"Swift's {server} server",
-                processes.python_module("serve_swift", package, str(conf)),
-                self._directory / f"{server}-server.log",
+                processes.python_module('serve_swift', package, str(conf)),
+                self._directory / f'{server}-server.log',
             )
         )
 
     def _build_rings(self) -> None:
-        ports = [self._ports[s] for s in ("account", "container", "object")]
+        ports = [self._ports[s] for s in ('account', 'container', 'object')]
         builder = processes.Child(
             "The building of Swift's rings",
             processes.python_module(
-                "build_rings", str(self._directory), *map(str, ports)
+                'build_rings', str(self._directory), *map(str, ports)
             ),
-            self._directory / "rings.log",
+            self._directory / 'rings.log',
         )
         builder.wait_for_end(START_TIMEOUT)
 
     def _write_cluster_config(self) -> None:
         suffix = secrets.token_hex(8)
         sections: dict[str, Section] = {
-            "swift-hash": {"swift_hash_path_suffix": suffix}
+            'swift-hash': {'swift_hash_path_suffix': suffix}
         }
         for index, name in enumerate(POLICIES):
-            sections[f"storage-policy:{index}"] = {
-                "name": name,
-                "default": index == 0,
+            sections[f'storage-policy:{index}'] = {
+                'name': name,
+                'default': index == 0,
             }
-        config_files.write(self._directory / "swift.conf", sections)
+        config_files.write(self._directory / 'swift.conf', sections)
 
     def _default(self, port: int) -> dict[str, Section]:
         """Return the section that all the servers have."""
         return {
-            "DEFAULT": {
-                "bind_ip": processes.HOST,
-                "bind_port": port,
-                "workers": 0,
-                "swift_dir": self._directory,
-                "devices": self._directory / "devices",
-                "mount_check": False,
-                "disable_fallocate": True,
-                "log_level": "WARNING",
+            'DEFAULT': {
+                'bind_ip': processes.HOST,
+                'bind_port': port,
+                'workers': 0,
+                'swift_dir': self._directory,
+                'devices': self._directory / 'devices',
+                'mount_check': False,
+                'disable_fallocate': True,
+                'log_level': 'WARNING',
                 # Swift always logs to syslog too. There it is sent where
                 # nobody listens: the discard port.
-                "log_udp_host": processes.HOST,
-                "log_udp_port": 9,
+                'log_udp_host': processes.HOST,
+                'log_udp_port': 9,
             }
         }
 
     def _storage_sections(self, server: str) -> dict[str, Section]:
         """Return the configuration of one of the storage servers."""
         return {
-            "pipeline:main": {"pipeline": f"healthcheck {server}-server"},
-            f"app:{server}-server": {
-                "use": f"egg:swift#{server}",
+            'pipeline:main': {'pipeline': f'healthcheck {server}-server'},
+            f'app:{server}-server': {
+                'use': f'egg:swift#{server}',
                 **_PATIENCE,
             },
-            "filter:healthcheck": {"use": "egg:swift#healthcheck"},
+            'filter:healthcheck': {'use': 'egg:swift#healthcheck'},
         }
 
     def _proxy_sections(self) -> dict[str, Section]:
         """Return the configuration of the proxy server."""
         filters = (
-            "catch_errors gatekeeper healthcheck listing_formats bulk "
-            "authtoken keystoneauth tempauth copy container_quotas "
-            "account_quotas slo dlo"
+            'catch_errors gatekeeper healthcheck listing_formats bulk '
+            'authtoken keystoneauth tempauth copy container_quotas '
+            'account_quotas slo dlo'
         )
         own: dict[str, Section] = {
-            "authtoken": self._authtoken(),
-            "keystoneauth": {
-                "use": "egg:swift#keystoneauth",
-                "reseller_prefix": "AUTH, SERVICE",
-                "operator_roles": "admin, swiftoperator",
-                "SERVICE_service_roles": "service",
+            'authtoken': self._authtoken(),
+            'keystoneauth': {
+                'use': 'egg:swift#keystoneauth',
+                'reseller_prefix': 'AUTH, SERVICE',
+                'operator_roles': 'admin, swiftoperator',
+                'SERVICE_service_roles': 'service',
             },
-            "tempauth": self._tempauth(),
+            'tempauth': self._tempauth(),
         }
         sections: dict[str, Section] = {
-            "pipeline:main": {"pipeline": f"{filters} proxy-server"},
-            "app:proxy-server": {
-                "use": "egg:swift#proxy",
-                "account_autocreate": True,
+            'pipeline:main': {'pipeline': f'{filters} proxy-server'},
+            'app:proxy-server': {
+                'use': 'egg:swift#proxy',
+                'account_autocreate': True,
                 # The only replica must not be avoided after errors.
-                "error_suppression_limit": 1000000,
+                'error_suppression_limit': 1000000,
                 **_PATIENCE,
             },
         }
         for name in filters.split():
-            sections[f"filter:{name}"] = own.get(
-                name, {"use": f"egg:swift#{name}"}
+            sections[f'filter:{name}'] = own.get(
+                name, {'use': f'egg:swift#{name}'}
             )
         return sections
 
@@ -194,43 +194,43 @@ class Swift:
         user = self._info.cinder
         assert user is not None
         return {
-            "paste.filter_factory": "keystonemiddleware.auth_token"
-            ":filter_factory",
-            "auth_type": "password",
-            "auth_url": self._info.auth_url,
-            "www_authenticate_uri": self._info.auth_url,
-            "username": user.username,
-            "password": user.password,
-            "project_name": user.project_name,
-            "user_domain_name": user.user_domain_name,
-            "project_domain_name": user.project_domain_name,
-            "delay_auth_decision": True,
-            "include_service_catalog": False,
-            "service_token_roles": "service",
-            "service_token_roles_required": True,
+            'paste.filter_factory': 'keystonemiddleware.auth_token'
+            ':filter_factory',
+            'auth_type': 'password',
+            'auth_url': self._info.auth_url,
+            'www_authenticate_uri': self._info.auth_url,
+            'username': user.username,
+            'password': user.password,
+            'project_name': user.project_name,
+            'user_domain_name': user.user_domain_name,
+            'project_domain_name': user.project_domain_name,
+            'delay_auth_decision': True,
+            'include_service_catalog': False,
+            'service_token_roles': 'service',
+            'service_token_roles_required': True,
         }
 
     def _tempauth(self) -> Section:
         """Return the user of version 1 authentication."""
         user = self._info.v1
         assert user is not None
-        account, name = user.username.split(":")
+        account, name = user.username.split(':')
         key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         return {
-            "use": "egg:swift#tempauth",
-            "reseller_prefix": "TEMP",
-            f"user_{account}_{name}": f"{user.password} .admin",
-            "fernet_key_only": key,
-            "active_fernet_key_id": "only",
+            'use': 'egg:swift#tempauth',
+            'reseller_prefix': 'TEMP',
+            f'user_{account}_{name}': f'{user.password} .admin',
+            'fernet_key_only': key,
+            'active_fernet_key_id': 'only',
         }
 
 
 def _check_extended_attributes(directory: pathlib.Path) -> None:
     """Try to store a user extended attribute."""
-    probe = directory / "probe"
+    probe = directory / 'probe'
     probe.touch()
     try:
-        os.setxattr(probe, "user.swift.probe", b"1")
+        os.setxattr(probe, 'user.swift.probe', b'1')
     except OSError as reason:
         raise errors.NoExtendedAttributes(directory, reason) from reason
     finally:

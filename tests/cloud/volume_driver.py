@@ -17,8 +17,8 @@ from oslo_utils import units
 
 OPTIONS = [
     cfg.StrOpt(
-        "volumes_directory",
-        help="Directory that the file-backed volumes are kept in.",
+        'volumes_directory',
+        help='Directory that the file-backed volumes are kept in.',
     ),
 ]
 cfg.CONF.register_opts(OPTIONS)
@@ -27,7 +27,7 @@ cfg.CONF.register_opts(OPTIONS)
 class FileVolumeDriver(driver.VolumeDriver):  # type: ignore[misc]
     """Volumes and snapshots in files of one directory."""
 
-    VERSION = "1.0"
+    VERSION = '1.0'
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Register the option in the backend's section."""
@@ -52,13 +52,13 @@ class FileVolumeDriver(driver.VolumeDriver):  # type: ignore[misc]
     def _update_volume_stats(self) -> None:
         """Report endless capacity, so that the scheduler always agrees."""
         self._stats = {
-            "volume_backend_name": self.configuration.volume_backend_name,
-            "vendor_name": "cinder-swift-backup",
-            "driver_version": self.VERSION,
-            "storage_protocol": "local",
-            "total_capacity_gb": "infinite",
-            "free_capacity_gb": "infinite",
-            "reserved_percentage": 0,
+            'volume_backend_name': self.configuration.volume_backend_name,
+            'vendor_name': 'cinder-swift-backup',
+            'driver_version': self.VERSION,
+            'storage_protocol': 'local',
+            'total_capacity_gb': 'infinite',
+            'free_capacity_gb': 'infinite',
+            'reserved_percentage': 0,
         }
 
     def create_volume(self, volume: Any) -> None:
@@ -94,7 +94,7 @@ class FileVolumeDriver(driver.VolumeDriver):  # type: ignore[misc]
 
     def _copy(self, source: Any, target: Any) -> None:
         # cp keeps the holes, and a process does not stop the event loop.
-        self._execute("cp", self._path(source), self._path(target))
+        self._execute('cp', self._path(source), self._path(target))
 
     def _set_size(self, volume: Any, gigabytes: int) -> None:
         os.truncate(self._path(volume), gigabytes * units.Gi)
@@ -104,8 +104,8 @@ class FileVolumeDriver(driver.VolumeDriver):  # type: ignore[misc]
     ) -> dict[str, Any]:
         """Tell the connector which file to open."""
         return {
-            "driver_volume_type": "local",
-            "data": {"device_path": str(self._path(volume))},
+            'driver_volume_type': 'local',
+            'data': {'device_path': str(self._path(volume))},
         }
 
     def initialize_connection_snapshot(

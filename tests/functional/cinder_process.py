@@ -20,7 +20,7 @@ from oslo_config import cfg
 from tests.functional import base
 
 CONF = cfg.CONF
-_CONF = """[DEFAULT]
+_CONF = '''[DEFAULT]
 transport_url = fake://
 state_path = {directory}
 [database]
@@ -29,8 +29,8 @@ connection = sqlite:///{directory}/cinder.sqlite
 driver = test
 [oslo_concurrency]
 lock_path = {directory}
-"""
-_SERVICE_USER = """[service_user]
+'''
+_SERVICE_USER = '''[service_user]
 send_service_user_token = true
 auth_type = password
 auth_url = {info.auth_url}
@@ -39,7 +39,7 @@ password = {user.password}
 project_name = {user.project_name}
 user_domain_name = {user.user_domain_name}
 project_domain_name = {user.project_domain_name}
-"""
+'''
 
 
 def set_up(directory: pathlib.Path) -> pathlib.Path:

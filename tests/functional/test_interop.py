@@ -52,7 +52,7 @@ class InteropTestCase(testscenarios.WithScenarios,
         [(word, {'compression': word})
          for word in ('zlib', 'bz2', 'zstd', 'none')],
         [('stock restores ours', {'writer': OURS, 'reader': STOCK}),
-         ('we restore the stock driver\'s',
+         ("we restore the stock driver's",
           {'writer': STOCK, 'reader': OURS}),
          ('we restore ours', {'writer': OURS, 'reader': OURS})])
 
