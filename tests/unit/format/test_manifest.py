@@ -201,6 +201,12 @@ class BadManifestTest(base.BaseTestCase):
                 self._refused_chunk(
                     {f'{_PREFIX}-00001': {**good, key: value}})
 
+    def test_extents_that_no_volume_has(self):
+        for offset, length in ((0, 1 << 63), (1 << 64, 1), (0, 1 << 64),
+                               ((1 << 63) - 1, 1)):
+            self._refused_chunk({f'{_PREFIX}-00001': {
+                'offset': offset, 'length': length, 'compression': 'none'}})
+
     def test_missing_fields_of_an_entry(self):
         good = {'offset': 0, 'length': 4, 'compression': 'none'}
         for key in good:
