@@ -3,17 +3,16 @@
 """Block devices: loop devices, full of what a former tenant left."""
 
 import os
-import threading
 from unittest import mock
 
 from oslotest import base
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.volumes import file
 from cinder_swift_backup.engine.volumes import kernel
 from cinder_swift_backup.format import types
 from tests.fakes import loop_device
+from tests.unit.engine.volumes import base as common
 
 _SIZE = 4 << 20
 _WHOLE = types.Extent(0, _SIZE)
@@ -26,7 +25,7 @@ class DeviceVolumeTest(base.BaseTestCase):
         super().setUp()
         self.device = self.useFixture(loop_device.LoopDevice(_SIZE, 0xee))
         self.handle = self.enterContext(open(self.device.path, 'wb'))
-        self.volume = volumes.open_volume(self.handle, threading.Lock())
+        self.volume = common.open_volume(self.handle)
 
     def _content(self):
         return self.device.content()
@@ -107,7 +106,7 @@ class DeviceVolumeTest(base.BaseTestCase):
 
     def test_read(self):
         with open(self.device.path, 'rb') as handle:
-            found = volumes.open_volume(handle, threading.Lock())
+            found = common.open_volume(handle)
             self.assertEqual(b'\xee' * 1000, bytes(found.read(
                 types.Extent(_SIZE - 1000, 1000), bytearray(1000))))
 

@@ -4,26 +4,14 @@
 
 import os
 import tempfile
-import threading
 from unittest import mock
 
 from oslotest import base
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.volumes import kernel
 from cinder_swift_backup.format import types
-
-_DATA = bytes(range(256)) * 20
-
-
-def _open(handle):
-    return volumes.open_volume(handle, threading.Lock())
-
-
-def _read(found, extent):
-    """The bytes of an extent, through a buffer that is larger."""
-    return bytes(found.read(extent, bytearray(extent.length + 10)))
+from tests.unit.engine.volumes import base as common
 
 
 class FileVolumeTest(base.BaseTestCase):
@@ -33,10 +21,10 @@ class FileVolumeTest(base.BaseTestCase):
         super().setUp()
         self.file = self.enterContext(tempfile.TemporaryFile())
 
-    def _volume(self, data=_DATA):
+    def _volume(self, data=common.DATA):
         self.file.write(data)
         self.file.flush()
-        return _open(self.file)
+        return common.open_volume(self.file)
 
     def _content(self):
         self.file.seek(0)
@@ -44,37 +32,40 @@ class FileVolumeTest(base.BaseTestCase):
 
     def test_read(self):
         found = self._volume()
-        self.assertEqual(len(_DATA), found.size)
-        self.assertEqual(_DATA[300:800], _read(found, types.Extent(300, 500)))
-        self.assertEqual(_DATA, _read(found, types.Extent(0, len(_DATA))))
+        self.assertEqual(len(common.DATA), found.size)
+        for extent in (types.Extent(300, 500),
+                       types.Extent(0, len(common.DATA))):
+            self.assertEqual(common.DATA[extent.offset:extent.end],
+                             common.read(found, extent))
 
     def test_read_in_bits(self):
         found = self._volume()
-        real = os.pread
+        real = os.preadv
         with mock.patch.object(
-                os, 'pread',
-                lambda fd, length, offset: real(fd, min(length, 7), offset)):
-            self.assertEqual(_DATA[300:800],
-                             _read(found, types.Extent(300, 500)))
+                os, 'preadv', side_effect=lambda fd, views, offset: real(
+                    fd, [views[0][:7]], offset)) as called:
+            self.assertEqual(common.DATA[300:800],
+                             common.read(found, types.Extent(300, 500)))
+        self.assertEqual(72, called.call_count)
 
     def test_read_past_the_end(self):
         found = self._volume()
         err = self.assertRaises(
-            exceptions.VolumeError, _read,
-            found, types.Extent(len(_DATA) - 10, 20))
-        self.assertEqual((len(_DATA) + 10, len(_DATA)),
+            exceptions.VolumeError, common.read,
+            found, types.Extent(len(common.DATA) - 10, 20))
+        self.assertEqual((len(common.DATA) + 10, len(common.DATA)),
                          (err.expected, err.actual))
 
     def test_shrunk_meanwhile(self):
         found = self._volume()
         self.file.truncate(100)
-        self.assertRaises(exceptions.VolumeError, _read,
+        self.assertRaises(exceptions.VolumeError, common.read,
                           found, types.Extent(50, 100))
 
     def test_write(self):
         found = self._volume()
         found.write(100, memoryview(b'new data'))
-        self.assertEqual(_DATA[:100] + b'new data' + _DATA[108:],
+        self.assertEqual(common.DATA[:100] + b'new data' + common.DATA[108:],
                          self._content())
 
     def test_write_in_bits(self):
@@ -84,7 +75,7 @@ class FileVolumeTest(base.BaseTestCase):
                 os, 'pwrite',
                 lambda fd, data, offset: real(fd, data[:3], offset)):
             found.write(100, memoryview(b'new data'))
-        self.assertEqual(_DATA[:100] + b'new data' + _DATA[108:],
+        self.assertEqual(common.DATA[:100] + b'new data' + common.DATA[108:],
                          self._content())
 
     def test_finish_brings_it_to_its_length(self):
@@ -116,7 +107,7 @@ class FileVolumeTest(base.BaseTestCase):
         found = self._volume()
         found.write(100, memoryview(b'new data'))
         found.sync()
-        self.assertEqual(_DATA[:100] + b'new data' + _DATA[108:],
+        self.assertEqual(common.DATA[:100] + b'new data' + common.DATA[108:],
                          self._content())
 
     def test_finish_makes_it_durable(self):
@@ -128,13 +119,14 @@ class FileVolumeTest(base.BaseTestCase):
     def test_finish_cuts_what_is_longer(self):
         found = self._volume()
         found.finish(10)
-        self.assertEqual(_DATA[:10], self._content())
+        self.assertEqual(common.DATA[:10], self._content())
 
     def test_hole_reads_as_zeros(self):
         self.file.truncate(1 << 20)
-        found = _open(self.file)
+        found = common.open_volume(self.file)
         self.assertEqual(1 << 20, found.size)
-        self.assertEqual(bytes(5000), _read(found, types.Extent(70000, 5000)))
+        self.assertEqual(bytes(5000), common.read(
+            found, types.Extent(70000, 5000)))
 
     def _data_extents(self, found, offset, length):
         return list(found.data_extents(types.Extent(offset, length)))
@@ -144,7 +136,7 @@ class FileVolumeTest(base.BaseTestCase):
         self.file.truncate(4 << 20)
         for offset in (1 << 20, 3 << 20):
             os.pwrite(self.file.fileno(), b'x' * 65536, offset)
-        found = _open(self.file)
+        found = common.open_volume(self.file)
         extents = self._data_extents(found, 0, 4 << 20)
         self.assertEqual([1 << 20, 3 << 20],
                          [extent.offset for extent in extents])
@@ -156,35 +148,35 @@ class FileVolumeTest(base.BaseTestCase):
 
     def test_no_data_beyond_the_end(self):
         self.assertEqual([], self._data_extents(self._volume(b''), 0, 1000))
-        found = _open(self.file)
-        self.file.write(_DATA)
+        found = common.open_volume(self.file)
+        self.file.write(common.DATA)
         self.file.flush()
-        self.assertEqual([types.Extent(0, len(_DATA))],
+        self.assertEqual([types.Extent(0, len(common.DATA))],
                          self._data_extents(found, 0, 1 << 20))
 
     def test_zero(self):
-        found = self._volume(_DATA * 200)
+        found = self._volume(common.DATA * 200)
         used = os.fstat(self.file.fileno()).st_blocks
         found.zero(types.Extent(100, 900000))
         content = self._content()
-        self.assertEqual(_DATA * 200,
-                         _DATA[:100] + (_DATA * 200)[100:900100]
+        self.assertEqual(common.DATA * 200,
+                         common.DATA[:100] + (common.DATA * 200)[100:900100]
                          + content[900100:])
         self.assertEqual(bytes(900000), content[100:900100])
         self.assertLess(os.fstat(self.file.fileno()).st_blocks, used / 2)
 
     def test_zero_beyond_the_end(self):
         found = self._volume()
-        found.zero(types.Extent(len(_DATA) - 10, 1000))
-        found.finish(len(_DATA) + 2000)
-        self.assertEqual(_DATA[:-10] + bytes(2010), self._content())
+        found.zero(types.Extent(len(common.DATA) - 10, 1000))
+        found.finish(len(common.DATA) + 2000)
+        self.assertEqual(common.DATA[:-10] + bytes(2010), self._content())
 
     def test_zero_in_a_file_system_without_holes(self):
-        found = self._volume(_DATA * 200)
+        found = self._volume(common.DATA * 200)
         with mock.patch.object(kernel, 'punch_hole', return_value=False):
             found.zero(types.Extent(100, 900000))
         self.assertEqual(
-            _DATA[:100] + bytes(900000) + (_DATA * 200)[900100:],
+            common.DATA[:100] + bytes(900000) + (common.DATA * 200)[900100:],
             self._content())
 
     def test_zero_that_fails(self):

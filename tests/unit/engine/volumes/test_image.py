@@ -2,25 +2,13 @@
 
 """RBD images."""
 
-import threading
 
 from oslotest import base
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import types
 from tests.fakes import volumes as fakes
-
-_DATA = bytes(range(256)) * 20
-
-
-def _open(handle):
-    return volumes.open_volume(handle, threading.Lock())
-
-
-def _read(found, extent):
-    """The bytes of an extent, through a buffer that is larger."""
-    return bytes(found.read(extent, bytearray(extent.length + 10)))
+from tests.unit.engine.volumes import base as common
 
 
 class ImageVolumeTest(base.BaseTestCase):
@@ -28,33 +16,33 @@ class ImageVolumeTest(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        self.image = fakes.Image(_DATA)
-        self.volume = _open(fakes.RbdHandle(self.image))
+        self.image = fakes.Image(common.DATA)
+        self.volume = common.open_volume(fakes.RbdHandle(self.image))
 
     def test_sizes(self):
-        self.assertEqual(len(_DATA), self.volume.size)
-        self.assertEqual(len(_DATA), self.volume.capacity)
+        self.assertEqual(len(common.DATA), self.volume.size)
+        self.assertEqual(len(common.DATA), self.volume.capacity)
 
     def test_read(self):
-        self.assertEqual(_DATA[300:800],
-                         _read(self.volume, types.Extent(300, 500)))
+        self.assertEqual(common.DATA[300:800],
+                         common.read(self.volume, types.Extent(300, 500)))
 
     def test_read_past_the_end(self):
-        self.assertRaises(exceptions.VolumeError, _read,
-                          self.volume, types.Extent(len(_DATA) - 10, 20))
+        self.assertRaises(exceptions.VolumeError, common.read,
+                          self.volume, types.Extent(len(common.DATA) - 10, 20))
 
     def test_write(self):
         self.volume.write(100, memoryview(b'new data'))
-        self.assertEqual(_DATA[:100] + b'new data' + _DATA[108:],
+        self.assertEqual(common.DATA[:100] + b'new data' + common.DATA[108:],
                          bytes(self.image.data))
 
     def test_finish_flushes(self):
-        self.volume.finish(len(_DATA))
+        self.volume.finish(len(common.DATA))
         self.assertTrue(self.image.flushed)
 
     def test_zero(self):
         self.volume.zero(types.Extent(100, 3000))
-        self.assertEqual(_DATA[:100] + bytes(3000) + _DATA[3100:],
+        self.assertEqual(common.DATA[:100] + bytes(3000) + common.DATA[3100:],
                          bytes(self.image.data))
 
     def test_zero_with_a_librbd_that_only_writes(self):
@@ -63,7 +51,8 @@ class ImageVolumeTest(base.BaseTestCase):
 
         image = Old(bytes(range(1, 256)) * 1000)
         before = bytes(image.data)
-        _open(fakes.RbdHandle(image)).zero(types.Extent(100, 200000))
+        common.open_volume(fakes.RbdHandle(image)).zero(
+            types.Extent(100, 200000))
         self.assertEqual(before[:100] + bytes(200000) + before[200100:],
                          bytes(image.data))
 
@@ -71,11 +60,11 @@ class ImageVolumeTest(base.BaseTestCase):
         self.image.data[1024:4096] = bytes(3072)
         self.assertEqual(
             [types.Extent(0, 1024), types.Extent(4096, 1024)],
-            list(self.volume.data_extents(types.Extent(0, len(_DATA)))))
+            list(self.volume.data_extents(types.Extent(0, len(common.DATA)))))
         self.assertEqual(
             [types.Extent(10, 1014)],
             list(self.volume.data_extents(types.Extent(10, 3000))))
-        fresh = _open(fakes.RbdHandle(fakes.Image(bytes(5000))))
+        fresh = common.open_volume(fakes.RbdHandle(fakes.Image(bytes(5000))))
         self.assertEqual(
             [], list(fresh.data_extents(types.Extent(0, 5000))))
 
@@ -83,7 +72,7 @@ class ImageVolumeTest(base.BaseTestCase):
         # The errors of the module that the image is of, not of the wrapper.
         self.image.fail()
         extent = types.Extent(300, 500)
-        for call in (lambda: _read(self.volume, extent),
+        for call in (lambda: common.read(self.volume, extent),
                      lambda: self.volume.write(300, memoryview(b'x')),
                      lambda: self.volume.zero(extent)):
             err = self.assertRaises(exceptions.VolumeError, call)

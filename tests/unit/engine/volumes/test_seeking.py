@@ -11,49 +11,39 @@ from unittest import mock
 from oslotest import base
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import types
-
-_DATA = bytes(range(256)) * 20
-
-
-def _open(handle):
-    return volumes.open_volume(handle, threading.Lock())
-
-
-def _read(found, extent):
-    """The bytes of an extent, through a buffer that is larger."""
-    return bytes(found.read(extent, bytearray(extent.length + 10)))
+from tests.unit.engine.volumes import base as common
 
 
 class SeekingVolumeTest(base.BaseTestCase):
     """Anything with a position."""
 
     def test_sizes(self):
-        found = _open(io.BytesIO(_DATA))
-        self.assertEqual(len(_DATA), found.size)
-        self.assertEqual(len(_DATA), found.capacity)
+        found = common.open_volume(io.BytesIO(common.DATA))
+        self.assertEqual(len(common.DATA), found.size)
+        self.assertEqual(len(common.DATA), found.capacity)
 
     def test_read_and_write(self):
-        handle = io.BytesIO(_DATA)
-        found = _open(handle)
-        self.assertEqual(_DATA[300:800], _read(found, types.Extent(300, 500)))
+        handle = io.BytesIO(common.DATA)
+        found = common.open_volume(handle)
+        self.assertEqual(common.DATA[300:800],
+                         common.read(found, types.Extent(300, 500)))
         found.write(100, memoryview(b'new data'))
-        self.assertEqual(_DATA[:100] + b'new data' + _DATA[108:],
+        self.assertEqual(common.DATA[:100] + b'new data' + common.DATA[108:],
                          handle.getvalue())
 
     def test_read_past_the_end(self):
-        found = _open(io.BytesIO(_DATA))
-        self.assertRaises(exceptions.VolumeError, _read,
-                          found, types.Extent(len(_DATA) - 10, 20))
+        found = common.open_volume(io.BytesIO(common.DATA))
+        self.assertRaises(exceptions.VolumeError, common.read,
+                          found, types.Extent(len(common.DATA) - 10, 20))
 
     def test_handle_that_writes_less_than_it_is_given(self):
         class Stingy(io.BytesIO):
             def write(self, data):
                 return super().write(data[:3])
 
-        handle = Stingy(_DATA)
-        _open(handle).write(100, memoryview(b'new data'))
+        handle = Stingy(common.DATA)
+        common.open_volume(handle).write(100, memoryview(b'new data'))
         self.assertEqual(b'new data', handle.getvalue()[100:108])
 
     def test_handle_whose_write_tells_nothing(self):
@@ -61,31 +51,31 @@ class SeekingVolumeTest(base.BaseTestCase):
             def write(self, data):
                 super().write(data)
 
-        handle = Silent(_DATA)
-        _open(handle).write(100, memoryview(b'new data'))
+        handle = Silent(common.DATA)
+        common.open_volume(handle).write(100, memoryview(b'new data'))
         self.assertEqual(b'new data', handle.getvalue()[100:108])
 
     def test_zero(self):
-        handle = io.BytesIO(_DATA)
-        found = _open(handle)
+        handle = io.BytesIO(common.DATA)
+        found = common.open_volume(handle)
         self.assertEqual([types.Extent(5, 1000)],
                          list(found.data_extents(types.Extent(5, 1000))))
         found.zero(types.Extent(300, 1000))
-        self.assertEqual(_DATA[:300] + bytes(1000) + _DATA[1300:],
+        self.assertEqual(common.DATA[:300] + bytes(1000) + common.DATA[1300:],
                          handle.getvalue())
 
     def test_finish_flushes(self):
         handle = mock.Mock(spec=['seek', 'tell', 'flush'])
         handle.tell.return_value = 5
-        _open(handle).finish(5)
+        common.open_volume(handle).finish(5)
         handle.flush.assert_called_once_with()
 
     def test_failing(self):
         handle = mock.Mock(spec=['seek', 'tell', 'read', 'write', 'flush'])
         handle.tell.return_value = 5000
-        found = _open(handle)
+        found = common.open_volume(handle)
         for name, call, where in (
-                ('read', lambda: _read(found, types.Extent(300, 500)),
+                ('read', lambda: common.read(found, types.Extent(300, 500)),
                  'at offset 300'),
                 ('write', lambda: found.write(300, memoryview(b'data')),
                  'at offset 300'),
@@ -115,11 +105,11 @@ class SeekingVolumeTest(base.BaseTestCase):
                 assert self.tell() == position
                 return super().read(size)
 
-        found = _open(Touchy(_DATA))
+        found = common.open_volume(Touchy(common.DATA))
 
         def read_often(start):
-            return all(_read(found, types.Extent(start, 100))
-                       == _DATA[start:start + 100] for _ in range(50))
+            return all(common.read(found, types.Extent(start, 100))
+                       == common.DATA[start:start + 100] for _ in range(50))
 
         with futures.ThreadPoolExecutor(3) as executor:
             self.assertEqual(
