@@ -200,7 +200,7 @@ class Archiver:
                   cause: Exception) -> None:
         try:
             self._repository.discard(ref, names)
-        except exceptions.BackupError as err:
+        except Exception as err:
             # The caller has to see the cause. This is for the operator, who
             # can delete the backup later and thereby the rest of it.
             LOG.error('Backup %s failed (%s), and not all of its objects '

@@ -65,9 +65,15 @@ class _Encoded:
     form: stored_form.StoredForm
     digests: bytes
 
-    def body(self) -> base.Body:
+    def body(self, stop: pipelines.StopFlag) -> base.Body:
+        """The body to put, which ends early when ``stop`` is set."""
         form = self.form
-        return base.Body(len(form.data), lambda: (form.data,), form.md5)
+
+        def pieces() -> Iterator[memoryview]:
+            for start in range(0, len(form.data), base.PIECE):
+                stop.check()
+                yield form.data[start:start + base.PIECE]
+        return base.Body(len(form.data), pieces, form.md5)
 
 
 class ChunkWriter:
@@ -127,7 +133,7 @@ class ChunkWriter:
         name = naming.chunk_name(form.prefix,
                                  extent.offset // form.block_size)
         self._announce(name)
-        self._store.until(stop).put(form.container, name, encoded.body())
+        self._store.until(stop).put(form.container, name, encoded.body(stop))
         # No driver reads the MD5 of the data, and computing it would take a
         # sixth of the time. Where data is stored plain it costs nothing.
         found = encoded.form

@@ -100,7 +100,8 @@ class PlainDecoder:
 
     def feed(self, stored: bytes) -> Iterator[bytes]:
         """See :class:`Decoder`."""
-        yield self._counter.add(stored)
+        for start in range(0, len(stored), PIECE):
+            yield self._counter.add(stored[start:start + PIECE])
 
     def finish(self) -> None:
         """See :class:`Decoder`."""

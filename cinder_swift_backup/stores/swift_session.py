@@ -144,7 +144,8 @@ class Session:
             wait=tenacity.wait_exponential_jitter(
                 initial=self._transport.backoff, max=_LONGEST_WAIT,
                 jitter=self._transport.backoff / 2),
-            sleep=stop.wait, reraise=True)
+            sleep=stop.wait, before=lambda state: stop.check(),
+            reraise=True)
         result: _T = retrying(self._authorised, where, work)
         return result
 

@@ -16,6 +16,7 @@ import requests_mock
 from swiftclient import client
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import credentials
@@ -120,6 +121,27 @@ class RetryTest(SwiftTestCase):
         self.http.put(_OBJECT, text=answer)
         self._put(b'data')
         self.assertEqual([b'data'] * 4, bodies)
+
+    def test_nothing_is_sent_when_nobody_waits(self):
+        stop = pipelines.StopFlag()
+        stop.set()
+        server = self._answers('GET', _OBJECT, self._content(b'x'))
+        self.assertRaises(exceptions.Cancelled, blobs.get,
+                          self.store.until(stop), 'c', 'o')
+        self.assertEqual(0, server.call_count)
+
+    def test_body_ends_when_nobody_waits(self):
+        stop = pipelines.StopFlag()
+
+        def pieces():
+            yield b'abc'
+            stop.set()
+            stop.check()
+
+        self.http.put(_OBJECT, text=lambda request, context: _drain(
+            request.body).decode())
+        self.assertRaises(exceptions.Cancelled, self.store.until(stop).put,
+                          'c', 'o', store_base.Body(6, pieces))
 
     def test_back_off_ends_when_nobody_waits(self):
         stop = mock.Mock()
