@@ -79,12 +79,6 @@ def _restored_size(chain: types.Chain) -> int:
     size = chain.tip.manifest.volume_size
     if size is None:
         return max(link.manifest.end for link in chain.links)
-    if size < chain.tip.manifest.end:
-        raise exceptions.ChainError(
-            'its manifest is damaged: there is data behind the end of the '
-            'volume', backup_id=chain.tip.ref.backup_id, expected=size,
-            actual=chain.tip.manifest.end,
-            remedy=exceptions.Remedy.OTHER_BACKUP)
     return size
 
 

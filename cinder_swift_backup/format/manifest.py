@@ -87,6 +87,12 @@ def decode(prefix: str, stored: bytes) -> types.Manifest:
     chunks = tuple(_decode_chunk(name, prefix, entry) for entry in entries)
     if len({chunk.name for chunk in chunks}) != len(chunks):
         raise documents.damaged(name, 'it names an object twice')
+    volume_size = documents.optional_size(name, fields, _VOLUME_SIZE)
+    for chunk in chunks:
+        if volume_size is not None and chunk.extent.end > volume_size:
+            raise documents.damaged(
+                name, f'{chunk.name!r} ends at {chunk.extent.end}, and the '
+                      f'volume at {volume_size}')
     # The release that introduced digests introduced this field, too.
     era = (types.Era.DIGESTS if 'parent_id' in fields
            else types.Era.BEFORE_DIGESTS)
@@ -97,7 +103,7 @@ def decode(prefix: str, stored: bytes) -> types.Manifest:
         era=era,
         parent_id=documents.text(name, fields, 'parent_id'),
         volume_meta=documents.text(name, fields, 'volume_meta'),
-        volume_size=documents.optional_size(name, fields, _VOLUME_SIZE),
+        volume_size=volume_size,
         parent=_decode_parent(name, fields.get(_PARENT)))
 
 

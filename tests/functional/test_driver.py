@@ -331,7 +331,7 @@ class BadInputTestCase(cinder_side.CinderSideTestCase):
             {f'{self.prefix}-00099': {'offset': len(_DATA),
                                       'length': 2 << 30,
                                       'compression': 'none'}}))
-        self.assert_refused('manifest is damaged')
+        self.assert_refused(self.manifest, 'is damaged')
         # As the stock driver leaves it, the size is not in the manifest.
         self.edit(lambda found: found.pop('csb_volume_size'))
         self.assert_refused(f'{self.prefix}_sha256file')

@@ -127,12 +127,6 @@ class PlanRestoreTest(base.BaseTestCase):
                          sorted(extent for chunk in plan.chunks
                                 for extent in chunk.extents))
 
-    def test_data_past_the_size_of_the_tip(self):
-        chain = types.Chain((_link(1, [types.Extent(0, 20)], 10),))
-        err = self.assertRaises(exceptions.ChainError,
-                                planner.plan_restore, chain)
-        self.assertIn('20', str(err))
-
     def test_the_volume_size_counts(self):
         chain = types.Chain((_link(1, [types.Extent(0, 10)],
                                    volume_size=12),))

@@ -47,7 +47,15 @@ def _chunks(draw):
         for number in numbers)
 
 
+def _fitting(manifest):
+    """The same manifest, of a volume that holds all of its chunks."""
+    if manifest.volume_size is None:
+        return manifest
+    return dataclasses.replace(
+        manifest, volume_size=max(manifest.volume_size, manifest.end))
+
+
 manifests = st.builds(
     types.Manifest, header=headers, chunks=_chunks(),
     parent_id=st.none() | _IDS, volume_meta=_NAMES,
-    volume_size=st.none() | _SIZES, parent=st.none() | refs)
+    volume_size=st.none() | _SIZES, parent=st.none() | refs).map(_fitting)

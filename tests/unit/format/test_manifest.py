@@ -207,6 +207,15 @@ class BadManifestTest(base.BaseTestCase):
             self._refused_chunk({f'{_PREFIX}-00001': {
                 'offset': offset, 'length': length, 'compression': 'none'}})
 
+    def test_data_past_the_size_of_the_volume(self):
+        for entry in (documents.chunk(1, 0, 101), documents.chunk(1, 100, 1)):
+            self._refused(documents.manifest(
+                [documents.chunk(0, 0, 50), entry], parent_id=None,
+                csb_volume_size=100), '101', '100')
+        self.assertEqual(100, _decode(documents.manifest(
+            [documents.chunk(1, 0, 100)], parent_id=None,
+            csb_volume_size=100)).end)
+
     def test_missing_fields_of_an_entry(self):
         good = {'offset': 0, 'length': 4, 'compression': 'none'}
         for key in good:
