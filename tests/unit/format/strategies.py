@@ -2,6 +2,7 @@
 
 """What hypothesis makes examples of the stored format from."""
 
+import dataclasses
 import string
 
 from hypothesis import strategies as st
