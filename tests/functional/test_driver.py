@@ -78,6 +78,8 @@ class BackupTestCase(cinder_side.CinderSideTestCase):
         other = objects.Backup.get_by_id(self.context, backup.id)
         other.status = fields.BackupStatus.DELETING
         other.save()
+        # It is noticed before there is a container.
+        self.store.ensure_container(self.container, create=True)
         with open(path, 'rb') as handle:
             self.assertIsNone(
                 OURS(self.context).backup(backup, handle, False))
