@@ -88,7 +88,8 @@ class Archiver:
             # see the manifest. Without this check it would stay for ever.
             observer.confirm()
             observer.stored(manifest)
-        except Exception as err:
+        except BaseException as err:
+            # Also when the thread itself is ended, as eventlet can do.
             self._clean_up(job.ref, names, err)
             raise
         return manifest
@@ -197,7 +198,7 @@ class Archiver:
             yield piece
 
     def _clean_up(self, ref: types.BackupRef, names: list[str],
-                  cause: Exception) -> None:
+                  cause: BaseException) -> None:
         try:
             self._repository.discard(ref, names)
         except Exception as err:

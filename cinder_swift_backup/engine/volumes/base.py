@@ -13,6 +13,7 @@ from cinder_swift_backup.format import types
 
 Lock = contextlib.AbstractContextManager[Any]
 # For the texts of errors, after "failed".
+MEASURING = 'when it was asked for its size'
 SYNCING = 'when what was written was to be made durable'
 
 

@@ -6,11 +6,13 @@ To make an extent read as zeros, they try these in turn:
 
 1. Punch a hole, which also frees the space. Most file systems support it, and
    so do devices that guarantee zeros where they unmap.
-2. On a device: do nothing if the extent reads as zeros already. This keeps
-   thin volumes thin; reading their unmapped parts is as fast as memory.
-3. On a device: have the kernel zero it (BLKZEROOUT), which many devices do by
+2. On a device: have the kernel zero it (BLKZEROOUT), which many devices do by
    themselves.
-4. Write zeros.
+3. Write zeros.
+
+That a device reads as zeros already is no reason to skip an extent. A thin
+volume of a pool without zeroing reads as zeros only until data is written next
+to them: then old data appears in the rest of what is newly allocated.
 """
 
 from collections.abc import Iterator
@@ -30,7 +32,8 @@ class _DescriptorVolume:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self.size: int = os.lseek(fd, 0, os.SEEK_END)
+        with base.failing(base.MEASURING):
+            self.size: int = os.lseek(fd, 0, os.SEEK_END)
 
     def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
         """See :class:`base.VolumeReader`."""
@@ -127,24 +130,8 @@ class DeviceVolume(_DescriptorVolume):
         """See :class:`base.VolumeWriter`."""
         with base.failing(f'at offset {extent.offset}'):
             if (not kernel.punch_hole(self._fd, extent)
-                    and not self._is_zero(extent)
                     and not kernel.zero_out(self._fd, extent)):
                 self._write_zeros(extent)
-
-    def _is_zero(self, extent: types.Extent) -> bool:
-        # Cinder opens the volume for writing only.
-        try:
-            fd = os.open(f'/proc/self/fd/{self._fd}', os.O_RDONLY)
-        except OSError:
-            return False
-        try:
-            return all(
-                zeros.all_zero(memoryview(os.pread(
-                    fd, min(len(zeros.ZEROS), extent.end - offset), offset)))
-                for offset in range(extent.offset, extent.end,
-                                    len(zeros.ZEROS)))
-        finally:
-            os.close(fd)
 
     def finish(self, size: int) -> None:
         """See :class:`base.VolumeWriter`; a device has its size already."""
@@ -154,5 +141,6 @@ class DeviceVolume(_DescriptorVolume):
 
 def open_descriptor(fd: int) -> FileVolume | DeviceVolume:
     """The volume behind a file descriptor."""
-    regular = stat.S_ISREG(os.fstat(fd).st_mode)
+    with base.failing(base.MEASURING):
+        regular = stat.S_ISREG(os.fstat(fd).st_mode)
     return FileVolume(fd) if regular else DeviceVolume(fd)

@@ -24,7 +24,7 @@ class ImageVolume:
         # not used, so it cannot be imported.
         binding = sys.modules[type(self._image).__module__]
         self._errors = (OSError, getattr(binding, 'Error', OSError))
-        with base.failing('when it was asked for its size', self._errors):
+        with base.failing(base.MEASURING, self._errors):
             self.size: int = self._image.size()
         self.capacity: int | None = self.size
 

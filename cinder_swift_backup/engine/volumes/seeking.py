@@ -16,8 +16,9 @@ class SeekingVolume:
     def __init__(self, handle: Any, lock: base.Lock) -> None:
         self._handle = handle
         self._lock = lock
-        handle.seek(0, os.SEEK_END)
-        self.size: int = handle.tell()
+        with base.failing(base.MEASURING):
+            handle.seek(0, os.SEEK_END)
+            self.size: int = handle.tell()
         self.capacity: int | None = self.size
 
     def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:

@@ -149,6 +149,18 @@ class CancellationTest(base.EngineTestCase):
                 self.assertEqual('cancelled by the test', str(err))
                 self.assertEqual([], bench.names(), f'checkpoint {nth}')
 
+    def test_thread_that_is_ended(self):
+        class Ended(BaseException):
+            """As eventlet's GreenletExit and Timeout."""
+
+        class Observer(observers.Recorder):
+            def advanced(self, done, total):
+                raise Ended
+
+        self.assertRaises(Ended, self.bench.archive, 1, _DATA,
+                          observer=Observer())
+        self.assertEqual([], self.bench.names())
+
     def test_result_that_cannot_be_noted(self):
         class Observer(observers.Recorder):
             def stored(self, manifest):

@@ -42,3 +42,12 @@ class OpenTest(base.BaseTestCase):
         err = self.assertRaises(exceptions.VolumeError,
                                 common.open_volume, 'a path')
         self.assertIn("'a path'", str(err))
+
+    def test_one_that_fails_at_once(self):
+        with tempfile.TemporaryFile() as handle, mock.patch(
+                'os.lseek', side_effect=OSError(5, 'I/O error')):
+            self.assertRaises(exceptions.VolumeError, common.open_volume,
+                              handle)
+        handle = mock.Mock(spec=['seek', 'tell'])
+        handle.seek.side_effect = OSError(5, 'I/O error')
+        self.assertRaises(exceptions.VolumeError, common.open_volume, handle)
