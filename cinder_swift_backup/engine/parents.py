@@ -69,14 +69,13 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
     chain = repo.resolve(refs)
     plan = planner.plan_restore(chain)
     ref = chain.tip.ref
-    table = repo.load_digests(ref, plan.end)
-    if table is None:
+    check = verification.load_digests(repo, chain.tip, plan.end)
+    if check is None:
         raise exceptions.ChainError(
             'it has no digests to compare with', backup_id=ref.backup_id)
-    if table.block_size != block_size:
+    if check.table.block_size != block_size:
         raise exceptions.ChainError(
             'it tracks changes by blocks of another size',
             backup_id=ref.backup_id, expected=block_size,
-            actual=table.block_size)
-    verification.DigestCheck(table, plan.end)
-    return Parent(ref, chain.tip.manifest, table)
+            actual=check.table.block_size)
+    return Parent(ref, chain.tip.manifest, check.table)

@@ -152,29 +152,23 @@ class Restorer:
     def _digest_check(
             self, chain: types.Chain, plan: planner.RestorePlan,
             observer: progress.Observer) -> verification.DigestCheck | None:
-        name = naming.digest_file_name(chain.tip.ref.prefix)
-        table = self._repository.until(
-            pipelines.Watch(observer.checkpoint)).load_digests(
-                chain.tip.ref, plan.end)
-        if table is None and chain.tip.manifest.era is types.Era.DIGESTS:
+        ref = chain.tip.ref
+        check = verification.load_digests(
+            self._repository.until(pipelines.Watch(observer.checkpoint)),
+            chain.tip, plan.end)
+        if check is not None:
+            check.check_plan(plan)
+            return check
+        if chain.tip.manifest.era is types.Era.DIGESTS:
             raise exceptions.IntegrityError(
                 'the backup was stored with digests, and there is no such '
-                'object', backup_id=chain.tip.ref.backup_id,
-                container=chain.tip.ref.container, name=name,
+                'object', backup_id=ref.backup_id, container=ref.container,
+                name=naming.digest_file_name(ref.prefix),
                 remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
-        if table is None:
-            LOG.warning('Backup %s is from before Cinder 2015.1 and has no '
-                        'digests. Its objects are compared with their MD5, '
-                        'after they were written.', chain.tip.ref.backup_id)
-            return None
-        try:
-            check = verification.DigestCheck(table, plan.end)
-        except exceptions.IntegrityError as err:
-            err.about(backup_id=chain.tip.ref.backup_id,
-                      container=chain.tip.ref.container, name=name)
-            raise
-        check.check_plan(plan)
-        return check
+        LOG.warning('Backup %s is from before Cinder 2015.1 and has no '
+                    'digests. Its objects are compared with their MD5, after '
+                    'they were written.', ref.backup_id)
+        return None
 
     @staticmethod
     def _restore_chunk(runtime: pipelines.Runtime,

@@ -18,7 +18,9 @@ import hashlib
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import planner
+from cinder_swift_backup.engine import repository
 from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
 
@@ -92,6 +94,25 @@ class DigestCheck:
             'it is damaged: the SHA-256 is not that of the backup',
             name=name, offset=start, end=end, expected=expected,
             actual=actual, remedy=exceptions.Remedy.OTHER_BACKUP)
+
+
+def load_digests(repo: repository.Repository, tip: types.ChainLink,
+                 end: int) -> DigestCheck | None:
+    """The digests of a backup, to compare with; None if it has none.
+
+    :param end: the size of its volume, in bytes
+    :raises IntegrityError: when they are not those of such a volume
+    :raises FormatError: when the file is damaged
+    """
+    table = repo.load_digests(tip.ref, end)
+    if table is None:
+        return None
+    try:
+        return DigestCheck(table, end)
+    except exceptions.IntegrityError as err:
+        err.about(backup_id=tip.ref.backup_id, container=tip.ref.container,
+                  name=naming.digest_file_name(tip.ref.prefix))
+        raise
 
 
 class StoredCheck:

@@ -12,8 +12,8 @@ GRAIN = 64 * 1024
 ZEROS = bytes(GRAIN)
 
 
-def all_zero(data: memoryview) -> bool:
-    """Whether ``data``, of at most ``len(ZEROS)`` bytes, is all zeros."""
+def _all_zero(data: memoryview) -> bool:
+    """Whether ``data``, of at most :data:`GRAIN` bytes, is all zeros."""
     # Most data differs in its first byte, which saves the copy.
     return not data[0] and bytes(data) == ZEROS[:len(data)]
 
@@ -26,7 +26,7 @@ def runs(data: memoryview) -> Iterator[tuple[bool, types.Extent]]:
     start = 0
     current = None
     for position in range(0, len(data), GRAIN):
-        found = all_zero(data[position:position + GRAIN])
+        found = _all_zero(data[position:position + GRAIN])
         if current is None:
             current = found
         if found != current:

@@ -9,6 +9,7 @@ from typing import Any
 from typing import Protocol
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import zeros
 from cinder_swift_backup.format import types
 
 Lock = contextlib.AbstractContextManager[Any]
@@ -97,6 +98,16 @@ def read_all(extent: types.Extent,
         pieces.append(piece)
         offset += len(piece)
     return memoryview(pieces[0] if len(pieces) == 1 else b''.join(pieces))
+
+
+def write_zeros(write: Callable[[int, memoryview], None],
+                extent: types.Extent) -> None:
+    """Zero an extent by writing, for volumes that can do no better.
+
+    :param write: takes an offset in bytes and the data
+    """
+    for offset in range(extent.offset, extent.end, zeros.GRAIN):
+        write(offset, memoryview(zeros.ZEROS)[:extent.end - offset])
 
 
 def ended(extent: types.Extent, offset: int) -> exceptions.VolumeError:

@@ -21,7 +21,6 @@ import errno
 import os
 import stat
 
-from cinder_swift_backup.engine import zeros
 from cinder_swift_backup.engine.volumes import base
 from cinder_swift_backup.engine.volumes import kernel
 from cinder_swift_backup.format import types
@@ -66,11 +65,6 @@ class _DescriptorVolume:
         with contextlib.suppress(OSError):
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
-    def _write_zeros(self, extent: types.Extent) -> None:
-        for offset in range(extent.offset, extent.end, len(zeros.ZEROS)):
-            length = min(len(zeros.ZEROS), extent.end - offset)
-            self.write(offset, memoryview(zeros.ZEROS)[:length])
-
 
 class FileVolume(_DescriptorVolume):
     """A regular file."""
@@ -105,7 +99,7 @@ class FileVolume(_DescriptorVolume):
         """See :class:`base.VolumeWriter`."""
         with base.failing(f'at offset {extent.offset}'):
             if not kernel.punch_hole(self._fd, extent):
-                self._write_zeros(extent)
+                base.write_zeros(self.write, extent)
 
     def finish(self, size: int) -> None:
         """See :class:`base.VolumeWriter`."""
@@ -131,7 +125,7 @@ class DeviceVolume(_DescriptorVolume):
         with base.failing(f'at offset {extent.offset}'):
             if (not kernel.punch_hole(self._fd, extent)
                     and not kernel.zero_out(self._fd, extent)):
-                self._write_zeros(extent)
+                base.write_zeros(self.write, extent)
 
     def finish(self, size: int) -> None:
         """See :class:`base.VolumeWriter`; a device has its size already."""

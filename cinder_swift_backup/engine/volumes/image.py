@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import sys
 from typing import Any
 
-from cinder_swift_backup.engine import zeros
 from cinder_swift_backup.engine.volumes import base
 from cinder_swift_backup.format import types
 
@@ -66,8 +65,7 @@ class ImageVolume:
             if hasattr(self._image, 'write_zeroes'):
                 self._image.write_zeroes(extent.offset, extent.length)
                 return
-        for offset in range(extent.offset, extent.end, len(zeros.ZEROS)):
-            self.write(offset, memoryview(zeros.ZEROS)[:extent.end - offset])
+        base.write_zeros(self.write, extent)
 
     def sync(self) -> None:
         """See :class:`base.VolumeWriter`."""

@@ -46,7 +46,7 @@ class SeekingVolume:
 
     def zero(self, extent: types.Extent) -> None:
         """See :class:`base.VolumeWriter`."""
-        self.write(extent.offset, memoryview(bytes(extent.length)))
+        base.write_zeros(self.write, extent)
 
     def sync(self) -> None:
         """See :class:`base.VolumeWriter`."""

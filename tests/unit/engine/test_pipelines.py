@@ -25,6 +25,20 @@ def _nothing():
     pass
 
 
+def _patient(told):
+    """A task that goes on until it is stopped, and then calls ``told``."""
+    def task(stop):
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            try:
+                stop.check()
+            except exceptions.Cancelled:
+                told()
+                raise
+            time.sleep(0.001)
+    return task
+
+
 class Gauge:
     """Tasks that tell how many of them run at once."""
 
@@ -151,16 +165,7 @@ class FailureTest(PipelineTestCase):
 
     def test_others_are_told_to_stop(self):
         told = []
-
-        def patient(stop):
-            until = time.monotonic() + _PATIENCE
-            while time.monotonic() < until:
-                try:
-                    stop.check()
-                except exceptions.Cancelled:
-                    told.append(True)
-                    raise
-                time.sleep(0.001)
+        patient = _patient(lambda: told.append(True))
 
         def failing(stop):
             raise Boom
@@ -253,16 +258,7 @@ class CheckpointTest(PipelineTestCase):
 
     def test_cancels(self):
         seen = []
-
-        def patient(stop):
-            until = time.monotonic() + _PATIENCE
-            while time.monotonic() < until:
-                try:
-                    stop.check()
-                except exceptions.Cancelled:
-                    seen.append('stopped')
-                    raise
-                time.sleep(0.001)
+        patient = _patient(lambda: seen.append('stopped'))
 
         def checkpoint():
             raise exceptions.Cancelled('from outside')
