@@ -6,7 +6,8 @@
 2. Put what was decoded together to whole blocks of the volume.
 3. Compare every block that the plan takes with the tip's digests.
 4. Only then hand it on, with its offset.
-5. At the end, compare the length of the stored object where the manifest
+5. When everything that the plan takes was handed on, decode no further.
+6. At the end, compare the length of the stored object where the manifest
    records it, and its MD5 where the backup has no digests. By then the data
    was written, so this can only report damage, not prevent it.
 
@@ -127,15 +128,25 @@ class _Blocks:
 
     def feed(self, stored: bytes) -> None:
         self._stored.feed(stored)
+        if self._has_all():
+            return
         with _naming(self._record):
             for data in self._decoder.feed(stored):
                 self._take(memoryview(data))
+                if self._has_all():
+                    return
 
     def finish(self) -> None:
-        with _naming(self._record):
-            self._decoder.finish()
-        self._hand_on(memoryview(self._rest))
+        if not self._has_all():
+            with _naming(self._record):
+                self._decoder.finish()
+            self._hand_on(memoryview(self._rest))
         self._stored.finish()
+
+    def _has_all(self) -> bool:
+        """Whether the rest of the data is for nobody, if there is any."""
+        return (not self._extents
+                and self._position < self._record.extent.end)
 
     def _take(self, data: memoryview) -> None:
         if self._rest:

@@ -78,14 +78,16 @@ class Repository:
 
         Cinder wrote no digests before 2015.1.
 
-        :param size: of the volume in bytes
+        :param size: of the volume in bytes, as the manifest tells
         :raises FormatError: when the file is damaged, or has more digests
             than the volume has blocks
         """
         call = self._pipeline.runtime.call
+        known = size if ref.volume_size is None else ref.volume_size
+        most = digest_file.most_digests(known)
 
         def read(pieces: Iterator[bytes]) -> digests.DigestTable:
-            reader = digest_file.Reader(ref.prefix, size)
+            reader = digest_file.Reader(ref.prefix, size, most)
             for piece in pieces:
                 call(reader.feed, piece)
             return call(reader.finish)

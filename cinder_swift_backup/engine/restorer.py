@@ -105,16 +105,21 @@ class Restorer:
         :raises ChainError: when the chain leaves out part of the volume
         :raises FormatError: when a codec is not known
         :raises IntegrityError: when a chunk is missing or not what the
-            manifest says; the volume is then partly written. When the
-            digests are missing, or not those of every block that the plan
-            writes; nothing is written then
+            manifest says; the volume is then partly written. When not
+            everything that the plan writes can be verified, or the backup
+            ends before its volume did; nothing is written then
         :raises VolumeError: when the volume is too small
         :raises Cancelled: when the observer cancelled
         """
-        plan = planner.plan_restore(chain)
+        runtime = self._pipeline.runtime
+        plan = runtime.call(planner.plan_restore, chain)
         self._check_fits(chain, plan, target)
-        check = (verification.Check(self._digest_check(chain, plan, observer))
-                 if verify else verification.NONE)
+        check = verification.NONE
+        if verify:
+            found = self._digest_check(chain, plan, observer)
+            check = verification.Check(found)
+        if check.digests is None:
+            self._check_end(chain, plan, target, verify=verify)
         done = 0
 
         def collect(written: int) -> None:
@@ -123,7 +128,6 @@ class Restorer:
             observer.advanced(done, plan.end)
 
         observer.checkpoint()
-        runtime = self._pipeline.runtime
         reader = chunk_reader.ChunkReader(self._store, runtime, self._codecs,
                                           check)
         filling = runtime.call(_Filling, target.writer, plan.end)
@@ -149,6 +153,26 @@ class Restorer:
                         actual=room,
                         remedy=exceptions.Remedy.LARGER_VOLUME)
 
+    @staticmethod
+    def _check_end(chain: types.Chain, plan: planner.RestorePlan,
+                   target: RestoreTarget, *, verify: bool) -> None:
+        """Notice that chunks are missing at the end, without digests.
+
+        A regular file may be shorter than its volume, a device may not.
+        """
+        if target.writer.capacity is None or plan.end >= target.source_size:
+            return
+        err = exceptions.IntegrityError(
+            'the manifest is damaged: it ends before the volume did',
+            backup_id=chain.tip.ref.backup_id,
+            container=chain.tip.ref.container,
+            name=naming.manifest_name(chain.tip.ref.prefix),
+            expected=target.source_size, actual=plan.end,
+            remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
+        if verify:
+            raise err
+        LOG.warning('Restored without verification: %s', err)
+
     def _digest_check(
             self, chain: types.Chain, plan: planner.RestorePlan,
             observer: progress.Observer) -> verification.DigestCheck | None:
@@ -157,7 +181,7 @@ class Restorer:
             self._repository.until(pipelines.Watch(observer.checkpoint)),
             chain.tip, plan.end)
         if check is not None:
-            check.check_plan(plan)
+            self._pipeline.runtime.call(check.check_plan, plan)
             return check
         if chain.tip.manifest.era is types.Era.DIGESTS:
             raise exceptions.IntegrityError(
@@ -165,6 +189,7 @@ class Restorer:
                 'object', backup_id=ref.backup_id, container=ref.container,
                 name=naming.digest_file_name(ref.prefix),
                 remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
+        self._pipeline.runtime.call(verification.check_md5s, plan)
         LOG.warning('Backup %s is from before Cinder 2015.1 and has no '
                     'digests. Its objects are compared with their MD5, after '
                     'they were written.', ref.backup_id)

@@ -10,7 +10,8 @@ only be compared as a whole. So before anything is written:
 2. The plan must take whole blocks from each chunk. All drivers store runs of
    whole blocks, so a manifest that says otherwise is damaged.
 
-Then every block is compared before it is written.
+Then every block is compared before it is written. Without digests, each object
+must have an MD5, which is compared after the object was written.
 """
 
 import dataclasses
@@ -94,6 +95,23 @@ class DigestCheck:
             'it is damaged: the SHA-256 is not that of the backup',
             name=name, offset=start, end=end, expected=expected,
             actual=actual, remedy=exceptions.Remedy.OTHER_BACKUP)
+
+
+def check_md5s(plan: planner.RestorePlan) -> None:
+    """Make sure that a plan of a backup without digests can be verified.
+
+    :raises IntegrityError: when an object has no MD5 in the manifest; all
+        releases before digests recorded one
+    """
+    for chunk in plan.chunks:
+        record = chunk.record
+        if record.stored_md5 is None:
+            raise exceptions.IntegrityError(
+                'the manifest is damaged: there are no digests, and it has '
+                'no MD5 to compare this object with',
+                container=chunk.container, name=record.name,
+                offset=record.extent.offset, end=record.extent.end,
+                remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
 
 
 def load_digests(repo: repository.Repository, tip: types.ChainLink,

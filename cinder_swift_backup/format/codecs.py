@@ -15,7 +15,8 @@ case. Facts about those words, from Cinder's ``chunkeddriver``:
 Encoders are told the length of the data before they get it, decoders the
 length that must come out. Neither holds more than a piece of the data, besides
 the window of its codec: less than a MiB for zlib, up to 8 MiB for bz2, and up
-to 16 MiB for zstd at level small.
+to 16 MiB for zstd at level small. Frames of zstd that ask for a larger window
+than :data:`_ZSTD_WINDOW` are refused.
 """
 
 import bz2
@@ -88,6 +89,9 @@ def _bz2_encoder(length: int, level: Level) -> streams.Encoder:
         bz2.BZ2Compressor(1 if level is Level.FAST else 9))
 
 
+# The binary logarithm of bytes. The stock driver writes windows of 2 MiB at
+# most and we of 4 MiB; a frame may ask for any size up to 2 GiB.
+_ZSTD_WINDOW = 23
 _ZSTD_LEVELS = {Level.FAST: 1, Level.BALANCED: 3, Level.SMALL: 9}
 
 
@@ -95,6 +99,11 @@ def _zstd_encoder(length: int, level: Level) -> streams.Encoder:
     compressor = zstd.ZstdCompressor(_ZSTD_LEVELS[level])
     compressor.set_pledged_input_size(length)
     return streams.StreamEncoder(compressor)
+
+
+def _zstd_stream() -> streams.Decompressor:
+    return zstd.ZstdDecompressor(options={
+        zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW})
 
 
 def _stream_codec(word: str, encoder: Callable[[int, Level], streams.Encoder],
@@ -123,6 +132,6 @@ _STOCK = {
     'gzip': _zlib('gzip'),
     'bz2': _bz2('bz2'),
     'bzip2': _bz2('bzip2'),
-    'zstd': _stream_codec('zstd', _zstd_encoder, zstd.ZstdDecompressor,
+    'zstd': _stream_codec('zstd', _zstd_encoder, _zstd_stream,
                           zstd.ZstdError),
 }

@@ -35,8 +35,8 @@ _STEP = 1 << 16
 # two digests. Real files have far less.
 _MOST_FIELDS = 1 << 20
 _MOST_SPACE = 1 << 10
-# Assumed where the file does not give the size of its blocks first; no driver
-# uses a smaller one.
+# Assumed where the file does not give the size of its blocks first; no volume
+# has smaller sectors.
 _SMALLEST_BLOCK = 512
 
 # JSON has fewer kinds of white space than "\s" matches. Possessive quantifiers
@@ -75,6 +75,18 @@ def encoded_length(header: types.BackupHeader, block_size: int,
             + count * (2 * digests.DIGEST_SIZE + 2))
 
 
+def most_digests(volume_size: int) -> int:
+    """An upper bound for the number of digests.
+
+    Blocks are 32 KiB by default; this bound holds down to 8 KiB, and for
+    small volumes further. A file may be longer than its volume, but not by
+    much.
+
+    :param volume_size: in bytes, as Cinder's record tells
+    """
+    return volume_size // 8192 + (1 << 20)
+
+
 def _opening(header: types.BackupHeader, block_size: int) -> bytes:
     fields: dict[str, str | int | None] = dict(
         documents.header_fields(header))
@@ -88,16 +100,18 @@ class Reader:
     Memory: 32 bytes for each digest, and a few pieces.
     """
 
-    def __init__(self, prefix: str, size: int) -> None:
+    def __init__(self, prefix: str, size: int, most: int) -> None:
         """Prepare.
 
         :param prefix: of the backup
-        :param size: of the volume in bytes; a file with the digests of more
-            than that is not read to its end
+        :param size: of the volume in bytes, as its manifest tells; a file
+            with the digests of more than that is not read to its end
+        :param most: how many digests there can be, whatever the files say;
+            see :func:`most_digests`
         """
         self._name = naming.digest_file_name(prefix)
         self._size = size
-        self._most = 0
+        self._most = most
         self._packed = bytearray()
         # What was fed and not yet understood.
         self._rest = b''
@@ -152,7 +166,7 @@ class Reader:
         self._head = self._rest[:match.end()]
         self._rest = self._rest[match.end():]
         self._check_kept(self._head)
-        self._most = -(-self._size // self._block_size())
+        self._most = min(self._most, -(-self._size // self._block_size()))
 
     def _block_size(self) -> int:
         """The block size, if it comes before the digests, or the smallest.
@@ -192,8 +206,8 @@ class Reader:
         count = len(self._packed) // digests.DIGEST_SIZE
         if count > self._most:
             raise documents.damaged(
-                self._name, f'it has more digests than the {self._size} '
-                            f'bytes of the volume have blocks')
+                self._name, f'it has more digests than a volume of its size '
+                            f'can have blocks, which is {self._most}')
 
     def _check_kept(self, kept: bytes | bytearray) -> None:
         if len(kept) > _MOST_FIELDS:

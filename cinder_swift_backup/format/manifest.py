@@ -64,13 +64,13 @@ def _encode_chunk(chunk: types.ChunkRecord) -> dict[str, dict[str, Any]]:
 def largest(volume_size: int) -> int:
     """An upper bound for the size of a manifest, in bytes.
 
-    An entry takes less than 1 KiB and stands for at least one block. Blocks
-    are 32 KiB by default; this bound holds down to 8 KiB. The constant covers
-    the fields that do not depend on the volume's size.
+    An entry takes less than 512 bytes and stands for at least one block.
+    Blocks are 32 KiB by default; this bound holds down to 8 KiB. The constant
+    covers the fields that do not depend on the volume's size.
 
     :param volume_size: in bytes
     """
-    return volume_size // 8 + (64 << 20)
+    return volume_size // 16 + (16 << 20)
 
 
 def decode(prefix: str, stored: bytes) -> types.Manifest:

@@ -15,10 +15,11 @@ from cinder_swift_backup.format import types
 
 _PUNCH_HOLE = 0x02 | 0x01  # which has to come with KEEP_SIZE
 _BLKZEROOUT = 0x127f
-# The kernel's answers where it does not support the call; EINVAL is for
-# extents that are not whole sectors of a device.
+# The kernel's answers where it does not support the call. EINVAL is for
+# extents that are not whole sectors of a device, EBUSY for those that are not
+# whole pages, from Linux 4.9 to 5.8.
 _CANNOT = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY,
-                     errno.EINVAL, errno.ENODEV))
+                     errno.EINVAL, errno.ENODEV, errno.EBUSY))
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _fallocate = getattr(_libc, 'fallocate64', None) or _libc.fallocate

@@ -8,6 +8,7 @@ from unittest import mock
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import manifest
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
@@ -73,6 +74,16 @@ class LoadTest(base.EngineTestCase):
             exceptions.FormatError, self.bench.repository.load_digests,
             base.ref(1), 64)
         self.assertEqual(naming.digest_file_name(_PREFIX), err.name)
+
+    def test_more_digests_than_the_record_allows(self):
+        # Whatever the manifest says, which may be just as wrong.
+        small = dataclasses.replace(base.ref(1), volume_size=8)
+        self.bench.archive(1, _DATA)
+        with mock.patch.object(digest_file, 'most_digests',
+                               lambda size: {8: 5}[size]):
+            self.assertRaises(exceptions.FormatError,
+                              self.bench.repository.load_digests, small,
+                              len(_DATA))
 
     def test_store_error_is_not_a_missing_manifest(self):
         self.store.script(faulty.fail('read', _failure()))

@@ -7,6 +7,7 @@ import random
 import tempfile
 from unittest import mock
 
+import fixtures
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -276,21 +277,53 @@ class DigestTableTest(RestoreTestCase):
         self._restore(verify=False)
         self.assertEqual(_DATA, bytes(self.target.data))
 
-    def test_none_in_old_backups(self):
-        # Cinder before 2015.1 wrote neither digests nor parent_id.
+    def _make_old(self, change=lambda entries: None):
+        """Cinder before 2015.1 wrote neither digests nor parent_id."""
         def before_2015(stored):
             fields = json.loads(stored)
             del fields['parent_id']
+            del fields['csb_volume_size']
             for entry in fields['objects']:
                 (chunk,) = entry.values()
                 chunk['md5'] = chunk.pop('csb_stored_md5')
                 del chunk['csb_stored_length']
+            change(fields['objects'])
             return json.dumps(fields).encode()
 
         self.bench.memory.delete(base.CONTAINER, self.digest_file)
         self.bench.damage(naming.manifest_name(base.ref(1).prefix),
                           before_2015)
-        self._restore()
+
+    def test_old_backup_with_an_object_that_cannot_be_compared(self):
+        def drop(entries):
+            del entries[1][self.record.name]['md5']
+
+        self._make_old(drop)
+        err = self.assertRaises(exceptions.IntegrityError, self._restore)
+        self.assertEqual(
+            (self.record.name, base.CONTAINER, 64, 128,
+             exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED),
+            (err.name, err.container, err.offset, err.end, err.remedy))
+        self.assertEqual([], self.target.writes)
+        self._restore(verify=False)
+        self.assertEqual(_DATA, bytes(self.target.data))
+
+    def test_old_backup_that_ends_before_its_volume(self):
+        self._make_old(lambda entries: entries.pop())
+        err = self.assertRaises(exceptions.IntegrityError, self._restore,
+                                source_size=len(_DATA))
+        self.assertEqual(
+            ('bak-1', naming.manifest_name(base.ref(1).prefix), 320, 256),
+            (err.backup_id, err.name, err.expected, err.actual))
+        self.assertEqual([], self.target.writes)
+        log = self.useFixture(fixtures.FakeLogger())
+        self._restore(source_size=len(_DATA), verify=False)
+        self.assertEqual(_DATA[:256], bytes(self.target.data[:256]))
+        self.assertIn('ends before the volume did', log.output)
+
+    def test_none_in_old_backups(self):
+        self._make_old()
+        self._restore(source_size=len(_DATA))
         self.assertEqual(_DATA, bytes(self.target.data))
         self.target.finished = None
         # Its chunks have an MD5 each, of what is stored.

@@ -268,6 +268,21 @@ print((process_memory.peak() - before) // MIB)
 class MemoryTest(base.BaseTestCase):
     """Both ways at once, in a process of its own where nothing else peaks."""
 
+    def test_windows_that_no_driver_writes(self):
+        # A frame may ask for 2 GiB before it gives a single byte.
+        for window, fits in ((23, True), (24, False), (31, False)):
+            compressor = zstd_frames.ZstdCompressor(options={
+                zstd_frames.CompressionParameter.window_log: window})
+            stored = (compressor.compress(_TEXT)
+                      + compressor.flush(compressor.FLUSH_FRAME))
+            if fits:
+                self.assertEqual(_TEXT, decode(find('zstd'), stored,
+                                               len(_TEXT)))
+                continue
+            err = self.assertRaises(exceptions.FormatError, decode,
+                                    find('zstd'), stored, len(_TEXT))
+            self.assertIn('memory', str(err))
+
     def test_bounded_whatever_the_length(self):
         for word, count, bound in (('none', 200, 4), ('zlib', 80, 8),
                                    ('zstd', 200, 40), ('bz2', 20, 16)):

@@ -28,8 +28,8 @@ def _sha256(data):
     return hashlib.sha256(data).digest()
 
 
-def _decode(stored, step=None, size=1 << 60):
-    reader = digest_file.Reader(_PREFIX, size)
+def _decode(stored, step=None, size=1 << 60, most=1 << 30):
+    reader = digest_file.Reader(_PREFIX, size, most)
     for start in range(0, len(stored), step or len(stored) or 1):
         reader.feed(stored[start:start + (step or len(stored))])
     return reader.finish()
@@ -184,6 +184,20 @@ class DecodeTest(base.BaseTestCase):
         self.assertRaises(exceptions.FormatError, _decode, stored,
                           size=3000)
 
+    def test_more_digests_than_any_file_of_such_a_volume_has(self):
+        # The file itself says how small its blocks are, so it may say 1.
+        stored = documents.digest_file(['0' * 64] * 5, 1)
+        self.assertEqual(5, len(_decode(stored, most=5)))
+        self.assertRaises(exceptions.FormatError, _decode, stored, most=4)
+
+    def test_most_digests(self):
+        # 8 KiB are the smallest blocks that large volumes may have.
+        for size, block_size in ((1 << 40, 8192), (1 << 29, 512), (0, 1)):
+            most = digest_file.most_digests(size)
+            self.assertGreaterEqual(most, size // block_size)
+            self.assertLessEqual(most * digests.DIGEST_SIZE,
+                                 size // 256 + (32 << 20))
+
     def test_blocks_that_are_too_large_for_memory(self):
         self._refused(documents.digest_file(
             [], types.LARGEST_BLOCK + 1))
@@ -206,7 +220,7 @@ def pieces():
     yield b'"%b"]' % (b'0' * 64) + closing
 
 def read(feed):
-    reader = digest_file.Reader(documents.PREFIX, 1 << 40)
+    reader = digest_file.Reader(documents.PREFIX, 1 << 40, 1 << 30)
     for piece in feed:
         reader.feed(piece)
     return reader.finish()
