@@ -9,11 +9,7 @@ services, each with ``type``, ``name`` and
 
 import dataclasses
 
-from oslo_config import cfg
-
 from cinder_swift_backup import exceptions
-
-CONF = cfg.CONF
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,15 +26,15 @@ class CatalogInfo:
         return self.endpoint_type.removesuffix('URL')
 
 
-def parse_info(option):
+def parse_info(option, value):
     """The parts of an option of the form type:name:endpoint type.
 
-    :raises ConfigurationError: when it has another form
+    :raises ConfigurationError: when its value has another form
     """
-    parts = getattr(CONF, option).split(':')
+    parts = value.split(':')
     if len(parts) != 3:
         raise exceptions.ConfigurationError(
-            f'{option} is {getattr(CONF, option)!r} and has to be '
+            f'{option} is {value!r} and has to be '
             f'<service_type>:<service_name>:<endpoint_type>')
     return CatalogInfo(*parts)
 

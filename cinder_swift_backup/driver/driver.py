@@ -77,25 +77,24 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises CinderException: the fitting one; nothing is left in Swift
             that can still be reached
         """
-        with errors.translated(backup.id):
-            found = settings.read()
-        observer = observers.BackupObserver(self.context, backup,
-                                            found.notifications)
-        try:
-            with self._engine(backup, found) as engine:
+        with self._engine(backup) as (engine, _):
+            found = settings.read_for_backup()
+            observer = observers.BackupObserver(self.context, backup,
+                                                found.notifications)
+            try:
                 self._backup(backup, volume_file, backup_metadata, engine,
                              observer, found)
-        except exceptions.Cancelled as err:
-            if not observer.deleted:
-                # If this returned, Cinder would call the backup available.
-                raise cinder_exception.BackupDriverException(
-                    reason=str(err)) from err
-            LOG.info('Backup %s was cancelled and its objects deleted: %s',
-                     backup.id, err)
+            except exceptions.Cancelled as err:
+                if not observer.deleted:
+                    # If this returned, Cinder would call the backup available.
+                    raise cinder_exception.BackupDriverException(
+                        reason=str(err)) from err
+                LOG.info('Backup %s was cancelled and its objects deleted: '
+                         '%s', backup.id, err)
 
     def _backup(self, backup, volume_file, backup_metadata, engine, observer,
                 found):
-        source = volumes.open_volume(volume_file, engine.runtime.lock())
+        source = _open(engine, volume_file)
         if not source.size:
             raise exceptions.VolumeError(
                 f'Volume {backup.volume_id} is attached with a size of 0 '
@@ -146,11 +145,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises BackupRestoreCancel: when the backup's status was changed
         :raises CinderException: the fitting one for anything else
         """
-        with errors.translated(backup.id):
-            found = settings.read()
         observer = observers.RestoreObserver(backup)
         try:
-            with self._engine(backup, found) as engine:
+            with self._engine(backup) as (engine, found):
                 self._restore(backup, volume_id, volume_file, engine,
                               observer, found.verify_restore)
         except exceptions.Cancelled as err:
@@ -162,7 +159,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         watch = pipelines.Watch(observer.checkpoint)
         chain = engine.repository.until(watch).resolve(
             records.chain_refs(self.context, backup))
-        writer = volumes.open_volume(volume_file, engine.runtime.lock())
+        writer = _open(engine, volume_file)
         volume = self.db.volume_get(self.context, volume_id)
         engine.restorer.restore(
             chain,
@@ -193,23 +190,33 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         if not backup.service_metadata or not backup.container:
             LOG.info('Backup %s never stored anything.', backup.id)
             return
-        with errors.translated(backup.id):
-            found = settings.read()
+        with self._engine(backup) as (engine, _):
             records.check_no_dependents(self.context, backup)
-        with self._engine(backup, found) as engine:
-            count = engine.repository.delete(
-                records.backup_ref(backup),
-                complete=bool(backup.object_count))
-        # If Cinder repeats this delete, it is no error to find nothing.
-        backup.object_count = 0
-        backup.save()
-        LOG.info('Deleted %d objects of backup %s.', count, backup.id)
+            ref = records.backup_ref(backup)
+            names = engine.repository.find_objects(
+                ref, complete=bool(backup.object_count))
+            # If Cinder repeats this delete, it is no error to find nothing.
+            # This comes before the deletes, because it may fail, too.
+            backup.object_count = 0
+            backup.save()
+            engine.repository.discard(ref, names)
+        LOG.info('Deleted %d objects of backup %s.', len(names), backup.id)
 
     @contextlib.contextmanager
-    def _engine(self, backup, found):
-        """The engine for one operation; translates errors to Cinder's."""
-        with errors.translated(backup.id), contextlib.closing(
-                auth.make_store(self.context, backup.project_id,
-                                found)) as store:
-            yield engines.Engine(store, concurrency.runtime(),
-                                 found.workers, codecs.Codecs())
+    def _engine(self, backup):
+        """The engine for one operation, and the settings that it has.
+
+        Translates errors to Cinder's.
+        """
+        with errors.translated(backup.id):
+            found = settings.read()
+            with contextlib.closing(auth.make_store(
+                    self.context, backup.project_id, found)) as store:
+                yield engines.Engine(store, concurrency.runtime(),
+                                     found.workers, codecs.Codecs()), found
+
+
+def _open(engine, volume_file):
+    # Even asking an RBD image for its size blocks.
+    return engine.runtime.call(volumes.open_volume, volume_file,
+                               engine.runtime.lock())

@@ -2,8 +2,9 @@
 
 """Reads and validates the configuration, and returns it as a value.
 
-Each operation of the driver reads it once. So it does not change during the
-operation when Cinder reloads its configuration.
+Each operation of the driver reads it once, and only what it needs. So it does
+not change during the operation when Cinder reloads its configuration, and a
+restore works although an option for making backups is wrong.
 """
 
 import dataclasses
@@ -42,12 +43,14 @@ class Account:
 
     ``login`` is None in 'per_user' mode, which uses the request's token.
     ``url`` is the beginning of all accounts' URLs, before the project's id.
+    ``swift`` and ``keystone`` say which endpoints of the catalog to use; they
+    are None where a URL takes their place.
     """
 
     login: Login | None
     url: str | None
-    swift: catalog.CatalogInfo
-    keystone: catalog.CatalogInfo
+    swift: catalog.CatalogInfo | None
+    keystone: catalog.CatalogInfo | None
     region: str | None
     with_service_token: bool
     verify: bool | str
@@ -66,7 +69,17 @@ class Notifications:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of the driver."""
+    """What every operation needs."""
+
+    workers: int
+    verify_restore: bool
+    transport: swift_session.Transport
+    account: Account
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BackupSettings:
+    """What making a backup needs besides."""
 
     container: str
     create_container: bool
@@ -75,20 +88,34 @@ class Settings:
     geometry: types.Geometry
     compression: str
     level: codecs.Level
-    workers: int
-    verify_restore: bool
     notifications: Notifications
-    transport: swift_session.Transport
-    account: Account
 
 
 def read():
-    """The current settings.
+    """The current settings for every operation.
 
     :raises ConfigurationError: when one is missing or wrong, or they
         contradict each other
     """
     return Settings(
+        workers=CONF.backup_swift_workers,
+        verify_restore=CONF.backup_swift_verify_restore,
+        transport=swift_session.Transport(
+            ca_file=CONF.backup_swift_ca_cert_file,
+            insecure=CONF.backup_swift_auth_insecure,
+            retries=CONF.backup_swift_retry_attempts,
+            backoff=CONF.backup_swift_retry_backoff),
+        account=_account())
+
+
+def read_for_backup():
+    """The current settings for making backups.
+
+    :raises ConfigurationError: when one is wrong, or they contradict each
+        other
+    :raises FormatError: when the compression is not known
+    """
+    return BackupSettings(
         container=CONF.backup_swift_container,
         create_container=CONF.backup_create_containers,
         storage_policy=CONF.backup_swift_create_storage_policy,
@@ -97,15 +124,7 @@ def read():
                                 CONF.backup_swift_block_size),
         compression=_compression(),
         level=codecs.Level(CONF.backup_swift_compression_level),
-        workers=CONF.backup_swift_workers,
-        verify_restore=CONF.backup_swift_verify_restore,
-        notifications=_notifications(),
-        transport=swift_session.Transport(
-            ca_file=CONF.backup_swift_ca_cert_file,
-            insecure=CONF.backup_swift_auth_insecure,
-            retries=CONF.backup_swift_retry_attempts,
-            backoff=CONF.backup_swift_retry_backoff),
-        account=_account())
+        notifications=_notifications())
 
 
 def _notifications():
@@ -116,12 +135,17 @@ def _notifications():
 
 
 def _account():
-    single = CONF.backup_swift_auth == 'single_user'
+    login = _login() if CONF.backup_swift_auth == 'single_user' else None
+    swift = keystone = None
+    if login or not CONF.backup_swift_url:
+        swift = catalog.parse_info('swift_catalog_info',
+                                   CONF.swift_catalog_info)
+    if login and not login.auth_url:
+        keystone = catalog.parse_info('keystone_catalog_info',
+                                      CONF.keystone_catalog_info)
     return Account(
-        login=_login() if single else None,
-        url=CONF.backup_swift_url,
-        swift=catalog.parse_info('swift_catalog_info'),
-        keystone=catalog.parse_info('keystone_catalog_info'),
+        login=login, url=CONF.backup_swift_url, swift=swift,
+        keystone=keystone,
         region=CONF.backup_swift_region_name,
         with_service_token=CONF.backup_swift_service_auth,
         verify=(not CONF.backup_swift_auth_insecure

@@ -22,13 +22,14 @@ def check(context):
         cannot be reached
     """
     found = settings.read()
+    for_backup = settings.read_for_backup()
     store = _store(context, found)
     if store is None:
         LOG.info('Swift is found through the catalog of each request; it is '
                  'not contacted at start.')
         return
     try:
-        _check_capabilities(store.capabilities(), found)
+        _check_capabilities(store.capabilities(), for_backup)
     finally:
         store.close()
 

@@ -67,7 +67,7 @@ def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
 def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
           block_size: int) -> Parent:
     chain = repo.resolve(refs)
-    plan = planner.plan_restore(chain)
+    plan = repo.runtime.call(planner.plan_restore, chain)
     ref = chain.tip.ref
     check = verification.load_digests(repo, chain.tip, plan.end)
     if check is None:

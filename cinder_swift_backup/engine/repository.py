@@ -4,9 +4,9 @@
 
 Deleting goes like this:
 
-1. List the prefix, and read the manifest if there is one. If the listing
-   fails, so does the delete. The manifest names objects that an outdated
-   listing leaves out.
+1. Find the objects: list the prefix, and read the manifest if there is one. If
+   the listing fails, so does the delete. The manifest names objects that an
+   outdated listing leaves out.
 2. Delete the chunks and the digest file, several at a time.
 3. Delete the manifest last, so that an interrupted delete can be repeated and
    still finds all objects.
@@ -41,6 +41,7 @@ class Repository:
     def __init__(self, store: base.ObjectStore,
                  pipeline: pipelines.Pipeline) -> None:
         self.store = store
+        self.runtime = pipeline.runtime
         self._pipeline = pipeline
 
     def until(self, stop: base.Stop) -> 'Repository':
@@ -69,8 +70,7 @@ class Repository:
                 'its objects were deleted', backup_id=ref.backup_id,
                 container=ref.container, name=name,
                 remedy=exceptions.Remedy.NEW_BACKUP) from err
-        return self._pipeline.runtime.call(manifest_format.decode,
-                                           ref.prefix, stored)
+        return self.runtime.call(manifest_format.decode, ref.prefix, stored)
 
     def load_digests(self, ref: types.BackupRef,
                      size: int) -> digests.DigestTable | None:
@@ -82,7 +82,7 @@ class Repository:
         :raises FormatError: when the file is damaged, or has more digests
             than the volume has blocks
         """
-        call = self._pipeline.runtime.call
+        call = self.runtime.call
         known = size if ref.volume_size is None else ref.volume_size
         most = digest_file.most_digests(known)
 
@@ -106,15 +106,15 @@ class Repository:
         return types.Chain(tuple(
             types.ChainLink(ref, self.load(ref)) for ref in refs))
 
-    def delete(self, ref: types.BackupRef, *, complete: bool) -> int:
-        """Delete all objects of a backup; returns how many there were.
+    def find_objects(self, ref: types.BackupRef, *,
+                     complete: bool) -> set[str]:
+        """The names of all objects of a backup, to :meth:`discard`.
 
         :param complete: whether the backup was completed; finding no objects
             of it is then an error, because they must be somewhere else
         :raises ContainerNotFound: when even the container is missing
         :raises ObjectNotFound: when a complete backup has no objects
-        :raises StoreError: when not everything could be deleted; another
-            delete finds the rest
+        :raises StoreError: when it cannot be asked
         """
         try:
             names = {info.name for info
@@ -140,14 +140,13 @@ class Repository:
                         'backup %s, such as %s.', len(strangers),
                         ref.backup_id, strangers[0])
         names.difference_update(strangers)
-        self.discard(ref, names)
-        return len(names)
+        return names
 
     def discard(self, ref: types.BackupRef, names: Iterable[str]) -> None:
         """Delete the named objects, the manifest last.
 
         If an object cannot be deleted, the others still are, except for the
-        manifest, which is needed to find the rest later.
+        manifest, so that :meth:`find_objects` finds the rest later.
 
         :raises StoreError: the first error
         """

@@ -2,6 +2,8 @@
 
 """Looking endpoints up in a request's catalog."""
 
+from oslo_config import cfg
+
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import catalog
 from tests.unit.driver import base
@@ -13,23 +15,25 @@ class ParseInfoTest(base.DriverTestCase):
     """type:name:endpoint type."""
 
     def test_default(self):
-        self.assertEqual(_INFO, catalog.parse_info('swift_catalog_info'))
+        self.assertEqual(_INFO, self._parse(cfg.CONF.swift_catalog_info))
         self.assertEqual('public', _INFO.interface)
 
+    @staticmethod
+    def _parse(text):
+        return catalog.parse_info('swift_catalog_info', text)
+
     def test_other_interface(self):
-        self.config(swift_catalog_info='object-store:swift:internalURL')
-        self.assertEqual(
-            'internal', catalog.parse_info('swift_catalog_info').interface)
+        info = self._parse('object-store:swift:internalURL')
+        self.assertEqual('internal', info.interface)
 
     def test_name_with_a_space(self):
-        info = catalog.parse_info('keystone_catalog_info')
+        info = self._parse(cfg.CONF.keystone_catalog_info)
         self.assertEqual('Identity Service', info.service_name)
 
     def test_other_form(self):
         for text in ('', 'object-store', 'a:b', 'a:b:c:d'):
-            self.config(swift_catalog_info=text)
             err = self.assertRaises(exceptions.ConfigurationError,
-                                    catalog.parse_info, 'swift_catalog_info')
+                                    self._parse, text)
             self.assertIn(f'swift_catalog_info is {text!r}', str(err))
             self.assertIn('<service_type>', str(err))
 

@@ -2,11 +2,13 @@
 
 """The driver's methods, with Swift in memory and no database."""
 
+import contextlib
 import io
 import random
 from unittest import mock
 
 from cinder import exception as cinder_exception
+from cinder import objects
 from cinder.volume import volume_utils
 
 from cinder_swift_backup import exceptions
@@ -327,6 +329,24 @@ class DeleteTest(DriverMethodTestCase):
         self.driver.delete_backup(self.backup)
         self.assertEqual([], self._names())
         self.driver.delete_backup(self.backup)
+
+    def test_database_that_fails(self):
+        # Whatever is lost, the delete can be repeated.
+        before = self._names()
+        for fails, left in ((True, before), (False, [])):
+            objects.Backup.save.side_effect = RuntimeError if fails else None
+            with contextlib.suppress(RuntimeError):
+                self.driver.delete_backup(self.backup)
+            self.assertEqual(left, self._names())
+
+    def test_wrong_options_for_backups(self):
+        # They matter to backups, and here is one already.
+        self.config(backup_swift_block_size=100)
+        self.assertRaises(cinder_exception.BackupDriverException,
+                          self._backup)
+        self.assertEqual(_DATA, self._restore(self.backup))
+        self.driver.delete_backup(self.backup)
+        self.assertEqual([], self._names())
 
     def test_base_of_somebody_s_incrementals_is_kept(self):
         before = self._names()

@@ -34,7 +34,8 @@ class ObserversTestCase(base.DriverTestCase):
 
     def _observe(self):
         self.observer = observers.BackupObserver(
-            self.context(), self.backup, settings.read().notifications)
+            self.context(), self.backup,
+            settings.read_for_backup().notifications)
 
     def config(self, **options):
         """Set options, and follow by them from the start."""

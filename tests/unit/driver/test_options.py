@@ -60,7 +60,7 @@ class OptionsTest(base.DriverTestCase):
         self.assertEqual('balanced', cfg.CONF.backup_swift_compression_level)
         for word in ('fast', 'balanced', 'small'):
             self.config(backup_swift_compression_level=word)
-            self.assertEqual(word, settings.read().level.value)
+            self.assertEqual(word, settings.read_for_backup().level.value)
         self.assertRaises(ValueError, self.config,
                           backup_swift_compression_level='best')
 

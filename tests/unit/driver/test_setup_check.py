@@ -8,6 +8,7 @@ from cinder import exception as cinder_exception
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import driver
+from cinder_swift_backup.driver import settings
 from cinder_swift_backup.driver import setup_check
 from tests.unit.driver import base
 
@@ -113,6 +114,13 @@ class CheckTest(base.HttpTestCase):
                     backup_swift_retry_attempts=0)
         self.http.get(_INFO, status_code=503)
         self.assertRaises(exceptions.StoreUnavailable, self._check)
+
+    def test_malformed_catalog_info_that_is_not_used(self):
+        self._serve_info()
+        self.config(backup_swift_url=base.SWIFT, swift_catalog_info='x',
+                    keystone_catalog_info='x')
+        self._check()
+        self.assertIsNone(settings.read().account.swift)
 
     def test_malformed_catalog_info(self):
         self.config(backup_swift_auth='single_user', backup_swift_user='u',

@@ -71,6 +71,13 @@ class Bench:
                 volume_meta=volume_meta),
             source, observer or observers.Recorder())
 
+    def delete(self, where, *, complete=True, repository=None):
+        """Delete a backup; returns how many objects there were."""
+        repository = repository or self.repository
+        names = repository.find_objects(where, complete=complete)
+        repository.discard(where, names)
+        return len(names)
+
     def resolve(self, *numbers):
         """The chain of some backups, oldest first."""
         return self.repository.resolve([ref(number) for number in numbers])

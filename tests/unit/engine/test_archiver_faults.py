@@ -140,7 +140,7 @@ class CancellationTest(base.EngineTestCase):
         with mock.patch.object(pipelines, 'POLL', 0):
             seen = observers.Recorder()
             bench.archive(1, _DATA, observer=seen)
-            bench.repository.delete(base.ref(1), complete=True)
+            bench.delete(base.ref(1), complete=True)
             self.assertGreater(seen.checkpoints, 4)
             for nth in range(1, seen.checkpoints + 1):
                 err = self.assertRaises(
@@ -255,7 +255,7 @@ class LimitTest(base.EngineTestCase):
             naming.digest_file_name(base.ref(1).prefix)))
         self._archive(length)
         self._archive(None)
-        self.bench.repository.delete(base.ref(1), complete=True)
+        self.bench.delete(base.ref(1), complete=True)
         self.store.heal()
         err = self.assertRaises(exceptions.VolumeError, self._archive,
                                 length - 1)

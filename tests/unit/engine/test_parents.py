@@ -95,7 +95,7 @@ class ConfirmTest(base.EngineTestCase):
             observer=Observer())
 
     def test_deleted(self):
-        err = self._archive_while(lambda: self.bench.repository.delete(
+        err = self._archive_while(lambda: self.bench.delete(
             base.ref(1), complete=False))
         self.assertIn('bak-1', str(err))
         self.assertEqual([], self.bench.names())

@@ -43,9 +43,9 @@ class LoadTest(base.EngineTestCase):
         # green threads would all stand still.
         offloaded = []
 
-        def call(function, *arguments):
+        def call(function, *arguments, **options):
             offloaded.append(function.__name__)
-            return function(*arguments)
+            return function(*arguments, **options)
 
         bench = base.Bench(runtime=pipelines.Runtime(call=call))
         bench.archive(1, _DATA)
@@ -64,7 +64,7 @@ class LoadTest(base.EngineTestCase):
             self.assertEqual((naming.manifest_name(_PREFIX), 100),
                              (err.name, err.expected))
             # It can be deleted without being read.
-            self.assertEqual(7, self.bench.repository.delete(
+            self.assertEqual(7, self.bench.delete(
                 small, complete=True))
         self.assertEqual([], self.bench.names())
 
@@ -125,7 +125,7 @@ class DeleteTest(base.EngineTestCase):
         self.store.heal()
 
     def _delete(self, complete=True):
-        return self.bench.repository.delete(base.ref(1), complete=complete)
+        return self.bench.delete(base.ref(1), complete=complete)
 
     def test_removes_everything(self):
         self.assertEqual(len(self.names), self._delete())
@@ -217,8 +217,9 @@ class DeleteTest(base.EngineTestCase):
 
         seen = []
         self.store.script(faulty.Rule('delete', before=seen.append))
-        self.bench.repository.until(pipelines.Watch(cancelled)).delete(
-            base.ref(1), complete=True)
+        repo = self.bench.repository
+        names = repo.find_objects(base.ref(1), complete=True)
+        repo.until(pipelines.Watch(cancelled)).discard(base.ref(1), names)
         for stop in seen:
             stop.check()
         self.assertEqual([], self.bench.names())

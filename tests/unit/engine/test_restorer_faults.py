@@ -213,7 +213,7 @@ class ManifestTest(RestoreTestCase):
 
     def test_missing_ancestor(self):
         self.bench.archive(2, _DATA[::-1], parent=1)
-        self.bench.repository.delete(base.ref(1), complete=True)
+        self.bench.delete(base.ref(1), complete=True)
         err = self.assertRaises(exceptions.ChainError, self.bench.resolve,
                                 1, 2)
         self.assertIn('bak-1', str(err))

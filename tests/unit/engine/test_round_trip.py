@@ -14,9 +14,11 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import restorer
+from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import manifest as manifest_format
@@ -328,6 +330,8 @@ class DetailTest(base.EngineTestCase):
                 (volumes.RamVolume, ('read', 'write', 'zero', 'data_extents',
                                      'sync', 'finish')),
                 (digest_file.Reader, ('feed', 'finish')),
+                (planner, ('plan_restore',)),
+                (verification.DigestCheck, ('check_plan',)),
                 (stored_form.StoredFormMaker, ('feed', 'finish')),
                 (streams.StreamDecoder, ('feed', 'finish'))):
             for name in names:
@@ -338,6 +342,7 @@ class DetailTest(base.EngineTestCase):
         bench.archive(2, self.data, parent=1, codec='zlib')
         bench.restore(bench.resolve(1, 2), bytes(1000))
         bench.restore(bench.resolve(1), bytes(1000))
+        parents.find(bench.repository, [base.ref(1)], 16)
         self.assertEqual({'hash_blocks', 'encode', 'decode', 'read', 'write',
-                          'zero', 'data_extents', 'sync', 'feed', 'finish'},
-                         done)
+                          'zero', 'data_extents', 'sync', 'feed', 'finish',
+                          'plan_restore', 'check_plan'}, done)
