@@ -52,6 +52,11 @@ class Remedy(enum.Enum):
     LOGIN = 'the login of the account is wrong'
     TOKEN = "the request's token has expired or was revoked"
     ENDPOINT = 'the catalog has no such endpoint'
+    LOGIN_ENDPOINT = 'the catalog has no endpoint to log in at'
+    OTHER_USER = 'a user of the project has to do it'
+    IMPORT = 'the record of a backup has to be imported again'
+    CORRECT_RECORDS = 'the records of backups contradict each other'
+    NEWER_FIRST = 'the backups that need it have to be deleted first'
     OTHER_ACCOUNT = 'the objects may be in another account, or gone'
 
 

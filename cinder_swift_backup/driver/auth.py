@@ -39,9 +39,9 @@ def make_store(context, owner_project_id, found):
         return single_user_store(context, found)
     if not context.auth_token:
         raise exceptions.AccessDenied(
-            'The request has no token to use Swift with, as when Cinder '
-            'resumes a delete at its start. Repeat it as a user who may use '
-            'the account of the project')
+            'the request has no token to use Swift with, as when Cinder '
+            'resumes a delete at its start',
+            remedy=exceptions.Remedy.OTHER_USER)
     url = _account_url(context, owner_project_id, found.account)
     return _store(credentials.UserCredentials(
         url, context.auth_token, _service_token(found.account)), found)
@@ -76,14 +76,14 @@ def _account_url(context, owner_project_id, account):
     if account.url:
         return f'{account.url}{owner_project_id}'
     url = catalog.find_endpoint(context.service_catalog, account.swift,
-                                account.region, 'backup_swift_url')
+                                account.region, exceptions.Remedy.ENDPOINT)
     if context.project_id == owner_project_id:
         return url
     if not context.project_id or context.project_id not in url:
         raise exceptions.AccessDenied(
-            f'The backup is in the account of project {owner_project_id}, '
-            f'and the URL of Swift, {url}, does not say how to get there. '
-            f'Repeat the request as a user of that project')
+            f'the backup is in the account of project {owner_project_id}, '
+            f'and the URL of Swift, {url}, does not say how to get there',
+            remedy=exceptions.Remedy.OTHER_USER)
     return url.replace(context.project_id, owner_project_id)
 
 
@@ -107,7 +107,7 @@ def _password_plugin(context, account):
     login = account.login
     url = login.auth_url or catalog.find_endpoint(
         context.service_catalog, account.keystone, account.region,
-        'backup_swift_auth_url')
+        exceptions.Remedy.LOGIN_ENDPOINT)
     if login.version == '1':
         return authv1.PasswordPlugin(url, login.user, login.key)
     if login.version == '2':

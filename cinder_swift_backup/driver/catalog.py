@@ -39,11 +39,11 @@ def parse_info(option, value):
     return CatalogInfo(*parts)
 
 
-def find_endpoint(services, info, region, option):
+def find_endpoint(services, info, region, remedy):
     """The URL of a service, which is found by its type.
 
     :param region: the region's name, or None for the first there is
-    :param option: what to set instead, for the error's text
+    :param remedy: what to do if there is none
     :raises ConfigurationError: when the catalog does not have it
     """
     endpoints = [endpoint for service in services
@@ -55,7 +55,6 @@ def find_endpoint(services, info, region, option):
             return url
     regions = sorted({str(endpoint.get('region')) for endpoint in endpoints})
     raise exceptions.ConfigurationError(
-        f'The service catalog has no {info.endpoint_type} of '
+        f'the service catalog has no {info.endpoint_type} of '
         f'{info.service_type} in region {region or "any"} (it has regions: '
-        f'{", ".join(regions) or "none"}). Set {option}, or correct '
-        f'backup_swift_region_name and the catalog options')
+        f'{", ".join(regions) or "none"})', remedy=remedy)

@@ -60,7 +60,19 @@ _REMEDIES = {
         'backup_swift_service_auth with a [service_user], and repeat the '
         'request.',
     exceptions.Remedy.ENDPOINT:
-        'Check swift_catalog_info and backup_swift_region_name.',
+        'Set backup_swift_url, or correct swift_catalog_info and '
+        'backup_swift_region_name.',
+    exceptions.Remedy.LOGIN_ENDPOINT:
+        'Set backup_swift_auth_url, or correct keystone_catalog_info and '
+        'backup_swift_region_name.',
+    exceptions.Remedy.OTHER_USER:
+        'Repeat the request as a user of the project that owns the backup.',
+    exceptions.Remedy.IMPORT:
+        'Import it with backup-import, or use another backup.',
+    exceptions.Remedy.CORRECT_RECORDS:
+        'Correct the parent_id of the records.',
+    exceptions.Remedy.NEWER_FIRST:
+        'Delete those first, then reset its state and delete it again.',
     exceptions.Remedy.OTHER_ACCOUNT:
         'If it was made in another account, as backup_swift_auth tells, have '
         'it deleted with the settings of then. If its objects are known to be '

@@ -17,9 +17,9 @@ def backup_ref(backup):
     """
     if not backup.container or not backup.service_metadata:
         raise exceptions.ChainError(
-            f'The record of backup {backup.id} does not say where its '
-            f'objects are: it was never completed. Use another backup or '
-            f'take a new full one')
+            'its record does not say where its objects are: it was never '
+            'completed', backup_id=backup.id,
+            remedy=exceptions.Remedy.NEW_BACKUP)
     return types.BackupRef(
         backup_id=backup.id, volume_id=backup.volume_id,
         container=backup.container, prefix=backup.service_metadata,
@@ -44,9 +44,9 @@ def get_parent(context, backup):
         return objects.Backup.get_by_id(context, backup.parent_id)
     except cinder_exception.BackupNotFound as err:
         raise exceptions.ChainError(
-            f'Backup {backup.id} builds on backup {backup.parent_id}, whose '
-            f'record is gone. Import it with backup-import, or use another '
-            f'backup') from err
+            f'its record is gone, and backup {backup.id} builds on it',
+            backup_id=backup.parent_id,
+            remedy=exceptions.Remedy.IMPORT) from err
 
 
 def check_no_dependents(context, backup):
@@ -64,8 +64,8 @@ def check_no_dependents(context, backup):
     names = ', '.join(f'{found.id} of project {found.project_id}'
                       for found in dependents)
     raise exceptions.ChainError(
-        f'Backup {backup.id} is needed by {names}. Nothing of it was deleted. '
-        f'Delete those first, then reset its state and delete it again')
+        f'nothing of it was deleted, because it is needed by {names}',
+        backup_id=backup.id, remedy=exceptions.Remedy.NEWER_FIRST)
 
 
 def chain_refs(context, backup):
@@ -79,8 +79,9 @@ def chain_refs(context, backup):
         backup = get_parent(context, backup)
         if backup.id in seen:
             raise exceptions.ChainError(
-                f'Backup {backup.id} is its own ancestor. Correct the '
-                f'parent_id of the records')
+                'by its records it is its own ancestor',
+                backup_id=backup.id,
+                remedy=exceptions.Remedy.CORRECT_RECORDS)
         seen.add(backup.id)
         refs.append(backup_ref(backup))
     refs.reverse()

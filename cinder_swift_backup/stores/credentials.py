@@ -78,7 +78,7 @@ class ServiceToken:
 
 
 class UserCredentials:
-    """A request's own token for the owner's account ('per_user')."""
+    """The token that came with a request, for an account by its URL."""
 
     remedy = exceptions.Remedy.TOKEN
 
@@ -101,7 +101,7 @@ class UserCredentials:
 
 
 class SessionCredentials:
-    """An account of the service's own ('single_user')."""
+    """The account of a login that can be repeated."""
 
     remedy = exceptions.Remedy.LOGIN
 

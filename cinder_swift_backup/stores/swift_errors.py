@@ -21,9 +21,20 @@ def translate(err: client.ClientException,
 
     :param where: container, or container and object; empty for ``/info``
     """
+    return about(_kind(err, where), where)
+
+
+def about(error: exceptions.BackupError,
+          where: tuple[str, ...]) -> exceptions.BackupError:
+    """The same error, with the container and the object as its fields."""
+    container, name = (*where, None, None)[:2]
+    return error.about(container=container, name=name)
+
+
+def _kind(err: client.ClientException,
+          where: tuple[str, ...]) -> exceptions.BackupError:
     status = err.http_status
-    place = '/'.join(where)
-    text = f'Swift answered {_answer(err)} for {place or "the cluster"}'
+    text = f'Swift answered {_answer(err)}'
     if status == 401:
         return TokenRefused(text)
     if status == 403:
@@ -31,16 +42,13 @@ def translate(err: client.ClientException,
             text, remedy=exceptions.Remedy.ROLE)
     if status == 404 and len(where) == 1:
         return exceptions.ContainerNotFound(
-            'there is no such container', container=place,
+            'there is no such container',
             remedy=exceptions.Remedy.CREATE_CONTAINER)
     if status == 404 and len(where) == 2:
-        container, name = where
-        return exceptions.ObjectNotFound(
-            'there is no such object', container=container, name=name)
+        return exceptions.ObjectNotFound('there is no such object')
     if status == 416 and len(where) == 2:
         return exceptions.LengthMismatch(
-            'it ends before the bytes that were asked for',
-            container=where[0], name=where[1])
+            'it ends before the bytes that were asked for')
     if status == 413:
         return exceptions.QuotaExceeded(
             text, remedy=exceptions.Remedy.ROOM)

@@ -94,10 +94,9 @@ class Exchange:
             with self._translated():
                 piece: bytes = body.read(base.PIECE)
             if not piece:
-                raise exceptions.StoreUnavailable(
-                    f'Swift broke off in the body of '
-                    f'{"/".join(self._where)}', expected=length,
-                    actual=length - left)
+                raise swift_errors.about(exceptions.StoreUnavailable(
+                    'Swift broke off in the middle of it', expected=length,
+                    actual=length - left), self._where)
             left -= len(piece)
             yield piece
 
@@ -108,13 +107,13 @@ class Exchange:
         except client.ClientException as err:
             raise swift_errors.translate(err, self._where) from err
         except _BROKEN as err:
-            raise exceptions.StoreUnavailable(
+            raise swift_errors.about(exceptions.StoreUnavailable(
                 f'Swift at {self._url.netloc} cannot be reached or broke off '
-                f'({"/".join(self._where) or "/info"}): {err}') from err
+                f'({err})'), self._where) from err
         except ValueError as err:
-            raise exceptions.StoreUnavailable(
+            raise swift_errors.about(exceptions.StoreUnavailable(
                 f'what answers at {self._access.storage_url} is not Swift '
-                f'({err})') from err
+                f'({err})'), self._where) from err
 
 
 class Session:
@@ -167,7 +166,8 @@ class Session:
         except swift_errors.TokenRefused as err:
             refused = err
         raise exceptions.AccessDenied(
-            refused.what, remedy=self._credentials.remedy) from refused
+            refused.what, container=refused.container, name=refused.name,
+            remedy=self._credentials.remedy) from refused
 
     def _once(self, access: credentials_.Access, where: tuple[str, ...],
               work: Callable[[Exchange], _T]) -> _T:

@@ -109,8 +109,9 @@ def _breaches(rule, path):
 
 # Options of Cinder and advice to its operators, which only the edges give.
 _EDGE_WORDS = re.compile(
-    r'backup_(?:swift|create|compression|timer|object)_|swift_catalog_info'
-    r'|service_user|another backup|[Rr]epeat the|cinder\.conf')
+    r'backup_(?:swift|create|compression|timer|object)_|_catalog_info'
+    r'|storage_availability_zone|(?:single|per|service)_user'
+    r'|another backup|[Rr]epeat the|cinder\.conf')
 
 
 def _texts(path):

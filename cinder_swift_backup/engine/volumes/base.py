@@ -15,6 +15,9 @@ from cinder_swift_backup.format import types
 Lock = contextlib.AbstractContextManager[Any]
 # For the texts of errors, after "failed".
 MEASURING = 'when it was asked for its size'
+MAPPING = 'when it was asked where it has data'
+READING = 'when it was read'
+WRITING = 'when it was written'
 SYNCING = 'when what was written was to be made durable'
 
 
@@ -67,18 +70,22 @@ class VolumeWriter(Protocol):
 
 
 @contextlib.contextmanager
-def failing(where: str, errors: tuple[type[Exception], ...] = (OSError,),
+def failing(doing: str, extent: types.Extent | None = None,
+            errors: tuple[type[Exception], ...] = (OSError,),
             ) -> Iterator[None]:
     """Raise our error for those of a volume.
 
-    :param where: completes "the volume failed ..."
+    :param doing: completes "the volume failed ..."
+    :param extent: of the volume that was read or written
     :raises VolumeError: for any of ``errors``
     """
     try:
         yield
     except errors as err:
         raise exceptions.VolumeError(
-            f'the volume failed {where} ({err})',
+            f'the volume failed {doing} ({err})',
+            offset=extent.offset if extent else None,
+            end=extent.end if extent else None,
             remedy=exceptions.Remedy.STORAGE) from err
 
 

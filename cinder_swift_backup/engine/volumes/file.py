@@ -38,7 +38,7 @@ class _DescriptorVolume:
         """See :class:`base.VolumeReader`."""
         view = memoryview(buffer)[:extent.length]
         count = 0
-        with base.failing(f'at offset {extent.offset}'):
+        with base.failing(base.READING, extent):
             while count < extent.length:
                 done = os.preadv(self._fd, [view[count:]],
                                  extent.offset + count)
@@ -49,7 +49,8 @@ class _DescriptorVolume:
 
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`base.VolumeWriter`."""
-        with base.failing(f'at offset {offset}'):
+        extent = types.Extent(offset, len(data))
+        with base.failing(base.WRITING, extent):
             while data:
                 written = os.pwrite(self._fd, data, offset)
                 offset += written
@@ -73,7 +74,7 @@ class FileVolume(_DescriptorVolume):
 
     def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
         """See :class:`base.VolumeReader`: what is not in a hole."""
-        with base.failing('when it was asked for its holes'):
+        with base.failing(base.MAPPING):
             # Some file systems report holes reliably only after a sync.
             os.fdatasync(self._fd)
             end = min(within.end, os.fstat(self._fd).st_size)
@@ -97,7 +98,7 @@ class FileVolume(_DescriptorVolume):
 
     def zero(self, extent: types.Extent) -> None:
         """See :class:`base.VolumeWriter`."""
-        with base.failing(f'at offset {extent.offset}'):
+        with base.failing(base.WRITING, extent):
             if not kernel.punch_hole(self._fd, extent):
                 base.write_zeros(self.write, extent)
 
@@ -122,7 +123,7 @@ class DeviceVolume(_DescriptorVolume):
 
     def zero(self, extent: types.Extent) -> None:
         """See :class:`base.VolumeWriter`."""
-        with base.failing(f'at offset {extent.offset}'):
+        with base.failing(base.WRITING, extent):
             if (not kernel.punch_hole(self._fd, extent)
                     and not kernel.zero_out(self._fd, extent)):
                 base.write_zeros(self.write, extent)

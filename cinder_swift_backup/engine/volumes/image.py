@@ -23,13 +23,13 @@ class ImageVolume:
         # not used, so it cannot be imported.
         binding = sys.modules[type(self._image).__module__]
         self._errors = (OSError, getattr(binding, 'Error', OSError))
-        with base.failing(base.MEASURING, self._errors):
+        with base.failing(base.MEASURING, errors=self._errors):
             self.size: int = self._image.size()
         self.capacity: int | None = self.size
 
     def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
         """See :class:`base.VolumeReader`; librbd makes buffers of its own."""
-        with base.failing(f'at offset {extent.offset}', self._errors):
+        with base.failing(base.READING, extent, self._errors):
             return base.read_all(extent, self._image.read)
 
     def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
@@ -43,7 +43,7 @@ class ImageVolume:
             if exists:
                 found.append(types.Extent(offset, length))
 
-        with base.failing('when it was asked for its objects', self._errors):
+        with base.failing(base.MAPPING, errors=self._errors):
             self._image.diff_iterate(
                 within.offset, within.length, None, note,
                 include_parent=True, whole_object=True)
@@ -52,7 +52,8 @@ class ImageVolume:
 
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`base.VolumeWriter`."""
-        with base.failing(f'at offset {offset}', self._errors):
+        extent = types.Extent(offset, len(data))
+        with base.failing(base.WRITING, extent, self._errors):
             self._image.write(bytes(data), offset)
 
     def zero(self, extent: types.Extent) -> None:
@@ -61,7 +62,7 @@ class ImageVolume:
         A discard is not enough: librbd only discards whole objects, and the
         rest keeps its data.
         """
-        with base.failing(f'at offset {extent.offset}', self._errors):
+        with base.failing(base.WRITING, extent, self._errors):
             if hasattr(self._image, 'write_zeroes'):
                 self._image.write_zeroes(extent.offset, extent.length)
                 return
@@ -69,7 +70,7 @@ class ImageVolume:
 
     def sync(self) -> None:
         """See :class:`base.VolumeWriter`."""
-        with base.failing(base.SYNCING, self._errors):
+        with base.failing(base.SYNCING, errors=self._errors):
             self._image.flush()
 
     def finish(self, size: int) -> None:

@@ -23,7 +23,7 @@ class SeekingVolume:
 
     def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
         """See :class:`base.VolumeReader`."""
-        with self._lock, base.failing(f'at offset {extent.offset}'):
+        with self._lock, base.failing(base.READING, extent):
             return base.read_all(extent, self._read_once)
 
     def _read_once(self, offset: int, length: int) -> bytes:
@@ -37,7 +37,8 @@ class SeekingVolume:
 
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`base.VolumeWriter`."""
-        with self._lock, base.failing(f'at offset {offset}'):
+        extent = types.Extent(offset, len(data))
+        with self._lock, base.failing(base.WRITING, extent):
             self._handle.seek(offset)
             while data:
                 # A raw handle says how much it took, others nothing.

@@ -72,13 +72,13 @@ class PerUserTest(AuthTestCase):
     def test_no_endpoint(self):
         err = self.assertRaises(exceptions.ConfigurationError,
                                 base.make_store, self.context())
-        self.assertIn('backup_swift_url', str(err))
+        self.assertIs(exceptions.Remedy.ENDPOINT, err.remedy)
 
     def test_no_token(self):
         self.config(backup_swift_url=base.SWIFT)
         err = self.assertRaises(exceptions.AccessDenied, base.make_store,
                                 self.context(token=None))
-        self.assertIn('account of the project', str(err))
+        self.assertIs(exceptions.Remedy.OTHER_USER, err.remedy)
 
     def test_url_that_does_not_name_the_project(self):
         # As of Ceph's gateway: every token finds its own account there.

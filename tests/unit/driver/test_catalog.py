@@ -43,7 +43,7 @@ class FindEndpointTest(base.DriverTestCase):
 
     def _find(self, services, region=None, info=_INFO):
         return catalog.find_endpoint(services, info, region,
-                                     'backup_swift_url')
+                                     exceptions.Remedy.ENDPOINT)
 
     def test_first_region(self):
         self.assertEqual('http://one.swift.test/v1/AUTH_p',
@@ -76,8 +76,9 @@ class FindEndpointTest(base.DriverTestCase):
                 ([{'type': 'object-store'}], None, _INFO)):
             err = self.assertRaises(exceptions.ConfigurationError,
                                     self._find, services, region, kind)
-            for word in ('backup_swift_url', 'object-store',
-                         kind.endpoint_type, region or 'any'):
+            self.assertIs(exceptions.Remedy.ENDPOINT, err.remedy)
+            for word in ('object-store', kind.endpoint_type,
+                         region or 'any'):
                 self.assertIn(word, str(err))
 
     def test_regions_there_are_told(self):

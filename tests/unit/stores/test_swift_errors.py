@@ -67,10 +67,17 @@ class TranslateTest(base.BaseTestCase):
                 (413, _OBJECT, exceptions.Remedy.ROOM)):
             self.assertIs(remedy, _translate(status, where).remedy)
 
+    def test_place(self):
+        for where, fields in ((_OBJECT, ('c', 'o')), (('c',), ('c', None)),
+                              ((), (None, None))):
+            for status in (401, 403, 404, 413, 416, 400, 503):
+                err = _translate(status, where, b'policy')
+                self.assertEqual(fields, (err.container, err.name))
+
     def test_text(self):
         text = str(_translate(503, body=b'Try later\nor not',
                               headers={'x-trans-id': 'tx1'}))
-        for word in ('503 Reason', 'c/o', '(Try later)',
+        for word in ('503 Reason', 'o in container c', '(Try later)',
                      '[transaction tx1]'):
             self.assertIn(word, text)
         self.assertNotIn('or not', text)

@@ -88,7 +88,7 @@ class DeviceVolumeTest(base.BaseTestCase):
                                side_effect=OSError(5, 'I/O error')):
             err = self.assertRaises(exceptions.VolumeError, self.volume.zero,
                                     types.Extent(4096, 4096))
-        self.assertIn('offset 4096', str(err))
+            self.assertEqual((4096, 8192), (err.offset, err.end))
 
     def test_write_past_the_end(self):
         self.assertRaises(exceptions.VolumeError, self.volume.write,

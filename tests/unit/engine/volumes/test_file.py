@@ -185,4 +185,4 @@ class FileVolumeTest(base.BaseTestCase):
                                side_effect=OSError(5, 'I/O error')):
             err = self.assertRaises(exceptions.VolumeError, found.zero,
                                     types.Extent(100, 20))
-        self.assertIn('offset 100', str(err))
+            self.assertEqual((100, 120), (err.offset, err.end))

@@ -77,6 +77,6 @@ class ImageVolumeTest(base.BaseTestCase):
                      lambda: self.volume.zero(extent)):
             err = self.assertRaises(exceptions.VolumeError, call)
             self.assertIn('errno 110', str(err))
-            self.assertIn('offset 300', str(err))
+            self.assertEqual(300, err.offset)
         self.assertRaises(exceptions.VolumeError, list,
                           self.volume.data_extents(extent))

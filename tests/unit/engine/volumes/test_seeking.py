@@ -76,15 +76,15 @@ class SeekingVolumeTest(base.BaseTestCase):
         found = common.open_volume(handle)
         for name, call, where in (
                 ('read', lambda: common.read(found, types.Extent(300, 500)),
-                 'at offset 300'),
+                 (300, 800)),
                 ('write', lambda: found.write(300, memoryview(b'data')),
-                 'at offset 300'),
-                ('flush', lambda: found.finish(300), 'durable'),
-                ('flush', found.sync, 'durable')):
+                 (300, 304)),
+                ('flush', lambda: found.finish(300), (None, None)),
+                ('flush', found.sync, (None, None))):
             getattr(handle, name).side_effect = OSError(5, 'I/O error')
             err = self.assertRaises(exceptions.VolumeError, call)
             self.assertIn('I/O error', str(err))
-            self.assertIn(where, str(err))
+            self.assertEqual(where, (err.offset, err.end))
 
     def test_position_is_never_shared(self):
         # The handle notices when another thread comes between seek and use.
