@@ -178,7 +178,7 @@ class Archiver:
             base.Body(digest_file.encoded_length(job.header,
                                                  table.block_size,
                                                  len(table)),
-                      lambda: self._digest_file(job, table, observer)))
+                      lambda: self._digest_file(job, table)))
         encoded = self._pipeline.runtime.call(manifest_format.encode,
                                               manifest)
         if job.parent is not None:
@@ -188,13 +188,10 @@ class Archiver:
             job.ref.container, naming.manifest_name(job.ref.prefix),
             base.Body.of(encoded))
 
-    def _digest_file(self, job: ArchiveJob, table: digests.DigestTable,
-                     observer: progress.Observer) -> Iterator[bytes]:
-        """Encode offloaded, and notice cancellation meanwhile."""
-        checkpoint = pipelines.paced(observer.checkpoint)
+    def _digest_file(self, job: ArchiveJob,
+                     table: digests.DigestTable) -> Iterator[bytes]:
         pieces = digest_file.encode(job.header, table)
         while piece := self._pipeline.runtime.call(next, pieces, b''):
-            checkpoint()
             yield piece
 
     def _clean_up(self, ref: types.BackupRef, names: list[str],

@@ -83,7 +83,6 @@ class ChunkReader:
                              functools.partial(use, repeated=repeated))
             repeated = True
             for piece in pieces:
-                stop.check()
                 self._runtime.call(blocks.feed, piece)
             self._runtime.call(blocks.finish)
 

@@ -65,16 +65,6 @@ class _Encoded:
     form: stored_form.StoredForm
     digests: bytes
 
-    def body(self, stop: pipelines.StopFlag) -> base.Body:
-        """The body to put, which ends early when ``stop`` is set."""
-        form = self.form
-
-        def pieces() -> Iterator[memoryview]:
-            for start in range(0, len(form.data), base.PIECE):
-                stop.check()
-                yield form.data[start:start + base.PIECE]
-        return base.Body(len(form.data), pieces, form.md5)
-
 
 class ChunkWriter:
     """Stores extents of one volume; may be used by several workers."""
@@ -133,10 +123,12 @@ class ChunkWriter:
         name = naming.chunk_name(form.prefix,
                                  extent.offset // form.block_size)
         self._announce(name)
-        self._store.until(stop).put(form.container, name, encoded.body(stop))
+        found = encoded.form
+        self._store.until(stop).put(
+            form.container, name,
+            base.Body(len(found.data), lambda: (found.data,), found.md5))
         # No driver reads the MD5 of the data, and computing it would take a
         # sixth of the time. Where data is stored plain it costs nothing.
-        found = encoded.form
         plain = found.compression == codecs.NONE.word
         return types.ChunkRecord(
             name=name, extent=extent, compression=found.compression,

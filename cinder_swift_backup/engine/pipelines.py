@@ -106,13 +106,16 @@ class StopFlag:
 
 
 class Watch:
-    """Runs checkpoints while the coordinator itself waits for the store."""
+    """Runs checkpoints while the coordinator itself waits for the store.
+
+    Checkpoints take time, so there is one in :data:`POLL` seconds at most.
+    """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self._checkpoint = checkpoint
+        self._checkpoint = paced(checkpoint)
 
     def check(self) -> None:
-        """Run the checkpoint, which may raise."""
+        """Run the checkpoint, if it is due. It may raise."""
         self._checkpoint()
 
     def wait(self, seconds: float) -> None:

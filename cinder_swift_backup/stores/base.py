@@ -15,6 +15,8 @@ What every implementation promises, and ``tests/contract`` checks:
 * Bodies go in and come out in pieces, so that no store needs an object in
   memory. A request that has to be repeated asks for the pieces again, or
   hands them over again, from their start.
+* A store that was made with :meth:`ObjectStore.until` checks its stop before
+  each attempt of a request, while it waits, and before each piece of a body.
 * The caller keeps buffers that it hands in unchanged until the call
   returns; buffers that it gets are its own.
 * All methods may be called from several threads at once. Requests that fail

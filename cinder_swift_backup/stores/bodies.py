@@ -18,11 +18,11 @@ class BodyReader:
     socket copies the unsent rest after each partial send.
     """
 
-    def __init__(self, name: str, body: base.Body) -> None:
+    def __init__(self, name: str, body: base.Body, stop: base.Stop) -> None:
         self._name = name
         self._length = body.length
         self._known_md5 = body.md5
-        self._views = _views(body)
+        self._views = _views(body, stop)
         self._ahead: memoryview | None = None
         self._count = 0
         self._hash = (None if body.md5 is not None
@@ -37,6 +37,7 @@ class BodyReader:
         notice surplus data.
 
         :raises StoreError: when the body is shorter or longer than announced
+        :raises Exception: what ``stop`` raises
         """
         try:
             view = self._next() if self._ahead is None else self._ahead
@@ -76,8 +77,9 @@ class BodyReader:
         self._ahead = _NOTHING
 
 
-def _views(body: base.Body) -> Iterator[memoryview]:
+def _views(body: base.Body, stop: base.Stop) -> Iterator[memoryview]:
     for piece in body.pieces():
         view = memoryview(piece)
         for start in range(0, len(view), base.PIECE):
+            stop.check()
             yield view[start:start + base.PIECE]

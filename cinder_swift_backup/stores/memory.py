@@ -4,6 +4,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import copy
 import hashlib
 import threading
 from typing import TypeVar
@@ -24,18 +25,23 @@ class MemoryStore:
         self._capabilities = capabilities or base.Capabilities()
         self._containers: dict[str, dict[str, bytes]] = {}
         self._lock = threading.Lock()
+        self._stop = base.NEVER
 
     def until(self, stop: base.Stop) -> 'MemoryStore':
         """See the contract; nothing is ever repeated."""
-        return self
+        other = copy.copy(self)
+        other._stop = stop
+        return other
 
     def capabilities(self) -> base.Capabilities:
         """What the store was made with."""
+        self._stop.check()
         return self._capabilities
 
     def ensure_container(self, container: str, *, create: bool,
                          storage_policy: str | None = None) -> None:
         """See the contract."""
+        self._stop.check()
         with self._lock:
             if container in self._containers:
                 return
@@ -52,7 +58,8 @@ class MemoryStore:
 
     def put(self, container: str, name: str, body: base.Body) -> None:
         """See the contract."""
-        reader = bodies.BodyReader(name, body)
+        self._stop.check()
+        reader = bodies.BodyReader(name, body, self._stop)
         data = b''.join(iter(reader.read, b''))
         limit = self._capabilities.max_object_size
         if limit is not None and len(data) > limit:
@@ -71,6 +78,7 @@ class MemoryStore:
              use: Callable[[Iterator[bytes]], _T],
              extent: types.Extent | None = None) -> _T:
         """See the contract."""
+        self._stop.check()
         with self._lock:
             data = self._containers.get(container, {}).get(name)
         if data is None:
@@ -83,16 +91,22 @@ class MemoryStore:
                     'it ends before the bytes that were asked for',
                     container=container, name=name, expected=extent.length,
                     actual=len(data))
-        return use(data[start:start + base.PIECE]
-                   for start in range(0, len(data), base.PIECE))
+        return use(self._pieces(data))
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), base.PIECE):
+            self._stop.check()
+            yield data[start:start + base.PIECE]
 
     def delete(self, container: str, name: str) -> None:
         """See the contract."""
+        self._stop.check()
         with self._lock:
             self._containers.get(container, {}).pop(name, None)
 
     def list(self, container: str, prefix: str) -> Iterator[base.ObjectInfo]:
         """See the contract."""
+        self._stop.check()
         with self._lock:
             found = [(name, data)
                      for name, data in self._objects(container).items()

@@ -63,7 +63,8 @@ class SwiftStore:
     def put(self, container: str, name: str, body: base.Body) -> None:
         """See the contract."""
         def send(exchange: swift_session.Exchange) -> None:
-            with contextlib.closing(bodies.BodyReader(name, body)) as reader:
+            with contextlib.closing(bodies.BodyReader(
+                    name, body, self._stop)) as reader:
                 answer = _put(exchange, reader, body)
             if answer.strip('"') != reader.md5():
                 raise exceptions.StoreUnavailable(

@@ -58,7 +58,8 @@ class Exchange:
 
     def __init__(self, access: credentials_.Access,
                  connection: client.HTTPConnection,
-                 where: tuple[str, ...]) -> None:
+                 where: tuple[str, ...], stop: base.Stop) -> None:
+        self._stop = stop
         self._access = access
         self._url = urllib.parse.urlparse(access.storage_url)
         self._connection = connection
@@ -85,12 +86,14 @@ class Exchange:
 
         :raises StoreUnavailable: when the connection breaks
         :raises RuntimeError: when the exchange has ended
+        :raises Exception: what ``stop`` raises
         """
         left = length
         while left:
             if self._ended:
                 raise RuntimeError(
                     'A body is read after its request has ended.')
+            self._stop.check()
             with self._translated():
                 piece: bytes = body.read(base.PIECE)
             if not piece:
@@ -145,7 +148,7 @@ class Session:
                 jitter=self._transport.backoff / 2),
             sleep=stop.wait, before=lambda state: stop.check(),
             reraise=True)
-        result: _T = retrying(self._authorised, where, work)
+        result: _T = retrying(self._authorised, where, work, stop)
         return result
 
     def close(self) -> None:
@@ -154,15 +157,16 @@ class Session:
             self._idle.pop().close()
 
     def _authorised(self, where: tuple[str, ...],
-                    work: Callable[[Exchange], _T]) -> _T:
+                    work: Callable[[Exchange], _T], stop: base.Stop) -> _T:
         access = self._credentials.access()
         try:
-            return self._once(access, where, work)
+            return self._once(access, where, work, stop)
         except swift_errors.TokenRefused as err:
             refused = err
         try:
             if self._credentials.renew(access):
-                return self._once(self._credentials.access(), where, work)
+                return self._once(self._credentials.access(), where, work,
+                                  stop)
         except swift_errors.TokenRefused as err:
             refused = err
         raise exceptions.AccessDenied(
@@ -170,15 +174,16 @@ class Session:
             remedy=self._credentials.remedy) from refused
 
     def _once(self, access: credentials_.Access, where: tuple[str, ...],
-              work: Callable[[Exchange], _T]) -> _T:
-        with self._exchange(access, where) as exchange:
+              work: Callable[[Exchange], _T], stop: base.Stop) -> _T:
+        with self._exchange(access, where, stop) as exchange:
             return work(exchange)
 
     @contextlib.contextmanager
     def _exchange(self, access: credentials_.Access,
-                  where: tuple[str, ...]) -> Iterator[Exchange]:
+                  where: tuple[str, ...],
+                  stop: base.Stop) -> Iterator[Exchange]:
         connection = self._connection(access.storage_url)
-        exchange = Exchange(access, connection, where)
+        exchange = Exchange(access, connection, where, stop)
         try:
             yield exchange
         except BaseException:

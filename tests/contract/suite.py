@@ -51,6 +51,23 @@ def _md5(data):
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
+class _Stop:
+    """Calls off what is checked more than so many times."""
+
+    def __init__(self, checks):
+        self._left = checks
+
+    def check(self):
+        """Count down."""
+        self._left -= 1
+        if self._left < 0:
+            raise exceptions.Cancelled('nobody waits')
+
+    def wait(self, seconds):
+        """Nothing should have to wait here."""
+        raise AssertionError(f'it waits for {seconds} seconds')
+
+
 class StoreContract:
     """The tests; needs :meth:`make_store` and a test case's methods."""
 
@@ -433,6 +450,42 @@ class StoreContract:
         other = self.store.until(base.NEVER)
         blobs.put(other, self.container, 'a', b'data')
         self.assertEqual(b'data', self._get('a'))
+
+    def test_work_that_is_called_off(self):
+        self._put('a', b'data')
+        stop = _Stop(0)
+        store = self.store.until(stop)
+        for call in (
+                lambda: blobs.get(store, self.container, 'a'),
+                lambda: blobs.put(store, self.container, 'b', b'more'),
+                lambda: store.delete(self.container, 'a'),
+                lambda: list(store.list(self.container, '')),
+                lambda: store.ensure_container(self.container, create=False),
+                store.capabilities):
+            self.assertRaises(exceptions.Cancelled, call)
+        self.assertEqual(['a'], self._names())
+
+    def test_bodies_that_are_called_off(self):
+        # Before each piece, because a store may be slow.
+        self._put('a', random.randbytes(8 << 20))
+        seen = []
+
+        def put():
+            stop = _Stop(3)
+            self.store.until(stop).put(
+                self.container, 'b', base.Body(
+                    8 << 20, lambda: iter((bytes(8 << 20),))))
+
+        def read():
+            def use(pieces):
+                seen.extend(len(piece) for piece in pieces)
+            self.store.until(_Stop(3)).read(self.container, 'a', use)
+
+        for call in (put, read):
+            self.assertRaises(exceptions.Cancelled, call)
+        self.assertLess(sum(seen), 4 << 20)
+        self.assertEqual(['a'], self._names())
+        self.assertEqual(8 << 20, len(self._get('a')))
 
     def test_capabilities(self):
         found = self.store.capabilities()

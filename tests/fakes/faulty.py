@@ -140,6 +140,7 @@ class FaultyStore:
         """See the contract; the script and the calls are shared."""
         other = copy.copy(self)
         other._stop = stop
+        other._store = self._store.until(stop)
         return other
 
     def capabilities(self) -> base.Capabilities:

@@ -209,24 +209,6 @@ class StopTest(base.BaseTestCase):
         bench.write()
         store.until.assert_called_once_with(bench.stop)
 
-    def test_stopped_while_it_is_put(self):
-        data = random.Random(1).randbytes(3 << 20)
-        bench = Bench(data, block_size=32768)
-        taken = []
-
-        class Slow:
-            def until(self, stop):
-                return self
-
-            def put(self, container, name, body):
-                for piece in body.pieces():
-                    taken.append(len(piece))
-                    bench.stop.set()
-
-        bench.writer = bench.make(Slow())
-        self.assertRaises(exceptions.Cancelled, bench.write)
-        self.assertEqual([1 << 20], taken)
-
     def test_stopped_before_the_first_read(self):
         bench = Bench(_NOISE)
         bench.stop.set()

@@ -275,20 +275,26 @@ class WatchTest(base.BaseTestCase):
 
     def test_looks_while_it_waits(self):
         looks = []
-        watch = pipelines.Watch(lambda: looks.append(True))
         with mock.patch.object(pipelines, 'POLL', 0.01):
+            watch = pipelines.Watch(lambda: looks.append(True))
             watch.wait(0.05)
             self.assertGreater(len(looks), 1)
             looks.clear()
             watch.wait(0)
         self.assertEqual([], looks)
+
+    def test_looks_are_paced(self):
+        looks = []
+        with mock.patch.object(pipelines, 'POLL', 0):
+            watch = pipelines.Watch(lambda: looks.append(True))
+        watch.check()
         watch.check()
         self.assertEqual([True], looks)
 
     def test_ends_when_the_checkpoint_raises(self):
-        watch = pipelines.Watch(mock.Mock(
-            side_effect=exceptions.Cancelled('from outside')))
         with mock.patch.object(pipelines, 'POLL', 0.01):
+            watch = pipelines.Watch(mock.Mock(
+                side_effect=exceptions.Cancelled('from outside')))
             self.assertRaises(exceptions.Cancelled, watch.wait, 600)
 
 

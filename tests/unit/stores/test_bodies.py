@@ -19,7 +19,8 @@ def _md5(data):
 
 def _reader(length, *pieces, md5=None):
     return bodies.BodyReader(
-        'object-1', store_base.Body(length, lambda: iter(pieces), md5))
+        'object-1', store_base.Body(length, lambda: iter(pieces), md5),
+        store_base.NEVER)
 
 
 class BodyReaderTest(base.BaseTestCase):
@@ -77,6 +78,7 @@ class BodyReaderTest(base.BaseTestCase):
             raise error
 
         error = OSError('disk')
-        reader = bodies.BodyReader('o', store_base.Body(6, pieces))
+        reader = bodies.BodyReader('o', store_base.Body(6, pieces),
+                                   store_base.NEVER)
         self.assertRaises(OSError, reader.read)
         self.assertIs(error, reader.error)

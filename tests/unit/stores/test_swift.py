@@ -136,7 +136,7 @@ class RetryTest(SwiftTestCase):
         def pieces():
             yield b'abc'
             stop.set()
-            stop.check()
+            yield b'def'
 
         self.http.put(_OBJECT, text=lambda request, context: _drain(
             request.body).decode())
