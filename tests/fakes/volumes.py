@@ -122,6 +122,8 @@ class Image:
 
     def flush(self) -> None:
         """Make writes durable."""
+        if self._failing:
+            raise Error('[errno 110] RBD flush error')
         self.flushed = True
 
 

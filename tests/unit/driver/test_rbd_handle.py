@@ -44,7 +44,28 @@ class RbdHandleTest(base.BaseTestCase):
         self.assertEqual(b'tada', bytes(self.volume.read(
             types.Extent(2, 4), bytearray(4))))
 
+    def test_write_and_zero(self):
+        self.volume.write(2, memoryview(b'new'))
+        self.volume.zero(types.Extent(8, 4))
+        self.volume.finish(4000)
+        self.assertEqual(b'danewata' + bytes(4) + b'data',
+                         bytes(self.image.data[:16]))
+        self.assertTrue(self.image.flushed)
+
+    def test_data_extents(self):
+        self.image.data[1024:] = bytes(2976)
+        self.assertEqual([types.Extent(0, 1024)], list(
+            self.volume.data_extents(types.Extent(0, 4000))))
+
     def test_errors_are_ours(self):
         self.image.fail()
-        self.assertRaises(exceptions.VolumeError, self.volume.read,
-                          types.Extent(2, 4), bytearray(4))
+        extent = types.Extent(2, 4)
+        for call in (
+                lambda: self.volume.read(extent, bytearray(4)),
+                lambda: self.volume.write(2, memoryview(b'new')),
+                lambda: self.volume.zero(extent),
+                self.volume.sync,
+                lambda: self.volume.finish(4000),
+                lambda: list(self.volume.data_extents(extent))):
+            err = self.assertRaises(exceptions.VolumeError, call)
+            self.assertIn('errno 110', str(err))

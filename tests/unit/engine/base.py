@@ -48,16 +48,14 @@ class Bench:
         self.archiver = self.engine.archiver
         self.restorer = self.engine.restorer
 
-    def archive(self, number, data, *, parent=None, codec=None,
+    def archive(self, number, source, *, parent=None, codec=None,
                 geometry=GEOMETRY, observer=None, volume_meta=None):
-        """Back up a volume that holds ``data``."""
-        return self.archive_volume(
-            number, volumes.RamVolume(data), parent=parent, codec=codec,
-            geometry=geometry, observer=observer, volume_meta=volume_meta)
+        """Back up a volume as backup ``number``, on top of ``parent``.
 
-    def archive_volume(self, number, source, *, parent=None, codec=None,
-                       geometry=GEOMETRY, observer=None, volume_meta=None):
-        """Back up a volume as backup ``number``, on top of ``parent``."""
+        :param source: the volume, or the bytes it holds
+        """
+        if isinstance(source, bytes):
+            source = volumes.RamVolume(source)
         where = ref(number)
         above = None
         if parent is not None:

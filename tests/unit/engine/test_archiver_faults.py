@@ -115,7 +115,7 @@ class FailingVolumeTest(base.EngineTestCase):
                 return super().read(extent, buffer)
 
         self.assertRaises(exceptions.VolumeError,
-                          self.bench.archive_volume, 1, Shrunk(_DATA))
+                          self.bench.archive, 1, Shrunk(_DATA))
         self.assertEqual([], self.bench.names())
 
     def test_unforeseen_error_leaves_nothing(self):
@@ -125,7 +125,7 @@ class FailingVolumeTest(base.EngineTestCase):
                     raise RuntimeError('nobody thought of it')
                 return super().read(extent, buffer)
 
-        self.assertRaises(RuntimeError, self.bench.archive_volume, 1,
+        self.assertRaises(RuntimeError, self.bench.archive, 1,
                           Broken(_DATA))
         self.assertEqual([], self.bench.names())
 

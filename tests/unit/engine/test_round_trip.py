@@ -299,7 +299,7 @@ class DetailTest(base.EngineTestCase):
             stored.append(name)
 
         with mock.patch.object(bench.memory, 'put', put):
-            bench.archive_volume(1, Counting(bytes(64 * 50)))
+            bench.archive(1, Counting(bytes(64 * 50)))
         self.assertEqual(50, len(reads))
         self.assertLessEqual(max(most), 3)
 
