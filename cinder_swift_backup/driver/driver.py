@@ -190,8 +190,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         if not backup.service_metadata or not backup.container:
             LOG.info('Backup %s never stored anything.', backup.id)
             return
-        with self._engine(backup) as (engine, _):
+        with errors.translated(backup.id):
             records.check_no_dependents(self.context, backup)
+        with self._engine(backup) as (engine, _):
             ref = records.backup_ref(backup)
             names = engine.repository.find_objects(
                 ref, complete=bool(backup.object_count))
