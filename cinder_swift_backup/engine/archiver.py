@@ -31,6 +31,8 @@ from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digests
@@ -70,7 +72,7 @@ class Archiver:
         self._codecs = known
 
     def archive(self, job: ArchiveJob, source: volumes.VolumeReader,
-                observer: progress.ArchiveObserver) -> types.Manifest:
+                observer: progress.ArchiveObserver) -> chains.Manifest:
         """Back up a volume; all or nothing.
 
         :raises FormatError: when the codec is not known
@@ -96,12 +98,12 @@ class Archiver:
 
     def _archive(self, job: ArchiveJob, source: volumes.VolumeReader,
                  observer: progress.ArchiveObserver,
-                 names: list[str]) -> types.Manifest:
+                 names: list[str]) -> chains.Manifest:
         size = source.size
         self._check_limit(job, size, observer)
         geometry = job.geometry
         packed = bytearray(geometry.blocks(size) * digests.DIGEST_SIZE)
-        records: list[types.ChunkRecord] = []
+        records = chunk_table.ChunkTable(job.ref.prefix)
         done = 0
 
         def collect(result: chunk_writer.WrittenChunk) -> None:
@@ -109,16 +111,16 @@ class Archiver:
             start = (result.extent.offset // geometry.block_size
                      * digests.DIGEST_SIZE)
             packed[start:start + len(result.digests)] = result.digests
-            records.extend(result.records)
+            for record in result.records:
+                records.append(record)
             done += result.extent.length
             observer.advanced(done, size)
 
         observer.checkpoint()
         self._pipeline.run(self._tasks(job, source, names), collect,
                            observer.checkpoint)
-        records.sort(key=lambda record: record.extent)
-        manifest = types.Manifest(
-            header=job.header, chunks=tuple(records), volume_size=size,
+        manifest = chains.Manifest(
+            header=job.header, chunks=records.in_order(), volume_size=size,
             volume_meta=job.volume_meta,
             parent_id=job.parent.ref.backup_id if job.parent else None,
             parent=job.parent.ref if job.parent else None)
@@ -167,7 +169,7 @@ class Archiver:
                     first, first + geometry.blocks(extent.length))
             yield functools.partial(writer.write, extent, before)
 
-    def _commit(self, job: ArchiveJob, manifest: types.Manifest,
+    def _commit(self, job: ArchiveJob, manifest: chains.Manifest,
                 table: digests.DigestTable,
                 observer: progress.ArchiveObserver) -> None:
         watch = pipelines.Watch(observer.checkpoint)

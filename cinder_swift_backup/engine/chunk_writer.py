@@ -127,13 +127,9 @@ class ChunkWriter:
         self._store.until(stop).put(
             form.container, name,
             base.Body(len(found.data), lambda: (found.data,), found.md5))
-        # No driver reads the MD5 of the data, and computing it would take a
-        # sixth of the time. Where data is stored plain it costs nothing.
-        plain = found.compression == codecs.NONE.word
         return types.ChunkRecord(
             name=name, extent=extent, compression=found.compression,
-            md5=found.md5 if plain else None, stored_length=len(found.data),
-            stored_md5=found.md5)
+            stored_length=len(found.data), stored_md5=found.md5)
 
     # These run offloaded, so they must not log and do not use the store.
 

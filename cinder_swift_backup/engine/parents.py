@@ -20,6 +20,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import verification
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
 
@@ -31,7 +32,7 @@ class Parent:
     """The backup that an incremental builds on, as of the start."""
 
     ref: types.BackupRef
-    manifest: types.Manifest
+    manifest: chains.Manifest
     digests: digests.DigestTable
 
     def confirm(self, repo: repository.Repository) -> None:

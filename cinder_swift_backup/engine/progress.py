@@ -4,7 +4,7 @@
 
 from typing import Protocol
 
-from cinder_swift_backup.format import types
+from cinder_swift_backup.format import chains
 
 
 class Observer(Protocol):
@@ -34,7 +34,7 @@ class ArchiveObserver(Observer, Protocol):
         :raises Exception: unless the backup is known to be wanted
         """
 
-    def stored(self, manifest: types.Manifest) -> None:
+    def stored(self, manifest: chains.Manifest) -> None:
         """Record the complete backup; if this raises, it is undone."""
 
 

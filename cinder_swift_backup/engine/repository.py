@@ -22,6 +22,7 @@ from oslo_log import log as logging
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import manifest as manifest_format
@@ -51,7 +52,7 @@ class Repository:
         """
         return Repository(self.store.until(stop), self._pipeline)
 
-    def load(self, ref: types.BackupRef) -> types.Manifest:
+    def load(self, ref: types.BackupRef) -> chains.Manifest:
         """The manifest of a backup.
 
         :raises ChainError: when there is none: the backup was not completed,
@@ -98,13 +99,13 @@ class Repository:
         except exceptions.ObjectNotFound:
             return None
 
-    def resolve(self, refs: Sequence[types.BackupRef]) -> types.Chain:
+    def resolve(self, refs: Sequence[types.BackupRef]) -> chains.Chain:
         """The chain of ``refs``, oldest first, with all manifests.
 
         :raises ChainError: when one of them is missing
         """
-        return types.Chain(tuple(
-            types.ChainLink(ref, self.load(ref)) for ref in refs))
+        return chains.Chain(tuple(
+            chains.ChainLink(ref, self.load(ref)) for ref in refs))
 
     def find_objects(self, ref: types.BackupRef, *,
                      complete: bool) -> set[str]:
@@ -180,7 +181,7 @@ class Repository:
 
     def _named_by_manifest(self, ref: types.BackupRef) -> set[str]:
         try:
-            return {chunk.name for chunk in self.load(ref).chunks}
+            return set(self.load(ref).chunks.names())
         except exceptions.ChainError:
             return set()
         except exceptions.FormatError as err:

@@ -32,6 +32,7 @@ from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import verification
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine import zeros
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -97,7 +98,7 @@ class Restorer:
         self._pipeline = pipeline
         self._codecs = known
 
-    def restore(self, chain: types.Chain, target: RestoreTarget,
+    def restore(self, chain: chains.Chain, target: RestoreTarget,
                 observer: progress.Observer, *, verify: bool = True) -> None:
         """Write the tip of ``chain`` to a volume.
 
@@ -137,24 +138,21 @@ class Restorer:
              for chunk in plan.chunks), collect, observer.checkpoint)
         runtime.call(target.writer.finish, target.length(plan.end))
 
-    def _check_fits(self, chain: types.Chain, plan: planner.RestorePlan,
+    def _check_fits(self, chain: chains.Chain, plan: planner.RestorePlan,
                     target: RestoreTarget) -> None:
         room = target.writer.capacity
         if room is None:
             room = target.length(plan.end)
-        for chunk in plan.chunks:
+        for chunk in plan.chunks.of_each_codec():
             chunk_reader.find_codec(self._codecs, chunk.record)
-            for extent in chunk.extents:
-                if extent.end > room:
-                    raise exceptions.VolumeError(
-                        'the volume ends before the data does',
-                        backup_id=chain.tip.ref.backup_id,
-                        name=chunk.record.name, expected=extent.end,
-                        actual=room,
-                        remedy=exceptions.Remedy.LARGER_VOLUME)
+        if plan.end > room:
+            raise exceptions.VolumeError(
+                'the volume ends before the data does',
+                backup_id=chain.tip.ref.backup_id, expected=plan.end,
+                actual=room, remedy=exceptions.Remedy.LARGER_VOLUME)
 
     @staticmethod
-    def _check_end(chain: types.Chain, plan: planner.RestorePlan,
+    def _check_end(chain: chains.Chain, plan: planner.RestorePlan,
                    target: RestoreTarget, *, verify: bool) -> None:
         """Notice that chunks are missing at the end, without digests.
 
@@ -174,7 +172,7 @@ class Restorer:
         LOG.warning('Restored without verification: %s', err)
 
     def _digest_check(
-            self, chain: types.Chain, plan: planner.RestorePlan,
+            self, chain: chains.Chain, plan: planner.RestorePlan,
             observer: progress.Observer) -> verification.DigestCheck | None:
         ref = chain.tip.ref
         check = verification.load_digests(
@@ -183,7 +181,7 @@ class Restorer:
         if check is not None:
             self._pipeline.runtime.call(check.check_plan, plan)
             return check
-        if chain.tip.manifest.era is types.Era.DIGESTS:
+        if chain.tip.manifest.era is chains.Era.DIGESTS:
             raise exceptions.IntegrityError(
                 'the backup was stored with digests, and there is no such '
                 'object', backup_id=ref.backup_id, container=ref.container,

@@ -20,6 +20,7 @@ import hashlib
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import repository
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -50,7 +51,8 @@ class DigestCheck:
         :raises IntegrityError: when there is part of a block
         """
         extent = types.Extent(offset, len(data))
-        self.check_extent(name, extent)
+        if not self._is_whole(extent):
+            raise self._not_whole(name, extent)
         size = self.table.block_size
         first = offset // size
         packed = digests.hash_blocks(data, size)
@@ -59,30 +61,30 @@ class DigestCheck:
         if changed:
             raise self._mismatch(name, first, changed[0], packed)
 
-    def check_extent(self, name: str, extent: types.Extent) -> None:
-        """Make sure that an extent consists of whole blocks.
-
-        :param name: of the object that holds it
-        :raises IntegrityError: when it does not
-        """
-        size = self.table.block_size
-        if not extent.offset % size and (
-                not extent.end % size or extent.end == self.end):
-            return
-        raise exceptions.IntegrityError(
-            f'the manifest is damaged: only whole blocks of {size} bytes '
-            f'can be verified', name=name, offset=extent.offset,
-            end=extent.end,
-            remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
-
     def check_plan(self, plan: planner.RestorePlan) -> None:
         """Make sure that a plan can be verified.
 
         :raises IntegrityError: when it takes part of a block
         """
-        for chunk in plan.chunks:
-            for extent in chunk.extents:
-                self.check_extent(chunk.record.name, extent)
+        chunks = plan.chunks
+        for index, extent in enumerate(map(types.Extent, chunks.offsets,
+                                           chunks.lengths)):
+            if not self._is_whole(extent):
+                raise self._not_whole(
+                    chunks.with_extent(index).record.name, extent)
+
+    def _is_whole(self, extent: types.Extent) -> bool:
+        size = self.table.block_size
+        return not extent.offset % size and (
+            not extent.end % size or extent.end == self.end)
+
+    def _not_whole(self, name: str,
+                   extent: types.Extent) -> exceptions.IntegrityError:
+        return exceptions.IntegrityError(
+            f'the manifest is damaged: only whole blocks of '
+            f'{self.table.block_size} bytes can be verified', name=name,
+            offset=extent.offset, end=extent.end,
+            remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
 
     def _mismatch(self, name: str, first: int, changed: int,
                   packed: bytes) -> exceptions.DigestMismatch:
@@ -114,7 +116,7 @@ def check_md5s(plan: planner.RestorePlan) -> None:
                 remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
 
 
-def load_digests(repo: repository.Repository, tip: types.ChainLink,
+def load_digests(repo: repository.Repository, tip: chains.ChainLink,
                  end: int) -> DigestCheck | None:
     """The digests of a backup, to compare with; None if it has none.
 

@@ -17,10 +17,13 @@ Reading takes these steps:
    where a chunk ends instead of where it starts.
 """
 
-import dataclasses
 import json
+import operator
 from typing import Any
 
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import documents
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -31,7 +34,7 @@ _VOLUME_SIZE = 'csb_volume_size'
 _PARENT = 'csb_parent'
 
 
-def encode(manifest: types.Manifest) -> bytes:
+def encode(manifest: chains.Manifest) -> bytes:
     """The manifest as the bytes to store."""
     fields: dict[str, Any] = dict(documents.header_fields(manifest.header))
     fields['parent_id'] = manifest.parent_id
@@ -56,8 +59,11 @@ def _encode_chunk(chunk: types.ChunkRecord) -> dict[str, dict[str, Any]]:
         _STORED_LENGTH: chunk.stored_length,
         _STORED_MD5: chunk.stored_md5,
     }
-    if chunk.md5 is not None:
-        fields['md5'] = chunk.md5
+    # Since Cinder 7.0 this is of the data, not of the stored bytes. No driver
+    # reads it, and computing it would take a sixth of the time. Where data is
+    # stored plain it costs nothing.
+    if chunk.compression == codecs.NONE.word:
+        fields['md5'] = chunk.stored_md5
     return {chunk.name: fields}
 
 
@@ -73,7 +79,7 @@ def largest(volume_size: int) -> int:
     return volume_size // 16 + (16 << 20)
 
 
-def decode(prefix: str, stored: bytes) -> types.Manifest:
+def decode(prefix: str, stored: bytes) -> chains.Manifest:
     """The manifest of the backup at ``prefix`` from its stored bytes.
 
     :raises FormatError: when it is damaged, of an unknown version, or names
@@ -84,30 +90,32 @@ def decode(prefix: str, stored: bytes) -> types.Manifest:
     entries = fields.get('objects')
     if not isinstance(entries, list):
         raise documents.damaged(name, '"objects" is not a list')
-    chunks = tuple(_decode_chunk(name, prefix, entry) for entry in entries)
-    if len({chunk.name for chunk in chunks}) != len(chunks):
-        raise documents.damaged(name, 'it names an object twice')
-    volume_size = documents.optional_size(name, fields, _VOLUME_SIZE)
-    for chunk in chunks:
-        if volume_size is not None and chunk.extent.end > volume_size:
-            raise documents.damaged(
-                name, f'{chunk.name!r} ends at {chunk.extent.end}, and the '
-                      f'volume at {volume_size}')
     # The release that introduced digests introduced this field, too.
-    era = (types.Era.DIGESTS if 'parent_id' in fields
-           else types.Era.BEFORE_DIGESTS)
-    return types.Manifest(
+    era = (chains.Era.DIGESTS if 'parent_id' in fields
+           else chains.Era.BEFORE_DIGESTS)
+    chunks = chunk_table.ChunkTable(prefix)
+    for entry in entries:
+        chunks.append(_decode_chunk(name, prefix, era, entry))
+    if chunks.names_twice():
+        raise documents.damaged(name, 'it names an object twice')
+    if era is chains.Era.BEFORE_DIGESTS:
+        _correct_offsets(chunks)
+    volume_size = documents.optional_size(name, fields, _VOLUME_SIZE)
+    if volume_size is not None and chunks.end > volume_size:
+        raise documents.damaged(
+            name, f'an object ends at {chunks.end}, and the volume at '
+                  f'{volume_size}')
+    return chains.Manifest(
         header=documents.read_header(name, fields),
-        chunks=(chunks if era is types.Era.DIGESTS
-                else _before_digests(chunks)),
-        era=era,
+        chunks=chunks, era=era,
         parent_id=documents.text(name, fields, 'parent_id'),
         volume_meta=documents.text(name, fields, 'volume_meta'),
         volume_size=volume_size,
         parent=_decode_parent(name, fields.get(_PARENT)))
 
 
-def _decode_chunk(name: str, prefix: str, entry: object) -> types.ChunkRecord:
+def _decode_chunk(name: str, prefix: str, era: chains.Era,
+                  entry: object) -> types.ChunkRecord:
     if not isinstance(entry, dict) or len(entry) != 1:
         raise documents.damaged(
             name, 'an entry of "objects" is not a one-key object')
@@ -133,36 +141,31 @@ def _decode_chunk(name: str, prefix: str, entry: object) -> types.ChunkRecord:
         raise documents.damaged(
             name, f'the entry of {chunk_name!r} ends at {extent.end}, where '
                   f'no volume does')
+    stored_length = documents.optional_size(chunk_name, fields,
+                                            _STORED_LENGTH)
+    if (stored_length or 0) > types.LARGEST_OFFSET:
+        raise documents.damaged(
+            name, f'the entry of {chunk_name!r} has a stored length that no '
+                  f'object has')
+    # Since Cinder 7.0 "md5" is of the uncompressed data.
+    stored_md5 = _STORED_MD5 if era is chains.Era.DIGESTS else 'md5'
     return types.ChunkRecord(
         name=chunk_name, extent=extent,
         compression=compression,
-        md5=documents.text(chunk_name, fields, 'md5'),
-        stored_length=documents.optional_size(
-            chunk_name, fields, _STORED_LENGTH),
-        stored_md5=documents.text(chunk_name, fields, _STORED_MD5))
+        stored_length=stored_length,
+        stored_md5=documents.text(chunk_name, fields, stored_md5))
 
 
-def _before_digests(
-        chunks: tuple[types.ChunkRecord, ...],
-) -> tuple[types.ChunkRecord, ...]:
-    ends = _are_ends(chunks)
-    return tuple(dataclasses.replace(
-        chunk,
-        extent=types.Extent(
-            chunk.extent.offset - (chunk.extent.length if ends else 0),
-            chunk.extent.length),
-        # Since Cinder 7.0 it is of the uncompressed data.
-        md5=None, stored_md5=chunk.md5) for chunk in chunks)
-
-
-def _are_ends(chunks: tuple[types.ChunkRecord, ...]) -> bool:
+def _correct_offsets(chunks: chunk_table.ChunkTable) -> None:
     # Cinder 2013.2 to 2014.2 noted the position after reading a chunk. Those
     # releases knew no parents and only made full backups, so the first chunk
     # tells: it begins at 0, or at its own length where the quirk applies.
-    if not chunks or chunks[0].extent.offset != chunks[0].extent.length:
-        return False
-    return all(chunk.extent.offset >= chunk.extent.length
-               for chunk in chunks)
+    if not chunks or chunks.offsets[0] != chunks.lengths[0]:
+        return
+    if any(map(operator.lt, chunks.offsets, chunks.lengths)):
+        return
+    for index, length in enumerate(chunks.lengths):
+        chunks.offsets[index] -= length
 
 
 def _decode_parent(name: str, fields: object) -> types.BackupRef | None:

@@ -7,7 +7,6 @@ name says ``stored``.
 """
 
 import dataclasses
-import enum
 from typing import Self
 
 from cinder_swift_backup import exceptions
@@ -101,9 +100,7 @@ class ChunkRecord:
     """One stored object of volume data, as the manifest describes it.
 
     ``compression`` is the word of the manifest (see
-    :mod:`cinder_swift_backup.format.codecs`). ``md5`` is of the
-    uncompressed data since Cinder 7.0 and of the stored bytes in 2015.1; of
-    our chunks it is known only where both are the same. ``stored_length`` and
+    :mod:`cinder_swift_backup.format.codecs`). ``stored_length`` and
     ``stored_md5`` are of the stored bytes: both are known for backups that
     this driver wrote, the MD5 also for those from before 2015.1.
     """
@@ -111,7 +108,6 @@ class ChunkRecord:
     name: str
     extent: Extent
     compression: str
-    md5: str | None = None
     stored_length: int | None = None
     stored_md5: str | None = None
 
@@ -125,53 +121,3 @@ class BackupHeader:
     backup_name: str | None
     backup_description: str | None
     created_at: str
-
-
-class Era(enum.Enum):
-    """What backups consist of, by the release of Cinder that wrote them."""
-
-    BEFORE_DIGESTS = 'before 2015.1'
-    DIGESTS = '2015.1 and later'
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Manifest:
-    """The content of ``_metadata``: what a backup consists of.
-
-    ``chunks`` are in the order in which they overwrite each other, the last
-    one winning. ``volume_size`` (bytes) and ``parent`` are our additions
-    and None in manifests of the stock driver.
-    """
-
-    header: BackupHeader
-    chunks: tuple[ChunkRecord, ...]
-    parent_id: str | None = None
-    volume_meta: str | None = None
-    volume_size: int | None = None
-    parent: BackupRef | None = None
-    era: Era = Era.DIGESTS
-
-    @property
-    def end(self) -> int:
-        """The first byte of the volume that no chunk reaches."""
-        return max((chunk.extent.end for chunk in self.chunks), default=0)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ChainLink:
-    """One backup of a chain with its manifest."""
-
-    ref: BackupRef
-    manifest: Manifest
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Chain:
-    """A base and the incrementals on it, oldest first; never empty."""
-
-    links: tuple[ChainLink, ...]
-
-    @property
-    def tip(self) -> ChainLink:
-        """The newest backup: the one the chain was resolved for."""
-        return self.links[-1]

@@ -3,7 +3,7 @@
 """Observers that remember, and observers that cancel."""
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.format import types
+from cinder_swift_backup.format import chains
 
 
 class Recorder:
@@ -13,7 +13,7 @@ class Recorder:
         self._cancel_at = cancel_at
         self.checkpoints = 0
         self.progress: list[tuple[int, int]] = []
-        self.manifests: list[types.Manifest] = []
+        self.manifests: list[chains.Manifest] = []
 
     def checkpoint(self) -> None:
         """See the engine's Observer."""
@@ -29,6 +29,6 @@ class Recorder:
         """See the engine's Observer."""
         self.progress.append((done, total))
 
-    def stored(self, manifest: types.Manifest) -> None:
+    def stored(self, manifest: chains.Manifest) -> None:
         """See the engine's ArchiveObserver."""
         self.manifests.append(manifest)

@@ -12,6 +12,8 @@ from oslotest import base
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import planner
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import types
 from tests.unit.engine import base as engine_base
 
@@ -20,11 +22,11 @@ _EXTENTS = st.builds(types.Extent, st.integers(0, 50), st.integers(1, 20))
 
 def _link(number, extents, volume_size=None):
     where = engine_base.ref(number)
-    return types.ChainLink(where, types.Manifest(
+    return chains.ChainLink(where, chains.Manifest(
         header=engine_base.header(where), volume_size=volume_size,
-        chunks=tuple(
+        chunks=chunk_table.ChunkTable(where.prefix, (
             types.ChunkRecord(f'{where.prefix}-{index:05d}', extent, 'none')
-            for index, extent in enumerate(extents, 1))))
+            for index, extent in enumerate(extents, 1)))))
 
 
 @st.composite
@@ -32,7 +34,7 @@ def _chains(draw):
     """A base that covers some bytes and incrementals anywhere."""
     links = draw(st.lists(st.lists(_EXTENTS, max_size=6), min_size=1,
                           max_size=5))
-    return types.Chain(tuple(_link(number, extents)
+    return chains.Chain(tuple(_link(number, extents)
                              for number, extents in enumerate(links)))
 
 
@@ -70,7 +72,7 @@ class PlanRestoreTest(base.BaseTestCase):
 
     @given(_chains(), st.integers(1, 60))
     def test_with_a_base_that_covers_everything(self, chain, size):
-        full = types.Chain((_link(9, [types.Extent(0, size)]),
+        full = chains.Chain((_link(9, [types.Extent(0, size)]),
                             *chain.links))
         end = max(link.manifest.end for link in full.links)
         expected, covered = _naive(full, end)
@@ -97,7 +99,7 @@ class PlanRestoreTest(base.BaseTestCase):
         self.assertEqual(sorted(firsts), firsts)
 
     def test_what_is_hidden_is_not_fetched(self):
-        chain = types.Chain((_link(1, [types.Extent(0, 10),
+        chain = chains.Chain((_link(1, [types.Extent(0, 10),
                                        types.Extent(10, 10)]),
                              _link(2, [types.Extent(0, 10)])))
         plan = planner.plan_restore(chain)
@@ -108,16 +110,16 @@ class PlanRestoreTest(base.BaseTestCase):
 
     def test_each_backup_has_its_own_container(self):
         other = types.BackupRef('bak-2', 'vol-1', 'elsewhere', 'p')
-        chain = types.Chain((
+        chain = chains.Chain((
             _link(1, [types.Extent(0, 20)]),
-            types.ChainLink(other,
+            chains.ChainLink(other,
                             _link(2, [types.Extent(0, 10)]).manifest)))
         plan = planner.plan_restore(chain)
         self.assertEqual(['elsewhere', engine_base.CONTAINER],
                          [chunk.container for chunk in plan.chunks])
 
     def test_smaller_than_its_base(self):
-        chain = types.Chain((
+        chain = chains.Chain((
             _link(1, [types.Extent(0, 10), types.Extent(10, 10)], 20),
             _link(2, [types.Extent(2, 3)], 7)))
         plan = planner.plan_restore(chain)
@@ -128,7 +130,7 @@ class PlanRestoreTest(base.BaseTestCase):
                                 for extent in chunk.extents))
 
     def test_the_volume_size_counts(self):
-        chain = types.Chain((_link(1, [types.Extent(0, 10)],
+        chain = chains.Chain((_link(1, [types.Extent(0, 10)],
                                    volume_size=12),))
         err = self.assertRaises(exceptions.ChainError,
                                 planner.plan_restore, chain)
@@ -136,12 +138,12 @@ class PlanRestoreTest(base.BaseTestCase):
         self.assertEqual((10, 12), (err.offset, err.end))
 
     def test_gap_at_the_start(self):
-        chain = types.Chain((_link(1, [types.Extent(5, 5)]),))
+        chain = chains.Chain((_link(1, [types.Extent(5, 5)]),))
         self.assertRaises(exceptions.ChainError, planner.plan_restore, chain)
 
     def test_nothing(self):
-        plan = planner.plan_restore(types.Chain((_link(1, []),)))
-        self.assertEqual(planner.RestorePlan((), 0), plan)
+        plan = planner.plan_restore(chains.Chain((_link(1, []),)))
+        self.assertEqual(([], 0), (list(plan.chunks), plan.end))
 
 
 class MergeBlocksTest(base.BaseTestCase):

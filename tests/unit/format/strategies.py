@@ -7,6 +7,8 @@ import string
 
 from hypothesis import strategies as st
 
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from tests.fakes import documents
@@ -37,15 +39,14 @@ refs = st.builds(types.BackupRef, backup_id=_IDS, volume_id=_IDS,
 def _chunks(draw):
     numbers = draw(st.lists(st.integers(1, 200000), unique=True,
                             max_size=5))
-    return tuple(
+    return chunk_table.ChunkTable(documents.PREFIX, (
         types.ChunkRecord(
             name=naming.chunk_name(documents.PREFIX, number),
             extent=types.Extent(draw(_SIZES), draw(st.integers(1, 1 << 30))),
             compression=draw(st.sampled_from(('none', 'zlib', 'zstd'))),
-            md5=draw(st.none() | _HEX),
             stored_length=draw(st.none() | _SIZES),
             stored_md5=draw(st.none() | _HEX))
-        for number in numbers)
+        for number in numbers))
 
 
 def _fitting(manifest):
@@ -57,6 +58,6 @@ def _fitting(manifest):
 
 
 manifests = st.builds(
-    types.Manifest, header=headers, chunks=_chunks(),
+    chains.Manifest, header=headers, chunks=_chunks(),
     parent_id=st.none() | _IDS, volume_meta=_NAMES,
     volume_size=st.none() | _SIZES, parent=st.none() | refs).map(_fitting)

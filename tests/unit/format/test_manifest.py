@@ -2,7 +2,6 @@
 
 """The manifest: ours, the stock driver's of every release, and rubbish."""
 
-import hashlib
 import json
 
 from hypothesis import given
@@ -10,6 +9,8 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import manifest as manifest_format
 from cinder_swift_backup.format import types
 from tests.fakes import documents
@@ -36,11 +37,11 @@ class RoundTripTest(base.BaseTestCase):
                          _decode(manifest_format.encode(manifest)))
 
     def test_has_what_the_stock_reader_looks_at(self):
-        manifest = types.Manifest(
+        manifest = chains.Manifest(
             header=types.BackupHeader('bak-1', 'vol-1', None, None, 'now'),
-            chunks=(types.ChunkRecord(f'{_PREFIX}-00001',
-                                      types.Extent(10, 20), 'zlib', 'abc',
-                                      15, 'def'),),
+            chunks=chunk_table.ChunkTable(_PREFIX, [types.ChunkRecord(
+                f'{_PREFIX}-00001', types.Extent(10, 20), 'zlib', 15,
+                'ab' * 16)]),
             parent_id='bak-0', volume_meta='{"a": 1}', volume_size=30)
         fields = json.loads(manifest_format.encode(manifest))
         self.assertEqual('1.0.0', fields['version'])
@@ -51,17 +52,28 @@ class RoundTripTest(base.BaseTestCase):
         (name, chunk), = entry.items()
         self.assertEqual(f'{_PREFIX}-00001', name)
         self.assertEqual(
-            (10, 20, 'zlib', 'abc'),
-            (chunk['offset'], chunk['length'], chunk['compression'],
-             chunk['md5']))
+            (10, 20, 'zlib'),
+            (chunk['offset'], chunk['length'], chunk['compression']))
+
+    def test_md5_of_the_data(self):
+        # Where it costs nothing, because the data is stored as it is.
+        for word, md5 in (('none', 'ab' * 16), ('zlib', None)):
+            manifest = chains.Manifest(
+                header=types.BackupHeader('b', 'v', None, None, ''),
+                chunks=chunk_table.ChunkTable(_PREFIX, [types.ChunkRecord(
+                    f'{_PREFIX}-00001', types.Extent(0, 1), word, 1,
+                    'ab' * 16)]))
+            fields = json.loads(manifest_format.encode(manifest))
+            ((_, chunk),) = fields['objects'][0].items()
+            self.assertEqual(md5, chunk.get('md5'))
 
     def test_our_own_keys_cannot_clash(self):
         stock = {'version', 'backup_id', 'volume_id', 'backup_name',
                  'backup_description', 'created_at', 'parent_id',
                  'volume_meta', 'objects'}
-        manifest = types.Manifest(
-            header=types.BackupHeader('b', 'v', None, None, ''), chunks=(),
-            volume_size=1,
+        manifest = chains.Manifest(
+            header=types.BackupHeader('b', 'v', None, None, ''),
+            chunks=chunk_table.ChunkTable(_PREFIX), volume_size=1,
             parent=types.BackupRef('a', 'b', 'c', 'd'))
         for key in set(json.loads(manifest_format.encode(manifest))) - stock:
             self.assertTrue(key.startswith('csb_'), key)
@@ -77,8 +89,6 @@ class StockTest(base.BaseTestCase):
             parent_id=None, volume_meta='{}'))
         self.assertEqual([(0, 100), (100, 50)], _extents(manifest))
         self.assertEqual('zlib', manifest.chunks[0].compression)
-        self.assertEqual(hashlib.md5(b'').hexdigest(),
-                         manifest.chunks[0].md5)
         self.assertIsNone(manifest.volume_size)
         self.assertIsNone(manifest.parent)
         self.assertIsNone(manifest.chunks[0].stored_length)
@@ -138,10 +148,10 @@ class StockTest(base.BaseTestCase):
             self.assertEqual([(100, 100), (300, 100)], _extents(manifest))
 
     def test_our_own_incremental_is_not_shifted(self):
-        manifest = types.Manifest(
+        manifest = chains.Manifest(
             header=types.BackupHeader('b', 'v', None, None, ''),
-            chunks=(types.ChunkRecord(f'{_PREFIX}-00001',
-                                      types.Extent(64, 64), 'none'),),
+            chunks=chunk_table.ChunkTable(_PREFIX, [types.ChunkRecord(
+                f'{_PREFIX}-00001', types.Extent(64, 64), 'none')]),
             parent_id='a')
         self.assertEqual(
             [(64, 64)], _extents(_decode(manifest_format.encode(manifest))))
@@ -193,13 +203,18 @@ class BadManifestTest(base.BaseTestCase):
         bad = {'offset': (None, -1, '0', 0.5, True, [], float('nan')),
                'length': (None, -1, 0, '4', 4.0, False, {}),
                'compression': (None, 1, [], False),
-               'md5': (1, [], True),
-               'csb_stored_length': (-1, '1', True),
-               'csb_stored_md5': (1, {})}
+               'csb_stored_length': (-1, '1', True, 1 << 63),
+               'csb_stored_md5': (1, {}, 'ab', 'x' * 32)}
         for key, values in bad.items():
             for value in values:
                 self._refused_chunk(
                     {f'{_PREFIX}-00001': {**good, key: value}})
+
+    def test_md5_of_an_old_entry(self):
+        for md5 in (1, [], True, 'ab', 'x' * 32):
+            self._refused(documents.manifest([{f'{_PREFIX}-00001': {
+                'offset': 0, 'length': 4, 'compression': 'none',
+                'md5': md5}}]))
 
     def test_extents_that_no_volume_has(self):
         for offset, length in ((0, 1 << 63), (1 << 64, 1), (0, 1 << 64),
@@ -227,7 +242,7 @@ class BadManifestTest(base.BaseTestCase):
         stored = documents.manifest(
             [{f'{_PREFIX}-00001': {'offset': 0, 'length': 4,
                                    'compression': 'none'}}])
-        self.assertIsNone(_decode(stored).chunks[0].md5)
+        self.assertIsNone(_decode(stored).chunks[0].stored_md5)
 
     def test_names_of_others(self):
         for name in ('other-00001', f'{_PREFIX}2-00001', f'{_PREFIX}-1', '',

@@ -75,20 +75,3 @@ class GeometryTest(base.BaseTestCase):
         for sizes in ((0, 1), (1, 0), (-32, 32), (32, -32), (-32, -32)):
             self.assertRaises(exceptions.ConfigurationError,
                               types.Geometry, *sizes)
-
-
-class ManifestTest(base.BaseTestCase):
-    """What a manifest says of its volume."""
-
-    def _manifest(self, *extents):
-        return types.Manifest(
-            header=types.BackupHeader('b', 'v', None, None, ''),
-            chunks=tuple(types.ChunkRecord(str(index), extent, 'none')
-                         for index, extent in enumerate(extents)))
-
-    def test_end_is_that_of_the_chunk_that_reaches_furthest(self):
-        manifest = self._manifest(types.Extent(50, 50), types.Extent(0, 10))
-        self.assertEqual(100, manifest.end)
-
-    def test_end_of_nothing_is_zero(self):
-        self.assertEqual(0, self._manifest().end)

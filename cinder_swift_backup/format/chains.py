@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a backup consists of, and what it builds on."""
+
+import dataclasses
+import enum
+
+from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import types
+
+
+class Era(enum.Enum):
+    """What backups consist of, by the release of Cinder that wrote them."""
+
+    BEFORE_DIGESTS = 'before 2015.1'
+    DIGESTS = '2015.1 and later'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Manifest:
+    """The content of ``_metadata``: what a backup consists of.
+
+    ``chunks`` are in the order in which they overwrite each other, the last
+    one winning. ``volume_size`` (bytes) and ``parent`` are our additions
+    and None in manifests of the stock driver.
+    """
+
+    header: types.BackupHeader
+    chunks: chunk_table.ChunkTable
+    parent_id: str | None = None
+    volume_meta: str | None = None
+    volume_size: int | None = None
+    parent: types.BackupRef | None = None
+    era: Era = Era.DIGESTS
+
+    @property
+    def end(self) -> int:
+        """The first byte of the volume that no chunk reaches."""
+        return self.chunks.end
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ChainLink:
+    """One backup of a chain with its manifest."""
+
+    ref: types.BackupRef
+    manifest: Manifest
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Chain:
+    """A base and the incrementals on it, oldest first; never empty."""
+
+    links: tuple[ChainLink, ...]
+
+    @property
+    def tip(self) -> ChainLink:
+        """The newest backup: the one the chain was resolved for."""
+        return self.links[-1]

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The records of many chunks, packed.
+
+A large volume has millions of chunks in its chain. As objects they would take
+700 bytes each, and Python's garbage collector would visit all of them again
+and again; in columns they take 50 bytes, and nothing is visited.
+"""
+
+from array import array
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+import itertools
+import operator
+import re
+from typing import overload
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
+
+# Numbers of up to 18 digits fit in 64 bits, and lengths are not negative.
+_NUMBER = re.compile(r'-([0-9]{5,18})\Z')
+_NONE = -1
+_MD5_SIZE = 16
+
+
+class ChunkTable(Sequence[types.ChunkRecord]):
+    """A sequence of records of chunks below one prefix.
+
+    Records come out as they were put in. ``offsets`` and ``lengths`` are
+    their extents, in bytes, for those who need no more of them.
+    """
+
+    def __init__(self, prefix: str,
+                 records: Iterable[types.ChunkRecord] = ()) -> None:
+        """Prepare.
+
+        :param prefix: what all names begin with
+        """
+        self._prefix = prefix
+        self.offsets = array('q')
+        self.lengths = array('q')
+        self._numbers = array('q')
+        self._stored_lengths = array('q')
+        self._stored_md5s = bytearray()
+        self._has_md5 = bytearray()
+        self._codes = array('q')
+        # The words of codecs, and the code of each.
+        self._words: list[str] = []
+        self._code_of: dict[str, int] = {}
+        # The names that are not made of the prefix and a number, by index.
+        self._odd_names: dict[int, str] = {}
+        for record in records:
+            self.append(record)
+
+    def append(self, record: types.ChunkRecord) -> None:
+        """Add a record at the end.
+
+        :raises FormatError: when its MD5 is none
+        """
+        number = self._number(record.name)
+        if number == _NONE:
+            self._odd_names[len(self)] = record.name
+        md5 = _pack_md5(record)
+        self._numbers.append(number)
+        self.offsets.append(record.extent.offset)
+        self.lengths.append(record.extent.length)
+        self._stored_lengths.append(
+            _NONE if record.stored_length is None else record.stored_length)
+        self._stored_md5s += md5 or bytes(_MD5_SIZE)
+        self._has_md5.append(md5 is not None)
+        self._codes.append(self._code(record.compression))
+
+    def _code(self, word: str) -> int:
+        code = self._code_of.setdefault(word, len(self._words))
+        if code == len(self._words):
+            self._words.append(word)
+        return code
+
+    def _number(self, name: str) -> int:
+        match = _NUMBER.match(name, len(self._prefix))
+        if match is None:
+            return _NONE
+        number = int(match.group(1))
+        return (number if naming.chunk_name(self._prefix, number) == name
+                else _NONE)
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> types.ChunkRecord: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[types.ChunkRecord]: ...
+
+    def __getitem__(self, index: int | slice,
+                    ) -> types.ChunkRecord | Sequence[types.ChunkRecord]:
+        """A record, made anew each time; or several."""
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        length = self._stored_lengths[index]
+        md5 = None
+        if self._has_md5[index]:
+            start = index * _MD5_SIZE
+            md5 = self._stored_md5s[start:start + _MD5_SIZE].hex()
+        return types.ChunkRecord(
+            name=self.name(index),
+            extent=types.Extent(self.offsets[index], self.lengths[index]),
+            compression=self.compression(index),
+            stored_length=None if length == _NONE else length,
+            stored_md5=md5)
+
+    def compression(self, index: int) -> str:
+        """The word for the codec of a record."""
+        return self._words[self._codes[index]]
+
+    def name(self, index: int) -> str:
+        """The name of the object of a record."""
+        number = self._numbers[index]
+        if number == _NONE:
+            return self._odd_names[index]
+        return naming.chunk_name(self._prefix, number)
+
+    def names(self) -> Iterator[str]:
+        """The names of all objects, in order."""
+        return map(self.name, range(len(self)))
+
+    @property
+    def end(self) -> int:
+        """The first byte of the volume that no chunk reaches."""
+        return max(map(operator.add, self.offsets, self.lengths), default=0)
+
+    def names_twice(self) -> bool:
+        """Whether two records have the same name."""
+        if all(map(operator.lt, self._numbers,
+                   itertools.islice(self._numbers, 1, None))):
+            return False
+        return len(set(self.names())) < len(self)
+
+    def is_in_order(self) -> bool:
+        """Whether no record begins before the one that it follows."""
+        return all(map(operator.le, self.offsets,
+                       itertools.islice(self.offsets, 1, None)))
+
+    def in_order(self) -> 'ChunkTable':
+        """The same records in the order of their offsets."""
+        if self.is_in_order():
+            return self
+        order = sorted(range(len(self)), key=self.offsets.__getitem__)
+        return ChunkTable(self._prefix, map(self.__getitem__, order))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another sequence has equal records."""
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(
+            one == another for one, another in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """A few of the records, and how many there are."""
+        return (f'<ChunkTable of {len(self)} at {self._prefix}: '
+                f'{list(self[:3])!r}...>')
+
+
+def _pack_md5(record: types.ChunkRecord) -> bytes | None:
+    if record.stored_md5 is None:
+        return None
+    try:
+        md5 = bytes.fromhex(record.stored_md5)
+    except ValueError:
+        md5 = b''
+    if len(md5) != _MD5_SIZE:
+        raise exceptions.FormatError(
+            f'{record.stored_md5!r} is not the MD5 of anything',
+            name=record.name, remedy=exceptions.Remedy.OTHER_BACKUP)
+    return md5
