@@ -112,7 +112,10 @@ class PlannedChunks(Sequence[PlannedChunk]):
                 counts.append(0)
                 self._numbers.append(number)
             counts[places[number]] += 1
-        self._starts = array('q', itertools.accumulate(counts, initial=0))
+        # A loop of Python's, which lets other threads run meanwhile.
+        self._starts.append(0)
+        for count in counts:
+            self._starts.append(self._starts[-1] + count)
         free = self._starts[:]
         self.offsets = array('q', bytes(8 * len(runs.numbers)))
         self.lengths = self.offsets[:]

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import itertools
-import operator
 import re
 from typing import overload
 
@@ -31,6 +30,9 @@ class ChunkTable(Sequence[types.ChunkRecord]):
 
     Records come out as they were put in. ``offsets`` and ``lengths`` are
     their extents, in bytes, for those who need no more of them.
+
+    Loops over columns are Python's, not those of ``map`` and the like: these
+    would not let another thread run before they have come to the end.
     """
 
     def __init__(self, prefix: str,
@@ -133,19 +135,21 @@ class ChunkTable(Sequence[types.ChunkRecord]):
     @property
     def end(self) -> int:
         """The first byte of the volume that no chunk reaches."""
-        return max(map(operator.add, self.offsets, self.lengths), default=0)
+        return max((offset + length for offset, length
+                    in zip(self.offsets, self.lengths, strict=True)),
+                   default=0)
 
     def names_twice(self) -> bool:
         """Whether two records have the same name."""
-        if all(map(operator.lt, self._numbers,
-                   itertools.islice(self._numbers, 1, None))):
+        if all(one < other for one, other
+               in itertools.pairwise(self._numbers)):
             return False
         return len(set(self.names())) < len(self)
 
     def is_in_order(self) -> bool:
         """Whether no record begins before the one that it follows."""
-        return all(map(operator.le, self.offsets,
-                       itertools.islice(self.offsets, 1, None)))
+        return all(one <= other for one, other
+                   in itertools.pairwise(self.offsets))
 
     def in_order(self) -> 'ChunkTable':
         """The same records in the order of their offsets."""
