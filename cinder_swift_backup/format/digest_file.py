@@ -9,28 +9,24 @@ in quotes. Field names: Cinder's ``chunkeddriver``, which sorts them, so that
 some come before the digests and some after.
 
 A file is read as a stream, since it is 70 MiB for each TiB of blocks of 1 MiB
-and 2.2 GiB of blocks of 32 KiB:
-
-1. Keep everything up to the bracket that opens the list of digests.
-2. Turn each run of whole digests to bytes, and keep 32 for each.
-3. Keep everything after the bracket that closes the list.
-4. Parse what was kept, with an empty list in between, as JSON.
+and 2.2 GiB of blocks of 32 KiB. Each run of whole digests is turned to bytes,
+32 for each.
 """
 
 from collections.abc import Iterator
 import json
 import re
+from typing import Any
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import documents
+from cinder_swift_backup.format import long_list
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
 # Digests per piece of a generated file: about 1 MiB of JSON.
 PIECE = 15000
-# Bytes matched at once: an expression remembers each repetition of a group.
-_STEP = 1 << 16
 # Bytes: limits for all fields but the digests, and for the white space between
 # two digests. Real files have far less.
 _MOST_FIELDS = 1 << 20
@@ -39,11 +35,9 @@ _MOST_SPACE = 1 << 10
 # has smaller sectors.
 _SMALLEST_BLOCK = 512
 
-# JSON has fewer kinds of white space than "\s" matches. Possessive quantifiers
-# would fit here, and match wrongly before Python 3.11.5.
-_SPACE = rb'[ \t\r\n]*'
+# Possessive quantifiers would fit, and match wrongly before Python 3.11.5.
+_SPACE = long_list.SPACE
 _WORD = _SPACE + rb'"[0-9a-fA-F]{64}"' + _SPACE
-_OPENING = re.compile(rb'"sha256s"' + _SPACE + rb':' + _SPACE + rb'\[')
 _WORDS = re.compile(rb'(?:' + _WORD + rb',)*')
 _CLOSING = re.compile(rb'(' + _WORD + rb')?' + _SPACE + rb'\]')
 _BETWEEN = b' \t\r\n",'
@@ -94,7 +88,7 @@ def _opening(header: types.BackupHeader, block_size: int) -> bytes:
     return json.dumps(fields)[:-1].encode() + b', "sha256s": ['
 
 
-class Reader:
+class Reader(long_list.LongListReader):
     """Reads a digest file that is fed in pieces.
 
     Memory: 32 bytes for each digest, and a few pieces.
@@ -109,96 +103,54 @@ class Reader:
         :param most: how many digests there can be, whatever the files say;
             see :func:`most_digests`
         """
-        self._name = naming.digest_file_name(prefix)
+        super().__init__(naming.digest_file_name(prefix), 'sha256s',
+                         _MOST_FIELDS)
         self._size = size
         self._most = most
         self._packed = bytearray()
-        # What was fed and not yet understood.
-        self._rest = b''
-        # The fields before the digests, and those after them.
-        self._head: bytes | None = None
-        self._tail: bytearray | None = None
-
-    def feed(self, piece: bytes) -> None:
-        """Take more of the file.
-
-        :raises FormatError: when it is damaged or has too many digests
-        """
-        for start in range(0, len(piece), _STEP):
-            self._feed(piece[start:start + _STEP])
-
-    def _feed(self, piece: bytes) -> None:
-        if self._tail is not None:
-            self._tail += piece
-            self._check_kept(self._tail)
-            return
-        self._rest += piece
-        if self._head is None:
-            self._find_opening()
-        if self._head is not None:
-            self._take_digests()
 
     def finish(self) -> digests.DigestTable:
         """The digests, once everything was fed.
 
         :raises FormatError: when the file is damaged or of an unknown version
         """
-        if self._head is None or self._tail is None:
-            # Raises if it is no JSON at all, or of another version.
-            documents.parse(self._name, self._rest)
-            raise documents.damaged(self._name, 'it does not hold digests')
-        fields = documents.parse(
-            self._name, b''.join((self._head, b']', self._tail)))
+        fields = self._fields()
         block_size = documents.size(self._name, fields, 'chunk_size')
-        if fields.get('sha256s') != [] or not block_size:
-            raise documents.damaged(self._name, 'it does not hold digests')
+        if not block_size:
+            raise documents.damaged(self._name, 'its blocks have no size')
         if block_size > types.LARGEST_BLOCK:
             raise documents.damaged(
                 self._name, f'its blocks of {block_size} bytes are larger '
                             f'than any driver makes them')
         return digests.DigestTable(block_size, self._packed)
 
-    def _find_opening(self) -> None:
-        match = _OPENING.search(self._rest)
-        if match is None:
-            self._check_kept(self._rest)
-            return
-        self._head = self._rest[:match.end()]
-        self._rest = self._rest[match.end():]
-        self._check_kept(self._head)
-        self._most = min(self._most, -(-self._size // self._block_size()))
-
-    def _block_size(self) -> int:
-        """The block size, if it comes before the digests, or the smallest.
-
-        :meth:`finish` validates the fields when all of them were read.
-        """
-        assert self._head is not None
+    def _begin(self, fields: dict[str, Any]) -> None:
+        # The size of the blocks may come after the digests.
         try:
-            fields = json.loads((self._head + b']}').decode('utf-8'))
             size = documents.size(self._name, fields, 'chunk_size')
-        except (ValueError, RecursionError, exceptions.FormatError):
-            return _SMALLEST_BLOCK
-        return size or _SMALLEST_BLOCK
+        except exceptions.FormatError:
+            size = 0
+        self._most = min(self._most,
+                         -(-self._size // (size or _SMALLEST_BLOCK)))
 
-    def _take_digests(self) -> None:
-        match = _WORDS.match(self._rest)
+    def _take(self, rest: bytes) -> tuple[int, bool]:
+        match = _WORDS.match(rest)
         assert match is not None
         self._add(match.group())
-        self._rest = self._rest[match.end():]
-        closing = _CLOSING.match(self._rest)
+        used = match.end()
+        closing = _CLOSING.match(rest, used)
         if closing is not None:
             last = closing.group(1)
             if self._packed and last is None:
                 raise documents.damaged(
                     self._name, 'its list of digests ends in a comma')
             self._add(last or b'')
-            self._tail = bytearray(self._rest[closing.end():])
-            self._rest = b''
-            self._check_kept(self._tail)
-        elif len(self._rest) > _MOST_SPACE:
+            return closing.end(), True
+        if len(rest) - used > _MOST_SPACE:
             raise documents.damaged(
-                self._name, f'{self._rest[:80]!r} is not a SHA-256 digest')
+                self._name,
+                f'{rest[used:used + 80]!r} is not a SHA-256 digest')
+        return used, False
 
     def _add(self, words: bytes) -> None:
         self._packed += bytes.fromhex(
@@ -208,7 +160,3 @@ class Reader:
             raise documents.damaged(
                 self._name, f'it has more digests than a volume of its size '
                             f'can have blocks, which is {self._most}')
-
-    def _check_kept(self, kept: bytes | bytearray) -> None:
-        if len(kept) > _MOST_FIELDS:
-            raise documents.damaged(self._name, 'it does not hold digests')
