@@ -63,15 +63,23 @@ class Repository:
         name = naming.manifest_name(ref.prefix)
         most = (None if ref.volume_size is None
                 else manifest_format.largest(ref.volume_size))
+        def read(pieces: Iterator[bytes]) -> chains.Manifest:
+            reader = manifest_format.Reader(ref.prefix)
+            for piece in base.bounded(pieces, name, most):
+                self.runtime.call(reader.feed, piece)
+            return self.runtime.call(reader.finish)
+
         try:
-            stored = base.read_whole(self.store, ref.container, name, most)
+            return self.store.read(ref.container, name, read)
         except exceptions.ObjectNotFound as err:
             raise exceptions.ChainError(
                 'there is no manifest: the backup was never completed or '
                 'its objects were deleted', backup_id=ref.backup_id,
                 container=ref.container, name=name,
                 remedy=exceptions.Remedy.NEW_BACKUP) from err
-        return self.runtime.call(manifest_format.decode, ref.prefix, stored)
+        except exceptions.FormatError as err:
+            err.about(container=ref.container)
+            raise
 
     def load_digests(self, ref: types.BackupRef,
                      size: int) -> digests.DigestTable | None:

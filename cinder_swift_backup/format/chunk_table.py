@@ -146,6 +146,10 @@ class ChunkTable(Sequence[types.ChunkRecord]):
             return False
         return len(set(self.names())) < len(self)
 
+    def forget_md5s(self) -> None:
+        """Have no record tell an MD5."""
+        self._has_md5 = bytearray(len(self))
+
     def is_in_order(self) -> bool:
         """Whether no record begins before the one that it follows."""
         return all(one <= other for one, other

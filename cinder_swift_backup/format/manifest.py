@@ -7,24 +7,30 @@ The stock driver looks at ``version``, ``extra_metadata``, ``objects`` and
 ``compression``; it tolerates any other key. What only we need goes under
 keys that start with ``csb_``.
 
-Reading takes these steps:
+A manifest is read as a stream, since a large volume has gigabytes of them in
+its chain:
 
-1. Parse the JSON and check its version.
-2. Turn each one-key dictionary of ``objects`` into a record; refuse names
-   outside the backup's own prefix and names that occur twice.
+1. Turn each one-key dictionary of ``objects`` into a record, as it comes;
+   refuse names outside the backup's own prefix.
+2. When all fields are known, check the version, and refuse names that occur
+   twice.
 3. Put right what releases before 2015.1 meant by some fields: ``md5`` was
    that of the stored bytes, and ``offset``, in Havana, Icehouse and Juno,
    where a chunk ends instead of where it starts.
 """
 
+import codecs
 import json
 import operator
+import re
 from typing import Any
 
+from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
-from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import codecs as chunk_codecs
 from cinder_swift_backup.format import documents
+from cinder_swift_backup.format import long_list
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
@@ -32,6 +38,13 @@ _STORED_LENGTH = 'csb_stored_length'
 _STORED_MD5 = 'csb_stored_md5'
 _VOLUME_SIZE = 'csb_volume_size'
 _PARENT = 'csb_parent'
+# Bytes: limits for all fields but "objects", and for one of its entries. Real
+# entries take less than a KiB, and the metadata of a volume a few.
+_MOST_FIELDS = 16 << 20
+_MOST_ENTRY = 1 << 16
+
+_JSON = json.JSONDecoder()
+_SPACE = re.compile(r'[ \t\r\n]*')
 
 
 def encode(manifest: chains.Manifest) -> bytes:
@@ -62,7 +75,7 @@ def _encode_chunk(chunk: types.ChunkRecord) -> dict[str, dict[str, Any]]:
     # Since Cinder 7.0 this is of the data, not of the stored bytes. No driver
     # reads it, and computing it would take a sixth of the time. Where data is
     # stored plain it costs nothing.
-    if chunk.compression == codecs.NONE.word:
+    if chunk.compression == chunk_codecs.NONE.word:
         fields['md5'] = chunk.stored_md5
     return {chunk.name: fields}
 
@@ -79,43 +92,115 @@ def largest(volume_size: int) -> int:
     return volume_size // 16 + (16 << 20)
 
 
-def decode(prefix: str, stored: bytes) -> chains.Manifest:
-    """The manifest of the backup at ``prefix`` from its stored bytes.
+class Reader(long_list.LongListReader):
+    """Reads a manifest that is fed in pieces.
 
-    :raises FormatError: when it is damaged, of an unknown version, or names
-        objects outside ``prefix``
+    Memory: 50 bytes for each chunk, and a few pieces.
     """
-    name = naming.manifest_name(prefix)
-    fields = documents.parse(name, stored)
-    entries = fields.get('objects')
-    if not isinstance(entries, list):
-        raise documents.damaged(name, '"objects" is not a list')
-    # The release that introduced digests introduced this field, too.
-    era = (chains.Era.DIGESTS if 'parent_id' in fields
-           else chains.Era.BEFORE_DIGESTS)
-    chunks = chunk_table.ChunkTable(prefix)
-    for entry in entries:
-        chunks.append(_decode_chunk(name, prefix, era, entry))
-    if chunks.names_twice():
-        raise documents.damaged(name, 'it names an object twice')
-    if era is chains.Era.BEFORE_DIGESTS:
-        _correct_offsets(chunks)
-    volume_size = documents.optional_size(name, fields, _VOLUME_SIZE)
-    if volume_size is not None and chunks.end > volume_size:
-        raise documents.damaged(
-            name, f'an object ends at {chunks.end}, and the volume at '
-                  f'{volume_size}')
-    return chains.Manifest(
-        header=documents.read_header(name, fields),
-        chunks=chunks, era=era,
-        parent_id=documents.text(name, fields, 'parent_id'),
-        volume_meta=documents.text(name, fields, 'volume_meta'),
-        volume_size=volume_size,
-        parent=_decode_parent(name, fields.get(_PARENT)))
+
+    def __init__(self, prefix: str) -> None:
+        """Prepare.
+
+        :param prefix: of the backup
+        """
+        super().__init__(naming.manifest_name(prefix), 'objects',
+                         _MOST_FIELDS)
+        self._prefix = prefix
+        self._chunks = chunk_table.ChunkTable(prefix)
+        # Whether all MD5s so far are of what is stored, whatever the era.
+        self._md5s_are_ours = True
+
+    def finish(self) -> chains.Manifest:
+        """The manifest, once everything was fed.
+
+        :raises FormatError: when it is damaged, of an unknown version, or
+            names an object twice
+        """
+        name = self._name
+        fields = self._fields()
+        chunks = self._chunks
+        if chunks.names_twice():
+            raise documents.damaged(name, 'it names an object twice')
+        # The release that introduced digests introduced this field, too.
+        era = (chains.Era.DIGESTS if 'parent_id' in fields
+               else chains.Era.BEFORE_DIGESTS)
+        if era is chains.Era.BEFORE_DIGESTS:
+            _correct_offsets(chunks)
+        elif not self._md5s_are_ours:
+            chunks.forget_md5s()
+        volume_size = documents.optional_size(name, fields, _VOLUME_SIZE)
+        if volume_size is not None and chunks.end > volume_size:
+            raise documents.damaged(
+                name, f'an object ends at {chunks.end}, and the volume at '
+                      f'{volume_size}')
+        return chains.Manifest(
+            header=documents.read_header(name, fields),
+            chunks=chunks, era=era,
+            parent_id=documents.text(name, fields, 'parent_id'),
+            volume_meta=documents.text(name, fields, 'volume_meta'),
+            volume_size=volume_size,
+            parent=_decode_parent(name, fields.get(_PARENT)))
+
+    def _begin(self, fields: dict[str, Any]) -> None:
+        # All fields are looked at in the end.
+        pass
+
+    def _take(self, rest: bytes) -> tuple[int, bool]:
+        # A character may be cut at the end.
+        try:
+            text, _ = codecs.utf_8_decode(rest, 'strict', False)
+        except UnicodeDecodeError as err:
+            raise self._bad_entry(err) from err
+        used, ended = self._take_entries(text)
+        used = len(text[:used].encode())
+        if not ended and len(rest) - used > _MOST_ENTRY:
+            raise self._bad_entry('it has no end')
+        return used, ended
+
+    def _take_entries(self, text: str) -> tuple[int, bool]:
+        """As :meth:`_take`, in characters."""
+        used = 0
+        while True:
+            start = _space_end(text, used)
+            if text.startswith(']', start) and not len(self._chunks):
+                return start + 1, True
+            try:
+                entry, end = _JSON.raw_decode(text, start)
+            except RecursionError as err:
+                raise self._bad_entry(err) from err
+            except ValueError:
+                # Perhaps the rest of the entry is still to come.
+                return used, False
+            end = _space_end(text, end)
+            if end == len(text):
+                return used, False
+            if text[end] not in ',]':
+                raise self._bad_entry('no comma follows it')
+            self._add(entry)
+            used = end + 1
+            if text[end] == ']':
+                return used, True
+
+    def _add(self, entry: object) -> None:
+        record, md5_is_ours = _decode_chunk(self._name, self._prefix, entry)
+        self._chunks.append(record)
+        self._md5s_are_ours = self._md5s_are_ours and md5_is_ours
+
+    def _bad_entry(self, why: object) -> exceptions.FormatError:
+        return documents.damaged(
+            self._name, f'entry {len(self._chunks)} of "objects" is not '
+                        f'valid JSON ({why})')
 
 
-def _decode_chunk(name: str, prefix: str, era: chains.Era,
-                  entry: object) -> types.ChunkRecord:
+def _space_end(text: str, start: int) -> int:
+    match = _SPACE.match(text, start)
+    assert match is not None
+    return match.end()
+
+
+def _decode_chunk(name: str, prefix: str,
+                  entry: object) -> tuple[types.ChunkRecord, bool]:
+    """An entry, and whether its MD5 is certain to be of what is stored."""
     if not isinstance(entry, dict) or len(entry) != 1:
         raise documents.damaged(
             name, 'an entry of "objects" is not a one-key object')
@@ -147,13 +232,15 @@ def _decode_chunk(name: str, prefix: str, era: chains.Era,
         raise documents.damaged(
             name, f'the entry of {chunk_name!r} has a stored length that no '
                   f'object has')
-    # Since Cinder 7.0 "md5" is of the uncompressed data.
-    stored_md5 = _STORED_MD5 if era is chains.Era.DIGESTS else 'md5'
+    # "md5" was of the stored bytes before 2015.1 only, and the field that
+    # tells how old the manifest is may be still to come.
+    ours = _STORED_MD5 in fields
+    stored_md5 = documents.text(chunk_name, fields,
+                                _STORED_MD5 if ours else 'md5')
     return types.ChunkRecord(
         name=chunk_name, extent=extent,
         compression=compression,
-        stored_length=stored_length,
-        stored_md5=documents.text(chunk_name, fields, stored_md5))
+        stored_length=stored_length, stored_md5=stored_md5), ours
 
 
 def _correct_offsets(chunks: chunk_table.ChunkTable) -> None:

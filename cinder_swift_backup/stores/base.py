@@ -173,22 +173,19 @@ class ObjectStore(Protocol):
         """Close all connections; the store must not be used afterwards."""
 
 
-def read_whole(store: ObjectStore, container: str, name: str,
-               most: int | None = None) -> bytes:
-    """The content of an object that fits in memory.
+def bounded(pieces: Iterator[bytes], name: str,
+            most: int | None) -> Iterator[bytes]:
+    """The same pieces of an object, as long as there are not too many.
 
-    :param most: how many bytes it may have at most
-    :raises ObjectNotFound: when it does not exist
+    :param most: how many bytes there may be; None for any number
     :raises FormatError: when there are more
     """
-    def join(pieces: Iterator[bytes]) -> bytes:
-        found = bytearray()
-        for piece in pieces:
-            found += piece
-            if most is not None and len(found) > most:
-                raise exceptions.FormatError(
-                    f'it has more than {most} bytes, which is all that can '
-                    f'be', container=container, name=name, expected=most,
-                    remedy=exceptions.Remedy.OTHER_BACKUP)
-        return bytes(found)
-    return store.read(container, name, join)
+    count = 0
+    for piece in pieces:
+        count += len(piece)
+        if most is not None and count > most:
+            raise exceptions.FormatError(
+                f'it has more than {most} bytes, which is all that can be',
+                name=name, expected=most,
+                remedy=exceptions.Remedy.OTHER_BACKUP)
+        yield piece

@@ -3,6 +3,8 @@
 """The manifest: ours, the stock driver's of every release, and rubbish."""
 
 import json
+import subprocess
+import sys
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +21,11 @@ from tests.unit.format import strategies
 _PREFIX = documents.PREFIX
 
 
-def _decode(stored):
-    return manifest_format.decode(_PREFIX, stored)
+def _decode(stored, step=1 << 20):
+    reader = manifest_format.Reader(_PREFIX)
+    for start in range(0, len(stored), step):
+        reader.feed(stored[start:start + step])
+    return reader.finish()
 
 
 def _extents(manifest):
@@ -35,6 +40,15 @@ class RoundTripTest(base.BaseTestCase):
     def test_round_trip(self, manifest):
         self.assertEqual(manifest,
                          _decode(manifest_format.encode(manifest)))
+
+    @given(strategies.manifests, st.integers(1, 100),
+           st.sampled_from((None, 2)), st.booleans())
+    def test_pieces_may_end_anywhere(self, manifest, step, indent, in_order):
+        fields = json.loads(manifest_format.encode(manifest))
+        fields['extra_metadata'] = {'"objects": [': {'objects': [{}]}}
+        stored = json.dumps(fields, indent=indent, sort_keys=in_order,
+                            ensure_ascii=False).encode()
+        self.assertEqual(manifest, _decode(stored, step))
 
     def test_has_what_the_stock_reader_looks_at(self):
         manifest = chains.Manifest(
@@ -268,6 +282,32 @@ class BadManifestTest(base.BaseTestCase):
         for key in ('backup_id', 'volume_id', 'container', 'prefix'):
             self._refused(documents.manifest([], csb_parent={key: 1}), key)
 
+    def test_entries_that_are_cut(self):
+        good = documents.manifest(
+            [documents.chunk(1, 0, 5), documents.chunk(2, 5, 5)],
+            parent_id=None)
+        for end in range(len(good)):
+            self._refused(good[:end])
+
+    def test_commas(self):
+        good = documents.manifest([], parent_id=None)
+        entries = [json.dumps(documents.chunk(number, number, 1)).encode()
+                   for number in (1, 2)]
+        one, other = entries
+        for wrong in (b'%b,' % one, b',%b' % one, b'%b %b' % (one, other),
+                      b'%b,,%b' % (one, other), b',', b'%b]' % one):
+            self._refused(good.replace(b'[]', b'[%b]' % wrong))
+        self.assertEqual([(1, 1), (2, 1)], _extents(_decode(good.replace(
+            b'[]', b'[ %b\t,\r\n%b ]' % (one, other)))))
+
+    def test_entry_without_end(self):
+        good = documents.manifest([], parent_id=None)
+        endless = good.replace(b'[]', b'[{"' + b'x' * 200000 + b'": {}}]')
+        self._refused(endless, 'entry 0')
+
+    def test_fields_without_end(self):
+        self._refused(b'{"version": "' + b'x' * (17 << 20) + b'"}')
+
     @given(st.binary(max_size=200))
     def test_any_bytes(self, stored):
         self.assertRaises(exceptions.FormatError, _decode, stored)
@@ -306,3 +346,43 @@ class BadManifestTest(base.BaseTestCase):
         for chunk in manifest.chunks:
             self.assertGreaterEqual(chunk.extent.offset, 0)
             self.assertGreater(chunk.extent.length, 0)
+
+
+_MEMORY = '''
+from cinder_swift_backup.format import manifest
+from tests.fakes import documents
+from tests.fakes import process_memory
+
+COUNT = 200000
+opening, closing = documents.manifest([], parent_id=None).split(b'[]')
+entry = (b'{"%b-%%07d": {"compression": "zlib", "length": 32768, '
+         b'"md5": "00112233445566778899aabbccddeeff", "offset": %%d}}'
+         % documents.PREFIX.encode())
+
+def pieces():
+    yield opening + b'['
+    for number in range(COUNT):
+        if number:
+            yield b',\\n    '
+        yield entry % (number + 1000000, number * 32768)
+    yield b']' + closing
+
+reader = manifest.Reader(documents.PREFIX)
+before = process_memory.resident()
+for piece in pieces():
+    reader.feed(piece)
+found = reader.finish()
+print(len(found.chunks), (process_memory.peak() - before) * 1000 // COUNT)
+'''
+
+
+class MemoryTest(base.BaseTestCase):
+    """Some bytes for each chunk, however long the manifest is."""
+
+    def test_bounded(self):
+        answer = subprocess.run(
+            [sys.executable, '-c', _MEMORY], capture_output=True, text=True,
+            timeout=120, check=True)
+        count, each = map(int, answer.stdout.split())
+        self.assertEqual(200000, count)
+        self.assertLess(each, 120000)
