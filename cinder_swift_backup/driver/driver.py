@@ -97,8 +97,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         source = _open(engine, volume_file)
         if not source.size:
             raise exceptions.VolumeError(
-                f'Volume {backup.volume_id} is attached with a size of 0 '
-                f'bytes')
+                f'volume {backup.volume_id} is attached with a size of 0 '
+                f'bytes', backup_id=backup.id,
+                remedy=exceptions.Remedy.STORAGE)
         container = backup.container or found.container
         watch = pipelines.Watch(observer.checkpoint)
         engine.store.until(watch).ensure_container(
@@ -174,12 +175,14 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             return
         try:
             self.put_metadata(volume_id, volume_meta)
-        except cinder_exception.BackupMetadataUnsupportedVersion as err:
+        except Exception as err:
+            # Whatever it is: it has to be known that the data is there.
             raise cinder_exception.BackupDriverException(
                 reason=f'The data of backup {backup.id} was restored to '
-                       f'volume {volume_id}; its metadata was not: {err} '
-                       f'Restore with the release of Cinder that made the '
-                       f'backup, or newer.') from err
+                       f'volume {volume_id}; its metadata was not '
+                       f'({type(err).__name__}: {err}). If its version is '
+                       f'not known, restore with the release of Cinder that '
+                       f'made the backup, or newer.') from err
 
     def delete_backup(self, backup):
         """Delete all objects of a backup.
@@ -187,11 +190,11 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises CinderException: when not all of them can be found and
             deleted; Cinder keeps the record, and the delete can be repeated
         """
+        with errors.translated(backup.id):
+            records.check_no_dependents(self.context, backup)
         if not backup.service_metadata or not backup.container:
             LOG.info('Backup %s never stored anything.', backup.id)
             return
-        with errors.translated(backup.id):
-            records.check_no_dependents(self.context, backup)
         with self._engine(backup) as (engine, _):
             ref = records.backup_ref(backup)
             names = engine.repository.find_objects(

@@ -120,11 +120,19 @@ def read_for_backup():
         create_container=CONF.backup_create_containers,
         storage_policy=CONF.backup_swift_create_storage_policy,
         availability_zone=CONF.storage_availability_zone,
-        geometry=types.Geometry(CONF.backup_swift_object_size,
-                                CONF.backup_swift_block_size),
+        geometry=_geometry(),
         compression=_compression(),
         level=codecs.Level(CONF.backup_swift_compression_level),
         notifications=_notifications())
+
+
+def _geometry():
+    size = CONF.backup_swift_block_size
+    if 0 < size < types.SMALLEST_BLOCK:
+        raise exceptions.ConfigurationError(
+            f'backup_swift_block_size is {size} and has to be at least '
+            f'{types.SMALLEST_BLOCK}')
+    return types.Geometry(CONF.backup_swift_object_size, size)
 
 
 def _notifications():

@@ -78,7 +78,7 @@ class Repository:
                 container=ref.container, name=name,
                 remedy=exceptions.Remedy.NEW_BACKUP) from err
         except exceptions.FormatError as err:
-            err.about(container=ref.container)
+            err.about(backup_id=ref.backup_id, container=ref.container)
             raise
 
     def load_digests(self, ref: types.BackupRef,
@@ -106,14 +106,28 @@ class Repository:
                 ref.container, naming.digest_file_name(ref.prefix), read)
         except exceptions.ObjectNotFound:
             return None
+        except exceptions.FormatError as err:
+            err.about(backup_id=ref.backup_id, container=ref.container)
+            raise
 
     def resolve(self, refs: Sequence[types.BackupRef]) -> chains.Chain:
         """The chain of ``refs``, oldest first, with all manifests.
 
-        :raises ChainError: when one of them is missing
+        :raises ChainError: when one of them is missing, or builds on another
+            by its manifest
         """
-        return chains.Chain(tuple(
-            chains.ChainLink(ref, self.load(ref)) for ref in refs))
+        links: list[chains.ChainLink] = []
+        for ref in refs:
+            manifest = self.load(ref)
+            below = links[-1].ref.backup_id if links else None
+            if manifest.parent_id != below:
+                raise exceptions.ChainError(
+                    'its manifest and its record do not name the same parent',
+                    backup_id=ref.backup_id,
+                    expected=str(manifest.parent_id), actual=str(below),
+                    remedy=exceptions.Remedy.CORRECT_RECORDS)
+            links.append(chains.ChainLink(ref, manifest))
+        return chains.Chain(tuple(links))
 
     def find_objects(self, ref: types.BackupRef, *,
                      complete: bool) -> set[str]:

@@ -119,8 +119,8 @@ class Restorer:
         if verify:
             found = self._digest_check(chain, plan, observer)
             check = verification.Check(found)
-        if check.digests is None:
-            self._check_end(chain, plan, target, verify=verify)
+        self._check_end(chain, plan, target,
+                        sure=check.digests is not None, verify=verify)
         done = 0
 
         def collect(written: int) -> None:
@@ -153,23 +153,28 @@ class Restorer:
 
     @staticmethod
     def _check_end(chain: chains.Chain, plan: planner.RestorePlan,
-                   target: RestoreTarget, *, verify: bool) -> None:
-        """Notice that chunks are missing at the end, without digests.
+                   target: RestoreTarget, *, sure: bool,
+                   verify: bool) -> None:
+        """Notice that chunks are missing at the end.
 
-        A regular file may be shorter than its volume, a device may not.
+        A regular file may be shorter than its volume. A device is only
+        shorter if it was a snapshot from before the volume was extended; there
+        were no backups of those before digests.
+
+        :param sure: whether digests say that there are no more
         """
         if target.writer.capacity is None or plan.end >= target.source_size:
             return
         err = exceptions.IntegrityError(
-            'the manifest is damaged: it ends before the volume did',
+            'the backup ends before its volume did, by the record of it',
             backup_id=chain.tip.ref.backup_id,
             container=chain.tip.ref.container,
             name=naming.manifest_name(chain.tip.ref.prefix),
             expected=target.source_size, actual=plan.end,
             remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
-        if verify:
+        if verify and not (sure and plan.end):
             raise err
-        LOG.warning('Restored without verification: %s', err)
+        LOG.warning('The rest of the target is left as it is: %s', err)
 
     def _digest_check(
             self, chain: chains.Chain, plan: planner.RestorePlan,

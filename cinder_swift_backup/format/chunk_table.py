@@ -15,7 +15,6 @@ import itertools
 import re
 from typing import overload
 
-from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
@@ -60,19 +59,21 @@ class ChunkTable(Sequence[types.ChunkRecord]):
     def append(self, record: types.ChunkRecord) -> None:
         """Add a record at the end.
 
-        :raises FormatError: when its MD5 is none
+        :raises ValueError: when its MD5 is none, or a length is too large
         """
         number = self._number(record.name)
         if number == _NONE:
             self._odd_names[len(self)] = record.name
-        md5 = _pack_md5(record)
+        md5 = bytes.fromhex(record.stored_md5 or '')
+        if len(md5) not in (0, _MD5_SIZE):
+            raise ValueError(f'{record.stored_md5!r} is no MD5')
         self._numbers.append(number)
         self.offsets.append(record.extent.offset)
         self.lengths.append(record.extent.length)
         self._stored_lengths.append(
             _NONE if record.stored_length is None else record.stored_length)
         self._stored_md5s += md5 or bytes(_MD5_SIZE)
-        self._has_md5.append(md5 is not None)
+        self._has_md5.append(bool(md5))
         self._codes.append(self._code(record.compression))
 
     def _code(self, word: str) -> int:
@@ -175,17 +176,3 @@ class ChunkTable(Sequence[types.ChunkRecord]):
         """A few of the records, and how many there are."""
         return (f'<ChunkTable of {len(self)} at {self._prefix}: '
                 f'{list(self[:3])!r}...>')
-
-
-def _pack_md5(record: types.ChunkRecord) -> bytes | None:
-    if record.stored_md5 is None:
-        return None
-    try:
-        md5 = bytes.fromhex(record.stored_md5)
-    except ValueError:
-        md5 = b''
-    if len(md5) != _MD5_SIZE:
-        raise exceptions.FormatError(
-            f'{record.stored_md5!r} is not the MD5 of anything',
-            name=record.name, remedy=exceptions.Remedy.OTHER_BACKUP)
-    return md5

@@ -70,7 +70,7 @@ class Codecs:
         codec = self._known.get(word.lower())
         if codec is None:
             raise exceptions.FormatError(
-                f'unknown compression {word.lower()!r}; known are '
+                f'unknown compression {word[:80].lower()!r}; known are '
                 f'{", ".join(sorted(self._known))}',
                 remedy=exceptions.Remedy.NEWER_RELEASE)
         return codec

@@ -31,15 +31,12 @@ PIECE = 15000
 # two digests. Real files have far less.
 _MOST_FIELDS = 1 << 20
 _MOST_SPACE = 1 << 10
-# Assumed where the file does not give the size of its blocks first; no volume
-# has smaller sectors.
-_SMALLEST_BLOCK = 512
 
 # Possessive quantifiers would fit, and match wrongly before Python 3.11.5.
 _SPACE = long_list.SPACE
 _WORD = _SPACE + rb'"[0-9a-fA-F]{64}"' + _SPACE
 _WORDS = re.compile(rb'(?:' + _WORD + rb',)*')
-_CLOSING = re.compile(rb'(' + _WORD + rb')?' + _SPACE + rb'\]')
+_CLOSING = re.compile(rb'(?:(' + _WORD + rb')|' + _SPACE + rb')\]')
 _BETWEEN = b' \t\r\n",'
 
 
@@ -72,13 +69,12 @@ def encoded_length(header: types.BackupHeader, block_size: int,
 def most_digests(volume_size: int) -> int:
     """An upper bound for the number of digests.
 
-    Blocks are 32 KiB by default; this bound holds down to 8 KiB, and for
-    small volumes further. A file may be longer than its volume, but not by
-    much.
+    The file itself says how small its blocks are, so it may say anything. A
+    file that holds a volume may be longer than the volume, but not much.
 
     :param volume_size: in bytes, as Cinder's record tells
     """
-    return volume_size // 8192 + (1 << 20)
+    return (2 * volume_size + (1 << 30)) // types.SMALLEST_BLOCK
 
 
 def _opening(header: types.BackupHeader, block_size: int) -> bytes:
@@ -131,7 +127,7 @@ class Reader(long_list.LongListReader):
         except exceptions.FormatError:
             size = 0
         self._most = min(self._most,
-                         -(-self._size // (size or _SMALLEST_BLOCK)))
+                         -(-self._size // (size or types.SMALLEST_BLOCK)))
 
     def _take(self, rest: bytes) -> tuple[int, bool]:
         match = _WORDS.match(rest)

@@ -14,6 +14,8 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
 
 VERSION = '1.0.0'
+# Characters of a wrong value that the text of an error shows.
+_SHOWN = 80
 
 
 def parse(name: str, stored: bytes) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def parse(name: str, stored: bytes) -> dict[str, Any]:
     if version != VERSION:
         raise exceptions.FormatError(
             'it is of a version that this release cannot read', name=name,
-            expected=VERSION, actual=str(version),
+            expected=VERSION, actual=str(version)[:_SHOWN],
             remedy=exceptions.Remedy.NEWER_RELEASE)
     return fields
 
@@ -78,9 +80,10 @@ def text(name: str, fields: dict[str, Any], key: str) -> str | None:
 
 
 def size(name: str, fields: dict[str, Any], key: str) -> int:
-    """A field that is a number of bytes."""
+    """A field that is a number of bytes, which a volume may have."""
     value = fields.get(key)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if (isinstance(value, int) and not isinstance(value, bool)
+            and 0 <= value <= types.LARGEST_OFFSET):
         return value
     raise _wrong(name, key, 'a number of bytes', value)
 
@@ -90,7 +93,14 @@ def optional_size(name: str, fields: dict[str, Any], key: str) -> int | None:
     return None if fields.get(key) is None else size(name, fields, key)
 
 
+def shown(value: object) -> str:
+    """A value of a document for the text of an error, which has to be short.
+
+    Others may be able to write documents, of any size.
+    """
+    return repr(str(value)[:_SHOWN])
+
+
 def _wrong(name: str, key: str, wanted: str,
            value: object) -> exceptions.FormatError:
-    return damaged(
-        name, f'{key!r} should be {wanted} and is {str(value)[:80]!r}')
+    return damaged(name, f'{key!r} should be {wanted} and is {shown(value)}')

@@ -44,6 +44,7 @@ _MOST_FIELDS = 16 << 20
 _MOST_ENTRY = 1 << 16
 
 _JSON = json.JSONDecoder()
+_MD5 = re.compile(r'[0-9a-fA-F]{32}')
 _SPACE = re.compile(r'[ \t\r\n]*')
 
 
@@ -205,51 +206,53 @@ def _decode_chunk(name: str, prefix: str,
         raise documents.damaged(
             name, 'an entry of "objects" is not a one-key object')
     (chunk_name, fields), = entry.items()
-    if not isinstance(fields, dict):
-        raise documents.damaged(
-            name, f'the entry of {chunk_name!r} is not an object')
     if not naming.belongs_to(chunk_name, prefix):
         raise documents.damaged(
-            name, f'it names {chunk_name!r}, which is not an object of this '
-                  f'backup')
-    compression = documents.text(chunk_name, fields, 'compression')
+            name, f'it names {documents.shown(chunk_name)}, which is not an '
+                  f'object of this backup')
+    try:
+        return _decode_fields(name, chunk_name, fields)
+    except exceptions.FormatError as err:
+        err.what += f' (of {chunk_name.removeprefix(prefix)[:20]})'
+        raise
+
+
+def _decode_fields(name: str, chunk_name: str,
+                   fields: object) -> tuple[types.ChunkRecord, bool]:
+    if not isinstance(fields, dict):
+        raise documents.damaged(name, 'an entry is not an object')
+    compression = documents.text(name, fields, 'compression')
     if compression is None:
-        raise documents.damaged(
-            name, f'the entry of {chunk_name!r} has no compression')
-    length = documents.size(chunk_name, fields, 'length')
-    if not length:
-        raise documents.damaged(
-            name, f'the entry of {chunk_name!r} has a length of zero')
-    extent = types.Extent(
-        documents.size(chunk_name, fields, 'offset'), length)
+        raise documents.damaged(name, 'an entry has no compression')
+    extent = types.Extent(documents.size(name, fields, 'offset'),
+                          documents.size(name, fields, 'length'))
+    if not extent.length:
+        raise documents.damaged(name, 'an entry has a length of zero')
     if extent.end > types.LARGEST_OFFSET:
         raise documents.damaged(
-            name, f'the entry of {chunk_name!r} ends at {extent.end}, where '
-                  f'no volume does')
-    stored_length = documents.optional_size(chunk_name, fields,
-                                            _STORED_LENGTH)
-    if (stored_length or 0) > types.LARGEST_OFFSET:
-        raise documents.damaged(
-            name, f'the entry of {chunk_name!r} has a stored length that no '
-                  f'object has')
+            name, f'an entry ends at {extent.end}, where no volume does')
     # "md5" was of the stored bytes before 2015.1 only, and the field that
     # tells how old the manifest is may be still to come.
     ours = _STORED_MD5 in fields
-    stored_md5 = documents.text(chunk_name, fields,
-                                _STORED_MD5 if ours else 'md5')
+    stored_md5 = documents.text(name, fields, _STORED_MD5 if ours else 'md5')
+    if stored_md5 is not None and not _MD5.fullmatch(stored_md5):
+        raise documents.damaged(
+            name, f'{documents.shown(stored_md5)} is no MD5')
     return types.ChunkRecord(
-        name=chunk_name, extent=extent,
-        compression=compression,
-        stored_length=stored_length, stored_md5=stored_md5), ours
+        name=chunk_name, extent=extent, compression=compression,
+        stored_length=documents.optional_size(name, fields, _STORED_LENGTH),
+        stored_md5=stored_md5), ours
 
 
 def _correct_offsets(chunks: chunk_table.ChunkTable) -> None:
     # Cinder 2013.2 to 2014.2 noted the position after reading a chunk. Those
     # releases knew no parents and only made full backups, so the first chunk
-    # tells: it begins at 0, or at its own length where the quirk applies.
+    # tells: it begins at 0, or at its own length where the quirk applies. If
+    # it is not the first, one is missing, and nothing can be told.
     if not chunks or chunks.offsets[0] != chunks.lengths[0]:
         return
-    if any(map(operator.lt, chunks.offsets, chunks.lengths)):
+    if (any(map(operator.lt, chunks.offsets, chunks.lengths))
+            or not chunks.name(0).endswith('-00001')):
         return
     for index, length in enumerate(chunks.lengths):
         chunks.offsets[index] -= length

@@ -14,6 +14,9 @@ from cinder_swift_backup import exceptions
 # Bytes. A restore holds a block in memory to compare it, so a stored file must
 # not be able to ask for any size. The default is 32 KiB.
 LARGEST_BLOCK = 256 << 20
+# Bytes: the sector of a volume. Smaller blocks make no sense, and the digests
+# of a volume would be larger than the volume.
+SMALLEST_BLOCK = 512
 # Bytes: the largest offset that the system's calls take.
 LARGEST_OFFSET = (1 << 63) - 1
 

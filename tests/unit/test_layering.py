@@ -111,7 +111,8 @@ def _breaches(rule, path):
 _EDGE_WORDS = re.compile(
     r'backup_(?:swift|create|compression|timer|object)_|_catalog_info'
     r'|storage_availability_zone|(?:single|per|service)_user'
-    r'|another backup|[Rr]epeat the|cinder\.conf')
+    r'|\b[Uu]se another|other backup|[Rr]epeat the|[Rr]estore to|[Cc]heck the'
+    r'|backup-import|cinder\.conf')
 
 
 def _texts(path):

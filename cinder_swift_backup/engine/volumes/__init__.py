@@ -42,7 +42,7 @@ def open_volume(handle: Any, lock: base.Lock) -> Volume:
         return seeking.SeekingVolume(handle, lock)
     raise exceptions.VolumeError(
         f'the volume is attached as {handle!r}, which cannot be read or '
-        f'written by offset')
+        f'written by offset', remedy=exceptions.Remedy.STORAGE)
 
 
 def _fileno(handle: Any) -> int | None:

@@ -21,7 +21,7 @@ from tests.fakes import blobs
 from tests.fakes import faulty
 from tests.unit.driver import base
 
-_BLOCK = 64
+_BLOCK = 512
 _DATA = random.Random(5).randbytes(10 * _BLOCK)
 _CONTAINER = 'volumebackups'
 
@@ -306,16 +306,17 @@ class RestoreTest(DriverMethodTestCase):
         self.assertIn(self.backup.id, str(err))
         self.assertIn(base.VOLUME, str(err))
 
-    def test_metadata_of_an_unknown_version(self):
-        with mock.patch.object(self.driver, 'get_metadata',
-                               return_value='{"version": 99}'):
-            backup = self.record()
-            self.driver.backup(backup, io.BytesIO(_DATA), True)
-        backup.status = 'restoring'
-        err = self.assertRaises(cinder_exception.BackupDriverException,
-                                self._restore, backup)
-        self.assertIn('metadata', str(err))
-        self.assertIn(backup.id, str(err))
+    def test_metadata_that_cannot_be_restored(self):
+        for metadata in ('{"version": 99}', 'not json', '[]', '{}', '5'):
+            with mock.patch.object(self.driver, 'get_metadata',
+                                   return_value=metadata):
+                backup = self.record()
+                self.driver.backup(backup, io.BytesIO(_DATA), True)
+            backup.status = 'restoring'
+            err = self.assertRaises(cinder_exception.BackupDriverException,
+                                    self._restore, backup)
+            for word in (backup.id, 'data', 'metadata was not'):
+                self.assertIn(word, str(err))
 
 
 class DeleteTest(DriverMethodTestCase):
@@ -375,6 +376,12 @@ class DeleteTest(DriverMethodTestCase):
                                 self.driver.delete_backup, self.backup)
         self.assertIn(self.backup.id, str(err))
         self.assertEqual(5, len(self._names()))
+
+    def test_base_that_was_never_stored(self):
+        backup = self.record()
+        self.record(parent_id=backup.id, project_id='other')
+        self.assertRaises(cinder_exception.InvalidBackup,
+                          self.driver.delete_backup, backup)
 
     def test_nothing_was_ever_stored(self):
         auth.make_store.reset_mock()

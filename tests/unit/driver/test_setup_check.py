@@ -40,6 +40,9 @@ class CheckTest(base.HttpTestCase):
         self.config(backup_swift_object_size=0)
         self._refused('positive')
         self.config(backup_swift_object_size=32768,
+                    backup_swift_block_size=256)
+        self._refused('backup_swift_block_size is 256', '512')
+        self.config(backup_swift_object_size=32768,
                     backup_swift_block_size=-1)
         self._refused('positive')
 

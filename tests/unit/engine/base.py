@@ -37,8 +37,8 @@ def header(where):
 class Bench:
     """An engine on a store in memory, behind a store that can fail."""
 
-    def __init__(self, workers=2, runtime=None):
-        self.memory = memory.MemoryStore()
+    def __init__(self, workers=2, runtime=None, capabilities=None):
+        self.memory = memory.MemoryStore(capabilities)
         self.memory.ensure_container(CONTAINER, create=True)
         self.store = faulty.FaultyStore(self.memory)
         self.engine = engine.Engine(

@@ -34,7 +34,8 @@ class FindTest(base.EngineTestCase):
     def test_found(self):
         found = self._find()
         self.assertEqual(base.ref(3), found.ref)
-        self.assertEqual(self.bench.resolve(3).tip.manifest, found.manifest)
+        self.assertEqual(self.bench.resolve(1, 2, 3).tip.manifest,
+                         found.manifest)
         self.assertEqual(
             self.bench.repository.load_digests(base.ref(3), len(_DATA)),
             found.digests)

@@ -106,6 +106,30 @@ class LoadTest(base.EngineTestCase):
                 self.assertRaises(exceptions.Cancelled, load, base.ref(1))
             self.assertEqual([True], busy.cut_short)
 
+    def test_chains_by_record_and_by_manifest(self):
+        self.bench.archive(1, _DATA)
+        self.bench.archive(2, _DATA[::-1], parent=1)
+        self.bench.archive(3, _DATA, parent=2)
+        for numbers, wrong in (((1, 3), 3), ((2, 3), 2), ((2, 1, 3), 2),
+                               ((1, 2, 1), 1)):
+            err = self.assertRaises(exceptions.ChainError,
+                                    self.bench.resolve, *numbers)
+            self.assertEqual(
+                (f'bak-{wrong}', exceptions.Remedy.CORRECT_RECORDS),
+                (err.backup_id, err.remedy))
+
+    def test_damaged_documents_are_named(self):
+        self.bench.archive(1, _DATA)
+        for name, load in (
+                (naming.manifest_name(_PREFIX), self.bench.repository.load),
+                (naming.digest_file_name(_PREFIX),
+                 lambda ref: self.bench.repository.load_digests(ref, 80))):
+            self.bench.put(name, b'{')
+            err = self.assertRaises(exceptions.FormatError, load,
+                                    base.ref(1))
+            self.assertEqual(('bak-1', base.CONTAINER, name),
+                             (err.backup_id, err.container, err.name))
+
     def test_resolve_keeps_the_order(self):
         self.bench.archive(1, _DATA)
         self.bench.archive(2, _DATA, parent=1)

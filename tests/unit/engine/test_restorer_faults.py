@@ -319,7 +319,27 @@ class DigestTableTest(RestoreTestCase):
         log = self.useFixture(fixtures.FakeLogger())
         self._restore(source_size=len(_DATA), verify=False)
         self.assertEqual(_DATA[:256], bytes(self.target.data[:256]))
-        self.assertIn('ends before the volume did', log.output)
+        self.assertIn('ends before its volume did', log.output)
+
+    def test_manifest_and_digests_that_end_before_the_volume(self):
+        # So does a backup of a snapshot from before the volume was extended.
+        self._cut(_DATA[:256])
+        log = self.useFixture(fixtures.FakeLogger())
+        self._restore(source_size=len(_DATA))
+        self.assertIn('256 instead of 320', log.output)
+        self.assertEqual(_DATA[:256] + b'\xa5' * 64, bytes(self.target.data))
+
+    def test_nothing_of_a_volume(self):
+        self._cut(b'')
+        self.assertRaises(exceptions.IntegrityError, self._restore,
+                          source_size=len(_DATA))
+        self.assertIsNone(self.target.finished)
+
+    def _cut(self, data):
+        self.bench.archive(1, data)
+        self.bench.damage(
+            naming.manifest_name(base.ref(1).prefix),
+            lambda stored: stored.replace(b'csb_volume_size', b'unknown'))
 
     def test_none_in_old_backups(self):
         self._make_old()

@@ -191,12 +191,20 @@ class DecodeTest(base.BaseTestCase):
         self.assertRaises(exceptions.FormatError, _decode, stored, most=4)
 
     def test_most_digests(self):
-        # 8 KiB are the smallest blocks that large volumes may have.
-        for size, block_size in ((1 << 40, 8192), (1 << 29, 512), (0, 1)):
-            most = digest_file.most_digests(size)
-            self.assertGreaterEqual(most, size // block_size)
-            self.assertLessEqual(most * digests.DIGEST_SIZE,
-                                 size // 256 + (32 << 20))
+        # The smallest blocks there are, of a file longer than its volume.
+        for size in (0, 1 << 30, 1 << 40):
+            self.assertGreaterEqual(digest_file.most_digests(size),
+                                    size * 3 // 2 // types.SMALLEST_BLOCK)
+            self.assertLessEqual(
+                digest_file.most_digests(size) * digests.DIGEST_SIZE,
+                size // 8 + (64 << 20))
+
+    def test_white_space_without_end(self):
+        # Where two expressions match the same, trying takes for ever.
+        word = f'"{_sha256(b"").hex()}"'.encode()
+        good = documents.digest_file([], 32768)
+        self._refused(good.replace(b'[]', b'[%b%b' % (
+            word, b' ' * (1 << 20))))
 
     def test_blocks_that_are_too_large_for_memory(self):
         self._refused(documents.digest_file(

@@ -236,6 +236,36 @@ class BadManifestTest(base.BaseTestCase):
             self._refused_chunk({f'{_PREFIX}-00001': {
                 'offset': offset, 'length': length, 'compression': 'none'}})
 
+    def test_numbers_with_thousands_of_digits(self):
+        digits = b'9' * 4300
+        for key in (b'offset', b'length', b'csb_stored_length'):
+            entry = b'{"%b-00001": {"offset": 0, "length": 1, %b: %b}}' % (
+                _PREFIX.encode(), b'"compression": "none", "%b"' % key,
+                digits)
+            err = self.assertRaises(
+                exceptions.FormatError, _decode,
+                documents.manifest([]).replace(b'[]', b'[%b]' % entry))
+            self.assertLess(len(str(err)), 400)
+
+    def test_errors_are_short(self):
+        text = 'x' * 50000
+        for stored in (
+                documents.manifest([], version=text),
+                documents.manifest([{text: {}}]),
+                documents.manifest([{f'{_PREFIX}-{"1" * 5000}': {}}]),
+                documents.manifest([documents.chunk(1, 0, 1, text, md5=5)])):
+            err = self.assertRaises(exceptions.FormatError, _decode, stored)
+            self.assertLess(len(str(err)), 400)
+
+    def test_old_manifest_without_its_first_entry(self):
+        # It could be of a release that noted where chunks end.
+        for first in (1, 2):
+            manifest = _decode(documents.manifest(
+                [documents.chunk(first, 64, 64),
+                 documents.chunk(first + 1, 128, 64)]))
+            self.assertEqual(0 if first == 1 else 64,
+                             manifest.chunks[0].extent.offset)
+
     def test_data_past_the_size_of_the_volume(self):
         for entry in (documents.chunk(1, 0, 101), documents.chunk(1, 100, 1)):
             self._refused(documents.manifest(
