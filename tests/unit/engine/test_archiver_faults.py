@@ -10,6 +10,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base as store_base
 from tests.fakes import faulty
 from tests.fakes import observers
@@ -238,7 +239,9 @@ class LimitTest(base.EngineTestCase):
     def _archive(self, largest):
         self.bench = base.Bench(capabilities=store_base.Capabilities(
             max_object_size=largest))
-        return self.bench.archive(1, _DATA)
+        # The digests are larger than anything else.
+        return self.bench.archive(1, _DATA * 4, geometry=types.Geometry(
+            chunk_size=16 * 100, block_size=16))
 
     def test_limit_that_nobody_tells(self):
         with mock.patch.object(
@@ -256,7 +259,7 @@ class LimitTest(base.EngineTestCase):
         err = self.assertRaises(exceptions.VolumeError, self._archive,
                                 length - 1)
         self.assertEqual((length - 1, length), (err.expected, err.actual))
-        for figure in (length - 1, length, len(_DATA), 16):
+        for figure in (length - 1, length, len(_DATA) * 4, 16):
             self.assertIn(str(figure), str(err))
         self.assertIs(exceptions.Remedy.LARGER_BLOCKS, err.remedy)
         self.assertEqual([], self.bench.store.names('put'))
