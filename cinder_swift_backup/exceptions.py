@@ -19,6 +19,7 @@ The tree::
     |   `-- DigestMismatch
     |-- ChainError                the backups do not add up to a volume
     |-- VolumeError               the volume cannot be read or written
+    |-- SpoolError                a temporary file cannot be written
     `-- Cancelled                 somebody asked us to stop
 
 Errors after which the same request may succeed carry the ``Retryable`` mixin.
@@ -43,6 +44,7 @@ class Remedy(enum.Enum):
     NEWER_RELEASE = 'another release of this package wrote it'
     LARGER_VOLUME = 'the volume has no room for the backup'
     STORAGE = 'the cause is in the storage of the volume'
+    SPOOL = 'the directory for temporary files is full or cannot be used'
     SIZES = 'the sizes of chunks and blocks do not fit together'
     LARGER_BLOCKS = 'blocks are too small for such a volume'
     CREATE_CONTAINER = 'the container has to be made'
@@ -183,6 +185,10 @@ class ChainError(BackupError):
 
 class VolumeError(BackupError):
     """The volume's handle cannot do what backup or restore needs."""
+
+
+class SpoolError(BackupError):
+    """A temporary file of ours cannot be written or read."""
 
 
 class Cancelled(BackupError):

@@ -100,17 +100,22 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 f'volume {backup.volume_id} is attached with a size of 0 '
                 f'bytes', backup_id=backup.id,
                 remedy=exceptions.Remedy.STORAGE)
-        container = backup.container or found.container
+        container = backup.container = backup.container or found.container
         watch = pipelines.Watch(observer.checkpoint)
         engine.store.until(watch).ensure_container(
             container, create=found.create_container,
             storage_policy=found.storage_policy)
         parent = self._parent(backup, found.geometry,
                               engine.repository.until(watch))
+        with parent or contextlib.nullcontext():
+            self._archive(backup, source, parent, backup_metadata, engine,
+                          observer, found)
+
+    def _archive(self, backup, source, parent, backup_metadata, engine,
+                 observer, found):
         volume_meta = (self.get_metadata(backup.volume_id)
                        if backup_metadata else None)
         observer.checkpoint()
-        backup.container = container
         backup.service_metadata = naming.backup_prefix(
             backup.volume_id, backup.id, found.availability_zone,
             timeutils.utcnow())
@@ -175,8 +180,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             return
         try:
             self.put_metadata(volume_id, volume_meta)
-        except Exception as err:
-            # Whatever it is: it has to be known that the data is there.
+        except (cinder_exception.BackupMetadataUnsupportedVersion,
+                # These are what Cinder raises for damaged metadata.
+                AttributeError, KeyError, TypeError, ValueError) as err:
             raise cinder_exception.BackupDriverException(
                 reason=f'The data of backup {backup.id} was restored to '
                        f'volume {volume_id}; its metadata was not '
@@ -217,7 +223,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             with contextlib.closing(auth.make_store(
                     self.context, backup.project_id, found)) as store:
                 yield engines.Engine(store, concurrency.runtime(),
-                                     found.workers, codecs.Codecs()), found
+                                     found.workers, codecs.Codecs(),
+                                     found.spool_directory), found
 
 
 def _open(engine, volume_file):

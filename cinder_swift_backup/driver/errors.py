@@ -38,6 +38,9 @@ _REMEDIES = {
     exceptions.Remedy.STORAGE:
         'Look for the cause on the host and in the storage, then repeat the '
         'operation.',
+    exceptions.Remedy.SPOOL:
+        'Make room in backup_swift_spool_directory, or choose another, then '
+        'repeat the operation.',
     exceptions.Remedy.SIZES:
         'Correct backup_swift_object_size and backup_swift_block_size.',
     exceptions.Remedy.LARGER_BLOCKS:

@@ -44,6 +44,12 @@ OPTS = [
                      'was recorded when it was backed up, before it is '
                      'written. Turn this off only to save what can be saved '
                      'of a backup that is known to be damaged.'),
+    cfg.StrOpt('backup_swift_spool_directory',
+               default='$state_path',
+               help='Where the digests of volumes above 8 GiB are kept '
+                    'during a backup or restore, in a file without a name. '
+                    'They take 1 MiB for each GiB of data, and twice as much '
+                    'for an incremental; zeros take nothing.'),
 ]
 
 CONF = cfg.CONF

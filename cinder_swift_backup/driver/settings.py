@@ -73,6 +73,7 @@ class Settings:
 
     workers: int
     verify_restore: bool
+    spool_directory: str
     transport: swift_session.Transport
     account: Account
 
@@ -100,6 +101,7 @@ def read():
     return Settings(
         workers=CONF.backup_swift_workers,
         verify_restore=CONF.backup_swift_verify_restore,
+        spool_directory=CONF.backup_swift_spool_directory,
         transport=swift_session.Transport(
             ca_file=CONF.backup_swift_ca_cert_file,
             insecure=CONF.backup_swift_auth_insecure,

@@ -13,12 +13,15 @@
 4. Tell the observer, who records the result.
 5. If anything fails before that, delete every object that may exist.
 
-Memory: workers x (chunk size + a few MiB), besides 32 bytes for each block of
-the volume, and as much again for an incremental. Blocks above 2 MiB take more.
+Memory: workers x (chunk size + a few MiB), and 50 bytes for each object.
+Blocks above 2 MiB take more. The digests, 32 bytes for each block, are in a
+temporary file if they are many, and so are those of the parent; see
+:mod:`cinder_swift_backup.engine.spool`.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import contextlib
 import dataclasses
 import functools
 
@@ -30,6 +33,7 @@ from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine import spool
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
@@ -42,7 +46,7 @@ from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
 LOG = logging.getLogger(__name__)
-_Task = Callable[[pipelines.StopFlag], chunk_writer.WrittenChunk]
+_Task = Callable[[pipelines.StopFlag], '_Written']
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,6 +63,14 @@ class ArchiveJob:
     level: codecs.Level = codecs.Level.BALANCED
     parent: parents.Parent | None = None
     volume_meta: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Written:
+    """A chunk that was processed, and the objects that it is stored in."""
+
+    extent: types.Extent
+    records: list[types.ChunkRecord]
 
 
 class Archiver:
@@ -78,6 +90,7 @@ class Archiver:
         :raises FormatError: when the codec is not known
         :raises VolumeError: when it cannot be read, or is too large for the
             store
+        :raises SpoolError: when there is no room for the digests
         :raises ChainError: when the parent was deleted meanwhile
         :raises Cancelled: when the observer cancelled; nothing is left
         :raises StoreError: when the store failed; nothing is left that can
@@ -101,32 +114,31 @@ class Archiver:
                  names: list[str]) -> chains.Manifest:
         size = source.size
         self._check_limit(job, size, observer)
-        geometry = job.geometry
-        packed = bytearray(geometry.blocks(size) * digests.DIGEST_SIZE)
+        block_size = job.geometry.block_size
         records = chunk_table.ChunkTable(job.ref.prefix)
         done = 0
 
-        def collect(result: chunk_writer.WrittenChunk) -> None:
+        def collect(result: _Written) -> None:
             nonlocal done
-            start = (result.extent.offset // geometry.block_size
-                     * digests.DIGEST_SIZE)
-            packed[start:start + len(result.digests)] = result.digests
             for record in result.records:
                 records.append(record)
             done += result.extent.length
             observer.advanced(done, size)
 
         observer.checkpoint()
-        self._pipeline.run(self._tasks(job, source, names), collect,
-                           observer.checkpoint)
-        manifest = chains.Manifest(
-            header=job.header, chunks=records.in_order(), volume_size=size,
-            volume_meta=job.volume_meta,
-            parent_id=job.parent.ref.backup_id if job.parent else None,
-            parent=job.parent.ref if job.parent else None)
-        self._commit(job, manifest,
-                     digests.DigestTable(geometry.block_size, packed),
-                     observer)
+        with contextlib.closing(digests.DigestTable(
+                block_size, self._pipeline.runtime.call(
+                    spool.Spool, self._repository.directory,
+                    digests.of_zeros(block_size),
+                    job.geometry.blocks(size)))) as table:
+            self._pipeline.run(self._tasks(job, source, table, names),
+                               collect, observer.checkpoint)
+            manifest = chains.Manifest(
+                header=job.header, chunks=records.in_order(),
+                volume_size=size, volume_meta=job.volume_meta,
+                parent_id=job.parent.ref.backup_id if job.parent else None,
+                parent=job.parent.ref if job.parent else None)
+            self._commit(job, manifest, table, observer)
         return manifest
 
     def _check_limit(self, job: ArchiveJob, size: int,
@@ -151,6 +163,7 @@ class Archiver:
                 remedy=exceptions.Remedy.LARGER_BLOCKS)
 
     def _tasks(self, job: ArchiveJob, source: volumes.VolumeReader,
+               table: digests.DigestTable,
                names: list[str]) -> Iterator[_Task]:
         geometry = job.geometry
         writer = chunk_writer.ChunkWriter(
@@ -159,15 +172,21 @@ class Archiver:
                 container=job.ref.container, prefix=job.ref.prefix,
                 block_size=geometry.block_size,
                 compression=job.compression, level=job.level),
-            source, names.append)
+            source, table, names.append)
+        before = job.parent.digests if job.parent else None
         for index in range(geometry.chunks(source.size)):
-            extent = geometry.chunk(index, source.size)
-            before = None
-            if job.parent is not None:
-                first = extent.offset // geometry.block_size
-                before = job.parent.digests.run(
-                    first, first + geometry.blocks(extent.length))
-            yield functools.partial(writer.write, extent, before)
+            yield functools.partial(
+                self._write, writer, before,
+                geometry.chunk(index, source.size))
+
+    @staticmethod
+    def _write(writer: chunk_writer.ChunkWriter,
+               before: digests.DigestTable | None, extent: types.Extent,
+               stop: pipelines.StopFlag) -> _Written:
+        runs = [extent]
+        if before is not None:
+            runs = writer.changes(extent, before, stop)
+        return _Written(extent, [writer.write(run, stop) for run in runs])
 
     def _commit(self, job: ArchiveJob, manifest: chains.Manifest,
                 table: digests.DigestTable,

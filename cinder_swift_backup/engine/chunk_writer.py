@@ -49,33 +49,17 @@ class ChunkForm:
     level: codecs.Level
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class WrittenChunk:
-    """An extent that was stored: its packed digests, and its objects."""
-
-    extent: types.Extent
-    digests: bytes
-    records: tuple[types.ChunkRecord, ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Encoded:
-    """An extent in its stored form, and the packed digests of its blocks."""
-
-    form: stored_form.StoredForm
-    digests: bytes
-
-
 class ChunkWriter:
     """Stores extents of one volume; may be used by several workers."""
 
     def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
                  known: codecs.Codecs, form: ChunkForm,
-                 source: volumes.VolumeReader,
+                 source: volumes.VolumeReader, table: digests.DigestTable,
                  announce: Callable[[str], None]) -> None:
         """Prepare.
 
         :param known: the codecs that chunks may be stored with
+        :param table: takes the digests of all blocks
         :param announce: called with each name before it is put
         :raises FormatError: when the codec is not known
         """
@@ -84,46 +68,36 @@ class ChunkWriter:
         self._form = form
         self._codec = known.find(form.compression)
         self._source = source
+        self._table = table
         self._announce = announce
 
-    def write(self, extent: types.Extent, before: bytes | None,
-              stop: pipelines.StopFlag) -> WrittenChunk:
-        """Store an extent, or the changed parts of it.
+    def changes(self, extent: types.Extent, before: digests.DigestTable,
+                stop: pipelines.StopFlag) -> list[types.Extent]:
+        """Hash an extent; return the parts that differ from the parent.
 
-        :param before: the packed digests of its blocks in the parent, fewer
-            where the volume has grown; None to store everything
+        :param before: the digests of the parent, fewer where the volume has
+            grown
         :raises VolumeError: when the volume cannot be read
+        :raises SpoolError: when digests cannot be written or read
+        :raises Cancelled: when ``stop`` is set
+        """
+        return self._runtime.call(self._changes, extent, before, stop)
+
+    def write(self, extent: types.Extent,
+              stop: pipelines.StopFlag) -> types.ChunkRecord:
+        """Store an extent.
+
+        :raises VolumeError: when the volume cannot be read
+        :raises SpoolError: when digests cannot be written
         :raises StoreError: when the store fails
         :raises Cancelled: when ``stop`` is set
         """
-        if before is None:
-            encoded = self._runtime.call(self._encode, extent, stop)
-            record = self._put(extent, encoded, stop)
-            return WrittenChunk(extent, encoded.digests, (record,))
-        return self._write_changes(extent, before, stop)
-
-    def _write_changes(self, extent: types.Extent, before: bytes,
-                       stop: pipelines.StopFlag) -> WrittenChunk:
-        block_size = self._form.block_size
-        now = bytearray(self._runtime.call(self._hash, extent, stop))
-        records = []
-        for run in planner.merge_blocks(
-                digests.changed_blocks(now, before), block_size, extent):
-            encoded = self._runtime.call(self._encode, run, stop)
-            start = ((run.offset - extent.offset) // block_size
-                     * digests.DIGEST_SIZE)
-            now[start:start + len(encoded.digests)] = encoded.digests
-            records.append(self._put(run, encoded, stop))
-        return WrittenChunk(extent, bytes(now), tuple(records))
-
-    def _put(self, extent: types.Extent, encoded: _Encoded,
-             stop: pipelines.StopFlag) -> types.ChunkRecord:
+        found = self._runtime.call(self._encode, extent, stop)
         stop.check()
         form = self._form
         name = naming.chunk_name(form.prefix,
                                  extent.offset // form.block_size)
         self._announce(name)
-        found = encoded.form
         self._store.until(stop).put(
             form.container, name,
             base.Body(len(found.data), lambda: (found.data,), found.md5))
@@ -133,13 +107,20 @@ class ChunkWriter:
 
     # These run offloaded, so they must not log and do not use the store.
 
-    def _hash(self, extent: types.Extent, stop: pipelines.StopFlag) -> bytes:
-        return b''.join(
-            digests.hash_blocks(piece, self._form.block_size)
-            for piece in self._read(extent, stop))
+    def _changes(self, extent: types.Extent, before: digests.DigestTable,
+                 stop: pipelines.StopFlag) -> list[types.Extent]:
+        block_size = self._form.block_size
+        now = b''.join(digests.hash_blocks(piece, block_size)
+                       for piece in self._read(extent, stop))
+        first = extent.offset // block_size
+        self._table.put(first, now)
+        end = first + len(now) // digests.DIGEST_SIZE
+        return planner.merge_blocks(
+            digests.changed_blocks(now, before.run(first, end)), block_size,
+            extent)
 
     def _encode(self, extent: types.Extent,
-                stop: pipelines.StopFlag) -> _Encoded:
+                stop: pipelines.StopFlag) -> stored_form.StoredForm:
         form = self._form
         maker = stored_form.StoredFormMaker(self._codec, form.level,
                                             extent.length)
@@ -147,7 +128,8 @@ class ChunkWriter:
         for piece in self._read(extent, stop):
             packed.append(digests.hash_blocks(piece, form.block_size))
             maker.feed(piece)
-        return _Encoded(maker.finish(), b''.join(packed))
+        self._table.put(extent.offset // form.block_size, b''.join(packed))
+        return maker.finish()
 
     def _read(self, extent: types.Extent,
               stop: pipelines.StopFlag) -> Iterator[memoryview]:

@@ -18,16 +18,18 @@ class Engine:
     """
 
     def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
-                 workers: int, known: codecs.Codecs) -> None:
+                 workers: int, known: codecs.Codecs,
+                 directory: str | None = None) -> None:
         """Put the parts together.
 
         :param runtime: the kind of threads to run on
         :param workers: how many chunks are processed at the same time
         :param known: the codecs for writing and reading chunks
+        :param directory: for temporary files; the system's if None
         """
         self.store = store
         self.runtime = runtime
         pipeline = pipelines.Pipeline(runtime, workers)
-        self.repository = repository.Repository(store, pipeline)
+        self.repository = repository.Repository(store, pipeline, directory)
         self.archiver = archiver.Archiver(self.repository, pipeline, known)
         self.restorer = restorer.Restorer(self.repository, pipeline, known)

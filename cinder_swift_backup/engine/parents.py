@@ -13,6 +13,7 @@ is different: it is raised, because the next attempt may succeed.
 
 from collections.abc import Sequence
 import dataclasses
+from typing import Self
 
 from oslo_log import log as logging
 
@@ -35,6 +36,14 @@ class Parent:
     manifest: chains.Manifest
     digests: digests.DigestTable
 
+    def __enter__(self) -> Self:
+        """Have its digests until the end of a block."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Forget its digests."""
+        self.digests.close()
+
     def confirm(self, repo: repository.Repository) -> None:
         """Make sure that it is still there.
 
@@ -54,6 +63,7 @@ def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
 
     :param refs: the chain, its base first
     :param block_size: of the new backup, in bytes
+    :returns: a context manager, which forgets the digests
     :raises StoreError: when the store fails
     """
     try:
@@ -75,6 +85,7 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
         raise exceptions.ChainError(
             'it has no digests to compare with', backup_id=ref.backup_id)
     if check.table.block_size != block_size:
+        check.table.close()
         raise exceptions.ChainError(
             'it tracks changes by blocks of another size',
             backup_id=ref.backup_id, expected=block_size,

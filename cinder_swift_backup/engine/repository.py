@@ -15,6 +15,7 @@ Deleting goes like this:
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import functools
 
 from oslo_log import log as logging
@@ -22,6 +23,7 @@ from oslo_log import log as logging
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
+from cinder_swift_backup.engine import spool
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digests
@@ -40,9 +42,15 @@ class Repository:
     """The backups in one store."""
 
     def __init__(self, store: base.ObjectStore,
-                 pipeline: pipelines.Pipeline) -> None:
+                 pipeline: pipelines.Pipeline,
+                 directory: str | None = None) -> None:
+        """Prepare.
+
+        :param directory: for temporary files; the system's if None
+        """
         self.store = store
         self.runtime = pipeline.runtime
+        self.directory = directory
         self._pipeline = pipeline
 
     def until(self, stop: base.Stop) -> 'Repository':
@@ -50,7 +58,8 @@ class Repository:
 
         Deletes are not affected.
         """
-        return Repository(self.store.until(stop), self._pipeline)
+        return Repository(self.store.until(stop), self._pipeline,
+                          self.directory)
 
     def load(self, ref: types.BackupRef) -> chains.Manifest:
         """The manifest of a backup.
@@ -85,7 +94,8 @@ class Repository:
                      size: int) -> digests.DigestTable | None:
         """The digests of a backup, or None if it has none.
 
-        Cinder wrote no digests before 2015.1.
+        Cinder wrote no digests before 2015.1. The caller has to close the
+        table.
 
         :param size: of the volume in bytes, as the manifest tells
         :raises FormatError: when the file is damaged, or has more digests
@@ -96,10 +106,17 @@ class Repository:
         most = digest_file.most_digests(known)
 
         def read(pieces: Iterator[bytes]) -> digests.DigestTable:
-            reader = digest_file.Reader(ref.prefix, size, most)
-            for piece in pieces:
-                call(reader.feed, piece)
-            return call(reader.finish)
+            with contextlib.ExitStack() as spools:
+                def make(zeros: bytes) -> spool.Spool:
+                    return spools.enter_context(contextlib.closing(
+                        spool.Spool(self.directory, zeros)))
+
+                reader = digest_file.Reader(ref.prefix, size, most, make)
+                for piece in pieces:
+                    call(reader.feed, piece)
+                table = call(reader.finish)
+                spools.pop_all()
+                return table
 
         try:
             return self.store.read(

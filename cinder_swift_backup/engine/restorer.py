@@ -14,9 +14,12 @@
    works from the beginning and not only at the end.
 5. Give a regular file its length, and sync.
 
-Memory: a few MiB for each worker, besides the digests.
+Memory: a few MiB for each worker, and some bytes for each object of the chain.
+Many digests are in a temporary file; see
+:mod:`cinder_swift_backup.engine.spool`.
 """
 
+import contextlib
 import dataclasses
 import functools
 
@@ -110,6 +113,7 @@ class Restorer:
             everything that the plan writes can be verified, or the backup
             ends before its volume did; nothing is written then
         :raises VolumeError: when the volume is too small
+        :raises SpoolError: when there is no room for the digests
         :raises Cancelled: when the observer cancelled
         """
         runtime = self._pipeline.runtime
@@ -119,8 +123,15 @@ class Restorer:
         if verify:
             found = self._digest_check(chain, plan, observer)
             check = verification.Check(found)
-        self._check_end(chain, plan, target,
-                        sure=check.digests is not None, verify=verify)
+        with contextlib.closing(check):
+            self._check_end(chain, plan, target,
+                            sure=check.digests is not None, verify=verify)
+            self._execute(plan, target, check, observer)
+
+    def _execute(self, plan: planner.RestorePlan, target: RestoreTarget,
+                 check: verification.Check,
+                 observer: progress.Observer) -> None:
+        runtime = self._pipeline.runtime
         done = 0
 
         def collect(written: int) -> None:
@@ -184,7 +195,11 @@ class Restorer:
             self._repository.until(pipelines.Watch(observer.checkpoint)),
             chain.tip, plan.end)
         if check is not None:
-            self._pipeline.runtime.call(check.check_plan, plan)
+            try:
+                self._pipeline.runtime.call(check.check_plan, plan)
+            except exceptions.IntegrityError:
+                check.table.close()
+                raise
             return check
         if chain.tip.manifest.era is chains.Era.DIGESTS:
             raise exceptions.IntegrityError(

@@ -91,7 +91,8 @@ class DigestCheck:
         size = self.table.block_size
         start = (first + changed) * size
         end = min(start + size, self.end)
-        actual = digests.DigestTable(size, packed).digest(changed).hex()
+        at = changed * digests.DIGEST_SIZE
+        actual = packed[at:at + digests.DIGEST_SIZE].hex()
         expected = self.table.digest(first + changed).hex()
         return exceptions.DigestMismatch(
             'it is damaged: the SHA-256 is not that of the backup',
@@ -120,6 +121,8 @@ def load_digests(repo: repository.Repository, tip: chains.ChainLink,
                  end: int) -> DigestCheck | None:
     """The digests of a backup, to compare with; None if it has none.
 
+    The caller has to close the table.
+
     :param end: the size of its volume, in bytes
     :raises IntegrityError: when they are not those of such a volume
     :raises FormatError: when the file is damaged
@@ -130,6 +133,7 @@ def load_digests(repo: repository.Repository, tip: chains.ChainLink,
     try:
         return DigestCheck(table, end)
     except exceptions.IntegrityError as err:
+        table.close()
         err.about(backup_id=tip.ref.backup_id, container=tip.ref.container,
                   name=naming.digest_file_name(tip.ref.prefix))
         raise
@@ -192,6 +196,11 @@ class Check:
 
     digests: DigestCheck | None
     stored: bool = True
+
+    def close(self) -> None:
+        """Forget the digests."""
+        if self.digests is not None:
+            self.digests.table.close()
 
     def of_stored(self, record: types.ChunkRecord) -> StoredCheck:
         """The check of one object; its MD5 adds nothing to digests."""

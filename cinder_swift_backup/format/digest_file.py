@@ -13,6 +13,7 @@ and 2.2 GiB of blocks of 32 KiB. Each run of whole digests is turned to bytes,
 32 for each.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import json
 import re
@@ -44,14 +45,11 @@ def encode(header: types.BackupHeader,
            table: digests.DigestTable) -> Iterator[bytes]:
     """The digest file in pieces; see :func:`encoded_length`."""
     yield _opening(header, table.block_size)
-    packed = table.packed
-    step = PIECE * digests.DIGEST_SIZE
-    for start in range(0, len(packed), step):
-        end = min(start + step, len(packed))
-        words = (packed[at:at + digests.DIGEST_SIZE].hex()
-                 for at in range(start, end, digests.DIGEST_SIZE))
-        lead = ',"' if start else '"'
-        yield (lead + '","'.join(words) + '"').encode()
+    lead = '"'
+    for run in table.runs(PIECE):
+        words = run.hex(',', digests.DIGEST_SIZE).replace(',', '","')
+        yield f'{lead}{words}"'.encode()
+        lead = ',"'
     yield b']}'
 
 
@@ -87,10 +85,11 @@ def _opening(header: types.BackupHeader, block_size: int) -> bytes:
 class Reader(long_list.LongListReader):
     """Reads a digest file that is fed in pieces.
 
-    Memory: 32 bytes for each digest, and a few pieces.
+    Memory: a few pieces, besides what ``make`` makes.
     """
 
-    def __init__(self, prefix: str, size: int, most: int) -> None:
+    def __init__(self, prefix: str, size: int, most: int,
+                 make: Callable[[bytes], digests.Packed]) -> None:
         """Prepare.
 
         :param prefix: of the backup
@@ -98,12 +97,15 @@ class Reader(long_list.LongListReader):
             with the digests of more than that is not read to its end
         :param most: how many digests there can be, whatever the files say;
             see :func:`most_digests`
+        :param make: takes the digest of a block of zeros, if it is known, and
+            returns an empty place for the digests
         """
         super().__init__(naming.digest_file_name(prefix), 'sha256s',
                          _MOST_FIELDS)
         self._size = size
         self._most = most
-        self._packed = bytearray()
+        self._make = make
+        self._packed: digests.Packed
 
     def finish(self) -> digests.DigestTable:
         """The digests, once everything was fed.
@@ -126,6 +128,8 @@ class Reader(long_list.LongListReader):
             size = documents.size(self._name, fields, 'chunk_size')
         except exceptions.FormatError:
             size = 0
+        known = 0 < size <= types.LARGEST_BLOCK
+        self._packed = self._make(digests.of_zeros(size) if known else b'')
         self._most = min(self._most,
                          -(-self._size // (size or types.SMALLEST_BLOCK)))
 

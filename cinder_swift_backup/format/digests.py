@@ -2,30 +2,80 @@
 
 """The SHA-256 of every block of the volume, and comparing them.
 
-In memory a digest is 32 raw bytes, so a table takes 1 MiB for each GiB of
-volume at the default block size of 32 KiB.
+A digest is 32 raw bytes, so a table takes 1 MiB for each GiB of volume at the
+default block size of 32 KiB. Where these bytes are is up to the caller.
 """
 
+from collections.abc import Iterator
 import dataclasses
+import functools
 import hashlib
+from typing import Protocol
+from typing import Self
 
 DIGEST_SIZE = 32
+# Digests compared at once.
+_STEP = 1 << 15
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+class Packed(Protocol):
+    """Bytes in memory or elsewhere, indexed like a bytearray."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, part: slice, /) -> bytes | bytearray:
+        """Some of them."""
+
+    def __setitem__(self, part: slice, data: bytes, /) -> None:
+        """Replace some by as many others."""
+
+    def __iadd__(self, data: bytes, /) -> Self:
+        """Append more."""
+
+    def close(self) -> None:
+        """Give back the place where they are."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class DigestTable:
     """The digests of all blocks of a volume, packed 32 bytes each."""
 
     block_size: int
-    packed: bytes | bytearray
+    packed: Packed
 
     def __len__(self) -> int:
         """How many blocks have a digest."""
         return len(self.packed) // DIGEST_SIZE
 
-    def digest(self, block: int) -> bytes | bytearray:
+    def __eq__(self, other: object) -> bool:
+        """Whether another table has the same digests."""
+        return (isinstance(other, DigestTable)
+                and (self.block_size, len(self)) == (
+                    other.block_size, len(other))
+                and all(one == another for one, another
+                        in zip(self.runs(_STEP), other.runs(_STEP),
+                               strict=True)))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def close(self) -> None:
+        """Give back the place where the digests are."""
+        self.packed.close()
+
+    def digest(self, block: int) -> bytes:
         """The digest of block number ``block``, from 0."""
-        return self.packed[block * DIGEST_SIZE:(block + 1) * DIGEST_SIZE]
+        return self.run(block, block + 1)
+
+    def put(self, first: int, packed: bytes) -> None:
+        """Replace digests from that of block number ``first``."""
+        start = first * DIGEST_SIZE
+        self.packed[start:start + len(packed)] = packed
+
+    def runs(self, count: int) -> Iterator[bytes]:
+        """All packed digests in their order, ``count`` at a time."""
+        for first in range(0, len(self), count):
+            yield self.run(first, first + count)
 
     def run(self, first: int, end: int) -> bytes:
         """The packed digests from block ``first`` to before ``end``.
@@ -34,6 +84,19 @@ class DigestTable:
         """
         return bytes(
             self.packed[first * DIGEST_SIZE:end * DIGEST_SIZE])
+
+
+@functools.lru_cache(maxsize=8)
+def of_zeros(size: int) -> bytes:
+    """The digest of a block of zeros.
+
+    :param size: of the block in bytes
+    """
+    digest = hashlib.sha256()
+    piece = bytes(min(size, 1 << 20))
+    for start in range(0, size, 1 << 20):
+        digest.update(piece[:size - start])
+    return digest.digest()
 
 
 def hash_blocks(data: memoryview, block_size: int) -> bytes:

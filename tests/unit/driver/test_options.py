@@ -49,7 +49,7 @@ class OptionsTest(base.DriverTestCase):
     def test_ours(self):
         self.assertEqual(
             {'backup_swift_workers', 'backup_swift_compression_level',
-             'backup_swift_verify_restore'},
+             'backup_swift_spool_directory', 'backup_swift_verify_restore'},
             {option.name for option in options.OPTS})
         self.assertEqual(options.OPTS,
                          driver.SwiftBackupDriver.get_driver_options())

@@ -41,6 +41,8 @@ class Bench:
         self.data = data
         self.word = word
         self.block_size = block_size
+        self.table = digests.DigestTable(block_size, bytearray(
+            -(-len(data) // block_size) * digests.DIGEST_SIZE))
         self.writer = self.make(self.store, source)
 
     def make(self, store, source=None):
@@ -49,12 +51,19 @@ class Bench:
             'c', 'p', self.block_size, self.word, codecs.Level.BALANCED)
         return chunk_writer.ChunkWriter(
             store, pipelines.Runtime(), codecs.Codecs(), form,
-            source or volumes.RamVolume(self.data), self.announced.append)
+            source or volumes.RamVolume(self.data), self.table,
+            self.announced.append)
 
-    def write(self, before=None, extent=None):
+    def write(self, extent=None):
         """Store an extent, by default everything."""
         return self.writer.write(
-            extent or types.Extent(0, len(self.data)), before, self.stop)
+            extent or types.Extent(0, len(self.data)), self.stop)
+
+    def changes(self, before):
+        """What has changed since these were the digests."""
+        return self.writer.changes(
+            types.Extent(0, len(self.data)),
+            digests.DigestTable(self.block_size, before), self.stop)
 
     def stored(self, record):
         """What an object decodes to."""
@@ -77,9 +86,8 @@ class FullTest(base.BaseTestCase):
     def test_what_is_stored_is_what_was_read(self, word, seed, repeated):
         data = seed * 50 if repeated else seed
         bench = Bench(data, word)
-        written = bench.write()
-        self.assertEqual(_hashes(data), written.digests)
-        (record,) = written.records
+        record = bench.write()
+        self.assertEqual(_hashes(data), bench.table.packed)
         self.assertEqual('p-00000', record.name)
         self.assertEqual(types.Extent(0, len(data)), record.extent)
         self.assertEqual(data, bench.stored(record))
@@ -92,7 +100,7 @@ class FullTest(base.BaseTestCase):
         data = random.Random(1).randbytes(3 << 20) + bytes((2 << 20) + 17)
         for word in ('none', 'zlib', 'zstd'):
             bench = Bench(data, word, 32768)
-            (record,) = bench.write().records
+            record = bench.write()
             self.assertEqual(word, record.compression)
             self.assertEqual(data, bench.stored(record))
 
@@ -100,7 +108,7 @@ class FullTest(base.BaseTestCase):
         data = random.Random(1).randbytes((5 << 20) + 3)
         for word in ('zlib', 'zstd', 'bz2'):
             bench = Bench(data, word, 32768)
-            (record,) = bench.write().records
+            record = bench.write()
             self.assertEqual('none', record.compression)
             self.assertEqual(
                 data, blobs.get(bench.store, 'c', record.name))
@@ -116,22 +124,21 @@ class FullTest(base.BaseTestCase):
 
         data = random.Random(1).randbytes(3 << 20)
         bench = Bench(data, block_size=32768, source=Changing(data))
-        written = bench.write()
-        self.assertEqual(data, bench.stored(written.records[0]))
-        self.assertEqual(_hashes(data, 32768), written.digests)
+        self.assertEqual(data, bench.stored(bench.write()))
+        self.assertEqual(_hashes(data, 32768), bench.table.packed)
 
     def test_extent_elsewhere(self):
         bench = Bench(_NOISE)
-        written = bench.write(extent=types.Extent(320, 100))
-        (record,) = written.records
+        record = bench.write(types.Extent(320, 100))
         self.assertEqual('p-00020', record.name)
         self.assertEqual(_NOISE[320:420], bench.stored(record))
-        self.assertEqual(_hashes(_NOISE[320:420]), written.digests)
+        self.assertEqual(_hashes(_NOISE[320:420]), bench.table.run(20, 27))
 
     def test_blocks_larger_than_a_piece(self):
         data = bytes(7 << 20)
-        written = Bench(data, block_size=3 << 20).write()
-        self.assertEqual(_hashes(data, 3 << 20), written.digests)
+        bench = Bench(data, block_size=3 << 20)
+        bench.write()
+        self.assertEqual(_hashes(data, 3 << 20), bench.table.packed)
 
 
 class ChangesTest(base.BaseTestCase):
@@ -145,9 +152,8 @@ class ChangesTest(base.BaseTestCase):
 
     def test_nothing_changed(self):
         bench = Bench(_NOISE)
-        written = bench.write(_hashes(_NOISE))
-        self.assertEqual((), written.records)
-        self.assertEqual(_hashes(_NOISE), written.digests)
+        self.assertEqual([], bench.changes(_hashes(_NOISE)))
+        self.assertEqual(_hashes(_NOISE), bench.table.packed)
         self.assertEqual([], bench.announced)
 
     def test_only_what_changed_is_stored(self):
@@ -156,21 +162,19 @@ class ChangesTest(base.BaseTestCase):
         for start in (70000, 900000):
             now[start] ^= 1
         bench = Bench(bytes(now), 'none', 4096)
-        written = bench.write(_hashes(data, 4096))
+        changes = bench.changes(_hashes(data, 4096))
         self.assertEqual(
-            [types.Extent(69632, 4096), types.Extent(897024, 4096)],
-            [record.extent for record in written.records])
+            [types.Extent(69632, 4096), types.Extent(897024, 4096)], changes)
+        self.assertEqual(_hashes(now, 4096), bench.table.packed)
+        for extent in changes:
+            self.assertEqual(bytes(now[extent.offset:extent.end]),
+                             bench.stored(bench.write(extent)))
         self.assertEqual(['p-00017', 'p-00219'], bench.announced)
-        self.assertEqual(_hashes(now, 4096), written.digests)
-        for record in written.records:
-            self.assertEqual(
-                bytes(now[record.extent.offset:record.extent.end]),
-                bench.stored(record))
+        self.assertEqual(_hashes(now, 4096), bench.table.packed)
 
     def test_grown_volume(self):
-        written = Bench(_NOISE).write(_hashes(_NOISE[:960]))
-        (record,) = written.records
-        self.assertEqual(types.Extent(960, 40), record.extent)
+        self.assertEqual([types.Extent(960, 40)],
+                         Bench(_NOISE).changes(_hashes(_NOISE[:960])))
 
     def test_digests_are_of_what_is_stored(self):
         # The volume changes between the look and the reading.
@@ -182,11 +186,9 @@ class ChangesTest(base.BaseTestCase):
 
         first = self._change(_NOISE, 1)
         bench = Bench(first, 'none', source=Moving(first))
-        written = bench.write(_hashes(_NOISE))
-        (record,) = written.records
-        self.assertEqual(
-            _hashes(bench.stored(record)),
-            digests.DigestTable(16, written.digests).run(1, 2))
+        (extent,) = bench.changes(_hashes(_NOISE))
+        self.assertEqual(_hashes(bench.stored(bench.write(extent))),
+                         bench.table.run(1, 2))
 
 
 class StopTest(base.BaseTestCase):
@@ -234,6 +236,7 @@ import random
 from cinder_swift_backup.engine import chunk_writer
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
 from tests.fakes import process_memory
 
@@ -256,24 +259,26 @@ class Nowhere:
             pass
 
 source = Endless()
+table = digests.DigestTable(32768, bytearray(32 * 6400))
+before_table = digests.DigestTable(32768, bytes(32 * 3200))
 writers = [chunk_writer.ChunkWriter(
     Nowhere(), pipelines.Runtime(), codecs.Codecs(), chunk_writer.ChunkForm(
         'c', 'p', 32768, word, level),
-    source, lambda name: None) for word, level in (
+    source, table, lambda name: None) for word, level in (
         ('none', codecs.Level.BALANCED), ('zlib', codecs.Level.BALANCED),
         ('zlib', codecs.Level.SMALL), ('bz2', codecs.Level.BALANCED),
         ('zstd', codecs.Level.BALANCED), ('zstd', codecs.Level.SMALL))]
 for writer in writers:
-    writer.write(types.Extent(0, 2 * MIB), None, pipelines.StopFlag())
+    writer.write(types.Extent(0, 2 * MIB), pipelines.StopFlag())
 before = process_memory.peak()
 for writer in writers[1:]:
-    writer.write(types.Extent(0, 100 * MIB), None, pipelines.StopFlag())
-    writer.write(types.Extent(0, 100 * MIB), bytes(32 * 3200),
-                 pipelines.StopFlag())
+    writer.write(types.Extent(0, 100 * MIB), pipelines.StopFlag())
+    writer.changes(types.Extent(0, 100 * MIB), before_table,
+                   pipelines.StopFlag())
 zeros = process_memory.peak() - before
 source.kind = source.noise
 for writer in writers:
-    writer.write(types.Extent(0, 200 * MIB), None, pipelines.StopFlag())
+    writer.write(types.Extent(0, 200 * MIB), pipelines.StopFlag())
 print(zeros // MIB, (process_memory.peak() - before) // MIB)
 '''
 
@@ -299,7 +304,6 @@ class CrossingTest(base.BaseTestCase):
         for value in (
                 chunk_writer.ChunkForm('c', 'p', 16, 'zlib',
                                        codecs.Level.SMALL),
-                chunk_writer.WrittenChunk(record.extent, b'd', (record,)),
                 planner.PlannedChunk('c', record, (record.extent,)),
                 verification.DigestCheck(
                     digests.DigestTable(16, bytes(128)), 64)):

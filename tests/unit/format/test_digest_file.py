@@ -29,7 +29,8 @@ def _sha256(data):
 
 
 def _decode(stored, step=None, size=1 << 60, most=1 << 30):
-    reader = digest_file.Reader(_PREFIX, size, most)
+    reader = digest_file.Reader(_PREFIX, size, most,
+                                lambda zeros: bytearray())
     for start in range(0, len(stored), step or len(stored) or 1):
         reader.feed(stored[start:start + (step or len(stored))])
     return reader.finish()
@@ -228,7 +229,8 @@ def pieces():
     yield b'"%b"]' % (b'0' * 64) + closing
 
 def read(feed):
-    reader = digest_file.Reader(documents.PREFIX, 1 << 40, 1 << 30)
+    reader = digest_file.Reader(documents.PREFIX, 1 << 40, 1 << 30,
+                                lambda zeros: bytearray())
     for piece in feed:
         reader.feed(piece)
     return reader.finish()

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The packed digests of a volume, in memory or in a temporary file.
+
+Digests take 1 MiB for each GiB of a volume, so those of a large one must not
+be in memory. Up to a few MiB they are; more are in a file without a name,
+which is gone when it is closed or the process dies.
+
+Most of a large volume is often zeros. So what is kept is each digest's
+difference from that of a block of zeros (by exclusive or). Zeros become zeros,
+which the file system does not store, and which are quickly recognised.
+
+Functions may be called from several threads. They wait for the disk, so they
+have to be offloaded.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import functools
+import os
+import tempfile
+from typing import IO
+from typing import Self
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import digests
+
+# Bytes that are kept in memory: the digests of 8 GiB in blocks of 32 KiB.
+IN_MEMORY = 8 << 20
+
+
+class Spool:
+    """Packed digests; indexed by slices of whole digests, in bytes."""
+
+    def __init__(self, directory: str | None, zeros: bytes,
+                 count: int = 0) -> None:
+        """Prepare.
+
+        :param directory: for the temporary file; the system's if None
+        :param zeros: the digest of a block of zeros
+        :param count: how many digests there are from the beginning, all of
+            them of zeros
+        :raises SpoolError: when there can be no file
+        """
+        self._directory = directory
+        self._zeros = zeros
+        self._memory = bytearray()
+        self._file: IO[bytes] | None = None
+        self._length = 0
+        self._grow(count * digests.DIGEST_SIZE)
+
+    def __len__(self) -> int:
+        """How many bytes all digests take."""
+        return self._length
+
+    def __getitem__(self, part: slice) -> bytes:
+        """Some of the digests.
+
+        :raises SpoolError: when the file cannot be read
+        """
+        return self._differences(self._read(part))
+
+    def __setitem__(self, part: slice, packed: bytes) -> None:
+        """Replace some of the digests by as many others.
+
+        :raises SpoolError: when the file cannot be written
+        """
+        start, end, _ = part.indices(self._length)
+        if end - start != len(packed):
+            raise ValueError(f'{len(packed)} bytes instead of {end - start}')
+        self._write(start, self._differences(packed))
+
+    def __iadd__(self, packed: bytes) -> Self:
+        """Append digests.
+
+        :raises SpoolError: when the file cannot be written
+        """
+        start = self._length
+        self._grow(start + len(packed))
+        self._write(start, self._differences(packed))
+        return self
+
+    def are_zeros(self, start: int, end: int) -> bool:
+        """Whether all digests of a part, in bytes, are of zeros.
+
+        :raises SpoolError: when the file cannot be read
+        """
+        part = self._read(slice(start, end))
+        return part == bytes(len(part))
+
+    def close(self) -> None:
+        """Forget all digests."""
+        if self._file is not None:
+            self._file.close()
+        self._memory = bytearray()
+        self._length = 0
+
+    def _differences(self, packed: bytes) -> bytes:
+        """Digests to what is kept of them, or back."""
+        zeros = _repeated(self._zeros, len(packed) // digests.DIGEST_SIZE)
+        return (int.from_bytes(packed, 'little') ^ zeros).to_bytes(
+            len(packed), 'little')
+
+    def _grow(self, length: int) -> None:
+        if self._file is None and length > IN_MEMORY:
+            self._move()
+        if self._file is None:
+            self._memory.extend(bytes(length - self._length))
+        else:
+            with self._failing():
+                os.ftruncate(self._file.fileno(), length)
+        self._length = length
+
+    def _move(self) -> None:
+        with self._failing():
+            self._file = tempfile.TemporaryFile(  # noqa: SIM115
+                buffering=0, prefix='digests-', dir=self._directory)
+        memory, self._memory = self._memory, bytearray()
+        self._write(0, bytes(memory))
+
+    def _read(self, part: slice) -> bytes:
+        start, end, _ = part.indices(self._length)
+        if self._file is None:
+            return bytes(self._memory[start:end])
+        with self._failing():
+            return os.pread(self._file.fileno(), max(end - start, 0), start)
+
+    def _write(self, start: int, data: bytes) -> None:
+        if self._file is None:
+            self._memory[start:start + len(data)] = data
+            return
+        # Zeros are there already, as a rule, and take no space as a hole.
+        if data == bytes(len(data)) and data == self._read(
+                slice(start, start + len(data))):
+            return
+        with self._failing():
+            while data:
+                count = os.pwrite(self._file.fileno(), data, start)
+                start += count
+                data = data[count:]
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as err:
+            directory = self._directory or tempfile.gettempdir()
+            raise exceptions.SpoolError(
+                f'the temporary file for digests in {directory} failed '
+                f'({err})', remedy=exceptions.Remedy.SPOOL) from err
+
+
+@functools.lru_cache(maxsize=8)
+def _repeated(digest: bytes, count: int) -> int:
+    return int.from_bytes(digest * count, 'little')

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Digests in memory, and in a file."""
+
+import os
+import tempfile
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import strategies as st
+from oslotest import base
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import spool
+from cinder_swift_backup.format import digests
+
+_ZEROS = digests.of_zeros(16)
+_DIGESTS = st.lists(
+    st.binary(min_size=32, max_size=32) | st.just(_ZEROS)
+    | st.just(bytes(32)), max_size=8).map(b''.join)
+# What is kept in memory: anything, some, or nothing.
+_BOUNDS = st.sampled_from((1 << 20, 100, 0))
+
+
+class SpoolTest(base.BaseTestCase):
+    """It is like a bytearray, wherever the bytes are."""
+
+    @given(_BOUNDS, st.sampled_from((_ZEROS, b'')), st.integers(0, 5),
+           st.lists(st.tuples(st.booleans(), st.integers(0, 20), _DIGESTS)))
+    def test_against_a_bytearray(self, bound, zeros, count, steps):
+        expected = bytearray((zeros or bytes(32)) * count)
+        with mock.patch.object(spool, 'IN_MEMORY', bound):
+            found = spool.Spool(None, zeros, count)
+            self.addCleanup(found.close)
+            for append, at, packed in steps:
+                if append:
+                    found += packed
+                    expected += packed
+                else:
+                    start = min(at * 32, len(expected))
+                    end = min(start + len(packed), len(expected))
+                    found[start:end] = packed[:end - start]
+                    expected[start:end] = packed[:end - start]
+        self.assertEqual(len(expected), len(found))
+        for start in range(0, len(expected) + 32, 32):
+            for end in range(start, len(expected) + 64, 32):
+                self.assertEqual(expected[start:end], found[start:end])
+                self.assertEqual(
+                    bytes(expected[start:end]) == (zeros or bytes(32)) * (
+                        len(expected[start:end]) // 32),
+                    found.are_zeros(start, end))
+
+    def test_other_length(self):
+        found = spool.Spool(None, _ZEROS, 4)
+        with self.assertRaisesRegex(ValueError, '64 bytes instead of 32'):
+            found[32:64] = bytes(64)
+
+    def test_zeros_take_no_space(self):
+        with tempfile.TemporaryDirectory() as directory:
+            found = spool.Spool(directory, _ZEROS, 4 << 20)
+            self.addCleanup(found.close)
+            before = os.statvfs(directory).f_bavail
+            for start in range(0, len(found), 1 << 20):
+                found[start:start + (1 << 20)] = _ZEROS * (1 << 15)
+            found[1 << 25:(1 << 25) + 32] = b'x' * 32
+            used = before - os.statvfs(directory).f_bavail
+            self.assertLess(used * os.statvfs(directory).f_frsize, 16 << 20)
+            # There is no name that could stay behind.
+            self.assertEqual([], os.listdir(directory))
+
+    def test_disk_that_fails(self):
+        with mock.patch.object(spool, 'IN_MEMORY', 0):
+            err = self.assertRaises(exceptions.SpoolError, spool.Spool,
+                                    '/nonexistent', _ZEROS, 1)
+            self.assertIn('/nonexistent', str(err))
+            self.assertIs(exceptions.Remedy.SPOOL, err.remedy)
+            found = spool.Spool(None, _ZEROS, 4)
+            self.addCleanup(found.close)
+        with (mock.patch.object(os, 'pwrite', side_effect=OSError(
+                28, 'No space left on device')),
+              self.assertRaisesRegex(exceptions.SpoolError, 'No space')):
+            found[0:32] = b'x' * 32
+
+    def test_closed(self):
+        for bound in (0, 1 << 20):
+            with mock.patch.object(spool, 'IN_MEMORY', bound):
+                found = spool.Spool(None, _ZEROS, 4)
+            found.close()
+            found.close()
+            self.assertEqual(0, len(found))
