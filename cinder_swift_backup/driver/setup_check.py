@@ -7,6 +7,7 @@ from oslo_log import log as logging
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
 from cinder_swift_backup.driver import settings
+from cinder_swift_backup.engine import spool
 
 LOG = logging.getLogger(__name__)
 
@@ -18,11 +19,13 @@ def check(context):
     knows where Swift is, so the cluster is not asked.
 
     :raises ConfigurationError: saying in one line what to correct
+    :raises SpoolError: when there cannot be temporary files
     :raises StoreError: when Swift or the identity service refuse us or
         cannot be reached
     """
     found = settings.read()
     for_backup = settings.read_for_backup()
+    spool.check(found.spool_directory)
     store = _store(context, found)
     if store is None:
         LOG.info('Swift is found through the catalog of each request; it is '

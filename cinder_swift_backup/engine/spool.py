@@ -144,10 +144,25 @@ class Spool:
         try:
             yield
         except OSError as err:
-            directory = self._directory or tempfile.gettempdir()
-            raise exceptions.SpoolError(
-                f'the temporary file for digests in {directory} failed '
-                f'({err})', remedy=exceptions.Remedy.SPOOL) from err
+            raise _error(self._directory, err) from err
+
+
+def check(directory: str) -> None:
+    """Make sure that there can be files in a directory.
+
+    :raises SpoolError: when there cannot
+    """
+    try:
+        tempfile.TemporaryFile(dir=directory).close()
+    except OSError as err:
+        raise _error(directory, err) from err
+
+
+def _error(directory: str | None, err: OSError) -> exceptions.SpoolError:
+    directory = directory or tempfile.gettempdir()
+    return exceptions.SpoolError(
+        f'the temporary file for digests in {directory} failed ({err})',
+        remedy=exceptions.Remedy.SPOOL)
 
 
 @functools.lru_cache(maxsize=8)

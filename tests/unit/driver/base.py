@@ -3,6 +3,7 @@
 """What the driver's tests have in common: Cinder without its database."""
 
 import datetime
+import tempfile
 from unittest import mock
 import uuid
 
@@ -55,6 +56,8 @@ class DriverTestCase(base.BaseTestCase):
         self.useFixture(config_fixture.Config(cfg.CONF))
         cfg.CONF([], project='cinder', default_config_files=[],
                  default_config_dirs=[])
+        # The default is Cinder's, which need not be here.
+        self.config(backup_swift_spool_directory=tempfile.gettempdir())
         self.records = {}
 
         def refresh(backup):

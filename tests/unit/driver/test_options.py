@@ -54,6 +54,9 @@ class OptionsTest(base.DriverTestCase):
         self.assertEqual(options.OPTS,
                          driver.SwiftBackupDriver.get_driver_options())
         self.assertEqual(4, cfg.CONF.backup_swift_workers)
+        cfg.CONF.clear_override('backup_swift_spool_directory')
+        self.assertEqual(cfg.CONF.state_path,
+                         cfg.CONF.backup_swift_spool_directory)
         self.assertTrue(cfg.CONF.backup_swift_verify_restore)
 
     def test_levels(self):

@@ -125,6 +125,11 @@ class CheckTest(base.HttpTestCase):
         self._check()
         self.assertIsNone(settings.read().account.swift)
 
+    def test_spool_directory(self):
+        self.config(backup_swift_spool_directory='/nonexistent')
+        err = self.assertRaises(exceptions.SpoolError, self._check)
+        self.assertIn('/nonexistent', str(err))
+
     def test_malformed_catalog_info(self):
         self.config(backup_swift_auth='single_user', backup_swift_user='u',
                     backup_swift_key='k', swift_catalog_info='x',
