@@ -57,7 +57,8 @@ class DriverTestCase(base.BaseTestCase):
         cfg.CONF([], project='cinder', default_config_files=[],
                  default_config_dirs=[])
         # The default is Cinder's, which need not be here.
-        self.config(backup_swift_spool_directory=tempfile.gettempdir())
+        cfg.CONF.set_override('backup_swift_spool_directory',
+                              tempfile.gettempdir())
         self.records = {}
 
         def refresh(backup):
