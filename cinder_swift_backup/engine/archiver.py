@@ -19,7 +19,6 @@ temporary file if they are many, and so are those of the parent; see
 :mod:`cinder_swift_backup.engine.spool`.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -46,7 +45,7 @@ from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
 LOG = logging.getLogger(__name__)
-_Task = Callable[[pipelines.StopFlag], '_Written']
+_Task = pipelines.Task['_Written']
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -132,7 +131,8 @@ class Archiver:
                     digests.of_zeros(block_size),
                     job.geometry.blocks(size)))) as table:
             self._pipeline.run(self._tasks(job, source, table, names),
-                               collect, observer.checkpoint)
+                               collect, observer.checkpoint,
+                               full=job.geometry.chunk_size)
             manifest = chains.Manifest(
                 header=job.header, chunks=records.in_order(),
                 volume_size=size, volume_meta=job.volume_meta,
@@ -175,9 +175,10 @@ class Archiver:
             source, table, names.append)
         before = job.parent.digests if job.parent else None
         for index in range(geometry.chunks(source.size)):
-            yield functools.partial(
-                self._write, writer, before,
-                geometry.chunk(index, source.size))
+            extent = geometry.chunk(index, source.size)
+            yield pipelines.Task(
+                functools.partial(self._write, writer, before, extent),
+                extent.length)
 
     @staticmethod
     def _write(writer: chunk_writer.ChunkWriter,

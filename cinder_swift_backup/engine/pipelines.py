@@ -2,9 +2,10 @@
 
 """Several chunks in flight, one coordinator.
 
-1. The coordinator (the caller's thread) submits tasks until each worker has
-   one. A task holds one chunk, so memory is bounded by the number of workers
-   times the size of a chunk.
+1. The coordinator (the caller's thread) submits tasks as long as there is room
+   for them. What is in flight is bounded by its size, so that memory is, and
+   small objects go out many at a time: then a store far away is as fast as
+   one nearby. A worker is the room for one task of full size.
 2. It waits until a task ends, passes the result to ``collect``, and calls
    ``checkpoint`` every :data:`POLL` seconds, which may raise to end the run.
 3. On any error it sets the stop flag, cancels the tasks that have not
@@ -22,6 +23,7 @@ import dataclasses
 import threading
 import time
 from typing import Any
+from typing import Generic
 from typing import ParamSpec
 from typing import Protocol
 from typing import TypeVar
@@ -33,6 +35,8 @@ _T = TypeVar('_T')
 
 # Seconds: how late a cancellation may be noticed.
 POLL = 1.0
+# How many small tasks one worker does at a time at most.
+AT_ONCE = 8
 
 Checkpoint = Callable[[], None]
 
@@ -126,6 +130,14 @@ class Watch:
             self.check()
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Task(Generic[_T]):
+    """Something to run; ``size`` says how much of a worker it takes."""
+
+    run: Callable[[StopFlag], _T]
+    size: int
+
+
 class Pipeline:
     """Runs tasks on a bounded number of workers."""
 
@@ -133,39 +145,71 @@ class Pipeline:
         self.runtime = runtime
         self.workers = workers
 
-    def run(self, tasks: Iterable[Callable[[StopFlag], _T]],
-            collect: Callable[[_T], None], checkpoint: Checkpoint) -> None:
+    def run(self, tasks: Iterable[Task[_T] | None],
+            collect: Callable[[_T], None], checkpoint: Checkpoint,
+            full: int) -> None:
         """Run all tasks; their results come in the order they end.
 
+        :param tasks: a new one is only asked for when there is room for one
+            of full size; None if there is none before another has ended
+        :param full: the size of a task that takes a worker for itself
         :raises Exception: whatever the first failing task, ``collect`` or
             ``checkpoint`` raised, after all workers have ended
         """
-        stop = StopFlag()
-        in_time = paced(checkpoint)
-        flying: set[futures.Future[_T]] = set()
-        with self.runtime.executor(self.workers) as executor:
+        with self.runtime.executor(self.workers * AT_ONCE) as executor:
+            flight = _Flight(self.workers, full, collect, paced(checkpoint))
             try:
                 for task in tasks:
-                    flying.add(executor.submit(task, stop))
-                    if len(flying) >= self.workers:
-                        flying = self._await(flying, collect, in_time)
-                while flying:
-                    flying = self._await(flying, collect, in_time)
+                    if task is None:
+                        flight.await_any()
+                    else:
+                        flight.start(executor, task)
+                while flight:
+                    flight.await_any()
             except BaseException:
-                stop.set()
-                for future in flying:
-                    future.cancel()
+                flight.cancel()
                 raise
 
-    @staticmethod
-    def _await(flying: set[futures.Future[_T]],
-               collect: Callable[[_T], None],
-               checkpoint: Checkpoint) -> set[futures.Future[_T]]:
+
+class _Flight(Generic[_T]):
+    """The tasks that are running, and the room that they leave."""
+
+    def __init__(self, workers: int, full: int,
+                 collect: Callable[[_T], None],
+                 checkpoint: Checkpoint) -> None:
+        # A task takes from 1 to AT_ONCE places.
+        self._full = max(full, 1)
+        self._free = workers * AT_ONCE
+        self._collect = collect
+        self._checkpoint = checkpoint
+        self._stop = StopFlag()
+        self._places: dict[futures.Future[_T], int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._places)
+
+    def start(self, executor: futures.Executor, task: Task[_T]) -> None:
+        places = -(-AT_ONCE * min(task.size, self._full) // self._full)
+        future = executor.submit(task.run, self._stop)
+        self._places[future] = max(places, 1)
+        self._free -= self._places[future]
+        # The next one may be of full size.
+        while self._free < AT_ONCE:
+            self.await_any()
+
+    def await_any(self) -> None:
+        if not self._places:
+            raise RuntimeError('There is no task to wait for.')
         done: set[futures.Future[_T]] = set()
         while not done:
-            done, _ = futures.wait(
-                flying, timeout=POLL, return_when=futures.FIRST_COMPLETED)
-            checkpoint()
+            done, _ = futures.wait(self._places, timeout=POLL,
+                                   return_when=futures.FIRST_COMPLETED)
+            self._checkpoint()
         for future in done:
-            collect(future.result())
-        return flying - done
+            self._free += self._places.pop(future)
+            self._collect(future.result())
+
+    def cancel(self) -> None:
+        self._stop.set()
+        for future in self._places:
+            future.cancel()

@@ -36,6 +36,8 @@ LOG = logging.getLogger(__name__)
 # Each failure comes after all repetitions of its request. After so many of
 # them the store is down, and going on would only take time.
 _ENOUGH_FAILURES = 8
+# How many objects a worker deletes at once. It only waits for the store.
+_AT_ONCE = 4
 
 
 class Repository:
@@ -202,9 +204,10 @@ class Repository:
                 raise failures[0]
 
         self._pipeline.run(
-            (functools.partial(self._delete_one, ref.container, name)
+            (pipelines.Task(functools.partial(
+                self._delete_one, ref.container, name), size=1)
              for name in sorted(others)),
-            collect, progress.Silent().checkpoint)
+            collect, progress.Silent().checkpoint, full=_AT_ONCE)
         if failures:
             raise failures[0]
         self.store.until(base.NEVER).delete(ref.container, manifest)

@@ -43,6 +43,9 @@ from cinder_swift_backup.format import types
 LOG = logging.getLogger(__name__)
 # Bytes. For less, waiting for the disk takes longer than the writing.
 WORTH_SYNCING = 8 << 20
+# Bytes: a chunk of more than that keeps a worker busy. One that is smaller
+# has it wait for the store most of the time.
+_FULL = 8 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -144,9 +147,11 @@ class Restorer:
                                           check)
         filling = runtime.call(_Filling, target.writer, plan.end)
         self._pipeline.run(
-            (functools.partial(self._restore_chunk, runtime, reader, chunk,
-                               filling, target.writer)
-             for chunk in plan.chunks), collect, observer.checkpoint)
+            (pipelines.Task(functools.partial(
+                self._restore_chunk, runtime, reader, chunk, filling,
+                target.writer), chunk.record.extent.length)
+             for chunk in plan.chunks), collect, observer.checkpoint,
+            full=_FULL)
         runtime.call(target.writer.finish, target.length(plan.end))
 
     def _check_fits(self, chain: chains.Chain, plan: planner.RestorePlan,

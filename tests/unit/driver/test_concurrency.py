@@ -23,6 +23,10 @@ native_time = patcher.original('time')
 native_threads = patcher.original('threading')
 runtime = concurrency.runtime()
 workers = pipelines.Pipeline(runtime, 3)
+
+def run(functions, collect, checkpoint):
+    workers.run((pipelines.Task(function, 1) for function in functions),
+                collect, checkpoint, full=1)
 '''
 
 
@@ -68,7 +72,7 @@ def task(number):
     return run
 
 results = []
-workers.run([task(n) for n in range(20)], results.append, lambda: None)
+run([task(n) for n in range(20)], results.append, lambda: None)
 assert sorted(results) == [n * n for n in range(20)], results
 assert main not in seen, 'work was not offloaded'
 ''')
@@ -92,7 +96,7 @@ def block():
     native_time.sleep(0.4)
 
 begun = native_time.monotonic()
-workers.run([lambda stop: runtime.call(block)] * 6, lambda _: None,
+run([lambda stop: runtime.call(block)] * 6, lambda _: None,
             lambda: None)
 taken = native_time.monotonic() - begun
 ticker.kill()
@@ -110,8 +114,8 @@ def fail():
     raise exceptions.VolumeError('it ended')
 
 try:
-    workers.run([lambda stop: runtime.call(fail)] * 5, lambda _: None,
-                lambda: None)
+    run([lambda stop: runtime.call(fail)] * 5, lambda _: None,
+        lambda: None)
 except exceptions.VolumeError as err:
     assert str(err) == 'it ended'
 else:
@@ -131,7 +135,7 @@ def patient(stop):
         eventlet.sleep(0.005)
 
 try:
-    workers.run([patient] * 5, lambda _: None, cancel)
+    run([patient] * 5, lambda _: None, cancel)
 except exceptions.Cancelled as err:
     assert str(err) == 'from outside', err
 else:
@@ -153,7 +157,7 @@ def hold(number):
         native_time.sleep(0.02)
         inside.remove(number)
 
-workers.run([lambda stop, n=n: runtime.call(hold, n) for n in range(9)],
+run([lambda stop, n=n: runtime.call(hold, n) for n in range(9)],
             lambda _: None, lambda: None)
 assert most == [1] * 9, most
 ''')

@@ -64,10 +64,16 @@ class PipelineTestCase(base.BaseTestCase):
 
     def _run(self, tasks, collect=lambda result: None, checkpoint=_nothing,
              workers=3):
-        workers = pipelines.Pipeline(pipelines.Runtime(), workers)
+        """Run functions as tasks that take a worker each."""
+        self._run_tasks((pipelines.Task(task, 1) for task in tasks), collect,
+                        checkpoint, workers, full=1)
+
+    def _run_tasks(self, tasks, collect=lambda result: None,
+                   checkpoint=_nothing, workers=3, full=1):
+        pipeline = pipelines.Pipeline(pipelines.Runtime(), workers)
         before = threading.active_count()
         try:
-            workers.run(tasks, collect, checkpoint)
+            pipeline.run(tasks, collect, checkpoint, full)
         finally:
             self.assertEqual(before, threading.active_count(),
                              'a thread was left behind')
@@ -93,6 +99,38 @@ class ResultsTest(PipelineTestCase):
         self.assertEqual(30, gauge.ended)
         self.assertLessEqual(gauge.most, 3)
         self.assertGreater(gauge.most, 1)
+
+    def test_bounded_size_at_once(self):
+        for size, most in ((1, 16), (2, 16), (3, 10), (5, 6), (8, 4), (9, 2),
+                           (16, 2), (100, 2)):
+            gauge = Gauge()
+            self._run_tasks([pipelines.Task(gauge.task, size)] * 40,
+                            workers=2, full=16)
+            self.assertEqual(40, gauge.ended)
+            self.assertLessEqual(gauge.most, most, size)
+
+    def test_small_ones_are_at_it_at_the_same_time(self):
+        # There is always room for one of full size, so not quite all.
+        meeting = threading.Barrier(9, timeout=_PATIENCE)
+        self._run_tasks([pipelines.Task(lambda stop: meeting.wait(), 1)] * 9,
+                        workers=2, full=100)
+
+    def test_tasks_that_come_of_others(self):
+        found = []
+
+        def tasks():
+            yield pipelines.Task(lambda stop: 3, 1)
+            while len(found) < 3:
+                if found and found[-1] > 1:
+                    yield pipelines.Task(
+                        lambda stop, last=found[-1]: last - 1, 1)
+                yield None
+
+        self._run_tasks(tasks(), found.append)
+        self.assertEqual([3, 2, 1], found)
+
+    def test_waiting_for_nothing(self):
+        self.assertRaises(RuntimeError, self._run_tasks, [None])
 
     def test_as_many_as_workers_are_at_it_at_the_same_time(self):
         meeting = threading.Barrier(3, timeout=_PATIENCE)
