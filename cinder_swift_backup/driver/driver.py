@@ -100,7 +100,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 f'volume {backup.volume_id} is attached with a size of 0 '
                 f'bytes', backup_id=backup.id,
                 remedy=exceptions.Remedy.STORAGE)
-        container = backup.container = backup.container or found.container
+        container = backup.container or found.container
         watch = pipelines.Watch(observer.checkpoint)
         engine.store.until(watch).ensure_container(
             container, create=found.create_container,
@@ -108,14 +108,16 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         parent = self._parent(backup, found.geometry,
                               engine.repository.until(watch))
         with parent or contextlib.nullcontext():
-            self._archive(backup, source, parent, backup_metadata, engine,
-                          observer, found)
+            self._archive(backup, container, source, parent, backup_metadata,
+                          engine, observer, found)
 
-    def _archive(self, backup, source, parent, backup_metadata, engine,
-                 observer, found):
+    def _archive(self, backup, container, source, parent, backup_metadata,
+                 engine, observer, found):
         volume_meta = (self.get_metadata(backup.volume_id)
                        if backup_metadata else None)
         observer.checkpoint()
+        # Checkpoints read the record again, so it only changes from here on.
+        backup.container = container
         backup.service_metadata = naming.backup_prefix(
             backup.volume_id, backup.id, found.availability_zone,
             timeutils.utcnow())

@@ -146,6 +146,15 @@ class BackupTest(DriverMethodTestCase):
         self.assertIn('changed to error', str(err))
         self.assertEqual([], self._names())
 
+    def test_record_that_is_read_again(self):
+        # That undoes what was not saved.
+        def refresh(backup):
+            if not backup.service_metadata:
+                backup.container = None
+
+        self.refreshed = refresh
+        self.assertEqual(_CONTAINER, self._backup().container)
+
     def test_deleted_before_it_began(self):
         def refresh(backup):
             backup.status = 'deleted'
