@@ -2,9 +2,11 @@
 
 """Making a backup of a volume.
 
-1. Cut the volume into chunks. Each worker takes one through all of its
-   stages, see :mod:`cinder_swift_backup.engine.chunk_writer`. An incremental
-   stores only what differs from the parent's digests.
+1. Ask the volume where it may have data, and cut it into chunks. What is
+   read and stored in which order, see
+   :mod:`cinder_swift_backup.engine.schedules`; how, see
+   :mod:`cinder_swift_backup.engine.chunk_writer`. An incremental stores only
+   what differs from the parent's digests.
 2. The coordinator keeps the results in the order of the volume, reports
    progress and notices cancellation.
 3. When every chunk is confirmed by the store, put the digest file, then the
@@ -19,19 +21,21 @@ temporary file if they are many, and so are those of the parent; see
 :mod:`cinder_swift_backup.engine.spool`.
 """
 
+from array import array
 from collections.abc import Iterator
 import contextlib
 import dataclasses
-import functools
 
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import chunk_writer
+from cinder_swift_backup.engine import holes
 from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine import schedules
 from cinder_swift_backup.engine import spool
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import chains
@@ -45,7 +49,6 @@ from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
 LOG = logging.getLogger(__name__)
-_Task = pipelines.Task['_Written']
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,14 +65,6 @@ class ArchiveJob:
     level: codecs.Level = codecs.Level.BALANCED
     parent: parents.Parent | None = None
     volume_meta: str | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Written:
-    """A chunk that was processed, and the objects that it is stored in."""
-
-    extent: types.Extent
-    records: list[types.ChunkRecord]
 
 
 class Archiver:
@@ -95,43 +90,41 @@ class Archiver:
         :raises StoreError: when the store failed; nothing is left that can
             still be reached
         """
-        names: list[str] = []
+        # Of the first blocks of all objects that may exist.
+        numbers = array('q')
         try:
-            manifest = self._archive(job, source, observer, names)
+            manifest = self._archive(job, source, observer, numbers)
             # A delete that Cinder ran while the manifest was uploaded did not
             # see the manifest. Without this check it would stay for ever.
             observer.confirm()
             observer.stored(manifest)
         except BaseException as err:
             # Also when the thread itself is ended, as eventlet can do.
-            self._clean_up(job.ref, names, err)
+            self._clean_up(job.ref, numbers, err)
             raise
         return manifest
 
     def _archive(self, job: ArchiveJob, source: volumes.VolumeReader,
                  observer: progress.ArchiveObserver,
-                 names: list[str]) -> chains.Manifest:
+                 numbers: 'array[int]') -> chains.Manifest:
         size = source.size
         self._check_limit(job, size, observer)
-        block_size = job.geometry.block_size
         records = chunk_table.ChunkTable(job.ref.prefix)
-        done = 0
-
-        def collect(result: _Written) -> None:
-            nonlocal done
-            for record in result.records:
-                records.append(record)
-            done += result.extent.length
-            observer.advanced(done, size)
-
         observer.checkpoint()
-        with contextlib.closing(digests.DigestTable(
-                block_size, self._pipeline.runtime.call(
-                    spool.Spool, self._repository.directory,
-                    digests.of_zeros(block_size),
-                    job.geometry.blocks(size)))) as table:
-            self._pipeline.run(self._tasks(job, source, table, names),
-                               collect, observer.checkpoint,
+        call = self._pipeline.runtime.call
+        present = call(holes.chunks_with_data, source, job.geometry)
+        with contextlib.closing(call(
+                self._make_table, job.geometry, size)) as table:
+            writer = self._writer(job, source, table, numbers)
+            schedule = self._schedule(job, schedules.Volume(
+                writer, job.geometry, size, present), records)
+
+            def collect(result: schedules.Result) -> None:
+                schedule.collect(result)
+                observer.advanced(schedule.done, size)
+
+            self._pipeline.run(schedule.tasks(), collect,
+                               observer.checkpoint,
                                full=job.geometry.chunk_size)
             manifest = chains.Manifest(
                 header=job.header, chunks=records.in_order(),
@@ -162,32 +155,35 @@ class Archiver:
                 f'takes in an object', expected=largest, actual=length,
                 remedy=exceptions.Remedy.LARGER_BLOCKS)
 
-    def _tasks(self, job: ArchiveJob, source: volumes.VolumeReader,
-               table: digests.DigestTable,
-               names: list[str]) -> Iterator[_Task]:
-        geometry = job.geometry
-        writer = chunk_writer.ChunkWriter(
+    def _make_table(self, geometry: types.Geometry,
+                    size: int) -> digests.DigestTable:
+        """The digests of zeros, until others are written."""
+        block_size = geometry.block_size
+        table = digests.DigestTable(block_size, spool.Spool(
+            self._repository.directory, digests.of_zeros(block_size),
+            geometry.blocks(size)))
+        if size % block_size:
+            table.put(size // block_size,
+                      digests.packed_zeros(size % block_size, block_size))
+        return table
+
+    def _writer(self, job: ArchiveJob, source: volumes.VolumeReader,
+                table: digests.DigestTable,
+                numbers: 'array[int]') -> chunk_writer.ChunkWriter:
+        return chunk_writer.ChunkWriter(
             self._store, self._pipeline.runtime, self._codecs,
             chunk_writer.ChunkForm(
                 container=job.ref.container, prefix=job.ref.prefix,
-                block_size=geometry.block_size,
+                block_size=job.geometry.block_size,
                 compression=job.compression, level=job.level),
-            source, table, names.append)
-        before = job.parent.digests if job.parent else None
-        for index in range(geometry.chunks(source.size)):
-            extent = geometry.chunk(index, source.size)
-            yield pipelines.Task(
-                functools.partial(self._write, writer, before, extent),
-                extent.length)
+            source, table, numbers.append)
 
-    @staticmethod
-    def _write(writer: chunk_writer.ChunkWriter,
-               before: digests.DigestTable | None, extent: types.Extent,
-               stop: pipelines.StopFlag) -> _Written:
-        runs = [extent]
-        if before is not None:
-            runs = writer.changes(extent, before, stop)
-        return _Written(extent, [writer.write(run, stop) for run in runs])
+    def _schedule(self, job: ArchiveJob, volume: schedules.Volume,
+                  records: chunk_table.ChunkTable) -> schedules.Schedule:
+        if job.parent is None:
+            return schedules.FullSchedule(volume, records)
+        return schedules.IncrementalSchedule(
+            volume, records, job.parent.digests, self._pipeline.runtime.call)
 
     def _commit(self, job: ArchiveJob, manifest: chains.Manifest,
                 table: digests.DigestTable,
@@ -216,10 +212,11 @@ class Archiver:
         while piece := self._pipeline.runtime.call(next, pieces, b''):
             yield piece
 
-    def _clean_up(self, ref: types.BackupRef, names: list[str],
+    def _clean_up(self, ref: types.BackupRef, numbers: 'array[int]',
                   cause: BaseException) -> None:
         try:
-            self._repository.discard(ref, names)
+            self._repository.discard(ref, (
+                naming.chunk_name(ref.prefix, number) for number in numbers))
         except Exception as err:
             # The caller has to see the cause. This is for the operator, who
             # can delete the backup later and thereby the rest of it.

@@ -2,15 +2,19 @@
 
 """An extent of the volume in, stored objects out.
 
-1. Read the extent in pieces of 2 MiB into one buffer, hash every block and
+1. Ask the volume where it may have data. Nothing else is read: the digests of
+   zeros are a constant.
+2. Read the data in pieces of 2 MiB into one buffer, hash every block and
    encode. Only the stored form of a chunk is kept. Nothing is read twice for
    one object, because the volume may change in between.
-2. Put the object under the number of its first block, so that a listing shows
+3. If everything was zeros, leave it to the caller, who can store the zeros of
+   several chunks as one object. Its stored form is made once for each length.
+4. Put the object under the number of its first block, so that a listing shows
    where it belongs and a repeated put replaces it.
 
-For an incremental, the writer first reads the extent to hash it and compares
-the result with the parent's digests. It then does both steps for each run of
-changed blocks, and takes the digests from this second read.
+For an incremental, the writer first reads an extent to hash it and compares
+the result with the parent's digests. Then the caller has it store the runs of
+changed blocks, and the digests are those of this second read.
 
 Memory: the stored form of one chunk and a few MiB for each worker. A block
 above 2 MiB is held whole.
@@ -20,6 +24,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import dataclasses
 
+from cinder_swift_backup.engine import holes
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import volumes
@@ -33,6 +38,11 @@ from cinder_swift_backup.stores import base
 # Bytes read at once: large enough for few calls, small enough to stay in the
 # processor's cache from hashing to encoding.
 _PIECE = 2 << 20
+# Bytes: a smaller hole between data is read, which takes no longer than to
+# leave it out.
+HOLE = 256 << 10
+# For how many lengths of zeros the stored form is kept.
+_FORMS = 16
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,18 +65,26 @@ class ChunkWriter:
     def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
                  known: codecs.Codecs, form: ChunkForm,
                  source: volumes.VolumeReader, table: digests.DigestTable,
-                 announce: Callable[[str], None]) -> None:
+                 announce: Callable[[int], None]) -> None:
         """Prepare.
 
         :param known: the codecs that chunks may be stored with
         :param table: takes the digests of all blocks
-        :param announce: called with each name before it is put
+        :param announce: called with the number of the first block of each
+            object before it is put
         :raises FormatError: when the codec is not known
         """
         self._store = store
         self._runtime = runtime
         self._form = form
         self._codec = known.find(form.compression)
+        # Zeros that are not compressed would be as large as the volume.
+        self._zeros_codec = (known.find('zlib') if self._codec is codecs.NONE
+                             else self._codec)
+        self._zeros: dict[int, stored_form.StoredForm] = {}
+        # What is read at once: whole blocks.
+        self._piece = max(_PIECE // form.block_size, 1) * form.block_size
+        self._blank = memoryview(bytes(self._piece))
         self._source = source
         self._table = table
         self._announce = announce
@@ -84,8 +102,8 @@ class ChunkWriter:
         return self._runtime.call(self._changes, extent, before, stop)
 
     def write(self, extent: types.Extent,
-              stop: pipelines.StopFlag) -> types.ChunkRecord:
-        """Store an extent.
+              stop: pipelines.StopFlag) -> types.ChunkRecord | None:
+        """Store an extent; None if it is all zeros, and nothing was stored.
 
         :raises VolumeError: when the volume cannot be read
         :raises SpoolError: when digests cannot be written
@@ -93,11 +111,30 @@ class ChunkWriter:
         :raises Cancelled: when ``stop`` is set
         """
         found = self._runtime.call(self._encode, extent, stop)
+        return None if found is None else self._put(extent, found, stop)
+
+    def write_zeros(self, extent: types.Extent,
+                    stop: pipelines.StopFlag) -> types.ChunkRecord:
+        """Store zeros for an extent, whose digests are there already.
+
+        :raises StoreError: when the store fails
+        :raises Cancelled: when ``stop`` is set
+        """
+        length = extent.length
+        found = self._zeros.get(length)
+        if found is None:
+            found = self._runtime.call(self._encode_zeros, length, stop)
+            if len(self._zeros) < _FORMS:
+                self._zeros[length] = found
+        return self._put(extent, found, stop)
+
+    def _put(self, extent: types.Extent, found: stored_form.StoredForm,
+             stop: pipelines.StopFlag) -> types.ChunkRecord:
         stop.check()
         form = self._form
-        name = naming.chunk_name(form.prefix,
-                                 extent.offset // form.block_size)
-        self._announce(name)
+        number = extent.offset // form.block_size
+        name = naming.chunk_name(form.prefix, number)
+        self._announce(number)
         self._store.until(stop).put(
             form.container, name,
             base.Body(len(found.data), lambda: (found.data,), found.md5))
@@ -110,8 +147,7 @@ class ChunkWriter:
     def _changes(self, extent: types.Extent, before: digests.DigestTable,
                  stop: pipelines.StopFlag) -> list[types.Extent]:
         block_size = self._form.block_size
-        now = b''.join(digests.hash_blocks(piece, block_size)
-                       for piece in self._read(extent, stop))
+        now = b''.join(packed for _, packed in self._pieces(extent, stop))
         first = extent.offset // block_size
         self._table.put(first, now)
         end = first + len(now) // digests.DIGEST_SIZE
@@ -120,23 +156,55 @@ class ChunkWriter:
             extent)
 
     def _encode(self, extent: types.Extent,
-                stop: pipelines.StopFlag) -> stored_form.StoredForm:
-        form = self._form
-        maker = stored_form.StoredFormMaker(self._codec, form.level,
-                                            extent.length)
-        packed = []
-        for piece in self._read(extent, stop):
-            packed.append(digests.hash_blocks(piece, form.block_size))
+                stop: pipelines.StopFlag) -> stored_form.StoredForm | None:
+        maker = None
+        parts = []
+        # Zeros at the beginning, which perhaps nobody has to encode.
+        zeros = 0
+        for piece, packed in self._pieces(extent, stop):
+            parts.append(packed)
+            if maker is None:
+                if packed == self._packed_zeros(len(piece)):
+                    zeros += len(piece)
+                    continue
+                maker = stored_form.StoredFormMaker(
+                    self._codec, self._form.level, extent.length)
+                self._feed_zeros(maker, zeros, stop)
             maker.feed(piece)
-        self._table.put(extent.offset // form.block_size, b''.join(packed))
+        self._table.put(extent.offset // self._form.block_size,
+                        b''.join(parts))
+        return None if maker is None else maker.finish()
+
+    def _encode_zeros(self, length: int,
+                      stop: pipelines.StopFlag) -> stored_form.StoredForm:
+        # It is made once, and stored many times.
+        maker = stored_form.StoredFormMaker(
+            self._zeros_codec, codecs.Level.SMALL, length)
+        self._feed_zeros(maker, length, stop)
         return maker.finish()
 
-    def _read(self, extent: types.Extent,
-              stop: pipelines.StopFlag) -> Iterator[memoryview]:
-        block_size = self._form.block_size
-        size = max(_PIECE // block_size, 1) * block_size
-        buffer = bytearray(min(size, extent.length))
-        for offset in range(extent.offset, extent.end, size):
+    def _feed_zeros(self, maker: stored_form.StoredFormMaker, length: int,
+                    stop: pipelines.StopFlag) -> None:
+        for start in range(0, length, self._piece):
             stop.check()
-            yield self._source.read(
-                types.Extent(offset, min(size, extent.end - offset)), buffer)
+            maker.feed(self._blank[:length - start])
+
+    def _pieces(self, extent: types.Extent, stop: pipelines.StopFlag,
+                ) -> Iterator[tuple[memoryview, bytes]]:
+        """An extent in pieces, each with the packed digests of its blocks."""
+        buffer = bytearray(min(self._piece, extent.length))
+        for run, has_data in holes.runs(self._source, extent,
+                                        self._form.block_size, HOLE):
+            for offset in range(run.offset, run.end, self._piece):
+                stop.check()
+                length = min(self._piece, run.end - offset)
+                if not has_data:
+                    yield self._blank[:length], self._packed_zeros(length)
+                    continue
+                piece = self._source.read(types.Extent(offset, length),
+                                          buffer)
+                yield piece, digests.hash_blocks(piece,
+                                                 self._form.block_size)
+
+    def _packed_zeros(self, length: int) -> bytes:
+        return digests.packed_zeros(length, self._form.block_size)

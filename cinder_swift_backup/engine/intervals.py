@@ -47,6 +47,11 @@ class IntervalSet:
         return (first < len(self._starts)
                 and self._starts[first] < extent.end)
 
+    def extents(self) -> list[types.Extent]:
+        """What was claimed, in order."""
+        return [types.Extent(start, end - start) for start, end
+                in zip(self._starts, self._ends, strict=True)]
+
     def gaps(self, end: int) -> list[types.Extent]:
         """What nobody claimed between 0 and ``end``."""
         found = []

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
 import functools
+import itertools
 
 from oslo_log import log as logging
 
@@ -193,8 +194,11 @@ class Repository:
         :raises StoreError: the first error
         """
         manifest = naming.manifest_name(ref.prefix)
-        others = {*names, naming.digest_file_name(ref.prefix)}
-        others.discard(manifest)
+        digest_file_name = naming.digest_file_name(ref.prefix)
+        others = itertools.chain(
+            (name for name in names
+             if name not in (manifest, digest_file_name)),
+            [digest_file_name])
         failures: list[exceptions.StoreError] = []
 
         def collect(failure: exceptions.StoreError | None) -> None:
@@ -206,7 +210,7 @@ class Repository:
         self._pipeline.run(
             (pipelines.Task(functools.partial(
                 self._delete_one, ref.container, name), size=1)
-             for name in sorted(others)),
+             for name in others),
             collect, progress.Silent().checkpoint, full=_AT_ONCE)
         if failures:
             raise failures[0]

@@ -80,12 +80,15 @@ class Spool:
         self._write(start, self._differences(packed))
         return self
 
-    def are_zeros(self, start: int, end: int) -> bool:
-        """Whether all digests of a part, in bytes, are of zeros.
+    def repeats(self, digest: bytes, start: int, end: int) -> bool:
+        """Whether there is nothing but a digest in a part.
 
         :raises SpoolError: when the file cannot be read
         """
         part = self._read(slice(start, end))
+        if digest != self._zeros:
+            part = self._differences(part)
+            return part == digest * (len(part) // digests.DIGEST_SIZE)
         return part == bytes(len(part))
 
     def close(self) -> None:

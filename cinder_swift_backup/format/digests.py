@@ -16,6 +16,7 @@ from typing import Self
 DIGEST_SIZE = 32
 # Digests compared at once.
 _STEP = 1 << 15
+_ZEROS = bytes(1 << 20)
 
 
 class Packed(Protocol):
@@ -32,6 +33,9 @@ class Packed(Protocol):
 
     def __iadd__(self, data: bytes, /) -> Self:
         """Append more."""
+
+    def repeats(self, digest: bytes, start: int, end: int) -> bool:
+        """Whether there is nothing but a digest in a part."""
 
     def close(self) -> None:
         """Give back the place where they are."""
@@ -67,6 +71,17 @@ class DigestTable:
         """The digest of block number ``block``, from 0."""
         return self.run(block, block + 1)
 
+    def are_zeros(self, first: int, end: int) -> bool:
+        """Whether whole blocks, from ``first`` to before ``end``, are zeros.
+
+        Where the digests are decides how fast this is.
+        """
+        zeros = of_zeros(self.block_size)
+        return all(
+            self.packed.repeats(zeros, start * DIGEST_SIZE,
+                                min(start + _STEP, end) * DIGEST_SIZE)
+            for start in range(first, end, _STEP))
+
     def put(self, first: int, packed: bytes) -> None:
         """Replace digests from that of block number ``first``."""
         start = first * DIGEST_SIZE
@@ -99,11 +114,28 @@ def of_zeros(size: int) -> bytes:
     return digest.digest()
 
 
+def packed_zeros(length: int, block_size: int) -> bytes:
+    """The packed digests of so many bytes of zeros."""
+    count, rest = divmod(length, block_size)
+    return of_zeros(block_size) * count + (of_zeros(rest) if rest else b'')
+
+
 def hash_blocks(data: memoryview, block_size: int) -> bytes:
-    """The packed digests of the blocks of ``data``, the last maybe short."""
+    """The packed digests of the blocks of ``data``, the last maybe short.
+
+    Zeros are compared, which takes a tenth of the time of hashing.
+    """
     return b''.join(
-        hashlib.sha256(data[start:start + block_size]).digest()
+        _digest(data[start:start + block_size])
         for start in range(0, len(data), block_size))
+
+
+def _digest(block: memoryview) -> bytes:
+    # Most data differs in its first byte, which saves the copy.
+    if not block[0] and len(block) <= len(_ZEROS) and (
+            bytes(block) == _ZEROS[:len(block)]):
+        return of_zeros(len(block))
+    return hashlib.sha256(block).digest()
 
 
 def changed_blocks(packed: bytes | bytearray, before: bytes) -> list[int]:

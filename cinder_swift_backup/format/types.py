@@ -6,6 +6,7 @@ All offsets and lengths are in bytes of the volume (uncompressed) unless a
 name says ``stored``.
 """
 
+from collections.abc import Iterator
 import dataclasses
 from typing import Self
 
@@ -47,6 +48,11 @@ class Extent:
     def end(self) -> int:
         """The first byte after the extent."""
         return self.offset + self.length
+
+    def parts(self, length: int) -> Iterator[Self]:
+        """The extent in parts of so many bytes, the last maybe shorter."""
+        for offset in range(self.offset, self.end, length):
+            yield type(self)(offset, min(length, self.end - offset))
 
     def overlap(self, other: Self) -> Self | None:
         """The part both extents share, or None where they share none."""

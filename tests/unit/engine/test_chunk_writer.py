@@ -20,6 +20,7 @@ from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import stored_form
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import memory
 from tests.fakes import blobs
@@ -88,6 +89,9 @@ class FullTest(base.BaseTestCase):
         bench = Bench(data, word)
         record = bench.write()
         self.assertEqual(_hashes(data), bench.table.packed)
+        self.assertEqual(any(data), record is not None)
+        if record is None:
+            return
         self.assertEqual('p-00000', record.name)
         self.assertEqual(types.Extent(0, len(data)), record.extent)
         self.assertEqual(data, bench.stored(record))
@@ -112,6 +116,37 @@ class FullTest(base.BaseTestCase):
             self.assertEqual('none', record.compression)
             self.assertEqual(
                 data, blobs.get(bench.store, 'c', record.name))
+
+    def test_zeros_are_left_to_the_caller(self):
+        for sparse in (True, False):
+            data = bytes((5 << 20) + 3)
+            bench = Bench(data, 'none', 32768,
+                          volumes.RamVolume(data, sparse=sparse))
+            self.assertIsNone(bench.write())
+            self.assertEqual([], bench.announced)
+            self.assertEqual(_hashes(data, 32768), bench.table.packed)
+            record = bench.writer.write_zeros(types.Extent(0, len(data)),
+                                              bench.stop)
+            self.assertEqual(('p-00000', 'zlib'),
+                             (record.name, record.compression))
+            self.assertEqual(data, bench.stored(record))
+            self.assertLess(record.stored_length, 10000)
+
+    def test_stored_form_of_zeros_is_made_once(self):
+        bench = Bench(bytes(64 * 200), 'zstd')
+        with mock.patch.object(
+                stored_form, 'StoredFormMaker',
+                wraps=stored_form.StoredFormMaker) as made:
+            for extent in types.Extent(0, 64 * 200).parts(64):
+                record = bench.writer.write_zeros(extent, bench.stop)
+                self.assertEqual(bytes(64), bench.stored(record))
+        self.assertEqual(1, made.call_count)
+
+    def test_zeros_before_data(self):
+        data = bytes(5 << 20) + b'x' + bytes(100)
+        for word in ('none', 'zlib', 'zstd', 'bz2'):
+            bench = Bench(data, word, 32768)
+            self.assertEqual(data, bench.stored(bench.write()))
 
     def test_noise_is_read_once(self):
         # A second look at a volume in use could see other data than the
@@ -169,7 +204,7 @@ class ChangesTest(base.BaseTestCase):
         for extent in changes:
             self.assertEqual(bytes(now[extent.offset:extent.end]),
                              bench.stored(bench.write(extent)))
-        self.assertEqual(['p-00017', 'p-00219'], bench.announced)
+        self.assertEqual([17, 219], bench.announced)
         self.assertEqual(_hashes(now, 4096), bench.table.packed)
 
     def test_grown_volume(self):
@@ -201,7 +236,7 @@ class StopTest(base.BaseTestCase):
             bench.store, faulty.lose_answer('put', error)))
         self.assertIs(error, self.assertRaises(
             exceptions.StoreUnavailable, bench.write))
-        self.assertEqual(['p-00000'], bench.announced)
+        self.assertEqual([0], bench.announced)
 
     def test_store_is_told_when_nobody_waits(self):
         bench = Bench(_NOISE)
@@ -244,6 +279,8 @@ MIB = 1 << 20
 
 class Endless:
     """Noise or zeros without end."""
+    def data_extents(self, within):
+        yield within
     noise = random.Random(1).randbytes(2 * MIB)
     zeros = bytes(2 * MIB)
     kind = zeros

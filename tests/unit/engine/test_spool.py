@@ -17,7 +17,7 @@ from cinder_swift_backup.format import digests
 _ZEROS = digests.of_zeros(16)
 _DIGESTS = st.lists(
     st.binary(min_size=32, max_size=32) | st.just(_ZEROS)
-    | st.just(bytes(32)), max_size=8).map(b''.join)
+    | st.just(bytes(32)) | st.just(b'\1' * 32), max_size=8).map(b''.join)
 # What is kept in memory: anything, some, or nothing.
 _BOUNDS = st.sampled_from((1 << 20, 100, 0))
 
@@ -48,7 +48,11 @@ class SpoolTest(base.BaseTestCase):
                 self.assertEqual(
                     bytes(expected[start:end]) == (zeros or bytes(32)) * (
                         len(expected[start:end]) // 32),
-                    found.are_zeros(start, end))
+                    found.repeats(zeros or bytes(32), start, end))
+                self.assertEqual(
+                    all(expected[at:at + 32] == b'\1' * 32
+                        for at in range(start, min(end, len(expected)), 32)),
+                    found.repeats(b'\1' * 32, start, end))
 
     def test_other_length(self):
         found = spool.Spool(None, _ZEROS, 4)

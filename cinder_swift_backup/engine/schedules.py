@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What to read and store for a backup, and in which order.
+
+A full backup:
+
+1. Each chunk that may hold data is read and stored by one task.
+2. The other chunks, and those that turned out to be zeros, come last:
+   neighbours become one object, of at most :data:`MOST_ZEROS` bytes, since the
+   stock driver decodes an object in memory.
+
+An incremental:
+
+1. Each chunk is hashed by one task and compared with the parent. Where both
+   are holes there is no task: the parent's digests tell.
+2. Runs of changed blocks are stored by tasks of their own. Neighbours across
+   the border of a chunk become one object, up to the size of a chunk. For
+   that, results are looked at in the order of the volume.
+
+A schedule is for the coordinator's thread alone: it makes tasks for the
+pipeline and takes their results.
+"""
+
+import abc
+import collections
+from collections.abc import Iterator
+import dataclasses
+import functools
+
+from cinder_swift_backup.engine import chunk_writer
+from cinder_swift_backup.engine import intervals
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import planner
+from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import types
+
+# Bytes of zeros in one object.
+MOST_ZEROS = 256 << 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """What a task has done with an extent.
+
+    ``records`` are of the objects that were stored. ``changes`` are what else
+    there is to store: None for an extent of zeros.
+    """
+
+    extent: types.Extent
+    records: tuple[types.ChunkRecord, ...] = ()
+    changes: list[types.Extent] | None = None
+
+
+Task = pipelines.Task[Result]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Volume:
+    """The volume to back up, of ``size`` bytes, and who stores its chunks.
+
+    ``present`` says for each chunk whether it may hold data.
+    """
+
+    writer: chunk_writer.ChunkWriter
+    geometry: types.Geometry
+    size: int
+    present: bytearray
+
+    def chunks(self, first: int, end: int) -> types.Extent:
+        """The extent of the chunks from ``first`` to before ``end``."""
+        start = first * self.geometry.chunk_size
+        return types.Extent(
+            start, min(end * self.geometry.chunk_size, self.size) - start)
+
+    def groups(self) -> Iterator[tuple[bool, int, int]]:
+        """Runs of chunks that all may hold data, or all do not.
+
+        They are given by the first chunk and the one after the last.
+        """
+        first = 0
+        while first < len(self.present):
+            present = self.present[first]
+            end = self.present.find(not present, first)
+            if end < 0:
+                end = len(self.present)
+            yield bool(present), first, end
+            first = end
+
+
+class Schedule(abc.ABC):
+    """Makes the tasks of one backup."""
+
+    def __init__(self, volume: Volume,
+                 records: chunk_table.ChunkTable) -> None:
+        """Prepare.
+
+        :param records: takes the records of all objects
+        """
+        self._volume = volume
+        self._records = records
+        self._running = 0
+        # Bytes of the volume that need no more work.
+        self.done = 0
+
+    def tasks(self) -> Iterator[Task | None]:
+        """All tasks; None as long as there may be more, but not yet."""
+        for task in self._tasks():
+            self._running += task is not None
+            yield task
+
+    def collect(self, result: Result) -> None:
+        """Take the result of a task."""
+        self._running -= 1
+        for record in result.records:
+            self._records.append(record)
+        self._collect(result)
+
+    @abc.abstractmethod
+    def _tasks(self) -> Iterator[Task | None]:
+        """See :meth:`tasks`."""
+
+    @abc.abstractmethod
+    def _collect(self, result: Result) -> None:
+        """See :meth:`collect`; the records are taken already."""
+
+    def _await_all(self) -> Iterator[None]:
+        while self._running:
+            yield None
+
+
+class FullSchedule(Schedule):
+    """Stores everything."""
+
+    def __init__(self, volume: Volume,
+                 records: chunk_table.ChunkTable) -> None:
+        """See :class:`Schedule`."""
+        super().__init__(volume, records)
+        self._zeros = intervals.IntervalSet()
+
+    def _tasks(self) -> Iterator[Task | None]:
+        for present, first, end in self._volume.groups():
+            if not present:
+                self._zeros.claim(self._volume.chunks(first, end))
+                continue
+            for index in range(first, end):
+                extent = self._volume.chunks(index, index + 1)
+                yield pipelines.Task(
+                    functools.partial(self._write, extent), extent.length)
+        yield from self._await_all()
+        for extent in self._zeros.extents():
+            for part in extent.parts(self._most_zeros()):
+                yield pipelines.Task(
+                    functools.partial(self._write_zeros, part), 0)
+        yield from self._await_all()
+
+    def _most_zeros(self) -> int:
+        # Whole chunks, so that there are few lengths.
+        chunk_size = self._volume.geometry.chunk_size
+        return max(MOST_ZEROS // chunk_size, 1) * chunk_size
+
+    def _write(self, extent: types.Extent,
+               stop: pipelines.StopFlag) -> Result:
+        record = self._volume.writer.write(extent, stop)
+        return Result(extent, () if record is None else (record,))
+
+    def _write_zeros(self, extent: types.Extent,
+                     stop: pipelines.StopFlag) -> Result:
+        return Result(extent, (self._volume.writer.write_zeros(extent, stop),))
+
+    def _collect(self, result: Result) -> None:
+        if result.records:
+            self.done += result.extent.length
+        else:
+            self._zeros.claim(result.extent)
+
+
+class IncrementalSchedule(Schedule):
+    """Stores what differs from the parent."""
+
+    def __init__(self, volume: Volume, records: chunk_table.ChunkTable,
+                 before: digests.DigestTable, call: pipelines.Call) -> None:
+        """Prepare.
+
+        :param records: takes the records of all objects
+        :param before: the digests of the parent
+        :param call: calls functions that wait for the disk
+        """
+        super().__init__(volume, records)
+        self._before = before
+        self._call = call
+        # What to store of extents whose turn has not come, by their offsets.
+        self._early: dict[int, Result] = {}
+        self._position = 0
+        # The last run of changes, which the next may continue.
+        self._last: types.Extent | None = None
+        self._ready: collections.deque[types.Extent] = collections.deque()
+
+    def _tasks(self) -> Iterator[Task | None]:
+        for task in self._looks():
+            yield from self._writes()
+            yield task
+        while self._running or self._ready:
+            yield from self._writes()
+            if self._running:
+                yield None
+        self._add(None)
+        yield from self._writes()
+        yield from self._await_all()
+
+    def _looks(self) -> Iterator[Task]:
+        for present, first, end in self._volume.groups():
+            if not present:
+                whole = self._volume.chunks(first, end)
+                if self._call(self._were_zeros, whole):
+                    self._in_order(Result(whole, changes=[]))
+                    continue
+            for index in range(first, end):
+                extent = self._volume.chunks(index, index + 1)
+                yield pipelines.Task(
+                    functools.partial(self._look, extent),
+                    # It holds a few MiB only.
+                    extent.length // 2)
+
+    def _were_zeros(self, extent: types.Extent) -> bool:
+        """Whether the parent has nothing else there."""
+        block_size = self._volume.geometry.block_size
+        first = extent.offset // block_size
+        end = -(-extent.end // block_size)
+        if end > len(self._before):
+            return False
+        # The last block may be short.
+        last = (extent.end - 1) // block_size * block_size
+        return self._before.are_zeros(first, end - 1) and (
+            self._before.digest(end - 1) == digests.packed_zeros(
+                extent.end - last, block_size))
+
+    def _look(self, extent: types.Extent,
+              stop: pipelines.StopFlag) -> Result:
+        return Result(extent, changes=self._volume.writer.changes(
+            extent, self._before, stop))
+
+    def _writes(self) -> Iterator[Task]:
+        while self._ready:
+            extent = self._ready.popleft()
+            yield pipelines.Task(functools.partial(self._write, extent),
+                                 extent.length)
+
+    def _write(self, extent: types.Extent,
+               stop: pipelines.StopFlag) -> Result:
+        record = self._volume.writer.write(extent, stop)
+        if record is None:
+            record = self._volume.writer.write_zeros(extent, stop)
+        return Result(extent, (record,))
+
+    def _collect(self, result: Result) -> None:
+        if result.changes is not None:
+            self._in_order(result)
+
+    def _in_order(self, result: Result) -> None:
+        self.done += result.extent.length
+        self._early[result.extent.offset] = result
+        while (found := self._early.pop(self._position, None)) is not None:
+            for extent in found.changes or ():
+                self._add(extent)
+            self._position = found.extent.end
+
+    def _add(self, extent: types.Extent | None) -> None:
+        """Continue the last run of changes, or begin another."""
+        last = self._last
+        if last is not None and extent is not None:
+            joined = types.Extent(last.offset, extent.end - last.offset)
+            if (extent.offset - last.end <= planner.MERGE_GAP
+                    and joined.length <= self._volume.geometry.chunk_size):
+                self._last = joined
+                return
+        if last is not None:
+            self._ready.append(last)
+        self._last = extent
