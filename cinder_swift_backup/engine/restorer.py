@@ -8,7 +8,8 @@
 3. Check that the plan fits the volume, and that all codecs are known.
 4. Each worker takes one chunk of the plan and writes the blocks that the
    reader has compared with the tip's digests; see
-   :mod:`cinder_swift_backup.engine.chunk_reader`. Zeros become holes where
+   :mod:`cinder_swift_backup.engine.chunk_reader`. What is zeros by these
+   digests is not even read from the store. Zeros become holes where
    the volume supports them, and are skipped where it is known to read as
    zeros. The worker syncs after each large chunk, so that the volume's disk
    works from the beginning and not only at the end.
@@ -19,6 +20,7 @@ Many digests are in a temporary file; see
 :mod:`cinder_swift_backup.engine.spool`.
 """
 
+from collections.abc import Iterable
 import contextlib
 import dataclasses
 import functools
@@ -82,6 +84,12 @@ class _Filling:
         self._data = intervals.IntervalSet()
         for extent in writer.data_extents(types.Extent(0, length)):
             self._data.claim(extent)
+
+    def zero(self, extents: Iterable[types.Extent]) -> None:
+        """Make extents zeros that nothing was written to yet."""
+        for extent in extents:
+            if self._data.overlaps(extent):
+                self._writer.zero(extent)
 
     def write(self, offset: int, data: memoryview, *,
               repeated: bool) -> None:
@@ -148,7 +156,7 @@ class Restorer:
         filling = runtime.call(_Filling, target.writer, plan.end)
         self._pipeline.run(
             (pipelines.Task(functools.partial(
-                self._restore_chunk, runtime, reader, chunk, filling,
+                self._restore_chunk, runtime, check, reader, chunk, filling,
                 target.writer), chunk.record.extent.length)
              for chunk in plan.chunks), collect, observer.checkpoint,
             full=_FULL)
@@ -220,13 +228,19 @@ class Restorer:
 
     @staticmethod
     def _restore_chunk(runtime: pipelines.Runtime,
+                       check: verification.Check,
                        reader: chunk_reader.ChunkReader,
                        chunk: planner.PlannedChunk, filling: _Filling,
                        writer: volumes.VolumeWriter,
                        stop: pipelines.StopFlag) -> int:
         stop.check()
-        reader.read(chunk, filling.write, stop)
-        length = sum(extent.length for extent in chunk.extents)
-        if length >= WORTH_SYNCING:
+        zeros = runtime.call(check.zeros, chunk.extents)
+        runtime.call(filling.zero, zeros)
+        data = tuple(extent for extent in chunk.extents
+                     if extent not in zeros)
+        if data:
+            reader.read(dataclasses.replace(chunk, extents=data),
+                        filling.write, stop)
+        if sum(extent.length for extent in data) >= WORTH_SYNCING:
             runtime.call(writer.sync)
-        return length
+        return sum(extent.length for extent in chunk.extents)

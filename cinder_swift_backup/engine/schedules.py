@@ -212,7 +212,7 @@ class IncrementalSchedule(Schedule):
         for present, first, end in self._volume.groups():
             if not present:
                 whole = self._volume.chunks(first, end)
-                if self._call(self._were_zeros, whole):
+                if self._call(self._before.are_zeros, whole):
                     self._in_order(Result(whole, changes=[]))
                     continue
             for index in range(first, end):
@@ -221,19 +221,6 @@ class IncrementalSchedule(Schedule):
                     functools.partial(self._look, extent),
                     # It holds a few MiB only.
                     extent.length // 2)
-
-    def _were_zeros(self, extent: types.Extent) -> bool:
-        """Whether the parent has nothing else there."""
-        block_size = self._volume.geometry.block_size
-        first = extent.offset // block_size
-        end = -(-extent.end // block_size)
-        if end > len(self._before):
-            return False
-        # The last block may be short.
-        last = (extent.end - 1) // block_size * block_size
-        return self._before.are_zeros(first, end - 1) and (
-            self._before.digest(end - 1) == digests.packed_zeros(
-                extent.end - last, block_size))
 
     def _look(self, extent: types.Extent,
               stop: pipelines.StopFlag) -> Result:

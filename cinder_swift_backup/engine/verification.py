@@ -14,6 +14,7 @@ Then every block is compared before it is written. Without digests, each object
 must have an MD5, which is compared after the object was written.
 """
 
+from collections.abc import Sequence
 import dataclasses
 import hashlib
 
@@ -201,6 +202,13 @@ class Check:
         """Forget the digests."""
         if self.digests is not None:
             self.digests.table.close()
+
+    def zeros(self, extents: Sequence[types.Extent],
+              ) -> frozenset[types.Extent]:
+        """Those of some extents that are certain to be zeros."""
+        if self.digests is None:
+            return frozenset()
+        return frozenset(filter(self.digests.table.are_zeros, extents))
 
     def of_stored(self, record: types.ChunkRecord) -> StoredCheck:
         """The check of one object; its MD5 adds nothing to digests."""

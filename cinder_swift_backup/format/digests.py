@@ -13,6 +13,8 @@ import hashlib
 from typing import Protocol
 from typing import Self
 
+from cinder_swift_backup.format import types
+
 DIGEST_SIZE = 32
 # Digests compared at once.
 _STEP = 1 << 15
@@ -71,12 +73,19 @@ class DigestTable:
         """The digest of block number ``block``, from 0."""
         return self.run(block, block + 1)
 
-    def are_zeros(self, first: int, end: int) -> bool:
-        """Whether whole blocks, from ``first`` to before ``end``, are zeros.
+    def are_zeros(self, extent: types.Extent) -> bool:
+        """Whether an extent of the volume is zeros.
 
-        Where the digests are decides how fast this is.
+        :param extent: begins with a block; its last block may be short
         """
-        zeros = of_zeros(self.block_size)
+        size = self.block_size
+        first, end = extent.offset // size, extent.end // size
+        if -(-extent.end // size) > len(self):
+            return False
+        rest = extent.end % size
+        if rest and self.digest(end) != of_zeros(rest):
+            return False
+        zeros = of_zeros(size)
         return all(
             self.packed.repeats(zeros, start * DIGEST_SIZE,
                                 min(start + _STEP, end) * DIGEST_SIZE)

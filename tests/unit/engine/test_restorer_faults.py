@@ -22,7 +22,7 @@ from tests.fakes import observers
 from tests.fakes import volumes
 from tests.unit.engine import base
 
-_DATA = random.Random(3).randbytes(64 * 4) + bytes(64)
+_DATA = random.Random(3).randbytes(64 * 4) + b'x' * 64
 _DAMAGE = (exceptions.DigestMismatch, exceptions.FormatError,
            exceptions.LengthMismatch)
 
@@ -133,6 +133,25 @@ class DamageTest(RestoreTestCase):
         target = self.bench.restore(self.bench.resolve(1, 2),
                                     bytes(len(now)))
         self.assertEqual(now, bytes(target.data))
+
+    def test_zeros_are_not_fetched(self):
+        # The digests say what they are, so their object is not needed.
+        data = _DATA[:64] + bytes(150) + _DATA[214:] + bytes(7)
+        self.bench.archive(1, data)
+        self.store.heal()
+        for before in (bytes(len(data)), b'\xa5' * len(data)):
+            target = self.bench.restore(self.bench.resolve(1), before)
+            self.assertEqual(data, bytes(target.data))
+        self.assertNotIn(self.record.name, self.store.names('read'))
+        self.bench.memory.delete(base.CONTAINER, self.record.name)
+        self._restore_any(data)
+        self.assertRaises(exceptions.ChunkMissing, self._restore_any, data,
+                          verify=False)
+
+    def _restore_any(self, data, **options):
+        target = volumes.RamVolume(b'\xa5' * len(data))
+        self.bench.restore_to(target, self.bench.resolve(1), **options)
+        self.assertEqual(data, bytes(target.data))
 
     def test_damage_can_be_restored_on_request(self):
         self.bench.damage(self.record.name, lambda data: _flip(data, 3))
