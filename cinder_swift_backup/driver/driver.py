@@ -127,7 +127,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             archiver.ArchiveJob(
                 ref=records.backup_ref(backup), header=records.header(backup),
                 geometry=found.geometry, compression=found.compression,
-                level=found.level, parent=parent, volume_meta=volume_meta),
+                level=found.level, parent=parent, volume_meta=volume_meta,
+                create_containers=found.create_container,
+                storage_policy=found.storage_policy),
             source, observer)
 
     def _parent(self, backup, geometry, repo):

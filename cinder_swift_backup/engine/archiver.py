@@ -22,7 +22,6 @@ temporary file if they are many, and so are those of the parent; see
 """
 
 from array import array
-from collections.abc import Iterator
 import contextlib
 import dataclasses
 
@@ -30,6 +29,7 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import chunk_writer
+from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import holes
 from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
@@ -41,7 +41,6 @@ from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import codecs
-from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import manifest as manifest_format
 from cinder_swift_backup.format import naming
@@ -55,7 +54,9 @@ LOG = logging.getLogger(__name__)
 class ArchiveJob:
     """What to back up, under which names, and on top of what.
 
-    ``compression`` is the word of a codec.
+    ``compression`` is the word of a codec. ``create_containers`` says whether
+    there may be a new container for segments of digests, and
+    ``storage_policy`` of which kind it is.
     """
 
     ref: types.BackupRef
@@ -65,6 +66,21 @@ class ArchiveJob:
     level: codecs.Level = codecs.Level.BALANCED
     parent: parents.Parent | None = None
     volume_meta: str | None = None
+    create_containers: bool = True
+    storage_policy: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Traces:
+    """What may exist of a backup, apart from digest file and manifest.
+
+    ``numbers`` are those of the first blocks of its chunks, ``segments`` are
+    names.
+    """
+
+    numbers: 'array[int]' = dataclasses.field(
+        default_factory=lambda: array('q'))
+    segments: list[str] = dataclasses.field(default_factory=list)
 
 
 class Archiver:
@@ -90,32 +106,32 @@ class Archiver:
         :raises StoreError: when the store failed; nothing is left that can
             still be reached
         """
-        # Of the first blocks of all objects that may exist.
-        numbers = array('q')
+        traces = _Traces()
         try:
-            manifest = self._archive(job, source, observer, numbers)
+            manifest = self._archive(job, source, observer, traces)
             # A delete that Cinder ran while the manifest was uploaded did not
             # see the manifest. Without this check it would stay for ever.
             observer.confirm()
             observer.stored(manifest)
         except BaseException as err:
             # Also when the thread itself is ended, as eventlet can do.
-            self._clean_up(job.ref, numbers, err)
+            self._clean_up(job.ref, traces, err)
             raise
         return manifest
 
     def _archive(self, job: ArchiveJob, source: volumes.VolumeReader,
                  observer: progress.ArchiveObserver,
-                 numbers: 'array[int]') -> chains.Manifest:
+                 traces: '_Traces') -> chains.Manifest:
         size = source.size
-        self._check_limit(job, size, observer)
+        file = self._digest_file(job, observer)
+        file.check(job.geometry.block_size, job.geometry.blocks(size))
         records = chunk_table.ChunkTable(job.ref.prefix)
         observer.checkpoint()
         call = self._pipeline.runtime.call
         present = call(holes.chunks_with_data, source, job.geometry)
         with contextlib.closing(call(
                 self._make_table, job.geometry, size)) as table:
-            writer = self._writer(job, source, table, numbers)
+            writer = self._writer(job, source, table, traces)
             schedule = self._schedule(job, schedules.Volume(
                 writer, job.geometry, size, present), records)
 
@@ -131,12 +147,15 @@ class Archiver:
                 volume_size=size, volume_meta=job.volume_meta,
                 parent_id=job.parent.ref.backup_id if job.parent else None,
                 parent=job.parent.ref if job.parent else None)
-            self._commit(job, manifest, table, observer)
+            observer.checkpoint()
+            self._repository.digests.put(file, table, traces.segments.append,
+                                         observer.checkpoint)
+            self._commit(job, manifest, observer)
         return manifest
 
-    def _check_limit(self, job: ArchiveJob, size: int,
-                     observer: progress.Observer) -> None:
-        """Refuse now what the store would refuse after all chunks."""
+    def _digest_file(self, job: ArchiveJob, observer: progress.Observer,
+                     ) -> digest_objects.DigestFile:
+        """Where digests go, and what the cluster lets them be."""
         watch = pipelines.Watch(observer.checkpoint)
         try:
             cluster = self._store.until(watch).capabilities()
@@ -144,16 +163,10 @@ class Archiver:
             # A proxy in between may keep the information from us and pass
             # everything else.
             LOG.warning('The limits of the cluster are not known: %s', err)
-            return
-        largest = cluster.max_object_size
-        length = digest_file.encoded_length(
-            job.header, job.geometry.block_size, job.geometry.blocks(size))
-        if largest is not None and length > largest:
-            raise exceptions.VolumeError(
-                f'the digests of {size} bytes in blocks of '
-                f'{job.geometry.block_size} take more bytes than the cluster '
-                f'takes in an object', expected=largest, actual=length,
-                remedy=exceptions.Remedy.LARGER_BLOCKS)
+            cluster = base.Capabilities()
+        return digest_objects.DigestFile(
+            job.ref, job.header, cluster, job.create_containers,
+            job.storage_policy)
 
     def _make_table(self, geometry: types.Geometry,
                     size: int) -> digests.DigestTable:
@@ -169,14 +182,14 @@ class Archiver:
 
     def _writer(self, job: ArchiveJob, source: volumes.VolumeReader,
                 table: digests.DigestTable,
-                numbers: 'array[int]') -> chunk_writer.ChunkWriter:
+                traces: '_Traces') -> chunk_writer.ChunkWriter:
         return chunk_writer.ChunkWriter(
             self._store, self._pipeline.runtime, self._codecs,
             chunk_writer.ChunkForm(
                 container=job.ref.container, prefix=job.ref.prefix,
                 block_size=job.geometry.block_size,
                 compression=job.compression, level=job.level),
-            source, table, numbers.append)
+            source, table, traces.numbers.append)
 
     def _schedule(self, job: ArchiveJob, volume: schedules.Volume,
                   records: chunk_table.ChunkTable) -> schedules.Schedule:
@@ -186,17 +199,9 @@ class Archiver:
             volume, records, job.parent.digests, self._pipeline.runtime.call)
 
     def _commit(self, job: ArchiveJob, manifest: chains.Manifest,
-                table: digests.DigestTable,
                 observer: progress.ArchiveObserver) -> None:
         watch = pipelines.Watch(observer.checkpoint)
         store = self._store.until(watch)
-        observer.checkpoint()
-        store.put(
-            job.ref.container, naming.digest_file_name(job.ref.prefix),
-            base.Body(digest_file.encoded_length(job.header,
-                                                 table.block_size,
-                                                 len(table)),
-                      lambda: self._digest_file(job, table)))
         encoded = self._pipeline.runtime.call(manifest_format.encode,
                                               manifest)
         if job.parent is not None:
@@ -206,17 +211,12 @@ class Archiver:
             job.ref.container, naming.manifest_name(job.ref.prefix),
             base.Body.of(encoded))
 
-    def _digest_file(self, job: ArchiveJob,
-                     table: digests.DigestTable) -> Iterator[bytes]:
-        pieces = digest_file.encode(job.header, table)
-        while piece := self._pipeline.runtime.call(next, pieces, b''):
-            yield piece
-
-    def _clean_up(self, ref: types.BackupRef, numbers: 'array[int]',
+    def _clean_up(self, ref: types.BackupRef, traces: '_Traces',
                   cause: BaseException) -> None:
         try:
             self._repository.discard(ref, (
-                naming.chunk_name(ref.prefix, number) for number in numbers))
+                naming.chunk_name(ref.prefix, number)
+                for number in traces.numbers), traces.segments)
         except Exception as err:
             # The caller has to see the cause. This is for the operator, who
             # can delete the backup later and thereby the rest of it.

@@ -7,7 +7,8 @@ Deleting goes like this:
 1. Find the objects: list the prefix, and read the manifest if there is one. If
    the listing fails, so does the delete. The manifest names objects that an
    outdated listing leaves out.
-2. Delete the chunks and the digest file, several at a time.
+2. Delete the chunks and the digest file, several at a time, and its segments
+   if it has any.
 3. Delete the manifest last, so that an interrupted delete can be repeated and
    still finds all objects.
 """
@@ -15,18 +16,16 @@ Deleting goes like this:
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
-import contextlib
 import functools
 import itertools
 
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
-from cinder_swift_backup.engine import spool
 from cinder_swift_backup.format import chains
-from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import manifest as manifest_format
 from cinder_swift_backup.format import naming
@@ -54,6 +53,8 @@ class Repository:
         self.store = store
         self.runtime = pipeline.runtime
         self.directory = directory
+        self.digests = digest_objects.DigestObjects(store, pipeline,
+                                                    directory)
         self._pipeline = pipeline
 
     def until(self, stop: base.Stop) -> 'Repository':
@@ -95,40 +96,8 @@ class Repository:
 
     def load_digests(self, ref: types.BackupRef,
                      size: int) -> digests.DigestTable | None:
-        """The digests of a backup, or None if it has none.
-
-        Cinder wrote no digests before 2015.1. The caller has to close the
-        table.
-
-        :param size: of the volume in bytes, as the manifest tells
-        :raises FormatError: when the file is damaged, or has more digests
-            than the volume has blocks
-        """
-        call = self.runtime.call
-        known = size if ref.volume_size is None else ref.volume_size
-        most = digest_file.most_digests(known)
-
-        def read(pieces: Iterator[bytes]) -> digests.DigestTable:
-            with contextlib.ExitStack() as spools:
-                def make(zeros: bytes) -> spool.Spool:
-                    return spools.enter_context(contextlib.closing(
-                        spool.Spool(self.directory, zeros)))
-
-                reader = digest_file.Reader(ref.prefix, size, most, make)
-                for piece in pieces:
-                    call(reader.feed, piece)
-                table = call(reader.finish)
-                spools.pop_all()
-                return table
-
-        try:
-            return self.store.read(
-                ref.container, naming.digest_file_name(ref.prefix), read)
-        except exceptions.ObjectNotFound:
-            return None
-        except exceptions.FormatError as err:
-            err.about(backup_id=ref.backup_id, container=ref.container)
-            raise
+        """See :meth:`digest_objects.DigestObjects.load`."""
+        return self.digests.load(ref, size, self.store)
 
     def resolve(self, refs: Sequence[types.BackupRef]) -> chains.Chain:
         """The chain of ``refs``, oldest first, with all manifests.
@@ -185,12 +154,14 @@ class Repository:
         names.difference_update(strangers)
         return names
 
-    def discard(self, ref: types.BackupRef, names: Iterable[str]) -> None:
+    def discard(self, ref: types.BackupRef, names: Iterable[str],
+                segments: Iterable[str] = ()) -> None:
         """Delete the named objects, the manifest last.
 
         If an object cannot be deleted, the others still are, except for the
         manifest, so that :meth:`find_objects` finds the rest later.
 
+        :param segments: of the digests, besides those that a listing shows
         :raises StoreError: the first error
         """
         manifest = naming.manifest_name(ref.prefix)
@@ -199,6 +170,19 @@ class Repository:
             (name for name in names
              if name not in (manifest, digest_file_name)),
             [digest_file_name])
+        self._delete(ref.container, others)
+        container = naming.segments_container(ref.container)
+        self._delete(container, {*segments, *self._segments(ref, container)})
+        self.store.until(base.NEVER).delete(ref.container, manifest)
+
+    def _segments(self, ref: types.BackupRef, container: str) -> list[str]:
+        try:
+            return [info.name for info in self.store.until(base.NEVER).list(
+                container, naming.digest_segments(ref.prefix))]
+        except exceptions.ContainerNotFound:
+            return []
+
+    def _delete(self, container: str, names: Iterable[str]) -> None:
         failures: list[exceptions.StoreError] = []
 
         def collect(failure: exceptions.StoreError | None) -> None:
@@ -209,12 +193,11 @@ class Repository:
 
         self._pipeline.run(
             (pipelines.Task(functools.partial(
-                self._delete_one, ref.container, name), size=1)
-             for name in others),
+                self._delete_one, container, name), size=1)
+             for name in names),
             collect, progress.Silent().checkpoint, full=_AT_ONCE)
         if failures:
             raise failures[0]
-        self.store.until(base.NEVER).delete(ref.container, manifest)
 
     def _delete_one(self, container: str, name: str,
                     stop: pipelines.StopFlag) -> exceptions.StoreError | None:

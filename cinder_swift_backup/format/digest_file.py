@@ -20,6 +20,7 @@ import re
 from typing import Any
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import documents
 from cinder_swift_backup.format import long_list
@@ -33,6 +34,7 @@ PIECE = 15000
 _MOST_FIELDS = 1 << 20
 _MOST_SPACE = 1 << 10
 
+_CLOSING_TEXT = b']}'
 # Possessive quantifiers would fit, and match wrongly before Python 3.11.5.
 _SPACE = long_list.SPACE
 _WORD = _SPACE + rb'"[0-9a-fA-F]{64}"' + _SPACE
@@ -41,27 +43,39 @@ _CLOSING = re.compile(rb'(?:(' + _WORD + rb')|' + _SPACE + rb')\]')
 _BETWEEN = b' \t\r\n",'
 
 
-def encode(header: types.BackupHeader,
-           table: digests.DigestTable) -> Iterator[bytes]:
-    """The digest file in pieces; see :func:`encoded_length`."""
-    yield _opening(header, table.block_size)
-    lead = '"'
-    for run in table.runs(PIECE):
+def encode(header: types.BackupHeader, table: digests.DigestTable,
+           part: digest_segments.Part | None = None) -> Iterator[bytes]:
+    """The digest file in pieces; see :func:`encoded_length`.
+
+    :param part: the digests to encode, by default all; the first opens the
+        file, and the last closes it
+    """
+    count = len(table)
+    part = part or digest_segments.Part(0, count)
+    if not part.first:
+        yield _opening(header, table.block_size)
+    for first in range(part.first, part.end, PIECE):
+        run = table.run(first, min(first + PIECE, part.end))
         words = run.hex(',', digests.DIGEST_SIZE).replace(',', '","')
-        yield f'{lead}{words}"'.encode()
-        lead = ',"'
-    yield b']}'
+        yield f'{"," if first else ""}"{words}"'.encode()
+    if part.end == count:
+        yield _CLOSING_TEXT
 
 
-def encoded_length(header: types.BackupHeader, block_size: int,
-                   count: int) -> int:
+def encoded_length(header: types.BackupHeader, block_size: int, count: int,
+                   part: digest_segments.Part | None = None) -> int:
     """How many bytes the pieces of :func:`encode` add up to.
 
-    :param count: of the digests
+    :param count: of the digests in the file
     """
-    separators = max(count - 1, 0)
-    return (len(_opening(header, block_size)) + separators + len(b']}')
-            + count * (2 * digests.DIGEST_SIZE + 2))
+    part = part or digest_segments.Part(0, count)
+    length = len(part) * (2 * digests.DIGEST_SIZE + 3)
+    if not part.first:
+        # No comma comes before the first digest.
+        length += len(_opening(header, block_size)) - bool(len(part))
+    if part.end == count:
+        length += len(_CLOSING_TEXT)
+    return length
 
 
 def most_digests(volume_size: int) -> int:
@@ -106,6 +120,7 @@ class Reader(long_list.LongListReader):
         self._most = most
         self._make = make
         self._packed: digests.Packed
+        self._count = 0
 
     def finish(self) -> digests.DigestTable:
         """The digests, once everything was fed.
@@ -121,6 +136,24 @@ class Reader(long_list.LongListReader):
                 self._name, f'its blocks of {block_size} bytes are larger '
                             f'than any driver makes them')
         return digests.DigestTable(block_size, self._packed)
+
+    @property
+    def state(self) -> tuple[bytes, int]:
+        """What was fed and not understood yet, and how many digests were."""
+        return self._rest, self._count
+
+    def repeat(self, first: int, end: int) -> None:
+        """Take digests again, from ``first`` to before ``end``.
+
+        This is as if what they came of was fed again.
+
+        :raises FormatError: when there are too many then
+        """
+        for start in range(first, end, PIECE):
+            stop = min(start + PIECE, end)
+            self._packed += bytes(self._packed[
+                start * digests.DIGEST_SIZE:stop * digests.DIGEST_SIZE])
+            self._check_count()
 
     def _begin(self, fields: dict[str, Any]) -> None:
         # The size of the blocks may come after the digests.
@@ -155,8 +188,11 @@ class Reader(long_list.LongListReader):
     def _add(self, words: bytes) -> None:
         self._packed += bytes.fromhex(
             words.translate(None, _BETWEEN).decode('ascii'))
-        count = len(self._packed) // digests.DIGEST_SIZE
-        if count > self._most:
+        self._check_count()
+
+    def _check_count(self) -> None:
+        self._count = len(self._packed) // digests.DIGEST_SIZE
+        if self._count > self._most:
             raise documents.damaged(
                 self._name, f'it has more digests than a volume of its size '
                             f'can have blocks, which is {self._most}')

@@ -91,6 +91,24 @@ class DigestTable:
                                 min(start + _STEP, end) * DIGEST_SIZE)
             for start in range(first, end, _STEP))
 
+    def zero_runs(self) -> Iterator[tuple[int, int]]:
+        """Long runs of blocks of zeros, not quite from end to end.
+
+        They are given by their first block and the one after their last.
+        """
+        zeros = of_zeros(self.block_size)
+        begun = None
+        for first in range(0, len(self), _STEP):
+            end = min(first + _STEP, len(self))
+            if self.packed.repeats(zeros, first * DIGEST_SIZE,
+                                   end * DIGEST_SIZE):
+                begun = first if begun is None else begun
+            elif begun is not None:
+                yield begun, first
+                begun = None
+        if begun is not None:
+            yield begun, len(self)
+
     def put(self, first: int, packed: bytes) -> None:
         """Replace digests from that of block number ``first``."""
         start = first * DIGEST_SIZE

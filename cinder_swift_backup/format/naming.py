@@ -10,6 +10,8 @@ The layout is the stock driver's (``cinder.backup.drivers.swift`` and
     ...                                                            _sha256file
     ...                                                            _metadata
 
+and, in the container of segments, ``..._sha256file-000000`` and so on.
+
 The stock driver counts chunks from 1. Readers take the position from the
 manifest, so any number will do; ours is that of the chunk's first block, so
 that a name shows where the chunk belongs.
@@ -45,6 +47,24 @@ def manifest_name(prefix: str) -> str:
 def digest_file_name(prefix: str) -> str:
     """The name of the file with the digest of every block."""
     return f'{prefix}_sha256file'
+
+
+def segments_container(container: str) -> str:
+    """The container for the segments of large objects of another.
+
+    So they are not under the backup's prefix. Other tools do the same.
+    """
+    return f'{container}_segments'
+
+
+def digest_segment_name(prefix: str, number: int) -> str:
+    """The name of a segment of the file of digests."""
+    return f'{digest_segments(prefix)}{number:06d}'
+
+
+def digest_segments(prefix: str) -> str:
+    """What the names of all segments begin with."""
+    return f'{digest_file_name(prefix)}-'
 
 
 def belongs_to(name: str, prefix: str) -> bool:

@@ -27,6 +27,7 @@ What every implementation promises, and ``tests/contract`` checks:
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import dataclasses
 import hashlib
 import time
@@ -53,6 +54,20 @@ class ObjectInfo:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a large object: an object of its own, which is there already.
+
+    ``size`` is in bytes, ``md5`` in hex. A large object may have a segment
+    many times.
+    """
+
+    container: str
+    name: str
+    size: int
+    md5: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Body:
     """What to store: ``length`` bytes, from ``pieces()``.
 
@@ -76,13 +91,14 @@ class Body:
 class Capabilities:
     """The features and limits of the cluster; None if it does not tell.
 
-    ``max_object_size`` is in bytes. ``slo``, ``bulk_delete`` and ``symlink``
-    say whether the cluster has these features.
+    ``max_object_size`` is in bytes. ``max_segments`` is for a static large
+    object, and 0 where there are none. ``bulk_delete`` and ``symlink`` say
+    whether the cluster has these features.
     """
 
     max_object_size: int | None = None
     storage_policies: tuple[str, ...] | None = None
-    slo: bool | None = None
+    max_segments: int | None = None
     bulk_delete: bool | None = None
     symlink: bool | None = None
 
@@ -133,8 +149,8 @@ class ObjectStore(Protocol):
         :raises ConfigurationError: when the storage policy is unknown
         """
 
-    def put(self, container: str, name: str, body: Body) -> None:
-        """Store an object, replacing one of the same name.
+    def put(self, container: str, name: str, body: Body) -> str:
+        """Store an object, replacing one of the same name; returns its MD5.
 
         Errors of the body's factory are raised as they are, unless they are
         Retryable.
@@ -142,6 +158,23 @@ class ObjectStore(Protocol):
         :raises ContainerNotFound: when the container does not exist
         :raises QuotaExceeded: when it is too large or a quota is full
         :raises StoreError: when the pieces are not as long as they should be
+        """
+
+    def put_large(self, container: str, name: str,
+                  segments: Sequence[Segment]) -> None:
+        """Store an object that consists of others, in their order.
+
+        It is read like any object. Deleting it leaves its segments.
+
+        :raises ContainerNotFound: when the container does not exist
+        :raises StoreError: when a segment is not there, or is not as told
+        """
+
+    def segments(self, container: str,
+                 name: str) -> tuple[Segment, ...] | None:
+        """What a large object consists of; None for any other object.
+
+        :raises ObjectNotFound: when it does not exist
         """
 
     def read(self, container: str, name: str,

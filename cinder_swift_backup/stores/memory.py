@@ -4,6 +4,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import copy
 import hashlib
 import threading
@@ -24,6 +25,7 @@ class MemoryStore:
                  capabilities: base.Capabilities | None = None) -> None:
         self._capabilities = capabilities or base.Capabilities()
         self._containers: dict[str, dict[str, bytes]] = {}
+        self._large: dict[tuple[str, str], tuple[base.Segment, ...]] = {}
         self._lock = threading.Lock()
         self._stop = base.NEVER
 
@@ -56,7 +58,7 @@ class MemoryStore:
                     remedy=exceptions.Remedy.STORAGE_POLICY)
             self._containers[container] = {}
 
-    def put(self, container: str, name: str, body: base.Body) -> None:
+    def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""
         self._stop.check()
         reader = bodies.BodyReader(name, body, self._stop)
@@ -73,17 +75,47 @@ class MemoryStore:
                 name=name)
         with self._lock:
             self._objects(container)[name] = data
+            self._large.pop((container, name), None)
+        return reader.md5()
+
+    def put_large(self, container: str, name: str,
+                  segments: Sequence[base.Segment]) -> None:
+        """See the contract."""
+        self._stop.check()
+        for segment in segments:
+            data = self._data(segment.container, segment.name)
+            if (len(data), _md5(data)) != (segment.size, segment.md5):
+                raise exceptions.StoreError(
+                    'a segment of it is another than was told',
+                    container=container, name=name)
+        with self._lock:
+            self._objects(container)[name] = b''
+            self._large[container, name] = tuple(segments)
+
+    def segments(self, container: str,
+                 name: str) -> tuple[base.Segment, ...] | None:
+        """See the contract."""
+        self._stop.check()
+        self._data(container, name)
+        return self._large.get((container, name))
+
+    def _data(self, container: str, name: str) -> bytes:
+        with self._lock:
+            data = self._containers.get(container, {}).get(name)
+            segments = self._large.get((container, name), ())
+        if data is None:
+            raise exceptions.ObjectNotFound(
+                'there is no such object', container=container, name=name)
+        return data + b''.join(
+            self._data(segment.container, segment.name)
+            for segment in segments)
 
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
              extent: types.Extent | None = None) -> _T:
         """See the contract."""
         self._stop.check()
-        with self._lock:
-            data = self._containers.get(container, {}).get(name)
-        if data is None:
-            raise exceptions.ObjectNotFound(
-                'there is no such object', container=container, name=name)
+        data = self._data(container, name)
         if extent is not None:
             data = data[extent.offset:extent.end]
             if len(data) != extent.length:
@@ -103,6 +135,7 @@ class MemoryStore:
         self._stop.check()
         with self._lock:
             self._containers.get(container, {}).pop(name, None)
+            self._large.pop((container, name), None)
 
     def list(self, container: str, prefix: str) -> Iterator[base.ObjectInfo]:
         """See the contract."""

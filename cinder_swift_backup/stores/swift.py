@@ -8,7 +8,9 @@ This module knows what to send and what answers mean.
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
+import json
 from typing import Any
 from typing import TypeVar
 import urllib.parse
@@ -60,9 +62,9 @@ class SwiftStore:
                    if storage_policy else None)
         self._call((container,), client.put_container, headers=headers)
 
-    def put(self, container: str, name: str, body: base.Body) -> None:
+    def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""
-        def send(exchange: swift_session.Exchange) -> None:
+        def send(exchange: swift_session.Exchange) -> str:
             with contextlib.closing(bodies.BodyReader(
                     name, body, self._stop)) as reader:
                 answer = _put(exchange, reader, body)
@@ -71,12 +73,35 @@ class SwiftStore:
                     'it was stored with another MD5 than it was sent with',
                     container=container, name=name, expected=reader.md5(),
                     actual=answer)
+            return reader.md5()
         try:
-            self._session.request((container, name), send, self._stop)
+            return self._session.request((container, name), send, self._stop)
         except exceptions.ObjectNotFound as err:
-            raise exceptions.ContainerNotFound(
-                'there is no such container', container=container,
-                remedy=exceptions.Remedy.CREATE_CONTAINER) from err
+            raise _no_container(container) from err
+
+    def put_large(self, container: str, name: str,
+                  segments: Sequence[base.Segment]) -> None:
+        """See the contract; a static large object."""
+        manifest = json.dumps([
+            {'path': f'/{segment.container}/{segment.name}',
+             'etag': segment.md5, 'size_bytes': segment.size}
+            for segment in segments]).encode()
+        try:
+            self._call((container, name), client.put_object,
+                       contents=manifest,
+                       query_string='multipart-manifest=put')
+        except exceptions.ObjectNotFound as err:
+            raise _no_container(container) from err
+
+    def segments(self, container: str,
+                 name: str) -> tuple[base.Segment, ...] | None:
+        """See the contract."""
+        found = self._call((container, name), client.head_object)
+        if found.get('x-static-large-object', '').lower() != 'true':
+            return None
+        _, manifest = self._call((container, name), client.get_object,
+                                 query_string='multipart-manifest=get')
+        return _read_manifest(name, manifest)
 
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
@@ -122,6 +147,30 @@ class SwiftStore:
         return self._session.request(
             where, lambda exchange: exchange.call(function, **options),
             self._stop)
+
+
+def _no_container(container: str) -> exceptions.ContainerNotFound:
+    return exceptions.ContainerNotFound(
+        'there is no such container', container=container,
+        remedy=exceptions.Remedy.CREATE_CONTAINER)
+
+
+def _read_manifest(name: str,
+                   manifest: bytes) -> tuple[base.Segment, ...] | None:
+    """The segments; None if Swift has to put them together."""
+    found = []
+    try:
+        for entry in json.loads(manifest):
+            if entry.get('sub_slo') or 'range' in entry or 'data' in entry:
+                return None
+            container, _, path = entry['name'].lstrip('/').partition('/')
+            found.append(base.Segment(container, path, entry['bytes'],
+                                      entry['hash']))
+    except (ValueError, KeyError, AttributeError) as err:
+        raise exceptions.StoreUnavailable(
+            f'Swift gave no list of its segments ({err})',
+            name=name) from err
+    return tuple(found)
 
 
 def _put(exchange: swift_session.Exchange, reader: bodies.BodyReader,
@@ -178,7 +227,8 @@ def _read_info(answer: dict[str, Any]) -> base.Capabilities:
         max_object_size=swift.get('max_file_size'),
         storage_policies=None if policies is None else _policy_names(
             policies),
-        slo='slo' in answer, bulk_delete='bulk_delete' in answer,
+        max_segments=answer.get('slo', {}).get('max_manifest_segments', 0),
+        bulk_delete='bulk_delete' in answer,
         symlink='symlink' in answer)
 
 

@@ -5,19 +5,28 @@
 1. Start Keystone and Swift, once for everything.
 2. For each kind of data and each round, back up and restore it with the
    stock driver and then with ours, each in a process of its own, so that
-   what the machine does meanwhile falls upon both.
+   what the machine does meanwhile falls upon both. If asked for, do the same
+   with an incremental of the same volume, unchanged or with some of its pages
+   written anew.
 3. Compare every restored byte. A difference ends it all.
 4. Print medians, spreads and ratios.
 
-Both use the default settings and zlib, the stock driver's default.
+Both use the default settings, unless a codec is given.
 """
 
 import argparse
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 from typing import Any
+import urllib.parse
 
 from tests.bench import codec_table
 from tests.bench import images
@@ -30,59 +39,114 @@ from tests.cloud.info import VARIABLE
 MIB = 1 << 20
 GIB = 1 << 30
 _DRIVERS = ('stock', 'ours')
+# Which part of the pages is written anew.
+_CHANGES = {'unchanged': 0, 'dirty': 0.01}
 
 
 class Bench:
     """The measurements in one of Cinder's concurrency modes."""
 
-    def __init__(self, cloud: Cloud, concurrency: str, size: int) -> None:
+    def __init__(self, cloud: Cloud, concurrency: str, size: int, codec: str,
+                 delay: float) -> None:
         """Prepare.
 
-        :param size: of the volumes, in bytes, at most 1 GiB
+        :param size: of the volumes, in bytes
+        :param codec: its word
+        :param delay: of every packet to and from Swift, in seconds
         """
         assert cloud.info.directory is not None
-        self._directory = cloud.info.directory / concurrency
-        self._directory.mkdir()
+        self._directory = pathlib.Path(tempfile.mkdtemp(
+            prefix=f'{concurrency}-', dir=cloud.info.directory))
         self._size = size
+        self._codec = codec
+        self._cloud = cloud
+        self._delay = delay
+        self._url = ''
         native = int(concurrency == 'threading')
         self._environment = processes.environment({
             VARIABLE: str(cloud.info_file),
             'OS_CINDER_DISABLE_EVENTLET_PATCHING': str(native)})
+        where = (f'{delay * 2000:.0f} ms round trip' if delay
+                 else 'loopback')
         self._table = table.Table(
-            f'Volumes of {size // MIB} MiB, {concurrency}, zlib')
+            f'Volumes of {size // MIB} MiB, {concurrency}, {codec}, {where}')
 
-    def run(self, image: pathlib.Path, rounds: int) -> None:
-        """Measure both drivers on one image, in turn."""
+    @contextlib.contextmanager
+    def far_away(self) -> Iterator[None]:
+        """Have Swift as far away as the delay says."""
+        if not self._delay:
+            yield
+            return
+        swift = urllib.parse.urlsplit(self._cloud.info.swift_url or '')
+        with subprocess.Popen(
+                [sys.executable, '-m', 'tests.bench.delay',
+                 str(swift.hostname), str(swift.port), str(self._delay)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                preexec_fn=processes.die_with_parent(),  # noqa: PLW1509
+                ) as proxy:
+            assert proxy.stdout is not None
+            port = int(proxy.stdout.readline())
+            self._url = f'http://{processes.HOST}:{port}/v1/AUTH_'
+            yield
+            proxy.communicate()
+
+    def run(self, image: pathlib.Path, rounds: int,
+            changes: Mapping[str, pathlib.Path]) -> None:
+        """Measure both drivers on one image, in turn.
+
+        :param changes: names and images of incrementals on it
+        """
         for number in range(rounds):
             for driver in _DRIVERS:
                 print(f'{image.name}, round {number + 1} of {rounds}: '
                       f'{driver}', file=sys.stderr, flush=True)
-                self._round_trip(driver, image)
+                self._round_trip(driver, image, changes)
 
     def print(self) -> None:
         """Print the results."""
         self._table.print()
 
-    def _round_trip(self, driver: str, image: pathlib.Path) -> None:
+    def _round_trip(self, driver: str, image: pathlib.Path,
+                    changes: Mapping[str, pathlib.Path]) -> None:
+        base = self._back_up_and_restore(driver, image.name, image)
+        for name, changed in changes.items():
+            found = self._back_up_and_restore(
+                driver, f'{image.name} {name}', changed, base)
+            self._measure('', 'delete', driver, found)
+        self._measure('', 'delete', driver, base)
+
+    def _back_up_and_restore(self, driver: str, what: str,
+                             image: pathlib.Path, *parent: str) -> str:
+        """Returns the id of the backup."""
         restored = self._directory / 'restored'
-        made = self._measure('backup', driver, image, image)
+        made = self._measure(f'backup {what}', 'backup', driver, str(image),
+                             *parent)
         for figure, value in (
                 (table.OBJECTS, made['objects']),
                 (table.STORED, made['stored_bytes'] / self._size)):
-            self._table.add(f'backup {image.name}', figure, driver, value)
-        self._measure('restore', driver, image, restored, made['backup_id'])
+            self._table.add(f'backup {what}', figure, driver, value)
+        backup_id: str = made['backup_id']
+        self._measure(f'restore {what}', 'restore', driver, str(restored),
+                      backup_id)
+        if driver == 'stock':
+            # It leaves out the zeros at the end of a new file.
+            os.truncate(restored, max(os.path.getsize(restored), self._size))
         self._compare(image, restored)
         restored.unlink()
+        return backup_id
 
-    def _measure(self, operation: str, driver: str, image: pathlib.Path,
-                 path: pathlib.Path, *more: str) -> dict[str, Any]:
+    def _measure(self, what: str, operation: str, driver: str,
+                 *more: str) -> dict[str, Any]:
+        """Run an operation; note its figures, unless it has no name."""
         answer = subprocess.run(
             [sys.executable, '-W', 'ignore', '-m', 'tests.bench.measured',
-             operation, driver, str(self._directory), str(path), *more],
+             operation, driver, str(self._directory), self._codec, self._url,
+             *more],
             env=self._environment, stdout=subprocess.PIPE, text=True,
             check=True, preexec_fn=processes.die_with_parent())
         result: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-        what = f'{operation} {image.name}'
+        if not what:
+            return result
         for figure, value in (
                 (table.MB_S, self._size / 1e6 / result['seconds']),
                 (table.CPU, result['cpu_seconds'] / self._size * GIB),
@@ -121,6 +185,19 @@ def main() -> None:
         '--data', choices=images.KINDS, action='append',
         help='what is on the volumes (default: all)')
     parser.add_argument(
+        '--incremental', choices=_CHANGES, action='append', default=[],
+        help='also measure incrementals: after no change, or after 1 %% of '
+             'all pages of 4 KiB were written, anywhere')
+    parser.add_argument(
+        '--gib', type=int, help='the size of the volumes')
+    parser.add_argument(
+        '--rounds', type=int, default=3)
+    parser.add_argument(
+        '--codec', default='zlib', choices=('zlib', 'zstd', 'bz2', 'none'))
+    parser.add_argument(
+        '--round-trip', type=float, default=0, metavar='MS',
+        help='how far away Swift is, in milliseconds')
+    parser.add_argument(
         '--codecs', action='store_true',
         help='only measure what codecs store, and how fast; no cloud')
     arguments = parser.parse_args()
@@ -128,19 +205,34 @@ def main() -> None:
         codec_table.show()
         return
     size = 512 * MIB if arguments.quick else GIB
+    if arguments.gib:
+        size = arguments.gib * GIB
     modes = arguments.concurrency or (
         ['threading'] if arguments.quick else CONCURRENCY_MODES)
     with Cloud(with_cinder=False) as cloud:
         assert cloud.info.directory is not None
         made = []
-        for kind in arguments.data or images.KINDS:
-            made.append(cloud.info.directory / kind)
-            images.write(kind, made[-1], size)
+        for kind in arguments.data or ('mix', 'noise'):
+            image = cloud.info.directory / kind
+            images.write(kind, image, size)
+            made.append((image, _changed(image, arguments.incremental)))
         for mode in modes:
-            bench = Bench(cloud, mode, size)
-            for image in made:
-                bench.run(image, rounds=3)
+            bench = Bench(cloud, mode, size, arguments.codec,
+                          arguments.round_trip / 2000)
+            with bench.far_away():
+                for image, changes in made:
+                    bench.run(image, arguments.rounds, changes)
             bench.print()
+
+
+def _changed(image: pathlib.Path,
+             names: Sequence[str]) -> dict[str, pathlib.Path]:
+    """What incrementals are made of, by their names."""
+    found = {}
+    for name in names:
+        found[name] = image.with_name(f'{image.name}-{name}')
+        images.change(image, found[name], _CHANGES[name])
+    return found
 
 
 if __name__ == '__main__':

@@ -2,9 +2,11 @@
 
 """One operation of one driver in a process of its own, measured.
 
-``python -m tests.bench.measured backup|restore stock|ours DIRECTORY FILE
-[BACKUP]`` is Cinder with its state in DIRECTORY, and FILE is the volume's.
-It prints one JSON object: a :class:`Result`.
+``python -m tests.bench.measured OPERATION stock|ours DIRECTORY CODEC URL ...``
+is Cinder with its state in DIRECTORY, which finds Swift at URL, or in the
+catalog if that is empty. The operations are ``backup FILE [PARENT]``,
+``restore FILE BACKUP`` and ``delete BACKUP``; FILE is the volume's. It prints
+one JSON object: a :class:`Result`.
 
 Memory is the peak of the resident set during the operation, less what was
 resident before it, so that Cinder itself does not count.
@@ -66,10 +68,12 @@ def _measured(result):
     result.resident = process_memory.peak() - before
 
 
-def backup(driver, context, path):
-    """Back up the file as a volume of 1 GiB; a new record each time."""
-    record = cinder_process.create_backup(
-        context, cinder_process.create_volume(context, 1))
+def backup(driver, context, path, parent_id=None):
+    """Back up the file as a volume; a new record each time."""
+    parent = parent_id and objects.Backup.get_by_id(context, parent_id)
+    volume = (objects.Volume.get_by_id(context, parent.volume_id) if parent
+              else cinder_process.create_volume(context, _gib(path)))
+    record = cinder_process.create_backup(context, volume, parent)
     with open(path, 'rb') as handle:
         result = Result(record.id)
         with _measured(result):
@@ -81,17 +85,32 @@ def backup(driver, context, path):
     return result
 
 
+def _gib(path):
+    return -(-os.path.getsize(path) >> 30)
+
+
 def restore(driver, context, path, backup_id):
-    """Restore to the file as to a new volume; the backup is used up."""
+    """Restore to the file as to a new volume."""
     record = objects.Backup.get_by_id(context, backup_id)
     record.status = fields.BackupStatus.RESTORING
     record.save()
-    volume = cinder_process.create_volume(context, 1)
+    volume = cinder_process.create_volume(context, record.size)
     result = Result(record.id)
     with open(path, 'wb') as handle, _measured(result):
         driver.restore(record, volume.id, cinder_utils.tpool_wrap(handle),
                        True)
-    driver.delete_backup(record)
+    record.status = fields.BackupStatus.AVAILABLE
+    record.save()
+    return result
+
+
+def delete(driver, context, backup_id):
+    """Delete a backup and its record."""
+    record = objects.Backup.get_by_id(context, backup_id)
+    result = Result(record.id)
+    with _measured(result):
+        driver.delete_backup(record)
+    record.destroy()
     return result
 
 
@@ -114,12 +133,16 @@ def _count(result, record):
 
 def main():
     """Do as the command line says."""
-    operation, driver, directory, path, *more = sys.argv[1:]
+    operation, driver, directory, codec, url, *more = sys.argv[1:]
     cinder_process.set_up(pathlib.Path(directory))
+    CONF.set_override('backup_compression_algorithm', codec)
+    if url:
+        CONF.set_override('backup_swift_url', url)
     _make_native_threads()
     context = cinder_process.make_context(base.cloud_info().demo)
-    function = {'backup': backup, 'restore': restore}[operation]
-    result = function(DRIVERS[driver](context), context, path, *more)
+    function = {'backup': backup, 'restore': restore,
+                'delete': delete}[operation]
+    result = function(DRIVERS[driver](context), context, *more)
     print(json.dumps(dataclasses.asdict(result)))
 
 

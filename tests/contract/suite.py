@@ -13,6 +13,7 @@ there, so that it may run in an account that holds other things.
 """
 
 from concurrent import futures
+import dataclasses
 import hashlib
 import random
 import uuid
@@ -486,6 +487,63 @@ class StoreContract:
         self.assertLess(sum(seen), 4 << 20)
         self.assertEqual(['a'], self._names())
         self.assertEqual(8 << 20, len(self._get('a')))
+
+    # -- large objects -----------------------------------------------------
+
+    def _segments(self, *bodies):
+        found = []
+        for number, data in enumerate(bodies):
+            name = f'segments/umlaut-\u00fc %{number}'
+            self._put(name, data)
+            found.append(base.Segment(self.container, name, len(data),
+                                      _md5(data)))
+        return found
+
+    def test_large_object(self):
+        one, two = self._segments(b'one', b'two, which is longer')
+        for parts in ((one,), (two, one), (one, one, two, one)):
+            self.store.put_large(self.container, 'large', parts)
+            bodies = {one: b'one', two: b'two, which is longer'}
+            expected = b''.join(bodies[part] for part in parts)
+            self.assertEqual(expected, self._get('large'))
+            self.assertEqual(parts, self.store.segments(self.container,
+                                                        'large'))
+            self.assertEqual(
+                expected[1:4], self._read('large', b''.join,
+                                          types.Extent(1, 3))
+                if len(expected) > 3 else expected[1:4])
+        self.store.delete(self.container, 'large')
+        self.assertRaises(exceptions.ObjectNotFound, self._get, 'large')
+        # The segments are objects of their own.
+        self.assertEqual(b'one', self._get(one.name))
+
+    def test_large_object_in_place_of_another(self):
+        (one,) = self._segments(b'one')
+        self._put('a', b'data')
+        self.store.put_large(self.container, 'a', [one])
+        self.assertEqual(b'one', self._get('a'))
+        self._put('a', b'data')
+        self.assertEqual(b'data', self._get('a'))
+        self.assertIsNone(self.store.segments(self.container, 'a'))
+
+    def test_segments_of_what_is_none(self):
+        self._put('a', b'data')
+        self.assertIsNone(self.store.segments(self.container, 'a'))
+        for container, name in ((self.container, 'b'),
+                                (self.new_container_name(), 'a')):
+            self.assertRaises(exceptions.ObjectNotFound, self.store.segments,
+                              container, name)
+
+    def test_segments_that_are_not_as_told(self):
+        (one,) = self._segments(b'one')
+        for other in (
+                dataclasses.replace(one, name='missing'),
+                dataclasses.replace(one, size=4),
+                dataclasses.replace(one, md5=_md5(b'other'))):
+            self.assertRaises(exceptions.StoreError, self.store.put_large,
+                              self.container, 'large', [one, other])
+        self.assertRaises(exceptions.ContainerNotFound, self.store.put_large,
+                          self.new_container_name(), 'large', [one])
 
     def test_capabilities(self):
         found = self.store.capabilities()

@@ -17,6 +17,7 @@ Every call is noted in ``calls``, also those that fail.
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import copy
 import dataclasses
 import threading
@@ -32,7 +33,7 @@ _T = TypeVar('_T')
 # Seconds: longer than a test that works takes.
 _LONG = 5
 
-METHODS = ('ensure_container', 'put', 'read', 'delete', 'list')
+METHODS = ('ensure_container', 'put', 'read', 'segments', 'delete', 'list')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,10 +156,26 @@ class FaultyStore:
                       container, create=create,
                       storage_policy=storage_policy))
 
-    def put(self, container: str, name: str, body: base.Body) -> None:
+    def put(self, container: str, name: str, body: base.Body) -> str:
+        """See the contract."""
+        md5: str = self._run(
+            Call('put', container, name),
+            lambda: self._store.put(container, name, body))
+        return md5
+
+    def put_large(self, container: str, name: str,
+                  segments: Sequence[base.Segment]) -> None:
         """See the contract."""
         self._run(Call('put', container, name),
-                  lambda: self._store.put(container, name, body))
+                  lambda: self._store.put_large(container, name, segments))
+
+    def segments(self, container: str,
+                 name: str) -> tuple[base.Segment, ...] | None:
+        """See the contract."""
+        found: tuple[base.Segment, ...] | None = self._run(
+            Call('segments', container, name),
+            lambda: self._store.segments(container, name))
+        return found
 
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],

@@ -183,7 +183,7 @@ class CancelTestCase(OwnCinderTestCase):
         self.fail('no object appeared')
 
     def test_reset_status_while_restoring(self):
-        backup = self.back_up(self.make_volume(60))
+        backup = self.back_up(self.make_volume(900))
         answer = self.cinder.restores.restore(backup.id)
         target = self.cinder.volumes.get(answer.volume_id)
         self.addCleanup(self.forget_volume, target)

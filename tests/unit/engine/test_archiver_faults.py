@@ -259,7 +259,7 @@ class LimitTest(base.EngineTestCase):
         err = self.assertRaises(exceptions.VolumeError, self._archive,
                                 length - 1)
         self.assertEqual((length - 1, length), (err.expected, err.actual))
-        for figure in (length - 1, length, len(_DATA) * 4, 16):
+        for figure in (length - 1, length, len(_DATA) * 4 // 16 + 1, 16):
             self.assertIn(str(figure), str(err))
         self.assertIs(exceptions.Remedy.LARGER_BLOCKS, err.remedy)
         self.assertEqual([], self.bench.store.names('put'))

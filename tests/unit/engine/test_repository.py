@@ -86,6 +86,7 @@ class LoadTest(base.EngineTestCase):
                               len(_DATA))
 
     def test_store_error_is_not_a_missing_manifest(self):
+        self.bench.archive(1, _DATA)
         self.store.script(faulty.fail('read', _failure()))
         self.assertRaises(exceptions.StoreUnavailable,
                           self.bench.repository.load, base.ref(1))
@@ -97,9 +98,12 @@ class LoadTest(base.EngineTestCase):
         def cancelled():
             raise exceptions.Cancelled('for good')
 
+        self.bench.archive(1, _DATA)
         repo = self.bench.repository.until(pipelines.Watch(cancelled))
-        for load in (repo.load, lambda ref: repo.load_digests(ref, 99)):
-            busy = faulty.Busy('read')
+        for method, load in (
+                ('read', repo.load),
+                ('segments', lambda ref: repo.load_digests(ref, 99))):
+            busy = faulty.Busy(method)
             self.store.heal()
             self.store.script(busy)
             with mock.patch.object(pipelines, 'POLL', 0.01):

@@ -609,10 +609,14 @@ class LimitsTest(SwiftTestCase):
                          set(found.storage_policies))
 
     def test_what_the_cluster_can_do(self):
-        found = self._limits({'json': {'swift': {}, 'slo': {},
-                                       'symlink': {}}})
-        self.assertEqual((True, False, True),
-                         (found.slo, found.bulk_delete, found.symlink))
+        found = self._limits({'json': {
+            'swift': {}, 'slo': {'max_manifest_segments': 7},
+            'symlink': {}}})
+        self.assertEqual(
+            (7, False, True),
+            (found.max_segments, found.bulk_delete, found.symlink))
+        self.assertEqual(0, self._limits(
+            {'json': {'swift': {}}}).max_segments)
 
     def test_hidden(self):
         for status in (401, 403, 404):

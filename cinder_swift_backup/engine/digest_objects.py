@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Stores the digests of a backup, and loads them.
+
+As a rule they are one object. They are a large object, whose segments are in a
+container of their own, where they have to be, because the cluster takes no
+object of that size, and where it is worth it, because the volume is mostly
+zeros; see :mod:`cinder_swift_backup.format.digest_segments`. The stock driver
+reads it like any other.
+
+1. Cut the file into parts, and put each as a segment, that of zeros once.
+2. Put the large object.
+
+To load a large object, fetch each segment once: if one comes again, and the
+reader is where it was before it, take the same digests again.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import functools
+
+from oslo_log import log as logging
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import spool
+from cinder_swift_backup.format import digest_file
+from cinder_swift_backup.format import digest_segments
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import base
+
+LOG = logging.getLogger(__name__)
+# Bytes: not to store so many is worth a container for segments.
+WORTH_SEGMENTS = 64 << 20
+# Bytes that encoding a segment holds.
+_PIECE = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DigestFile:
+    """The file of a backup: where it goes, and what it consists of.
+
+    ``cluster`` is what the store can do. ``create_containers`` says whether
+    there may be a new container for segments, and ``storage_policy`` of which
+    kind it is.
+    """
+
+    ref: types.BackupRef
+    header: types.BackupHeader
+    cluster: base.Capabilities
+    create_containers: bool = True
+    storage_policy: str | None = None
+
+    def check(self, block_size: int, count: int) -> None:
+        """Make sure that so many digests can be stored.
+
+        :raises VolumeError: when they cannot
+        """
+        length = digest_file.encoded_length(self.header, block_size, count)
+        largest = self.cluster.max_object_size
+        if largest is None or length <= largest:
+            return
+        if self._segment_size(count) is not None:
+            return
+        raise exceptions.VolumeError(
+            f'the digests of {count} blocks of {block_size} bytes take more '
+            f'bytes than the cluster takes in an object, and there can be no '
+            f'large object of them', expected=largest, actual=length,
+            remedy=exceptions.Remedy.LARGER_BLOCKS)
+
+    def _segment_size(self, count: int) -> int | None:
+        most = self.cluster.max_segments
+        if not most:
+            return None
+        return digest_segments.segment_size(count, most,
+                                            self.cluster.max_object_size)
+
+    def parts(self, table: digests.DigestTable,
+              ) -> list[digest_segments.Part]:
+        """What the segments are of; one if it is an ordinary object."""
+        count = len(table)
+        whole = [digest_segments.Part(0, count)]
+        size = self._segment_size(count)
+        if size is None:
+            return whole
+        parts = digest_segments.cut(count, table.zero_runs(), size)
+        if digest_segments.saved(parts) >= WORTH_SEGMENTS:
+            return parts
+        length = digest_file.encoded_length(self.header, table.block_size,
+                                            count)
+        largest = self.cluster.max_object_size
+        return whole if largest is None or length <= largest else parts
+
+
+class DigestObjects:
+    """The digests of backups in a store."""
+
+    def __init__(self, store: base.ObjectStore,
+                 pipeline: pipelines.Pipeline,
+                 directory: str | None) -> None:
+        """Prepare.
+
+        :param directory: for temporary files; the system's if None
+        """
+        self._store = store
+        self._pipeline = pipeline
+        self._call = pipeline.runtime.call
+        self._directory = directory
+
+    def put(self, file: DigestFile, table: digests.DigestTable,
+            announce: Callable[[str], None],
+            checkpoint: pipelines.Checkpoint) -> None:
+        """Store the digests of a backup.
+
+        :param announce: called with the name of each segment before it is
+            put
+        :raises StoreError: when the store fails
+        :raises SpoolError: when the digests cannot be read
+        """
+        store = self._store.until(pipelines.Watch(checkpoint))
+        name = naming.digest_file_name(file.ref.prefix)
+        parts = self._call(file.parts, table)
+        if len(parts) > 1 and self._has_segments_container(file, store):
+            store.put_large(file.ref.container, name, self._put_segments(
+                file, table, parts, announce, checkpoint))
+            return
+        store.put(file.ref.container, name, self._body(
+            file, table, digest_segments.Part(0, len(table))))
+
+    def _has_segments_container(self, file: DigestFile,
+                                store: base.ObjectStore) -> bool:
+        container = naming.segments_container(file.ref.container)
+        try:
+            store.ensure_container(container, create=file.create_containers,
+                                   storage_policy=file.storage_policy)
+        except exceptions.ContainerNotFound as err:
+            LOG.info('The digests of backup %s are stored as one object: %s',
+                     file.ref.backup_id, err)
+            return False
+        return True
+
+    def _put_segments(self, file: DigestFile, table: digests.DigestTable,
+                      parts: list[digest_segments.Part],
+                      announce: Callable[[str], None],
+                      checkpoint: pipelines.Checkpoint,
+                      ) -> list[base.Segment]:
+        """Put each segment once; returns all of them in their order."""
+        zeros = next((part for part in parts if part.zeros), None)
+        names = {
+            part: naming.digest_segment_name(file.ref.prefix, number)
+            for number, part in enumerate(parts)
+            if not part.zeros or part is zeros}
+        found: dict[str, base.Segment] = {}
+
+        def collect(segment: base.Segment) -> None:
+            found[segment.name] = segment
+
+        def tasks() -> Iterator[pipelines.Task[base.Segment]]:
+            for part, name in names.items():
+                announce(name)
+                yield pipelines.Task(functools.partial(
+                    self._put_segment, file, table, part, name), _PIECE)
+
+        self._pipeline.run(tasks(), collect, checkpoint, full=4 * _PIECE)
+        return [found[names[zeros if part.zeros and zeros else part]]
+                for part in parts]
+
+    def _put_segment(self, file: DigestFile, table: digests.DigestTable,
+                     part: digest_segments.Part, name: str,
+                     stop: pipelines.StopFlag) -> base.Segment:
+        stop.check()
+        container = naming.segments_container(file.ref.container)
+        body = self._body(file, table, part)
+        md5 = self._store.until(stop).put(container, name, body)
+        return base.Segment(container, name, body.length, md5)
+
+    def _body(self, file: DigestFile, table: digests.DigestTable,
+              part: digest_segments.Part) -> base.Body:
+        def pieces() -> Iterator[bytes]:
+            encoded = digest_file.encode(file.header, table, part)
+            while piece := self._call(next, encoded, b''):
+                yield piece
+
+        return base.Body(
+            digest_file.encoded_length(file.header, table.block_size,
+                                       len(table), part), pieces)
+
+    def load(self, ref: types.BackupRef, size: int,
+             store: base.ObjectStore) -> digests.DigestTable | None:
+        """The digests of a backup, or None if it has none.
+
+        Cinder wrote no digests before 2015.1. The caller has to close the
+        table.
+
+        :param size: of the volume in bytes, as the manifest tells
+        :raises FormatError: when the file is damaged, or has more digests
+            than the volume has blocks
+        :raises SpoolError: when there is no room for the digests
+        """
+        name = naming.digest_file_name(ref.prefix)
+        try:
+            segments = store.segments(ref.container, name)
+            if segments is None:
+                return store.read(ref.container, name, functools.partial(
+                    self._load_pieces, ref, size))
+            return self._load_segments(ref, size, store, segments)
+        except exceptions.ObjectNotFound as err:
+            if err.name != name:
+                raise exceptions.FormatError(
+                    'a segment of it is not there', name=name,
+                    backup_id=ref.backup_id, container=ref.container,
+                    remedy=exceptions.Remedy.OTHER_BACKUP) from err
+            return None
+        except exceptions.FormatError as err:
+            err.about(backup_id=ref.backup_id, container=ref.container)
+            raise
+
+    @contextlib.contextmanager
+    def _reader(self, ref: types.BackupRef,
+                size: int) -> Iterator[digest_file.Reader]:
+        """A reader; if all goes well, its table is left to the caller."""
+        known = size if ref.volume_size is None else ref.volume_size
+        with contextlib.ExitStack() as spools:
+            def make(zeros: bytes) -> spool.Spool:
+                return spools.enter_context(contextlib.closing(
+                    spool.Spool(self._directory, zeros)))
+
+            yield digest_file.Reader(
+                ref.prefix, size, digest_file.most_digests(known), make)
+            spools.pop_all()
+
+    def _load_pieces(self, ref: types.BackupRef, size: int,
+                     pieces: Iterator[bytes]) -> digests.DigestTable:
+        with self._reader(ref, size) as reader:
+            for piece in pieces:
+                self._call(reader.feed, piece)
+            return self._call(reader.finish)
+
+    def _load_segments(self, ref: types.BackupRef, size: int,
+                       store: base.ObjectStore,
+                       segments: tuple[base.Segment, ...],
+                       ) -> digests.DigestTable:
+        # What a segment gave: by it and what was not understood before it.
+        known: dict[tuple[base.Segment, bytes], _Given] = {}
+        with self._reader(ref, size) as reader:
+            for segment in segments:
+                before, first = reader.state
+                given = known.get((segment, before))
+                if given is not None and given.rest == before:
+                    self._call(reader.repeat, given.first, given.end)
+                    continue
+                self._feed(reader, store, segment)
+                rest, end = reader.state
+                known[segment, before] = _Given(rest, first, end)
+            return self._call(reader.finish)
+
+    def _feed(self, reader: digest_file.Reader, store: base.ObjectStore,
+              segment: base.Segment) -> None:
+        fed = 0
+
+        def feed(pieces: Iterator[bytes]) -> None:
+            nonlocal fed
+            skip = fed
+            for piece in pieces:
+                # A repeated request begins again, the reader does not.
+                rest = piece[skip:]
+                skip -= len(piece) - len(rest)
+                fed += len(rest)
+                self._call(reader.feed, rest)
+
+        store.read(segment.container, segment.name, feed)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Given:
+    """The digests that a segment gave, and what was left over."""
+
+    rest: bytes
+    first: int
+    end: int

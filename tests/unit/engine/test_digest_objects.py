@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Digests that are a large object, and others."""
+
+import random
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import digest_objects
+from cinder_swift_backup.engine import spool
+from cinder_swift_backup.format import digest_file
+from cinder_swift_backup.format import digest_segments
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.stores import base as store_base
+from tests.fakes import faulty
+from tests.unit.engine import base
+
+_PREFIX = base.ref(1).prefix
+_NAME = naming.digest_file_name(_PREFIX)
+_SEGMENTS = naming.segments_container(base.CONTAINER)
+_ZEROS = digests.of_zeros(16)
+_DATA = random.Random(8)
+
+
+class DigestObjectsTestCase(base.EngineTestCase):
+    """Segments are small, and worth it from the first byte."""
+
+    def setUp(self):
+        super().setUp()
+        for owner, name, value in (
+                (digest_segments, 'LEAST', 3), (digest_segments, 'NORMAL', 8),
+                (digest_segments, '_FIELDS', 300),
+                (digests, '_STEP', 4), (digest_objects, 'WORTH_SEGMENTS', 1)):
+            self.enterContext(mock.patch.object(owner, name, value))
+        self.bench = base.Bench()
+        self.store = self.bench.store
+        self.objects = self.bench.repository.digests
+        self.announced = []
+
+    def _table(self, packed):
+        place = spool.Spool(None, _ZEROS)
+        place += packed
+        self.addCleanup(place.close)
+        return digests.DigestTable(16, place)
+
+    def _put(self, table, most=1000, largest=None, **options):
+        self.objects.put(
+            digest_objects.DigestFile(
+                base.ref(1), base.header(base.ref(1)),
+                store_base.Capabilities(max_object_size=largest,
+                                        max_segments=most), **options),
+            table, self.announced.append, lambda: None)
+
+    def _load(self):
+        table = self.objects.load(base.ref(1), 1 << 30, self.store)
+        self.addCleanup(table.close)
+        return table
+
+    def _segments(self):
+        try:
+            return [info.name for info
+                    in self.bench.memory.list(_SEGMENTS, '')]
+        except exceptions.ContainerNotFound:
+            return []
+
+
+class LargeTest(DigestObjectsTestCase):
+    """Where it is worth it, or has to be."""
+
+    @given(st.lists(st.tuples(st.booleans(), st.integers(1, 60)),
+                    max_size=6), st.sampled_from((None, 1100)))
+    def test_round_trip(self, runs, largest):
+        self.bench = base.Bench()
+        self.store = self.bench.store
+        self.objects = self.bench.repository.digests
+        packed = b''.join(_ZEROS * count if zeros else _DATA.randbytes(
+            32 * count) for zeros, count in runs)
+        table = self._table(packed)
+        self._put(table, largest=largest)
+        self.assertEqual(table, self._load())
+        # Whoever knows nothing of it reads the file.
+        self.assertEqual(
+            b''.join(digest_file.encode(base.header(base.ref(1)), table)),
+            self.bench.get(_NAME))
+        self.assertEqual(
+            [], [name for name in self._segments()
+                 if name not in self.announced])
+
+    def test_zeros_are_stored_once_and_fetched_seldom(self):
+        table = self._table(_ZEROS * 4000)
+        self._put(table)
+        self.assertEqual(4, len(self._segments()))
+        large = self.bench.memory.segments(base.CONTAINER, _NAME)
+        self.assertGreater(len(large), 400)
+        self.store.heal()
+        self.assertEqual(table, self._load())
+        # The first time it follows the opening, later itself.
+        self.assertLess(len(self.store.names('read')), 6)
+
+    def test_above_the_largest_object(self):
+        table = self._table(_DATA.randbytes(32 * 100))
+        self._put(table, largest=2000)
+        self.assertGreater(len(self._segments()), 4)
+        self.assertEqual(table, self._load())
+
+    def test_not_worth_it(self):
+        for packed in (b'', _DATA.randbytes(32 * 100), _ZEROS * 8):
+            self._put(self._table(packed))
+            self.assertEqual([], self._segments())
+            self.assertEqual(packed, bytes(self._load().packed[:]))
+
+    def test_cluster_without_large_objects(self):
+        for most in (0, None):
+            self._put(self._table(_ZEROS * 1000), most=most)
+            self.assertEqual([], self._segments())
+
+    def test_no_new_containers(self):
+        self._put(self._table(_ZEROS * 1000), create_containers=False)
+        self.assertEqual([], self._segments())
+        self.assertEqual(1000, len(self._load()))
+
+    def test_refused_before_anything(self):
+        header = base.header(base.ref(1))
+        for most, largest, refused in (
+                (None, 2000, True), (0, 2000, True), (1000, 2000, False),
+                (10, 2000, True), (1000, 310, True), (0, None, False),
+                (0, 200000, False)):
+            file = digest_objects.DigestFile(
+                base.ref(1), header, store_base.Capabilities(
+                    max_object_size=largest, max_segments=most))
+            if not refused:
+                file.check(16, 1000)
+                continue
+            err = self.assertRaises(exceptions.VolumeError, file.check, 16,
+                                    1000)
+            self.assertEqual(
+                (largest, exceptions.Remedy.LARGER_BLOCKS),
+                (err.expected, err.remedy))
+
+    def test_segment_that_is_missing(self):
+        self._put(self._table(_ZEROS * 1000))
+        gone = self._segments()[-1]
+        self.bench.memory.delete(_SEGMENTS, gone)
+        err = self.assertRaises(exceptions.FormatError, self._load)
+        self.assertEqual(_NAME, err.name)
+
+    def test_request_that_is_repeated(self):
+        table = self._table(_DATA.randbytes(32 * 100) + _ZEROS * 1000)
+        self._put(table)
+        real = self.bench.memory.read
+
+        def read(container, name, use, extent=None):
+            def broken(pieces):
+                yield next(pieces)[:100]
+                raise exceptions.StoreUnavailable('broken off')
+
+            try:
+                real(container, name, lambda pieces: use(broken(pieces)))
+            except exceptions.StoreUnavailable:
+                return real(container, name, use)
+            raise AssertionError('it was not passed on')
+
+        with mock.patch.object(self.bench.memory, 'read', read):
+            self.assertEqual(table, self._load())
+
+
+class LifeTest(DigestObjectsTestCase):
+    """A backup with segments, from beginning to end."""
+
+    def setUp(self):
+        super().setUp()
+        self.bench = base.Bench(capabilities=store_base.Capabilities(
+            max_segments=1000))
+        self.store = self.bench.store
+        self.data = bytes(16 * 1000) + b'x' * 50
+
+    def test_round_trip(self):
+        self.bench.archive(1, self.data)
+        self.bench.archive(2, self.data + b'y' * 30, parent=1)
+        self.assertNotEqual([], self._segments())
+        for numbers, data in (((1,), self.data),
+                              ((1, 2), self.data + b'y' * 30)):
+            target = self.bench.restore(self.bench.resolve(*numbers),
+                                        bytes(len(data)))
+            self.assertEqual(data, bytes(target.data))
+
+    def test_delete_takes_the_segments_along(self):
+        self.bench.archive(1, self.data)
+        self.bench.archive(2, self.data[::-1])
+        kept = [name for name in self._segments() if 'bak-2' in name]
+        self.bench.delete(base.ref(1))
+        self.assertEqual(kept, self._segments())
+        self.bench.delete(base.ref(2))
+        self.assertEqual([], self._segments() + self.bench.names())
+
+    def test_failure_leaves_no_segments(self):
+        for nth in range(1, 12):
+            for fault in (faulty.fail, faulty.lose_answer):
+                self.store.heal()
+                # Listings lag.
+                self.store.script(
+                    fault('put', exceptions.StoreUnavailable('x'), nth=nth),
+                    faulty.alter('list', lambda infos: ()))
+                try:
+                    self.bench.archive(1, self.data)
+                except exceptions.StoreUnavailable:
+                    self.assertEqual([], self._segments()
+                                     + self.bench.names())
+                else:
+                    self.store.heal()
+                    self.bench.delete(base.ref(1))
+
+    def test_interrupted_delete(self):
+        self.bench.archive(1, self.data)
+        self.store.script(faulty.fail(
+            'delete', exceptions.StoreUnavailable('x'),
+            matching=lambda name: '_sha256file-' in name))
+        self.assertRaises(exceptions.StoreUnavailable, self.bench.delete,
+                          base.ref(1))
+        self.assertEqual([naming.manifest_name(_PREFIX)], self.bench.names())
+        self.store.heal()
+        self.bench.delete(base.ref(1))
+        self.assertEqual([], self._segments() + self.bench.names())
