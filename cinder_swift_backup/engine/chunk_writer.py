@@ -8,7 +8,8 @@
    encode. Only the stored form of a chunk is kept. Nothing is read twice for
    one object, because the volume may change in between.
 3. If everything was zeros, leave it to the caller, who can store the zeros of
-   several chunks as one object. Its stored form is made once for each length.
+   several chunks as one object; see
+   :mod:`cinder_swift_backup.format.zero_form`.
 4. Put the object under the number of its first block, so that a listing shows
    where it belongs and a repeated put replaces it.
 
@@ -33,6 +34,7 @@ from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import stored_form
 from cinder_swift_backup.format import types
+from cinder_swift_backup.format import zero_form
 from cinder_swift_backup.stores import base
 
 # Bytes read at once: large enough for few calls, small enough to stay in the
@@ -41,8 +43,6 @@ _PIECE = 2 << 20
 # Bytes: a smaller hole between data is read, which takes no longer than to
 # leave it out.
 HOLE = 256 << 10
-# For how many lengths of zeros the stored form is kept.
-_FORMS = 16
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,10 +78,8 @@ class ChunkWriter:
         self._runtime = runtime
         self._form = form
         self._codec = known.find(form.compression)
-        # Zeros that are not compressed would be as large as the volume.
-        self._zeros_codec = (known.find('zlib') if self._codec is codecs.NONE
-                             else self._codec)
-        self._zeros: dict[int, stored_form.StoredForm] = {}
+        # The last stored form of zeros, and their number.
+        self._zeros: tuple[int, stored_form.StoredForm] | None = None
         # What is read at once: whole blocks.
         self._piece = max(_PIECE // form.block_size, 1) * form.block_size
         self._blank = memoryview(bytes(self._piece))
@@ -113,20 +111,28 @@ class ChunkWriter:
         found = self._runtime.call(self._encode, extent, stop)
         return None if found is None else self._put(extent, found, stop)
 
-    def write_zeros(self, extent: types.Extent,
-                    stop: pipelines.StopFlag) -> types.ChunkRecord:
+    def write_zeros(self, extent: types.Extent, stop: pipelines.StopFlag, *,
+                    many: bool = False) -> types.ChunkRecord:
         """Store zeros for an extent, whose digests are there already.
 
+        :param many: whether there are many more of the same length
         :raises StoreError: when the store fails
         :raises Cancelled: when ``stop`` is set
         """
-        length = extent.length
-        found = self._zeros.get(length)
-        if found is None:
-            found = self._runtime.call(self._encode_zeros, length, stop)
-            if len(self._zeros) < _FORMS:
-                self._zeros[length] = found
-        return self._put(extent, found, stop)
+        last = self._zeros
+        if last is None or last[0] != extent.length:
+            last = self._zeros = (extent.length, self._runtime.call(
+                zero_form.make, self._form.compression, extent.length,
+                many=many))
+        return self._put(extent, last[1], stop)
+
+    def runs(self, extent: types.Extent,
+             least: int) -> list[tuple[types.Extent, bool]]:
+        """Split an extent into data and holes; see :func:`holes.runs`.
+
+        :raises VolumeError: when the volume cannot be asked
+        """
+        return self._runtime.call(self._runs, extent, least)
 
     def _put(self, extent: types.Extent, found: stored_form.StoredForm,
              stop: pipelines.StopFlag) -> types.ChunkRecord:
@@ -175,14 +181,6 @@ class ChunkWriter:
                         b''.join(parts))
         return None if maker is None else maker.finish()
 
-    def _encode_zeros(self, length: int,
-                      stop: pipelines.StopFlag) -> stored_form.StoredForm:
-        # It is made once, and stored many times.
-        maker = stored_form.StoredFormMaker(
-            self._zeros_codec, codecs.Level.SMALL, length)
-        self._feed_zeros(maker, length, stop)
-        return maker.finish()
-
     def _feed_zeros(self, maker: stored_form.StoredFormMaker, length: int,
                     stop: pipelines.StopFlag) -> None:
         for start in range(0, length, self._piece):
@@ -193,8 +191,7 @@ class ChunkWriter:
                 ) -> Iterator[tuple[memoryview, bytes]]:
         """An extent in pieces, each with the packed digests of its blocks."""
         buffer = bytearray(min(self._piece, extent.length))
-        for run, has_data in holes.runs(self._source, extent,
-                                        self._form.block_size, HOLE):
+        for run, has_data in self._runs(extent, HOLE):
             for offset in range(run.offset, run.end, self._piece):
                 stop.check()
                 length = min(self._piece, run.end - offset)
@@ -205,6 +202,11 @@ class ChunkWriter:
                                           buffer)
                 yield piece, digests.hash_blocks(piece,
                                                  self._form.block_size)
+
+    def _runs(self, extent: types.Extent,
+              least: int) -> list[tuple[types.Extent, bool]]:
+        return list(holes.runs(self._source, extent, self._form.block_size,
+                               least))
 
     def _packed_zeros(self, length: int) -> bytes:
         return digests.packed_zeros(length, self._form.block_size)

@@ -4,8 +4,9 @@
 
 A full backup:
 
-1. Each chunk that may hold data is read and stored by one task.
-2. The other chunks, and those that turned out to be zeros, come last:
+1. Each chunk that may hold data is read and stored by one task. Large holes
+   in it are left out, so that what is around them becomes objects of its own.
+2. The other chunks, these holes, and what turned out to be zeros come last:
    neighbours become one object, of at most :data:`MOST_ZEROS` bytes, since the
    stock driver decodes an object in memory.
 
@@ -37,18 +38,24 @@ from cinder_swift_backup.format import types
 
 # Bytes of zeros in one object.
 MOST_ZEROS = 256 << 20
+# Bytes: encoding a larger hole takes longer than putting one object more.
+LARGE_HOLE = 8 << 20
+# So many objects of :data:`MOST_ZEROS` are worth the best compression.
+MANY = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Result:
     """What a task has done with an extent.
 
-    ``records`` are of the objects that were stored. ``changes`` are what else
-    there is to store: None for an extent of zeros.
+    ``records`` are of the objects that were stored. ``zeros`` are its parts
+    that are zeros and were not stored. ``changes`` are those that differ from
+    the parent; None if they are stored already.
     """
 
     extent: types.Extent
     records: tuple[types.ChunkRecord, ...] = ()
+    zeros: tuple[types.Extent, ...] = ()
     changes: list[types.Extent] | None = None
 
 
@@ -148,31 +155,47 @@ class FullSchedule(Schedule):
                 yield pipelines.Task(
                     functools.partial(self._write, extent), extent.length)
         yield from self._await_all()
-        for extent in self._zeros.extents():
-            for part in extent.parts(self._most_zeros()):
-                yield pipelines.Task(
-                    functools.partial(self._write_zeros, part), 0)
+        parts = [part for extent in self._zeros.extents()
+                 for part in extent.parts(self._most_zeros())]
+        # Those of one length after the other, so that few forms are made.
+        parts.sort(key=lambda part: part.length)
+        count = sum(part.length == self._most_zeros() for part in parts)
+        for number, part in enumerate(parts, count - len(parts)):
+            many = number >= 0 and count >= MANY
+            yield pipelines.Task(functools.partial(
+                self._write_zeros, part, many=many), 0)
+            if many and not number:
+                # It takes a second, and all others are the same.
+                yield from self._await_all()
         yield from self._await_all()
 
     def _most_zeros(self) -> int:
-        # Whole chunks, so that there are few lengths.
-        chunk_size = self._volume.geometry.chunk_size
-        return max(MOST_ZEROS // chunk_size, 1) * chunk_size
+        block_size = self._volume.geometry.block_size
+        return max(MOST_ZEROS // block_size, 1) * block_size
 
     def _write(self, extent: types.Extent,
                stop: pipelines.StopFlag) -> Result:
-        record = self._volume.writer.write(extent, stop)
-        return Result(extent, () if record is None else (record,))
+        writer = self._volume.writer
+        records = []
+        zeros = []
+        for run, has_data in writer.runs(extent, LARGE_HOLE):
+            record = writer.write(run, stop) if has_data else None
+            if record is None:
+                zeros.append(run)
+            else:
+                records.append(record)
+        return Result(extent, tuple(records), tuple(zeros))
 
-    def _write_zeros(self, extent: types.Extent,
-                     stop: pipelines.StopFlag) -> Result:
-        return Result(extent, (self._volume.writer.write_zeros(extent, stop),))
+    def _write_zeros(self, extent: types.Extent, stop: pipelines.StopFlag, *,
+                     many: bool) -> Result:
+        return Result(extent, (self._volume.writer.write_zeros(
+            extent, stop, many=many),))
 
     def _collect(self, result: Result) -> None:
-        if result.records:
-            self.done += result.extent.length
-        else:
-            self._zeros.claim(result.extent)
+        self.done += result.extent.length
+        for extent in result.zeros:
+            self.done -= extent.length
+            self._zeros.claim(extent)
 
 
 class IncrementalSchedule(Schedule):

@@ -26,7 +26,7 @@ NORMAL = 64000
 # The digits, quotes and comma of a digest.
 _TEXT = 2 * digests.DIGEST_SIZE + 3
 # Bytes that the fields before the digests take at most, as a rule.
-_FIELDS = 4096
+FIELDS = 4096
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def segment_size(count: int, most: int, largest: int | None) -> int | None:
     size = max(NORMAL, least)
     if largest is not None:
         # The first segment has the other fields of the file, too.
-        size = min(size, (largest - _FIELDS) // _TEXT)
+        size = min(size, (largest - FIELDS) // _TEXT)
     return size if size >= max(least, 1) else None
 
 

@@ -17,7 +17,7 @@ from cinder_swift_backup.format import types
 
 DIGEST_SIZE = 32
 # Digests compared at once.
-_STEP = 1 << 15
+STEP = 1 << 15
 _ZEROS = bytes(1 << 20)
 
 
@@ -60,7 +60,7 @@ class DigestTable:
                 and (self.block_size, len(self)) == (
                     other.block_size, len(other))
                 and all(one == another for one, another
-                        in zip(self.runs(_STEP), other.runs(_STEP),
+                        in zip(self.runs(STEP), other.runs(STEP),
                                strict=True)))
 
     __hash__ = None  # type: ignore[assignment]
@@ -88,8 +88,8 @@ class DigestTable:
         zeros = of_zeros(size)
         return all(
             self.packed.repeats(zeros, start * DIGEST_SIZE,
-                                min(start + _STEP, end) * DIGEST_SIZE)
-            for start in range(first, end, _STEP))
+                                min(start + STEP, end) * DIGEST_SIZE)
+            for start in range(first, end, STEP))
 
     def zero_runs(self) -> Iterator[tuple[int, int]]:
         """Long runs of blocks of zeros, not quite from end to end.
@@ -98,8 +98,8 @@ class DigestTable:
         """
         zeros = of_zeros(self.block_size)
         begun = None
-        for first in range(0, len(self), _STEP):
-            end = min(first + _STEP, len(self))
+        for first in range(0, len(self), STEP):
+            end = min(first + STEP, len(self))
             if self.packed.repeats(zeros, first * DIGEST_SIZE,
                                    end * DIGEST_SIZE):
                 begun = first if begun is None else begun

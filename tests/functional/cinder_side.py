@@ -27,6 +27,7 @@ from oslo_messaging.notify import _impl_test as fake_notifier
 
 from cinder_swift_backup import driver as our_driver
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import naming
 from tests.functional import base
 from tests.functional import cinder_process
 
@@ -142,9 +143,11 @@ class CinderSideTestCase(base.FunctionalTestCase):
     def _empty_container(self):
         store = base.swift_store()
         self.addCleanup(store.close)
-        with contextlib.suppress(exceptions.ContainerNotFound):
-            for name in self.object_names(self.container):
-                store.delete(self.container, name)
+        for container in (self.container,
+                          naming.segments_container(self.container)):
+            with contextlib.suppress(exceptions.ContainerNotFound):
+                for name in self.object_names(container):
+                    store.delete(container, name)
 
 
 def stored_pieces(handle, offset):

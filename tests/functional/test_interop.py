@@ -6,10 +6,14 @@ import base64
 import json
 import random
 import sys
+from unittest import mock
 
 import testscenarios
 
+from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import digest_segments
+from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from tests.fakes import blobs
 from tests.functional import cinder_side
@@ -114,6 +118,48 @@ class ChainTestCase(testscenarios.WithScenarios,
                 self.assert_content(
                     self.restore_existing(reader, backup, len(expected)),
                     expected)
+
+
+class SegmentsTestCase(cinder_side.CinderSideTestCase):
+    """Digests that are a large object, which the stock driver knows not."""
+
+    def setUp(self):
+        super().setUp()
+        self.configure(backup_swift_block_size=512)
+        # Segments that need no terabytes to be filled.
+        for owner, name, value in (
+                (digest_segments, 'LEAST', 200),
+                (digest_segments, 'NORMAL', 2000),
+                (digests, 'STEP', 500),
+                (digest_objects, 'WORTH_SEGMENTS', 1)):
+            self.enterContext(mock.patch.object(owner, name, value))
+
+    def _segments(self):
+        return self.object_names(naming.segments_container(self.container))
+
+    def test_chain(self):
+        noise = random.Random(5)
+        image = bytearray(noise.randbytes(CHUNK // 4) + bytes(6 * CHUNK)
+                          + noise.randbytes(CHUNK // 4 + 100))
+        volume, path = self.make_volume(image)
+        backups = []
+        for driver in (OURS, STOCK, OURS):
+            image[noise.randrange(len(image))] ^= 1
+            path.write_bytes(image)
+            backups.append((self.back_up(
+                driver, volume, path, backups[-1][0] if backups else None),
+                bytes(image)))
+        self.assertEqual(2, len({name.rpartition('_')[0]
+                                 for name in self._segments()}))
+        for backup, expected in backups:
+            self.assertLess(backup.object_count, 20)
+            for reader in (STOCK, OURS):
+                self.assert_content(self.restore_existing(
+                    reader, backup, len(image)), expected)
+        for backup, _ in reversed(backups):
+            OURS(self.context).delete_backup(backup)
+            backup.destroy()
+        self.assertEqual([], self._segments())
 
 
 def make_kinds():

@@ -20,8 +20,8 @@ from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
-from cinder_swift_backup.format import stored_form
 from cinder_swift_backup.format import types
+from cinder_swift_backup.format import zero_form
 from cinder_swift_backup.stores import memory
 from tests.fakes import blobs
 from tests.fakes import faulty
@@ -135,8 +135,7 @@ class FullTest(base.BaseTestCase):
     def test_stored_form_of_zeros_is_made_once(self):
         bench = Bench(bytes(64 * 200), 'zstd')
         with mock.patch.object(
-                stored_form, 'StoredFormMaker',
-                wraps=stored_form.StoredFormMaker) as made:
+                zero_form, 'make', wraps=zero_form.make) as made:
             for extent in types.Extent(0, 64 * 200).parts(64):
                 record = bench.writer.write_zeros(extent, bench.stop)
                 self.assertEqual(bytes(64), bench.stored(record))

@@ -33,8 +33,8 @@ class DigestObjectsTestCase(base.EngineTestCase):
         super().setUp()
         for owner, name, value in (
                 (digest_segments, 'LEAST', 3), (digest_segments, 'NORMAL', 8),
-                (digest_segments, '_FIELDS', 300),
-                (digests, '_STEP', 4), (digest_objects, 'WORTH_SEGMENTS', 1)):
+                (digest_segments, 'FIELDS', 300),
+                (digests, 'STEP', 4), (digest_objects, 'WORTH_SEGMENTS', 1)):
             self.enterContext(mock.patch.object(owner, name, value))
         self.bench = base.Bench()
         self.store = self.bench.store

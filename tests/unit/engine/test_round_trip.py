@@ -27,6 +27,8 @@ from cinder_swift_backup.format import manifest as manifest_format
 from cinder_swift_backup.format import stored_form
 from cinder_swift_backup.format import streams
 from cinder_swift_backup.format import types
+from cinder_swift_backup.format import zero_form
+from cinder_swift_backup.stores import base as store_base
 from tests.fakes import faulty
 from tests.fakes import observers
 from tests.fakes import volumes
@@ -232,7 +234,7 @@ class DetailTest(base.EngineTestCase):
     def test_zeros_of_several_chunks_are_one_object(self):
         data = bytes(64 * 20) + b'x' * 64 + bytes(64 * 3 + 5)
         for sparse in (True, False):
-            with mock.patch.object(schedules, 'MOST_ZEROS', 64 * 9 + 5):
+            with mock.patch.object(schedules, 'MOST_ZEROS', 64 * 9):
                 manifest = self.bench.archive(
                     1, volumes.RamVolume(data, sparse=sparse), codec='none')
             self.assertEqual(
@@ -266,6 +268,35 @@ class DetailTest(base.EngineTestCase):
         self.assertEqual([types.Extent(4992, 16)],
                          [chunk.extent for chunk in manifest.chunks])
         self.assertEqual({640, 992, 4992}, {read.offset for read in reads})
+
+    def test_large_holes_inside_chunks_are_left_out(self):
+        data = bytearray(64 * 10)
+        data[100:110] = data[200:210] = data[460:470] = b'x' * 10
+        with mock.patch.object(schedules, 'LARGE_HOLE', 32):
+            manifest = self.bench.archive(1, volumes.RamVolume(
+                data, sparse=True), geometry=types.Geometry(320, 16))
+        self.assertEqual(
+            [(0, 96), (96, 16), (112, 80), (192, 32), (224, 224), (448, 32),
+             (480, 160)],
+            [(chunk.extent.offset, chunk.extent.length)
+             for chunk in manifest.chunks])
+        self.assertEqual(bytes(data), bytes(self.bench.restore(
+            self.bench.resolve(1), b'\xa5' * 640).data))
+
+    def test_terabytes_of_zeros(self):
+        # They are worth a second for the best compression, once.
+        data = bytes(64 * 300) + b'x' + bytes(63)
+        with mock.patch.object(schedules, 'MOST_ZEROS', 64 * 2), \
+                mock.patch.object(zero_form, 'make',
+                                  wraps=zero_form.make) as made:
+            manifest = self.bench.archive(1, data)
+        self.assertEqual(
+            [('none', 128, True)],
+            [(*call.args, call.kwargs['many'])
+             for call in made.call_args_list])
+        self.assertEqual(151, len(manifest.chunks))
+        self.assertEqual(data, bytes(self.bench.restore(
+            self.bench.resolve(1), b'\xa5' * len(data)).data))
 
     def test_unchanged_incremental_of_a_hole(self):
         data = bytes(64 * 100 + 5)
@@ -408,10 +439,10 @@ class DetailTest(base.EngineTestCase):
         away = threading.local()
         done = set()
 
-        def call(function, *arguments):
+        def call(function, *arguments, **options):
             away.now = True
             try:
-                return function(*arguments)
+                return function(*arguments, **options)
             finally:
                 away.now = False
 
@@ -434,11 +465,16 @@ class DetailTest(base.EngineTestCase):
                 (planner, ('plan_restore',)),
                 (verification.DigestCheck, ('check_plan',)),
                 (stored_form.StoredFormMaker, ('feed', 'finish')),
+                (zero_form, ('make',)),
+                (digests.DigestTable, ('put', 'run', 'are_zeros',
+                                       'zero_runs')),
                 (streams.StreamDecoder, ('feed', 'finish'))):
             for name in names:
                 watched(owner, name)
         self.enterContext(mock.patch.object(restorer, 'WORTH_SYNCING', 1))
-        bench = base.Bench(runtime=pipelines.Runtime(call=call))
+        bench = base.Bench(
+            runtime=pipelines.Runtime(call=call),
+            capabilities=store_base.Capabilities(max_segments=100))
         bench.archive(1, bytes(1000), codec='zlib')
         bench.archive(2, self.data, parent=1, codec='zlib')
         bench.restore(bench.resolve(1, 2), bytes(1000))
@@ -446,4 +482,5 @@ class DetailTest(base.EngineTestCase):
         parents.find(bench.repository, [base.ref(1)], 16)
         self.assertEqual({'hash_blocks', 'encode', 'read', 'write',
                           'zero', 'data_extents', 'sync', 'feed', 'finish',
-                          'plan_restore', 'check_plan'}, done)
+                          'plan_restore', 'check_plan', 'make', 'put', 'run',
+                          'are_zeros', 'zero_runs'}, done)
