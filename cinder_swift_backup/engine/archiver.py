@@ -202,14 +202,15 @@ class Archiver:
                 observer: progress.ArchiveObserver) -> None:
         watch = pipelines.Watch(observer.checkpoint)
         store = self._store.until(watch)
-        encoded = self._pipeline.runtime.call(manifest_format.encode,
-                                              manifest)
+        runtime = self._pipeline.runtime
+        length = runtime.call(manifest_format.encoded_length, manifest)
         if job.parent is not None:
             job.parent.confirm(self._repository.until(watch))
         observer.confirm()
         store.put(
             job.ref.container, naming.manifest_name(job.ref.prefix),
-            base.Body.of(encoded))
+            base.Body(length, lambda: runtime.each(
+                manifest_format.encode(manifest))))
 
     def _clean_up(self, ref: types.BackupRef, traces: '_Traces',
                   cause: BaseException) -> None:

@@ -180,14 +180,11 @@ class DigestObjects:
 
     def _body(self, file: DigestFile, table: digests.DigestTable,
               part: digest_segments.Part) -> base.Body:
-        def pieces() -> Iterator[bytes]:
-            encoded = digest_file.encode(file.header, table, part)
-            while piece := self._call(next, encoded, b''):
-                yield piece
-
         return base.Body(
             digest_file.encoded_length(file.header, table.block_size,
-                                       len(table), part), pieces)
+                                       len(table), part),
+            lambda: self._pipeline.runtime.each(
+                digest_file.encode(file.header, table, part)))
 
     def load(self, ref: types.BackupRef, size: int,
              store: base.ObjectStore) -> digests.DigestTable | None:

@@ -17,6 +17,7 @@ lock, and only they touch objects of the caller.
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from concurrent import futures
 import contextlib
 import dataclasses
@@ -80,6 +81,11 @@ class Runtime:
     call: Call = _directly
     lock: Callable[[], contextlib.AbstractContextManager[Any]] = (
         threading.Lock)
+
+    def each(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """The same pieces, each made by ``call``; none is empty."""
+        while piece := self.call(next, pieces, b''):
+            yield piece
 
 
 class StopFlag:

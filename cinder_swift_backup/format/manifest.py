@@ -20,6 +20,8 @@ its chain:
 """
 
 import codecs
+from collections.abc import Iterator
+import itertools
 import json
 import operator
 import re
@@ -42,18 +44,19 @@ _PARENT = 'csb_parent'
 # entries take less than a KiB, and the metadata of a volume a few.
 _MOST_FIELDS = 16 << 20
 _MOST_ENTRY = 1 << 16
+# Entries that are encoded at once.
+_ENTRIES = 1000
 
 _JSON = json.JSONDecoder()
 _MD5 = re.compile(r'[0-9a-fA-F]{32}')
 _SPACE = re.compile(r'[ \t\r\n]*')
 
 
-def encode(manifest: chains.Manifest) -> bytes:
-    """The manifest as the bytes to store."""
+def encode(manifest: chains.Manifest) -> Iterator[bytes]:
+    """The manifest as the bytes to store, in pieces."""
     fields: dict[str, Any] = dict(documents.header_fields(manifest.header))
     fields['parent_id'] = manifest.parent_id
     fields['volume_meta'] = manifest.volume_meta
-    fields['objects'] = [_encode_chunk(chunk) for chunk in manifest.chunks]
     fields[_VOLUME_SIZE] = manifest.volume_size
     if manifest.parent is not None:
         fields[_PARENT] = {
@@ -62,7 +65,19 @@ def encode(manifest: chains.Manifest) -> bytes:
             'container': manifest.parent.container,
             'prefix': manifest.parent.prefix,
         }
-    return json.dumps(fields).encode('utf-8')
+    yield f'{json.dumps(fields)[:-1]}, "objects": ['.encode()
+    chunks = iter(manifest.chunks)
+    lead = ''
+    while entries := [json.dumps(_encode_chunk(chunk)) for chunk
+                      in itertools.islice(chunks, _ENTRIES)]:
+        yield f'{lead}{", ".join(entries)}'.encode()
+        lead = ', '
+    yield b']}'
+
+
+def encoded_length(manifest: chains.Manifest) -> int:
+    """How many bytes the pieces of :func:`encode` add up to."""
+    return sum(map(len, encode(manifest)))
 
 
 def _encode_chunk(chunk: types.ChunkRecord) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 """Everything users do with backups, through the real Cinder API."""
 
 import pathlib
+import random
 import tempfile
 import time
 from typing import ClassVar
@@ -183,7 +184,12 @@ class CancelTestCase(OwnCinderTestCase):
         self.fail('no object appeared')
 
     def test_reset_status_while_restoring(self):
-        backup = self.back_up(self.make_volume(900))
+        # Long enough that the restore is still at it when it is noticed.
+        volume = self.make_volume()
+        noise = random.Random(1).randbytes(60 * MIB)
+        for offset in range(0, 1020 * MIB, len(noise)):
+            self.write(volume, offset, noise)
+        backup = self.back_up(volume)
         answer = self.cinder.restores.restore(backup.id)
         target = self.cinder.volumes.get(answer.volume_id)
         self.addCleanup(self.forget_volume, target)

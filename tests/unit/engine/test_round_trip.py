@@ -457,7 +457,7 @@ class DetailTest(base.EngineTestCase):
 
         for owner, names in (
                 (digests, ('hash_blocks',)),
-                (manifest_format, ('encode',)),
+                (manifest_format, ('encoded_length',)),
                 (manifest_format.Reader, ('feed', 'finish')),
                 (volumes.RamVolume, ('read', 'write', 'zero', 'data_extents',
                                      'sync', 'finish')),
@@ -480,7 +480,7 @@ class DetailTest(base.EngineTestCase):
         bench.restore(bench.resolve(1, 2), bytes(1000))
         bench.restore(bench.resolve(1), bytes(1000))
         parents.find(bench.repository, [base.ref(1)], 16)
-        self.assertEqual({'hash_blocks', 'encode', 'read', 'write',
+        self.assertEqual({'hash_blocks', 'encoded_length', 'read', 'write',
                           'zero', 'data_extents', 'sync', 'feed', 'finish',
                           'plan_restore', 'check_plan', 'make', 'put', 'run',
                           'are_zeros', 'zero_runs'}, done)

@@ -21,6 +21,10 @@ from tests.unit.format import strategies
 _PREFIX = documents.PREFIX
 
 
+def _encode(manifest):
+    return b''.join(manifest_format.encode(manifest))
+
+
 def _decode(stored, step=1 << 20):
     reader = manifest_format.Reader(_PREFIX)
     for start in range(0, len(stored), step):
@@ -39,12 +43,12 @@ class RoundTripTest(base.BaseTestCase):
     @given(strategies.manifests)
     def test_round_trip(self, manifest):
         self.assertEqual(manifest,
-                         _decode(manifest_format.encode(manifest)))
+                         _decode(_encode(manifest)))
 
     @given(strategies.manifests, st.integers(1, 100),
            st.sampled_from((None, 2)), st.booleans())
     def test_pieces_may_end_anywhere(self, manifest, step, indent, in_order):
-        fields = json.loads(manifest_format.encode(manifest))
+        fields = json.loads(_encode(manifest))
         fields['extra_metadata'] = {'"objects": [': {'objects': [{}]}}
         stored = json.dumps(fields, indent=indent, sort_keys=in_order,
                             ensure_ascii=False).encode()
@@ -57,7 +61,7 @@ class RoundTripTest(base.BaseTestCase):
                 f'{_PREFIX}-00001', types.Extent(10, 20), 'zlib', 15,
                 'ab' * 16)]),
             parent_id='bak-0', volume_meta='{"a": 1}', volume_size=30)
-        fields = json.loads(manifest_format.encode(manifest))
+        fields = json.loads(_encode(manifest))
         self.assertEqual('1.0.0', fields['version'])
         self.assertEqual('bak-0', fields['parent_id'])
         self.assertEqual('{"a": 1}', fields['volume_meta'])
@@ -77,7 +81,7 @@ class RoundTripTest(base.BaseTestCase):
                 chunks=chunk_table.ChunkTable(_PREFIX, [types.ChunkRecord(
                     f'{_PREFIX}-00001', types.Extent(0, 1), word, 1,
                     'ab' * 16)]))
-            fields = json.loads(manifest_format.encode(manifest))
+            fields = json.loads(_encode(manifest))
             ((_, chunk),) = fields['objects'][0].items()
             self.assertEqual(md5, chunk.get('md5'))
 
@@ -89,7 +93,7 @@ class RoundTripTest(base.BaseTestCase):
             header=types.BackupHeader('b', 'v', None, None, ''),
             chunks=chunk_table.ChunkTable(_PREFIX), volume_size=1,
             parent=types.BackupRef('a', 'b', 'c', 'd'))
-        for key in set(json.loads(manifest_format.encode(manifest))) - stock:
+        for key in set(json.loads(_encode(manifest))) - stock:
             self.assertTrue(key.startswith('csb_'), key)
 
 
@@ -168,7 +172,7 @@ class StockTest(base.BaseTestCase):
                 f'{_PREFIX}-00001', types.Extent(64, 64), 'none')]),
             parent_id='a')
         self.assertEqual(
-            [(64, 64)], _extents(_decode(manifest_format.encode(manifest))))
+            [(64, 64)], _extents(_decode(_encode(manifest))))
 
 
 class BadManifestTest(base.BaseTestCase):
