@@ -129,6 +129,7 @@ class Archiver:
         observer.checkpoint()
         call = self._pipeline.runtime.call
         present = call(holes.chunks_with_data, source, job.geometry)
+        call(self._check_room, job.geometry, present)
         with contextlib.closing(call(
                 self._make_table, job.geometry, size)) as table:
             writer = self._writer(job, source, table, traces)
@@ -167,6 +168,13 @@ class Archiver:
         return digest_objects.DigestFile(
             job.ref, job.header, cluster, job.create_containers,
             job.storage_policy)
+
+    def _check_room(self, geometry: types.Geometry,
+                    present: bytearray) -> None:
+        """Refuse now what would not fit when it is read; zeros do."""
+        blocks = present.count(1) * geometry.blocks(geometry.chunk_size)
+        spool.check_room(self._repository.directory,
+                         blocks * digests.DIGEST_SIZE)
 
     def _make_table(self, geometry: types.Geometry,
                     size: int) -> digests.DigestTable:

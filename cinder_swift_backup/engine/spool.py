@@ -161,6 +161,25 @@ def check(directory: str) -> None:
         raise _error(directory, err) from err
 
 
+def check_room(directory: str | None, size: int) -> None:
+    """Make sure that a file of so many bytes would fit.
+
+    :raises SpoolError: when it would not
+    """
+    if size <= IN_MEMORY:
+        return
+    place = directory or tempfile.gettempdir()
+    try:
+        found = os.statvfs(place)
+    except OSError as err:
+        raise _error(directory, err) from err
+    free = found.f_bavail * found.f_frsize
+    if free < size:
+        raise exceptions.SpoolError(
+            f'{place} has too little room for the digests, in bytes',
+            expected=size, actual=free, remedy=exceptions.Remedy.SPOOL)
+
+
 def _error(directory: str | None, err: OSError) -> exceptions.SpoolError:
     directory = directory or tempfile.gettempdir()
     return exceptions.SpoolError(

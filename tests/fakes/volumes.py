@@ -33,6 +33,9 @@ class RamVolume:
         view[:] = self.data[extent.offset:extent.end]
         return view
 
+    def changed_since(self, mark: str, within: types.Extent) -> None:
+        """See the engine's VolumeReader."""
+
     def write(self, offset: int, data: memoryview) -> None:
         """See the engine's VolumeWriter."""
         with self._lock:
@@ -74,6 +77,7 @@ class Image:
     def __init__(self, data: bytes) -> None:
         self.data = bytearray(data)
         self.flushed = False
+        self._snapshots: dict[str, bytes] = {}
         self._failing = False
 
     def size(self) -> int:
@@ -107,18 +111,28 @@ class Image:
             raise Error('[errno 110] RBD write_zeroes error')
         self.data[offset:offset + length] = bytes(length)
 
-    def diff_iterate(self, offset: int, length: int, from_snapshot: None,
+    def create_snap(self, name: str) -> None:
+        """Keep what there is now."""
+        self._snapshots[name] = bytes(self.data)
+
+    def diff_iterate(self, offset: int, length: int,
+                     from_snapshot: str | None,
                      iterate_cb: Callable[[int, int, bool], None], *,
                      include_parent: bool, whole_object: bool) -> None:
         """Tell the objects, here of 1024 bytes, that there are."""
         if self._failing:
             raise Error('[errno 110] RBD diff_iterate error')
-        assert include_parent and whole_object and from_snapshot is None
+        assert include_parent and whole_object
+        before = bytes(len(self.data))
+        if from_snapshot is not None:
+            if from_snapshot not in self._snapshots:
+                raise Error('[errno 2] RBD image not found')
+            before = self._snapshots[from_snapshot]
         for start in range(0, offset + length, 1024):
             stop = min(start + 1024, offset + length)
-            if stop > offset and any(self.data[start:stop]):
+            if stop > offset and self.data[start:stop] != before[start:stop]:
                 begin = max(start, offset)
-                iterate_cb(begin, stop - begin, True)
+                iterate_cb(begin, stop - begin, any(self.data[start:stop]))
 
     def flush(self) -> None:
         """Make writes durable."""

@@ -41,6 +41,16 @@ class VolumeReader(Protocol):
         as zeros.
         """
 
+    def changed_since(self, mark: str,
+                      within: types.Extent) -> Iterator[types.Extent] | None:
+        """The parts of ``within`` that may have changed since a mark.
+
+        They are disjoint and in ascending order. None if that is not known.
+
+        :param mark: a snapshot of the image
+        :raises VolumeError: when there is no such mark
+        """
+
 
 class VolumeWriter(Protocol):
     """The volume to restore to.

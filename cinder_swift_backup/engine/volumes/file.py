@@ -47,6 +47,9 @@ class _DescriptorVolume:
                 count += done
         return view
 
+    def changed_since(self, mark: str, within: types.Extent) -> None:
+        """See :class:`base.VolumeReader`: nothing is known of it."""
+
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`base.VolumeWriter`."""
         extent = types.Extent(offset, len(data))

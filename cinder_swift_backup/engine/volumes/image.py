@@ -37,18 +37,30 @@ class ImageVolume:
 
         They include the objects of the image's parent.
         """
-        found: list[types.Extent] = []
+        yield from sorted(extent for extent, exists in self._objects(
+            within, None) if exists)
+
+    def changed_since(self, mark: str,
+                      within: types.Extent) -> Iterator[types.Extent]:
+        """See :class:`base.VolumeReader`: whole objects."""
+        yield from sorted(extent for extent, _ in self._objects(within, mark))
+
+    def _objects(self, within: types.Extent,
+                 mark: str | None) -> list[tuple[types.Extent, bool]]:
+        """The objects that differ from a mark, or from nothing.
+
+        Each comes with whether it exists now.
+        """
+        found: list[tuple[types.Extent, bool]] = []
 
         def note(offset: int, length: int, exists: bool) -> None:
-            if exists:
-                found.append(types.Extent(offset, length))
+            found.append((types.Extent(offset, length), exists))
 
         with base.failing(base.MAPPING, errors=self._errors):
             self._image.diff_iterate(
-                within.offset, within.length, None, note,
+                within.offset, within.length, mark, note,
                 include_parent=True, whole_object=True)
-        found.sort()
-        yield from found
+        return found
 
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`base.VolumeWriter`."""

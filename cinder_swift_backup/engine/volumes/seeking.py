@@ -35,6 +35,9 @@ class SeekingVolume:
         """See :class:`base.VolumeReader`: nothing is known of it."""
         yield within
 
+    def changed_since(self, mark: str, within: types.Extent) -> None:
+        """See :class:`base.VolumeReader`: nothing is known of it."""
+
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`base.VolumeWriter`."""
         extent = types.Extent(offset, len(data))

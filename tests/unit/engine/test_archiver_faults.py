@@ -3,11 +3,13 @@
 """A backup is all or nothing, whatever goes wrong and whenever."""
 
 import itertools
+import os
 import random
 from unittest import mock
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import spool
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -242,6 +244,21 @@ class LimitTest(base.EngineTestCase):
         # The digests are larger than anything else.
         return self.bench.archive(1, _DATA * 4, geometry=types.Geometry(
             chunk_size=16 * 100, block_size=16))
+
+    def test_no_room_for_digests(self):
+        for sparse in (False, True):
+            source = volumes.RamVolume(bytes(64 * 100), sparse=sparse)
+            with mock.patch.object(spool, 'IN_MEMORY', 0), \
+                    mock.patch.object(os, 'statvfs', return_value=mock.Mock(
+                        f_bavail=1, f_frsize=512)):
+                if sparse:
+                    # Zeros take no room.
+                    self.bench.archive(1, source)
+                    continue
+                err = self.assertRaises(exceptions.SpoolError,
+                                        self.bench.archive, 1, source)
+                self.assertEqual((32 * 400, 512), (err.expected, err.actual))
+                self.assertEqual([], self.store.names('put'))
 
     def test_limit_that_nobody_tells(self):
         with mock.patch.object(

@@ -2,6 +2,7 @@
 
 """Digests in memory, and in a file."""
 
+import glob
 import os
 import tempfile
 from unittest import mock
@@ -63,14 +64,15 @@ class SpoolTest(base.BaseTestCase):
         with tempfile.TemporaryDirectory() as directory:
             found = spool.Spool(directory, _ZEROS, 4 << 20)
             self.addCleanup(found.close)
-            before = os.statvfs(directory).f_bavail
             for start in range(0, len(found), 1 << 20):
                 found[start:start + (1 << 20)] = _ZEROS * (1 << 15)
             found[1 << 25:(1 << 25) + 32] = b'x' * 32
-            used = before - os.statvfs(directory).f_bavail
-            self.assertLess(used * os.statvfs(directory).f_frsize, 16 << 20)
             # There is no name that could stay behind.
             self.assertEqual([], os.listdir(directory))
+            (used,) = (os.stat(path).st_blocks * 512
+                       for path in glob.glob('/proc/self/fd/*')
+                       if os.path.realpath(path).startswith(directory))
+            self.assertLess(used, 1 << 20)
 
     def test_disk_that_fails(self):
         with mock.patch.object(spool, 'IN_MEMORY', 0):
@@ -84,6 +86,18 @@ class SpoolTest(base.BaseTestCase):
                 28, 'No space left on device')),
               self.assertRaisesRegex(exceptions.SpoolError, 'No space')):
             found[0:32] = b'x' * 32
+
+    def test_room(self):
+        spool.check_room('/nonexistent', spool.IN_MEMORY)
+        self.assertRaises(exceptions.SpoolError, spool.check_room,
+                          '/nonexistent', spool.IN_MEMORY + 1)
+        with tempfile.TemporaryDirectory() as directory:
+            spool.check_room(directory, spool.IN_MEMORY + 1)
+            err = self.assertRaises(exceptions.SpoolError, spool.check_room,
+                                    directory, 1 << 60)
+            self.assertEqual((1 << 60, exceptions.Remedy.SPOOL),
+                             (err.expected, err.remedy))
+            self.assertIn(directory, str(err))
 
     def test_closed(self):
         for bound in (0, 1 << 20):

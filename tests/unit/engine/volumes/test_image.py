@@ -68,6 +68,22 @@ class ImageVolumeTest(base.BaseTestCase):
         self.assertEqual(
             [], list(fresh.data_extents(types.Extent(0, 5000))))
 
+    def test_changed_since(self):
+        self.image.create_snap('mark')
+        everything = types.Extent(0, len(common.DATA))
+        self.assertEqual([], list(self.volume.changed_since(
+            'mark', everything)))
+        self.volume.write(1500, memoryview(b'new'))
+        self.volume.zero(types.Extent(3072, 1024))
+        self.assertEqual(
+            [types.Extent(1024, 1024), types.Extent(3072, 1024)],
+            list(self.volume.changed_since('mark', everything)))
+        self.assertEqual(
+            [types.Extent(1600, 448)],
+            list(self.volume.changed_since('mark', types.Extent(1600, 1000))))
+        self.assertRaises(exceptions.VolumeError, list,
+                          self.volume.changed_since('other', everything))
+
     def test_failing(self):
         # The errors of the module that the image is of, not of the wrapper.
         self.image.fail()
