@@ -30,6 +30,7 @@ import urllib.parse
 
 from tests.bench import codec_table
 from tests.bench import images
+from tests.bench import synthetic
 from tests.bench import table
 from tests.cloud import processes
 from tests.cloud.cinder import CONCURRENCY_MODES
@@ -198,11 +199,17 @@ def main() -> None:
         '--round-trip', type=float, default=0, metavar='MS',
         help='how far away Swift is, in milliseconds')
     parser.add_argument(
+        '--synthetic', type=float, metavar='TIB',
+        help='only measure a volume that is made up, of any size; no cloud')
+    parser.add_argument(
         '--codecs', action='store_true',
         help='only measure what codecs store, and how fast; no cloud')
     arguments = parser.parse_args()
     if arguments.codecs:
         codec_table.show()
+        return
+    if arguments.synthetic:
+        synthetic.Synthetic(round(arguments.synthetic * synthetic.TIB)).run()
         return
     size = 512 * MIB if arguments.quick else GIB
     if arguments.gib:
