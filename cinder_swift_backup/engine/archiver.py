@@ -144,7 +144,7 @@ class Archiver:
                                observer.checkpoint,
                                full=job.geometry.chunk_size)
             manifest = chains.Manifest(
-                header=job.header, chunks=records.in_order(),
+                header=job.header, chunks=call(records.in_order),
                 volume_size=size, volume_meta=job.volume_meta,
                 parent_id=job.parent.ref.backup_id if job.parent else None,
                 parent=job.parent.ref if job.parent else None)
@@ -201,10 +201,11 @@ class Archiver:
 
     def _schedule(self, job: ArchiveJob, volume: schedules.Volume,
                   records: chunk_table.ChunkTable) -> schedules.Schedule:
+        call = self._pipeline.runtime.call
         if job.parent is None:
-            return schedules.FullSchedule(volume, records)
-        return schedules.IncrementalSchedule(
-            volume, records, job.parent.digests, self._pipeline.runtime.call)
+            return schedules.FullSchedule(volume, records, call)
+        return schedules.IncrementalSchedule(volume, records, call,
+                                             job.parent.digests)
 
     def _commit(self, job: ArchiveJob, manifest: chains.Manifest,
                 observer: progress.ArchiveObserver) -> None:

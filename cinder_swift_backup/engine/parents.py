@@ -50,7 +50,8 @@ class Parent:
         :raises ChainError: when it was deleted or replaced meanwhile
         :raises StoreError: when the store fails
         """
-        if repo.load(self.ref) != self.manifest:
+        now = repo.load(self.ref)
+        if not repo.runtime.call(now.__eq__, self.manifest):
             raise exceptions.ChainError(
                 'it was replaced while a backup was made on top of it',
                 backup_id=self.ref.backup_id,

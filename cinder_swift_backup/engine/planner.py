@@ -153,15 +153,17 @@ class PlannedChunks(Sequence[PlannedChunk]):
         """The chunk that has an extent of ``offsets`` and ``lengths``."""
         return self[bisect.bisect_right(self._starts, index) - 1]
 
-    def of_each_codec(self) -> Iterator[PlannedChunk]:
+    def of_each_codec(self) -> list[PlannedChunk]:
         """The first chunk with each word for a codec."""
         seen = set()
+        found = []
         for index, number in enumerate(self._numbers):
             link, at = self._layers.find(number)
             word = link.manifest.chunks.compression(at)
             if word not in seen:
                 seen.add(word)
-                yield self[index]
+                found.append(self[index])
+        return found
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

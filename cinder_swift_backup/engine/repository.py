@@ -210,7 +210,7 @@ class Repository:
 
     def _named_by_manifest(self, ref: types.BackupRef) -> set[str]:
         try:
-            return set(self.load(ref).chunks.names())
+            return self.runtime.call(set, self.load(ref).chunks.names())
         except exceptions.ChainError:
             return set()
         except exceptions.FormatError as err:

@@ -167,7 +167,7 @@ class Restorer:
         room = target.writer.capacity
         if room is None:
             room = target.length(plan.end)
-        for chunk in plan.chunks.of_each_codec():
+        for chunk in self._pipeline.runtime.call(plan.chunks.of_each_codec):
             chunk_reader.find_codec(self._codecs, chunk.record)
         if plan.end > room:
             raise exceptions.VolumeError(

@@ -98,14 +98,16 @@ class Volume:
 class Schedule(abc.ABC):
     """Makes the tasks of one backup."""
 
-    def __init__(self, volume: Volume,
-                 records: chunk_table.ChunkTable) -> None:
+    def __init__(self, volume: Volume, records: chunk_table.ChunkTable,
+                 call: pipelines.Call) -> None:
         """Prepare.
 
         :param records: takes the records of all objects
+        :param call: calls functions that compute or wait for the disk
         """
         self._volume = volume
         self._records = records
+        self._call = call
         self._running = 0
         # Bytes of the volume that need no more work.
         self.done = 0
@@ -139,10 +141,10 @@ class Schedule(abc.ABC):
 class FullSchedule(Schedule):
     """Stores everything."""
 
-    def __init__(self, volume: Volume,
-                 records: chunk_table.ChunkTable) -> None:
+    def __init__(self, volume: Volume, records: chunk_table.ChunkTable,
+                 call: pipelines.Call) -> None:
         """See :class:`Schedule`."""
-        super().__init__(volume, records)
+        super().__init__(volume, records, call)
         self._zeros = intervals.IntervalSet()
 
     def _tasks(self) -> Iterator[Task | None]:
@@ -155,10 +157,7 @@ class FullSchedule(Schedule):
                 yield pipelines.Task(
                     functools.partial(self._write, extent), extent.length)
         yield from self._await_all()
-        parts = [part for extent in self._zeros.extents()
-                 for part in extent.parts(self._most_zeros())]
-        # Those of one length after the other, so that few forms are made.
-        parts.sort(key=lambda part: part.length)
+        parts = self._call(self._parts)
         count = sum(part.length == self._most_zeros() for part in parts)
         for number, part in enumerate(parts, count - len(parts)):
             many = number >= 0 and count >= MANY
@@ -168,6 +167,13 @@ class FullSchedule(Schedule):
                 # It takes a second, and all others are the same.
                 yield from self._await_all()
         yield from self._await_all()
+
+    def _parts(self) -> list[types.Extent]:
+        parts = [part for extent in self._zeros.extents()
+                 for part in extent.parts(self._most_zeros())]
+        # Those of one length after the other, so that few forms are made.
+        parts.sort(key=lambda part: part.length)
+        return parts
 
     def _most_zeros(self) -> int:
         block_size = self._volume.geometry.block_size
@@ -202,16 +208,13 @@ class IncrementalSchedule(Schedule):
     """Stores what differs from the parent."""
 
     def __init__(self, volume: Volume, records: chunk_table.ChunkTable,
-                 before: digests.DigestTable, call: pipelines.Call) -> None:
-        """Prepare.
+                 call: pipelines.Call, before: digests.DigestTable) -> None:
+        """See :class:`Schedule`.
 
-        :param records: takes the records of all objects
         :param before: the digests of the parent
-        :param call: calls functions that wait for the disk
         """
-        super().__init__(volume, records)
+        super().__init__(volume, records, call)
         self._before = before
-        self._call = call
         # What to store of extents whose turn has not come, by their offsets.
         self._early: dict[int, Result] = {}
         self._position = 0

@@ -165,10 +165,18 @@ class ChunkTable(Sequence[types.ChunkRecord]):
 
     def __eq__(self, other: object) -> bool:
         """Whether another sequence has equal records."""
+        if isinstance(other, ChunkTable):
+            return self._columns() == other._columns()
         if not isinstance(other, Sequence):
             return NotImplemented
         return len(self) == len(other) and all(
             one == another for one, another in zip(self, other, strict=True))
+
+    def _columns(self) -> tuple[object, ...]:
+        # What stands for a codec depends on the order of the records only.
+        return (self._prefix, self._numbers, self.offsets, self.lengths,
+                self._stored_lengths, self._stored_md5s, self._has_md5,
+                self._codes, self._words, self._odd_names)
 
     __hash__ = None  # type: ignore[assignment]
 
