@@ -21,7 +21,8 @@ OPTS = [
                default=4,
                min=1,
                help='How many chunks of a volume are backed up or restored '
-                    'at the same time. A backup takes up to '
+                    'at the same time; up to eight small ones count as one. '
+                    'A backup takes up to '
                     'backup_swift_object_size and 20 MiB of memory for every '
                     'worker, 280 MiB with the defaults; a restore 15 MiB for '
                     'every worker.'),
