@@ -124,7 +124,9 @@ class Archiver:
                  traces: '_Traces') -> chains.Manifest:
         size = source.size
         file = self._digest_file(job, observer)
-        file.check(job.geometry.block_size, job.geometry.blocks(size))
+        self._repository.digests.check(
+            file, job.geometry.block_size, job.geometry.blocks(size),
+            observer.checkpoint)
         records = chunk_table.ChunkTable(job.ref.prefix)
         observer.checkpoint()
         call = self._pipeline.runtime.call

@@ -55,45 +55,43 @@ class DigestFile:
     create_containers: bool = True
     storage_policy: str | None = None
 
-    def check(self, block_size: int, count: int) -> None:
-        """Make sure that so many digests can be stored.
-
-        :raises VolumeError: when they cannot
-        """
-        length = digest_file.encoded_length(self.header, block_size, count)
+    def fits(self, block_size: int, count: int) -> bool:
+        """Whether so many digests fit into one object."""
         largest = self.cluster.max_object_size
-        if largest is None or length <= largest:
-            return
-        if self._segment_size(count) is not None:
-            return
-        raise exceptions.VolumeError(
+        return largest is None or digest_file.encoded_length(
+            self.header, block_size, count) <= largest
+
+    def too_large(self, block_size: int,
+                  count: int) -> exceptions.VolumeError:
+        """The error for digests that cannot be stored."""
+        return exceptions.VolumeError(
             f'the digests of {count} blocks of {block_size} bytes take more '
             f'bytes than the cluster takes in an object, and there can be no '
-            f'large object of them', expected=largest, actual=length,
+            f'large object of them', expected=self.cluster.max_object_size,
+            actual=digest_file.encoded_length(self.header, block_size, count),
             remedy=exceptions.Remedy.LARGER_BLOCKS)
 
-    def _segment_size(self, count: int) -> int | None:
+    def segment_size(self, block_size: int, count: int) -> int | None:
+        """How many digests a segment has; None if there can be none."""
         most = self.cluster.max_segments
         if not most:
             return None
-        return digest_segments.segment_size(count, most,
-                                            self.cluster.max_object_size)
+        return digest_segments.segment_size(
+            count, most, self.cluster.max_object_size,
+            digest_file.encoded_length(self.header, block_size, 0))
 
     def parts(self, table: digests.DigestTable,
               ) -> list[digest_segments.Part]:
         """What the segments are of; one if it is an ordinary object."""
         count = len(table)
         whole = [digest_segments.Part(0, count)]
-        size = self._segment_size(count)
+        size = self.segment_size(table.block_size, count)
         if size is None:
             return whole
         parts = digest_segments.cut(count, table.zero_runs(), size)
         if digest_segments.saved(parts) >= WORTH_SEGMENTS:
             return parts
-        length = digest_file.encoded_length(self.header, table.block_size,
-                                            count)
-        largest = self.cluster.max_object_size
-        return whole if largest is None or length <= largest else parts
+        return whole if self.fits(table.block_size, count) else parts
 
 
 class DigestObjects:
@@ -110,6 +108,19 @@ class DigestObjects:
         self._pipeline = pipeline
         self._call = pipeline.runtime.call
         self._directory = directory
+
+    def check(self, file: DigestFile, block_size: int, count: int,
+              checkpoint: pipelines.Checkpoint) -> None:
+        """Make sure that so many digests can be stored.
+
+        :raises VolumeError: when they cannot
+        """
+        if file.fits(block_size, count):
+            return
+        store = self._store.until(pipelines.Watch(checkpoint))
+        if file.segment_size(block_size, count) is None or (
+                not self._has_segments_container(file, store)):
+            raise file.too_large(block_size, count)
 
     def put(self, file: DigestFile, table: digests.DigestTable,
             announce: Callable[[str], None],
@@ -137,9 +148,10 @@ class DigestObjects:
         try:
             store.ensure_container(container, create=file.create_containers,
                                    storage_policy=file.storage_policy)
-        except exceptions.ContainerNotFound as err:
-            LOG.info('The digests of backup %s are stored as one object: %s',
-                     file.ref.backup_id, err)
+        except (exceptions.ContainerNotFound,
+                exceptions.AccessDenied) as err:
+            LOG.info('There can be no segments of the digests of backup %s: '
+                     '%s', file.ref.backup_id, err)
             return False
         return True
 

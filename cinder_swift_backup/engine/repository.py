@@ -170,19 +170,43 @@ class Repository:
             (name for name in names
              if name not in (manifest, digest_file_name)),
             [digest_file_name])
-        self._delete(ref.container, others)
         container = naming.segments_container(ref.container)
-        self._delete(container, {*segments, *self._segments(ref, container)})
+        found: list[str] = []
+        failure = None
+        try:
+            found = self._segments(ref, container)
+        except exceptions.StoreError as err:
+            failure = err
+        failure = self._delete(ref.container, others) or failure
+        failure = self._delete(container, {*segments, *found}) or failure
+        if failure is not None:
+            raise failure
         self.store.until(base.NEVER).delete(ref.container, manifest)
 
     def _segments(self, ref: types.BackupRef, container: str) -> list[str]:
+        """The names of all segments of the digests."""
+        store = self.store.until(base.NEVER)
         try:
-            return [info.name for info in self.store.until(base.NEVER).list(
+            if store.segments(ref.container, naming.digest_file_name(
+                    ref.prefix)) is None:
+                return []
+        except exceptions.ObjectNotFound:
+            # An earlier delete has got so far, or a backup has not.
+            pass
+        try:
+            return [info.name for info in store.list(
                 container, naming.digest_segments(ref.prefix))]
         except exceptions.ContainerNotFound:
             return []
+        except exceptions.AccessDenied as err:
+            # Who may not look there cannot have put anything.
+            LOG.info('Looking for segments of the digests of backup %s: %s',
+                     ref.backup_id, err)
+            return []
 
-    def _delete(self, container: str, names: Iterable[str]) -> None:
+    def _delete(self, container: str,
+                names: Iterable[str]) -> exceptions.StoreError | None:
+        """Delete objects; returns the first error."""
         failures: list[exceptions.StoreError] = []
 
         def collect(failure: exceptions.StoreError | None) -> None:
@@ -191,13 +215,15 @@ class Repository:
             if len(failures) >= _ENOUGH_FAILURES:
                 raise failures[0]
 
-        self._pipeline.run(
-            (pipelines.Task(functools.partial(
-                self._delete_one, container, name), size=1)
-             for name in names),
-            collect, progress.Silent().checkpoint, full=_AT_ONCE)
-        if failures:
-            raise failures[0]
+        try:
+            self._pipeline.run(
+                (pipelines.Task(functools.partial(
+                    self._delete_one, container, name), size=1)
+                 for name in names),
+                collect, progress.Silent().checkpoint, full=_AT_ONCE)
+        except exceptions.StoreError as err:
+            return err
+        return failures[0] if failures else None
 
     def _delete_one(self, container: str, name: str,
                     stop: pipelines.StopFlag) -> exceptions.StoreError | None:

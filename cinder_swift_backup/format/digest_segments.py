@@ -25,8 +25,6 @@ LEAST = 16000
 NORMAL = 64000
 # The digits, quotes and comma of a digest.
 _TEXT = 2 * digests.DIGEST_SIZE + 3
-# Bytes that the fields before the digests take at most, as a rule.
-FIELDS = 4096
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,19 +43,21 @@ class Part:
         return self.end - self.first
 
 
-def segment_size(count: int, most: int, largest: int | None) -> int | None:
+def segment_size(count: int, most: int, largest: int | None,
+                 fields: int) -> int | None:
     """How many digests to put into a segment; None if that cannot be.
 
     :param count: of all digests
     :param most: how many segments there may be
     :param largest: bytes that a segment may have; None for any number
+    :param fields: bytes that the other fields of the file take
     """
     # Each run of zeros may have a smaller segment before it.
     least = -(-2 * count // max(most - 2, 1))
     size = max(NORMAL, least)
     if largest is not None:
         # The first segment has the other fields of the file, too.
-        size = min(size, (largest - FIELDS) // _TEXT)
+        size = min(size, (largest - fields) // _TEXT)
     return size if size >= max(least, 1) else None
 
 

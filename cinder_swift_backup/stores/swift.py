@@ -101,7 +101,7 @@ class SwiftStore:
             return None
         _, manifest = self._call((container, name), client.get_object,
                                  query_string='multipart-manifest=get')
-        return _read_manifest(name, manifest)
+        return _read_manifest(manifest)
 
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
@@ -155,8 +155,7 @@ def _no_container(container: str) -> exceptions.ContainerNotFound:
         remedy=exceptions.Remedy.CREATE_CONTAINER)
 
 
-def _read_manifest(name: str,
-                   manifest: bytes) -> tuple[base.Segment, ...] | None:
+def _read_manifest(manifest: bytes) -> tuple[base.Segment, ...] | None:
     """The segments; None if Swift has to put them together."""
     found = []
     try:
@@ -166,10 +165,9 @@ def _read_manifest(name: str,
             container, _, path = entry['name'].lstrip('/').partition('/')
             found.append(base.Segment(container, path, entry['bytes'],
                                       entry['hash']))
-    except (ValueError, KeyError, AttributeError) as err:
-        raise exceptions.StoreUnavailable(
-            f'Swift gave no list of its segments ({err})',
-            name=name) from err
+    except (ValueError, KeyError, AttributeError, TypeError):
+        # Another server's form of it.
+        return None
     return tuple(found)
 
 

@@ -80,7 +80,10 @@ class FileVolume(_DescriptorVolume):
         with base.failing(base.MAPPING):
             # Some file systems report holes reliably only after a sync.
             os.fdatasync(self._fd)
-            end = min(within.end, os.fstat(self._fd).st_size)
+            size = os.fstat(self._fd).st_size
+            if size < min(within.end, self.size):
+                raise base.ended(within, size)
+            end = min(within.end, size)
             start = within.offset
             while start < end:
                 start = self._seek(start, os.SEEK_DATA, end)

@@ -33,7 +33,6 @@ class DigestObjectsTestCase(base.EngineTestCase):
         super().setUp()
         for owner, name, value in (
                 (digest_segments, 'LEAST', 3), (digest_segments, 'NORMAL', 8),
-                (digest_segments, 'FIELDS', 300),
                 (digests, 'STEP', 4), (digest_objects, 'WORTH_SEGMENTS', 1)):
             self.enterContext(mock.patch.object(owner, name, value))
         self.bench = base.Bench()
@@ -133,13 +132,30 @@ class LargeTest(DigestObjectsTestCase):
                 base.ref(1), header, store_base.Capabilities(
                     max_object_size=largest, max_segments=most))
             if not refused:
-                file.check(16, 1000)
+                self.objects.check(file, 16, 1000, lambda: None)
                 continue
-            err = self.assertRaises(exceptions.VolumeError, file.check, 16,
-                                    1000)
+            err = self.assertRaises(
+                exceptions.VolumeError, self.objects.check, file, 16, 1000,
+                lambda: None)
             self.assertEqual(
                 (largest, exceptions.Remedy.LARGER_BLOCKS),
                 (err.expected, err.remedy))
+
+    def test_refused_where_there_may_be_no_container(self):
+        for error in (None, exceptions.AccessDenied('403')):
+            self.bench = base.Bench()
+            objects = self.bench.repository.digests
+            if error:
+                self.bench.store.script(faulty.fail('ensure_container',
+                                                    error))
+            file = digest_objects.DigestFile(
+                base.ref(1), base.header(base.ref(1)),
+                store_base.Capabilities(max_object_size=2000,
+                                        max_segments=1000),
+                create_containers=False)
+            self.assertRaises(exceptions.VolumeError, objects.check, file, 16,
+                              1000, lambda: None)
+            objects.check(file, 16, 10, lambda: None)
 
     def test_segment_that_is_missing(self):
         self._put(self._table(_ZEROS * 1000))
@@ -213,6 +229,27 @@ class LifeTest(DigestObjectsTestCase):
                 else:
                     self.store.heal()
                     self.bench.delete(base.ref(1))
+
+    def test_who_may_not_look_for_segments(self):
+        self.bench.archive(1, b'x' * 100)
+        self.store.script(faulty.fail(
+            'list', exceptions.AccessDenied('403'),
+            matching=lambda name: '_sha256file-' in name))
+        self.bench.delete(base.ref(1))
+        self.assertEqual([], self.bench.names())
+
+    def test_chunk_that_cannot_be_deleted(self):
+        self.bench.archive(1, self.data)
+        self.store.script(faulty.fail(
+            'delete', exceptions.StoreUnavailable('x'),
+            matching=lambda name: name.endswith('-01000')))
+        self.assertRaises(exceptions.StoreUnavailable, self.bench.delete,
+                          base.ref(1))
+        # All others are gone, but for the manifest.
+        self.assertEqual(
+            [naming.chunk_name(_PREFIX, 1000), naming.manifest_name(_PREFIX)],
+            self.bench.names())
+        self.assertEqual([], self._segments())
 
     def test_interrupted_delete(self):
         self.bench.archive(1, self.data)

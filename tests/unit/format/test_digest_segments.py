@@ -58,7 +58,7 @@ class CutTest(base.BaseTestCase):
     def test_number(self, found, most):
         count, zeros = found
         with mock.patch.object(digest_segments, 'NORMAL', 10):
-            size = digest_segments.segment_size(count, most, None)
+            size = digest_segments.segment_size(count, most, None, 0)
             self.assertLessEqual(
                 len(digest_segments.cut(count, zeros, size)), most)
 
@@ -72,10 +72,12 @@ class CutTest(base.BaseTestCase):
         self.assertEqual(700 * 67, digest_segments.saved(parts))
 
     def test_size_that_cannot_be(self):
-        self.assertIsNone(digest_segments.segment_size(1000, 10, 4000))
-        self.assertIsNone(digest_segments.segment_size(1000, 10, 10000))
+        self.assertIsNone(digest_segments.segment_size(1000, 10, 4000,
+                                                       4096))
+        self.assertIsNone(digest_segments.segment_size(1000, 10, 10000,
+                                                       4096))
         self.assertEqual(250, digest_segments.segment_size(
-            1000, 10, 4096 + 250 * 67))
+            1000, 10, 4096 + 250 * 67, 4096))
 
 
 class EncodeTest(base.BaseTestCase):

@@ -56,6 +56,13 @@ class FileVolumeTest(base.BaseTestCase):
         self.assertEqual((len(common.DATA) + 10, len(common.DATA)),
                          (err.expected, err.actual))
 
+    def test_shrunk_before_it_is_mapped(self):
+        # What is missing is no hole.
+        found = self._volume()
+        self.file.truncate(100)
+        self.assertRaises(exceptions.VolumeError, list,
+                          found.data_extents(types.Extent(0, 200)))
+
     def test_shrunk_meanwhile(self):
         found = self._volume()
         self.file.truncate(100)
