@@ -18,7 +18,7 @@ def runs(source: volumes.VolumeReader, within: types.Extent, block_size: int,
 
     :param within: begins with a block
     :param block_size: data is extended to whole blocks, in bytes
-    :param least: a hole of no more bytes between data counts as data
+    :param least: a hole of no more bytes beside data counts as data
     :returns: extents, each with whether it may hold anything but zeros
     :raises VolumeError: when the volume does not answer
     """
@@ -42,11 +42,12 @@ def _joined(source: volumes.VolumeReader, within: types.Extent,
             if start < end:
                 yield types.Extent(start, end - start)
             start = first
-        elif start == end:
-            start = first
         end = max(end, last)
-    if start < end:
-        yield types.Extent(start, end - start)
+    if start == end:
+        return
+    if within.end - end <= least:
+        end = within.end
+    yield types.Extent(start, end - start)
 
 
 def chunks_with_data(source: volumes.VolumeReader,

@@ -156,8 +156,8 @@ class Pipeline:
             full: int) -> None:
         """Run all tasks; their results come in the order they end.
 
-        :param tasks: a new one is only asked for when there is room for one
-            of full size; None if there is none before another has ended
+        :param tasks: a new one is only asked for when the last has begun;
+            None if there is none before another has ended
         :param full: the size of a task that takes a worker for itself
         :raises Exception: whatever the first failing task, ``collect`` or
             ``checkpoint`` raised, after all workers have ended
@@ -196,12 +196,11 @@ class _Flight(Generic[_T]):
 
     def start(self, executor: futures.Executor, task: Task[_T]) -> None:
         places = -(-AT_ONCE * min(task.size, self._full) // self._full)
-        future = executor.submit(task.run, self._stop)
-        self._places[future] = max(places, 1)
-        self._free -= self._places[future]
-        # The next one may be of full size.
-        while self._free < AT_ONCE:
+        places = max(places, 1)
+        while self._free < places:
             self.await_any()
+        self._places[executor.submit(task.run, self._stop)] = places
+        self._free -= places
 
     def await_any(self) -> None:
         if not self._places:

@@ -12,8 +12,9 @@ A full backup:
 
 An incremental:
 
-1. Each chunk is hashed by one task and compared with the parent. Where both
-   are holes there is no task: the parent's digests tell.
+1. Each chunk that may hold data is hashed by one task and compared with the
+   parent. Of the others, the parent's digests tell which were zeros before;
+   those that were not come last, as zeros do in a full backup.
 2. Runs of changed blocks are stored by tasks of their own. Neighbours across
    the border of a chunk become one object, up to the size of a chunk. For
    that, results are looked at in the order of the volume.
@@ -108,6 +109,7 @@ class Schedule(abc.ABC):
         self._volume = volume
         self._records = records
         self._call = call
+        self._zeros = intervals.IntervalSet()
         self._running = 0
         # Bytes of the volume that need no more work.
         self.done = 0
@@ -138,25 +140,8 @@ class Schedule(abc.ABC):
             yield None
 
 
-class FullSchedule(Schedule):
-    """Stores everything."""
-
-    def __init__(self, volume: Volume, records: chunk_table.ChunkTable,
-                 call: pipelines.Call) -> None:
-        """See :class:`Schedule`."""
-        super().__init__(volume, records, call)
-        self._zeros = intervals.IntervalSet()
-
-    def _tasks(self) -> Iterator[Task | None]:
-        for present, first, end in self._volume.groups():
-            if not present:
-                self._zeros.claim(self._volume.chunks(first, end))
-                continue
-            for index in range(first, end):
-                extent = self._volume.chunks(index, index + 1)
-                yield pipelines.Task(
-                    functools.partial(self._write, extent), extent.length)
-        yield from self._await_all()
+    def _write_all_zeros(self) -> Iterator[Task | None]:
+        """Store what was claimed as zeros, neighbours as one object."""
         parts = self._call(self._parts)
         count = sum(part.length == self._most_zeros() for part in parts)
         for number, part in enumerate(parts, count - len(parts)):
@@ -179,6 +164,27 @@ class FullSchedule(Schedule):
         block_size = self._volume.geometry.block_size
         return max(MOST_ZEROS // block_size, 1) * block_size
 
+    def _write_zeros(self, extent: types.Extent, stop: pipelines.StopFlag, *,
+                     many: bool) -> Result:
+        return Result(extent, (self._volume.writer.write_zeros(
+            extent, stop, many=many),))
+
+
+class FullSchedule(Schedule):
+    """Stores everything."""
+
+    def _tasks(self) -> Iterator[Task | None]:
+        for present, first, end in self._volume.groups():
+            if not present:
+                self._zeros.claim(self._volume.chunks(first, end))
+                continue
+            for index in range(first, end):
+                extent = self._volume.chunks(index, index + 1)
+                yield pipelines.Task(
+                    functools.partial(self._write, extent), extent.length)
+        yield from self._await_all()
+        yield from self._write_all_zeros()
+
     def _write(self, extent: types.Extent,
                stop: pipelines.StopFlag) -> Result:
         writer = self._volume.writer
@@ -191,11 +197,6 @@ class FullSchedule(Schedule):
             else:
                 records.append(record)
         return Result(extent, tuple(records), tuple(zeros))
-
-    def _write_zeros(self, extent: types.Extent, stop: pipelines.StopFlag, *,
-                     many: bool) -> Result:
-        return Result(extent, (self._volume.writer.write_zeros(
-            extent, stop, many=many),))
 
     def _collect(self, result: Result) -> None:
         self.done += result.extent.length
@@ -233,20 +234,30 @@ class IncrementalSchedule(Schedule):
         self._add(None)
         yield from self._writes()
         yield from self._await_all()
+        yield from self._write_all_zeros()
 
     def _looks(self) -> Iterator[Task]:
         for present, first, end in self._volume.groups():
             if not present:
-                whole = self._volume.chunks(first, end)
-                if self._call(self._before.are_zeros, whole):
-                    self._in_order(Result(whole, changes=[]))
-                    continue
+                self._call(self._claim_new_zeros, first, end)
+                self._in_order(Result(self._volume.chunks(first, end),
+                                      changes=[]))
+                continue
             for index in range(first, end):
                 extent = self._volume.chunks(index, index + 1)
                 yield pipelines.Task(
                     functools.partial(self._look, extent),
                     # It holds a few MiB only.
                     extent.length // 2)
+
+    def _claim_new_zeros(self, first: int, end: int) -> None:
+        """Of chunks that are holes, claim those that were none before."""
+        if self._before.are_zeros(self._volume.chunks(first, end)):
+            return
+        for index in range(first, end):
+            extent = self._volume.chunks(index, index + 1)
+            if not self._before.are_zeros(extent):
+                self._zeros.claim(extent)
 
     def _look(self, extent: types.Extent,
               stop: pipelines.StopFlag) -> Result:

@@ -37,7 +37,7 @@ def open_volume(handle: Any, lock: base.Lock) -> Volume:
         return file.open_descriptor(fd)
     found = getattr(handle, 'rbd_image', None)
     if found is not None:
-        return image.ImageVolume(found)
+        return image.ImageVolume(found, lock)
     if hasattr(handle, 'seek') and hasattr(handle, 'tell'):
         return seeking.SeekingVolume(handle, lock)
     raise exceptions.VolumeError(

@@ -2,21 +2,35 @@
 
 """RBD images. Their calls take offsets and release the GIL."""
 
+import bisect
 from collections.abc import Iterator
+import itertools
 import sys
 from typing import Any
 
 from cinder_swift_backup.engine.volumes import base
 from cinder_swift_backup.format import types
 
+# Bytes that are asked for at once: 16 thousand objects.
+_WINDOW = 64 << 30
+# Workers are in two neighbouring windows at most.
+_REMEMBERED = 2
+
 
 class ImageVolume:
     """An image of librbd's Python binding.
 
+    The objects of a clone are looked for in all of its parent, whatever part
+    is asked for. So an image is asked for a window at a time, and remembers
+    the answer for those who ask for parts of it.
+
     :param image: the ``rbd.Image``, or os-brick's wrapper around it
+    :param lock: for what is remembered
     """
 
-    def __init__(self, image: Any) -> None:
+    def __init__(self, image: Any, lock: base.Lock) -> None:
+        self._lock = lock
+        self._windows: dict[int, list[types.Extent]] = {}
         # The errors are in the module of the image, not of its wrapper.
         self._image = getattr(image, 'image', image)
         # They are no OSErrors. The module may not be installed where RBD is
@@ -37,8 +51,31 @@ class ImageVolume:
 
         They include the objects of the image's parent.
         """
-        yield from sorted(extent for extent, exists in self._objects(
-            within, None) if exists)
+        if not within.length:
+            return
+        last = (within.end - 1) // _WINDOW
+        for number in range(within.offset // _WINDOW, last + 1):
+            found = self._window(number)
+            first = bisect.bisect_right(found, within.offset,
+                                        key=lambda extent: extent.end)
+            for extent in itertools.islice(found, first, None):
+                part = extent.overlap(within)
+                if part is None:
+                    break
+                yield part
+
+    def _window(self, number: int) -> list[types.Extent]:
+        """The objects in a window of the image, in order."""
+        with self._lock:
+            if number not in self._windows:
+                start = number * _WINDOW
+                whole = types.Extent(start, min(_WINDOW, self.size - start))
+                found = sorted(extent for extent, exists
+                               in self._objects(whole, None) if exists)
+                while len(self._windows) >= _REMEMBERED:
+                    del self._windows[next(iter(self._windows))]
+                self._windows[number] = found
+            return self._windows[number]
 
     def changed_since(self, mark: str,
                       within: types.Extent) -> Iterator[types.Extent]:

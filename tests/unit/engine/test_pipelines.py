@@ -101,7 +101,7 @@ class ResultsTest(PipelineTestCase):
         self.assertGreater(gauge.most, 1)
 
     def test_bounded_size_at_once(self):
-        for size, most in ((1, 16), (2, 16), (3, 10), (5, 6), (8, 4), (9, 2),
+        for size, most in ((1, 16), (2, 16), (3, 10), (5, 6), (8, 4), (9, 3),
                            (16, 2), (100, 2)):
             gauge = Gauge()
             self._run_tasks([pipelines.Task(gauge.task, size)] * 40,
@@ -110,10 +110,12 @@ class ResultsTest(PipelineTestCase):
             self.assertLessEqual(gauge.most, most, size)
 
     def test_small_ones_are_at_it_at_the_same_time(self):
-        # There is always room for one of full size, so not quite all.
-        meeting = threading.Barrier(9, timeout=_PATIENCE)
-        self._run_tasks([pipelines.Task(lambda stop: meeting.wait(), 1)] * 9,
-                        workers=2, full=100)
+        for workers in (1, 2):
+            count = workers * pipelines.AT_ONCE
+            meeting = threading.Barrier(count, timeout=_PATIENCE)
+            self._run_tasks(
+                [pipelines.Task(lambda stop, met=meeting: met.wait(), 1)]
+                * count, workers=workers, full=100)
 
     def test_tasks_that_come_of_others(self):
         found = []
@@ -214,20 +216,13 @@ class FailureTest(PipelineTestCase):
     def test_no_task_begins_after_an_error(self):
         begun = []
 
-        def tasks():
-            for number in range(100):
-                begun.append(number)
-                yield self._fail_third(number)
-
-        self.assertRaises(Boom, self._run, tasks(), workers=1)
-        self.assertEqual([0, 1, 2], begun)
-
-    @staticmethod
-    def _fail_third(number):
         def task(stop):
-            if number == 2:
+            begun.append(len(begun))
+            if begun[-1] == 2:
                 raise Boom
-        return task
+
+        self.assertRaises(Boom, self._run, [task] * 100, workers=1)
+        self.assertEqual([0, 1, 2], begun)
 
     def test_first_error_counts(self):
         failed = threading.Event()

@@ -2,10 +2,12 @@
 
 """RBD images."""
 
+from unittest import mock
 
 from oslotest import base
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine.volumes import image
 from cinder_swift_backup.format import types
 from tests.fakes import volumes as fakes
 from tests.unit.engine.volumes import base as common
@@ -67,6 +69,28 @@ class ImageVolumeTest(base.BaseTestCase):
         fresh = common.open_volume(fakes.RbdHandle(fakes.Image(bytes(5000))))
         self.assertEqual(
             [], list(fresh.data_extents(types.Extent(0, 5000))))
+
+    def test_parts_of_a_window_are_one_question(self):
+        # A clone answers each by looking through all of its parent.
+        self.image.data[1024:4096] = bytes(3072)
+        with mock.patch.object(self.image, 'diff_iterate',
+                               wraps=self.image.diff_iterate) as asked:
+            for start in range(0, len(common.DATA), 100):
+                within = types.Extent(start, min(
+                    100, len(common.DATA) - start))
+                self.assertEqual(
+                    [part for part in (
+                        types.Extent(0, 1024).overlap(within),
+                        types.Extent(4096, 1024).overlap(within)) if part],
+                    list(self.volume.data_extents(within)))
+        self.assertEqual(1, asked.call_count)
+
+    def test_several_windows(self):
+        with mock.patch.object(image, '_WINDOW', 1000):
+            self.assertEqual(
+                [types.Extent(10, 990), types.Extent(1000, 24),
+                 types.Extent(1024, 976), types.Extent(2000, 10)],
+                list(self.volume.data_extents(types.Extent(10, 2000))))
 
     def test_changed_since(self):
         self.image.create_snap('mark')
