@@ -121,7 +121,7 @@ class Archiver:
 
     def _archive(self, job: ArchiveJob, source: volumes.VolumeReader,
                  observer: progress.ArchiveObserver,
-                 traces: '_Traces') -> chains.Manifest:
+                 traces: _Traces) -> chains.Manifest:
         size = source.size
         file = self._digest_file(job, observer)
         self._repository.digests.check(
@@ -192,7 +192,7 @@ class Archiver:
 
     def _writer(self, job: ArchiveJob, source: volumes.VolumeReader,
                 table: digests.DigestTable,
-                traces: '_Traces') -> chunk_writer.ChunkWriter:
+                traces: _Traces) -> chunk_writer.ChunkWriter:
         return chunk_writer.ChunkWriter(
             self._store, self._pipeline.runtime, self._codecs,
             chunk_writer.ChunkForm(
@@ -223,7 +223,7 @@ class Archiver:
             base.Body(length, lambda: runtime.each(
                 manifest_format.encode(manifest))))
 
-    def _clean_up(self, ref: types.BackupRef, traces: '_Traces',
+    def _clean_up(self, ref: types.BackupRef, traces: _Traces,
                   cause: BaseException) -> None:
         try:
             self._repository.discard(ref, (

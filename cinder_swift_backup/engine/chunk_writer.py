@@ -35,6 +35,7 @@ from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import stored_form
 from cinder_swift_backup.format import types
 from cinder_swift_backup.format import zero_form
+from cinder_swift_backup.format import zeros
 from cinder_swift_backup.stores import base
 
 # Bytes read at once: large enough for few calls, small enough to stay in the
@@ -166,16 +167,16 @@ class ChunkWriter:
         maker = None
         parts = []
         # Zeros at the beginning, which perhaps nobody has to encode.
-        zeros = 0
+        blank = 0
         for piece, packed in self._pieces(extent, stop):
             parts.append(packed)
             if maker is None:
                 if packed == self._packed_zeros(len(piece)):
-                    zeros += len(piece)
+                    blank += len(piece)
                     continue
                 maker = stored_form.StoredFormMaker(
                     self._codec, self._form.level, extent.length)
-                self._feed_zeros(maker, zeros, stop)
+                self._feed_zeros(maker, blank, stop)
             maker.feed(piece)
         self._table.put(extent.offset // self._form.block_size,
                         b''.join(parts))
@@ -183,9 +184,9 @@ class ChunkWriter:
 
     def _feed_zeros(self, maker: stored_form.StoredFormMaker, length: int,
                     stop: pipelines.StopFlag) -> None:
-        for start in range(0, length, self._piece):
+        for piece in zeros.pieces(length):
             stop.check()
-            maker.feed(self._blank[:length - start])
+            maker.feed(piece)
 
     def _pieces(self, extent: types.Extent, stop: pipelines.StopFlag,
                 ) -> Iterator[tuple[memoryview, bytes]]:

@@ -51,15 +51,3 @@ class IntervalSet:
         """What was claimed, in order."""
         return [types.Extent(start, end - start) for start, end
                 in zip(self._starts, self._ends, strict=True)]
-
-    def gaps(self, end: int) -> list[types.Extent]:
-        """What nobody claimed between 0 and ``end``."""
-        found = []
-        position = 0
-        for start, stop in zip(self._starts, self._ends, strict=True):
-            if start > position:
-                found.append(types.Extent(position, start - position))
-            position = stop
-        if position < end:
-            found.append(types.Extent(position, end - position))
-        return found

@@ -76,6 +76,7 @@ class Repository:
         name = naming.manifest_name(ref.prefix)
         most = (None if ref.volume_size is None
                 else manifest_format.largest(ref.volume_size))
+
         def read(pieces: Iterator[bytes]) -> chains.Manifest:
             reader = manifest_format.Reader(ref.prefix)
             for piece in base.bounded(pieces, name, most):

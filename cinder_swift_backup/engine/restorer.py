@@ -36,11 +36,11 @@ from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import verification
 from cinder_swift_backup.engine import volumes
-from cinder_swift_backup.engine import zeros
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
+from cinder_swift_backup.format import zeros
 
 LOG = logging.getLogger(__name__)
 # Bytes. For less, waiting for the disk takes longer than the writing.

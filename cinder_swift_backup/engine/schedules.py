@@ -75,24 +75,21 @@ class Volume:
     size: int
     present: bytearray
 
-    def chunks(self, first: int, end: int) -> types.Extent:
-        """The extent of the chunks from ``first`` to before ``end``."""
-        start = first * self.geometry.chunk_size
-        return types.Extent(
-            start, min(end * self.geometry.chunk_size, self.size) - start)
+    def chunks(self, group: types.Extent) -> Iterator[types.Extent]:
+        """The chunks of a group."""
+        return group.parts(self.geometry.chunk_size)
 
-    def groups(self) -> Iterator[tuple[bool, int, int]]:
-        """Runs of chunks that all may hold data, or all do not.
-
-        They are given by the first chunk and the one after the last.
-        """
+    def groups(self) -> Iterator[tuple[bool, types.Extent]]:
+        """Runs of chunks that all may hold data, or all do not."""
         first = 0
         while first < len(self.present):
             present = self.present[first]
             end = self.present.find(not present, first)
             if end < 0:
                 end = len(self.present)
-            yield bool(present), first, end
+            start = self.geometry.chunk(first, self.size).offset
+            stop = self.geometry.chunk(end - 1, self.size).end
+            yield bool(present), types.Extent(start, stop - start)
             first = end
 
 
@@ -139,7 +136,6 @@ class Schedule(abc.ABC):
         while self._running:
             yield None
 
-
     def _write_all_zeros(self) -> Iterator[Task | None]:
         """Store what was claimed as zeros, neighbours as one object."""
         parts = self._call(self._parts)
@@ -174,12 +170,11 @@ class FullSchedule(Schedule):
     """Stores everything."""
 
     def _tasks(self) -> Iterator[Task | None]:
-        for present, first, end in self._volume.groups():
+        for present, group in self._volume.groups():
             if not present:
-                self._zeros.claim(self._volume.chunks(first, end))
+                self._zeros.claim(group)
                 continue
-            for index in range(first, end):
-                extent = self._volume.chunks(index, index + 1)
+            for extent in self._volume.chunks(group):
                 yield pipelines.Task(
                     functools.partial(self._write, extent), extent.length)
         yield from self._await_all()
@@ -237,25 +232,22 @@ class IncrementalSchedule(Schedule):
         yield from self._write_all_zeros()
 
     def _looks(self) -> Iterator[Task]:
-        for present, first, end in self._volume.groups():
+        for present, group in self._volume.groups():
             if not present:
-                self._call(self._claim_new_zeros, first, end)
-                self._in_order(Result(self._volume.chunks(first, end),
-                                      changes=[]))
+                self._call(self._claim_new_zeros, group)
+                self._in_order(Result(group, changes=[]))
                 continue
-            for index in range(first, end):
-                extent = self._volume.chunks(index, index + 1)
+            for extent in self._volume.chunks(group):
                 yield pipelines.Task(
                     functools.partial(self._look, extent),
                     # It holds a few MiB only.
                     extent.length // 2)
 
-    def _claim_new_zeros(self, first: int, end: int) -> None:
+    def _claim_new_zeros(self, group: types.Extent) -> None:
         """Of chunks that are holes, claim those that were none before."""
-        if self._before.are_zeros(self._volume.chunks(first, end)):
+        if self._before.are_zeros(group):
             return
-        for index in range(first, end):
-            extent = self._volume.chunks(index, index + 1)
+        for extent in self._volume.chunks(group):
             if not self._before.are_zeros(extent):
                 self._zeros.claim(extent)
 

@@ -110,12 +110,12 @@ class Spool:
         if self._file is None:
             self._memory.extend(bytes(length - self._length))
         else:
-            with self._failing():
+            with _failing(self._directory):
                 os.ftruncate(self._file.fileno(), length)
         self._length = length
 
     def _move(self) -> None:
-        with self._failing():
+        with _failing(self._directory):
             self._file = tempfile.TemporaryFile(  # noqa: SIM115
                 buffering=0, prefix='digests-', dir=self._directory)
         memory, self._memory = self._memory, bytearray()
@@ -125,7 +125,7 @@ class Spool:
         start, end, _ = part.indices(self._length)
         if self._file is None:
             return bytes(self._memory[start:end])
-        with self._failing():
+        with _failing(self._directory):
             return os.pread(self._file.fileno(), max(end - start, 0), start)
 
     def _write(self, start: int, data: bytes) -> None:
@@ -136,18 +136,11 @@ class Spool:
         if data == bytes(len(data)) and data == self._read(
                 slice(start, start + len(data))):
             return
-        with self._failing():
+        with _failing(self._directory):
             while data:
                 count = os.pwrite(self._file.fileno(), data, start)
                 start += count
                 data = data[count:]
-
-    @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as err:
-            raise _error(self._directory, err) from err
 
 
 def check(directory: str) -> None:
@@ -155,10 +148,8 @@ def check(directory: str) -> None:
 
     :raises SpoolError: when there cannot
     """
-    try:
+    with _failing(directory):
         tempfile.TemporaryFile(dir=directory).close()
-    except OSError as err:
-        raise _error(directory, err) from err
 
 
 def check_room(directory: str | None, size: int) -> None:
@@ -169,10 +160,8 @@ def check_room(directory: str | None, size: int) -> None:
     if size <= IN_MEMORY:
         return
     place = directory or tempfile.gettempdir()
-    try:
+    with _failing(directory):
         found = os.statvfs(place)
-    except OSError as err:
-        raise _error(directory, err) from err
     free = found.f_bavail * found.f_frsize
     if free < size:
         raise exceptions.SpoolError(
@@ -180,11 +169,15 @@ def check_room(directory: str | None, size: int) -> None:
             expected=size, actual=free, remedy=exceptions.Remedy.SPOOL)
 
 
-def _error(directory: str | None, err: OSError) -> exceptions.SpoolError:
-    directory = directory or tempfile.gettempdir()
-    return exceptions.SpoolError(
-        f'the temporary file for digests in {directory} failed ({err})',
-        remedy=exceptions.Remedy.SPOOL)
+@contextlib.contextmanager
+def _failing(directory: str | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise exceptions.SpoolError(
+            f'the temporary file for digests in '
+            f'{directory or tempfile.gettempdir()} failed ({err})',
+            remedy=exceptions.Remedy.SPOOL) from err
 
 
 @functools.lru_cache(maxsize=8)

@@ -14,11 +14,11 @@ from typing import Protocol
 from typing import Self
 
 from cinder_swift_backup.format import types
+from cinder_swift_backup.format import zeros
 
 DIGEST_SIZE = 32
 # Digests compared at once.
 STEP = 1 << 15
-_ZEROS = bytes(1 << 20)
 
 
 class Packed(Protocol):
@@ -85,29 +85,29 @@ class DigestTable:
         rest = extent.end % size
         if rest and self.digest(end) != of_zeros(rest):
             return False
-        zeros = of_zeros(size)
-        return all(
-            self.packed.repeats(zeros, start * DIGEST_SIZE,
-                                min(start + STEP, end) * DIGEST_SIZE)
-            for start in range(first, end, STEP))
+        return all(self._repeat_zeros(start, min(start + STEP, end))
+                   for start in range(first, end, STEP))
 
     def zero_runs(self) -> Iterator[tuple[int, int]]:
         """Long runs of blocks of zeros, not quite from end to end.
 
         They are given by their first block and the one after their last.
         """
-        zeros = of_zeros(self.block_size)
         begun = None
         for first in range(0, len(self), STEP):
             end = min(first + STEP, len(self))
-            if self.packed.repeats(zeros, first * DIGEST_SIZE,
-                                   end * DIGEST_SIZE):
+            if self._repeat_zeros(first, end):
                 begun = first if begun is None else begun
             elif begun is not None:
                 yield begun, first
                 begun = None
         if begun is not None:
             yield begun, len(self)
+
+    def _repeat_zeros(self, first: int, end: int) -> bool:
+        """Whether whole blocks are all zeros, to before ``end``."""
+        return self.packed.repeats(of_zeros(self.block_size),
+                                   first * DIGEST_SIZE, end * DIGEST_SIZE)
 
     def put(self, first: int, packed: bytes) -> None:
         """Replace digests from that of block number ``first``."""
@@ -135,9 +135,8 @@ def of_zeros(size: int) -> bytes:
     :param size: of the block in bytes
     """
     digest = hashlib.sha256()
-    piece = bytes(min(size, 1 << 20))
-    for start in range(0, size, 1 << 20):
-        digest.update(piece[:size - start])
+    for piece in zeros.pieces(size):
+        digest.update(piece)
     return digest.digest()
 
 
@@ -158,9 +157,7 @@ def hash_blocks(data: memoryview, block_size: int) -> bytes:
 
 
 def _digest(block: memoryview) -> bytes:
-    # Most data differs in its first byte, which saves the copy.
-    if not block[0] and len(block) <= len(_ZEROS) and (
-            bytes(block) == _ZEROS[:len(block)]):
+    if zeros.only(block):
         return of_zeros(len(block))
     return hashlib.sha256(block).digest()
 

@@ -19,9 +19,9 @@ import zlib
 
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import stored_form
+from cinder_swift_backup.format import zeros
 
 _BLOCK = 1 << 20
-_ZEROS = bytes(_BLOCK)
 _HEADER = b'\x78\xda'
 # The base of Adler-32 (RFC 1950).
 _BASE = 65521
@@ -59,21 +59,18 @@ def _zlib(length: int) -> bytes:
 
 def _raw(length: int, mode: int) -> bytes:
     compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return compressor.compress(_ZEROS[:length]) + compressor.flush(mode)
+    return b''.join((*map(compressor.compress, zeros.pieces(length)),
+                     compressor.flush(mode)))
 
 
 def _bz2(length: int) -> bytes:
     compressor = bz2.BZ2Compressor()
-    return b''.join((
-        *(compressor.compress(_ZEROS[:length - start])
-          for start in range(0, length, _BLOCK)),
-        compressor.flush()))
+    return b''.join((*map(compressor.compress, zeros.pieces(length)),
+                     compressor.flush()))
 
 
 def _zstd(length: int) -> bytes:
     encoder = codecs.Codecs().find(_ZSTD).encoder(length,
                                                   codecs.Level.BALANCED)
-    return b''.join((
-        *(bytes(encoder.feed(memoryview(_ZEROS[:length - start])))
-          for start in range(0, length, _BLOCK)),
-        encoder.finish()))
+    return b''.join((*map(encoder.feed, zeros.pieces(length)),
+                     encoder.finish()))

@@ -29,10 +29,8 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
-import hashlib
 import time
 from typing import Protocol
-from typing import Self
 from typing import TypeVar
 
 from cinder_swift_backup import exceptions
@@ -79,12 +77,6 @@ class Body:
     length: int
     pieces: Callable[[], Iterable[bytes | memoryview]]
     md5: str | None = None
-
-    @classmethod
-    def of(cls, data: bytes) -> Self:
-        """A body whose data is in memory."""
-        return cls(len(data), lambda: (data,),
-                   hashlib.md5(data, usedforsecurity=False).hexdigest())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

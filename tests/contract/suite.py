@@ -106,7 +106,7 @@ class StoreContract:
                 in self.store.list(container or self.container, prefix)]
 
     def _put(self, name, data):
-        body = base.Body.of(data) if isinstance(data, bytes) else data
+        body = blobs.body_of(data) if isinstance(data, bytes) else data
         self.store.put(self.container, name, body)
 
     def _get(self, name):

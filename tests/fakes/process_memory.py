@@ -6,9 +6,22 @@ Not by ``getrusage``, whose peak begins with that of the parent.
 """
 
 import pathlib
+import subprocess
+import sys
 
 _STATUS = pathlib.Path('/proc/self/status')
 _CLEAR = pathlib.Path('/proc/self/clear_refs')
+
+
+def printed(script: str, *arguments: object) -> list[str]:
+    """The words that a script prints, in a process where nothing else peaks.
+
+    :param script: in Python; it fails the test if it fails
+    """
+    answer = subprocess.run(
+        [sys.executable, '-c', script, *map(str, arguments)],
+        capture_output=True, text=True, timeout=120, check=True)
+    return answer.stdout.split()
 
 
 def resident() -> int:

@@ -9,8 +9,8 @@ from typing import Any
 from typing import Protocol
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import zeros
 from cinder_swift_backup.format import types
+from cinder_swift_backup.format import zeros
 
 Lock = contextlib.AbstractContextManager[Any]
 # For the texts of errors, after "failed".
@@ -123,8 +123,10 @@ def write_zeros(write: Callable[[int, memoryview], None],
 
     :param write: takes an offset in bytes and the data
     """
-    for offset in range(extent.offset, extent.end, zeros.GRAIN):
-        write(offset, memoryview(zeros.ZEROS)[:extent.end - offset])
+    offset = extent.offset
+    for piece in zeros.pieces(extent.length, zeros.GRAIN):
+        write(offset, piece)
+        offset += len(piece)
 
 
 def ended(extent: types.Extent, offset: int) -> exceptions.VolumeError:

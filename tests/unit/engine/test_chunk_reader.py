@@ -4,8 +4,6 @@
 
 import hashlib
 import random
-import subprocess
-import sys
 from unittest import mock
 
 from hypothesis import given
@@ -24,6 +22,7 @@ from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import memory
 from tests.fakes import blobs
+from tests.fakes import process_memory
 
 _BLOCK = 16
 _DATA = random.Random(4).randbytes(1000)
@@ -380,9 +379,6 @@ class MemoryTest(base.BaseTestCase):
     """What a worker holds, in a process of its own."""
 
     def test_a_few_mebibytes(self):
-        answer = subprocess.run(
-            [sys.executable, '-c', _MEMORY], capture_output=True, text=True,
-            timeout=120, check=True)
-        stock, zstandard = map(int, answer.stdout.split())
+        stock, zstandard = map(int, process_memory.printed(_MEMORY))
         self.assertLess(stock, 16)
         self.assertLess(zstandard, 16)

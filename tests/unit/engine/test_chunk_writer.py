@@ -5,8 +5,6 @@
 import hashlib
 import pickle
 import random
-import subprocess
-import sys
 from unittest import mock
 
 from hypothesis import given
@@ -25,6 +23,7 @@ from cinder_swift_backup.format import zero_form
 from cinder_swift_backup.stores import memory
 from tests.fakes import blobs
 from tests.fakes import faulty
+from tests.fakes import process_memory
 from tests.fakes import volumes
 
 _NOISE = random.Random(7).randbytes(1000)
@@ -323,10 +322,7 @@ class MemoryTest(base.BaseTestCase):
     """What a worker holds, in a process of its own."""
 
     def test_stored_form_and_a_few_mebibytes(self):
-        answer = subprocess.run(
-            [sys.executable, '-c', _MEMORY], capture_output=True, text=True,
-            timeout=120, check=True)
-        zeros, noise = map(int, answer.stdout.split())
+        zeros, noise = map(int, process_memory.printed(_MEMORY))
         self.assertLess(zeros, 16)
         self.assertGreater(noise, 190)
         self.assertLess(noise, 232)

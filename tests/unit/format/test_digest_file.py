@@ -4,8 +4,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +14,7 @@ from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
 from tests.fakes import documents
+from tests.fakes import process_memory
 from tests.unit.format import strategies
 
 _PREFIX = documents.PREFIX
@@ -253,10 +252,8 @@ class MemoryTest(base.BaseTestCase):
     """32 bytes for each digest, and no more for what is none."""
 
     def test_bounded(self):
-        answer = subprocess.run(
-            [sys.executable, '-c', _MEMORY], capture_output=True, text=True,
-            timeout=120, check=True)
-        lines = [line.split() for line in answer.stdout.splitlines()]
+        words = process_memory.printed(_MEMORY)
+        lines = list(zip(words[::2], words[1::2], strict=True))
         self.assertEqual('1000001', lines[0][0])
         self.assertLess(int(lines[0][1]), 46)
         self.assertEqual(['FormatError'] * 3, [line[0] for line in lines[1:]])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Finds the zeros in data."""
+"""Zeros: made, recognised, and found in data."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,24 @@ from cinder_swift_backup.format import types
 # Bytes that are looked at together: small enough to find most holes, large
 # enough that data is written in few calls.
 GRAIN = 64 * 1024
-ZEROS = bytes(GRAIN)
+_MOST = 1 << 20
+_ZEROS = bytes(_MOST)
 
 
-def _all_zero(data: memoryview) -> bool:
-    """Whether ``data``, of at most :data:`GRAIN` bytes, is all zeros."""
+def pieces(length: int, size: int = _MOST) -> Iterator[memoryview]:
+    """So many zeros, in pieces.
+
+    :param size: of a piece in bytes, at most a MiB
+    """
+    for start in range(0, length, size):
+        yield memoryview(_ZEROS)[:min(size, length - start)]
+
+
+def only(data: memoryview) -> bool:
+    """Whether ``data``, of at most a MiB, is all zeros; False for more."""
     # Most data differs in its first byte, which saves the copy.
-    return not data[0] and bytes(data) == ZEROS[:len(data)]
+    return (not data[0] and len(data) <= _MOST
+            and bytes(data) == _ZEROS[:len(data)])
 
 
 def runs(data: memoryview) -> Iterator[tuple[bool, types.Extent]]:
@@ -26,7 +37,7 @@ def runs(data: memoryview) -> Iterator[tuple[bool, types.Extent]]:
     start = 0
     current = None
     for position in range(0, len(data), GRAIN):
-        found = _all_zero(data[position:position + GRAIN])
+        found = only(data[position:position + GRAIN])
         if current is None:
             current = found
         if found != current:

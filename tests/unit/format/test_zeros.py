@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oslotest import base
 
-from cinder_swift_backup.engine import zeros
 from cinder_swift_backup.format import types
+from cinder_swift_backup.format import zeros
 
 
 def _runs(data):
