@@ -172,7 +172,7 @@ class Repository:
              if name not in (manifest, digest_file_name)),
             [digest_file_name])
         container = naming.segments_container(ref.container)
-        found: list[str] = []
+        found: set[str] = set()
         failure = None
         try:
             found = self._segments(ref, container)
@@ -184,26 +184,36 @@ class Repository:
             raise failure
         self.store.until(base.NEVER).delete(ref.container, manifest)
 
-    def _segments(self, ref: types.BackupRef, container: str) -> list[str]:
-        """The names of all segments of the digests."""
+    def _segments(self, ref: types.BackupRef, container: str) -> set[str]:
+        """The names of all segments of the digests.
+
+        The digest file names those that an outdated listing leaves out.
+        """
         store = self.store.until(base.NEVER)
+        prefix = naming.digest_segments(ref.prefix)
+        found: set[str] = set()
         try:
-            if store.segments(ref.container, naming.digest_file_name(
-                    ref.prefix)) is None:
-                return []
+            large = store.segments(ref.container,
+                                   naming.digest_file_name(ref.prefix))
+            if large is None:
+                return found
+            # Others may be able to write it, so only our own.
+            found = {segment.name for segment in large
+                     if segment.container == container
+                     and segment.name.startswith(prefix)}
         except exceptions.ObjectNotFound:
             # An earlier delete has got so far, or a backup has not.
             pass
         try:
-            return [info.name for info in store.list(
-                container, naming.digest_segments(ref.prefix))]
+            return found | {info.name
+                            for info in store.list(container, prefix)}
         except exceptions.ContainerNotFound:
-            return []
+            return found
         except exceptions.AccessDenied as err:
             # Who may not look there cannot have put anything.
             LOG.info('Looking for segments of the digests of backup %s: %s',
                      ref.backup_id, err)
-            return []
+            return found
 
     def _delete(self, container: str,
                 names: Iterable[str]) -> exceptions.StoreError | None:

@@ -230,6 +230,23 @@ class LifeTest(DigestObjectsTestCase):
                     self.store.heal()
                     self.bench.delete(base.ref(1))
 
+    def test_listing_that_lags(self):
+        self.bench.archive(1, self.data)
+        self.store.script(faulty.alter('list', lambda infos: ()))
+        self.bench.delete(base.ref(1))
+        self.assertEqual([], self._segments() + self.bench.names())
+
+    def test_segments_of_others_are_left_alone(self):
+        self.bench.archive(1, self.data)
+        self.bench.archive(2, self.data)
+        others = [name for name in self._segments() if 'bak-2' in name]
+        self.bench.memory.put_large(
+            base.CONTAINER, _NAME, self.bench.memory.segments(
+                base.CONTAINER,
+                naming.digest_file_name(base.ref(2).prefix)))
+        self.bench.delete(base.ref(1))
+        self.assertEqual(others, self._segments())
+
     def test_who_may_not_look_for_segments(self):
         self.bench.archive(1, b'x' * 100)
         self.store.script(faulty.fail(
