@@ -36,6 +36,7 @@ from tests.cloud import processes
 from tests.cloud.cinder import CONCURRENCY_MODES
 from tests.cloud.cloud import Cloud
 from tests.cloud.info import VARIABLE
+from tests.cloud.swift import has_memcached
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -216,7 +217,7 @@ def main() -> None:
         size = arguments.gib * GIB
     modes = arguments.concurrency or (
         ['threading'] if arguments.quick else CONCURRENCY_MODES)
-    with Cloud(with_cinder=False) as cloud:
+    with Cloud(with_cinder=False, with_cache=has_memcached()) as cloud:
         assert cloud.info.directory is not None
         made = []
         for kind in arguments.data or ('mix', 'noise'):

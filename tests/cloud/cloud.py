@@ -42,6 +42,7 @@ class Cloud:
         extra_options: Mapping[str, object] | None = None,
         token_lifetime: int = 3600,
         with_cinder: bool = True,
+        with_cache: bool = False,
     ) -> None:
         """Prepare; nothing is written or started yet.
 
@@ -50,12 +51,14 @@ class Cloud:
         :param extra_options: more options of Cinder's section DEFAULT
         :param token_lifetime: seconds for which tokens are valid
         :param with_cinder: whether Cinder is started too
+        :param with_cache: whether Swift has a memcached, as real ones do
         """
         self._backup_driver = backup_driver
         self._concurrency = concurrency
         self._extra_options = extra_options
         self._token_lifetime = token_lifetime
         self._with_cinder = with_cinder
+        self._with_cache = with_cache
         self._stack = contextlib.ExitStack()
 
     @property
@@ -102,7 +105,9 @@ class Cloud:
         keystone = Keystone(
             self.info, directory / 'keystone', self._token_lifetime
         )
-        swift = Swift(self.info, directory / 'swift')
+        swift = Swift(
+            self.info, directory / 'swift', cached=self._with_cache
+        )
         self.cinder = Cinder(
             self.info,
             directory / 'cinder',

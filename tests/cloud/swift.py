@@ -11,14 +11,17 @@ tempauth for version 1 authentication. Their accounts differ in the prefix:
 * ``TEMP_`` for tempauth, whose tokens are encrypted values, so that no
   memcached is needed.
 
-Nothing is cached: what one request changes, the next one sees.
+Nothing is cached, so what one request changes, the next one sees; unless the
+cloud is to be like real ones in this, too. Then Swift has a memcached.
 """
 
 import base64
 import functools
 import os
 import pathlib
+import pwd
 import secrets
+import shutil
 import urllib.parse
 
 from tests.cloud import config_files
@@ -29,6 +32,7 @@ from tests.cloud.info import CloudInfo
 
 START_TIMEOUT = 60.0
 POLICIES = ('standard', 'silver')
+MEMCACHED = 'memcached'
 
 # With one replica on a busy machine, giving up early would be an error that
 # no real cluster has, and so would an update left to a daemon that we do
@@ -43,13 +47,16 @@ _PATIENCE: Section = {
 class Swift:
     """One Swift cluster of the smallest size."""
 
-    def __init__(self, info: CloudInfo, directory: pathlib.Path) -> None:
+    def __init__(self, info: CloudInfo, directory: pathlib.Path,
+                 *, cached: bool = False) -> None:
         """Prepare; nothing is written yet.
 
         :param info: the cloud to be
         :param directory: a directory for this Swift alone
+        :param cached: whether it has a memcached, which must be installed
         """
         self._info = info
+        self._cache_port = processes.free_ports(1)[0] if cached else None
         self._directory = directory
         url = urllib.parse.urlsplit(info.swift_url or '')
         account, container, object_ = processes.free_ports(3)
@@ -69,6 +76,8 @@ class Swift:
         device = self._directory / 'devices' / 'd1'
         device.mkdir(parents=True)
         _check_extended_attributes(device)
+        if self._cache_port:
+            self._start_cache(self._cache_port)
         self._write_cluster_config()
         self._build_rings()
         for server, port in self._ports.items():
@@ -83,15 +92,29 @@ class Swift:
 
     def wait(self) -> None:
         """Wait until all the servers answer."""
-        for child, port in zip(
-            self._children, self._ports.values(), strict=True
-        ):
+        servers = self._children[-len(self._ports):]
+        for child, port in zip(servers, self._ports.values(), strict=True):
             ready = functools.partial(processes.answers, port, '/healthcheck')
             child.wait_until(ready, START_TIMEOUT)
 
     def children(self) -> list[processes.Child]:
         """Return the processes started so far."""
         return list(self._children)
+
+    def _start_cache(self, port: int) -> None:
+        user = pwd.getpwuid(os.getuid()).pw_name
+        self._children.append(
+            processes.Child(
+                'memcached',
+                [
+                    processes.find_command(MEMCACHED, MEMCACHED),
+                    f'--user={user}',
+                    f'--listen={processes.HOST}',
+                    f'--port={port}',
+                ],
+                self._directory / 'memcached.log',
+            )
+        )
 
     def _start_server(self, server: str, conf: pathlib.Path) -> None:
         package = 'obj' if server == 'object' else server
@@ -163,7 +186,13 @@ class Swift:
             'authtoken keystoneauth tempauth copy container_quotas '
             'account_quotas slo dlo'
         )
+        if self._cache_port:
+            filters = filters.replace('healthcheck', 'healthcheck cache')
         own: dict[str, Section] = {
+            'cache': {
+                'use': 'egg:swift#memcache',
+                'memcache_servers': f'{processes.HOST}:{self._cache_port}',
+            },
             'authtoken': self._authtoken(),
             'keystoneauth': {
                 'use': 'egg:swift#keystoneauth',
@@ -223,6 +252,11 @@ class Swift:
             'fernet_key_only': key,
             'active_fernet_key_id': 'only',
         }
+
+
+def has_memcached() -> bool:
+    """Whether a Swift that is cached can be started here."""
+    return shutil.which(MEMCACHED) is not None
 
 
 def _check_extended_attributes(directory: pathlib.Path) -> None:
