@@ -107,7 +107,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             storage_policy=found.storage_policy)
         parent = self._parent(backup, found.geometry,
                               engine.repository.until(watch))
-        with parent or contextlib.nullcontext():
+        with engine.runtime.closing(parent):
             self._archive(backup, container, source, parent, backup_metadata,
                           engine, observer, found)
 

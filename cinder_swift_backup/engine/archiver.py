@@ -22,8 +22,8 @@ temporary file if they are many, and so are those of the parent; see
 """
 
 from array import array
-import contextlib
 import dataclasses
+import functools
 
 from oslo_log import log as logging
 
@@ -130,10 +130,12 @@ class Archiver:
         records = chunk_table.ChunkTable(job.ref.prefix)
         observer.checkpoint()
         call = self._pipeline.runtime.call
-        present = call(holes.chunks_with_data, source, job.geometry)
-        call(self._check_room, job.geometry, present)
-        with contextlib.closing(call(
-                self._make_table, job.geometry, size)) as table:
+        present = self._pipeline.one(functools.partial(
+            holes.chunks_with_data, source, job.geometry),
+            observer.checkpoint)
+        call(self._check_room, source, job.geometry, present)
+        with self._pipeline.runtime.closing(
+                call(self._make_table, job.geometry, size)) as table:
             writer = self._writer(job, source, table, traces)
             schedule = self._schedule(job, schedules.Volume(
                 writer, job.geometry, size, present), records)
@@ -171,9 +173,15 @@ class Archiver:
             job.ref, job.header, cluster, job.create_containers,
             job.storage_policy)
 
-    def _check_room(self, geometry: types.Geometry,
-                    present: bytearray) -> None:
-        """Refuse now what would not fit when it is read; zeros do."""
+    def _check_room(self, source: volumes.VolumeReader,
+                    geometry: types.Geometry, present: bytearray) -> None:
+        """Refuse now what would not fit when it is read.
+
+        Zeros do. A volume that does not tell where it has none may be full of
+        them.
+        """
+        if not source.tells_holes:
+            return
         blocks = present.count(1) * geometry.blocks(geometry.chunk_size)
         spool.check_room(self._repository.directory,
                          blocks * digests.DIGEST_SIZE)

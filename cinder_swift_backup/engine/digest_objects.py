@@ -36,6 +36,9 @@ from cinder_swift_backup.stores import base
 LOG = logging.getLogger(__name__)
 # Bytes: not to store so many is worth a container for segments.
 WORTH_SEGMENTS = 64 << 20
+# Bytes: the largest object of a cluster that does not tell, which is Swift's
+# default. To refuse a volume now is better than to fail after days.
+USUAL_LARGEST = 5 << 30
 # Bytes that encoding a segment holds.
 _PIECE = 1 << 20
 
@@ -57,9 +60,13 @@ class DigestFile:
 
     def fits(self, block_size: int, count: int) -> bool:
         """Whether so many digests fit into one object."""
+        return digest_file.encoded_length(
+            self.header, block_size, count) <= self._largest
+
+    @property
+    def _largest(self) -> int:
         largest = self.cluster.max_object_size
-        return largest is None or digest_file.encoded_length(
-            self.header, block_size, count) <= largest
+        return USUAL_LARGEST if largest is None else largest
 
     def too_large(self, block_size: int,
                   count: int) -> exceptions.VolumeError:
@@ -67,7 +74,7 @@ class DigestFile:
         return exceptions.VolumeError(
             f'the digests of {count} blocks of {block_size} bytes take more '
             f'bytes than the cluster takes in an object, and there can be no '
-            f'large object of them', expected=self.cluster.max_object_size,
+            f'large object of them', expected=self._largest,
             actual=digest_file.encoded_length(self.header, block_size, count),
             remedy=exceptions.Remedy.LARGER_BLOCKS)
 
@@ -80,15 +87,19 @@ class DigestFile:
             count, most, self.cluster.max_object_size,
             digest_file.encoded_length(self.header, block_size, 0))
 
-    def parts(self, table: digests.DigestTable,
+    def parts(self, table: digests.DigestTable, stop: pipelines.StopFlag,
               ) -> list[digest_segments.Part]:
-        """What the segments are of; one if it is an ordinary object."""
+        """What the segments are of; one if it is an ordinary object.
+
+        :raises SpoolError: when the digests cannot be read
+        :raises Cancelled: when ``stop`` is set
+        """
         count = len(table)
         whole = [digest_segments.Part(0, count)]
         size = self.segment_size(table.block_size, count)
         if size is None:
             return whole
-        parts = digest_segments.cut(count, table.zero_runs(), size)
+        parts = digest_segments.cut(count, table.zero_runs(stop.check), size)
         if digest_segments.saved(parts) >= WORTH_SEGMENTS:
             return parts
         return whole if self.fits(table.block_size, count) else parts
@@ -134,7 +145,8 @@ class DigestObjects:
         """
         store = self._store.until(pipelines.Watch(checkpoint))
         name = naming.digest_file_name(file.ref.prefix)
-        parts = self._call(file.parts, table)
+        parts = self._pipeline.one(
+            functools.partial(file.parts, table), checkpoint)
         if len(parts) > 1 and self._has_segments_container(file, store):
             store.put_large(file.ref.container, name, self._put_segments(
                 file, table, parts, announce, checkpoint))

@@ -4,6 +4,7 @@
 
 from collections.abc import Iterator
 
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import types
 
@@ -50,15 +51,17 @@ def _joined(source: volumes.VolumeReader, within: types.Extent,
     yield types.Extent(start, end - start)
 
 
-def chunks_with_data(source: volumes.VolumeReader,
-                     geometry: types.Geometry) -> bytearray:
+def chunks_with_data(source: volumes.VolumeReader, geometry: types.Geometry,
+                     stop: pipelines.StopFlag) -> bytearray:
     """For each chunk, 1 if it may hold anything but zeros, or else 0.
 
     :raises VolumeError: when the volume does not answer
+    :raises Cancelled: when ``stop`` is set
     """
     size = source.size
     found = bytearray(geometry.chunks(size))
     for offset in range(0, size, _WINDOW):
+        stop.check()
         window = types.Extent(offset, min(_WINDOW, size - offset))
         for extent in source.data_extents(window):
             first = extent.offset // geometry.chunk_size

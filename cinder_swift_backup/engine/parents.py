@@ -13,7 +13,6 @@ is different: it is raised, because the next attempt may succeed.
 
 from collections.abc import Sequence
 import dataclasses
-from typing import Self
 
 from oslo_log import log as logging
 
@@ -36,11 +35,7 @@ class Parent:
     manifest: chains.Manifest
     digests: digests.DigestTable
 
-    def __enter__(self) -> Self:
-        """Have its digests until the end of a block."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
         """Forget its digests."""
         self.digests.close()
 
@@ -64,7 +59,7 @@ def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
 
     :param refs: the chain, its base first
     :param block_size: of the new backup, in bytes
-    :returns: a context manager, which forgets the digests
+    :returns: has to be closed
     :raises StoreError: when the store fails
     """
     try:

@@ -33,6 +33,7 @@ from cinder_swift_backup import exceptions
 
 _P = ParamSpec('_P')
 _T = TypeVar('_T')
+_C = TypeVar('_C', bound='Closable | None')
 
 # Seconds: how late a cancellation may be noticed.
 POLL = 1.0
@@ -63,6 +64,13 @@ class Call(Protocol):
         """Call it, and raise what it raises."""
 
 
+class Closable(Protocol):
+    """Something that is closed, which may wait for the disk."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
 def _directly(function: Callable[_P, _T], /, *arguments: _P.args,
               **options: _P.kwargs) -> _T:
     return function(*arguments, **options)
@@ -86,6 +94,15 @@ class Runtime:
         """The same pieces, each made by ``call``; none is empty."""
         while piece := self.call(next, pieces, b''):
             yield piece
+
+    @contextlib.contextmanager
+    def closing(self, thing: _C) -> Iterator[_C]:
+        """Close something at the end of a block, by ``call``."""
+        try:
+            yield thing
+        finally:
+            if thing is not None:
+                self.call(thing.close)
 
 
 class StopFlag:
@@ -175,6 +192,18 @@ class Pipeline:
             except BaseException:
                 flight.cancel()
                 raise
+
+    def one(self, function: Callable[[StopFlag], _T],
+            checkpoint: Checkpoint) -> _T:
+        """Run a function that computes or waits for a disk for a while.
+
+        :param function: looks at the flag now and then
+        :raises Exception: what it or ``checkpoint`` raised
+        """
+        results: list[_T] = []
+        task = Task(lambda stop: self.runtime.call(function, stop), 1)
+        self.run((task,), results.append, checkpoint, full=1)
+        return results[0]
 
 
 class _Flight(Generic[_T]):

@@ -21,7 +21,6 @@ Many digests are in a temporary file; see
 """
 
 from collections.abc import Iterable
-import contextlib
 import dataclasses
 import functools
 
@@ -134,7 +133,7 @@ class Restorer:
         if verify:
             found = self._digest_check(chain, plan, observer)
             check = verification.Check(found)
-        with contextlib.closing(check):
+        with runtime.closing(check):
             self._check_end(chain, plan, target,
                             sure=check.digests is not None, verify=verify)
             self._execute(plan, target, check, observer)

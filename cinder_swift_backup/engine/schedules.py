@@ -234,8 +234,8 @@ class IncrementalSchedule(Schedule):
     def _looks(self) -> Iterator[Task]:
         for present, group in self._volume.groups():
             if not present:
-                self._call(self._claim_new_zeros, group)
-                self._in_order(Result(group, changes=[]))
+                yield pipelines.Task(
+                    functools.partial(self._look_at_holes, group), 0)
                 continue
             for extent in self._volume.chunks(group):
                 yield pipelines.Task(
@@ -243,13 +243,18 @@ class IncrementalSchedule(Schedule):
                     # It holds a few MiB only.
                     extent.length // 2)
 
-    def _claim_new_zeros(self, group: types.Extent) -> None:
-        """Of chunks that are holes, claim those that were none before."""
-        if self._before.are_zeros(group):
-            return
-        for extent in self._volume.chunks(group):
-            if not self._before.are_zeros(extent):
-                self._zeros.claim(extent)
+    def _look_at_holes(self, group: types.Extent,
+                       stop: pipelines.StopFlag) -> Result:
+        return Result(group, changes=[],
+                      zeros=self._call(self._new_zeros, group, stop))
+
+    def _new_zeros(self, group: types.Extent,
+                   stop: pipelines.StopFlag) -> tuple[types.Extent, ...]:
+        """Of chunks that are holes, those that were none before."""
+        if self._before.are_zeros(group, stop.check):
+            return ()
+        return tuple(extent for extent in self._volume.chunks(group)
+                     if not self._before.are_zeros(extent, stop.check))
 
     def _look(self, extent: types.Extent,
               stop: pipelines.StopFlag) -> Result:
@@ -270,6 +275,8 @@ class IncrementalSchedule(Schedule):
         return Result(extent, (record,))
 
     def _collect(self, result: Result) -> None:
+        for extent in result.zeros:
+            self._zeros.claim(extent)
         if result.changes is not None:
             self._in_order(result)
 

@@ -6,6 +6,7 @@ A digest is 32 raw bytes, so a table takes 1 MiB for each GiB of volume at the
 default block size of 32 KiB. Where these bytes are is up to the caller.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import dataclasses
 import functools
@@ -43,6 +44,10 @@ class Packed(Protocol):
         """Give back the place where they are."""
 
 
+def _go_on() -> None:
+    """End nothing."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class DigestTable:
     """The digests of all blocks of a volume, packed 32 bytes each."""
@@ -73,10 +78,12 @@ class DigestTable:
         """The digest of block number ``block``, from 0."""
         return self.run(block, block + 1)
 
-    def are_zeros(self, extent: types.Extent) -> bool:
+    def are_zeros(self, extent: types.Extent,
+                  check: Callable[[], None] = _go_on) -> bool:
         """Whether an extent of the volume is zeros.
 
         :param extent: begins with a block; its last block may be short
+        :param check: called now and then; may raise to end this
         """
         size = self.block_size
         first, end = extent.offset // size, extent.end // size
@@ -85,16 +92,23 @@ class DigestTable:
         rest = extent.end % size
         if rest and self.digest(end) != of_zeros(rest):
             return False
-        return all(self._repeat_zeros(start, min(start + STEP, end))
-                   for start in range(first, end, STEP))
+        for start in range(first, end, STEP):
+            check()
+            if not self._repeat_zeros(start, min(start + STEP, end)):
+                return False
+        return True
 
-    def zero_runs(self) -> Iterator[tuple[int, int]]:
+    def zero_runs(self, check: Callable[[], None] = _go_on,
+                  ) -> Iterator[tuple[int, int]]:
         """Long runs of blocks of zeros, not quite from end to end.
 
         They are given by their first block and the one after their last.
+
+        :param check: called now and then; may raise to end this
         """
         begun = None
         for first in range(0, len(self), STEP):
+            check()
             end = min(first + STEP, len(self))
             if self._repeat_zeros(first, end):
                 begun = first if begun is None else begun

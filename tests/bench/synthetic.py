@@ -52,6 +52,7 @@ _T = TypeVar('_T')
 class SyntheticVolume:
     """Noise every 4 GiB, and holes; takes what is restored and forgets it."""
 
+    tells_holes = True
     _noise = random.Random(1).randbytes(2 * _STRETCH)
 
     def __init__(self, size: int) -> None:
@@ -232,9 +233,9 @@ class Synthetic:
         print(f'{"":28}{"seconds":>10}{"MiB peak":>10}{"objects":>10}'
               f'{"MiB stored":>12}{"ms stall":>10}')
         self._measure('full backup', lambda: self._archive(1, None))
-        with self._measure('digests of the parent', lambda: parents.find(
-                self._engine.repository, [self._ref(1)],
-                _GEOMETRY.block_size)) as parent:
+        parent = self._measure('digests of the parent', lambda: parents.find(
+            self._engine.repository, [self._ref(1)], _GEOMETRY.block_size))
+        with self._engine.runtime.closing(parent):
             self._measure('unchanged incremental',
                           lambda: self._archive(2, parent))
         self._measure('restore', self._restore)

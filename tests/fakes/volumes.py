@@ -21,6 +21,7 @@ class RamVolume:
         self.size = len(data)
         self.capacity: int | None = len(data)
         self.sparse = sparse
+        self.tells_holes = sparse
         self.writes: list[types.Extent] = []
         self.zeroed: list[types.Extent] = []
         self.synced = 0

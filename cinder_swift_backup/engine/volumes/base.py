@@ -22,9 +22,14 @@ SYNCING = 'when what was written was to be made durable'
 
 
 class VolumeReader(Protocol):
-    """The volume to back up; ``size`` is in bytes."""
+    """The volume to back up.
+
+    ``size`` is in bytes. ``tells_holes`` says whether it knows of parts
+    without data.
+    """
 
     size: int
+    tells_holes: bool
 
     def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
         """Read exactly the bytes of ``extent``.

@@ -74,12 +74,13 @@ class FileVolume(_DescriptorVolume):
     """A regular file."""
 
     capacity = None
+    tells_holes = True
+    _settled = False
 
     def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
         """See :class:`base.VolumeReader`: what is not in a hole."""
         with base.failing(base.MAPPING):
-            # Some file systems report holes reliably only after a sync.
-            os.fdatasync(self._fd)
+            self._settle()
             size = os.fstat(self._fd).st_size
             if size < min(within.end, self.size):
                 raise base.ended(within, size)
@@ -91,6 +92,16 @@ class FileVolume(_DescriptorVolume):
                 if start < stop:
                     yield types.Extent(start, stop - start)
                 start = stop
+
+    def _settle(self) -> None:
+        """Sync, as some file systems report holes reliably only then.
+
+        Once is enough: nobody else writes, and we do not ask again about what
+        we wrote.
+        """
+        if not self._settled:
+            os.fdatasync(self._fd)
+            self._settled = True
 
     def _seek(self, start: int, whence: int, end: int) -> int:
         if start >= end:
@@ -118,6 +129,8 @@ class FileVolume(_DescriptorVolume):
 
 class DeviceVolume(_DescriptorVolume):
     """A block device."""
+
+    tells_holes = False
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd)

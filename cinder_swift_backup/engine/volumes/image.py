@@ -28,6 +28,8 @@ class ImageVolume:
     :param lock: for what is remembered
     """
 
+    tells_holes = True
+
     def __init__(self, image: Any, lock: base.Lock) -> None:
         self._lock = lock
         self._windows: dict[int, list[types.Extent]] = {}

@@ -13,6 +13,8 @@ from cinder_swift_backup.format import types
 class SeekingVolume:
     """Seeks and reads or writes under a lock."""
 
+    tells_holes = False
+
     def __init__(self, handle: Any, lock: base.Lock) -> None:
         self._handle = handle
         self._lock = lock

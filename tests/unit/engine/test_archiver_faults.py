@@ -2,12 +2,16 @@
 
 """A backup is all or nothing, whatever goes wrong and whenever."""
 
+import contextlib
 import itertools
 import os
 import random
+import time
 from unittest import mock
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import digest_objects
+from cinder_swift_backup.engine import holes
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import spool
 from cinder_swift_backup.format import digest_file
@@ -219,6 +223,26 @@ class CancellationTest(base.EngineTestCase):
                           if name.endswith('_metadata')])
         self.assertEqual([], self.bench.names())
 
+    def test_while_the_volume_is_asked_for_holes(self):
+        # An image of 16 TiB takes a while.
+        class Slow(volumes.RamVolume):
+            asked = 0
+
+            def data_extents(self, within):
+                self.asked += 1
+                time.sleep(0.001)
+                return super().data_extents(within)
+
+        source = Slow(bytes(160_000), sparse=True)
+        with mock.patch.object(holes, '_WINDOW', 16), \
+                mock.patch.object(pipelines, 'POLL', 0):
+            self.assertRaises(
+                exceptions.Cancelled, self.bench.archive, 1, source,
+                observer=self._cancelling(
+                    lambda: ['asked'] if source.asked else [], 'asked'))
+        self.assertLess(source.asked, 5000)
+        self.assertEqual([], self.bench.names())
+
     def test_before_the_digest_file(self):
         self._cancel_before_or_after('-00020', [])
 
@@ -246,26 +270,45 @@ class LimitTest(base.EngineTestCase):
             chunk_size=16 * 100, block_size=16))
 
     def test_no_room_for_digests(self):
-        for sparse in (False, True):
-            source = volumes.RamVolume(bytes(64 * 100), sparse=sparse)
-            with mock.patch.object(spool, 'IN_MEMORY', 0), \
-                    mock.patch.object(os, 'statvfs', return_value=mock.Mock(
-                        f_bavail=1, f_frsize=512)):
-                if sparse:
-                    # Zeros take no room.
-                    self.bench.archive(1, source)
-                    continue
-                err = self.assertRaises(exceptions.SpoolError,
-                                        self.bench.archive, 1, source)
-                self.assertEqual((32 * 400, 512), (err.expected, err.actual))
-                self.assertEqual([], self.store.names('put'))
+        full = bytes(range(256)) * 25
+        for source in (
+                # Zeros take no room.
+                volumes.RamVolume(bytes(6400), sparse=True),
+                # It may be zeros for all that is known.
+                volumes.RamVolume(full, sparse=False)):
+            with self._little_room():
+                self.bench.archive(1, source)
+                self.bench.delete(base.ref(1))
+        puts = self.store.names('put')
+        with self._little_room():
+            err = self.assertRaises(
+                exceptions.SpoolError, self.bench.archive, 1,
+                volumes.RamVolume(full, sparse=True))
+        self.assertEqual((32 * 400, 512), (err.expected, err.actual))
+        self.assertEqual(puts, self.store.names('put'))
+
+    @contextlib.contextmanager
+    def _little_room(self):
+        with mock.patch.object(spool, 'IN_MEMORY', 0), \
+                mock.patch.object(os, 'statvfs', return_value=mock.Mock(
+                    f_bavail=1, f_frsize=512)):
+            yield
 
     def test_limit_that_nobody_tells(self):
-        with mock.patch.object(
-                faulty.FaultyStore, 'capabilities',
-                side_effect=exceptions.StoreUnavailable('no /info')):
+        unknown = mock.patch.object(
+            faulty.FaultyStore, 'capabilities',
+            side_effect=exceptions.StoreUnavailable('no /info'))
+        with unknown:
             self.bench.archive(1, _DATA)
         self.assertEqual(_PUTS, len(self.bench.names()))
+        # Swift's default holds, lest all fails at the end.
+        puts = self.store.names('put')
+        with unknown, mock.patch.object(
+                digest_objects, 'USUAL_LARGEST', 100):
+            err = self.assertRaises(exceptions.VolumeError,
+                                    self.bench.archive, 2, _DATA)
+        self.assertEqual(100, err.expected)
+        self.assertEqual(puts, self.store.names('put'))
 
     def test_digest_file_above_the_cluster_s_limit(self):
         self._archive(1 << 20)

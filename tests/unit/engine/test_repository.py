@@ -44,7 +44,7 @@ class LoadTest(base.EngineTestCase):
         offloaded = []
 
         def call(function, *arguments, **options):
-            offloaded.append(function.__name__)
+            offloaded.append(getattr(function, '__name__', None))
             return function(*arguments, **options)
 
         bench = base.Bench(runtime=pipelines.Runtime(call=call))

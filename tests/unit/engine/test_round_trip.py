@@ -20,6 +20,7 @@ from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.engine import schedules
+from cinder_swift_backup.engine import spool
 from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digests
@@ -468,6 +469,7 @@ class DetailTest(base.EngineTestCase):
                 (zero_form, ('make',)),
                 (digests.DigestTable, ('put', 'run', 'are_zeros',
                                        'zero_runs')),
+                (spool.Spool, ('close',)),
                 (streams.StreamDecoder, ('feed', 'finish'))):
             for name in names:
                 watched(owner, name)
@@ -483,4 +485,4 @@ class DetailTest(base.EngineTestCase):
         self.assertEqual({'hash_blocks', 'encoded_length', 'read', 'write',
                           'zero', 'data_extents', 'sync', 'feed', 'finish',
                           'plan_restore', 'check_plan', 'make', 'put', 'run',
-                          'are_zeros', 'zero_runs'}, done)
+                          'are_zeros', 'zero_runs', 'close'}, done)

@@ -14,6 +14,7 @@ from oslotest import base
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import spool
 from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import types
 
 _ZEROS = digests.of_zeros(16)
 _DIGESTS = st.lists(
@@ -106,3 +107,18 @@ class SpoolTest(base.BaseTestCase):
             found.close()
             found.close()
             self.assertEqual(0, len(found))
+
+    def test_looking_for_zeros_can_be_ended(self):
+        found = spool.Spool(None, _ZEROS, 8)
+        table = digests.DigestTable(16, found)
+
+        def end():
+            raise exceptions.Cancelled('enough')
+
+        with mock.patch.object(digests, 'STEP', 4):
+            self.assertRaises(exceptions.Cancelled, table.are_zeros,
+                              types.Extent(0, 128), end)
+            self.assertRaises(exceptions.Cancelled, list,
+                              table.zero_runs(end))
+            self.assertTrue(table.are_zeros(types.Extent(0, 128)))
+            self.assertEqual([(0, 8)], list(table.zero_runs()))

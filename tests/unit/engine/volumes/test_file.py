@@ -105,6 +105,13 @@ class FileVolumeTest(base.BaseTestCase):
              mock.call.advise(fd, 0, 0, os.POSIX_FADV_DONTNEED)],
             calls.mock_calls)
 
+    def test_one_sync_is_enough_to_know_where_the_holes_are(self):
+        found = self._volume()
+        with mock.patch('os.fdatasync') as sync:
+            for offset in (0, 100):
+                list(found.data_extents(types.Extent(offset, 100)))
+        sync.assert_called_once_with(self.file.fileno())
+
     def test_sync_does_not_fail_for_advice(self):
         found = self._volume()
         with mock.patch('os.posix_fadvise', side_effect=OSError(38, 'no')):
