@@ -30,8 +30,10 @@ import urllib.parse
 
 from tests.bench import codec_table
 from tests.bench import images
+from tests.bench import matrix
 from tests.bench import synthetic
 from tests.bench import table
+from tests.bench import tools
 from tests.cloud import processes
 from tests.cloud.cinder import CONCURRENCY_MODES
 from tests.cloud.cloud import Cloud
@@ -40,7 +42,6 @@ from tests.cloud.swift import has_memcached
 
 MIB = 1 << 20
 GIB = 1 << 30
-_DRIVERS = ('stock', 'ours')
 # Which part of the pages is written anew.
 _CHANGES = {'unchanged': 0, 'dirty': 0.01}
 
@@ -99,10 +100,40 @@ class Bench:
         :param changes: names and images of incrementals on it
         """
         for number in range(rounds):
-            for driver in _DRIVERS:
+            for driver in table.DRIVERS:
                 print(f'{image.name}, round {number + 1} of {rounds}: '
                       f'{driver}', file=sys.stderr, flush=True)
                 self._round_trip(driver, image, changes)
+
+    def run_tools(self, image: pathlib.Path,
+                  changes: Mapping[str, pathlib.Path]) -> None:
+        """Measure other tools on the same, where they are installed."""
+        account = tools.Account(self._cloud.info, self._url)
+        for tool in tools.installed(account, self._directory):
+            print(f'{image.name}: {tool.name}', file=sys.stderr, flush=True)
+            made = {image.name: image}
+            if tool.incremental:
+                made |= {f'{image.name} {name}': changed
+                         for name, changed in changes.items()}
+            stored = objects = 0
+            for what, each in made.items():
+                self._add_speed(f'backup {what}', tool.name,
+                                tool.back_up(each))
+                before = objects, stored
+                objects, stored = account.stored(*tool.containers)
+                self._table.add(f'backup {what}', table.OBJECTS, tool.name,
+                                objects - before[0])
+                self._table.add(f'backup {what}', table.STORED, tool.name,
+                                (stored - before[1]) / self._size)
+                restored = self._directory / 'restored'
+                self._add_speed(f'restore {what}', tool.name,
+                                tool.restore(each, restored))
+                self._compare(each, restored)
+                restored.unlink()
+
+    def rows(self) -> list[table.Row]:
+        """The results so far."""
+        return self._table.rows()
 
     def print(self) -> None:
         """Print the results."""
@@ -149,12 +180,15 @@ class Bench:
         result: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
         if not what:
             return result
+        self._add_speed(what, driver, result['seconds'])
         for figure, value in (
-                (table.MB_S, self._size / 1e6 / result['seconds']),
                 (table.CPU, result['cpu_seconds'] / self._size * GIB),
                 (table.RESIDENT, result['resident'] / MIB)):
             self._table.add(what, figure, driver, value)
         return result
+
+    def _add_speed(self, what: str, driver: str, seconds: float) -> None:
+        self._table.add(what, table.MB_S, driver, self._size / 1e6 / seconds)
 
     @staticmethod
     def _compare(image: pathlib.Path, restored: pathlib.Path) -> None:
@@ -203,6 +237,13 @@ def main() -> None:
         '--synthetic', type=float, metavar='TIB',
         help='only measure a volume that is made up, of any size; no cloud')
     parser.add_argument(
+        '--matrix', type=pathlib.Path, metavar='FILE',
+        help='measure everything that is not in the file yet, and put it '
+             'there, with native threads; an hour or two')
+    parser.add_argument(
+        '--plot', type=pathlib.Path, metavar='FILE',
+        help='only draw what is in such a file, for the documentation')
+    parser.add_argument(
         '--codecs', action='store_true',
         help='only measure what codecs store, and how fast; no cloud')
     arguments = parser.parse_args()
@@ -212,9 +253,17 @@ def main() -> None:
     if arguments.synthetic:
         synthetic.Synthetic(round(arguments.synthetic * synthetic.TIB)).run()
         return
+    if arguments.plot:
+        # Its library is not there when other things are measured.
+        from tests.bench import plots  # noqa: PLC0415
+        plots.write(matrix.Results(arguments.plot))
+        return
     size = 512 * MIB if arguments.quick else GIB
     if arguments.gib:
         size = arguments.gib * GIB
+    if arguments.matrix:
+        _measure_matrix(matrix.Results(arguments.matrix), size // MIB)
+        return
     modes = arguments.concurrency or (
         ['threading'] if arguments.quick else CONCURRENCY_MODES)
     with Cloud(with_cinder=False, with_cache=has_memcached()) as cloud:
@@ -231,6 +280,26 @@ def main() -> None:
                 for image, changes in made:
                     bench.run(image, arguments.rounds, changes)
             bench.print()
+
+
+def _measure_matrix(results: matrix.Results, mib: int) -> None:
+    for cell in matrix.cells(mib):
+        if cell in results:
+            continue
+        # A new cloud each time: a container database grows with its objects.
+        with Cloud(with_cinder=False, with_cache=has_memcached()) as cloud:
+            assert cloud.info.directory is not None
+            image = cloud.info.directory / cell.kind
+            images.write(cell.kind, image, cell.mib * MIB)
+            changes = _changed(image, cell.changes)
+            bench = Bench(cloud, 'threading', cell.mib * MIB, cell.codec,
+                          cell.round_trip / 2000)
+            with bench.far_away():
+                bench.run(image, 1, changes)
+                if cell.tools:
+                    bench.run_tools(image, changes)
+            bench.print()
+            results.add(cell, bench.rows())
 
 
 def _changed(image: pathlib.Path,

@@ -49,8 +49,10 @@ async def _serve(host: str, port: int, delay: float) -> None:
     async def accept(reader: asyncio.StreamReader,
                      writer: asyncio.StreamWriter) -> None:
         other_reader, other_writer = await asyncio.open_connection(host, port)
-        await asyncio.gather(_pass_on(reader, other_writer, delay),
-                             _pass_on(other_reader, writer, delay))
+        # At the end, asyncio would complain of it.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(_pass_on(reader, other_writer, delay),
+                                 _pass_on(other_reader, writer, delay))
         for each in (writer, other_writer):
             each.close()
 

@@ -26,7 +26,29 @@ RESIDENT = Figure('MiB resident over idle', 'stock')
 OBJECTS = Figure('objects', 'stock')
 STORED = Figure('stored / volume', 'stock')
 
+DRIVERS = ('stock', 'ours')
+_FIGURES = {figure.name: figure
+            for figure in (MB_S, CPU, RESIDENT, OBJECTS, STORED)}
+
 Samples = dict[tuple[str, Figure], dict[str, list[float]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A figure of an operation: the medians of both drivers, and of tools."""
+
+    what: str
+    figure: str
+    medians: dict[str, float]
+    better: str = 'ours'
+
+    @property
+    def ratio(self) -> float | None:
+        """Above 1 where we are better; None if it makes no sense."""
+        stock, ours = self.medians['stock'], self.medians['ours']
+        above, below = ((ours, stock) if self.better == 'ours'
+                        else (stock, ours))
+        return above / below if below else None
 
 
 class Table:
@@ -35,6 +57,14 @@ class Table:
     def __init__(self, title: str) -> None:
         self._title = title
         self._samples: Samples = {}
+
+    def rows(self) -> list[Row]:
+        """All of it, in the order it was measured."""
+        return [
+            Row(what, figure.name, {driver: statistics.median(values)
+                                    for driver, values in row.items()},
+                figure.better)
+            for (what, figure), row in self._samples.items()]
 
     def add(self, what: str, figure: Figure, driver: str,
             value: float) -> None:
@@ -46,18 +76,16 @@ class Table:
         """Show medians, with the least and the most, and their ratios."""
         show(f'\n{self._title}')
         show(f'{"":40}{"stock":>24}{"ours":>24}{"ratio":>8}')
-        for (what, figure), row in self._samples.items():
-            stock, ours = row['stock'], row['ours']
-            ratio = _ratio(figure, statistics.median(stock),
-                           statistics.median(ours))
-            show(f'{what + " " + figure.name:40}{_spread(stock):>24}'
-                 f'{_spread(ours):>24}{ratio:>8}')
+        for row in self.rows():
+            samples = self._samples[row.what, _FIGURES[row.figure]]
+            ratio = '-' if row.ratio is None else f'{row.ratio:.2f}'
+            others = ''.join(
+                f'  {name} {_spread(values)}'
+                for name, values in samples.items() if name not in DRIVERS)
+            show(f'{row.what + " " + row.figure:40}'
+                 f'{_spread(samples["stock"]):>24}'
+                 f'{_spread(samples["ours"]):>24}{ratio:>8}{others}')
         show('A ratio above 1 is in our favour.')
-
-
-def _ratio(figure: Figure, stock: float, ours: float) -> str:
-    above, below = (ours, stock) if figure.better == 'ours' else (stock, ours)
-    return f'{above / below:.2f}' if below else '-'
 
 
 def _spread(values: Sequence[float]) -> str:
