@@ -29,6 +29,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
+import datetime
 import time
 from typing import Protocol
 from typing import TypeVar
@@ -44,11 +45,17 @@ PIECE = 1 << 20
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """An object as a listing shows it; ``etag`` is its MD5 in hex."""
+    """An object as a listing shows it.
+
+    ``size`` is in bytes. ``etag`` is its MD5 in hex; that of a large object
+    is another one. ``modified`` says when it was stored, in UTC; a copy that
+    Swift's container sync made has the time of the original.
+    """
 
     name: str
     size: int
     etag: str
+    modified: datetime.datetime = dataclasses.field(compare=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -187,6 +194,9 @@ class ObjectStore(Protocol):
 
     def delete(self, container: str, name: str) -> None:
         """Remove an object; it need not exist."""
+
+    def containers(self) -> Iterator[str]:
+        """The names of all containers of the account, in order."""
 
     def list(self, container: str, prefix: str) -> Iterator[ObjectInfo]:
         """All objects whose names start with ``prefix``.

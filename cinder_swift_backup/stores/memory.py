@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import copy
+import datetime
 import hashlib
 import threading
 from typing import TypeVar
@@ -25,8 +26,9 @@ class MemoryStore:
                  capabilities: base.Capabilities | None = None) -> None:
         self._capabilities = capabilities or base.Capabilities()
         self._containers: dict[str, dict[str, bytes]] = {}
+        self._times: dict[tuple[str, str], datetime.datetime] = {}
         self._large: dict[tuple[str, str], tuple[base.Segment, ...]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._stop = base.NEVER
 
     def until(self, stop: base.Stop) -> 'MemoryStore':
@@ -74,7 +76,7 @@ class MemoryStore:
                 'it did not arrive as it was sent', container=container,
                 name=name)
         with self._lock:
-            self._objects(container)[name] = data
+            self._keep(container, name, data)
             self._large.pop((container, name), None)
         return reader.md5()
 
@@ -89,8 +91,12 @@ class MemoryStore:
                     'a segment of it is another than was told',
                     container=container, name=name)
         with self._lock:
-            self._objects(container)[name] = b''
+            self._keep(container, name, b'')
             self._large[container, name] = tuple(segments)
+
+    def _keep(self, container: str, name: str, data: bytes) -> None:
+        self._objects(container)[name] = data
+        self._times[container, name] = datetime.datetime.now(datetime.UTC)
 
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:
@@ -137,15 +143,24 @@ class MemoryStore:
             self._containers.get(container, {}).pop(name, None)
             self._large.pop((container, name), None)
 
+    def containers(self) -> Iterator[str]:
+        """See the contract."""
+        self._stop.check()
+        with self._lock:
+            found = sorted(self._containers, key=str.encode)
+        yield from found
+
     def list(self, container: str, prefix: str) -> Iterator[base.ObjectInfo]:
         """See the contract."""
         self._stop.check()
         with self._lock:
-            found = [(name, data)
-                     for name, data in self._objects(container).items()
+            found = [(name, self._data(container, name),
+                      self._times[container, name])
+                     for name in self._objects(container)
                      if name.startswith(prefix)]
-        for name, data in sorted(found, key=lambda item: item[0].encode()):
-            yield base.ObjectInfo(name, len(data), _md5(data))
+        for name, data, modified in sorted(
+                found, key=lambda item: item[0].encode()):
+            yield base.ObjectInfo(name, len(data), _md5(data), modified)
 
     def close(self) -> None:
         """See the contract; there is nothing to give back."""

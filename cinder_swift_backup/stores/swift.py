@@ -10,6 +10,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
+import datetime
 import json
 from typing import Any
 from typing import TypeVar
@@ -125,6 +126,17 @@ class SwiftStore:
         with contextlib.suppress(exceptions.ObjectNotFound):
             self._call((container, name), client.delete_object)
 
+    def containers(self) -> Iterator[str]:
+        """See the contract."""
+        marker = None
+        while True:
+            _, page = self._call((), client.get_account, marker=marker)
+            if not page:
+                return
+            for entry in page:
+                yield entry['name']
+            marker = page[-1]['name']
+
     def list(self, container: str, prefix: str) -> Iterator[base.ObjectInfo]:
         """See the contract."""
         marker = None
@@ -134,8 +146,9 @@ class SwiftStore:
             if not page:
                 return
             for entry in page:
-                yield base.ObjectInfo(entry['name'], entry['bytes'],
-                                      entry['hash'])
+                yield base.ObjectInfo(
+                    entry['name'], entry['bytes'], entry['hash'],
+                    _utc(entry['last_modified']))
             marker = page[-1]['name']
 
     def close(self) -> None:
@@ -147,6 +160,12 @@ class SwiftStore:
         return self._session.request(
             where, lambda exchange: exchange.call(function, **options),
             self._stop)
+
+
+def _utc(text: str) -> datetime.datetime:
+    """A time in a listing, which is in UTC and mostly does not say so."""
+    found = datetime.datetime.fromisoformat(text)
+    return found.replace(tzinfo=found.tzinfo or datetime.UTC)
 
 
 def _no_container(container: str) -> exceptions.ContainerNotFound:

@@ -144,7 +144,7 @@ def _series(results: matrix.Results) -> Iterator[str]:
     figure, axis = pyplot.subplots(figsize=(8, 4.5), layout='constrained')
     rows = []
     for number, (operation, change) in enumerate(
-            (each for each in _COLUMNS if each[1] != 'dirty')):
+            each for each in _COLUMNS if each[1] != 'dirty'):
         found = {
             cell.mib: row for cell, row in results.find(
                 operation, change, table.MB_S, kind=matrix.SERIES,

@@ -14,6 +14,7 @@ there, so that it may run in an account that holds other things.
 
 from concurrent import futures
 import dataclasses
+import datetime
 import hashlib
 import random
 import uuid
@@ -173,7 +174,8 @@ class StoreContract:
         self._put('a', b'')
         self.assertEqual(b'', self._get('a'))
         (info,) = self.store.list(self.container, '')
-        self.assertEqual(base.ObjectInfo('a', 0, _md5(b'')), info)
+        self.assertEqual(('a', 0, _md5(b'')),
+                         (info.name, info.size, info.etag))
 
     def test_empty_body(self):
         self._put('a', base.Body(0, lambda: iter(())))
@@ -234,9 +236,27 @@ class StoreContract:
         self._put('a', b'abc')
         self._put('b', base.Body(5, lambda: iter((b'de', b'fgh'))))
         self.assertEqual(
-            [base.ObjectInfo('a', 3, _md5(b'abc')),
-             base.ObjectInfo('b', 5, _md5(b'defgh'))],
-            list(self.store.list(self.container, '')))
+            [('a', 3, _md5(b'abc')), ('b', 5, _md5(b'defgh'))],
+            [(info.name, info.size, info.etag)
+             for info in self.store.list(self.container, '')])
+
+    def test_list_tells_when(self):
+        self._put('a', b'abc')
+        (info,) = self.store.list(self.container, '')
+        self.assertEqual(datetime.timedelta(), info.modified.utcoffset())
+        age = datetime.datetime.now(datetime.UTC) - info.modified
+        # The cluster has a clock of its own.
+        self.assertLess(abs(age), datetime.timedelta(minutes=10))
+
+    def test_containers(self):
+        names = [self.new_container_name() for _ in range(3)]
+        for name in names:
+            self.assertNotIn(name, self.store.containers())
+            self.store.ensure_container(name, create=True)
+        found = list(self.store.containers())
+        self.assertEqual(sorted(found, key=str.encode), found)
+        self.assertLessEqual({*names, self.container}, {*found})
+        self.assertEqual(len({*found}), len(found))
 
     def test_list_of_an_empty_container(self):
         self.assertEqual([], self._names())

@@ -33,7 +33,8 @@ _T = TypeVar('_T')
 # Seconds: longer than a test that works takes.
 _LONG = 5
 
-METHODS = ('ensure_container', 'put', 'read', 'segments', 'delete', 'list')
+METHODS = ('ensure_container', 'put', 'read', 'segments', 'delete', 'list',
+           'containers')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,6 +192,11 @@ class FaultyStore:
         """See the contract."""
         self._run(Call('delete', container, name),
                   lambda: self._store.delete(container, name))
+
+    def containers(self) -> Iterator[str]:
+        """See the contract."""
+        yield from self._run(Call('containers', ''),
+                             lambda: tuple(self._store.containers()))
 
     def list(self, container: str, prefix: str) -> Iterator[base.ObjectInfo]:
         """See the contract; like Swift's, asks at the first step."""

@@ -3,6 +3,7 @@
 """Loading and deleting backups."""
 
 import dataclasses
+import datetime
 import random
 from unittest import mock
 
@@ -295,7 +296,8 @@ class DeleteTest(base.EngineTestCase):
     def test_listing_that_shows_what_is_gone(self):
         self.store.script(faulty.alter(
             'list', lambda infos: (*infos, store_base.ObjectInfo(
-                f'{_PREFIX}-00099', 1, ''))))
+                f'{_PREFIX}-00099', 1, '',
+                datetime.datetime.now(datetime.UTC)))))
         self._delete()
         self.assertEqual([], self.bench.names())
 

@@ -2,6 +2,7 @@
 
 """The Swift store against scripted answers."""
 
+import datetime
 import functools
 import gc
 import hashlib
@@ -26,6 +27,7 @@ from tests.fakes import blobs
 
 _ROOT = 'http://swift.test'
 _URL = f'{_ROOT}/v1/AUTH_p'
+_TIME = datetime.datetime(2026, 8, 1, 12, 0, 0, 500000, datetime.UTC)
 _OBJECT = f'{_URL}/c/o'
 
 
@@ -530,7 +532,8 @@ class ListTest(SwiftTestCase):
 
     @staticmethod
     def _entry(name, size=1):
-        return {'name': name, 'bytes': size, 'hash': _md5(b'')}
+        return {'name': name, 'bytes': size, 'hash': _md5(b''),
+                'last_modified': '2026-08-01T12:00:00.500000'}
 
     def test_pages(self):
         names = [f'a/{number}\u00fc &' for number in range(7)]
@@ -560,8 +563,26 @@ class ListTest(SwiftTestCase):
     def test_entries(self):
         self._answers('GET', f'{_URL}/c',
                       {'json': [self._entry('a', 17)]}, {'json': []})
-        self.assertEqual([store_base.ObjectInfo('a', 17, _md5(b''))],
-                         list(self.store.list('c', '')))
+        (info,) = self.store.list('c', '')
+        self.assertEqual(('a', 17, _md5(b'')),
+                         (info.name, info.size, info.etag))
+        self.assertEqual(_TIME, info.modified)
+
+    def test_times(self):
+        for text in ('2026-08-01T12:00:00.500000',
+                     '2026-08-01T12:00:00.500Z'):
+            self._answers('GET', f'{_URL}/c',
+                          {'json': [{**self._entry('a'),
+                                     'last_modified': text}]}, {'json': []})
+            (info,) = self.store.list('c', '')
+            self.assertEqual(_TIME, info.modified)
+
+    def test_containers(self):
+        self._answers('GET', _URL, {'json': [{'name': 'a'}, {'name': 'b'}]},
+                      {'json': [{'name': 'c'}]}, {'json': []})
+        self.assertEqual(['a', 'b', 'c'], list(self.store.containers()))
+        self.assertEqual(['', 'b', 'c'], [
+            self._marker(request) for request in self.http.request_history])
 
     def test_empty(self):
         self._answers('GET', f'{_URL}/c', {'json': []})
