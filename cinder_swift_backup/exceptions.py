@@ -18,6 +18,7 @@ The tree::
     |   |-- LengthMismatch
     |   `-- DigestMismatch
     |-- ChainError                the backups do not add up to a volume
+    |-- SelectionError            no such backup, or more than one
     |-- VolumeError               the volume cannot be read or written
     |-- SpoolError                a temporary file cannot be written
     `-- Cancelled                 somebody asked us to stop
@@ -181,6 +182,10 @@ class DigestMismatch(IntegrityError):
 
 class ChainError(BackupError):
     """A backup's ancestors are missing or do not fit together."""
+
+
+class SelectionError(BackupError):
+    """What was asked for names no backup, or more than one."""
 
 
 class VolumeError(BackupError):

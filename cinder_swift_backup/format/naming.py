@@ -20,18 +20,67 @@ The stock driver refuses to restore when a listing of the prefix shows any
 object that the manifest does not name, so nothing else may be put there.
 """
 
+import dataclasses
 import datetime
 import re
 
+_STAMP = '%Y%m%d%H%M%S'
+_PREFIX = re.compile(
+    r'volume_(?P<volume_id>[^/]+)/(?P<stamp>[0-9]{14})/'
+    r'az_(?P<availability_zone>.*)_backup_(?P<backup_id>[^/]+)')
+_SUFFIX = re.compile(r'(?:-[0-9]{5,}|_sha256file|_metadata)\Z')
+_SEGMENT_SUFFIX = re.compile(r'_sha256file-[0-9]{6,}\Z')
 _CHUNK_SUFFIX = re.compile(r'-[0-9]{5,}\Z')
 
 
 def backup_prefix(volume_id: str, backup_id: str, availability_zone: str,
                   now: datetime.datetime) -> str:
     """The prefix for a new backup; ``now`` is in UTC."""
-    stamp = now.strftime('%Y%m%d%H%M%S')
+    stamp = now.strftime(_STAMP)
     return (f'volume_{volume_id}/{stamp}/'
             f'az_{availability_zone}_backup_{backup_id}')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """What the prefix of a backup says; ``created`` is in UTC."""
+
+    prefix: str
+    volume_id: str
+    backup_id: str
+    availability_zone: str
+    created: datetime.datetime
+
+
+# What the names of all backups begin with.
+ALL = 'volume_'
+
+
+def place(name: str) -> Place | None:
+    """The backup that an object is of by its name; None if it is of none."""
+    return _place(name, _SUFFIX)
+
+
+def place_of_segment(name: str) -> Place | None:
+    """The same, for an object in a container of segments."""
+    return _place(name, _SEGMENT_SUFFIX)
+
+
+def _place(name: str, suffix: re.Pattern[str]) -> Place | None:
+    found = suffix.search(name)
+    if found is None:
+        return None
+    prefix = name[:found.start()]
+    match = _PREFIX.fullmatch(prefix)
+    if match is None:
+        return None
+    fields = match.groupdict()
+    try:
+        created = datetime.datetime.strptime(
+            fields.pop('stamp'), _STAMP).replace(tzinfo=datetime.UTC)
+    except ValueError:
+        return None
+    return Place(prefix, created=created, **fields)
 
 
 def chunk_name(prefix: str, number: int) -> str:

@@ -24,7 +24,7 @@ GEOMETRY = types.Geometry(chunk_size=64, block_size=16)
 def ref(number):
     """Where backup ``number`` of the volume is."""
     return types.BackupRef(f'bak-{number}', 'vol-1', CONTAINER,
-                           f'volume_vol-1/2026080112000{number}/'
+                           f'volume_vol-1/202608011200{number:02d}/'
                            f'az_nova_backup_bak-{number}')
 
 

@@ -48,3 +48,35 @@ class NamingTest(base.BaseTestCase):
                      f'{_PREFIX}_metadata\n', f'{_PREFIX}-\u0661\u0662345',
                      f'{_PREFIX}/../other-00001'):
             self.assertFalse(naming.belongs_to(name, _PREFIX), name)
+
+
+class PlaceTest(base.BaseTestCase):
+    """A name tells which backup its object is of."""
+
+    @given(st.uuids().map(str), st.uuids().map(str),
+           st.from_regex(r'\A[a-zA-Z0-9_:./ -]{1,20}\Z'),
+           st.datetimes(datetime.datetime(2013, 1, 1),
+                        datetime.datetime(2099, 1, 1)),
+           st.integers(0, 10 ** 7))
+    def test_all_names_of_a_backup(self, volume, backup, zone, now, number):
+        now = now.replace(microsecond=0)
+        prefix = naming.backup_prefix(volume, backup, zone, now)
+        expected = naming.Place(prefix, volume, backup, zone,
+                                now.replace(tzinfo=datetime.UTC))
+        for name in (naming.chunk_name(prefix, number),
+                     naming.manifest_name(prefix),
+                     naming.digest_file_name(prefix)):
+            self.assertEqual(expected, naming.place(name), name)
+            self.assertIsNone(naming.place_of_segment(name), name)
+            self.assertTrue(name.startswith(naming.ALL))
+        self.assertEqual(expected, naming.place_of_segment(
+            naming.digest_segment_name(prefix, number)))
+
+    def test_other_names(self):
+        for name in ('', _PREFIX, f'{_PREFIX}-1', f'x{_PREFIX}-00001',
+                     f'{_PREFIX}_metadata\n', f'{_PREFIX}/x-00001',
+                     'volume_v/20269901120005/az_nova_backup_b-00001',
+                     'volume_v/x/az_nova_backup_b-00001',
+                     'volume_/20260801120005/az_nova_backup_b-00001',
+                     'volume_v/20260801120005/az_nova_backup_-00001'):
+            self.assertIsNone(naming.place(name), name)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Backups that are found in a store."""
+
+import datetime
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import inventory
+from cinder_swift_backup.format import naming
+from tests.fakes import faulty
+from tests.unit.engine import base
+
+_DATA = bytes(range(256)) * 2
+
+
+class ScanTest(base.EngineTestCase):
+    """Names are enough."""
+
+    def setUp(self):
+        super().setUp()
+        self.inventory = inventory.Inventory(self.store)
+
+    def _scan(self, *containers):
+        return self.inventory.scan(containers or [base.CONTAINER])
+
+    def test_backups_are_found_the_oldest_first(self):
+        # The names of 1 and 10 are mixed in a listing.
+        for number in (2, 10, 1):
+            self.bench.archive(number, _DATA)
+        found = self._scan()
+        self.assertEqual([base.ref(1), base.ref(2), base.ref(10)],
+                         [each.ref for each in found])
+        for each in found:
+            infos = list(self.bench.memory.list(
+                base.CONTAINER, each.ref.prefix + '_')) + list(
+                self.bench.memory.list(base.CONTAINER, each.ref.prefix + '-'))
+            self.assertEqual(len(infos), each.objects)
+            self.assertEqual(sum(info.size for info in infos),
+                             each.stored_bytes)
+            self.assertEqual(max(info.modified for info in infos),
+                             each.modified)
+            self.assertTrue(each.has_manifest)
+        self.assertEqual(
+            datetime.datetime(2026, 8, 1, 12, 0, 1, tzinfo=datetime.UTC),
+            found[0].created)
+
+    def test_without_a_manifest(self):
+        self.bench.archive(1, _DATA)
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.manifest_name(base.ref(1).prefix))
+        (found,) = self._scan()
+        self.assertFalse(found.has_manifest)
+
+    def test_other_objects(self):
+        for name in ('readme', 'volume_', 'volume_x/y',
+                     'volume_v/20269901120005/az_nova_backup_b-00001'):
+            self.bench.put(name, b'x')
+        self.assertEqual([], self._scan())
+
+    def test_segments(self):
+        self.bench.archive(1, _DATA)
+        (before,) = self._scan()
+        name = naming.digest_file_name(base.ref(1).prefix)
+        size = len(self.bench.get(name))
+        other = naming.segments_container(base.CONTAINER)
+        self.bench.memory.ensure_container(other, create=True)
+        segment = naming.digest_segment_name(base.ref(1).prefix, 0)
+        self.bench.put(segment, b'twelve bytes', container=other)
+        (found,) = self._scan()
+        self.assertEqual((before.objects + 1, before.stored_bytes - size + 12),
+                         (found.objects, found.stored_bytes))
+        # What a delete left behind is found, too.
+        for info in list(self.bench.memory.list(base.CONTAINER, '')):
+            self.bench.memory.delete(base.CONTAINER, info.name)
+        (found,) = self._scan()
+        self.assertEqual((base.ref(1), 1, 12, False),
+                         (found.ref, found.objects, found.stored_bytes,
+                          found.has_manifest))
+
+    def test_containers(self):
+        for name in ('a', 'a_segments', 'b_segments', 'c'):
+            self.bench.memory.ensure_container(name, create=True)
+        self.assertEqual(['a', 'b_segments', 'c', base.CONTAINER],
+                         self.inventory.containers())
+
+    def test_segments_that_may_not_be_looked_at(self):
+        self.bench.archive(1, _DATA)
+        self.store.script(faulty.fail(
+            'list', exceptions.AccessDenied('no'), nth=2))
+        self.assertEqual(1, len(self._scan()))
+
+    def test_no_such_container(self):
+        self.assertRaises(exceptions.ContainerNotFound, self._scan, 'none')
+
+
+class SelectTest(base.EngineTestCase):
+    """An id, or the beginning of one."""
+
+    def setUp(self):
+        super().setUp()
+        for number in (1, 2, 10):
+            self.bench.archive(number, _DATA)
+        self.found = inventory.Inventory(self.store).scan([base.CONTAINER])
+
+    def test_whole_id(self):
+        self.assertEqual(
+            base.ref(1), inventory.select(self.found, 'bak-1').ref)
+
+    def test_beginning(self):
+        self.assertEqual(
+            base.ref(10), inventory.select(self.found, 'bak-10').ref)
+        self.assertEqual(
+            base.ref(2), inventory.select(self.found[:2], 'bak-2').ref)
+
+    def test_none(self):
+        self.assertIn("'x'", str(self.assertRaises(
+            exceptions.SelectionError, inventory.select, self.found, 'x')))
+
+    def test_several(self):
+        err = self.assertRaises(exceptions.SelectionError, inventory.select,
+                                self.found, 'bak')
+        for text in ('3 backups', 'bak-1', 'bak-10', base.CONTAINER):
+            self.assertIn(text, str(err))
