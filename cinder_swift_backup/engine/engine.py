@@ -3,6 +3,9 @@
 """The one place where the parts of the engine are put together."""
 
 from cinder_swift_backup.engine import archiver
+from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine import inspection
+from cinder_swift_backup.engine import inventory
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import restorer
@@ -14,7 +17,9 @@ class Engine:
     """Makes, restores and deletes the backups of one store.
 
     ``repository`` finds and deletes backups, ``archiver`` makes them,
-    ``restorer`` restores them. They share one pipeline and one set of codecs.
+    ``restorer`` restores them. ``inventory`` finds those that nobody knows
+    of, and ``inspector`` fetches them to see whether they are what was
+    stored. They share one pipeline and one set of codecs.
     """
 
     def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
@@ -33,3 +38,11 @@ class Engine:
         self.repository = repository.Repository(store, pipeline, directory)
         self.archiver = archiver.Archiver(self.repository, pipeline, known)
         self.restorer = restorer.Restorer(self.repository, pipeline, known)
+        self.inventory = inventory.Inventory(store)
+        self.inspector = inspection.Inspector(self.repository, pipeline,
+                                              known)
+        self._pipeline = pipeline
+
+    def auditor(self, patience: audit.Patience) -> audit.Auditor:
+        """Who looks at backups without fetching them."""
+        return audit.Auditor(self.repository, self._pipeline, patience)

@@ -28,7 +28,7 @@ class MemoryStore:
         self._containers: dict[str, dict[str, bytes]] = {}
         self._times: dict[tuple[str, str], datetime.datetime] = {}
         self._large: dict[tuple[str, str], tuple[base.Segment, ...]] = {}
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._stop = base.NEVER
 
     def until(self, stop: base.Stop) -> 'MemoryStore':
@@ -102,16 +102,20 @@ class MemoryStore:
                  name: str) -> tuple[base.Segment, ...] | None:
         """See the contract."""
         self._stop.check()
-        self._data(container, name)
+        self._own_data(container, name)
         return self._large.get((container, name))
 
-    def _data(self, container: str, name: str) -> bytes:
+    def _own_data(self, container: str, name: str) -> bytes:
         with self._lock:
             data = self._containers.get(container, {}).get(name)
-            segments = self._large.get((container, name), ())
         if data is None:
             raise exceptions.ObjectNotFound(
                 'there is no such object', container=container, name=name)
+        return data
+
+    def _data(self, container: str, name: str) -> bytes:
+        data = self._own_data(container, name)
+        segments = self._large.get((container, name), ())
         return data + b''.join(
             self._data(segment.container, segment.name)
             for segment in segments)
@@ -154,13 +158,19 @@ class MemoryStore:
         """See the contract."""
         self._stop.check()
         with self._lock:
-            found = [(name, self._data(container, name),
-                      self._times[container, name])
+            found = [self._info(container, name)
                      for name in self._objects(container)
                      if name.startswith(prefix)]
-        for name, data, modified in sorted(
-                found, key=lambda item: item[0].encode()):
-            yield base.ObjectInfo(name, len(data), _md5(data), modified)
+        yield from sorted(found, key=lambda info: info.name.encode())
+
+    def _info(self, container: str, name: str) -> base.ObjectInfo:
+        # As Swift: of a large object, what it was told of the segments.
+        segments = self._large.get((container, name), ())
+        data = self._containers[container][name]
+        etags = ''.join(segment.md5 for segment in segments).encode()
+        return base.ObjectInfo(
+            name, len(data) + sum(segment.size for segment in segments),
+            _md5(data + etags), self._times[container, name])
 
     def close(self) -> None:
         """See the contract; there is nothing to give back."""

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a look at a backup finds, and what it makes of it."""
+
+import datetime
+import itertools
+from unittest import mock
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine import digest_objects
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import digest_segments
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.stores import base as store_base
+from tests.fakes import faulty
+from tests.fakes import observers
+from tests.unit.engine import base
+
+_DATA = bytes(range(256)) * 2
+_NOW = _DATA[:100] + b'changed' + _DATA[107:]
+_State = audit.State
+_DAY = datetime.timedelta(days=1)
+
+
+class AuditTestCase(base.EngineTestCase):
+    """One full backup and one incremental on it."""
+
+    def setUp(self):
+        super().setUp()
+        self.bench.archive(1, _DATA)
+        self.bench.archive(2, _NOW, parent=1)
+        self.prefix = base.ref(1).prefix
+
+    def _library(self, *, days=0, copies=()):
+        patience = audit.Patience(
+            datetime.datetime.now(datetime.UTC)
+            + datetime.timedelta(days=days), _DAY, frozenset(copies))
+        found = self.bench.engine.inventory.scan([base.CONTAINER])
+        return audit.Library(
+            self.bench.engine.auditor(patience).audit(
+                found, observers.Recorder().checkpoint), patience)
+
+    def _states(self, **options):
+        library = self._library(**options)
+        return [library.state(each).value for each in library.audits]
+
+    def _finding(self, number=0):
+        (finding,) = self._library().audits[number].findings
+        return finding
+
+    def _remove(self, name, container=base.CONTAINER):
+        self.assertIn(name, [info.name for info
+                             in self.bench.memory.list(container, '')])
+        self.bench.memory.delete(container, name)
+
+
+class CompleteTest(AuditTestCase):
+    """Nothing is wrong."""
+
+    def test_states(self):
+        self.assertEqual(['complete'] * 2, self._states())
+        self.assertEqual(['complete'] * 2, self._states(days=9))
+
+    def test_summary(self):
+        first, second = self._library().audits
+        self.assertEqual((), first.findings)
+        summary = first.summary
+        self.assertEqual(
+            (base.header(base.ref(1)), chains.Era.DIGESTS, None, None, 512,
+             512, True),
+            (summary.header, summary.era, summary.parent_id, summary.parent,
+             summary.volume_size, summary.end, summary.is_ours))
+        self.assertEqual({'none': audit.Stored(8, 512, 512)},
+                         summary.by_codec)
+        self.assertEqual(('bak-1', base.ref(1)), (
+            second.summary.parent_id, second.summary.parent))
+
+    def test_the_order_stays(self):
+        self.assertEqual(
+            [base.ref(1), base.ref(2)],
+            [each.found.ref for each in self._library().audits])
+
+    def test_chain(self):
+        library = self._library()
+        first, second = library.audits
+        self.assertEqual([first, second], library.chain(second))
+        self.assertEqual([second], library.dependents(first))
+        self.assertEqual([], library.dependents(second))
+        self.assertEqual([512, 512], list(map(library.size, (first, second))))
+
+    def test_it_can_be_cancelled(self):
+        found = self.bench.engine.inventory.scan([base.CONTAINER])
+        auditor = self.bench.engine.auditor(audit.Patience(
+            datetime.datetime.now(datetime.UTC), _DAY))
+        with mock.patch('cinder_swift_backup.engine.pipelines.POLL', 0):
+            self.assertRaises(
+                exceptions.Cancelled, auditor.audit, found,
+                observers.Recorder(cancel_at=1).checkpoint)
+
+    def test_store_that_fails(self):
+        self.store.script(faulty.fail(
+            'list', exceptions.StoreUnavailable('down'), nth=4))
+        self.assertRaises(exceptions.StoreUnavailable, self._library)
+
+
+class DamageTest(AuditTestCase):
+    """Each kind of damage is found, and named."""
+
+    def test_chunk_that_is_not_there(self):
+        name = naming.chunk_name(self.prefix, 4)
+        self._remove(name)
+        self.assertEqual(
+            audit.Finding(_State.DAMAGED, 'it is not there', base.CONTAINER,
+                          name), self._finding())
+        # What builds on it is no better.
+        self.assertEqual(['damaged'] * 2, self._states())
+        library = self._library()
+        self.assertIn(name, library.problem(library.audits[1])[1])
+
+    def test_several(self):
+        for number in (4, 8, 12):
+            self._remove(naming.chunk_name(self.prefix, number))
+        finding = self._finding()
+        self.assertEqual(naming.chunk_name(self.prefix, 4), finding.name)
+        self.assertIn('2 more', finding.what)
+
+    def test_listing_that_lags(self):
+        self.store.script(faulty.alter(
+            'list', lambda infos: infos[2:],
+            matching=lambda name: name == self.prefix))
+        self.assertEqual(['complete'] * 2, self._states())
+
+    def test_listing_that_lags_while_something_is_gone(self):
+        gone = naming.chunk_name(self.prefix, 4)
+        self._remove(gone)
+        self.store.script(faulty.alter(
+            'list', lambda infos: infos[2:],
+            matching=lambda name: name == self.prefix))
+        self.assertEqual(gone, self._finding().name)
+
+    def test_chunk_of_another_length(self):
+        name = naming.chunk_name(self.prefix, 4)
+        self.bench.damage(name, lambda data: data[:-1])
+        self.assertEqual(
+            audit.Finding(_State.DAMAGED, '63 bytes are stored instead of 64',
+                          base.CONTAINER, name), self._finding())
+
+    def test_chunk_with_another_content(self):
+        name = naming.chunk_name(self.prefix, 4)
+        self.bench.damage(name, lambda data: data[::-1])
+        self.assertEqual((name, _State.DAMAGED),
+                         (self._finding().name, self._finding().state))
+        self.assertIn('MD5', self._finding().what)
+
+    def test_damaged_manifest(self):
+        name = naming.manifest_name(self.prefix)
+        self.bench.damage(name, lambda data: data[:-10])
+        finding = self._finding()
+        self.assertEqual((_State.DAMAGED, base.CONTAINER, name),
+                         (finding.state, finding.container, finding.name))
+        library = self._library()
+        self.assertIsNone(library.audits[0].summary)
+        self.assertIsNone(library.size(library.audits[0]))
+        self.assertEqual(['damaged'] * 2, self._states())
+
+    def test_no_file_of_digests(self):
+        name = naming.digest_file_name(self.prefix)
+        self._remove(name)
+        self.assertEqual(
+            audit.Finding(_State.DAMAGED, 'it is not there', base.CONTAINER,
+                          name), self._finding())
+
+    def test_no_manifest(self):
+        self._remove(naming.manifest_name(self.prefix))
+        self.assertEqual(['arriving', 'damaged'], self._states())
+        self.assertEqual(['orphaned', 'damaged'], self._states(days=2))
+
+    def test_no_parent(self):
+        for info in list(self.bench.memory.list(base.CONTAINER, self.prefix)):
+            self.bench.memory.delete(base.CONTAINER, info.name)
+        library = self._library()
+        (tip,) = library.audits
+        state, why = library.problem(tip)
+        self.assertEqual(_State.DAMAGED, state)
+        self.assertIn('bak-1', why)
+        self.assertEqual(512, library.size(tip))
+        self.assertEqual([_State.ARRIVING], [
+            library.state(each) for library in
+            [self._library(copies=[base.CONTAINER])]
+            for each in library.audits])
+
+    def test_parent_that_is_twice_there(self):
+        self.bench.memory.ensure_container('other', create=True)
+        for info in self.bench.memory.list(base.CONTAINER, self.prefix):
+            self.bench.put(info.name, self.bench.get(info.name), 'other')
+        patience = audit.Patience(datetime.datetime.now(datetime.UTC), _DAY)
+        library = audit.Library(self.bench.engine.auditor(patience).audit(
+            self.bench.engine.inventory.scan([base.CONTAINER, 'other']),
+            observers.Recorder().checkpoint), patience)
+        (tip,) = (each for each in library.audits
+                  if each.found.ref == base.ref(2))
+        self.assertEqual(base.ref(1), library.chain(tip)[0].found.ref)
+
+    def test_its_own_ancestor(self):
+        for number, parent in ((1, 2), (2, 1)):
+            name = naming.manifest_name(base.ref(number).prefix)
+            self.bench.damage(name, lambda data, parent=parent: data.replace(
+                b'"parent_id": null', b'"parent_id": "bak-%d"' % parent))
+        self.assertEqual(['damaged'] * 2, self._states())
+
+
+class ArrivalTest(AuditTestCase):
+    """A copy comes object by object, in about any order."""
+
+    def test_every_set_of_objects(self):
+        # The base alone, whatever is there of it.
+        for info in list(self.bench.memory.list(
+                base.CONTAINER, base.ref(2).prefix)):
+            self.bench.memory.delete(base.CONTAINER, info.name)
+        stored = {name: self.bench.get(name) for name in self.bench.names()}
+        for count in range(1, len(stored)):
+            for names in itertools.islice(
+                    itertools.combinations(stored, count), 40):
+                for name in stored:
+                    self.bench.memory.delete(base.CONTAINER, name)
+                for name in names:
+                    self.bench.put(name, stored[name])
+                self.assertEqual(['arriving'],
+                                 self._states(copies=[base.CONTAINER]), names)
+                (late,) = self._states(days=2, copies=[base.CONTAINER])
+                self.assertIn(late, ('damaged', 'orphaned'))
+
+    def test_what_is_there_and_wrong_does_not_get_better(self):
+        self.bench.damage(naming.chunk_name(self.prefix, 4),
+                          lambda data: data[::-1])
+        self.assertEqual(['damaged'] * 2,
+                         self._states(copies=[base.CONTAINER]))
+
+
+class SegmentsTest(base.EngineTestCase):
+    """Digests that are a large object."""
+
+    def setUp(self):
+        super().setUp()
+        for owner, name, value in ((digest_segments, 'LEAST', 3),
+                                   (digest_segments, 'NORMAL', 8),
+                                   (digest_objects, 'WORTH_SEGMENTS', 1)):
+            self.enterContext(mock.patch.object(owner, name, value))
+        self.enterContext(mock.patch(
+            'cinder_swift_backup.format.digests.STEP', 4))
+        self.bench = base.Bench(
+            capabilities=store_base.Capabilities(max_segments=100))
+        self.bench.archive(1, bytes(64 * 40) + _DATA)
+        self.container = naming.segments_container(base.CONTAINER)
+        self.names = [info.name for info
+                      in self.bench.memory.list(self.container, '')]
+        self.assertGreater(len(self.names), 2)
+
+    def _audit(self):
+        engine = self.bench.engine
+        patience = audit.Patience(datetime.datetime.now(datetime.UTC), _DAY)
+        (found,) = engine.auditor(patience).audit(
+            engine.inventory.scan([base.CONTAINER]),
+            observers.Recorder().checkpoint)
+        return found
+
+    def test_complete(self):
+        self.assertIs(_State.COMPLETE, self._audit().state)
+
+    def test_segment_that_is_not_there(self):
+        self.bench.memory.delete(self.container, self.names[1])
+        (finding,) = self._audit().findings
+        self.assertEqual((_State.DAMAGED, self.container, self.names[1]),
+                         (finding.state, finding.container, finding.name))
+
+    def test_segment_with_another_content(self):
+        self.bench.put(self.names[1], b'other', container=self.container)
+        (finding,) = self._audit().findings
+        self.assertEqual((_State.DAMAGED, self.container, self.names[1]),
+                         (finding.state, finding.container, finding.name))
