@@ -73,7 +73,7 @@ class _DescriptorVolume:
 class FileVolume(_DescriptorVolume):
     """A regular file."""
 
-    capacity = None
+    capacity: int | None = None
     tells_holes = True
     _settled = False
 
@@ -134,7 +134,7 @@ class DeviceVolume(_DescriptorVolume):
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd)
-        self.capacity = self.size
+        self.capacity: int | None = self.size
 
     def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
         """See :class:`base.VolumeReader`: a device does not tell."""

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which account to look into, and how to log in.
+
+1. If ``ST_AUTH`` is set and no cloud is named: Swift's version 1
+   authentication, with ``ST_USER`` and ``ST_KEY``.
+2. Else as all clients of OpenStack do it: ``--os-cloud`` and ``clouds.yaml``,
+   or ``OS_*`` variables.
+"""
+
+from collections.abc import Mapping
+
+from keystoneauth1 import exceptions as ksa_exceptions
+from keystoneauth1 import session as ksa_session
+import openstack.config
+import openstack.config.cloud_region
+import openstack.exceptions
+from swiftclient import authv1
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import credentials
+from cinder_swift_backup.stores import swift
+from cinder_swift_backup.stores import swift_session
+
+_SERVICE = 'object-store'
+_TIMEOUT = 60
+
+
+def open_store(cloud: str | None, region: str | None,
+               environment: Mapping[str, str]) -> swift.SwiftStore:
+    """The store in the account of a login.
+
+    :param cloud: its name in ``clouds.yaml``
+    :raises ConfigurationError: when nothing says which account it is
+    """
+    if not cloud and environment.get('ST_AUTH'):
+        return _store(_version_1(environment), region, 'public',
+                      environment.get('ST_CACERT'), insecure=False)
+    return _keystone(cloud, region)
+
+
+def _version_1(environment: Mapping[str, str]) -> ksa_session.Session:
+    missing = [name for name in ('ST_USER', 'ST_KEY')
+               if not environment.get(name)]
+    if missing:
+        raise exceptions.ConfigurationError(
+            f'ST_AUTH is set, and {" and ".join(missing)} is not')
+    plugin = authv1.PasswordPlugin(
+        environment['ST_AUTH'], environment['ST_USER'],
+        environment['ST_KEY'])
+    return ksa_session.Session(
+        auth=plugin, timeout=_TIMEOUT,
+        verify=environment.get('ST_CACERT') or True)
+
+
+def _keystone(cloud: str | None, region: str | None) -> swift.SwiftStore:
+    try:
+        found = openstack.config.OpenStackConfig().get_one(
+            cloud, region_name=region)
+        session = found.get_session()
+    except (openstack.exceptions.ConfigException,
+            ksa_exceptions.ClientException) as err:
+        raise exceptions.ConfigurationError(
+            f'there is no login to use ({err})',
+            remedy=exceptions.Remedy.LOGIN) from err
+    verify = found.get_requests_verify_args()[0]
+    return _store(session, found.get_region_name(_SERVICE),
+                  _interface(found),
+                  verify if isinstance(verify, str) else None,
+                  insecure=verify is False)
+
+
+def _interface(found: openstack.config.cloud_region.CloudRegion) -> str:
+    """The kind of endpoint; of several that will do, the first."""
+    interface = found.get_interface(_SERVICE) or 'public'
+    return interface if isinstance(interface, str) else interface[0]
+
+
+def _store(session: ksa_session.Session, region: str | None, interface: str,
+           ca_file: str | None, *, insecure: bool) -> swift.SwiftStore:
+    who = credentials.SessionCredentials(
+        session, service_type=_SERVICE, interface=interface, region=region)
+    return swift.SwiftStore(swift_session.Session(
+        who, swift_session.Transport(ca_file, insecure)))

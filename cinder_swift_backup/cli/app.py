@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The program: global options, and where its commands are."""
+
+import argparse
+from collections.abc import Sequence
+import importlib.metadata
+import logging
+import sys
+from typing import Any
+
+from cliff import app
+from cliff import command
+from cliff import commandmanager
+
+from cinder_swift_backup.cli import listing
+from cinder_swift_backup.cli import restoring
+
+_NAME = 'cinder-swift-backup'
+_COMMANDS: dict[str, type[command.Command]] = {
+    'list': listing.List,
+    'restore': restoring.Restore,
+}
+
+
+class Shell(app.App):
+    """Finds and runs commands."""
+
+    NAME = _NAME
+
+    def __init__(self, **streams: Any) -> None:
+        manager = commandmanager.CommandManager('cinder_swift_backup.cli')
+        for name, kind in _COMMANDS.items():
+            manager.add_command(name, kind)
+        super().__init__(
+            description='Find, check and restore backups in Swift, without '
+                        'Cinder.',
+            version=importlib.metadata.version(_NAME),
+            command_manager=manager, deferred_help=True, **streams)
+
+    def build_option_parser(self, description: str | None,
+                            version: str | None,
+                            argparse_kwargs: dict[str, Any] | None = None,
+                            ) -> argparse.ArgumentParser:
+        """See cliff; how to log in comes from the environment, too."""
+        parser = super().build_option_parser(description, version,
+                                             argparse_kwargs)
+        parser.add_argument(
+            '--os-cloud', metavar='NAME',
+            help='a cloud of clouds.yaml (default: OS_CLOUD, or the other '
+                 'OS_* variables, or ST_AUTH, ST_USER and ST_KEY)')
+        parser.add_argument(
+            '--os-region-name', metavar='NAME', help='the region of Swift')
+        return parser
+
+    def configure_logging(self) -> None:
+        """See cliff; what libraries tell each other is for nobody."""
+        super().configure_logging()
+        if not self.options.debug:
+            for name in ('keystoneauth', 'openstack', 'stevedore', 'urllib3',
+                         'swiftclient', 'requests'):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    found = list(sys.argv[1:] if arguments is None else arguments)
+    # Without any, cliff would ask for commands.
+    return Shell().run(found or ['help'])

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What all commands have in common: an account, and how they end."""
+
+import argparse
+from collections.abc import Iterator
+import contextlib
+import datetime
+import os
+from typing import Any
+
+from cliff import columns
+from cliff import command
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import accounts
+from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import shelf
+from cinder_swift_backup.cli import values
+
+
+class Size(columns.FormattableColumn[int | None]):
+    """Bytes: a number for programs, a size for people."""
+
+    def human_readable(self) -> str:
+        """See cliff."""
+        return values.size(self._value)
+
+
+class AccountCommand(command.Command):
+    """A command that looks into an account.
+
+    Subclasses come before those of cliff. They set ``code`` where a command
+    ends well and has something bad to tell.
+    """
+
+    code = outcomes.ExitCode.DONE
+    # What it has changed so far, to be said if it does not end well.
+    left = ''
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--container', action='append', default=[], metavar='NAME',
+            help='where to look; may be repeated (default: everywhere)')
+        parser.add_argument(
+            '--grace', type=float, default=shelf.GRACE.total_seconds() / 3600,
+            metavar='HOURS',
+            help='for how long what is missing may still arrive '
+                 '(default: %(default)g)')
+        parser.add_argument(
+            '--workers', type=int, default=shelf.WORKERS, metavar='N',
+            help='how much is done at the same time (default: %(default)s)')
+        return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """See cliff; turns our errors into a line and an exit code."""
+        try:
+            answer = super().run(parsed_args)
+        except exceptions.BackupError as err:
+            if self.app.options.debug:
+                raise
+            self.app.stderr.write(
+                f'{" ".join((outcomes.line_of(err), self.left)).strip()}\n')
+            return outcomes.code_of(err)
+        except KeyboardInterrupt:
+            self.app.stderr.write(
+                f'Interrupted. {self.left or "Nothing was changed."}\n')
+            return outcomes.ExitCode.INTERRUPTED
+        return answer or self.code
+
+    @contextlib.contextmanager
+    def opened(self, arguments: argparse.Namespace) -> Iterator[shelf.Shelf]:
+        """The backups in the account, until the end of a block."""
+        options: Any = self.app.options
+        with contextlib.closing(accounts.open_store(
+                options.os_cloud, options.os_region_name,
+                os.environ)) as store:
+            yield shelf.Shelf(store, arguments.container,
+                              datetime.timedelta(hours=arguments.grace),
+                              arguments.workers)

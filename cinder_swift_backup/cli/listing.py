@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``list``: which backups there are, and which of them can be restored."""
+
+import argparse
+from collections.abc import Iterable
+from collections.abc import Sequence
+import datetime
+from typing import Any
+
+from cliff import lister
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import values
+from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine import progress
+
+
+class List(commands.AccountCommand, lister.Lister):
+    """List backups, the oldest first.
+
+    A backup is complete if all that it needs is there: then it can be
+    restored. It is arriving if what is missing may still come, orphaned if it
+    was never finished, and damaged otherwise.
+    """
+
+    need_sort_by_cliff = True
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('--volume', metavar='ID',
+                            help='only those of volumes whose id begins so')
+        parser.add_argument('--since', type=_time, metavar='TIME',
+                            help='only those made then or later, in ISO 8601')
+        parser.add_argument('--until', type=_time, metavar='TIME',
+                            help='only those made before')
+        parser.add_argument(
+            '--state', action='append', metavar='STATE',
+            choices=[state.value for state in audit.State],
+            help='only those that are complete, arriving, orphaned or '
+                 'damaged; may be repeated')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[Sequence[str], Iterable[Any]]:
+        """See cliff."""
+        with self.opened(parsed_args) as found:
+            library = found.library(progress.Silent())
+        rows = [_row(library, each) for each in library.audits
+                if _wanted(parsed_args, library, each)]
+        return ('Backup', 'Volume', 'Created', 'Size', 'Stored', 'Kind',
+                'Depth', 'State', 'Container'), rows
+
+
+def _time(text: str) -> datetime.datetime:
+    found = datetime.datetime.fromisoformat(text)
+    return found.replace(tzinfo=found.tzinfo or datetime.UTC)
+
+
+def _wanted(arguments: argparse.Namespace, library: audit.Library,
+            each: audit.Audit) -> bool:
+    found = each.found
+    if arguments.volume and not found.ref.volume_id.startswith(
+            arguments.volume):
+        return False
+    if arguments.since and found.created < arguments.since:
+        return False
+    if arguments.until and found.created >= arguments.until:
+        return False
+    return (not arguments.state
+            or library.state(each).value in arguments.state)
+
+
+def _row(library: audit.Library, each: audit.Audit) -> tuple[object, ...]:
+    ref, summary = each.found.ref, each.summary
+    kind = '-'
+    if summary is not None:
+        kind = 'full' if summary.parent_id is None else 'incremental'
+    return (ref.backup_id, ref.volume_id, values.moment(each.found.created),
+            commands.Size(library.size(each)),
+            commands.Size(each.found.stored_bytes), kind,
+            _depth(library, each), library.state(each).value, ref.container)
+
+
+def _depth(library: audit.Library, each: audit.Audit) -> int | None:
+    """How many backups it builds on; None if they are not all there."""
+    try:
+        return len(library.chain(each)) - 1
+    except exceptions.ChainError:
+        return None

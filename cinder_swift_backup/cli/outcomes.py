@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""How a command ends: its exit code, and the one line of an error."""
+
+import enum
+
+from cinder_swift_backup import exceptions
+
+
+class ExitCode(enum.IntEnum):
+    """The exit codes of all commands. Others are those of the shell."""
+
+    DONE = 0
+    # What is not foreseen here, and told by its type.
+    FAILED = 1
+    # The command line is wrong.
+    USAGE = 2
+    # There is no such backup, or more than one.
+    SELECTION = 3
+    # The login, the account or an option is wrong.
+    CONFIGURATION = 4
+    # The store failed.
+    STORE = 5
+    # A backup is not complete yet, and may be later.
+    ARRIVING = 6
+    # Something is damaged, orphaned, or missing for good.
+    DAMAGED = 7
+    # The target cannot be written to.
+    TARGET = 8
+    # Ctrl-C.
+    INTERRUPTED = 130
+
+
+# The first match counts, so subclasses come before their bases.
+_TABLE = (
+    (exceptions.SelectionError, ExitCode.SELECTION),
+    (exceptions.ConfigurationError, ExitCode.CONFIGURATION),
+    (exceptions.AccessDenied, ExitCode.CONFIGURATION),
+    (exceptions.ContainerNotFound, ExitCode.SELECTION),
+    (exceptions.StoreError, ExitCode.STORE),
+    (exceptions.VolumeError, ExitCode.TARGET),
+    (exceptions.SpoolError, ExitCode.TARGET),
+    (exceptions.IntegrityError, ExitCode.DAMAGED),
+    (exceptions.FormatError, ExitCode.DAMAGED),
+    (exceptions.ChainError, ExitCode.DAMAGED),
+    (exceptions.BackupError, ExitCode.FAILED),
+)
+
+_REMEDIES = {
+    exceptions.Remedy.OTHER_BACKUP:
+        'Another backup may be whole: see "list".',
+    exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED:
+        'Another backup may be whole: see "list". What there is of this one '
+        'can be had with --unverified.',
+    exceptions.Remedy.NEW_BACKUP: 'Another backup may be whole: see "list".',
+    exceptions.Remedy.REPEAT: 'Repeat the command.',
+    exceptions.Remedy.NEWER_RELEASE:
+        'Use the release that wrote the backup, or newer.',
+    exceptions.Remedy.LARGER_VOLUME: 'Restore to something larger.',
+    exceptions.Remedy.STORAGE: 'Look for the cause in the storage.',
+    exceptions.Remedy.SPOOL:
+        'Make room for temporary files, or set TMPDIR to another directory.',
+    exceptions.Remedy.ROLE:
+        'The user needs a role that may use the account.',
+    exceptions.Remedy.LOGIN: 'Check the login.',
+    exceptions.Remedy.TOKEN: 'Get another token.',
+    exceptions.Remedy.ENDPOINT:
+        'Check the region and the interface of the cloud.',
+    exceptions.Remedy.OTHER_ACCOUNT:
+        'The login may be for another account than the backups are in.',
+    exceptions.Remedy.CORRECT_RECORDS: 'Another backup may be whole.',
+    exceptions.Remedy.NEWER_FIRST: 'Delete those first.',
+}
+
+
+def code_of(err: exceptions.BackupError) -> ExitCode:
+    """The exit code for an error."""
+    return next(code for kind, code in _TABLE if isinstance(err, kind))
+
+
+def line_of(err: exceptions.BackupError) -> str:
+    """What is wrong, and what to do."""
+    remedy = _REMEDIES.get(err.remedy) if err.remedy else None
+    return f'{err}.' if remedy is None else f'{err}. {remedy}'

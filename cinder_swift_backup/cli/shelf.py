@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The backups in an account, as a command looks at them."""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+import datetime
+
+from cinder_swift_backup import engine as engines
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine import inventory
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import progress
+from cinder_swift_backup.format import codecs
+from cinder_swift_backup.stores import base
+
+GRACE = datetime.timedelta(days=1)
+WORKERS = 4
+
+
+class Shelf:
+    """The backups of one store."""
+
+    def __init__(self, store: base.ObjectStore,
+                 containers: Sequence[str] = (),
+                 grace: datetime.timedelta = GRACE,
+                 workers: int = WORKERS) -> None:
+        """Prepare.
+
+        :param containers: where to look; everywhere if there are none
+        :param grace: for how long what is missing may still arrive
+        :param workers: how many chunks are processed at the same time
+        """
+        self.engine = engines.Engine(store, pipelines.Runtime(), workers,
+                                     codecs.Codecs())
+        self._containers = list(containers)
+        self._grace = grace
+
+    def find(self) -> list[inventory.Found]:
+        """All backups, as listings show them."""
+        return self.engine.inventory.scan(self._places())
+
+    def library(self, observer: progress.Observer) -> audit.Library:
+        """All backups, each looked at."""
+        return self._look(self.find(), observer)
+
+    def with_ancestors(self, beginning: str, observer: progress.Observer,
+                       ) -> tuple[audit.Library, audit.Audit]:
+        """One backup, and those of its volume.
+
+        :param beginning: of its id
+        :raises SelectionError: when no backup has such an id, or several
+        """
+        found = self.find()
+        wanted = inventory.select(found, beginning)
+        library = self._look(
+            (each for each in found
+             if each.ref.volume_id == wanted.ref.volume_id), observer)
+        return library, next(each for each in library.audits
+                             if each.found is wanted)
+
+    def _look(self, found: Iterable[inventory.Found],
+              observer: progress.Observer) -> audit.Library:
+        patience = audit.Patience(
+            datetime.datetime.now(datetime.UTC), self._grace)
+        return audit.Library(self.engine.auditor(patience).audit(
+            found, observer.checkpoint), patience)
+
+    def _places(self) -> list[str]:
+        return self._containers or self.engine.inventory.containers()
+
+
+def usable(library: audit.Library, wanted: audit.Audit) -> None:
+    """Refuse a backup that cannot be restored.
+
+    :raises ChainError: that says why
+    """
+    state, why = library.problem(wanted)
+    if state is not audit.State.COMPLETE:
+        raise exceptions.ChainError(
+            f'it is {state.value}: {why}',
+            backup_id=wanted.found.ref.backup_id)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the tests of commands have in common."""
+
+import dataclasses
+import io
+import json
+import pathlib
+import random
+import tempfile
+from unittest import mock
+
+from cinder_swift_backup.cli import accounts
+from cinder_swift_backup.cli import app
+from tests.unit.engine import base as engine_base
+
+DATA = random.Random(5).randbytes(512)
+NOW = DATA[:100] + b'changed' + DATA[107:]
+ref = engine_base.ref
+CONTAINER = engine_base.CONTAINER
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+class CommandTestCase(engine_base.EngineTestCase):
+    """An account with a full backup, and an incremental on it."""
+
+    def setUp(self):
+        super().setUp()
+        self.directory = pathlib.Path(
+            self.enterContext(tempfile.TemporaryDirectory()))
+        self.bench.archive(1, DATA, codec='zlib')
+        self.bench.archive(2, NOW, parent=1)
+        self.enterContext(mock.patch.object(
+            accounts, 'open_store', side_effect=lambda *_: self.store))
+
+    def run_command(self, *arguments):
+        """Run a command as from a shell."""
+        out, err = io.StringIO(), io.StringIO()
+        try:
+            code = app.Shell(stdout=out, stderr=err).run(
+                [str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code
+        return Answer(code, out.getvalue(), err.getvalue())
+
+    def run_json(self, *arguments):
+        """The output of a command that ends well, as values."""
+        answer = self.run_command(*arguments, '-f', 'json')
+        self.assertEqual((0, ''), (answer.code, answer.err))
+        return json.loads(answer.out)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``list``."""
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.format import naming
+from tests.fakes import faulty
+from tests.unit.cli import base
+
+
+class ListTest(base.CommandTestCase):
+    """Each backup is a row."""
+
+    def test_for_programs(self):
+        first, second = self.run_json('list')
+        stored = sum(info.size for info in self.bench.memory.list(
+            base.CONTAINER, base.ref(1).prefix))
+        self.assertEqual(
+            {'Backup': 'bak-1', 'Volume': 'vol-1',
+             'Created': '2026-08-01T12:00:01Z', 'Size': 512,
+             'Stored': stored, 'Kind': 'full', 'Depth': 0,
+             'State': 'complete', 'Container': base.CONTAINER}, first)
+        self.assertEqual(
+            ('bak-2', 'incremental', 1, 'complete'),
+            tuple(second[name] for name in ('Backup', 'Kind', 'Depth',
+                                            'State')))
+
+    def test_for_people(self):
+        answer = self.run_command('list')
+        self.assertEqual(0, answer.code, answer.err)
+        self.assertIn('| bak-1', answer.out)
+        self.assertIn('512 B', answer.out)
+
+    def test_states(self):
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.manifest_name(base.ref(2).prefix))
+        self.assertEqual(['complete', 'arriving'],
+                         [row['State'] for row in self.run_json('list')])
+        _, second = self.run_json('list', '--grace', '0')
+        self.assertEqual(('orphaned', '-', None),
+                         (second['State'], second['Kind'], second['Depth']))
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.chunk_name(base.ref(1).prefix, 4))
+        self.assertEqual('damaged', self.run_json('list')[0]['State'])
+
+    def test_filters(self):
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.manifest_name(base.ref(2).prefix))
+        for options, expected in (
+                (('--volume', 'vol'), ['bak-1', 'bak-2']),
+                (('--volume', 'x'), []),
+                (('--since', '2026-08-01T12:00:02'), ['bak-2']),
+                (('--since', '2026-08-01T14:00:02+02:00'), ['bak-2']),
+                (('--until', '2026-08-01T12:00:02'), ['bak-1']),
+                (('--since', '2026-08-02'), []),
+                (('--state', 'complete'), ['bak-1']),
+                (('--state', 'complete', '--state', 'arriving'),
+                 ['bak-1', 'bak-2']),
+                (('--container', base.CONTAINER), ['bak-1', 'bak-2'])):
+            self.assertEqual(
+                expected, [row['Backup'] for row
+                           in self.run_json('list', *options)], options)
+
+    def test_nothing(self):
+        self.bench.memory.ensure_container('empty', create=True)
+        self.assertEqual([], self.run_json('list', '--container', 'empty'))
+
+    def test_no_such_container(self):
+        answer = self.run_command('list', '--container', 'none')
+        self.assertEqual(
+            (outcomes.ExitCode.SELECTION, '',
+             'container none: there is no such container.\n'),
+            (answer.code, answer.out, answer.err))
+
+    def test_store_that_fails(self):
+        for error, code in (
+                (exceptions.StoreUnavailable('down'), 'STORE'),
+                (exceptions.AccessDenied(
+                    'who?', remedy=exceptions.Remedy.LOGIN),
+                 'CONFIGURATION')):
+            self.store.heal()
+            self.store.script(faulty.fail('containers', error))
+            answer = self.run_command('list')
+            self.assertEqual((outcomes.ExitCode[code], 1),
+                             (answer.code, answer.err.count('\n')))
+        self.assertIn('who?. Check the login.', answer.err)
+
+    def test_interrupted(self):
+        self.store.script(faulty.fail('containers', KeyboardInterrupt()))
+        answer = self.run_command('list')
+        self.assertEqual((130, 'Interrupted. Nothing was changed.\n'),
+                         (answer.code, answer.err))
+
+    def test_wrong_options(self):
+        for options in (('--state', 'x'), ('--since', 'yesterday'),
+                        ('--nothing',)):
+            answer = self.run_command('list', *options)
+            self.assertEqual(outcomes.ExitCode.USAGE, answer.code)

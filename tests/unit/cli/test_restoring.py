@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``restore``."""
+
+import os
+import pathlib
+from unittest import mock
+
+from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import restoring
+from cinder_swift_backup.format import naming
+from tests.fakes import faulty
+from tests.unit.cli import base
+
+
+class RestoreTest(base.CommandTestCase):
+    """To a file."""
+
+    def setUp(self):
+        super().setUp()
+        self.target = self.directory / 'volume'
+
+    def _restore(self, backup='bak-2', *options):
+        return self.run_command('restore', backup, self.target, *options)
+
+    def _refused(self, code, *texts, **options):
+        answer = self._restore(**options)
+        self.assertEqual(code, answer.code, answer.err)
+        self.assertEqual(1, answer.err.count('\n'), answer.err)
+        for text in texts:
+            self.assertIn(text, answer.err)
+
+    def test_to_a_new_file(self):
+        for backup, data in (('bak-1', base.DATA), ('bak-2', base.NOW)):
+            answer = self._restore(backup)
+            self.assertEqual(0, answer.code, answer.err)
+            self.assertEqual(data, self.target.read_bytes())
+            self.assertIn('every block is verified', answer.err)
+            self.assertIn('restoring: 512 B of 512 B', answer.err)
+            self.assertEqual('', answer.out)
+            self.target.unlink()
+
+    def test_what_is_there_is_kept(self):
+        self.target.write_bytes(b'precious')
+        self._refused(outcomes.ExitCode.TARGET, str(self.target), '--force')
+        self.assertEqual(b'precious', self.target.read_bytes())
+
+    def test_force(self):
+        self.target.write_bytes(b'x' * 10000)
+        self.assertEqual(0, self._restore('bak-2', '--force').code)
+        self.assertEqual(base.NOW, self.target.read_bytes())
+
+    def test_no_such_backup(self):
+        self._refused(outcomes.ExitCode.SELECTION, "'none'", backup='none')
+        self.assertFalse(self.target.exists())
+
+    def test_two_such_backups(self):
+        self._refused(outcomes.ExitCode.SELECTION, 'bak-1', 'bak-2',
+                      backup='bak')
+
+    def test_damaged_backup(self):
+        gone = naming.chunk_name(base.ref(1).prefix, 8)
+        self.bench.memory.delete(base.CONTAINER, gone)
+        self._refused(outcomes.ExitCode.DAMAGED, 'bak-1', gone)
+        self.assertFalse(self.target.exists())
+
+    def test_damage_that_is_only_found_now(self):
+        self.store.script(faulty.alter(
+            'read', lambda data: data[:-1],
+            matching=lambda name: name.endswith('-00016')))
+        self._refused(outcomes.ExitCode.DAMAGED, 'only partly written',
+                      str(self.target))
+
+    def test_interrupted(self):
+        self.store.script(faulty.fail(
+            'read', KeyboardInterrupt(),
+            matching=lambda name: name.endswith('-00016')))
+        answer = self._restore()
+        self.assertEqual(outcomes.ExitCode.INTERRUPTED, answer.code)
+        self.assertIn('only partly written', answer.err)
+
+    def test_unverified(self):
+        for number in (1, 2):
+            self.bench.memory.delete(base.CONTAINER, naming.digest_file_name(
+                base.ref(number).prefix))
+        self._refused(outcomes.ExitCode.DAMAGED, '_sha256file')
+        answer = self._restore('bak-2', '--unverified')
+        self.assertEqual(0, answer.code, answer.err)
+        self.assertNotIn('verified', answer.err)
+        self.assertEqual(base.NOW, self.target.read_bytes())
+
+    def test_no_directory(self):
+        self.target = self.directory / 'none' / 'volume'
+        self._refused(outcomes.ExitCode.TARGET, 'no directory')
+
+    def test_directory(self):
+        self.target = self.directory
+        self._refused(outcomes.ExitCode.TARGET, 'neither a file nor')
+
+    def test_file_that_may_not_be_written(self):
+        with mock.patch.object(os, 'open',
+                               side_effect=PermissionError(13, 'denied')):
+            self._refused(outcomes.ExitCode.TARGET, 'denied')
+
+    def test_mounted_device(self):
+        number = os.stat(self.directory).st_dev
+        mounts = self.directory / 'mounts'
+        mounts.write_text(
+            f'36 35 {os.major(number)}:{os.minor(number)} / /mnt rw - ext4\n')
+        real = pathlib.Path.stat
+
+        def stat(path, **options):
+            found = real(path, **options)
+            if path != self.target:
+                return found
+            return mock.Mock(st_mode=0o60000, st_rdev=number)
+
+        self.target.touch()
+        with mock.patch.object(restoring, '_MOUNTS', mounts), \
+                mock.patch.object(pathlib.Path, 'stat', stat):
+            self._refused(outcomes.ExitCode.TARGET, 'mounted at /mnt')
+            mounts.write_text('')
+            self._refused(outcomes.ExitCode.TARGET, '--force')
