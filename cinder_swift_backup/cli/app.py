@@ -13,13 +13,22 @@ from cliff import app
 from cliff import command
 from cliff import commandmanager
 
+from cinder_swift_backup.cli import deleting
 from cinder_swift_backup.cli import listing
+from cinder_swift_backup.cli import records
 from cinder_swift_backup.cli import restoring
+from cinder_swift_backup.cli import showing
+from cinder_swift_backup.cli import verifying
 
 _NAME = 'cinder-swift-backup'
 _COMMANDS: dict[str, type[command.Command]] = {
+    'delete': deleting.Delete,
+    'export-record': records.ExportRecord,
     'list': listing.List,
+    'orphans': deleting.Orphans,
     'restore': restoring.Restore,
+    'show': showing.Show,
+    'verify': verifying.Verify,
 }
 
 

@@ -9,9 +9,11 @@ import datetime
 from cinder_swift_backup import engine as engines
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine import inspection
 from cinder_swift_backup.engine import inventory
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.stores import base
 
@@ -59,6 +61,14 @@ class Shelf:
              if each.ref.volume_id == wanted.ref.volume_id), observer)
         return library, next(each for each in library.audits
                              if each.found is wanted)
+
+    def subject(self, library: audit.Library,
+                each: audit.Audit) -> inspection.Subject:
+        """A backup to be fetched, with its manifest."""
+        ref = each.found.ref
+        return inspection.Subject(
+            chains.ChainLink(ref, self.engine.repository.load(ref)),
+            library.size(each) or 0)
 
     def _look(self, found: Iterable[inventory.Found],
               observer: progress.Observer) -> audit.Library:

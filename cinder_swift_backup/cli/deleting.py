@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``delete`` and ``orphans``: what is no longer needed."""
+
+import argparse
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+
+from cliff import lister
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import progress_bar
+from cinder_swift_backup.cli import shelf
+from cinder_swift_backup.cli import values
+from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine import progress
+
+
+class Delete(commands.AccountCommand):
+    """Delete a backup that no other needs.
+
+    Cinder is not told: delete backups that it knows of by "cinder
+    backup-delete".
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('backup', metavar='BACKUP',
+                            help='its id, or the beginning of it')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """See cliff."""
+        with self.opened(parsed_args) as found:
+            with progress_bar.shown(self.app.stderr, 'looking') as observer:
+                library, wanted = found.with_ancestors(parsed_args.backup,
+                                                       observer)
+            _refuse_if_needed(library, wanted)
+            self.left = ('Part of the backup may be deleted. The same '
+                         'command deletes the rest.')
+            count = _delete(found, wanted)
+        self.app.stderr.write(
+            f'Backup {wanted.found.ref.backup_id} is deleted: {count} '
+            f'objects.\n')
+
+
+class Orphans(commands.AccountCommand, lister.Lister):
+    """List backups that were never finished, and delete them if told to.
+
+    They have no manifest, so nothing can be restored from them. One that was
+    written to within the time of grace may be in the making, and is not
+    listed.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('--delete', action='store_true',
+                            help='delete what is listed')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[Sequence[str], Iterable[Any]]:
+        """See cliff."""
+        with self.opened(parsed_args) as found:
+            library = found.library(progress.Silent())
+            orphans = [each for each in library.audits
+                       if each.state is audit.State.ORPHANED]
+            if parsed_args.delete:
+                self.left = 'Some of the orphans may be deleted.'
+                for each in orphans:
+                    _delete(found, each)
+        return ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
+                'Container', 'Deleted'), [
+            (each.found.ref.backup_id, each.found.ref.volume_id,
+             values.moment(each.found.modified), each.found.objects,
+             commands.Size(each.found.stored_bytes),
+             each.found.ref.container, parsed_args.delete)
+            for each in orphans]
+
+
+def _refuse_if_needed(library: audit.Library, wanted: audit.Audit) -> None:
+    dependents = library.dependents(wanted)
+    if dependents:
+        names = ', '.join(each.found.ref.backup_id for each in dependents)
+        raise exceptions.SelectionError(
+            f'nothing of it was deleted, because it is needed by {names}',
+            backup_id=wanted.found.ref.backup_id,
+            remedy=exceptions.Remedy.NEWER_FIRST)
+
+
+def _delete(found: shelf.Shelf, each: audit.Audit) -> int:
+    repository = found.engine.repository
+    names = repository.find_objects(each.found.ref, complete=False)
+    repository.discard(each.found.ref, names)
+    return len(names)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``export-record``: what ``cinder backup-import`` takes, from Swift alone.
+
+Cinder's ``backup-export`` gives the class of a driver and a text: the record's
+fields as JSON, in base64. ``backup-import`` takes them, keeps the id, and puts
+its own project, host and availability zone in. Field names: Cinder's object
+``Backup``. What only its database knew is left out, such as the project.
+"""
+
+import argparse
+import base64
+from collections.abc import Iterable
+from collections.abc import Sequence
+import json
+from typing import Any
+
+from cliff import lister
+
+from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import shelf
+from cinder_swift_backup.cli import values
+from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine import progress
+
+_GIB = 1 << 30
+_SERVICES = {
+    'ours': 'cinder_swift_backup.driver.SwiftBackupDriver',
+    'stock': 'cinder.backup.drivers.swift.SwiftBackupDriver',
+}
+
+
+class ExportRecord(commands.AccountCommand, lister.Lister):
+    """Make the records of a backup and of all that it builds on.
+
+    Import them in this order, each with "cinder backup-import
+    BACKUP_SERVICE BACKUP_URL", in a cloud whose cinder-backup uses the account
+    that the backups are in.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('backup', metavar='BACKUP',
+                            help='its id, or the beginning of it')
+        parser.add_argument(
+            '--service', choices=_SERVICES, default='ours',
+            help="the driver of the other cloud: this package's, or "
+                 "Cinder's own (default: %(default)s)")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[Sequence[str], Iterable[Any]]:
+        """See cliff."""
+        service = _SERVICES[parsed_args.service]
+        with self.opened(parsed_args) as found:
+            library, wanted = found.with_ancestors(parsed_args.backup,
+                                                   progress.Silent())
+        shelf.usable(library, wanted)
+        return ('backup', 'backup_service', 'backup_url'), [
+            (link.found.ref.backup_id, service, encode(library, link, service))
+            for link in library.chain(wanted)]
+
+
+def encode(library: audit.Library, each: audit.Audit, service: str) -> str:
+    """The record of a backup as the text that Cinder imports."""
+    fields = record(library, each, service)
+    return base64.b64encode(json.dumps(fields).encode()).decode()
+
+
+def record(library: audit.Library, each: audit.Audit,
+           service: str) -> dict[str, object]:
+    """The fields of a record.
+
+    The size is in GiB, rounded up, as that of a volume. The times order the
+    backups of a volume, so that the next incremental builds on the newest.
+    """
+    found, summary = each.found, each.summary
+    header = summary.header if summary else None
+    made = values.moment(found.created)
+    return {
+        'id': found.ref.backup_id,
+        'volume_id': found.ref.volume_id,
+        'display_name': header.backup_name if header else None,
+        'display_description':
+            header.backup_description if header else None,
+        'container': found.ref.container,
+        'service': service,
+        'service_metadata': found.ref.prefix,
+        'size': -(-(library.size(each) or 0) // _GIB),
+        'object_count': sum(
+            stored.chunks for stored in summary.by_codec.values()
+        ) if summary else 0,
+        'parent_id': summary.parent_id if summary else None,
+        'num_dependent_backups': len(library.dependents(each)),
+        'status': 'available',
+        'created_at': made,
+        'data_timestamp': made,
+        'driver_info': {},
+    }

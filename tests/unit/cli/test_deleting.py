@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``delete`` and ``orphans``."""
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.format import naming
+from tests.fakes import faulty
+from tests.unit.cli import base
+
+
+class DeleteTest(base.CommandTestCase):
+    """Only what no other needs."""
+
+    def test_newest_first(self):
+        before = self.bench.names()
+        answer = self.run_command('delete', 'bak-1')
+        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+        self.assertIn('needed by bak-2', answer.err)
+        self.assertEqual(before, self.bench.names())
+        for backup in ('bak-2', 'bak-1'):
+            answer = self.run_command('delete', backup)
+            self.assertEqual(0, answer.code, answer.err)
+            self.assertIn(f'Backup {backup} is deleted', answer.err)
+        self.assertEqual([], self.bench.names())
+
+    def test_what_remains_is_said(self):
+        self.store.script(faulty.fail(
+            'delete', exceptions.StoreUnavailable('down'), nth=2))
+        answer = self.run_command('delete', 'bak-2')
+        self.assertEqual(outcomes.ExitCode.STORE, answer.code)
+        self.assertIn('The same command deletes the rest', answer.err)
+        self.assertEqual(0, self.run_command('delete', 'bak-2').code)
+
+    def test_one_without_a_manifest(self):
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.manifest_name(base.ref(2).prefix))
+        self.assertEqual(0, self.run_command('delete', 'bak-2').code)
+        self.assertEqual(0, self.run_command('verify', '--all').code)
+
+
+class OrphansTest(base.CommandTestCase):
+    """What was never finished, after a while."""
+
+    def setUp(self):
+        super().setUp()
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.manifest_name(base.ref(2).prefix))
+        self.before = self.bench.names()
+
+    def test_young_ones_are_kept(self):
+        self.assertEqual([], self.run_json('orphans', '--delete'))
+        self.assertEqual(self.before, self.bench.names())
+
+    def test_nothing_is_deleted_unless_told(self):
+        (row,) = self.run_json('orphans', '--grace', '0')
+        self.assertEqual(('bak-2', 'vol-1', base.CONTAINER, False), tuple(
+            row[name] for name in ('Backup', 'Volume', 'Container',
+                                   'Deleted')))
+        self.assertEqual(self.before, self.bench.names())
+
+    def test_delete(self):
+        (row,) = self.run_json('orphans', '--grace', '0', '--delete')
+        self.assertTrue(row['Deleted'])
+        self.assertEqual(
+            {name for name in self.before
+             if name.startswith(base.ref(1).prefix)}, set(self.bench.names()))
+        self.assertEqual([], self.run_json('orphans', '--grace', '0'))

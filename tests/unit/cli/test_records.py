@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``export-record``."""
+
+import base64
+import json
+
+from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.format import naming
+from tests.unit.cli import base
+
+# What Cinder's manager refuses a record without.
+_REQUIRED = {'display_name', 'display_description', 'container', 'size',
+             'service_metadata', 'object_count', 'id'}
+
+
+class ExportRecordTest(base.CommandTestCase):
+    """A whole chain, in the order in which it is imported."""
+
+    def _records(self, *options):
+        rows = self.run_json('export-record', 'bak-2', *options)
+        return rows, [json.loads(base64.b64decode(row['backup_url']))
+                      for row in rows]
+
+    def test_chain(self):
+        rows, (first, second) = self._records()
+        self.assertEqual(['bak-1', 'bak-2'], [row['backup'] for row in rows])
+        self.assertEqual({'cinder_swift_backup.driver.SwiftBackupDriver'},
+                         {row['backup_service'] for row in rows})
+        self.assertLessEqual(_REQUIRED, set(first))
+        self.assertEqual(
+            ('bak-1', 'vol-1', 'nightly', base.CONTAINER, 1,
+             base.ref(1).prefix, 8, None, 1),
+            tuple(first[name] for name in (
+                'id', 'volume_id', 'display_name', 'container', 'size',
+                'service_metadata', 'object_count', 'parent_id',
+                'num_dependent_backups')))
+        self.assertEqual(('bak-2', 'bak-1', 0), tuple(
+            second[name] for name in ('id', 'parent_id',
+                                      'num_dependent_backups')))
+        self.assertLess(first['created_at'], second['created_at'])
+
+    def test_for_the_stock_driver(self):
+        rows, records = self._records('--service', 'stock')
+        self.assertEqual({'cinder.backup.drivers.swift.SwiftBackupDriver'},
+                         {row['backup_service'] for row in rows}
+                         | {record['service'] for record in records})
+
+    def test_what_cannot_be_restored(self):
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.chunk_name(base.ref(1).prefix, 4))
+        answer = self.run_command('export-record', 'bak-2')
+        self.assertEqual((outcomes.ExitCode.DAMAGED, ''),
+                         (answer.code, answer.out))

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``show``."""
+
+import json
+
+from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.format import naming
+from tests.unit.cli import base
+
+
+class ShowTest(base.CommandTestCase):
+    """All that is known of a backup."""
+
+    def test_incremental(self):
+        found = self.run_json('show', 'bak-2')
+        self.assertEqual(
+            ('bak-2', 'vol-1', 'complete', '', 512, 'this package', '',
+             'nightly', []),
+            tuple(found[name] for name in (
+                'Backup', 'Volume', 'State', 'Problem', 'Size', 'Written by',
+                'Inferred', 'Name', 'Needed by')))
+        first, second = found['Chain']
+        self.assertEqual(('A', 'bak-1', 'B', 'bak-2'), (
+            first['letter'], first['backup'],
+            second['letter'], second['backup']))
+        # One block of 16 bytes, from 96, in cells of 8 bytes.
+        self.assertEqual('3.1 %', second['provides'])
+        self.assertEqual('A' * 12 + 'BB' + 'A' * 50, found['Map'])
+
+    def test_full(self):
+        found = self.run_json('show', 'bak-1')
+        self.assertEqual(('A' * 64, ['bak-2']),
+                         (found['Map'], found['Needed by']))
+        (codec,) = found['Codecs']
+        self.assertEqual((8, 512), (codec['chunks'], codec['bytes']))
+
+    def test_for_people(self):
+        answer = self.run_command('show', 'bak-2')
+        self.assertEqual(0, answer.code, answer.err)
+        self.assertIn('letter B, backup bak-2', answer.out)
+
+    def test_of_the_stock_driver(self):
+        name = naming.manifest_name(base.ref(1).prefix)
+
+        def strip(data):
+            fields = json.loads(data)
+            del fields['csb_volume_size']
+            return json.dumps(fields).encode()
+
+        self.bench.damage(name, strip)
+        found = self.run_json('show', 'bak-1')
+        self.assertEqual(("Cinder's own driver", 512),
+                         (found['Written by'], found['Size']))
+        self.assertIn('inferred', found['Inferred'])
+
+    def test_damaged_ones(self):
+        gone = naming.chunk_name(base.ref(1).prefix, 4)
+        self.bench.memory.delete(base.CONTAINER, gone)
+        found = self.run_json('show', 'bak-2')
+        self.assertEqual('damaged', found['State'])
+        self.assertIn(gone, found['Problem'])
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.manifest_name(base.ref(2).prefix))
+        found = self.run_json('show', 'bak-2')
+        self.assertEqual('arriving', found['State'])
+        self.assertNotIn('Map', found)
+
+    def test_no_such_backup(self):
+        self.assertEqual(outcomes.ExitCode.SELECTION,
+                         self.run_command('show', 'none').code)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``verify``."""
+
+import json
+
+from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.format import naming
+from tests.fakes import faulty
+from tests.unit.cli import base
+
+_Code = outcomes.ExitCode
+
+
+class VerifyTest(base.CommandTestCase):
+    """The exit code tells the worst, the rows tell what."""
+
+    def _verify(self, code, *options):
+        answer = self.run_command('verify', *options, '-f', 'json')
+        self.assertEqual(code, answer.code, answer.err)
+        return [tuple(row.values()) for row in json.loads(answer.out)]
+
+    def test_complete(self):
+        whole = [('bak-1', 'complete', '', ''), ('bak-2', 'complete', '', '')]
+        for options in (('bak-2',), ('--all',), ('--all', '--deep'),
+                        ('bak-2', '--deep'), ('bak-2', '--sample', '10%')):
+            self.assertEqual(whole, self._verify(_Code.DONE, *options))
+        self.assertEqual(whole[:1], self._verify(_Code.DONE, 'bak-1'))
+
+    def test_a_look_fetches_nothing(self):
+        self.store.heal()
+        self._verify(_Code.DONE, '--all')
+        self.assertEqual({naming.manifest_name(base.ref(number).prefix)
+                          for number in (1, 2)},
+                         set(self.store.names('read')))
+
+    def test_chunk_that_is_not_there(self):
+        gone = naming.chunk_name(base.ref(1).prefix, 4)
+        self.bench.memory.delete(base.CONTAINER, gone)
+        first, second = self._verify(_Code.DAMAGED, 'bak-2')
+        self.assertEqual(('bak-1', 'damaged', gone, 'it is not there'), first)
+        self.assertEqual(('bak-2', 'damaged'), second[:2])
+        self.assertIn(gone, second[3])
+        self.assertEqual([first, second],
+                         self._verify(_Code.DAMAGED, '--all', '--deep'))
+
+    def test_what_only_fetching_finds(self):
+        # As when the object server delivers other bytes than it has.
+        name = naming.chunk_name(base.ref(1).prefix, 4)
+        self.store.script(faulty.alter(
+            'read', lambda data: data[:-1],
+            matching=lambda other: other == name))
+        self._verify(_Code.DONE, '--all')
+        first, second = self._verify(_Code.DAMAGED, '--all', '--deep')
+        self.assertEqual(('bak-1', 'damaged', name), first[:3])
+        self.assertEqual(('bak-2', 'damaged', '', 'it builds on backup bak-1'),
+                         second)
+
+    def test_arriving_and_orphaned(self):
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.manifest_name(base.ref(2).prefix))
+        self.assertEqual('arriving',
+                         self._verify(_Code.ARRIVING, '--all')[1][1])
+        self.assertEqual('orphaned', self._verify(
+            _Code.DAMAGED, '--all', '--grace', '0')[1][1])
+
+    def test_parent_that_is_not_there(self):
+        for info in list(self.bench.memory.list(base.CONTAINER,
+                                                base.ref(1).prefix)):
+            self.bench.memory.delete(base.CONTAINER, info.name)
+        ((_, state, _, what),) = self._verify(_Code.DAMAGED, 'bak-2',
+                                              '--deep')
+        self.assertEqual('damaged', state)
+        self.assertIn('bak-1', what)
+
+    def test_usage(self):
+        for options in ((), ('bak-1', '--all'), ('--all', '--sample', '0'),
+                        ('--all', '--sample', '101'),
+                        ('--all', '--sample', 'x'),
+                        ('--all', '--deep', '--sample', '5')):
+            self.assertEqual(_Code.USAGE,
+                             self.run_command('verify', *options).code)
+
+    def test_nothing_to_verify(self):
+        self.assertEqual(_Code.SELECTION,
+                         self.run_command('verify', 'none').code)
