@@ -12,6 +12,7 @@ import time
 from cinderclient import client as cinder_client
 from cinderclient import exceptions as client_exceptions
 
+from tests.fakes import blobs
 from tests.functional import base
 
 MICROVERSION = '3.60'
@@ -146,3 +147,12 @@ class ApiTestCase(base.FunctionalTestCase):
     def container(self):
         """A container of the test's own."""
         return 'api-' + hashlib.sha256(self.id().encode()).hexdigest()[:8]
+
+    def lose_record(self, backup, names):
+        """Delete the record only: put the objects back afterwards."""
+        saved = {name: blobs.get(self.store, self.container, name)
+                 for name in names}
+        self.cinder.backups.delete(backup)
+        self.wait_gone(self.cinder.backups, backup)
+        for name, data in saved.items():
+            blobs.put(self.store, self.container, name, data)

@@ -13,7 +13,6 @@ from cinderclient import exceptions as client_exceptions
 
 from cinder_swift_backup import exceptions
 from tests import cloud as test_cloud
-from tests.fakes import blobs
 from tests.functional import api
 from tests.functional.api import MIB
 
@@ -104,15 +103,6 @@ class BackupTestCase(api.ApiTestCase):
         imported = self.wait(self.cinder.backups, backup, 'available')
         self.assertEqual(self.sha256(volume),
                          self.sha256(self.restore(imported)))
-
-    def lose_record(self, backup, names):
-        """Delete the record only: put the objects back afterwards."""
-        saved = {name: blobs.get(self.store, self.container, name)
-                 for name in names}
-        self.cinder.backups.delete(backup)
-        self.wait_gone(self.cinder.backups, backup)
-        for name, data in saved.items():
-            blobs.put(self.store, self.container, name, data)
 
     def test_force_delete_of_an_errored_backup(self):
         backup = self.back_up(self.make_volume(1))

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The command, run as from a shell."""
+
+import json
+import pathlib
+import subprocess
+import tempfile
+
+from tests.cloud import processes
+
+NAME = 'cinder-swift-backup'
+
+
+class Command:
+    """Runs the installed program with a user's login."""
+
+    def __init__(self, test, login):
+        """Prepare.
+
+        :param login: environment variables
+        """
+        self._test = test
+        self._environment = processes.environment(login)
+        self._program = processes.find_command(NAME, NAME)
+
+    def run(self, *arguments, code=0):
+        """Run it; returns its outputs.
+
+        :param code: the exit code that is expected
+        """
+        done = subprocess.run(
+            [self._program, *map(str, arguments)], env=self._environment,
+            capture_output=True, text=True, timeout=120, check=False)
+        self._test.assertEqual(code, done.returncode,
+                               f'{done.stdout}\n{done.stderr}')
+        return done
+
+    def json(self, *arguments, code=0):
+        """The output as values."""
+        return json.loads(self.run(*arguments, '-f', 'json', code=code).stdout)
+
+    def restored(self, backup_id, *options):
+        """The path of a new file that a backup was restored to."""
+        directory = tempfile.TemporaryDirectory()
+        self._test.addCleanup(directory.cleanup)
+        path = pathlib.Path(directory.name) / 'volume'
+        self.run('restore', backup_id, path, *options)
+        return path

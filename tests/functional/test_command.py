@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The command for backups without Cinder, on backups that Cinder made."""
+
+import filecmp
+
+import testscenarios
+
+from tests.functional import api
+from tests.functional import cinder_side
+from tests.functional import command
+from tests.functional import test_interop
+from tests.functional.api import MIB
+from tests.functional.cinder_side import OURS
+from tests.functional.cinder_side import STOCK
+
+STOCK_SERVICE = 'cinder.backup.drivers.swift.SwiftBackupDriver'
+
+
+class AnyDriverTestCase(testscenarios.WithScenarios,
+                        cinder_side.CinderSideTestCase):
+    """What either driver wrote is found, verified and restored."""
+
+    scenarios = testscenarios.multiply_scenarios(
+        [('ours', {'writer': OURS}), ('of the stock driver',
+                                      {'writer': STOCK})],
+        [(word, {'compression': word}) for word in ('zlib', 'zstd')])
+
+    def setUp(self):
+        super().setUp()
+        self.configure(backup_compression_algorithm=self.compression)
+        self.command = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        self.where = ('--container', self.container)
+
+    def _same(self, path, expected):
+        self.assertEqual(bytes(expected), path.read_bytes())
+
+    def test_chain(self):
+        image = test_interop.make_image()
+        volume, path = self.make_volume(image)
+        full = self.back_up(self.writer, volume, path)
+        first = bytes(image)
+        test_interop.change(image, seed=1)
+        path.write_bytes(image)
+        tip = self.back_up(self.writer, volume, path, parent=full)
+
+        rows = self.command.json('list', *self.where)
+        self.assertEqual(
+            [(full.id, volume.id, 'full', 0, 'complete', len(first)),
+             (tip.id, volume.id, 'incremental', 1, 'complete', len(image))],
+            [tuple(row[name] for name in (
+                'Backup', 'Volume', 'Kind', 'Depth', 'State', 'Size'))
+             for row in rows])
+        self.assertEqual(
+            ['complete'] * 2,
+            [row['State'] for row in self.command.json(
+                'verify', '--all', '--deep', *self.where)])
+        found = self.command.json('show', tip.id, *self.where)
+        self.assertEqual(
+            'this package' if self.writer is OURS else "Cinder's own driver",
+            found['Written by'])
+        self.assertEqual({'A', 'B'}, set(found['Map']))
+        for backup, expected in ((full, first), (tip, image)):
+            self._same(self.command.restored(backup.id[:20], *self.where),
+                       expected)
+
+        self.command.run('delete', full.id, *self.where, code=3)
+        for backup in (tip, full):
+            self.command.run('delete', backup.id, *self.where)
+        self.assertEqual([], self.object_names(self.container))
+
+    def test_damage(self):
+        volume, path = self.make_volume(test_interop.make_image())
+        backup = self.back_up(self.writer, volume, path)
+        name = self.object_names(self.container)[1]
+        self.store.delete(self.container, name)
+        (row,) = self.command.json('verify', backup.id, *self.where, code=7)
+        self.assertEqual((backup.id, 'damaged', name), tuple(
+            row[field] for field in ('Backup', 'State', 'Object')))
+        done = self.command.run('restore', backup.id,
+                                self.directory / 'target', *self.where,
+                                code=7)
+        self.assertIn(name, done.stderr)
+        self.assertFalse((self.directory / 'target').exists())
+
+
+class LoginTestCase(cinder_side.CinderSideTestCase):
+    """Who may look, and how one logs in."""
+
+    def test_wrong_password(self):
+        login = self.cloud.os_environment(self.cloud.demo)
+        done = command.Command(self, {**login, 'OS_PASSWORD': 'x'}).run(
+            'list', code=4)
+        self.assertEqual(1, done.stderr.count('\n'), done.stderr)
+
+    def test_no_login(self):
+        done = command.Command(self, {'HOME': str(self.directory)}).run(
+            'list', code=4)
+        self.assertEqual(1, done.stderr.count('\n'), done.stderr)
+
+    def test_cloud_of_a_file(self):
+        user = self.cloud.demo
+        clouds = self.directory / 'clouds.yaml'
+        clouds.write_text(f'''
+clouds:
+  site:
+    region_name: {self.cloud.region}
+    auth:
+      auth_url: {self.cloud.auth_url}
+      username: {user.username}
+      password: {user.password}
+      project_name: {user.project_name}
+      user_domain_name: {user.user_domain_name}
+      project_domain_name: {user.project_domain_name}
+''')
+        program = command.Command(
+            self, {'OS_CLIENT_CONFIG_FILE': str(clouds)})
+        volume, path = self.make_volume(b'some data')
+        backup = self.back_up(OURS, volume, path)
+        (row,) = program.json('--os-cloud', 'site', 'list', '--container',
+                              self.container)
+        self.assertEqual(backup.id, row['Backup'])
+
+    def test_version_1(self):
+        self.need('v1')
+        user = self.cloud.v1
+        program = command.Command(self, {
+            'ST_AUTH': user.auth_url, 'ST_USER': user.username,
+            'ST_KEY': user.password})
+        self.configure(
+            backup_swift_auth='single_user', backup_swift_auth_version='1',
+            backup_swift_auth_url=user.auth_url,
+            backup_swift_user=user.username, backup_swift_key=user.password)
+        volume, path = self.make_volume(b'some data')
+        backup = self.back_up(OURS, volume, path)
+        self.assertEqual(b'some data', program.restored(
+            backup.id).read_bytes())
+        program.run('delete', backup.id)
+
+
+class LostDatabaseTestCase(api.ApiTestCase):
+    """Cinder has forgotten everything, and learns it from Swift again."""
+
+    def test_records_of_a_chain(self):
+        volume = self.make_volume(10)
+        full = self.back_up(volume)
+        self.write(volume, 5 * MIB, b'new')
+        expected = self.sha256(volume)
+        tip = self.back_up(volume, incremental=True)
+        for backup in (tip, full):
+            self.lose_record(backup, self.object_names(
+                self.container, f'volume_{volume.id}'))
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        rows = program.json('export-record', tip.id, '--container',
+                            self.container)
+        self.assertEqual([full.id, tip.id], [row['backup'] for row in rows])
+        importer = self.client(self.demo_admin)
+        for row in rows:
+            importer.backups.import_record(row['backup_service'],
+                                           row['backup_url'])
+            self.wait(self.cinder.backups,
+                      self.cinder.backups.get(row['backup']), 'available')
+        found = self.cinder.backups.get(tip.id)
+        self.assertTrue(found.is_incremental)
+        self.assertEqual((1, volume.id), (found.size, found.volume_id))
+        self.assertEqual(expected, self.sha256(self.restore(found)))
+        # The volume's next incremental builds on what was imported.
+        self.write(volume, 7 * MIB, b'newer')
+        newer = self.back_up(volume, incremental=True)
+        self.assertEqual(self.sha256(volume), self.sha256(
+            self.restore(newer)))
+        path = program.restored(newer.id, '--container', self.container)
+        self.assertTrue(filecmp.cmp(path, self.volume_path(volume),
+                                    shallow=False))
+        for backup in (newer, tip, full):
+            self.cinder.backups.delete(backup)
+            self.wait_gone(self.cinder.backups, backup)
+        self.assertEqual([], self.object_names(self.container))
