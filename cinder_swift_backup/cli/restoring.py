@@ -1,29 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""``restore``: a backup to a file or a block device."""
+"""``restore``: a backup to a file, a block device or a pipe."""
 
 import argparse
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import os
 import pathlib
 import stat
+import sys
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
+from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.engine.volumes import file
+from cinder_swift_backup.format import chains
 
 _MOUNTS = pathlib.Path('/proc/self/mountinfo')
 
 
 class Restore(commands.AccountCommand):
-    """Restore a backup to a file or a block device.
+    """Restore a backup to a file, a block device or the standard output.
 
     Every block is compared with its digest before it is written. A new file is
-    sparse. What is there already is only overwritten with --force.
+    sparse. What is there already is only overwritten with --force, or with
+    --resume, which goes on where an earlier restore of the same backup ended.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -32,9 +37,14 @@ class Restore(commands.AccountCommand):
         parser.add_argument('backup', metavar='BACKUP',
                             help='its id, or the beginning of it')
         parser.add_argument('target', metavar='TARGET', type=pathlib.Path,
-                            help='a file, or a block device')
-        parser.add_argument('--force', action='store_true',
-                            help='overwrite a file or a device')
+                            help='a file, a block device, or - for the '
+                                 'standard output')
+        existing = parser.add_mutually_exclusive_group()
+        existing.add_argument('--force', action='store_true',
+                              help='overwrite a file or a device')
+        existing.add_argument(
+            '--resume', action='store_true',
+            help='overwrite what is not yet as in the backup')
         parser.add_argument(
             '--unverified', action='store_true',
             help='restore what cannot be verified, too')
@@ -43,7 +53,10 @@ class Restore(commands.AccountCommand):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """See cliff."""
         target = parsed_args.target
-        check_target(target, force=parsed_args.force)
+        to_pipe = str(target) == '-'
+        if not to_pipe:
+            check_target(target,
+                         force=parsed_args.force or parsed_args.resume)
         with self.opened(parsed_args) as found:
             with progress_bar.shown(self.app.stderr, 'looking') as observer:
                 library, wanted = found.with_ancestors(parsed_args.backup,
@@ -53,18 +66,47 @@ class Restore(commands.AccountCommand):
             ref = wanted.found.ref
             chain = found.engine.repository.resolve(
                 [link.found.ref for link in library.chain(wanted)])
-            size = library.size(wanted) or 0
-            with (opened(target) as volume,
-                  progress_bar.shown(self.app.stderr, 'restoring') as bar):
-                self.left = f'{target} is only partly written.'
-                found.engine.restorer.restore(
-                    chain, restorer.RestoreTarget(volume, size, size), bar,
-                    verify=not parsed_args.unverified)
+            with progress_bar.shown(self.app.stderr, 'restoring') as bar:
+                if to_pipe:
+                    self.left = 'The output is incomplete.'
+                    found.engine.streamer.stream(
+                        chain, _output(), bar,
+                        verify=not parsed_args.unverified)
+                else:
+                    self._restore(found, chain, library.size(wanted) or 0,
+                                  bar, parsed_args)
         self.app.stderr.write(
-            f'Backup {ref.backup_id} of volume {ref.volume_id} is restored '
-            f'to {target}'
+            f'Backup {ref.backup_id} of volume {ref.volume_id} is restored'
+            + ('' if to_pipe else f' to {target}')
             + ('.\n' if parsed_args.unverified
                else ', and every block is verified.\n'))
+
+    def _restore(self, found: shelf.Shelf, chain: chains.Chain, size: int,
+                 observer: progress.Observer,
+                 arguments: argparse.Namespace) -> None:
+        with opened(arguments.target, resume=arguments.resume) as volume:
+            self.left = (f'{arguments.target} is only partly written. The '
+                         f'same command with --resume goes on.')
+            found.engine.restorer.restore(
+                chain, restorer.RestoreTarget(
+                    volume, size, size,
+                    volume if arguments.resume else None),
+                observer, verify=not arguments.unverified)
+
+
+def _output() -> Callable[[memoryview], None]:
+    """Writes to the standard output, to the last byte."""
+    fd = sys.stdout.fileno()
+
+    def write(data: memoryview) -> None:
+        try:
+            while data:
+                data = data[os.write(fd, data):]
+        except OSError as err:
+            raise exceptions.VolumeError(
+                f'the standard output cannot be written ({err.strerror})',
+            ) from err
+    return write
 
 
 def check_target(target: pathlib.Path, *, force: bool) -> None:
@@ -102,15 +144,22 @@ def _mounted(device: int) -> str | None:
 
 
 @contextlib.contextmanager
-def opened(target: pathlib.Path,
+def opened(target: pathlib.Path, *, resume: bool,
            ) -> Iterator[file.FileVolume | file.DeviceVolume]:
-    """The volume to restore to, until the end of a block."""
+    """The volume to restore to, until the end of a block.
+
+    :param resume: whether to keep what is there
+    """
     is_new = not target.exists()
     try:
-        # A device must be nobody else's: its kernel says so.
         flags = os.O_RDWR | os.O_CLOEXEC
-        flags |= os.O_CREAT | os.O_EXCL if is_new else (
-            os.O_EXCL if target.is_block_device() else os.O_TRUNC)
+        if is_new:
+            flags |= os.O_CREAT | os.O_EXCL
+        elif target.is_block_device():
+            # It must be nobody else's, says the kernel.
+            flags |= os.O_EXCL
+        elif not resume:
+            flags |= os.O_TRUNC
         fd = os.open(target, flags, 0o600)
     except OSError as err:
         raise exceptions.VolumeError(

@@ -9,6 +9,7 @@ from cinder_swift_backup.engine import inventory
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import restorer
+from cinder_swift_backup.engine import streamer
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.stores import base
 
@@ -17,7 +18,8 @@ class Engine:
     """Makes, restores and deletes the backups of one store.
 
     ``repository`` finds and deletes backups, ``archiver`` makes them,
-    ``restorer`` restores them. ``inventory`` finds those that nobody knows
+    ``restorer`` restores them, and ``streamer`` does so to what takes bytes
+    in order only. ``inventory`` finds those that nobody knows
     of, and ``inspector`` fetches them to see whether they are what was
     stored. They share one pipeline and one set of codecs.
     """
@@ -38,6 +40,7 @@ class Engine:
         self.repository = repository.Repository(store, pipeline, directory)
         self.archiver = archiver.Archiver(self.repository, pipeline, known)
         self.restorer = restorer.Restorer(self.repository, pipeline, known)
+        self.streamer = streamer.Streamer(self.restorer, pipeline)
         self.inventory = inventory.Inventory(store)
         self.inspector = inspection.Inspector(self.repository, pipeline,
                                               known)

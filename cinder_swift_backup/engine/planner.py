@@ -151,7 +151,11 @@ class PlannedChunks(Sequence[PlannedChunk]):
 
     def with_extent(self, index: int) -> PlannedChunk:
         """The chunk that has an extent of ``offsets`` and ``lengths``."""
-        return self[bisect.bisect_right(self._starts, index) - 1]
+        return self[self.place(index)]
+
+    def place(self, index: int) -> int:
+        """Which of the chunks that is."""
+        return bisect.bisect_right(self._starts, index) - 1
 
     def of_each_codec(self) -> list[PlannedChunk]:
         """The first chunk with each word for a codec."""

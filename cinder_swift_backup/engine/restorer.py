@@ -13,6 +13,8 @@
    the volume supports them, and are skipped where it is known to read as
    zeros. The worker syncs after each large chunk, so that the volume's disk
    works from the beginning and not only at the end.
+   If the target may hold part of the backup already, extents whose blocks
+   have the right digests are neither fetched nor written.
 5. Give a regular file its length, and sync.
 
 Memory: a few MiB for each worker, and some bytes for each object of the chain.
@@ -21,6 +23,8 @@ Many digests are in a temporary file; see
 """
 
 from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 import functools
 
@@ -54,12 +58,14 @@ class RestoreTarget:
     """The volume to restore to.
 
     ``source_size`` is the size of the volume that was backed up, ``size``
-    that of this one, both in bytes.
+    that of this one, both in bytes. ``before`` reads the target, if part of
+    the backup may be there already; its ``size`` is what there is.
     """
 
     writer: volumes.VolumeWriter
     source_size: int
     size: int
+    before: volumes.VolumeReader | None = None
 
     def length(self, restored: int) -> int:
         """The length for a regular file that ``restored`` bytes go to.
@@ -126,17 +132,45 @@ class Restorer:
         :raises SpoolError: when there is no room for the digests
         :raises Cancelled: when the observer cancelled
         """
-        runtime = self._pipeline.runtime
-        plan = runtime.call(planner.plan_restore, chain)
+        plan = self.plan(chain)
         self._check_fits(chain, plan, target)
+        with self.checked(chain, plan, observer, verify=verify) as check:
+            self._check_end(chain, plan, target,
+                            sure=check.digests is not None, verify=verify)
+            self._execute(plan, target, check, observer)
+
+    def plan(self, chain: chains.Chain) -> planner.RestorePlan:
+        """What to fetch for the tip of ``chain``.
+
+        :raises ChainError: when the chain leaves out part of the volume
+        :raises FormatError: when a codec is not known
+        """
+        plan = self._pipeline.runtime.call(planner.plan_restore, chain)
+        for chunk in self._pipeline.runtime.call(plan.chunks.of_each_codec):
+            chunk_reader.find_codec(self._codecs, chunk.record)
+        return plan
+
+    @contextlib.contextmanager
+    def checked(self, chain: chains.Chain, plan: planner.RestorePlan,
+                observer: progress.Observer, *,
+                verify: bool) -> Iterator[verification.Check]:
+        """How to verify what a plan fetches, until the end of a block.
+
+        :raises IntegrityError: when not everything can be verified
+        :raises SpoolError: when there is no room for the digests
+        """
         check = verification.NONE
         if verify:
             found = self._digest_check(chain, plan, observer)
             check = verification.Check(found)
-        with runtime.closing(check):
-            self._check_end(chain, plan, target,
-                            sure=check.digests is not None, verify=verify)
-            self._execute(plan, target, check, observer)
+        with self._pipeline.runtime.closing(check):
+            yield check
+
+    def reader(self,
+               check: verification.Check) -> chunk_reader.ChunkReader:
+        """Reads the chunks of a plan."""
+        return chunk_reader.ChunkReader(
+            self._store, self._pipeline.runtime, self._codecs, check)
 
     def _execute(self, plan: planner.RestorePlan, target: RestoreTarget,
                  check: verification.Check,
@@ -150,13 +184,12 @@ class Restorer:
             observer.advanced(done, plan.end)
 
         observer.checkpoint()
-        reader = chunk_reader.ChunkReader(self._store, runtime, self._codecs,
-                                          check)
+        reader = self.reader(check)
         filling = runtime.call(_Filling, target.writer, plan.end)
         self._pipeline.run(
             (pipelines.Task(functools.partial(
                 self._restore_chunk, runtime, check, reader, chunk, filling,
-                target.writer), chunk.record.extent.length)
+                target), chunk.record.extent.length)
              for chunk in plan.chunks), collect, observer.checkpoint,
             full=_FULL)
         runtime.call(target.writer.finish, target.length(plan.end))
@@ -166,8 +199,6 @@ class Restorer:
         room = target.writer.capacity
         if room is None:
             room = target.length(plan.end)
-        for chunk in self._pipeline.runtime.call(plan.chunks.of_each_codec):
-            chunk_reader.find_codec(self._codecs, chunk.record)
         if plan.end > room:
             raise exceptions.VolumeError(
                 'the volume ends before the data does',
@@ -230,16 +261,19 @@ class Restorer:
                        check: verification.Check,
                        reader: chunk_reader.ChunkReader,
                        chunk: planner.PlannedChunk, filling: _Filling,
-                       writer: volumes.VolumeWriter,
+                       target: RestoreTarget,
                        stop: pipelines.StopFlag) -> int:
         stop.check()
-        zeros = runtime.call(check.zeros, chunk.extents)
-        runtime.call(filling.zero, zeros)
+        done = runtime.call(check.zeros, chunk.extents)
+        runtime.call(filling.zero, done)
+        if target.before is not None:
+            done |= runtime.call(check.present, chunk.extents, target.before,
+                                 stop.check)
         data = tuple(extent for extent in chunk.extents
-                     if extent not in zeros)
+                     if extent not in done)
         if data:
             reader.read(dataclasses.replace(chunk, extents=data),
                         filling.write, stop)
         if sum(extent.length for extent in data) >= WORTH_SYNCING:
-            runtime.call(writer.sync)
+            runtime.call(target.writer.sync)
         return sum(extent.length for extent in chunk.extents)

@@ -14,6 +14,7 @@ Then every block is compared before it is written. Without digests, each object
 must have an MD5, which is compared after the object was written.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 import hashlib
@@ -21,10 +22,14 @@ import hashlib
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
+
+# Bytes of a volume that are compared at once.
+_PIECE = 2 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -210,10 +215,42 @@ class Check:
             return frozenset()
         return frozenset(filter(self.digests.table.are_zeros, extents))
 
+    def present(self, extents: Sequence[types.Extent],
+                volume: volumes.VolumeReader,
+                proceed: Callable[[], None]) -> frozenset[types.Extent]:
+        """Those of some extents that a volume has already.
+
+        Each begins with a block. Without digests nobody knows.
+
+        :param proceed: called now and then; may raise to end this
+        :raises VolumeError: when the volume cannot be read
+        """
+        if self.digests is None:
+            return frozenset()
+        return frozenset(
+            extent for extent in extents
+            if extent.end <= volume.size
+            and _is_present(self.digests.table, extent, volume, proceed))
+
     def of_stored(self, record: types.ChunkRecord) -> StoredCheck:
         """The check of one object; its MD5 adds nothing to digests."""
         return StoredCheck(record, length=self.stored,
                            md5=self.stored and self.digests is None)
+
+
+def _is_present(table: digests.DigestTable, extent: types.Extent,
+                volume: volumes.VolumeReader,
+                proceed: Callable[[], None]) -> bool:
+    size = table.block_size
+    piece = max(_PIECE // size, 1) * size
+    buffer = bytearray(min(piece, extent.length))
+    for part in extent.parts(piece):
+        proceed()
+        packed = digests.hash_blocks(volume.read(part, buffer), size)
+        if packed != table.run(part.offset // size,
+                               -(-part.end // size)):
+            return False
+    return True
 
 
 NONE = Check(None, stored=False)

@@ -141,6 +141,9 @@ def _tools(results: matrix.Results) -> Iterator[str]:
 
 
 def _series(results: matrix.Results) -> Iterator[str]:
+    if not results.find('backup', 'full', table.MB_S,
+                        changes=('unchanged',)):
+        return
     figure, axis = pyplot.subplots(figsize=(8, 4.5), layout='constrained')
     rows = []
     for number, (operation, change) in enumerate(

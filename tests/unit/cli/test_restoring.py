@@ -4,8 +4,10 @@
 
 import os
 import pathlib
+import sys
 from unittest import mock
 
+from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import restoring
 from cinder_swift_backup.format import naming
@@ -49,6 +51,44 @@ class RestoreTest(base.CommandTestCase):
         self.target.write_bytes(b'x' * 10000)
         self.assertEqual(0, self._restore('bak-2', '--force').code)
         self.assertEqual(base.NOW, self.target.read_bytes())
+
+    def test_resume(self):
+        self.store.script(faulty.fail(
+            'read', exceptions.StoreUnavailable('down'),
+            matching=lambda name: name.endswith('-00020')))
+        answer = self._restore()
+        self.assertEqual(outcomes.ExitCode.STORE, answer.code)
+        self.assertIn('--resume', answer.err)
+        self.store.heal()
+        self.assertEqual(0, self._restore('bak-2', '--resume').code)
+        self.assertEqual(base.NOW, self.target.read_bytes())
+        self.store.heal()
+        self.assertEqual(0, self._restore('bak-2', '--resume').code)
+        self.assertEqual([], [name for name in self.store.names('read')
+                              if '-00' in name])
+        # What is longer is cut, and what is new is made.
+        self.target.write_bytes(base.NOW + b'more')
+        self.assertEqual(0, self._restore('bak-2', '--resume').code)
+        self.assertEqual(base.NOW, self.target.read_bytes())
+        self.target.unlink()
+        self.assertEqual(0, self._restore('bak-2', '--resume').code)
+
+    def test_to_a_pipe(self):
+        self.target = '-'
+        with open(self.directory / 'output', 'w+') as output, \
+                mock.patch.object(sys, 'stdout', output):
+            answer = self._restore()
+        self.assertEqual(0, answer.code, answer.err)
+        self.assertEqual(base.NOW,
+                         (self.directory / 'output').read_bytes())
+        self.assertIn('every block is verified', answer.err)
+
+    def test_to_a_pipe_that_breaks(self):
+        self.target = '-'
+        with open('/dev/full', 'w') as output, \
+                mock.patch.object(sys, 'stdout', output):
+            self._refused(outcomes.ExitCode.TARGET, 'No space left',
+                          'The output is incomplete')
 
     def test_no_such_backup(self):
         self._refused(outcomes.ExitCode.SELECTION, "'none'", backup='none')
