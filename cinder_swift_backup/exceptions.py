@@ -50,6 +50,7 @@ class Remedy(enum.Enum):
     LARGER_BLOCKS = 'blocks are too small for such a volume'
     CREATE_CONTAINER = 'the container has to be made'
     STORAGE_POLICY = 'the storage policy has to be one of the cluster'
+    SYNC = 'the cluster does not copy containers to that place'
     ROOM = 'a quota is full, or objects are too large for the cluster'
     ROLE = 'the user may not write to the account'
     LOGIN = 'the login of the account is wrong'

@@ -72,10 +72,18 @@ class Shelf:
 
     def _look(self, found: Iterable[inventory.Found],
               observer: progress.Observer) -> audit.Library:
+        found = list(found)
         patience = audit.Patience(
-            datetime.datetime.now(datetime.UTC), self._grace)
+            datetime.datetime.now(datetime.UTC), self._grace,
+            frozenset(filter(self._is_copy,
+                             {each.ref.container for each in found})))
         return audit.Library(self.engine.auditor(patience).audit(
             found, observer.checkpoint), patience)
+
+    def _is_copy(self, container: str) -> bool:
+        """Whether another site's container is copied to one."""
+        sync = self.engine.store.sync(container)
+        return sync is not None and sync.to is None
 
     def _places(self) -> list[str]:
         return self._containers or self.engine.inventory.containers()

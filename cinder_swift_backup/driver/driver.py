@@ -102,9 +102,17 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 remedy=exceptions.Remedy.STORAGE)
         container = backup.container or found.container
         watch = pipelines.Watch(observer.checkpoint)
-        engine.store.until(watch).ensure_container(
-            container, create=found.create_container,
-            storage_policy=found.storage_policy)
+        store = engine.store.until(watch)
+        store.ensure_container(
+            container, create=found.containers.allowed,
+            storage_policy=found.containers.storage_policy,
+            sync=found.containers.sync)
+        try:
+            setup_check.check_sync(store, container, found.containers)
+        except exceptions.ConfigurationError as err:
+            # A backup that is not copied is better than none.
+            LOG.warning('Backup %s is not copied to the other site: %s',
+                        backup.id, err)
         parent = self._parent(backup, found.geometry,
                               engine.repository.until(watch))
         with engine.runtime.closing(parent):
@@ -128,8 +136,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 ref=records.backup_ref(backup), header=records.header(backup),
                 geometry=found.geometry, compression=found.compression,
                 level=found.level, parent=parent, volume_meta=volume_meta,
-                create_containers=found.create_container,
-                storage_policy=found.storage_policy),
+                containers=found.containers),
             source, observer)
 
     def _parent(self, backup, geometry, repo):

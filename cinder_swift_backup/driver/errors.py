@@ -50,6 +50,9 @@ _REMEDIES = {
         'Create it, or let backup_create_containers do it.',
     exceptions.Remedy.STORAGE_POLICY:
         'Check backup_swift_create_storage_policy.',
+    exceptions.Remedy.SYNC:
+        'Check backup_swift_container_sync_to against the realms that the '
+        'cluster knows.',
     exceptions.Remedy.ROOM:
         'A quota is full, or backup_swift_object_size is above the largest '
         'object that the cluster takes.',

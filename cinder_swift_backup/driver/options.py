@@ -51,6 +51,16 @@ OPTS = [
                     'during a backup or restore, in a file without a name. '
                     'They take 1 MiB for each GiB of data, and twice as much '
                     'for an incremental; zeros take nothing.'),
+    cfg.StrOpt('backup_swift_container_sync_to',
+               help='Where Swift copies backups to, by its container sync: '
+                    '//REALM/CLUSTER, or //REALM/CLUSTER/ACCOUNT if the '
+                    'account has another name there. The container has the '
+                    'same name, and has to exist there with the same key. '
+                    'It is set for containers that this driver creates; one '
+                    'that exists is only checked.'),
+    cfg.StrOpt('backup_swift_container_sync_key',
+               secret=True,
+               help='The key that both containers of a container sync have.'),
 ]
 
 CONF = cfg.CONF

@@ -8,6 +8,7 @@ restore works although an option for making backups is wrong.
 """
 
 import dataclasses
+import re
 
 from oslo_config import cfg
 
@@ -15,6 +16,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import catalog
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import swift_session
 
 CONF = cfg.CONF
@@ -83,8 +85,7 @@ class BackupSettings:
     """What making a backup needs besides."""
 
     container: str
-    create_container: bool
-    storage_policy: str | None
+    containers: base.NewContainers
     availability_zone: str
     geometry: types.Geometry
     compression: str
@@ -119,8 +120,10 @@ def read_for_backup():
     """
     return BackupSettings(
         container=CONF.backup_swift_container,
-        create_container=CONF.backup_create_containers,
-        storage_policy=CONF.backup_swift_create_storage_policy,
+        containers=base.NewContainers(
+            allowed=CONF.backup_create_containers,
+            storage_policy=CONF.backup_swift_create_storage_policy,
+            sync=_sync()),
         availability_zone=CONF.storage_availability_zone,
         geometry=_geometry(),
         compression=_compression(),
@@ -135,6 +138,23 @@ def _geometry():
             f'backup_swift_block_size is {size} and has to be at least '
             f'{types.SMALLEST_BLOCK}')
     return types.Geometry(CONF.backup_swift_object_size, size)
+
+
+def _sync():
+    to = CONF.backup_swift_container_sync_to
+    key = CONF.backup_swift_container_sync_key
+    if not to and not key:
+        return None
+    if not to or not key:
+        raise exceptions.ConfigurationError(
+            'backup_swift_container_sync_to and '
+            'backup_swift_container_sync_key have no effect without each '
+            'other')
+    if not re.fullmatch(r'//[^/]+/[^/]+(/[^/]+)?', to):
+        raise exceptions.ConfigurationError(
+            f'backup_swift_container_sync_to is {to!r} and has to be '
+            f'//REALM/CLUSTER or //REALM/CLUSTER/ACCOUNT')
+    return base.Sync(to, key)
 
 
 def _notifications():

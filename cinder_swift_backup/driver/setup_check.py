@@ -33,8 +33,39 @@ def check(context):
         return
     try:
         _check_capabilities(store.capabilities(), for_backup)
+        if found.account.login is not None:
+            check_sync(store, for_backup.container, for_backup.containers)
     finally:
         store.close()
+
+
+def check_sync(store, container, wanted):
+    """Make sure that a container is copied to where it should be.
+
+    One that does not exist is made so later.
+
+    :raises ConfigurationError: when it is not
+    """
+    if wanted.sync is None:
+        return
+    try:
+        actual = store.sync(container)
+    except exceptions.ContainerNotFound:
+        return
+    expected = store.sync_target(container, wanted.sync)
+    if actual is None or actual.to is None:
+        raise exceptions.ConfigurationError(
+            f'container {container} exists and is not copied to '
+            f'{expected.to}, where backup_swift_container_sync_to wants it: '
+            f'set its X-Container-Sync-To and X-Container-Sync-Key')
+    if actual.to != expected.to:
+        raise exceptions.ConfigurationError(
+            f'container {container} is copied to {actual.to}, and '
+            f'backup_swift_container_sync_to wants {expected.to}')
+    if actual.key != expected.key:
+        raise exceptions.ConfigurationError(
+            f'container {container} has another key for its copy than '
+            f'backup_swift_container_sync_key')
 
 
 def _store(context, found):
@@ -58,7 +89,7 @@ def _check_capabilities(cluster, found):
         raise exceptions.ConfigurationError(
             f'backup_swift_object_size is {size} and the cluster takes '
             f'objects of at most {largest} bytes')
-    policy = found.storage_policy
+    policy = found.containers.storage_policy
     if policy and cluster.storage_policies is not None and (
             policy not in cluster.storage_policies):
         raise exceptions.ConfigurationError(

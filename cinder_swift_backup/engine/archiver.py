@@ -54,9 +54,8 @@ LOG = logging.getLogger(__name__)
 class ArchiveJob:
     """What to back up, under which names, and on top of what.
 
-    ``compression`` is the word of a codec. ``create_containers`` says whether
-    there may be a new container for segments of digests, and
-    ``storage_policy`` of which kind it is.
+    ``compression`` is the word of a codec. ``containers`` is what a container
+    for segments of digests is like.
     """
 
     ref: types.BackupRef
@@ -66,8 +65,7 @@ class ArchiveJob:
     level: codecs.Level = codecs.Level.BALANCED
     parent: parents.Parent | None = None
     volume_meta: str | None = None
-    create_containers: bool = True
-    storage_policy: str | None = None
+    containers: base.NewContainers = base.ANY
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -170,8 +168,7 @@ class Archiver:
             LOG.warning('The limits of the cluster are not known: %s', err)
             cluster = base.Capabilities()
         return digest_objects.DigestFile(
-            job.ref, job.header, cluster, job.create_containers,
-            job.storage_policy)
+            job.ref, job.header, cluster, job.containers)
 
     def _check_room(self, source: volumes.VolumeReader,
                     geometry: types.Geometry, present: bytearray) -> None:

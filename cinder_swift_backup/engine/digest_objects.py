@@ -47,16 +47,14 @@ _PIECE = 1 << 20
 class DigestFile:
     """The file of a backup: where it goes, and what it consists of.
 
-    ``cluster`` is what the store can do. ``create_containers`` says whether
-    there may be a new container for segments, and ``storage_policy`` of which
-    kind it is.
+    ``cluster`` is what the store can do, ``containers`` what a container for
+    segments is like.
     """
 
     ref: types.BackupRef
     header: types.BackupHeader
     cluster: base.Capabilities
-    create_containers: bool = True
-    storage_policy: str | None = None
+    containers: base.NewContainers = base.ANY
 
     def fits(self, block_size: int, count: int) -> bool:
         """Whether so many digests fit into one object."""
@@ -158,8 +156,10 @@ class DigestObjects:
                                 store: base.ObjectStore) -> bool:
         container = naming.segments_container(file.ref.container)
         try:
-            store.ensure_container(container, create=file.create_containers,
-                                   storage_policy=file.storage_policy)
+            store.ensure_container(
+                container, create=file.containers.allowed,
+                storage_policy=file.containers.storage_policy,
+                sync=file.containers.sync)
         except (exceptions.ContainerNotFound,
                 exceptions.AccessDenied) as err:
             LOG.info('There can be no segments of the digests of backup %s: '

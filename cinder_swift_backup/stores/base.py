@@ -102,6 +102,34 @@ class Capabilities:
     symlink: bool | None = None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sync:
+    """Where Swift copies a container to, by its container sync.
+
+    ``to`` is ``//REALM/CLUSTER/ACCOUNT/CONTAINER``, and None for a container
+    that only receives. Both ends have the same ``key``.
+    """
+
+    to: str | None
+    key: str = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NewContainers:
+    """Whether there may be new containers, and what they are like.
+
+    ``storage_policy`` is its name. The ``to`` of ``sync`` lacks the container,
+    which is of the same name there, and may lack the account, if that is.
+    """
+
+    allowed: bool = True
+    storage_policy: str | None = None
+    sync: Sync | None = None
+
+
+ANY = NewContainers()
+
+
 class Stop(Protocol):
     """Tells the store when the caller no longer wants the result."""
 
@@ -139,14 +167,26 @@ class ObjectStore(Protocol):
         """
 
     def ensure_container(self, container: str, *, create: bool,
-                         storage_policy: str | None = None) -> None:
+                         storage_policy: str | None = None,
+                         sync: Sync | None = None) -> None:
         """Make sure that a container exists.
 
         :param create: whether to make it where it is missing
         :param storage_policy: for a container made here only
+        :param sync: as that of :class:`NewContainers`, and as above
         :raises ContainerNotFound: when it is missing and not to be made
-        :raises ConfigurationError: when the storage policy is unknown
+        :raises ConfigurationError: when the storage policy is unknown, or
+            the cluster does not copy there
         """
+
+    def sync(self, container: str) -> Sync | None:
+        """Where a container is copied to; None if it takes no part.
+
+        :raises ContainerNotFound: when the container does not exist
+        """
+
+    def sync_target(self, container: str, sync: Sync) -> Sync:
+        """What a container of this account is made with for ``sync``."""
 
     def put(self, container: str, name: str, body: Body) -> str:
         """Store an object, replacing one of the same name; returns its MD5.

@@ -28,6 +28,8 @@ class MemoryStore:
         self._containers: dict[str, dict[str, bytes]] = {}
         self._times: dict[tuple[str, str], datetime.datetime] = {}
         self._large: dict[tuple[str, str], tuple[base.Segment, ...]] = {}
+        # By container; tests may change it.
+        self.syncs: dict[str, base.Sync] = {}
         self._lock = threading.Lock()
         self._stop = base.NEVER
 
@@ -43,7 +45,8 @@ class MemoryStore:
         return self._capabilities
 
     def ensure_container(self, container: str, *, create: bool,
-                         storage_policy: str | None = None) -> None:
+                         storage_policy: str | None = None,
+                         sync: base.Sync | None = None) -> None:
         """See the contract."""
         self._stop.check()
         with self._lock:
@@ -59,6 +62,22 @@ class MemoryStore:
                     container=container,
                     remedy=exceptions.Remedy.STORAGE_POLICY)
             self._containers[container] = {}
+            if sync is not None:
+                self.syncs[container] = self.sync_target(container, sync)
+
+    def sync(self, container: str) -> base.Sync | None:
+        """See the contract."""
+        self._stop.check()
+        with self._lock:
+            self._objects(container)
+            return self.syncs.get(container)
+
+    def sync_target(self, container: str, sync: base.Sync) -> base.Sync:
+        """See the contract."""
+        to = sync.to or ''
+        if to.count('/') == 3:  # It is //REALM/CLUSTER.
+            to = f'{to}/memory'
+        return base.Sync(f'{to}/{container}', sync.key)
 
     def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""

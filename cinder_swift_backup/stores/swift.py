@@ -25,6 +25,9 @@ from cinder_swift_backup.stores import bodies
 from cinder_swift_backup.stores import swift_session
 
 _T = TypeVar('_T')
+# Headers as swiftclient gives them.
+_SYNC_TO = 'x-container-sync-to'
+_SYNC_KEY = 'x-container-sync-key'
 
 
 class SwiftStore:
@@ -51,7 +54,8 @@ class SwiftStore:
         return self._session.request((), ask, self._stop)
 
     def ensure_container(self, container: str, *, create: bool,
-                         storage_policy: str | None = None) -> None:
+                         storage_policy: str | None = None,
+                         sync: base.Sync | None = None) -> None:
         """See the contract."""
         try:
             self._call((container,), client.head_container)
@@ -59,9 +63,37 @@ class SwiftStore:
         except exceptions.ContainerNotFound:
             if not create:
                 raise
-        headers = ({'X-Storage-Policy': storage_policy}
-                   if storage_policy else None)
-        self._call((container,), client.put_container, headers=headers)
+        headers = {}
+        if storage_policy:
+            headers['X-Storage-Policy'] = storage_policy
+        if sync is not None:
+            target = self.sync_target(container, sync)
+            headers[_SYNC_TO] = target.to or ''
+            headers[_SYNC_KEY] = target.key
+        try:
+            self._call((container,), client.put_container,
+                       headers=headers or None)
+        except exceptions.StoreError as err:
+            # A status of no other meaning.
+            if sync is None or type(err) is not exceptions.StoreError:
+                raise
+            raise exceptions.ConfigurationError(
+                f'it cannot be copied to {target.to}: {err.what}',
+                container=container,
+                remedy=exceptions.Remedy.SYNC) from err
+
+    def sync(self, container: str) -> base.Sync | None:
+        """See the contract."""
+        found = self._call((container,), client.head_container)
+        key = found.get(_SYNC_KEY)
+        return base.Sync(found.get(_SYNC_TO), key) if key else None
+
+    def sync_target(self, container: str, sync: base.Sync) -> base.Sync:
+        """See the contract."""
+        to = sync.to or ''
+        if to.count('/') == 3:  # It is //REALM/CLUSTER.
+            to = f'{to}/{self._session.account()}'
+        return base.Sync(f'{to}/{container}', sync.key)
 
     def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""

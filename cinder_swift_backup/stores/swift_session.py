@@ -151,6 +151,11 @@ class Session:
         result: _T = retrying(self._authorised, where, work, stop)
         return result
 
+    def account(self) -> str:
+        """The name of the account."""
+        url = urllib.parse.urlparse(self._credentials.access().storage_url)
+        return url.path.rstrip('/').rpartition('/')[2]
+
     def close(self) -> None:
         """Close all connections."""
         while self._idle:

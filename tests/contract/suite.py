@@ -372,6 +372,18 @@ class StoreContract:
         self.store.ensure_container(self.container, create=True,
                                     storage_policy='no-such-policy')
 
+    def test_container_that_is_not_copied(self):
+        self.assertIsNone(self.store.sync(self.container))
+        self.assertRaises(exceptions.ContainerNotFound, self.store.sync,
+                          self.new_container_name())
+
+    def test_where_a_container_is_copied_to(self):
+        account = self.store.sync_target('c', base.Sync('//r/s', 'k'))
+        self.assertRegex(account.to, '//r/s/[^/]+/c')
+        self.assertEqual(base.Sync('//r/s/a/c', 'k'),
+                         self.store.sync_target('c', base.Sync('//r/s/a',
+                                                               'k')))
+
     # -- reading in pieces -------------------------------------------------
 
     def _read(self, name, use, extent=None):

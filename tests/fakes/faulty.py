@@ -150,12 +150,21 @@ class FaultyStore:
         return self._store.capabilities()
 
     def ensure_container(self, container: str, *, create: bool,
-                         storage_policy: str | None = None) -> None:
+                         storage_policy: str | None = None,
+                         sync: base.Sync | None = None) -> None:
         """See the contract."""
         self._run(Call('ensure_container', container),
                   lambda: self._store.ensure_container(
                       container, create=create,
-                      storage_policy=storage_policy))
+                      storage_policy=storage_policy, sync=sync))
+
+    def sync(self, container: str) -> base.Sync | None:
+        """See the contract."""
+        return self._store.sync(container)
+
+    def sync_target(self, container: str, sync: base.Sync) -> base.Sync:
+        """See the contract."""
+        return self._store.sync_target(container, sync)
 
     def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""

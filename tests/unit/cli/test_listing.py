@@ -5,6 +5,7 @@
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.stores import base as store_base
 from tests.fakes import faulty
 from tests.unit.cli import base
 
@@ -43,6 +44,16 @@ class ListTest(base.CommandTestCase):
         self.bench.memory.delete(base.CONTAINER,
                                  naming.chunk_name(base.ref(1).prefix, 4))
         self.assertEqual('damaged', self.run_json('list')[0]['State'])
+
+    def test_copy_of_another_site(self):
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.chunk_name(base.ref(1).prefix, 4))
+        for sync, state in (
+                (store_base.Sync(None, 'k'), 'arriving'),
+                (store_base.Sync('//r/b/a/c', 'k'), 'damaged')):
+            self.bench.memory.syncs[base.CONTAINER] = sync
+            self.assertEqual([state] * 2, [
+                row['State'] for row in self.run_json('list')])
 
     def test_filters(self):
         self.bench.memory.delete(base.CONTAINER,

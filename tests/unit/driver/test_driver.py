@@ -10,12 +10,14 @@ from unittest import mock
 from cinder import exception as cinder_exception
 from cinder import objects
 from cinder.volume import volume_utils
+import fixtures
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
 from cinder_swift_backup.driver import driver
 from cinder_swift_backup.driver import settings
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import memory
 from tests.fakes import blobs
 from tests.fakes import faulty
@@ -93,7 +95,25 @@ class BackupTest(DriverMethodTestCase):
         with mock.patch.object(self.store, 'ensure_container') as ensured:
             self.assertRaises(cinder_exception.CinderException, self._backup)
         ensured.assert_called_once_with(_CONTAINER, create=True,
-                                        storage_policy='gold')
+                                        storage_policy='gold', sync=None)
+
+    def test_container_that_is_copied(self):
+        self.config(backup_swift_container_sync_to='//realm/b',
+                    backup_swift_container_sync_key='secret')
+        self._backup()
+        self.assertEqual(
+            store_base.Sync(f'//realm/b/memory/{_CONTAINER}', 'secret'),
+            self.store.sync(_CONTAINER))
+
+    def test_container_that_should_be_copied(self):
+        self.store.ensure_container(_CONTAINER, create=True)
+        self.config(backup_swift_container_sync_to='//realm/b',
+                    backup_swift_container_sync_key='secret')
+        log = self.useFixture(fixtures.FakeLogger())
+        backup = self._backup()
+        self.assertIn('is not copied to', log.output)
+        self.assertNotIn('secret', log.output)
+        self.assertEqual(_DATA, self._restore(backup))
 
     def test_compression(self):
         for word in ('none', 'zlib', 'bz2', 'zstd', 'ZSTD'):

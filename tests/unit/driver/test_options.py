@@ -48,7 +48,9 @@ class OptionsTest(base.DriverTestCase):
 
     def test_ours(self):
         self.assertEqual(
-            {'backup_swift_workers', 'backup_swift_compression_level',
+            {'backup_swift_container_sync_key',
+             'backup_swift_container_sync_to',
+             'backup_swift_workers', 'backup_swift_compression_level',
              'backup_swift_spool_directory', 'backup_swift_verify_restore'},
             {option.name for option in options.OPTS})
         self.assertEqual(options.OPTS,
@@ -58,6 +60,9 @@ class OptionsTest(base.DriverTestCase):
         self.assertEqual(cfg.CONF.state_path,
                          cfg.CONF.backup_swift_spool_directory)
         self.assertTrue(cfg.CONF.backup_swift_verify_restore)
+        self.assertEqual(
+            ['backup_swift_container_sync_key'],
+            [option.name for option in options.OPTS if option.secret])
 
     def test_levels(self):
         self.assertEqual('balanced', cfg.CONF.backup_swift_compression_level)

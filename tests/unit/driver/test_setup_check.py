@@ -10,6 +10,8 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import driver
 from cinder_swift_backup.driver import settings
 from cinder_swift_backup.driver import setup_check
+from cinder_swift_backup.stores import base as store_base
+from cinder_swift_backup.stores import memory
 from tests.unit.driver import base
 
 _INFO = 'http://swift.test/info'
@@ -45,6 +47,39 @@ class CheckTest(base.HttpTestCase):
         self.config(backup_swift_object_size=32768,
                     backup_swift_block_size=-1)
         self._refused('positive')
+
+    def test_copies(self):
+        self.config(backup_swift_container_sync_to='//realm/b')
+        self._refused('backup_swift_container_sync_key')
+        self.config(backup_swift_container_sync_key='secret')
+        self._check()
+        for wrong in ('realm/b', '//realm', '//realm/b/a/c', 'http://x/y'):
+            self.config(backup_swift_container_sync_to=wrong)
+            self._refused(repr(wrong), '//REALM/CLUSTER')
+
+    def test_container_that_exists(self):
+        wanted = store_base.NewContainers(
+            sync=store_base.Sync('//realm/b', 'secret'))
+        store = memory.MemoryStore()
+        setup_check.check_sync(store, 'c', wanted)
+        store.ensure_container('c', create=True)
+        for there, words in (
+                (None, 'is not copied to //realm/b/memory/c'),
+                (store_base.Sync(None, 'secret'), 'is not copied to'),
+                (store_base.Sync('//realm/x', 'secret'), '//realm/x'),
+                (store_base.Sync('//realm/b/memory/c', 'other'),
+                 'another key')):
+            store.syncs.pop('c', None)
+            if there is not None:
+                store.syncs['c'] = there
+            err = self.assertRaises(
+                exceptions.ConfigurationError, setup_check.check_sync, store,
+                'c', wanted)
+            self.assertIn(words, str(err))
+            self.assertNotIn('secret', str(err))
+            setup_check.check_sync(store, 'c', store_base.NewContainers())
+        store.syncs['c'] = store_base.Sync('//realm/b/memory/c', 'secret')
+        setup_check.check_sync(store, 'c', wanted)
 
     def test_compression(self):
         for word in ('none', 'off', 'no', 'zlib', 'gzip', 'bz2', 'bzip2',

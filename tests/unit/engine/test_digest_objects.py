@@ -24,6 +24,7 @@ _NAME = naming.digest_file_name(_PREFIX)
 _SEGMENTS = naming.segments_container(base.CONTAINER)
 _ZEROS = digests.of_zeros(16)
 _DATA = random.Random(8)
+_NONE = store_base.NewContainers(allowed=False)
 
 
 class DigestObjectsTestCase(base.EngineTestCase):
@@ -118,7 +119,7 @@ class LargeTest(DigestObjectsTestCase):
             self.assertEqual([], self._segments())
 
     def test_no_new_containers(self):
-        self._put(self._table(_ZEROS * 1000), create_containers=False)
+        self._put(self._table(_ZEROS * 1000), containers=_NONE)
         self.assertEqual([], self._segments())
         self.assertEqual(1000, len(self._load()))
 
@@ -152,7 +153,7 @@ class LargeTest(DigestObjectsTestCase):
                 base.ref(1), base.header(base.ref(1)),
                 store_base.Capabilities(max_object_size=2000,
                                         max_segments=1000),
-                create_containers=False)
+                containers=_NONE)
             self.assertRaises(exceptions.VolumeError, objects.check, file, 16,
                               1000, lambda: None)
             objects.check(file, 16, 10, lambda: None)

@@ -516,6 +516,38 @@ class ContainerTest(SwiftTestCase):
             create=True, storage_policy='gold')
         self.assertIs(exceptions.Remedy.STORAGE_POLICY, err.remedy)
 
+    def test_made_to_be_copied(self):
+        self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
+        put = self._answers('PUT', f'{_URL}/c', {'status_code': 201})
+        self.store.ensure_container(
+            'c', create=True, sync=store_base.Sync('//realm/b', 'secret'))
+        self.assertEqual(
+            ('//realm/b/AUTH_p/c', 'secret'),
+            tuple(_header(put.last_request, f'X-Container-Sync-{name}')
+                  for name in ('To', 'Key')))
+
+    def test_that_cannot_be_copied(self):
+        self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
+        self._answers('PUT', f'{_URL}/c', {
+            'status_code': 400, 'text': 'No realm key for realm'})
+        err = self.assertRaises(
+            exceptions.ConfigurationError, self.store.ensure_container, 'c',
+            create=True, sync=store_base.Sync('//realm/b', 'secret'))
+        self.assertIs(exceptions.Remedy.SYNC, err.remedy)
+        self.assertIn('No realm key', str(err))
+        self.assertNotIn('secret', repr(err))
+
+    def test_sync(self):
+        for headers, expected in (
+                ({}, None),
+                ({'X-Container-Sync-Key': 'k'}, store_base.Sync(None, 'k')),
+                ({'X-Container-Sync-Key': 'k',
+                  'X-Container-Sync-To': '//r/b/a/c'},
+                 store_base.Sync('//r/b/a/c', 'k'))):
+            self._answers('HEAD', f'{_URL}/c',
+                          {'status_code': 204, 'headers': headers})
+            self.assertEqual(expected, self.store.sync('c'))
+
     def test_not_to_be_made(self):
         self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
         self.assertRaises(exceptions.ContainerNotFound,
