@@ -117,7 +117,8 @@ class CountingStore:
         return base.Capabilities(max_object_size=5 << 30, max_segments=1000)
 
     def ensure_container(self, container: str, *, create: bool,
-                         storage_policy: str | None = None) -> None:
+                         storage_policy: str | None = None,
+                         sync: base.Sync | None = None) -> None:
         """See the contract."""
 
     def put(self, container: str, name: str, body: base.Body) -> str:

@@ -16,6 +16,8 @@ cloud is to be like real ones in this, too. Then Swift has a memcached.
 """
 
 import base64
+from collections.abc import Mapping
+import dataclasses
 import functools
 import os
 import pathlib
@@ -44,17 +46,38 @@ _PATIENCE: Section = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class SyncSite:
+    """A cluster among those of a realm, between which containers are copied.
+
+    ``clusters`` are the URLs of all of them, without an account, by name.
+    """
+
+    realm: str
+    name: str
+    key: str
+    clusters: Mapping[str, str]
+
+
 class Swift:
     """One Swift cluster of the smallest size."""
 
-    def __init__(self, info: CloudInfo, directory: pathlib.Path,
-                 *, cached: bool = False) -> None:
+    def __init__(
+        self,
+        info: CloudInfo,
+        directory: pathlib.Path,
+        *,
+        cached: bool = False,
+        site: SyncSite | None = None,
+    ) -> None:
         """Prepare; nothing is written yet.
 
         :param info: the cloud to be
         :param directory: a directory for this Swift alone
         :param cached: whether it has a memcached, which must be installed
+        :param site: what it is among others, if it is
         """
+        self._site = site
         self._info = info
         self._cache_port = processes.free_ports(1)[0] if cached else None
         self._directory = directory
@@ -79,6 +102,8 @@ class Swift:
         if self._cache_port:
             self._start_cache(self._cache_port)
         self._write_cluster_config()
+        if self._site:
+            self._write_sync_config(self._site)
         self._build_rings()
         for server, port in self._ports.items():
             conf = self._directory / f'{server}-server.conf'
@@ -128,14 +153,7 @@ class Swift:
 
     def _build_rings(self) -> None:
         ports = [self._ports[s] for s in ('account', 'container', 'object')]
-        builder = processes.Child(
-            "The building of Swift's rings",
-            processes.python_module(
-                'build_rings', str(self._directory), *map(str, ports)
-            ),
-            self._directory / 'rings.log',
-        )
-        builder.wait_for_end(START_TIMEOUT)
+        self._run('build_rings', self._directory, *ports)
 
     def _write_cluster_config(self) -> None:
         suffix = secrets.token_hex(8)
@@ -148,6 +166,60 @@ class Swift:
                 'default': index == 0,
             }
         config_files.write(self._directory / 'swift.conf', sections)
+
+    def sync_containers(self) -> None:
+        """Copy what is new to the other sites, once."""
+        self._run('sync_containers', self._directory / 'container-sync.conf')
+
+    def _write_sync_config(self, site: SyncSite) -> None:
+        config_files.write(
+            self._directory / 'container-sync-realms.conf',
+            {
+                site.realm: {
+                    'key': site.key,
+                    **{
+                        f'cluster_{name}': url
+                        for name, url in site.clusters.items()
+                    },
+                }
+            },
+        )
+        client = self._directory / 'internal-client.conf'
+        config_files.write(
+            client,
+            {
+                **self._default(0),
+                'pipeline:main': {
+                    'pipeline': 'catch_errors proxy-logging cache symlink '
+                    'proxy-server'
+                },
+                'app:proxy-server': {'use': 'egg:swift#proxy', **_PATIENCE},
+                **{
+                    f'filter:{name}': {'use': f'egg:swift#{filter_name}'}
+                    for name, filter_name in (
+                        ('catch_errors', 'catch_errors'),
+                        ('proxy-logging', 'proxy_logging'),
+                        ('cache', 'memcache'),
+                        ('symlink', 'symlink'),
+                    )
+                },
+            },
+        )
+        config_files.write(
+            self._directory / 'container-sync.conf',
+            {
+                **self._default(0),
+                'container-sync': {'internal_client_conf_path': client},
+            },
+        )
+
+    def _run(self, module: str, *arguments: object) -> None:
+        """Run a module to its end."""
+        processes.Child(
+            module,
+            processes.python_module(module, *map(str, arguments)),
+            self._directory / f'{module}.log',
+        ).wait_for_end(START_TIMEOUT)
 
     def _default(self, port: int) -> dict[str, Section]:
         """Return the section that all the servers have."""
@@ -186,9 +258,21 @@ class Swift:
             'authtoken keystoneauth tempauth copy container_quotas '
             'account_quotas slo dlo'
         )
+        if self._site:
+            filters = filters.replace(
+                'healthcheck', 'healthcheck container_sync'
+            )
         if self._cache_port:
             filters = filters.replace('healthcheck', 'healthcheck cache')
         own: dict[str, Section] = {
+            'container_sync': {
+                'use': 'egg:swift#container_sync',
+                **(
+                    {'current': f'//{self._site.realm}/{self._site.name}'}
+                    if self._site
+                    else {}
+                ),
+            },
             'cache': {
                 'use': 'egg:swift#memcache',
                 'memcache_servers': f'{processes.HOST}:{self._cache_port}',
