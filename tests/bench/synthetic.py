@@ -45,12 +45,13 @@ TIB = 1 << 40
 _GEOMETRY = types.Geometry(52428800, 32768)
 # The stretches of data, and from one to the next: 1 GiB in each TiB.
 _STRETCH = 4 * MIB
-_STEP = 4096 * MIB
+# Each stretch begins with a chunk, so that no object has anything but noise.
+_STEP = 82 * _GEOMETRY.chunk_size
 _T = TypeVar('_T')
 
 
 class SyntheticVolume:
-    """Noise every 4 GiB, and holes; takes what is restored and forgets it."""
+    """Noise every 4.1 GB, and holes; takes what is restored and forgets it."""
 
     tells_holes = True
     _noise = random.Random(1).randbytes(2 * _STRETCH)
