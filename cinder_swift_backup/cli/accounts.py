@@ -5,7 +5,8 @@
 1. If ``ST_AUTH`` is set and no cloud is named: Swift's version 1
    authentication, with ``ST_USER`` and ``ST_KEY``.
 2. Else as all clients of OpenStack do it: ``--os-cloud`` and ``clouds.yaml``,
-   or ``OS_*`` variables.
+   or ``OS_*`` variables. An ``object_store_endpoint_override`` in there, the
+   URL of an account, is for a site that the catalog does not name.
 """
 
 from collections.abc import Mapping
@@ -67,7 +68,8 @@ def _keystone(cloud: str | None, region: str | None) -> swift.SwiftStore:
     return _store(session, found.get_region_name(_SERVICE),
                   _interface(found),
                   verify if isinstance(verify, str) else None,
-                  insecure=verify is False)
+                  insecure=verify is False,
+                  url=found.get_endpoint(_SERVICE))
 
 
 def _interface(found: openstack.config.cloud_region.CloudRegion) -> str:
@@ -77,8 +79,10 @@ def _interface(found: openstack.config.cloud_region.CloudRegion) -> str:
 
 
 def _store(session: ksa_session.Session, region: str | None, interface: str,
-           ca_file: str | None, *, insecure: bool) -> swift.SwiftStore:
+           ca_file: str | None, *, insecure: bool,
+           url: str | None = None) -> swift.SwiftStore:
     who = credentials.SessionCredentials(
-        session, service_type=_SERVICE, interface=interface, region=region)
+        session, service_type=_SERVICE, interface=interface, region=region,
+        url=url)
     return swift.SwiftStore(swift_session.Session(
         who, swift_session.Transport(ca_file, insecure)))

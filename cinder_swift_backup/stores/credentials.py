@@ -107,17 +107,23 @@ class SessionCredentials:
 
     def __init__(self, session: ksa_session.Session, *, service_type: str,
                  interface: str, region: str | None,
-                 service_token: ServiceToken | None = None) -> None:
+                 service_token: ServiceToken | None = None,
+                 url: str | None = None) -> None:
+        """Prepare.
+
+        :param url: of the account, instead of that in the catalog
+        """
         self._session = session
         self._service_type = service_type
         self._interface = interface
         self._region = region
         self._service_token = service_token
+        self._url = url
         self._lock = threading.Lock()
 
     def access(self) -> Access:
         """See :class:`Credentials`."""
-        url = identify(self._endpoint)
+        url = self._url or identify(self._endpoint)
         token = identify(self._session.get_token)
         service = self._service_token
         return Access(url, token, service.token() if service else None)

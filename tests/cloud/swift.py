@@ -127,13 +127,12 @@ class Swift:
         return list(self._children)
 
     def _start_cache(self, port: int) -> None:
-        user = pwd.getpwuid(os.getuid()).pw_name
         self._children.append(
             processes.Child(
                 'memcached',
                 [
                     processes.find_command(MEMCACHED, MEMCACHED),
-                    f'--user={user}',
+                    f'--user={_user_name()}',
                     f'--listen={processes.HOST}',
                     f'--port={port}',
                 ],
@@ -208,8 +207,12 @@ class Swift:
         config_files.write(
             self._directory / 'container-sync.conf',
             {
-                **self._default(0),
-                'container-sync': {'internal_client_conf_path': client},
+                # It looks for the containers of the server at this port.
+                **self._default(self._ports['container']),
+                'container-sync': {
+                    'internal_client_conf_path': client,
+                    'user': _user_name(),
+                },
             },
         )
 
@@ -336,6 +339,10 @@ class Swift:
             'fernet_key_only': key,
             'active_fernet_key_id': 'only',
         }
+
+
+def _user_name() -> str:
+    return pwd.getpwuid(os.getuid()).pw_name
 
 
 def has_memcached() -> bool:

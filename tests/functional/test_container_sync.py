@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Two sites: Swift copies the backups of one to the other, which burns."""
+
+import dataclasses
+import pathlib
+import shutil
+import tempfile
+from unittest import mock
+import uuid
+
+from cinder import exception as cinder_exception
+
+from cinder_swift_backup.engine import digest_objects
+from cinder_swift_backup.format import digest_segments
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.stores import base as store_base
+from cinder_swift_backup.stores import credentials
+from cinder_swift_backup.stores import swift
+from cinder_swift_backup.stores import swift_session
+from tests.cloud import processes
+from tests.cloud import swift as cloud_swift
+from tests.fakes import blobs
+from tests.functional import base
+from tests.functional import cinder_side
+from tests.functional import command
+from tests.functional import test_interop
+from tests.functional.cinder_side import OURS
+
+_REALM = 'backups'
+_KEY = 'the key of both containers'
+
+
+class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
+    """Two Swifts, a and b, with one Keystone, and a driver at a."""
+
+    def setUp(self):
+        super().setUp()
+        self.need('directory', 'cinder')
+        self.sites = self._start_sites()
+        self.stores = {name: self._store(name) for name in self.sites}
+        self.configure(
+            backup_swift_url=f'{self.urls["a"]}/AUTH_',
+            backup_swift_container_sync_to=f'//{_REALM}/b',
+            backup_swift_container_sync_key=_KEY)
+        self.segments = naming.segments_container(self.container)
+
+    def _start_sites(self):
+        ports = processes.free_ports(2)
+        self.urls = {name: f'http://{processes.HOST}:{port}/v1'
+                     for name, port in zip('ab', ports, strict=True)}
+        clusters = {name: f'{url}/' for name, url in self.urls.items()}
+        realm_key = uuid.uuid4().hex
+        sites = {}
+        for name, url in self.urls.items():
+            directory = pathlib.Path(tempfile.mkdtemp(
+                prefix=f'site-{name}-', dir=self.cloud.directory))
+            self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+            sites[name] = cloud_swift.Swift(
+                dataclasses.replace(self.cloud,
+                                    swift_url=url.removesuffix('/v1')),
+                directory, site=cloud_swift.SyncSite(
+                    _REALM, name, realm_key, clusters))
+        self.addCleanup(lambda: processes.stop_all(
+            child for site in sites.values() for child in site.children()))
+        for site in sites.values():
+            site.start()
+        for site in sites.values():
+            site.wait()
+        return sites
+
+    def _account_url(self, name):
+        return f'{self.urls[name]}/AUTH_{self.context.project_id}'
+
+    def _store(self, name):
+        session = base.keystone_session(self.cloud.demo)
+        store = swift.SwiftStore(swift_session.Session(
+            credentials.SessionCredentials(
+                session, service_type='object-store', interface='public',
+                region=None, url=self._account_url(name)),
+            swift_session.Transport(retries=1, backoff=0.1)))
+        self.addCleanup(store.close)
+        return store
+
+    def _empty_container(self):
+        """Both Swifts are gone with all they have."""
+
+    def _receive(self, *containers):
+        """Make the containers of the other site."""
+        for container in containers:
+            self.stores['b'].ensure_container(container, create=True)
+            self._post(self.stores['b'], container)
+
+    @staticmethod
+    def _post(store, container):
+        from swiftclient import client  # noqa: PLC0415
+        store._call((container,), client.post_container,
+                    headers={'X-Container-Sync-Key': _KEY})
+
+    def _program(self, name):
+        login = self.cloud.os_environment(self.cloud.demo)
+        return command.Command(self, {
+            **login,
+            'OS_OBJECT_STORE_ENDPOINT_OVERRIDE': self._account_url(name)})
+
+    def _names(self, name, container=None):
+        return [info.name for info in self.stores[name].list(
+            container or self.container, '')]
+
+    def _chain(self):
+        image = test_interop.make_image()
+        volume, path = self.make_volume(image)
+        full = self.back_up(OURS, volume, path)
+        first = bytes(image)
+        test_interop.change(image, seed=1)
+        path.write_bytes(image)
+        tip = self.back_up(OURS, volume, path, parent=full)
+        return (full, first), (tip, bytes(image))
+
+    def test_the_other_site_restores(self):
+        (full, first), (tip, last) = self._chain()
+        self.assertEqual(
+            store_base.Sync(f'//{_REALM}/b/AUTH_{self.context.project_id}/'
+                            f'{self.container}', _KEY),
+            self.stores['a'].sync(self.container))
+        self._receive(self.container)
+        program = self._program('b')
+        self.assertEqual([], program.json('list'))
+        self.sites['a'].sync_containers()
+        self.assertEqual(self._names('a'), self._names('b'))
+        processes.stop_all(self.sites['a'].children())
+        self.assertEqual(
+            [(full.id, 'complete'), (tip.id, 'complete')],
+            [(row['Backup'], row['State']) for row in program.json('list')])
+        self.assertEqual(
+            ['complete'] * 2,
+            [row['State'] for row in program.json('verify', '--all',
+                                                  '--deep')])
+        for backup, expected in ((full, first), (tip, last)):
+            self.assertEqual(expected,
+                             program.restored(backup.id).read_bytes())
+
+    def test_what_is_still_to_come(self):
+        (full, _), (tip, last) = self._chain()
+        self._receive(self.container)
+        self.sites['a'].sync_containers()
+        program = self._program('b')
+        late = naming.chunk_name(full.service_metadata, 0)
+        data = blobs.get(self.stores['b'], self.container, late)
+        self.stores['b'].delete(self.container, late)
+        rows = program.json('verify', '--all', code=6)
+        self.assertEqual(['arriving'] * 2, [row['State'] for row in rows])
+        self.assertEqual(late, rows[0]['Object'])
+        target = self.directory / 'target'
+        done = program.run('restore', tip.id, target, code=7)
+        self.assertIn(full.id, done.stderr)
+        self.assertFalse(target.exists())
+        # It never came.
+        self.assertEqual(['damaged'] * 2, [
+            row['State'] for row in program.json('verify', '--all',
+                                                 '--grace', '0', code=7)])
+        # Other bytes under its name do not get better by waiting.
+        blobs.put(self.stores['b'], self.container, late, data[::-1])
+        self.assertEqual('damaged', program.json(
+            'verify', full.id, code=7)[0]['State'])
+        blobs.put(self.stores['b'], self.container, late, data)
+        self.assertEqual(last, program.restored(tip.id).read_bytes())
+
+    def test_digests_that_are_a_large_object(self):
+        for owner, name, value in (
+                (digest_segments, 'LEAST', 8), (digest_segments, 'NORMAL', 16),
+                (digest_objects, 'WORTH_SEGMENTS', 1), (digests, 'STEP', 8)):
+            self.enterContext(mock.patch.object(owner, name, value))
+        image = bytes(40 << 20) + bytes(test_interop.make_image())
+        volume, path = self.make_volume(image)
+        backup = self.back_up(OURS, volume, path)
+        self.assertTrue(self._names('a', self.segments))
+        self._receive(self.container, self.segments)
+        self.sites['a'].sync_containers()
+        # Swift takes the large object after all of its segments.
+        self.sites['a'].sync_containers()
+        self.assertEqual(self._names('a', self.segments),
+                         self._names('b', self.segments))
+        program = self._program('b')
+        self.assertEqual(image, program.restored(backup.id).read_bytes())
+        gone = self._names('b', self.segments)[1]
+        self.stores['b'].delete(self.segments, gone)
+        (row,) = program.json('verify', backup.id, code=6)
+        self.assertEqual(('arriving', gone), (row['State'], row['Object']))
+
+    def test_place_that_the_cluster_does_not_know(self):
+        self.configure(backup_swift_container_sync_to='//elsewhere/b')
+        volume, path = self.make_volume(b'data')
+        err = self.assertRaises(cinder_exception.BackupDriverException,
+                                self.back_up, OURS, volume, path)
+        self.assertIn('backup_swift_container_sync_to', str(err))
