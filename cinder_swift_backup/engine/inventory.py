@@ -62,7 +62,10 @@ class Inventory:
         """
         found = [each for container in containers
                  for each in self._scan(container)]
-        return sorted(found, key=lambda each: (each.created, each.ref.prefix))
+        # Names tell the second only, in which a chain may have begun and gone
+        # on. It goes on when the backup below is stored.
+        return sorted(found, key=lambda each: (each.created, each.modified,
+                                               each.ref.prefix))
 
     def _scan(self, container: str) -> Iterable[Found]:
         found: dict[str, Found] = {}

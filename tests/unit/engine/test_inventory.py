@@ -44,6 +44,13 @@ class ScanTest(base.EngineTestCase):
             datetime.datetime(2026, 8, 1, 12, 0, 1, tzinfo=datetime.UTC),
             found[0].created)
 
+    def test_backups_of_the_same_second(self):
+        for name in ('z', 'a', 'm'):
+            self.bench.put('volume_v/20260801120001/'
+                           f'az_nova_backup_{name}_metadata', b'x')
+        self.assertEqual(['z', 'a', 'm'],
+                         [each.ref.backup_id for each in self._scan()])
+
     def test_without_a_manifest(self):
         self.bench.archive(1, _DATA)
         self.bench.memory.delete(base.CONTAINER,
