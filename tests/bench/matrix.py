@@ -47,7 +47,9 @@ def cells(mib: int) -> Iterator[Cell]:
             ROUND_TRIPS, CODECS, images.KINDS):
         yield Cell(kind, codec, round_trip, mib, tools=codec == CODECS[0])
     for gib in SIZES:
-        yield Cell(SERIES, CODECS[0], 0, gib << 10, ('unchanged',))
+        # The largest takes the stock driver half an hour as it is.
+        changes = ('unchanged',) if gib < max(SIZES) else ()
+        yield Cell(SERIES, CODECS[0], 0, gib << 10, changes)
 
 
 class Results:

@@ -141,8 +141,9 @@ def _tools(results: matrix.Results) -> Iterator[str]:
 
 
 def _series(results: matrix.Results) -> Iterator[str]:
-    if not results.find('backup', 'full', table.MB_S,
-                        changes=('unchanged',)):
+    wanted = {'kind': matrix.SERIES, 'codec': matrix.CODECS[0],
+              'round_trip': 0, 'tools': False}
+    if not results.find('backup', 'full', table.MB_S, **wanted):
         return
     figure, axis = pyplot.subplots(figsize=(8, 4.5), layout='constrained')
     rows = []
@@ -150,8 +151,7 @@ def _series(results: matrix.Results) -> Iterator[str]:
             each for each in _COLUMNS if each[1] != 'dirty'):
         found = {
             cell.mib: row for cell, row in results.find(
-                operation, change, table.MB_S, kind=matrix.SERIES,
-                changes=('unchanged',))}
+                operation, change, table.MB_S, **wanted)}
         for driver, style in zip(table.DRIVERS, ('--', '-'), strict=True):
             axis.plot(
                 [mib / 1024 for mib in found],
