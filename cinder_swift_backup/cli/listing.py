@@ -48,6 +48,8 @@ class List(commands.AccountCommand, lister.Lister):
         """See cliff."""
         with self.opened(parsed_args) as found:
             library = found.library(progress.Silent())
+        for container in sorted(library.copies):
+            self.app.stderr.write(_lag(library, container))
         rows = [_row(library, each) for each in library.audits
                 if _wanted(parsed_args, library, each)]
         return ('Backup', 'Volume', 'Created', 'Size', 'Stored', 'Kind',
@@ -71,6 +73,20 @@ def _wanted(arguments: argparse.Namespace, library: audit.Library,
         return False
     return (not arguments.state
             or library.state(each).value in arguments.state)
+
+
+def _lag(library: audit.Library, container: str) -> str:
+    """A line that says how far a copy is behind."""
+    newest = max(each.found.modified for each in library.audits
+                 if each.found.ref.container == container)
+    lags = library.lags(container)
+    behind = [lag for lag in lags if lag]
+    age = values.duration(datetime.datetime.now(datetime.UTC) - newest)
+    line = (f'Container {container} is a copy, whose newest object was '
+            f'stored {age} ago: of {len(lags)} volumes, {len(behind)} lag')
+    if behind:
+        line += f', up to {values.duration(max(behind))}'
+    return f'{line}.\n'
 
 
 def _row(library: audit.Library, each: audit.Audit) -> tuple[object, ...]:

@@ -39,6 +39,10 @@ class Restore(commands.AccountCommand):
         parser.add_argument('target', metavar='TARGET', type=pathlib.Path,
                             help='a file, a block device, or - for the '
                                  'standard output')
+        parser.add_argument(
+            '--latest-complete', action='store_true',
+            help='BACKUP is the id of a volume, or the beginning of it: '
+                 'restore its newest backup that is complete')
         existing = parser.add_mutually_exclusive_group()
         existing.add_argument('--force', action='store_true',
                               help='overwrite a file or a device')
@@ -59,8 +63,9 @@ class Restore(commands.AccountCommand):
                          force=parsed_args.force or parsed_args.resume)
         with self.opened(parsed_args) as found:
             with progress_bar.shown(self.app.stderr, 'looking') as observer:
-                library, wanted = found.with_ancestors(parsed_args.backup,
-                                                       observer)
+                find = (found.latest if parsed_args.latest_complete
+                        else found.with_ancestors)
+                library, wanted = find(parsed_args.backup, observer)
             if not parsed_args.unverified:
                 shelf.usable(library, wanted)
             ref = wanted.found.ref

@@ -62,6 +62,28 @@ class Shelf:
         return library, next(each for each in library.audits
                              if each.found is wanted)
 
+    def latest(self, beginning: str, observer: progress.Observer,
+               ) -> tuple[audit.Library, audit.Audit]:
+        """The newest backup of a volume that is complete.
+
+        :param beginning: of the volume's id
+        :raises SelectionError: when there is none, or several volumes
+        """
+        found = [each for each in self.find()
+                 if each.ref.volume_id.startswith(beginning)]
+        volumes = sorted({each.ref.volume_id for each in found})
+        if len(volumes) != 1:
+            raise exceptions.SelectionError(
+                f'{len(volumes) or "no"} volumes with backups have an id '
+                f'that begins with {beginning!r}')
+        library = self._look(found, observer)
+        usable = [each for each in library.audits
+                  if library.state(each) is audit.State.COMPLETE]
+        if not usable:
+            raise exceptions.SelectionError(
+                f'no backup of volume {volumes[0]} is complete')
+        return library, usable[-1]
+
     def subject(self, library: audit.Library,
                 each: audit.Audit) -> inspection.Subject:
         """A backup to be fetched, with its manifest."""

@@ -380,6 +380,30 @@ class Library:
                 return state, _described(link)
         return State.COMPLETE, ''
 
+    def lags(self, container: str) -> list[datetime.timedelta]:
+        """For each volume in a container, how far its backups are behind.
+
+        That is from the newest backup that can be restored to the newest that
+        has begun to arrive; from the oldest, if none can be restored.
+        """
+        by_volume: dict[str, list[Audit]] = {}
+        for audit in self.audits:
+            if audit.found.ref.container == container:
+                by_volume.setdefault(audit.found.ref.volume_id,
+                                     []).append(audit)
+        return [self._lag(audits) for audits in by_volume.values()]
+
+    def _lag(self, audits: list[Audit]) -> datetime.timedelta:
+        times = [audit.found.created for audit in audits]
+        usable = [audit.found.created for audit in audits
+                  if self.state(audit) is State.COMPLETE]
+        return max(times) - max(usable, default=min(times))
+
+    @property
+    def copies(self) -> frozenset[str]:
+        """The containers that another site is copied to."""
+        return self._patience.copies
+
     def size(self, audit: Audit) -> int | None:
         """The size of the volume in bytes, as far as manifests tell.
 

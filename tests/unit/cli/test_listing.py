@@ -52,8 +52,18 @@ class ListTest(base.CommandTestCase):
                 (store_base.Sync(None, 'k'), 'arriving'),
                 (store_base.Sync('//r/b/a/c', 'k'), 'damaged')):
             self.bench.memory.syncs[base.CONTAINER] = sync
-            self.assertEqual([state] * 2, [
-                row['State'] for row in self.run_json('list')])
+            answer = self.run_command('list', '-f', 'value', '-c', 'State')
+            self.assertEqual([state] * 2, answer.out.split())
+            self.assertEqual(state == 'arriving', 'is a copy' in answer.err)
+
+    def test_how_far_a_copy_is_behind(self):
+        self.bench.memory.syncs[base.CONTAINER] = store_base.Sync(None, 'k')
+        self.assertIn('of 1 volumes, 0 lag.\n',
+                      self.run_command('list').err)
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.manifest_name(base.ref(2).prefix))
+        self.assertIn('of 1 volumes, 1 lag, up to 0 min 1 s.\n',
+                      self.run_command('list').err)
 
     def test_filters(self):
         self.bench.memory.delete(base.CONTAINER,

@@ -73,6 +73,26 @@ class RestoreTest(base.CommandTestCase):
         self.target.unlink()
         self.assertEqual(0, self._restore('bak-2', '--resume').code)
 
+    def test_latest_that_is_complete(self):
+        answer = self.run_command('restore', '--latest-complete', 'vol',
+                                  self.target)
+        self.assertEqual(0, answer.code, answer.err)
+        self.assertEqual(base.NOW, self.target.read_bytes())
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.manifest_name(base.ref(2).prefix))
+        answer = self.run_command('restore', '--latest-complete', 'vol-1',
+                                  self.target, '--force')
+        self.assertEqual(base.DATA, self.target.read_bytes())
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.manifest_name(base.ref(1).prefix))
+        for options, word in (
+                (('--latest-complete', 'vol-1'), 'is complete'),
+                (('--latest-complete', 'x'), 'no volumes with backups')):
+            answer = self.run_command('restore', *options, self.target,
+                                      '--force')
+            self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+            self.assertIn(word, answer.err)
+
     def test_to_a_pipe(self):
         self.target = '-'
         with open(self.directory / 'output', 'w+') as output, \
