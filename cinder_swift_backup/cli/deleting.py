@@ -19,7 +19,7 @@ from cinder_swift_backup.engine import progress
 
 
 class Delete(commands.AccountCommand):
-    """Delete a backup that no other needs.
+    """Delete a backup that no other needs, in whatever container that is.
 
     Cinder is not told: delete backups that it knows of by "cinder
     backup-delete".
@@ -36,8 +36,8 @@ class Delete(commands.AccountCommand):
         """See cliff."""
         with self.opened(parsed_args) as found:
             with progress_bar.shown(self.app.stderr, 'looking') as observer:
-                library, wanted = found.with_ancestors(parsed_args.backup,
-                                                       observer)
+                library, wanted = found.with_all_of_its_volume(
+                    parsed_args.backup, observer)
             _refuse_if_needed(library, wanted)
             self.left = ('Part of the backup may be deleted. The same '
                          'command deletes the rest.')
@@ -90,6 +90,14 @@ def _refuse_if_needed(library: audit.Library, wanted: audit.Audit) -> None:
             f'nothing of it was deleted, because it is needed by {names}',
             backup_id=wanted.found.ref.backup_id,
             remedy=exceptions.Remedy.NEWER_FIRST)
+    unknown = library.unknown(wanted)
+    if unknown:
+        names = ', '.join(f'{each.found.ref.backup_id} ({each.state.value})'
+                          for each in unknown)
+        raise exceptions.SelectionError(
+            f'nothing of it was deleted, because newer backups of the volume '
+            f'have no manifest that tells what they need: {names}',
+            backup_id=wanted.found.ref.backup_id)
 
 
 def _delete(found: shelf.Shelf, each: audit.Audit) -> int:

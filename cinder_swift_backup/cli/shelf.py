@@ -62,6 +62,21 @@ class Shelf:
         return library, next(each for each in library.audits
                              if each.found is wanted)
 
+    def with_all_of_its_volume(
+            self, beginning: str, observer: progress.Observer,
+            ) -> tuple[audit.Library, audit.Audit]:
+        """The same, with those in containers where it is not looked for.
+
+        :raises SelectionError: when no backup has such an id, or several
+        """
+        wanted = inventory.select(self.find(), beginning).ref
+        everywhere = self.engine.inventory
+        library = self._look(
+            (each for each in everywhere.scan(everywhere.containers())
+             if each.ref.volume_id == wanted.volume_id), observer)
+        return library, next(each for each in library.audits
+                             if each.found.ref == wanted)
+
     def latest(self, beginning: str, observer: progress.Observer,
                ) -> tuple[audit.Library, audit.Audit]:
         """The newest backup of a volume that is complete.

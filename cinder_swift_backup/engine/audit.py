@@ -176,7 +176,9 @@ class Auditor:
         try:
             manifest = repo.load(found.ref)
         except exceptions.ChainError:
-            state = self._patience.without_manifest(found)
+            # What a listing shows is not given up.
+            state = (self._patience.incomplete(found) if found.has_manifest
+                     else self._patience.without_manifest(found))
             return Audit(found, None, (Finding(
                 state, 'it has no manifest', found.ref.container,
                 naming.manifest_name(found.ref.prefix)),))
@@ -352,6 +354,17 @@ class Library:
             + ('which is in several containers' if same
                else 'of which there is nothing'),
             backup_id=ref.backup_id)
+
+    def unknown(self, audit: Audit) -> list[Audit]:
+        """Newer backups of the volume that may build on one, or may not.
+
+        Their manifests cannot be read, or are still to come.
+        """
+        return [other for other in self.audits
+                if other.summary is None and other is not audit
+                and other.state is not State.ORPHANED
+                and other.found.ref.volume_id == audit.found.ref.volume_id
+                and other.found.created >= audit.found.created]
 
     def dependents(self, audit: Audit) -> list[Audit]:
         """The backups that build on one directly."""

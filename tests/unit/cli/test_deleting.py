@@ -24,6 +24,34 @@ class DeleteTest(base.CommandTestCase):
             self.assertIn(f'Backup {backup} is deleted', answer.err)
         self.assertEqual([], self.bench.names())
 
+    def test_needed_in_another_container(self):
+        self.bench.memory.ensure_container('other', create=True)
+        for info in list(self.bench.memory.list(base.CONTAINER,
+                                                base.ref(2).prefix)):
+            self.bench.put(info.name, self.bench.get(info.name), 'other')
+            self.bench.memory.delete(base.CONTAINER, info.name)
+        answer = self.run_command('delete', 'bak-1', '--container',
+                                  base.CONTAINER)
+        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+        self.assertIn('needed by bak-2', answer.err)
+
+    def test_perhaps_needed(self):
+        before = self.bench.names()
+        name = naming.manifest_name(base.ref(2).prefix)
+        for change, state in (
+                (lambda: self.bench.damage(name, lambda data: data[:-9]),
+                 'damaged'),
+                (lambda: self.bench.memory.delete(base.CONTAINER, name),
+                 'arriving')):
+            change()
+            answer = self.run_command('delete', 'bak-1')
+            self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+            self.assertIn(f'bak-2 ({state})', answer.err)
+        self.assertEqual(sorted({*before} - {name}), self.bench.names())
+        # What is older needs nothing of it.
+        self.assertEqual(0, self.run_command('delete', 'bak-2').code)
+        self.assertEqual(0, self.run_command('delete', 'bak-1').code)
+
     def test_what_remains_is_said(self):
         self.store.script(faulty.fail(
             'delete', exceptions.StoreUnavailable('down'), nth=2))

@@ -176,6 +176,12 @@ class DamageTest(AuditTestCase):
         self.assertEqual(['arriving', 'damaged'], self._states())
         self.assertEqual(['orphaned', 'damaged'], self._states(days=2))
 
+    def test_manifest_that_is_only_listed(self):
+        self.store.script(faulty.fail(
+            'read', exceptions.ObjectNotFound('gone'),
+            matching=lambda name: name == naming.manifest_name(self.prefix)))
+        self.assertEqual(['damaged'] * 2, self._states(days=2))
+
     def test_no_parent(self):
         for info in list(self.bench.memory.list(base.CONTAINER, self.prefix)):
             self.bench.memory.delete(base.CONTAINER, info.name)
