@@ -28,6 +28,9 @@ _T = TypeVar('_T')
 # Headers as swiftclient gives them.
 _SYNC_TO = 'x-container-sync-to'
 _SYNC_KEY = 'x-container-sync-key'
+# The client logs the headers of requests and answers, except for these.
+if _SYNC_KEY not in client.LOGGER_SENSITIVE_HEADERS:
+    client.LOGGER_SENSITIVE_HEADERS.append(_SYNC_KEY)
 
 
 class SwiftStore:

@@ -537,6 +537,24 @@ class ContainerTest(SwiftTestCase):
         self.assertIn('No realm key', str(err))
         self.assertNotIn('secret', repr(err))
 
+    def test_key_is_not_logged(self):
+        log = self.useFixture(fixtures.FakeLogger())
+        self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
+        self._answers('PUT', f'{_URL}/c', {'status_code': 400})
+        self.assertRaises(exceptions.ConfigurationError,
+                          self._made_with_a_key)
+        self._answers('PUT', f'{_URL}/c', {'status_code': 201})
+        self._made_with_a_key()
+        self._answers('HEAD', f'{_URL}/c', {'headers': {
+            'X-Container-Sync-Key': 'a secret key'}})
+        self.assertEqual('a secret key', self.store.sync('c').key)
+        self.assertIn('sync-key', log.output.lower())
+        self.assertNotIn('a secret key', log.output)
+
+    def _made_with_a_key(self):
+        self.store.ensure_container('c', create=True, sync=store_base.Sync(
+            '//realm/b', 'a secret key'))
+
     def test_sync(self):
         for headers, expected in (
                 ({}, None),
