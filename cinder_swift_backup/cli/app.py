@@ -5,6 +5,7 @@
 import argparse
 from collections.abc import Sequence
 import importlib.metadata
+import io
 import logging
 import sys
 from typing import Any
@@ -73,6 +74,10 @@ class Shell(app.App):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
+    # A name that the terminal cannot show is no reason to show nothing.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     found = list(sys.argv[1:] if arguments is None else arguments)
     # Without any, cliff would ask for commands.
     return Shell().run(found or ['help'])

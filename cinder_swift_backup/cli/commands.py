@@ -18,6 +18,8 @@ from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
 
+_MOST_HOURS = 1e6
+
 
 class Size(columns.FormattableColumn[int | None]):
     """Bytes: a number for programs, a size for people."""
@@ -25,6 +27,20 @@ class Size(columns.FormattableColumn[int | None]):
     def human_readable(self) -> str:
         """See cliff."""
         return values.size(self._value)
+
+
+def _hours(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= _MOST_HOURS:
+        raise ValueError
+    return value
+
+
+def _workers(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
 
 
 class AccountCommand(command.Command):
@@ -45,12 +61,12 @@ class AccountCommand(command.Command):
             '--container', action='append', default=[], metavar='NAME',
             help='where to look; may be repeated (default: everywhere)')
         parser.add_argument(
-            '--grace', type=float, default=shelf.GRACE.total_seconds() / 3600,
+            '--grace', type=_hours, default=shelf.GRACE.total_seconds() / 3600,
             metavar='HOURS',
             help='for how long what is missing may still arrive '
                  '(default: %(default)g)')
         parser.add_argument(
-            '--workers', type=int, default=shelf.WORKERS, metavar='N',
+            '--workers', type=_workers, default=shelf.WORKERS, metavar='N',
             help='how much is done at the same time (default: %(default)s)')
         return parser
 

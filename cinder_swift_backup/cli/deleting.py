@@ -71,8 +71,8 @@ class Orphans(commands.AccountCommand, lister.Lister):
                        if each.state is audit.State.ORPHANED]
             if parsed_args.delete:
                 self.left = 'Some of the orphans may be deleted.'
-                for each in orphans:
-                    _delete(found, each)
+                orphans = [each for each in orphans
+                           if self._delete_again_orphaned(found, each)]
         return ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
                 'Container', 'Deleted'), [
             (each.found.ref.backup_id, each.found.ref.volume_id,
@@ -82,7 +82,22 @@ class Orphans(commands.AccountCommand, lister.Lister):
             for each in orphans]
 
 
+    @staticmethod
+    def _delete_again_orphaned(found: shelf.Shelf,
+                               each: audit.Audit) -> bool:
+        """Delete one, if it is an orphan still."""
+        now = found.look_again(each)
+        if now is None or now.state is not audit.State.ORPHANED:
+            return False
+        _delete(found, now)
+        return True
+
+
 def _refuse_if_needed(library: audit.Library, wanted: audit.Audit) -> None:
+    if wanted.state is audit.State.ARRIVING:
+        raise exceptions.SelectionError(
+            'nothing of it was deleted, because it may be in the making: '
+            '--grace says for how long', backup_id=wanted.found.ref.backup_id)
     dependents = library.dependents(wanted)
     if dependents:
         names = ', '.join(each.found.ref.backup_id for each in dependents)

@@ -89,8 +89,8 @@ class Restore(commands.AccountCommand):
     def _restore(self, found: shelf.Shelf, chain: chains.Chain, size: int,
                  observer: progress.Observer,
                  arguments: argparse.Namespace) -> None:
-        with opened(arguments.target, resume=arguments.resume) as volume:
-            self.left = (f'{arguments.target} is only partly written. The '
+        with opened(arguments.target) as volume:
+            self.left = (f'{arguments.target} may be partly written. The '
                          f'same command with --resume goes on.')
             found.engine.restorer.restore(
                 chain, restorer.RestoreTarget(
@@ -126,6 +126,9 @@ def check_target(target: pathlib.Path, *, force: bool) -> None:
             raise exceptions.VolumeError(
                 f'there is no directory {target.parent}') from None
         return
+    except OSError as err:
+        raise exceptions.VolumeError(
+            f'{target} cannot be opened ({err.strerror})') from err
     if stat.S_ISBLK(found.st_mode):
         if (where := _mounted(found.st_rdev)) is not None:
             raise exceptions.VolumeError(
@@ -149,11 +152,12 @@ def _mounted(device: int) -> str | None:
 
 
 @contextlib.contextmanager
-def opened(target: pathlib.Path, *, resume: bool,
+def opened(target: pathlib.Path,
            ) -> Iterator[file.FileVolume | file.DeviceVolume]:
     """The volume to restore to, until the end of a block.
 
-    :param resume: whether to keep what is there
+    What is there is kept: the restore overwrites all of it, and gives a file
+    its length, but only when it is known that the backup can be had.
     """
     is_new = not target.exists()
     try:
@@ -163,8 +167,6 @@ def opened(target: pathlib.Path, *, resume: bool,
         elif target.is_block_device():
             # It must be nobody else's, says the kernel.
             flags |= os.O_EXCL
-        elif not resume:
-            flags |= os.O_TRUNC
         fd = os.open(target, flags, 0o600)
     except OSError as err:
         raise exceptions.VolumeError(
@@ -172,4 +174,6 @@ def opened(target: pathlib.Path, *, resume: bool,
     try:
         yield file.open_descriptor(fd)
     finally:
+        if is_new and not os.fstat(fd).st_size:
+            target.unlink(missing_ok=True)
         os.close(fd)

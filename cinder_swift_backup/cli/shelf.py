@@ -84,6 +84,8 @@ class Shelf:
         :param beginning: of the volume's id
         :raises SelectionError: when there is none, or several volumes
         """
+        if not beginning:
+            raise exceptions.SelectionError('the id of a volume is empty')
         found = [each for each in self.find()
                  if each.ref.volume_id.startswith(beginning)]
         volumes = sorted({each.ref.volume_id for each in found})
@@ -98,6 +100,14 @@ class Shelf:
             raise exceptions.SelectionError(
                 f'no backup of volume {volumes[0]} is complete')
         return library, usable[-1]
+
+    def look_again(self, each: audit.Audit) -> audit.Audit | None:
+        """What a backup is now; None if nothing of it is there any more."""
+        for found in self.engine.inventory.scan([each.found.ref.container]):
+            if found.ref == each.found.ref:
+                (now,) = self._look([found], progress.Silent()).audits
+                return now
+        return None
 
     def subject(self, library: audit.Library,
                 each: audit.Audit) -> inspection.Subject:

@@ -18,6 +18,7 @@ from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import inspection
+from cinder_swift_backup.format import types
 
 _CODES = {
     audit.State.COMPLETE: outcomes.ExitCode.DONE,
@@ -31,13 +32,14 @@ _CODES = {
 class _Row:
     """Something that was found, or that all is well."""
 
-    backup_id: str
+    ref: types.BackupRef
     state: audit.State
     name: str = ''
     what: str = ''
 
     def cells(self) -> tuple[str, ...]:
-        return (self.backup_id, self.state.value, self.name, self.what)
+        return (self.ref.backup_id, self.state.value, self.name, self.what,
+                self.ref.container)
 
 
 class Verify(commands.AccountCommand, lister.Lister):
@@ -85,7 +87,7 @@ class Verify(commands.AccountCommand, lister.Lister):
         for row in rows:
             worst = worst.worst(row.state)
         self.code = _CODES[worst]
-        return ('Backup', 'State', 'Object', 'Finding'), [
+        return ('Backup', 'State', 'Object', 'Finding', 'Container'), [
             row.cells() for row in rows]
 
     @staticmethod
@@ -100,24 +102,24 @@ class Verify(commands.AccountCommand, lister.Lister):
               wanted: Sequence[audit.Audit], rows: Iterable[_Row],
               part: float) -> Iterator[_Row]:
         """The rows, with what is found by fetching the complete ones."""
-        by_id = {each.found.ref.backup_id: each for each in wanted}
-        damaged: set[str] = set()
+        by_ref = {each.found.ref: each for each in wanted}
+        damaged: set[types.BackupRef] = set()
         for row in rows:
             if row.state is not audit.State.COMPLETE:
                 yield row
                 continue
-            each = by_id[row.backup_id]
+            each = by_ref[row.ref]
             damage = self._inspect(found, library, each, part)
             for err in damage:
-                damaged.add(row.backup_id)
-                yield _Row(row.backup_id, audit.State.DAMAGED,
+                damaged.add(row.ref)
+                yield _Row(row.ref, audit.State.DAMAGED,
                            err.name or '', outcomes.line_of(err))
             if damage:
                 continue
             below = [link.found.ref.backup_id
                      for link in library.chain(each)
-                     if link.found.ref.backup_id in damaged]
-            yield (_Row(row.backup_id, audit.State.DAMAGED, '',
+                     if link.found.ref in damaged]
+            yield (_Row(row.ref, audit.State.DAMAGED, '',
                         f'it builds on backup {below[0]}') if below else row)
 
     def _inspect(self, found: shelf.Shelf, library: audit.Library,
@@ -142,11 +144,11 @@ def _percent(text: str) -> float:
 
 def _look(library: audit.Library, each: audit.Audit) -> Iterator[_Row]:
     """What a look at a backup found, or else what it suffers from."""
-    backup_id = each.found.ref.backup_id
+    ref = each.found.ref
     for finding in each.findings:
-        yield _Row(backup_id, finding.state, finding.name or '',
+        yield _Row(ref, finding.state, finding.name or '',
                    finding.what)
     if each.findings:
         return
     state, why = library.problem(each)
-    yield _Row(backup_id, state, '', why)
+    yield _Row(ref, state, '', why)

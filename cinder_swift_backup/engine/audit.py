@@ -23,6 +23,7 @@ import datetime
 import enum
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import inventory
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
@@ -124,8 +125,15 @@ class Patience:
     copies: frozenset[str] = frozenset()
 
     def without_manifest(self, found: inventory.Found) -> State:
-        """The state of a backup that has none."""
-        return State.ARRIVING if self._young(found) else State.ORPHANED
+        """The state of a backup that has none.
+
+        In a copy the manifest may come at any time, whatever the age of what
+        is there: objects keep the time of their originals.
+        """
+        if self._young(found):
+            return State.ARRIVING
+        return (State.DAMAGED if found.ref.container in self.copies
+                else State.ORPHANED)
 
     def incomplete(self, found: inventory.Found) -> State:
         """The state of a backup that lacks something else.
@@ -186,7 +194,8 @@ class Auditor:
             return Audit(found, None, (_finding(err, State.DAMAGED),))
         look = _Look(found.ref, repo.store,
                      self._patience.incomplete(found))
-        findings = [*look.chunks(manifest), *look.digests(manifest)]
+        findings = [*look.chunks(manifest), *look.digests(manifest),
+                    *look.gaps(manifest)]
         return Audit(found, summarise(manifest), tuple(findings))
 
 
@@ -234,7 +243,7 @@ class _Look:
                 continue
             count = len(rest) - number
             what = ('it is not there' if count == 1 else
-                    f'it is not there, and {count - 1} more are not')
+                    f'it is not there, and {count - 1} more are not listed')
             yield Finding(self._missing, what, container, name)
             return
 
@@ -244,6 +253,22 @@ class _Look:
         except exceptions.ObjectNotFound:
             return False
         return True
+
+    def gaps(self, manifest: chains.Manifest) -> Iterator[Finding]:
+        """A full backup has all of its volume."""
+        if manifest.parent_id is not None:
+            return
+        claimed = intervals.IntervalSet()
+        for offset, length in zip(manifest.chunks.offsets,
+                                  manifest.chunks.lengths, strict=True):
+            claimed.claim(types.Extent(offset, length))
+        end = manifest.volume_size or manifest.end
+        for gap in claimed.claim(types.Extent(0, end)):
+            yield Finding(
+                State.DAMAGED, f'bytes {gap.offset} to {gap.end} of the '
+                f'volume are in none of its chunks', self._ref.container,
+                naming.manifest_name(self._ref.prefix))
+            return
 
     def digests(self, manifest: chains.Manifest) -> Iterator[Finding]:
         if manifest.era is chains.Era.BEFORE_DIGESTS:
@@ -342,8 +367,8 @@ class Library:
         if parent_id is None:
             return None
         same = self._by_id.get(parent_id, [])
-        for wanted in (audit.summary.parent, ref):
-            # Where it was when this one was made, or beside this one.
+        # Beside this one, or where it was when this one was made.
+        for wanted in (ref, audit.summary.parent):
             for other in same:
                 if wanted and other.found.ref.container == wanted.container:
                     return other

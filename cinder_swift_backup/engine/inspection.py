@@ -69,6 +69,12 @@ class Inspector:
         except (exceptions.IntegrityError, exceptions.FormatError) as err:
             return [err]
         if check is None:
+            # Those releases only made full backups.
+            plan = planner.plan_restore(chains.Chain((subject.link,)))
+            try:
+                runtime.call(verification.check_md5s, plan)
+            except exceptions.IntegrityError as err:
+                return [err]
             return self._fetch(subject, verification.Check(None), observer,
                                part)
         with runtime.closing(check.table):

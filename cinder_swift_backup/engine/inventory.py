@@ -119,6 +119,8 @@ def select(found: Iterable[Found], beginning: str) -> Found:
 
     :raises SelectionError: when there is none, or more than one
     """
+    if not beginning:
+        raise exceptions.SelectionError('the id of a backup is empty')
     matches = [each for each in found
                if each.ref.backup_id.startswith(beginning)]
     # The whole id of one may be the beginning of another's.

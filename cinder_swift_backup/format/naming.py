@@ -72,7 +72,8 @@ def _place(name: str, suffix: re.Pattern[str]) -> Place | None:
         return None
     prefix = name[:found.start()]
     match = _PREFIX.fullmatch(prefix)
-    if match is None:
+    # A segment looks like a chunk of a backup with an odd id.
+    if match is None or prefix.endswith(digest_file_name('')):
         return None
     fields = match.groupdict()
     try:

@@ -2,9 +2,14 @@
 
 """``delete`` and ``orphans``."""
 
+from unittest import mock
+
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.stores import base as store_base
+from tests.fakes import blobs
 from tests.fakes import faulty
 from tests.unit.cli import base
 
@@ -48,9 +53,13 @@ class DeleteTest(base.CommandTestCase):
             self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
             self.assertIn(f'bak-2 ({state})', answer.err)
         self.assertEqual(sorted({*before} - {name}), self.bench.names())
-        # What is older needs nothing of it.
-        self.assertEqual(0, self.run_command('delete', 'bak-2').code)
-        self.assertEqual(0, self.run_command('delete', 'bak-1').code)
+        # It may be in the making itself.
+        answer = self.run_command('delete', 'bak-2')
+        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+        self.assertIn('in the making', answer.err)
+        for backup in ('bak-2', 'bak-1'):
+            self.assertEqual(0, self.run_command(
+                'delete', backup, '--grace', '0').code)
 
     def test_what_remains_is_said(self):
         self.store.script(faulty.fail(
@@ -63,8 +72,13 @@ class DeleteTest(base.CommandTestCase):
     def test_one_without_a_manifest(self):
         self.bench.memory.delete(base.CONTAINER,
                                  naming.manifest_name(base.ref(2).prefix))
-        self.assertEqual(0, self.run_command('delete', 'bak-2').code)
+        self.assertEqual(0, self.run_command('delete', 'bak-2', '--grace',
+                                             '0').code)
         self.assertEqual(0, self.run_command('verify', '--all').code)
+
+    def test_nothing_is_no_id(self):
+        self.assertEqual(outcomes.ExitCode.SELECTION,
+                         self.run_command('delete', '').code)
 
 
 class OrphansTest(base.CommandTestCase):
@@ -72,8 +86,9 @@ class OrphansTest(base.CommandTestCase):
 
     def setUp(self):
         super().setUp()
-        self.bench.memory.delete(base.CONTAINER,
-                                 naming.manifest_name(base.ref(2).prefix))
+        name = naming.manifest_name(base.ref(2).prefix)
+        self.manifest = self.bench.get(name)
+        self.bench.memory.delete(base.CONTAINER, name)
         self.before = self.bench.names()
 
     def test_young_ones_are_kept(self):
@@ -86,6 +101,34 @@ class OrphansTest(base.CommandTestCase):
             row[name] for name in ('Backup', 'Volume', 'Container',
                                    'Deleted')))
         self.assertEqual(self.before, self.bench.names())
+
+    def test_nothing_of_a_copy_is_an_orphan(self):
+        self.bench.memory.syncs[base.CONTAINER] = store_base.Sync(None, 'k')
+        self.assertEqual([], self.run_json('orphans', '--grace', '0',
+                                           '--delete'))
+        self.assertEqual(self.before, self.bench.names())
+
+    def test_segments_are_no_backups(self):
+        name = naming.digest_segment_name(base.ref(1).prefix, 1)
+        container = naming.segments_container(base.CONTAINER)
+        self.bench.memory.ensure_container(container, create=True)
+        self.bench.put(name, b'x', container=container)
+        self.assertEqual([], self.run_json(
+            'orphans', '--grace', '0', '--delete', '--container', container))
+        self.assertEqual(b'x', blobs.get(self.bench.memory, container, name))
+
+    def test_one_that_is_finished_meanwhile(self):
+        name = naming.manifest_name(base.ref(2).prefix)
+        look = shelf.Shelf.look_again
+
+        def finish(found, each):
+            self.bench.put(name, self.manifest)
+            return look(found, each)
+
+        with mock.patch.object(shelf.Shelf, 'look_again', finish):
+            self.assertEqual([], self.run_json('orphans', '--grace', '0',
+                                               '--delete'))
+        self.assertEqual(sorted([*self.before, name]), self.bench.names())
 
     def test_delete(self):
         (row,) = self.run_json('orphans', '--grace', '0', '--delete')

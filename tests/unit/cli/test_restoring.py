@@ -110,6 +110,27 @@ class RestoreTest(base.CommandTestCase):
             self._refused(outcomes.ExitCode.TARGET, 'No space left',
                           'The output is incomplete')
 
+    def test_what_is_there_stays_until_the_backup_is_known_to_be_good(self):
+        self.bench.damage(naming.digest_file_name(base.ref(2).prefix),
+                          lambda data: data[:-9])
+        self.target.write_bytes(b'precious')
+        answer = self._restore('bak-2', '--force')
+        self.assertEqual(outcomes.ExitCode.DAMAGED, answer.code)
+        self.assertEqual(b'precious', self.target.read_bytes())
+        self.target.unlink()
+        self.assertEqual(outcomes.ExitCode.DAMAGED, self._restore().code)
+        self.assertFalse(self.target.exists())
+
+    def test_target_below_a_file(self):
+        self.target = self.directory / 'file' / 'volume'
+        (self.directory / 'file').touch()
+        self._refused(outcomes.ExitCode.TARGET, 'Not a directory')
+
+    def test_nothing_is_no_id(self):
+        self._refused(outcomes.ExitCode.SELECTION, 'empty', backup='')
+        answer = self._restore('', '--latest-complete')
+        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+
     def test_no_such_backup(self):
         self._refused(outcomes.ExitCode.SELECTION, "'none'", backup='none')
         self.assertFalse(self.target.exists())
@@ -128,7 +149,7 @@ class RestoreTest(base.CommandTestCase):
         self.store.script(faulty.alter(
             'read', lambda data: data[:-1],
             matching=lambda name: name.endswith('-00016')))
-        self._refused(outcomes.ExitCode.DAMAGED, 'only partly written',
+        self._refused(outcomes.ExitCode.DAMAGED, 'may be partly written',
                       str(self.target))
 
     def test_interrupted(self):
@@ -137,7 +158,7 @@ class RestoreTest(base.CommandTestCase):
             matching=lambda name: name.endswith('-00016')))
         answer = self._restore()
         self.assertEqual(outcomes.ExitCode.INTERRUPTED, answer.code)
-        self.assertIn('only partly written', answer.err)
+        self.assertIn('may be partly written', answer.err)
 
     def test_unverified(self):
         for number in (1, 2):

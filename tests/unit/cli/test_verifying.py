@@ -18,7 +18,9 @@ class VerifyTest(base.CommandTestCase):
     def _verify(self, code, *options):
         answer = self.run_command('verify', *options, '-f', 'json')
         self.assertEqual(code, answer.code, answer.err)
-        return [tuple(row.values()) for row in json.loads(answer.out)]
+        rows = json.loads(answer.out)
+        self.where = [row.pop('Container') for row in rows]
+        return [tuple(row.values()) for row in rows]
 
     def test_complete(self):
         whole = [('bak-1', 'complete', '', ''), ('bak-2', 'complete', '', '')]
@@ -56,6 +58,27 @@ class VerifyTest(base.CommandTestCase):
         self.assertEqual(('bak-2', 'damaged', '', 'it builds on backup bak-1'),
                          second)
 
+    def test_two_copies(self):
+        # As after a container was copied by hand.
+        self.bench.memory.ensure_container('other', create=True)
+        for name in self.bench.names():
+            self.bench.put(name, self.bench.get(name), 'other')
+        self.store.heal()
+        rows = self._verify(_Code.DONE, '--all', '--deep')
+        self.assertEqual(['complete'] * 4, [row[1] for row in rows])
+        self.assertEqual({base.CONTAINER: 2, 'other': 2},
+                         {name: self.where.count(name)
+                          for name in self.where})
+        self.assertEqual({base.CONTAINER, 'other'}, {
+            call.container for call in self.store.calls
+            if call.method == 'read' and '-0000' in call.name})
+        self.bench.memory.delete('other', naming.chunk_name(
+            base.ref(1).prefix, 4))
+        rows = self._verify(_Code.DAMAGED, '--all')
+        self.assertEqual({('other', 'damaged'), (base.CONTAINER, 'complete')},
+                         {(where, row[1]) for where, row
+                          in zip(self.where, rows, strict=True)})
+
     def test_arriving_and_orphaned(self):
         self.bench.memory.delete(base.CONTAINER,
                                  naming.manifest_name(base.ref(2).prefix))
@@ -77,7 +100,10 @@ class VerifyTest(base.CommandTestCase):
         for options in ((), ('bak-1', '--all'), ('--all', '--sample', '0'),
                         ('--all', '--sample', '101'),
                         ('--all', '--sample', 'x'),
-                        ('--all', '--deep', '--sample', '5')):
+                        ('--all', '--deep', '--sample', '5'),
+                        ('--all', '--workers', '0'),
+                        ('--all', '--grace', '-1'),
+                        ('--all', '--grace', 'nan')):
             self.assertEqual(_Code.USAGE,
                              self.run_command('verify', *options).code)
 

@@ -4,6 +4,7 @@
 
 import datetime
 import itertools
+import json
 from unittest import mock
 
 from cinder_swift_backup import exceptions
@@ -171,6 +172,20 @@ class DamageTest(AuditTestCase):
             audit.Finding(_State.DAMAGED, 'it is not there', base.CONTAINER,
                           name), self._finding())
 
+    def test_full_backup_with_a_gap(self):
+        name = naming.manifest_name(self.prefix)
+
+        def leave_out(data):
+            fields = json.loads(data)
+            del fields['objects'][3]
+            return json.dumps(fields).encode()
+
+        self.bench.damage(name, leave_out)
+        finding = self._finding()
+        self.assertEqual((_State.DAMAGED, name),
+                         (finding.state, finding.name))
+        self.assertIn('bytes 192 to 256', finding.what)
+
     def test_no_manifest(self):
         self._remove(naming.manifest_name(self.prefix))
         self.assertEqual(['arriving', 'damaged'], self._states())
@@ -207,6 +222,20 @@ class DamageTest(AuditTestCase):
         (tip,) = (each for each in library.audits
                   if each.found.ref == base.ref(2))
         self.assertEqual(base.ref(1), library.chain(tip)[0].found.ref)
+
+    def test_copy_with_all_it_needs(self):
+        self.bench.memory.ensure_container('other', create=True)
+        for name in self.bench.names():
+            self.bench.put(name, self.bench.get(name), 'other')
+        self._remove(naming.chunk_name(self.prefix, 4))
+        patience = audit.Patience(datetime.datetime.now(datetime.UTC), _DAY)
+        library = audit.Library(self.bench.engine.auditor(patience).audit(
+            self.bench.engine.inventory.scan([base.CONTAINER, 'other']),
+            observers.Recorder().checkpoint), patience)
+        self.assertEqual(
+            {(base.CONTAINER, 'damaged'), ('other', 'complete')},
+            {(each.found.ref.container, library.state(each).value)
+             for each in library.audits})
 
     def test_its_own_ancestor(self):
         for number, parent in ((1, 2), (2, 1)):

@@ -2,6 +2,7 @@
 
 """Fetching a backup to see whether it is what was stored."""
 
+import json
 import random
 from unittest import mock
 
@@ -92,6 +93,34 @@ class WholeTest(InspectionTestCase):
         # Those of the parent are needed for the incremental.
         (err,) = self._inspect(2)
         self.assertEqual(name, err.name)
+
+    def test_old_backup_without_md5s(self):
+        # Nothing of it can be compared with anything.
+        self._make_old(('md5', 'csb_stored_md5'))
+        (err,) = self._inspect()
+        self.assertIn('no MD5', str(err))
+
+    def test_old_backup(self):
+        self._make_old(('csb_stored_md5',))
+        self.assertEqual([], self._inspect())
+        self.bench.damage(naming.chunk_name(base.ref(1).prefix, 8),
+                          lambda data: data[::-1])
+        (err,) = self._inspect()
+        self.assertIsInstance(err, exceptions.DigestMismatch)
+
+    def _make_old(self, without):
+        def change(data):
+            fields = json.loads(data)
+            del fields['parent_id']
+            for entry in fields['objects']:
+                for record in entry.values():
+                    for name in without:
+                        del record[name]
+            return json.dumps(fields).encode()
+
+        self.bench.damage(naming.manifest_name(base.ref(1).prefix), change)
+        self.bench.memory.delete(base.CONTAINER, naming.digest_file_name(
+            base.ref(1).prefix))
 
     def test_no_digests(self):
         name = naming.digest_file_name(base.ref(1).prefix)

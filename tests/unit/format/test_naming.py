@@ -78,5 +78,6 @@ class PlaceTest(base.BaseTestCase):
                      'volume_v/20269901120005/az_nova_backup_b-00001',
                      'volume_v/x/az_nova_backup_b-00001',
                      'volume_/20260801120005/az_nova_backup_b-00001',
+                     f'{_PREFIX}_sha256file-000001',
                      'volume_v/20260801120005/az_nova_backup_-00001'):
             self.assertIsNone(naming.place(name), name)

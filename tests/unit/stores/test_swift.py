@@ -6,6 +6,7 @@ import datetime
 import functools
 import gc
 import hashlib
+import logging
 import threading
 from unittest import mock
 import weakref
@@ -538,7 +539,8 @@ class ContainerTest(SwiftTestCase):
         self.assertNotIn('secret', repr(err))
 
     def test_key_is_not_logged(self):
-        log = self.useFixture(fixtures.FakeLogger())
+        log = self.useFixture(fixtures.FakeLogger('swiftclient',
+                                                  level=logging.DEBUG))
         self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
         self._answers('PUT', f'{_URL}/c', {'status_code': 400})
         self.assertRaises(exceptions.ConfigurationError,
