@@ -111,9 +111,14 @@ class BackupError(Exception):
 
     def __str__(self) -> str:
         subject = ', '.join(self._subject())
-        figures = ('' if self.expected is None or self.actual is None
-                   else f' ({self.actual} instead of {self.expected})')
-        return f'{subject}{": " if subject else ""}{self.what}{figures}'
+        return f'{subject}{": " if subject else ""}{self.clause}'
+
+    @property
+    def clause(self) -> str:
+        """What is wrong, with what was expected, but not with what."""
+        if self.expected is None or self.actual is None:
+            return self.what
+        return f'{self.what} ({self.actual} instead of {self.expected})'
 
     def _subject(self) -> list[str]:
         found = []

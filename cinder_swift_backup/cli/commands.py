@@ -96,3 +96,14 @@ class AccountCommand(command.Command):
             yield shelf.Shelf(store, arguments.container,
                               datetime.timedelta(hours=arguments.grace),
                               arguments.workers)
+
+
+class BackupCommand(AccountCommand):
+    """A command on one backup."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('backup', metavar='BACKUP',
+                            help='its id, or the beginning of it')
+        return parser

@@ -18,19 +18,12 @@ from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import progress
 
 
-class Delete(commands.AccountCommand):
+class Delete(commands.BackupCommand):
     """Delete a backup that no other needs, in whatever container that is.
 
     Cinder is not told: delete backups that it knows of by "cinder
     backup-delete".
     """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """See cliff."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument('backup', metavar='BACKUP',
-                            help='its id, or the beginning of it')
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """See cliff."""

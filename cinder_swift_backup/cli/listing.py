@@ -25,8 +25,6 @@ class List(commands.AccountCommand, lister.Lister):
     was never finished, and damaged otherwise.
     """
 
-    need_sort_by_cliff = True
-
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)

@@ -30,7 +30,7 @@ _SERVICES = {
 }
 
 
-class ExportRecord(commands.AccountCommand, lister.Lister):
+class ExportRecord(commands.BackupCommand, lister.Lister):
     """Make the records of a backup and of all that it builds on.
 
     Import them in this order, each with "cinder backup-import
@@ -41,8 +41,6 @@ class ExportRecord(commands.AccountCommand, lister.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('backup', metavar='BACKUP',
-                            help='its id, or the beginning of it')
         parser.add_argument(
             '--service', choices=_SERVICES, default='ours',
             help="the driver of the other cloud: this package's, or "

@@ -23,7 +23,7 @@ from cinder_swift_backup.format import chains
 _MOUNTS = pathlib.Path('/proc/self/mountinfo')
 
 
-class Restore(commands.AccountCommand):
+class Restore(commands.BackupCommand):
     """Restore a backup to a file, a block device or the standard output.
 
     Every block is compared with its digest before it is written. A new file is
@@ -34,8 +34,6 @@ class Restore(commands.AccountCommand):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('backup', metavar='BACKUP',
-                            help='its id, or the beginning of it')
         parser.add_argument('target', metavar='TARGET', type=pathlib.Path,
                             help='a file, a block device, or - for the '
                                  'standard output')

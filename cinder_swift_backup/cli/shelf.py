@@ -15,6 +15,7 @@ from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
 GRACE = datetime.timedelta(days=1)
@@ -55,12 +56,8 @@ class Shelf:
         :raises SelectionError: when no backup has such an id, or several
         """
         found = self.find()
-        wanted = inventory.select(found, beginning)
-        library = self._look(
-            (each for each in found
-             if each.ref.volume_id == wanted.ref.volume_id), observer)
-        return library, next(each for each in library.audits
-                             if each.found is wanted)
+        return self._of_volume(
+            found, inventory.select(found, beginning).ref, observer)
 
     def with_all_of_its_volume(
             self, beginning: str, observer: progress.Observer,
@@ -69,10 +66,18 @@ class Shelf:
 
         :raises SelectionError: when no backup has such an id, or several
         """
-        wanted = inventory.select(self.find(), beginning).ref
-        everywhere = self.engine.inventory
+        found = self.find()
+        wanted = inventory.select(found, beginning).ref
+        if self._containers:
+            everywhere = self.engine.inventory
+            found = everywhere.scan(everywhere.containers())
+        return self._of_volume(found, wanted, observer)
+
+    def _of_volume(self, found: Iterable[inventory.Found],
+                   wanted: types.BackupRef, observer: progress.Observer,
+                   ) -> tuple[audit.Library, audit.Audit]:
         library = self._look(
-            (each for each in everywhere.scan(everywhere.containers())
+            (each for each in found
              if each.ref.volume_id == wanted.volume_id), observer)
         return library, next(each for each in library.audits
                              if each.found.ref == wanted)
@@ -103,11 +108,11 @@ class Shelf:
 
     def look_again(self, each: audit.Audit) -> audit.Audit | None:
         """What a backup is now; None if nothing of it is there any more."""
-        for found in self.engine.inventory.scan([each.found.ref.container]):
-            if found.ref == each.found.ref:
-                (now,) = self._look([found], progress.Silent()).audits
-                return now
-        return None
+        found = self.engine.inventory.refresh(each.found)
+        if found is None:
+            return None
+        (now,) = self._look([found], progress.Silent()).audits
+        return now
 
     def subject(self, library: audit.Library,
                 each: audit.Audit) -> inspection.Subject:

@@ -41,19 +41,12 @@ def _line(value: object) -> str:
     return str(value)
 
 
-class Show(commands.AccountCommand, show.ShowOne):
+class Show(commands.BackupCommand, show.ShowOne):
     """Show a backup: what it builds on, who wrote it, and what is where.
 
     The map is of the volume, from its beginning to its end. Each letter stands
     for the backup of the chain that most of that part comes from.
     """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """See cliff."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument('backup', metavar='BACKUP',
-                            help='its id, or the beginning of it')
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:

@@ -302,9 +302,7 @@ class _Look:
 
 
 def _finding(err: exceptions.BackupError, state: State) -> Finding:
-    figures = ('' if err.expected is None or err.actual is None
-               else f' ({err.actual} instead of {err.expected})')
-    return Finding(state, f'{err.what}{figures}', err.container, err.name)
+    return Finding(state, err.clause, err.container, err.name)
 
 
 def summarise(manifest: chains.Manifest) -> Summary:

@@ -32,6 +32,10 @@ from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
+# Bytes: a chunk of more than that keeps a worker busy. One that is smaller
+# has it wait for the store most of the time.
+FULL = 8 << 20
+
 
 class Use(Protocol):
     """Takes verified data; the reader calls it where computation runs."""

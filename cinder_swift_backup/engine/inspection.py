@@ -30,9 +30,6 @@ from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
-# Bytes: a larger chunk keeps a worker busy, a smaller one has it wait.
-_FULL = 8 << 20
-
 Damage = exceptions.IntegrityError | exceptions.FormatError
 
 
@@ -125,7 +122,7 @@ class Inspector:
                     record.extent.length)
 
         self._pipeline.run(tasks(), collect, observer.checkpoint,
-                           full=_FULL)
+                           full=chunk_reader.FULL)
         return damage
 
     @staticmethod

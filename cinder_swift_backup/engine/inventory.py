@@ -67,18 +67,28 @@ class Inventory:
         return sorted(found, key=lambda each: (each.created, each.modified,
                                                each.ref.prefix))
 
-    def _scan(self, container: str) -> Iterable[Found]:
+    def refresh(self, known: Found) -> Found | None:
+        """What listings show of a backup now; None if it is nothing.
+
+        :raises StoreError: when a listing fails
+        """
+        return next((each for each in self._scan(known.ref.container,
+                                                 known.ref.prefix)
+                     if each.ref == known.ref), None)
+
+    def _scan(self, container: str,
+              prefix: str = naming.ALL) -> Iterable[Found]:
         found: dict[str, Found] = {}
         # The sizes of the files of digests.
         files: dict[str, int] = {}
-        for info in self._store.list(container, naming.ALL):
+        for info in self._store.list(container, prefix):
             place = naming.place(info.name)
             if place is None:
                 continue
             _count(found, container, place, info)
             if info.name == naming.digest_file_name(place.prefix):
                 files[place.prefix] = info.size
-        for info in self._segments(container):
+        for info in self._segments(container, prefix):
             place = naming.place_of_segment(info.name)
             if place is None:
                 continue
@@ -88,10 +98,11 @@ class Inventory:
             each.stored_bytes -= files.pop(place.prefix, 0)
         return found.values()
 
-    def _segments(self, container: str) -> Iterator[base.ObjectInfo]:
+    def _segments(self, container: str,
+                  prefix: str) -> Iterator[base.ObjectInfo]:
         try:
             yield from self._store.list(
-                naming.segments_container(container), naming.ALL)
+                naming.segments_container(container), prefix)
         except exceptions.ContainerNotFound:
             return
         except exceptions.AccessDenied:

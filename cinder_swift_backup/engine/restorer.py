@@ -48,9 +48,6 @@ from cinder_swift_backup.format import zeros
 LOG = logging.getLogger(__name__)
 # Bytes. For less, waiting for the disk takes longer than the writing.
 WORTH_SYNCING = 8 << 20
-# Bytes: a chunk of more than that keeps a worker busy. One that is smaller
-# has it wait for the store most of the time.
-_FULL = 8 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -191,7 +188,7 @@ class Restorer:
                 self._restore_chunk, runtime, check, reader, chunk, filling,
                 target), chunk.record.extent.length)
              for chunk in plan.chunks), collect, observer.checkpoint,
-            full=_FULL)
+            full=chunk_reader.FULL)
         runtime.call(target.writer.finish, target.length(plan.end))
 
     def _check_fits(self, chain: chains.Chain, plan: planner.RestorePlan,

@@ -32,7 +32,6 @@ from cinder_swift_backup.format import types
 
 # Bytes.
 WINDOW = 256 << 20
-_FULL = 8 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ class Streamer:
                 _Filling(window.extent.offset, data)),
                 sum(extent.length for extent in chunk.extents))
              for chunk in window.chunks),
-            lambda _: None, observer.checkpoint, full=_FULL)
+            lambda _: None, observer.checkpoint, full=chunk_reader.FULL)
         return data
 
     def _read(self, reader: chunk_reader.ChunkReader,

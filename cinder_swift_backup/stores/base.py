@@ -113,6 +113,13 @@ class Sync:
     to: str | None
     key: str = dataclasses.field(repr=False)
 
+    def completed(self, account: str, container: str) -> 'Sync':
+        """With the container, and the account where it is the same there."""
+        to = self.to or ''
+        if to.count('/') == 3:  # It is //REALM/CLUSTER.
+            to = f'{to}/{account}'
+        return Sync(f'{to}/{container}', self.key)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NewContainers:

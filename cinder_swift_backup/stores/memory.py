@@ -74,10 +74,7 @@ class MemoryStore:
 
     def sync_target(self, container: str, sync: base.Sync) -> base.Sync:
         """See the contract."""
-        to = sync.to or ''
-        if to.count('/') == 3:  # It is //REALM/CLUSTER.
-            to = f'{to}/memory'
-        return base.Sync(f'{to}/{container}', sync.key)
+        return sync.completed('memory', container)
 
     def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""

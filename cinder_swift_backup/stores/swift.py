@@ -93,10 +93,7 @@ class SwiftStore:
 
     def sync_target(self, container: str, sync: base.Sync) -> base.Sync:
         """See the contract."""
-        to = sync.to or ''
-        if to.count('/') == 3:  # It is //REALM/CLUSTER.
-            to = f'{to}/{self._session.account()}'
-        return base.Sync(f'{to}/{container}', sync.key)
+        return sync.completed(self._session.account(), container)
 
     def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""
