@@ -14,6 +14,7 @@ from cliff import app
 from cliff import command
 from cliff import commandmanager
 
+from cinder_swift_backup.cli import checking
 from cinder_swift_backup.cli import deleting
 from cinder_swift_backup.cli import listing
 from cinder_swift_backup.cli import records
@@ -23,6 +24,7 @@ from cinder_swift_backup.cli import verifying
 
 _NAME = 'cinder-swift-backup'
 _COMMANDS: dict[str, type[command.Command]] = {
+    'check-config': checking.CheckConfig,
     'delete': deleting.Delete,
     'export-record': records.ExportRecord,
     'list': listing.List,
@@ -68,7 +70,7 @@ class Shell(app.App):
         super().configure_logging()
         if not self.options.debug:
             for name in ('keystoneauth', 'openstack', 'stevedore', 'urllib3',
-                         'swiftclient', 'requests'):
+                         'swiftclient', 'requests', 'oslo_service'):
                 logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

@@ -43,8 +43,8 @@ def _workers(text: str) -> int:
     return value
 
 
-class AccountCommand(command.Command):
-    """A command that looks into an account.
+class OurCommand(command.Command):
+    """A command that ends as :mod:`.outcomes` says.
 
     Subclasses come before those of cliff. They set ``code`` where a command
     ends well and has something bad to tell.
@@ -53,22 +53,6 @@ class AccountCommand(command.Command):
     code = outcomes.ExitCode.DONE
     # What it has changed so far, to be said if it does not end well.
     left = ''
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """See cliff."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--container', action='append', default=[], metavar='NAME',
-            help='where to look; may be repeated (default: everywhere)')
-        parser.add_argument(
-            '--grace', type=_hours, default=shelf.GRACE.total_seconds() / 3600,
-            metavar='HOURS',
-            help='for how long what is missing may still arrive '
-                 '(default: %(default)g)')
-        parser.add_argument(
-            '--workers', type=_workers, default=shelf.WORKERS, metavar='N',
-            help='how much is done at the same time (default: %(default)s)')
-        return parser
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """See cliff; turns our errors into a line and an exit code."""
@@ -85,6 +69,26 @@ class AccountCommand(command.Command):
                 f'Interrupted. {self.left or "Nothing was changed."}\n')
             return outcomes.ExitCode.INTERRUPTED
         return answer or self.code
+
+
+class AccountCommand(OurCommand):
+    """A command that looks into an account."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--container', action='append', default=[], metavar='NAME',
+            help='where to look; may be repeated (default: everywhere)')
+        parser.add_argument(
+            '--grace', type=_hours, default=shelf.GRACE.total_seconds() / 3600,
+            metavar='HOURS',
+            help='for how long what is missing may still arrive '
+                 '(default: %(default)g)')
+        parser.add_argument(
+            '--workers', type=_workers, default=shelf.WORKERS, metavar='N',
+            help='how much is done at the same time (default: %(default)s)')
+        return parser
 
     @contextlib.contextmanager
     def opened(self, arguments: argparse.Namespace) -> Iterator[shelf.Shelf]:

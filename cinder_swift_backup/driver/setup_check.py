@@ -8,6 +8,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
 from cinder_swift_backup.driver import settings
 from cinder_swift_backup.engine import spool
+from cinder_swift_backup.format import naming
 
 LOG = logging.getLogger(__name__)
 
@@ -26,13 +27,13 @@ def check(context):
     found = settings.read()
     for_backup = settings.read_for_backup()
     spool.check(found.spool_directory)
-    store = _store(context, found)
+    store = open_store(context, found)
     if store is None:
         LOG.info('Swift is found through the catalog of each request; it is '
                  'not contacted at start.')
         return
     try:
-        _check_capabilities(store.capabilities(), for_backup)
+        check_capabilities(store.capabilities(), for_backup)
         if found.account.login is not None:
             check_sync(store, for_backup.container, for_backup.containers)
     finally:
@@ -42,12 +43,17 @@ def check(context):
 def check_sync(store, container, wanted):
     """Make sure that a container is copied to where it should be.
 
-    One that does not exist is made so later.
+    That of its segments, too. One that does not exist is made so later.
 
     :raises ConfigurationError: when it is not
     """
     if wanted.sync is None:
         return
+    for each in (container, naming.segments_container(container)):
+        _check_sync(store, each, wanted)
+
+
+def _check_sync(store, container, wanted):
     try:
         actual = store.sync(container)
     except exceptions.ContainerNotFound:
@@ -68,7 +74,13 @@ def check_sync(store, container, wanted):
             f'backup_swift_container_sync_key')
 
 
-def _store(context, found):
+def open_store(context, found):
+    """The store, as far as it can be reached without a user's request.
+
+    It is None where it cannot.
+
+    :raises ConfigurationError: when it cannot be because of an option
+    """
     login = found.account.login
     if login is not None:
         if not login.auth_url and not context.service_catalog:
@@ -82,7 +94,11 @@ def _store(context, found):
     return None
 
 
-def _check_capabilities(cluster, found):
+def check_capabilities(cluster, found):
+    """Make sure that a cluster takes what backups will be made of.
+
+    :raises ConfigurationError: when it does not
+    """
     largest = cluster.max_object_size
     size = found.geometry.chunk_size
     if largest is not None and size > largest:

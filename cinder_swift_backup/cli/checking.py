@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``check-config``: what the driver would do with a ``cinder.conf``.
+
+The one command for which Cinder has to be installed, and the one module of
+the command that knows the driver. Both are only loaded when it is run.
+"""
+
+import argparse
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+import warnings
+
+from cliff import lister
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import outcomes
+
+
+class CheckConfig(commands.OurCommand, lister.Lister):
+    """Tell what the driver would do with a configuration of Cinder.
+
+    Run it where cinder-backup runs, as its user. Nothing is written, neither
+    there nor to Swift.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--config-file', metavar='FILE', default='/etc/cinder/cinder.conf',
+            help='the configuration (default: %(default)s)')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[Sequence[str], Iterable[Any]]:
+        """See cliff."""
+        with warnings.catch_warnings():
+            # Cinder says that what it is built on is deprecated.
+            warnings.simplefilter('ignore')
+            driver = _load()
+        answers = driver.check(parsed_args.config_file)
+        problems = [each for each in answers if each.problem]
+        if problems:
+            error = problems[0].error
+            self.code = (outcomes.ExitCode.CONFIGURATION if error is None
+                         else outcomes.code_of(error))
+        return ('Subject', 'Value', 'Problem'), [
+            (each.subject, each.text, each.problem) for each in answers]
+
+
+def _load() -> Any:
+    """The module of the driver that knows what to say."""
+    try:
+        from cinder_swift_backup.driver import checkup  # noqa: PLC0415
+    except ImportError as err:
+        raise exceptions.ConfigurationError(
+            f'the driver cannot be loaded, which needs Cinder here ({err})',
+        ) from err
+    return checkup

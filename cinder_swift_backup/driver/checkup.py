@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tells what the driver would do with a configuration, and what is wrong.
+
+The service stops at the first thing that is wrong. Somebody who writes a
+configuration wants to know all of it, so here each part is looked at by
+itself:
+
+1. Read the file as Cinder does.
+2. Look for names that are no options.
+3. Read the settings, and try the directory for temporary files.
+4. Ask the cluster, as far as it can be reached without a user's request, for
+   its limits and for the container. Nothing is written.
+"""
+
+import contextlib
+import dataclasses
+import difflib
+
+from cinder import context as cinder_context
+from cinder import objects
+from oslo_config import cfg
+from oslo_utils import units
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import compat
+from cinder_swift_backup.driver import errors
+from cinder_swift_backup.driver import options
+from cinder_swift_backup.driver import settings
+from cinder_swift_backup.driver import setup_check
+from cinder_swift_backup.engine import spool
+
+CONF = cfg.CONF
+# How much the name of no option is like that of one, of 1.
+_ALIKE = 0.9
+# What a worker takes besides its chunk, in bytes.
+_WORKER = 20 * units.Mi
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What is so in one respect; ``problem`` is empty if that is all right.
+
+    ``error`` is what a problem comes from, where it is an error of ours.
+    """
+
+    subject: str
+    text: str = ''
+    problem: str = ''
+    error: exceptions.BackupError | None = None
+
+
+def check(config_file):
+    """What the driver would do, as a list of answers.
+
+    :param config_file: the path of a ``cinder.conf``
+    :raises ConfigurationError: when it cannot be read
+    """
+    _load(config_file)
+    checkup = _Checkup()
+    checkup.options(_given(config_file))
+    checkup.settings()
+    return checkup.answers
+
+
+def _load(config_file):
+    try:
+        CONF([], project='cinder', default_config_files=[config_file],
+             default_config_dirs=[])
+    except (cfg.Error, OSError, ValueError) as err:
+        raise exceptions.ConfigurationError(
+            f'{config_file} cannot be read ({_one_line(err)})') from err
+    # Cinder registers what its backup service reads when it loads that.
+    objects.register_all()
+    CONF.import_opt('backup_driver', 'cinder.backup.manager')
+
+
+def _given(config_file):
+    """The names that stand in the section DEFAULT of a file."""
+    sections = {}
+    cfg.ConfigParser(config_file, sections).parse()
+    return sorted(sections.get('DEFAULT', {}))
+
+
+def _known():
+    """The names of all options that the driver reads, old names too."""
+    return {name
+            for _, found in options.list_opts()
+            for option in found
+            for name in (option.dest, *(
+                old.name.replace('-', '_')
+                for old in option.deprecated_opts if old.name))}
+
+
+class _Checkup:
+    """Collects the answers."""
+
+    def __init__(self):
+        self.answers = []
+
+    def options(self, given):
+        """Whether the driver is ours, and all names are those of options."""
+        driver = CONF.backup_driver
+        self._say('Driver', driver, '' if driver == compat.OURS else
+                  f'It is not this one. Set backup_driver = {compat.OURS}.')
+        known = _known()
+        for name in given:
+            if name in known or name in CONF:
+                continue
+            (like,) = difflib.get_close_matches(
+                name, known, 1, _ALIKE) or ('',)
+            if like:
+                self._say(name, problem=f'There is no such option. If it is '
+                                        f'to be {like}, correct it.')
+            elif name.startswith('backup_swift_'):
+                self._say(name, problem='There is no such option. Remove it.')
+
+    def settings(self):
+        """What the options say, and what the cluster says to it."""
+        found = for_backup = None
+        with self._asking('Account'):
+            found = settings.read()
+            self._account(found.account)
+        with self._asking('Backups'):
+            for_backup = settings.read_for_backup()
+            self._backups(for_backup)
+        if found is None:
+            return
+        self._resources(found, for_backup)
+        with self._asking('Cluster'), self._store(found) as store:
+            if store is not None:
+                self._cluster(store, found, for_backup)
+
+    def _say(self, subject, text='', problem='', error=None):
+        self.answers.append(Answer(subject, str(text), problem, error))
+
+    @contextlib.contextmanager
+    def _asking(self, subject):
+        """Make an answer of what goes wrong in a block."""
+        try:
+            yield
+        except exceptions.BackupError as err:
+            self._say(subject, problem=errors.sentence(err), error=err)
+        except (cfg.Error, ValueError) as err:
+            # The value of an option, which is only read when it is used.
+            self._say(subject, problem=f'{_one_line(err)}. Correct it.')
+
+    def _account(self, account):
+        login = account.login
+        if login is None:
+            self._say('Account', 'that of the project that owns the backup, '
+                      + (f'at {account.url}' if account.url else
+                         'found in the catalog of each request'))
+            return
+        whose = f'project {login.project}' if login.project else 'itself'
+        self._say('Account',
+                  f'that of {whose}, as user {login.user} by version '
+                  f'{login.version} at '
+                  f'{login.auth_url or "what the catalog of a request says"}')
+        if not account.verify:
+            self._say('TLS', 'certificates are not verified',
+                      'Set backup_swift_auth_insecure = False.')
+
+    def _backups(self, found):
+        geometry = found.geometry
+        self._say('Objects',
+                  f'of {geometry.chunk_size} bytes of the volume, in blocks '
+                  f'of {geometry.block_size}')
+        self._say('Compression', f'{found.compression}, {found.level.value}')
+
+    def _resources(self, found, for_backup):
+        if for_backup is not None:
+            size = for_backup.geometry.chunk_size + _WORKER
+            self._say('Workers', f'{found.workers}; a backup takes up to '
+                                 f'{found.workers * size // units.Mi} MiB')
+        with self._asking('Temporary files'):
+            spool.check(found.spool_directory)
+            self._say('Temporary files', f'in {found.spool_directory}')
+        if not found.verify_restore:
+            self._say('Restores', 'are not verified',
+                      'Set backup_swift_verify_restore = True.')
+
+    @contextlib.contextmanager
+    def _store(self, found):
+        store = setup_check.open_store(cinder_context.get_admin_context(),
+                                       found)
+        if store is None:
+            self._say('Cluster', 'not asked: each request says where it is')
+            yield None
+            return
+        with contextlib.closing(store):
+            yield store
+
+    def _cluster(self, store, found, for_backup):
+        limits = store.capabilities()
+        self._say('Cluster', f'largest object: '
+                             f'{limits.max_object_size or "it does not say"}; '
+                             f'storage policies: '
+                             f'{", ".join(limits.storage_policies or "-")}')
+        if for_backup is None:
+            return
+        with self._asking('Cluster'):
+            setup_check.check_capabilities(limits, for_backup)
+        if found.account.login is None:
+            self._say('Container', f'{for_backup.container}, in the account '
+                                   f'of each project')
+            return
+        with self._asking('Container'):
+            self._container(store, for_backup)
+        with self._asking('Copy'):
+            setup_check.check_sync(store, for_backup.container,
+                                   for_backup.containers)
+            if for_backup.containers.sync is not None:
+                self._say('Copy', store.sync_target(
+                    for_backup.container, for_backup.containers.sync).to)
+
+    def _container(self, store, found):
+        try:
+            store.ensure_container(found.container, create=False)
+        except exceptions.ContainerNotFound:
+            if not found.containers.allowed:
+                raise
+            self._say('Container', f'{found.container}; it will be made, of '
+                                   f'storage policy '
+                                   f'{found.containers.storage_policy or "-"}')
+            return
+        self._say('Container', f'{found.container}, which exists')
+
+
+def _one_line(err):
+    return ' '.join(str(err).split()).rstrip('.')

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What is said of a configuration file."""
+
+import pathlib
+import tempfile
+
+from oslo_config import cfg
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import checkup
+from cinder_swift_backup.driver import compat
+from tests.unit.driver import base
+
+_SWIFT = 'http://swift.test/v1/AUTH_own'
+_LOGIN = '''
+backup_swift_auth = single_user
+backup_swift_auth_version = 1
+backup_swift_auth_url = http://swift.test/auth/v1.0
+backup_swift_user = u
+backup_swift_key = very-secret
+backup_swift_retry_attempts = 0
+'''
+
+
+class CheckupTest(base.HttpTestCase):
+    """All that is wrong is said, and what would be done."""
+
+    def setUp(self):
+        super().setUp()
+        self.directory = pathlib.Path(
+            self.enterContext(tempfile.TemporaryDirectory()))
+        cfg.CONF.clear_override('backup_swift_spool_directory')
+
+    def _check(self, text='', driver=compat.OURS):
+        path = self.directory / 'cinder.conf'
+        path.write_text(f'[DEFAULT]\nbackup_driver = {driver}\n'
+                        f'state_path = {self.directory}\n{text}')
+        answers = checkup.check(str(path))
+        for each in answers:
+            self.assertNotIn('very-secret', f'{each.text}{each.problem}')
+            self.assertNotIn('\n', f'{each.text}{each.problem}')
+        return answers
+
+    def _problems(self, *args, **options):
+        return {each.subject: each.problem
+                for each in self._check(*args, **options) if each.problem}
+
+    def _texts(self, *args):
+        return {each.subject: each.text for each in self._check(*args)
+                if not each.problem}
+
+    def _serve(self, status=204, headers=None, **swift):
+        self.http.get('http://swift.test/auth/v1.0', headers={
+            'X-Storage-Url': _SWIFT, 'X-Auth-Token': 'token'})
+        self.http.get('http://swift.test/info', json={
+            'swift': {'max_file_size': 5 << 30, **swift}})
+        self.http.head(f'{_SWIFT}/volumebackups', status_code=status,
+                       headers=headers or {})
+        self.http.head(f'{_SWIFT}/volumebackups_segments', status_code=404)
+
+    def test_defaults(self):
+        found = self._texts()
+        self.assertIn('catalog of each request', found['Account'])
+        self.assertIn('52428800', found['Objects'])
+        self.assertEqual('zlib, balanced', found['Compression'])
+        self.assertEqual('4; a backup takes up to 280 MiB', found['Workers'])
+        self.assertIn('not asked', found['Cluster'])
+        self.assertEqual({}, self._problems())
+        self.assertEqual(0, self.http.call_count)
+
+    def test_another_driver(self):
+        self.assertIn(f'backup_driver = {compat.OURS}', self._problems(
+            driver=compat.STOCK)['Driver'])
+
+    def test_names_that_are_no_options(self):
+        found = self._problems('backup_swift_objects_size = 1\n'
+                               'backup_compresion_algorithm = zstd\n'
+                               'backup_swift_wings = 2\n'
+                               'backup_ceph_user = u\n'
+                               'verbose = true\n')
+        self.assertEqual(
+            {'backup_swift_objects_size', 'backup_compresion_algorithm',
+             'backup_swift_wings'}, set(found))
+        self.assertIn('backup_swift_object_size',
+                      found['backup_swift_objects_size'])
+        self.assertIn('Remove', found['backup_swift_wings'])
+
+    def test_all_problems_at_once(self):
+        found = self._problems(
+            'backup_swift_auth = single_user\n'
+            'backup_swift_object_size = 1000\n')
+        self.assertIn('backup_swift_user is not set', found['Account'])
+        self.assertIn('multiple', found['Backups'])
+
+    def test_value_of_another_type(self):
+        found = self._problems('backup_swift_workers = many\n')
+        self.assertIn('backup_swift_workers', found['Account'])
+
+    def test_directory_that_is_not_there(self):
+        found = self._problems(
+            f'backup_swift_spool_directory = {self.directory}/none\n')
+        self.assertIn('backup_swift_spool_directory',
+                      found['Temporary files'])
+
+    def test_container_that_exists(self):
+        self._serve()
+        found = self._texts(_LOGIN)
+        self.assertIn('user u', found['Account'])
+        self.assertEqual('volumebackups, which exists', found['Container'])
+        self.assertIn(str(5 << 30), found['Cluster'])
+
+    def test_container_to_be_made(self):
+        self._serve(404, policies=[{'name': 'gold'}])
+        self.assertIn('will be made', self._texts(
+            f'{_LOGIN}backup_swift_create_storage_policy = gold\n',
+        )['Container'])
+        self.assertIn('backup_create_containers', self._problems(
+            f'{_LOGIN}backup_create_containers = false\n')['Container'])
+
+    def test_limits_of_the_cluster(self):
+        self._serve(max_file_size=1000)
+        self.assertIn('at most 1000', self._problems(_LOGIN)['Cluster'])
+
+    def test_copy(self):
+        text = (f'{_LOGIN}backup_swift_container_sync_to = //realm/b\n'
+                f'backup_swift_container_sync_key = k\n')
+        self._serve(404)
+        self.assertEqual('//realm/b/AUTH_own/volumebackups',
+                         self._texts(text)['Copy'])
+        self._serve()
+        self.assertIn('X-Container-Sync-To', self._problems(text)['Copy'])
+
+    def test_cluster_that_refuses(self):
+        self.http.get('http://swift.test/auth/v1.0', status_code=401)
+        (refused,) = [each for each in self._check(_LOGIN) if each.problem]
+        self.assertIn('backup_swift_key', refused.problem)
+        self.assertIsInstance(refused.error, exceptions.AccessDenied)
+
+    def test_file_that_is_none(self):
+        for path in (self.directory / 'none', self.directory):
+            self.assertRaises(exceptions.ConfigurationError, checkup.check,
+                              str(path))
+        path = self.directory / 'cinder.conf'
+        path.write_text('this is no configuration')
+        self.assertRaises(exceptions.ConfigurationError, checkup.check,
+                          str(path))
+
+    def test_what_should_not_be_so(self):
+        self._serve()
+        found = self._problems(f'{_LOGIN}backup_swift_auth_insecure = true\n'
+                               f'backup_swift_verify_restore = false\n')
+        self.assertIn('TLS', found)
+        self.assertIn('Restores', found)
