@@ -11,6 +11,7 @@
 
 from collections.abc import Mapping
 import contextlib
+import dataclasses
 import pathlib
 import secrets
 import shutil
@@ -32,6 +33,8 @@ class Cloud:
     """Keystone, Swift and Cinder. A context manager that gives itself."""
 
     info: CloudInfo
+    keystone: Keystone
+    swift: Swift
     cinder: Cinder
 
     def __init__(
@@ -43,6 +46,7 @@ class Cloud:
         token_lifetime: int = 3600,
         with_cinder: bool = True,
         with_cache: bool = False,
+        swift_of: CloudInfo | None = None,
     ) -> None:
         """Prepare; nothing is written or started yet.
 
@@ -52,6 +56,8 @@ class Cloud:
         :param token_lifetime: seconds for which tokens are valid
         :param with_cinder: whether Cinder is started too
         :param with_cache: whether Swift has a memcached, as real ones do
+        :param swift_of: another cloud, whose Swift is in this one's catalog
+            instead of an own one
         """
         self._backup_driver = backup_driver
         self._concurrency = concurrency
@@ -59,6 +65,7 @@ class Cloud:
         self._token_lifetime = token_lifetime
         self._with_cinder = with_cinder
         self._with_cache = with_cache
+        self._swift_of = swift_of
         self._stack = contextlib.ExitStack()
 
     @property
@@ -101,11 +108,11 @@ class Cloud:
     def _start(self) -> None:
         directory = pathlib.Path(tempfile.mkdtemp(prefix='csb-cloud-'))
         self._stack.callback(shutil.rmtree, directory)
-        self.info = _plan(directory, self._concurrency)
-        keystone = Keystone(
+        self.info = _plan(directory, self._concurrency, self._swift_of)
+        self.keystone = Keystone(
             self.info, directory / 'keystone', self._token_lifetime
         )
-        swift = Swift(
+        self.swift = Swift(
             self.info, directory / 'swift', cached=self._with_cache
         )
         self.cinder = Cinder(
@@ -117,7 +124,9 @@ class Cloud:
             volumes_directory=self.info.volumes_directory,
             port=urllib.parse.urlsplit(self.info.cinder_url).port,
         )
-        parts: list[Keystone | Cinder | Swift] = [keystone, swift]
+        parts: list[Keystone | Cinder | Swift] = [self.keystone]
+        if self._swift_of is None:
+            parts.append(self.swift)
         if self._with_cinder:
             parts.append(self.cinder)
         self._stack.callback(
@@ -132,11 +141,29 @@ class Cloud:
         self.info.save(self.info_file)
 
 
-def _plan(directory: pathlib.Path, concurrency: str) -> CloudInfo:
+def _plan(
+    directory: pathlib.Path, concurrency: str, swift_of: CloudInfo | None
+) -> CloudInfo:
     """Decide on the addresses and the credentials of a new cloud."""
     keystone, swift, cinder = (
         f'http://{processes.HOST}:{port}' for port in processes.free_ports(3)
     )
+    own = _plan_own(directory, concurrency, keystone, swift, cinder)
+    if swift_of is None:
+        return own
+    return dataclasses.replace(
+        own, swift_url=swift_of.swift_url, v1=swift_of.v1
+    )
+
+
+def _plan_own(
+    directory: pathlib.Path,
+    concurrency: str,
+    keystone: str,
+    swift: str,
+    cinder: str,
+) -> CloudInfo:
+    """Decide on the credentials of a new cloud at some addresses."""
     return CloudInfo(
         auth_url=f'{keystone}/v3',
         region='RegionOne',

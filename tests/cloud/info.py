@@ -49,8 +49,8 @@ class CloudInfo:
       a backup record for them;
     * ``demo`` and ``other`` are ordinary users who may use Swift, in
       projects of their own;
-    * ``cinder`` is the service user, with the roles ``service`` and
-      ``admin``;
+    * ``cinder`` is the service user, with the roles ``service``, ``admin``
+      and ``ResellerAdmin``;
     * ``v1`` is the user of Swift's built-in authentication.
     """
 

@@ -98,14 +98,13 @@ def _bootstrap(info: CloudInfo) -> bootstrap.Bootstrapper:
 
 def _create_users(info: CloudInfo, boot: bootstrap.Bootstrapper) -> None:
     """Create the users other than the administrator, with their projects."""
-    operator = uuid.uuid4().hex
-    PROVIDERS.role_api.create_role(
-        operator, {'id': operator, 'name': 'swiftoperator'}
-    )
+    operator = _create_role('swiftoperator')
+    # Swift lets who has this role into all accounts.
+    reseller = _create_role('ResellerAdmin')
     for user, roles in (
         (info.demo, (boot.member_role_id, operator)),
         (info.other, (boot.member_role_id, operator)),
-        (info.cinder, (boot.service_role_id, boot.admin_role_id)),
+        (info.cinder, (boot.service_role_id, boot.admin_role_id, reseller)),
     ):
         assert user is not None
         project = _create_user(user, boot.default_domain_id, roles)
@@ -114,6 +113,13 @@ def _create_users(info: CloudInfo, boot: bootstrap.Bootstrapper) -> None:
             project_id=project,
             role_id=boot.admin_role_id,
         )
+
+
+def _create_role(name: str) -> str:
+    """Create a role; return its id."""
+    role = uuid.uuid4().hex
+    PROVIDERS.role_api.create_role(role, {'id': role, 'name': name})
+    return role
 
 
 def _create_user(

@@ -105,15 +105,18 @@ class Swift:
         if self._site:
             self._write_sync_config(self._site)
         self._build_rings()
-        for server, port in self._ports.items():
-            conf = self._directory / f'{server}-server.conf'
-            sections = (
-                self._proxy_sections()
-                if server == 'proxy'
-                else self._storage_sections(server)
-            )
-            config_files.write(conf, {**self._default(port), **sections})
-            self._start_server(server, conf)
+        for server in self._ports:
+            self._start_server(server)
+
+    def trust(self, info: CloudInfo) -> None:
+        """Take the users of another cloud's Keystone from now on.
+
+        Those of the version 1 authentication stay.
+        """
+        self._info = dataclasses.replace(info, v1=self._info.v1)
+        processes.stop_all([self._children.pop()])
+        self._start_server('proxy')
+        self.wait()
 
     def wait(self) -> None:
         """Wait until all the servers answer."""
@@ -140,7 +143,16 @@ class Swift:
             )
         )
 
-    def _start_server(self, server: str, conf: pathlib.Path) -> None:
+    def _start_server(self, server: str) -> None:
+        conf = self._directory / f'{server}-server.conf'
+        sections = (
+            self._proxy_sections()
+            if server == 'proxy'
+            else self._storage_sections(server)
+        )
+        config_files.write(
+            conf, {**self._default(self._ports[server]), **sections}
+        )
         package = 'obj' if server == 'object' else server
         self._children.append(
             processes.Child(

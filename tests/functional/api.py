@@ -28,6 +28,11 @@ class ApiTestCase(base.FunctionalTestCase):
     def setUp(self):
         super().setUp()
         self.need('admin', 'volumes_directory')
+        self.use(self.cloud)
+
+    def use(self, cloud):
+        """Be users of a cloud from now on."""
+        self.cloud = cloud
         self.cinder = self.client(self.cloud.demo)
         self.volumes_directory = self.cloud.volumes_directory
         # An administrator, in the project that owns volumes and backups.
@@ -36,7 +41,7 @@ class ApiTestCase(base.FunctionalTestCase):
 
     def client(self, user):
         """A client of Cinder for one of the cloud's users."""
-        session = base.keystone_session(user)
+        session = base.keystone_session(user, self.cloud.auth_url)
         endpoint = self.endpoint
         if endpoint is not None:
             endpoint = f'{endpoint}/{session.get_project_id()}'

@@ -139,6 +139,52 @@ clouds:
         program.run('delete', backup.id)
 
 
+class CheckConfigTestCase(cinder_side.CinderSideTestCase):
+    """What the driver would do with the configuration of a real Cinder."""
+
+    def setUp(self):
+        super().setUp()
+        self.need('directory', 'v1')
+        self.conf = self.directory / 'cinder.conf'
+
+    def _check(self, code=0, **options):
+        text = (self.cloud.directory / 'cinder' / 'cinder.conf').read_text()
+        lines = ''.join(f'{name} = {value}\n'
+                        for name, value in options.items())
+        self.conf.write_text(
+            text.replace('[DEFAULT]\n', f'[DEFAULT]\n{lines}', 1))
+        return {row['Subject']: row['Value'] or row['Problem']
+                for row in command.Command(self, {}).json(
+                    'check-config', '--config-file', self.conf, code=code)}
+
+    def test_as_it_runs(self):
+        self.assertIn('catalog', self._check()['Account'])
+
+    def test_own_account(self):
+        user = self.cloud.v1
+        login = {
+            'backup_swift_auth': 'single_user',
+            'backup_swift_auth_version': '1',
+            'backup_swift_auth_url': user.auth_url,
+            'backup_swift_user': user.username,
+            'backup_swift_key': user.password,
+            'backup_swift_container': 'not-yet',
+            'backup_swift_create_storage_policy': 'silver',
+        }
+        found = self._check(**login)
+        self.assertIn('standard, silver', found['Cluster'])
+        self.assertIn('silver', found['Container'])
+        found = self._check(4, **{
+            **login, 'backup_swift_create_storage_policy': 'gold',
+            'backup_swift_object_size': '52428801'})
+        self.assertIn('multiple', found['Backups'])
+        found = self._check(4, **{
+            **login, 'backup_swift_create_storage_policy': 'gold'})
+        self.assertIn('standard, silver', found['Cluster'])
+        found = self._check(4, **{**login, 'backup_swift_key': 'wrong'})
+        self.assertIn('backup_swift_key', found['Cluster'])
+
+
 class LostDatabaseTestCase(api.ApiTestCase):
     """Cinder has forgotten everything, and learns it from Swift again."""
 
