@@ -3,6 +3,7 @@
 """The command line: ``python -m tests.cloud up | run | demo``."""
 
 import argparse
+import functools
 import os
 import shlex
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 from typing import NoReturn
 
 from tests.cloud import demo
+from tests.cloud import demo_recovery
 from tests.cloud import processes
 from tests.cloud.cinder import CONCURRENCY_MODES
 from tests.cloud.cinder import DRIVER
@@ -32,12 +34,8 @@ def main() -> int:
     """Parse the command line, run the chosen command, return its status."""
     _stop_on_signals()
     arguments = _parser().parse_args()
-    cloud = Cloud(
-        backup_driver=arguments.backup_driver,
-        concurrency=arguments.concurrency,
-    )
     try:
-        status: int = arguments.function(cloud, arguments)
+        status: int = arguments.function(arguments)
         return status
     except CloudError as error:
         print(f'error: {error}', file=sys.stderr)
@@ -83,21 +81,36 @@ def _parser() -> argparse.ArgumentParser:
         help='leave the cloud up afterwards, until Ctrl-C',
     )
     show.set_defaults(function=_demo)
+    recovery = commands.add_parser(
+        'demo-dr',
+        parents=[common],
+        help='lose a site, and get the volumes back at another',
+    )
+    recovery.set_defaults(function=_demo_recovery)
     return parser
 
 
-def _up(cloud: Cloud, arguments: argparse.Namespace) -> int:
+def _cloud(arguments: argparse.Namespace, **options: Any) -> Cloud:
+    """Make a cloud as the command line tells."""
+    return Cloud(
+        backup_driver=arguments.backup_driver,
+        concurrency=arguments.concurrency,
+        **options,
+    )
+
+
+def _up(arguments: argparse.Namespace) -> int:
     """Start the cloud and keep it until a signal comes."""
-    with cloud:
+    with _cloud(arguments) as cloud:
         _stay(cloud)
 
 
-def _run(cloud: Cloud, arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     """Run a command in a cloud; return its exit status as a shell would."""
     if CloudInfo.from_environment() is not None:
         print('The environment names a cloud; it is used.', file=sys.stderr)
         return _run_with(arguments.command, {})
-    with cloud:
+    with _cloud(arguments) as cloud:
         return _run_with(
             arguments.command, {VARIABLE: str(cloud.info_file)}
         )
@@ -125,12 +138,18 @@ def _run_with(arguments: list[str], variables: dict[str, str]) -> int:
     return status if status >= 0 else 128 - status
 
 
-def _demo(cloud: Cloud, arguments: argparse.Namespace) -> int:
+def _demo(arguments: argparse.Namespace) -> int:
     """Show what the driver does; optionally leave the cloud up."""
-    with cloud:
-        demo.Demo(cloud.info).run()
+    with _cloud(arguments) as cloud:
+        demo.run(cloud.info)
         if arguments.keep:
             _stay(cloud)
+    return 0
+
+
+def _demo_recovery(arguments: argparse.Namespace) -> int:
+    """Show what a second site is for."""
+    demo_recovery.run(functools.partial(_cloud, arguments))
     return 0
 
 

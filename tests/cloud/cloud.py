@@ -27,6 +27,7 @@ from tests.cloud.info import Credentials
 from tests.cloud.info import V1Credentials
 from tests.cloud.keystone import Keystone
 from tests.cloud.swift import Swift
+from tests.cloud.swift import SyncSite
 
 
 class Cloud:
@@ -47,6 +48,7 @@ class Cloud:
         with_cinder: bool = True,
         with_cache: bool = False,
         swift_of: CloudInfo | None = None,
+        site: SyncSite | None = None,
     ) -> None:
         """Prepare; nothing is written or started yet.
 
@@ -58,6 +60,7 @@ class Cloud:
         :param with_cache: whether Swift has a memcached, as real ones do
         :param swift_of: another cloud, whose Swift is in this one's catalog
             instead of an own one
+        :param site: what its Swift is among others that copy containers
         """
         self._backup_driver = backup_driver
         self._concurrency = concurrency
@@ -66,6 +69,7 @@ class Cloud:
         self._with_cinder = with_cinder
         self._with_cache = with_cache
         self._swift_of = swift_of
+        self._site = site
         self._stack = contextlib.ExitStack()
 
     @property
@@ -113,7 +117,10 @@ class Cloud:
             self.info, directory / 'keystone', self._token_lifetime
         )
         self.swift = Swift(
-            self.info, directory / 'swift', cached=self._with_cache
+            self.info,
+            directory / 'swift',
+            cached=self._with_cache,
+            site=self._site,
         )
         self.cinder = Cinder(
             self.info,

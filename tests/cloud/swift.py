@@ -50,13 +50,13 @@ _PATIENCE: Section = {
 class SyncSite:
     """A cluster among those of a realm, between which containers are copied.
 
-    ``clusters`` are the URLs of all of them, without an account, by name.
+    ``others`` are the URLs of those it copies to, without an account, by name.
     """
 
     realm: str
     name: str
     key: str
-    clusters: Mapping[str, str]
+    others: Mapping[str, str]
 
 
 class Swift:
@@ -188,9 +188,10 @@ class Swift:
             {
                 site.realm: {
                     'key': site.key,
+                    f'cluster_{site.name}': f'{self._info.swift_url}/v1/',
                     **{
                         f'cluster_{name}': url
-                        for name, url in site.clusters.items()
+                        for name, url in site.others.items()
                     },
                 }
             },

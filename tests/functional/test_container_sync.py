@@ -61,7 +61,9 @@ class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
                 dataclasses.replace(self.cloud,
                                     swift_url=url.removesuffix('/v1')),
                 directory, site=cloud_swift.SyncSite(
-                    _REALM, name, realm_key, clusters))
+                    _REALM, name, realm_key, {
+                        other: each for other, each in clusters.items()
+                        if other != name}))
         self.addCleanup(lambda: processes.stop_all(
             child for site in sites.values() for child in site.children()))
         for site in sites.values():
