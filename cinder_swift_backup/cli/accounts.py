@@ -2,8 +2,8 @@
 
 """Which account to look into, and how to log in.
 
-1. If ``ST_AUTH`` is set and no cloud is named: Swift's version 1
-   authentication, with ``ST_USER`` and ``ST_KEY``.
+1. If ``ST_AUTH`` is set and no cloud is named, not in ``OS_CLOUD`` either:
+   Swift's version 1 authentication, with ``ST_USER`` and ``ST_KEY``.
 2. Else as all clients of OpenStack do it: ``--os-cloud`` and ``clouds.yaml``,
    or ``OS_*`` variables. An ``object_store_endpoint_override`` in there, the
    URL of an account, is for a site that the catalog does not name.
@@ -34,10 +34,34 @@ def open_store(cloud: str | None, region: str | None,
     :param cloud: its name in ``clouds.yaml``
     :raises ConfigurationError: when nothing says which account it is
     """
-    if not cloud and environment.get('ST_AUTH'):
+    if is_version_1(cloud, environment):
         return _store(_version_1(environment), region, 'public',
                       environment.get('ST_CACERT'), insecure=False)
     return _keystone(cloud, region)
+
+
+def is_version_1(cloud: str | None, environment: Mapping[str, str]) -> bool:
+    """Whether the login is one of Swift's version 1 authentication."""
+    named = cloud or environment.get('OS_CLOUD')
+    return not named and bool(environment.get('ST_AUTH'))
+
+
+def find_cloud(cloud: str | None, region: str | None,
+               ) -> openstack.config.cloud_region.CloudRegion:
+    """What is known of a cloud, with how to log in.
+
+    :raises ConfigurationError: when nothing says so
+    """
+    try:
+        found = openstack.config.OpenStackConfig().get_one(
+            cloud, region_name=region)
+        found.get_session()
+    except (openstack.exceptions.ConfigException,
+            ksa_exceptions.ClientException) as err:
+        raise exceptions.ConfigurationError(
+            f'there is no login to use ({err})',
+            remedy=exceptions.Remedy.LOGIN) from err
+    return found
 
 
 def _version_1(environment: Mapping[str, str]) -> ksa_session.Session:
@@ -55,17 +79,9 @@ def _version_1(environment: Mapping[str, str]) -> ksa_session.Session:
 
 
 def _keystone(cloud: str | None, region: str | None) -> swift.SwiftStore:
-    try:
-        found = openstack.config.OpenStackConfig().get_one(
-            cloud, region_name=region)
-        session = found.get_session()
-    except (openstack.exceptions.ConfigException,
-            ksa_exceptions.ClientException) as err:
-        raise exceptions.ConfigurationError(
-            f'there is no login to use ({err})',
-            remedy=exceptions.Remedy.LOGIN) from err
+    found = find_cloud(cloud, region)
     verify = found.get_requests_verify_args()[0]
-    return _store(session, found.get_region_name(_SERVICE),
+    return _store(found.get_session(), found.get_region_name(_SERVICE),
                   _interface(found),
                   verify if isinstance(verify, str) else None,
                   insecure=verify is False,

@@ -4,13 +4,17 @@
 
 import argparse
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
+import os
 from typing import Any
 
 from cliff import lister
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
@@ -46,6 +50,11 @@ class Orphans(commands.AccountCommand, lister.Lister):
     They have no manifest, so nothing can be restored from them. One that was
     written to within the time of grace may be in the making, and is not
     listed.
+
+    Where the login knows of a Cinder, that is asked, too: what it has a record
+    of is listed with its status there, and not deleted; use "cinder
+    backup-delete". What is there and not in Cinder, and the other way round,
+    is told.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -60,30 +69,80 @@ class Orphans(commands.AccountCommand, lister.Lister):
         """See cliff."""
         with self.opened(parsed_args) as found:
             library = found.library(progress.Silent())
+            # After the objects: whoever writes some has a record already.
+            records = self._records(required=parsed_args.delete)
             orphans = [each for each in library.audits
                        if each.state is audit.State.ORPHANED]
-            if parsed_args.delete:
-                self.left = 'Some of the orphans may be deleted.'
-                orphans = [each for each in orphans
-                           if self._delete_again_orphaned(found, each)]
+            if records is not None:
+                self._tell_differences(library, records)
+            rows = [
+                row for each in orphans
+                if (row := self._row(
+                    found, each,
+                    (records or {}).get(each.found.ref.backup_id),
+                    delete=parsed_args.delete)) is not None]
         return ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
-                'Container', 'Deleted'), [
-            (each.found.ref.backup_id, each.found.ref.volume_id,
-             values.moment(each.found.modified), each.found.objects,
-             commands.Size(each.found.stored_bytes),
-             each.found.ref.container, parsed_args.delete)
-            for each in orphans]
+                'Container', 'In Cinder', 'Deleted'), rows
 
+    def _records(self, *, required: bool,
+                 ) -> dict[str, cinder_records.Record] | None:
+        """What Cinder knows; None if it is not there.
 
-    @staticmethod
-    def _delete_again_orphaned(found: shelf.Shelf,
-                               each: audit.Audit) -> bool:
-        """Delete one, if it is an orphan still."""
-        now = found.look_again(each)
-        if now is None or now.state is not audit.State.ORPHANED:
-            return False
-        _delete(found, now)
-        return True
+        :param required: whether it has to be asked if it is there
+        """
+        options: Any = self.app.options
+        try:
+            found = cinder_records.read(options.os_cloud,
+                                        options.os_region_name, os.environ)
+        except exceptions.ConfigurationError as err:
+            if required:
+                raise
+            self.app.stderr.write(f'{outcomes.line_of(err)}\n')
+            return None
+        if found is None:
+            self.app.stderr.write('The login knows of no Cinder to ask for '
+                                  'records.\n')
+        return found
+
+    def _tell_differences(
+            self, library: audit.Library,
+            records: Mapping[str, cinder_records.Record]) -> None:
+        unknown = [each.found.ref.backup_id for each in library.audits
+                   if each.found.ref.backup_id not in records
+                   and each.summary is not None]
+        if unknown:
+            self.app.stderr.write(
+                f'Cinder has no record of {", ".join(unknown)}: see '
+                f'"export-record" and "delete".\n')
+        here = {each.found.ref.backup_id for each in library.audits}
+        containers = {each.found.ref.container for each in library.audits}
+        gone = [each.backup_id for each in records.values()
+                if each.container in containers
+                and each.status == 'available' and each.backup_id not in here]
+        if gone:
+            self.app.stderr.write(
+                f'There is nothing of {", ".join(gone)}, which Cinder calls '
+                f'available.\n')
+
+    def _row(self, found: shelf.Shelf, each: audit.Audit,
+             record: cinder_records.Record | None, *,
+             delete: bool) -> tuple[object, ...] | None:
+        """The row of an orphan, which is deleted if it is to be.
+
+        None if it is no orphan any more.
+        """
+        deleted = delete and record is None
+        if deleted:
+            self.left = 'Some of the orphans may be deleted.'
+            now = found.look_again(each)
+            if now is None or now.state is not audit.State.ORPHANED:
+                return None
+            _delete(found, now)
+        return (each.found.ref.backup_id, each.found.ref.volume_id,
+                values.moment(each.found.modified), each.found.objects,
+                commands.Size(each.found.stored_bytes),
+                each.found.ref.container,
+                record.status if record else None, deleted)
 
 
 def _refuse_if_needed(library: audit.Library, wanted: audit.Audit) -> None:

@@ -3,6 +3,7 @@
 """The command for backups without Cinder, on backups that Cinder made."""
 
 import filecmp
+import json
 
 import testscenarios
 
@@ -183,6 +184,36 @@ class CheckConfigTestCase(cinder_side.CinderSideTestCase):
         self.assertIn('standard, silver', found['Cluster'])
         found = self._check(4, **{**login, 'backup_swift_key': 'wrong'})
         self.assertIn('backup_swift_key', found['Cluster'])
+
+
+class OrphansTestCase(api.ApiTestCase):
+    """What was never finished, and what Cinder knows of it."""
+
+    def test_records(self):
+        volume = self.make_volume(1)
+        lost, kept = (self.back_up(volume) for _ in range(2))
+        prefix = f'volume_{volume.id}'
+        self.lose_record(lost, [
+            name for name in self.object_names(self.container, prefix)
+            if lost.id in name])
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        arguments = ('orphans', '--grace', '0', '--container',
+                     self.container, '-f', 'json')
+        done = program.run(*arguments)
+        self.assertEqual([], json.loads(done.stdout))
+        self.assertIn(f'no record of {lost.id}', done.stderr)
+        for name in self.object_names(self.container, prefix):
+            if name.endswith('_metadata'):
+                self.store.delete(self.container, name)
+        self.assertEqual(
+            {(lost.id, None), (kept.id, 'available')},
+            {(row['Backup'], row['In Cinder'])
+             for row in json.loads(program.run(*arguments).stdout)})
+        program.run(*arguments, '--delete')
+        left = self.object_names(self.container, prefix)
+        self.assertTrue(left)
+        self.assertEqual([], [name for name in left if kept.id not in name])
 
 
 class LostDatabaseTestCase(api.ApiTestCase):

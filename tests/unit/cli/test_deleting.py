@@ -5,6 +5,7 @@
 from unittest import mock
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.format import naming
@@ -90,6 +91,51 @@ class OrphansTest(base.CommandTestCase):
         self.manifest = self.bench.get(name)
         self.bench.memory.delete(base.CONTAINER, name)
         self.before = self.bench.names()
+        self.records = self.enterContext(mock.patch.object(
+            cinder_records, 'read', return_value={
+                'bak-1': cinder_records.Record('bak-1', 'available',
+                                               base.CONTAINER)}))
+
+    def _has_record(self, backup, status, container=base.CONTAINER):
+        self.records.return_value[backup] = cinder_records.Record(
+            backup, status, container)
+
+    def test_what_cinder_knows_is_left_to_it(self):
+        self._has_record('bak-2', 'creating')
+        (row,) = self.run_json('orphans', '--grace', '0', '--delete')
+        self.assertEqual(('creating', False),
+                         (row['In Cinder'], row['Deleted']))
+        self.assertEqual(self.before, self.bench.names())
+
+    def test_what_only_one_of_them_has(self):
+        del self.records.return_value['bak-1']
+        self._has_record('bak-3', 'available')
+        self._has_record('bak-4', 'error')
+        self._has_record('bak-5', 'available', 'of another driver')
+        answer = self.run_command('orphans', '--grace', '0')
+        self.assertEqual(
+            ['Cinder has no record of bak-1: see "export-record" and '
+             '"delete".',
+             'There is nothing of bak-3, which Cinder calls available.'],
+            answer.err.splitlines())
+
+    def test_without_cinder(self):
+        self.records.return_value = None
+        answer = self.run_command('orphans', '--grace', '0', '--delete')
+        self.assertEqual(0, answer.code)
+        self.assertIn('no Cinder', answer.err)
+        self.assertNotEqual(self.before, self.bench.names())
+
+    def test_cinder_that_does_not_answer(self):
+        self.records.side_effect = exceptions.ConfigurationError(
+            'Cinder cannot be asked')
+        answer = self.run_command('orphans', '--grace', '0')
+        self.assertEqual(0, answer.code)
+        self.assertEqual('Cinder cannot be asked.\n', answer.err)
+        self.assertIn('bak-2', answer.out)
+        answer = self.run_command('orphans', '--grace', '0', '--delete')
+        self.assertEqual(outcomes.ExitCode.CONFIGURATION, answer.code)
+        self.assertEqual(self.before, self.bench.names())
 
     def test_young_ones_are_kept(self):
         self.assertEqual([], self.run_json('orphans', '--delete'))

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What Cinder knows of backups, where it can be asked.
+
+Through its API, with the login that the account is opened with. An
+administrator sees the records of all projects, others those of their own.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+
+from keystoneauth1 import exceptions as ksa_exceptions
+from openstack import connection
+import openstack.exceptions
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import accounts
+
+_SERVICE = 'block-storage'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """What Cinder tells of a backup; some drivers have no container."""
+
+    backup_id: str
+    status: str
+    container: str | None
+
+
+def read(cloud: str | None, region: str | None,
+         environment: Mapping[str, str]) -> dict[str, Record] | None:
+    """All records by id; None where the login knows of no Cinder.
+
+    :param cloud: its name in ``clouds.yaml``
+    :raises ConfigurationError: when there is a Cinder that cannot be asked
+    """
+    if accounts.is_version_1(cloud, environment):
+        return None
+    found = accounts.find_cloud(cloud, region)
+    try:
+        if found.get_session_endpoint(_SERVICE) is None:
+            return None
+        api = connection.Connection(config=found).block_storage
+        return {each.id: Record(each.id, each.status, each.container)
+                for each in api.backups(all_projects=True)}
+    except (openstack.exceptions.SDKException,
+            ksa_exceptions.ClientException) as err:
+        raise exceptions.ConfigurationError(
+            f'Cinder cannot be asked for its records '
+            f'({" ".join(str(err).split())})') from err

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which login is used."""
+
+from oslotest import base
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import accounts
+
+_ST = {'ST_AUTH': 'http://swift.test/auth/v1.0'}
+
+
+class LoginTest(base.BaseTestCase):
+    """Version 1 only where no cloud is named."""
+
+    def test_version_1(self):
+        self.assertTrue(accounts.is_version_1(None, _ST))
+        self.assertFalse(accounts.is_version_1(None, {}))
+        self.assertFalse(accounts.is_version_1('site', _ST))
+        self.assertFalse(accounts.is_version_1(None,
+                                               {**_ST, 'OS_CLOUD': 'site'}))
+
+    def test_version_1_without_user_or_key(self):
+        err = self.assertRaises(exceptions.ConfigurationError,
+                                accounts.open_store, None, None, _ST)
+        self.assertIn('ST_USER and ST_KEY', str(err))
+        err = self.assertRaises(exceptions.ConfigurationError,
+                                accounts.open_store, None, None,
+                                {**_ST, 'ST_USER': 'u'})
+        self.assertIn('ST_KEY is not', str(err))
+
+    def test_cloud_that_no_file_names(self):
+        err = self.assertRaises(exceptions.ConfigurationError,
+                                accounts.open_store, 'nowhere', None, {})
+        self.assertIn('nowhere', str(err))
