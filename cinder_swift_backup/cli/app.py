@@ -20,6 +20,7 @@ from cinder_swift_backup.cli import listing
 from cinder_swift_backup.cli import records
 from cinder_swift_backup.cli import restoring
 from cinder_swift_backup.cli import showing
+from cinder_swift_backup.cli import values
 from cinder_swift_backup.cli import verifying
 
 _NAME = 'cinder-swift-backup'
@@ -49,6 +50,7 @@ class Shell(app.App):
                         'Cinder.',
             version=importlib.metadata.version(_NAME),
             command_manager=manager, deferred_help=True, **streams)
+        self.stdout = values.Printable(self.stdout)
 
     def build_option_parser(self, description: str | None,
                             version: str | None,

@@ -5,6 +5,7 @@
 import argparse
 from collections.abc import Iterator
 import contextlib
+from contextlib import AbstractContextManager
 import datetime
 import os
 from typing import Any
@@ -15,8 +16,10 @@ from cliff import command
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import accounts
 from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
+from cinder_swift_backup.engine import progress
 
 _MOST_HOURS = 1e6
 
@@ -61,14 +64,16 @@ class OurCommand(command.Command):
         except exceptions.BackupError as err:
             if self.app.options.debug:
                 raise
-            self.app.stderr.write(
-                f'{" ".join((outcomes.line_of(err), self.left)).strip()}\n')
+            self.say(f'{outcomes.line_of(err)} {self.left}'.strip())
             return outcomes.code_of(err)
         except KeyboardInterrupt:
-            self.app.stderr.write(
-                f'Interrupted. {self.left or "Nothing was changed."}\n')
+            self.say(f'Interrupted. {self.left or "Nothing was changed."}')
             return outcomes.ExitCode.INTERRUPTED
         return answer or self.code
+
+    def say(self, line: str) -> None:
+        """Tell the user something, beside the output."""
+        self.app.stderr.write(f'{values.printable(line)}\n')
 
 
 class AccountCommand(OurCommand):
@@ -89,6 +94,10 @@ class AccountCommand(OurCommand):
             '--workers', type=_workers, default=shelf.WORKERS, metavar='N',
             help='how much is done at the same time (default: %(default)s)')
         return parser
+
+    def looking(self) -> AbstractContextManager[progress.Observer]:
+        """Shows how many backups were looked at, until the end of a block."""
+        return progress_bar.counted(self.app.stderr, 'looking', 'backups')
 
     @contextlib.contextmanager
     def opened(self, arguments: argparse.Namespace) -> Iterator[shelf.Shelf]:
@@ -111,3 +120,11 @@ class BackupCommand(AccountCommand):
         parser.add_argument('backup', metavar='BACKUP',
                             help='its id, or the beginning of it')
         return parser
+
+
+def add_backup_or_all(parser: argparse.ArgumentParser) -> None:
+    """Let the user name one backup, or say that it is all of them."""
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument('backup', metavar='BACKUP', nargs='?',
+                       help='its id, or the beginning of it')
+    which.add_argument('--all', action='store_true', help='all backups')

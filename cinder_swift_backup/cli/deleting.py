@@ -15,11 +15,9 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import outcomes
-from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
-from cinder_swift_backup.engine import progress
 
 
 class Delete(commands.BackupCommand):
@@ -32,16 +30,15 @@ class Delete(commands.BackupCommand):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """See cliff."""
         with self.opened(parsed_args) as found:
-            with progress_bar.shown(self.app.stderr, 'looking') as observer:
+            with self.looking() as observer:
                 library, wanted = found.with_all_of_its_volume(
                     parsed_args.backup, observer)
             _refuse_if_needed(library, wanted)
             self.left = ('Part of the backup may be deleted. The same '
                          'command deletes the rest.')
             count = _delete(found, wanted)
-        self.app.stderr.write(
-            f'Backup {wanted.found.ref.backup_id} is deleted: {count} '
-            f'objects.\n')
+        self.say(f'Backup {wanted.found.ref.backup_id} is deleted: {count} '
+                 f'objects.')
 
 
 class Orphans(commands.AccountCommand, lister.Lister):
@@ -68,7 +65,8 @@ class Orphans(commands.AccountCommand, lister.Lister):
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""
         with self.opened(parsed_args) as found:
-            library = found.library(progress.Silent())
+            with self.looking() as observer:
+                library = found.library(observer)
             # After the objects: whoever writes some has a record already.
             records = self._records(required=parsed_args.delete)
             orphans = [each for each in library.audits
@@ -97,11 +95,10 @@ class Orphans(commands.AccountCommand, lister.Lister):
         except exceptions.ConfigurationError as err:
             if required:
                 raise
-            self.app.stderr.write(f'{outcomes.line_of(err)}\n')
+            self.say(outcomes.line_of(err))
             return None
         if found is None:
-            self.app.stderr.write('The login knows of no Cinder to ask for '
-                                  'records.\n')
+            self.say('The login knows of no Cinder to ask for records.')
         return found
 
     def _tell_differences(
@@ -111,18 +108,16 @@ class Orphans(commands.AccountCommand, lister.Lister):
                    if each.found.ref.backup_id not in records
                    and each.summary is not None]
         if unknown:
-            self.app.stderr.write(
-                f'Cinder has no record of {", ".join(unknown)}: see '
-                f'"export-record" and "delete".\n')
+            self.say(f'Cinder has no record of {", ".join(unknown)}: see '
+                     f'"export-record" and "delete".')
         here = {each.found.ref.backup_id for each in library.audits}
         containers = {each.found.ref.container for each in library.audits}
         gone = [each.backup_id for each in records.values()
                 if each.container in containers
                 and each.status == 'available' and each.backup_id not in here]
         if gone:
-            self.app.stderr.write(
-                f'There is nothing of {", ".join(gone)}, which Cinder calls '
-                f'available.\n')
+            self.say(f'There is nothing of {", ".join(gone)}, which Cinder '
+                     f'calls available.')
 
     def _row(self, found: shelf.Shelf, each: audit.Audit,
              record: cinder_records.Record | None, *,

@@ -14,7 +14,6 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
-from cinder_swift_backup.engine import progress
 
 
 class List(commands.AccountCommand, lister.Lister):
@@ -44,10 +43,10 @@ class List(commands.AccountCommand, lister.Lister):
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""
-        with self.opened(parsed_args) as found:
-            library = found.library(progress.Silent())
+        with self.opened(parsed_args) as found, self.looking() as observer:
+            library = found.library(observer)
         for container in sorted(library.copies):
-            self.app.stderr.write(_lag(library, container))
+            self.say(_lag(library, container))
         rows = [_row(library, each) for each in library.audits
                 if _wanted(parsed_args, library, each)]
         return ('Backup', 'Volume', 'Created', 'Size', 'Stored', 'Kind',
@@ -84,7 +83,7 @@ def _lag(library: audit.Library, container: str) -> str:
             f'stored {age} ago: of {len(lags)} volumes, {len(behind)} lag')
     if behind:
         line += f', up to {values.duration(max(behind))}'
-    return f'{line}.\n'
+    return f'{line}.'
 
 
 def _row(library: audit.Library, each: audit.Audit) -> tuple[object, ...]:

@@ -42,21 +42,40 @@ class _Lines(progress.Silent):
     def advanced(self, done: int, total: int) -> None:
         """See the engine's Observer."""
         now = time.monotonic()
-        if now < self._due and done < total:
+        if not self._is_time(now, done, total):
             return
         self._due = now + _LINE
-        spent = max(now - self._begun, 1e-6)
-        rate = done / spent
+        rate = done / max(now - self._begun, 1e-6)
         left = ('' if done >= total or not rate else ', ' + values.duration(
             datetime.timedelta(seconds=(total - done) / rate)) + ' left')
-        print(f'{self._what}: {values.size(done)} of {values.size(total)}, '
-              f'{values.size(round(rate))}/s{left}', file=self._output,
-              flush=True)
+        print(f'{self._what}: {self._amounts(done, total, rate)}{left}',
+              file=self._output, flush=True)
+
+    def _is_time(self, now: float, done: int, total: int) -> bool:
+        return now >= self._due or done >= total
+
+    def _amounts(self, done: int, total: int, rate: float) -> str:
+        return (f'{values.size(done)} of {values.size(total)}, '
+                f'{values.size(round(rate))}/s')
+
+
+class _Counts(_Lines):
+    """Numbers of something, and nothing if it does not take long."""
+
+    def __init__(self, output: TextIO, what: str, things: str) -> None:
+        super().__init__(output, what)
+        self._things = things
+
+    def _is_time(self, now: float, done: int, total: int) -> bool:
+        return now >= self._due
+
+    def _amounts(self, done: int, total: int, rate: float) -> str:
+        return f'{done} of {total} {self._things}'
 
 
 @contextlib.contextmanager
 def shown(output: TextIO, what: str) -> Iterator[progress.Observer]:
-    """An observer that shows progress until the end of a block.
+    """An observer that shows progress in bytes until the end of a block.
 
     :param output: where to; not where data goes
     :param what: what is done
@@ -64,11 +83,30 @@ def shown(output: TextIO, what: str) -> Iterator[progress.Observer]:
     if not output.isatty():
         yield _Lines(output, what)
         return
-    with rich_progress.Progress(
-            rich_progress.TextColumn('{task.description}'),
-            rich_progress.BarColumn(),
-            rich_progress.DownloadColumn(binary_units=True),
-            rich_progress.TransferSpeedColumn(),
-            rich_progress.TimeRemainingColumn(),
-            console=rich_console.Console(file=output)) as bar:
+    with _bar(output, rich_progress.DownloadColumn(binary_units=True),
+              rich_progress.TransferSpeedColumn()) as bar:
         yield _Bar(bar, what)
+
+
+@contextlib.contextmanager
+def counted(output: TextIO, what: str,
+            things: str) -> Iterator[progress.Observer]:
+    """The same for an operation that counts something else.
+
+    :param things: what it counts
+    """
+    if not output.isatty():
+        yield _Counts(output, what, things)
+        return
+    with _bar(output, rich_progress.MofNCompleteColumn(),
+              rich_progress.TextColumn(things)) as bar:
+        yield _Bar(bar, what)
+
+
+def _bar(output: TextIO, *columns: rich_progress.ProgressColumn,
+         ) -> rich_progress.Progress:
+    return rich_progress.Progress(
+        rich_progress.TextColumn('{task.description}'),
+        rich_progress.BarColumn(), *columns,
+        rich_progress.TimeRemainingColumn(),
+        console=rich_console.Console(file=output))

@@ -21,7 +21,6 @@ from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
-from cinder_swift_backup.engine import progress
 
 _GIB = 1 << 30
 _SERVICES = {
@@ -30,10 +29,11 @@ _SERVICES = {
 }
 
 
-class ExportRecord(commands.BackupCommand, lister.Lister):
+class ExportRecord(commands.AccountCommand, lister.Lister):
     """Make the records of a backup and of all that it builds on.
 
-    Import them in this order, each with "cinder backup-import
+    Or those of all backups that can be restored. Import them in this order,
+    each with "cinder backup-import
     BACKUP_SERVICE BACKUP_URL", in a cloud whose cinder-backup uses the account
     that the backups are in.
     """
@@ -41,6 +41,7 @@ class ExportRecord(commands.BackupCommand, lister.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
+        commands.add_backup_or_all(parser)
         parser.add_argument(
             '--service', choices=_SERVICES, default='ours',
             help="the driver of the other cloud: this package's, or "
@@ -51,13 +52,34 @@ class ExportRecord(commands.BackupCommand, lister.Lister):
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""
         service = _SERVICES[parsed_args.service]
-        with self.opened(parsed_args) as found:
-            library, wanted = found.with_ancestors(parsed_args.backup,
-                                                   progress.Silent())
-        shelf.usable(library, wanted)
+        with self.opened(parsed_args) as found, self.looking() as observer:
+            if parsed_args.all:
+                library = found.library(observer)
+                wanted = self._usable(library)
+            else:
+                library, tip = found.with_ancestors(parsed_args.backup,
+                                                    observer)
+                shelf.usable(library, tip)
+                wanted = library.chain(tip)
         return ('backup', 'backup_service', 'backup_url'), [
-            (link.found.ref.backup_id, service, encode(library, link, service))
-            for link in library.chain(wanted)]
+            (each.found.ref.backup_id, service, encode(library, each, service))
+            for each in wanted]
+
+    def _usable(self, library: audit.Library) -> list[audit.Audit]:
+        """All that can be restored; says of the others why they cannot.
+
+        What a backup builds on is older, and so before it.
+        """
+        found = []
+        for each in library.audits:
+            state, why = library.problem(each)
+            if state is audit.State.COMPLETE:
+                found.append(each)
+            else:
+                self.say(f'No record is made of backup '
+                         f'{each.found.ref.backup_id}, which is '
+                         f'{state.value}: {why}')
+        return found
 
 
 def encode(library: audit.Library, each: audit.Audit, service: str) -> str:
@@ -70,8 +92,11 @@ def record(library: audit.Library, each: audit.Audit,
            service: str) -> dict[str, object]:
     """The fields of a record.
 
-    The size is in GiB, rounded up, as that of a volume. The times order the
-    backups of a volume, so that the next incremental builds on the newest.
+    The size is in GiB: that of the volume if Cinder noted it, which may be
+    stored as a smaller file, else that of the data, rounded up. The times
+    order the backups of a volume, so that the next incremental builds on the
+    newest. All dependents count, whether they are imported or not: Cinder must
+    not delete what one of them needs.
     """
     found, summary = each.found, each.summary
     header = summary.header if summary else None
@@ -85,7 +110,8 @@ def record(library: audit.Library, each: audit.Audit,
         'container': found.ref.container,
         'service': service,
         'service_metadata': found.ref.prefix,
-        'size': -(-(library.size(each) or 0) // _GIB),
+        'size': max(-(-(library.size(each) or 0) // _GIB),
+                    (summary and summary.cinder_size) or 0),
         'object_count': sum(
             stored.chunks for stored in summary.by_codec.values()
         ) if summary else 0,

@@ -3,7 +3,6 @@
 """``restore``: a backup to a file, a block device or a pipe."""
 
 import argparse
-from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import os
@@ -26,9 +25,11 @@ _MOUNTS = pathlib.Path('/proc/self/mountinfo')
 class Restore(commands.BackupCommand):
     """Restore a backup to a file, a block device or the standard output.
 
-    Every block is compared with its digest before it is written. A new file is
-    sparse. What is there already is only overwritten with --force, or with
-    --resume, which goes on where an earlier restore of the same backup ended.
+    Every block is compared with its digest before it is written. Backups of
+    before Cinder 2015.1 have no digests; their objects are compared with their
+    MD5. A new file is sparse. What is there already is only overwritten with
+    --force, or with --resume, which goes on where an earlier restore of the
+    same backup ended.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -56,11 +57,14 @@ class Restore(commands.BackupCommand):
         """See cliff."""
         target = parsed_args.target
         to_pipe = str(target) == '-'
-        if not to_pipe:
-            check_target(target,
-                         force=parsed_args.force or parsed_args.resume)
+        is_new = False
+        if to_pipe:
+            _check_output()
+        else:
+            is_new = check_target(
+                target, force=parsed_args.force or parsed_args.resume)
         with self.opened(parsed_args) as found:
-            with progress_bar.shown(self.app.stderr, 'looking') as observer:
+            with self.looking() as observer:
                 find = (found.latest if parsed_args.latest_complete
                         else found.with_ancestors)
                 library, wanted = find(parsed_args.backup, observer)
@@ -72,48 +76,82 @@ class Restore(commands.BackupCommand):
             with progress_bar.shown(self.app.stderr, 'restoring') as bar:
                 if to_pipe:
                     self.left = 'The output is incomplete.'
-                    found.engine.streamer.stream(
-                        chain, _output(), bar,
-                        verify=not parsed_args.unverified)
+                    _stream(found, chain, bar, parsed_args)
                 else:
                     self._restore(found, chain, library.size(wanted) or 0,
-                                  bar, parsed_args)
-        self.app.stderr.write(
-            f'Backup {ref.backup_id} of volume {ref.volume_id} is restored'
-            + ('' if to_pipe else f' to {target}')
-            + ('.\n' if parsed_args.unverified
-               else ', and every block is verified.\n'))
+                                  bar, parsed_args, is_new=is_new)
+        self.say(f'Backup {ref.backup_id} of volume {ref.volume_id} is '
+                 f'restored{"" if to_pipe else f" to {target}"}'
+                 f'{_checked(chain, parsed_args)}.')
 
     def _restore(self, found: shelf.Shelf, chain: chains.Chain, size: int,
                  observer: progress.Observer,
-                 arguments: argparse.Namespace) -> None:
-        with opened(arguments.target) as volume:
-            self.left = (f'{arguments.target} may be partly written. The '
-                         f'same command with --resume goes on.')
+                 arguments: argparse.Namespace, *, is_new: bool) -> None:
+        target = arguments.target
+        with opened(target, is_new=is_new) as volume:
+            self.left = (f'{target} may be partly written. The same command '
+                         f'with --resume goes on.')
             found.engine.restorer.restore(
                 chain, restorer.RestoreTarget(
                     volume, size, size,
                     volume if arguments.resume else None),
                 observer, verify=not arguments.unverified)
+            rest = (volume.capacity or 0) - size
+        if rest > 0:
+            self.say(f'{target} is larger than the backup: its last {rest} '
+                     f'bytes are as they were.')
 
 
-def _output() -> Callable[[memoryview], None]:
-    """Writes to the standard output, to the last byte."""
+def _checked(chain: chains.Chain, arguments: argparse.Namespace) -> str:
+    """What is known of what was restored."""
+    if arguments.unverified:
+        return ''
+    if chain.tip.manifest.era is chains.Era.BEFORE_DIGESTS:
+        return ', and every object has its MD5'
+    return ', and every block is verified'
+
+
+def _stream(found: shelf.Shelf, chain: chains.Chain,
+            observer: progress.Observer,
+            arguments: argparse.Namespace) -> None:
+    """Restore to the standard output, to the last byte."""
     fd = sys.stdout.fileno()
 
     def write(data: memoryview) -> None:
-        try:
+        with _writing():
             while data:
                 data = data[os.write(fd, data):]
-        except OSError as err:
-            raise exceptions.VolumeError(
-                f'the standard output cannot be written ({err.strerror})',
-            ) from err
-    return write
+
+    found.engine.streamer.stream(chain, write, observer,
+                                 verify=not arguments.unverified)
+    with _writing():
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            os.fsync(fd)
 
 
-def check_target(target: pathlib.Path, *, force: bool) -> None:
-    """Refuse to overwrite what may be needed.
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise exceptions.VolumeError(
+            f'the standard output cannot be written ({err.strerror})',
+        ) from err
+
+
+def _check_output() -> None:
+    """Refuse to fill a terminal with a volume.
+
+    :raises VolumeError: when the standard output is one
+    """
+    if sys.stdout.isatty():
+        raise exceptions.VolumeError(
+            'the standard output is a terminal: send it to a program or a '
+            'file')
+
+
+def check_target(target: pathlib.Path, *, force: bool) -> bool:
+    """Refuse to overwrite what may be needed; returns whether it is new.
 
     :raises VolumeError: that says what is there
     """
@@ -123,7 +161,7 @@ def check_target(target: pathlib.Path, *, force: bool) -> None:
         if not target.parent.is_dir():
             raise exceptions.VolumeError(
                 f'there is no directory {target.parent}') from None
-        return
+        return True
     except OSError as err:
         raise exceptions.VolumeError(
             f'{target} cannot be opened ({err.strerror})') from err
@@ -137,6 +175,7 @@ def check_target(target: pathlib.Path, *, force: bool) -> None:
     if not force:
         raise exceptions.VolumeError(
             f'{target} exists already: --force overwrites it')
+    return False
 
 
 def _mounted(device: int) -> str | None:
@@ -150,14 +189,13 @@ def _mounted(device: int) -> str | None:
 
 
 @contextlib.contextmanager
-def opened(target: pathlib.Path,
+def opened(target: pathlib.Path, *, is_new: bool,
            ) -> Iterator[file.FileVolume | file.DeviceVolume]:
     """The volume to restore to, until the end of a block.
 
     What is there is kept: the restore overwrites all of it, and gives a file
     its length, but only when it is known that the backup can be had.
     """
-    is_new = not target.exists()
     try:
         flags = os.O_RDWR | os.O_CLOEXEC
         if is_new:

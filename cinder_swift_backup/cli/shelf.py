@@ -42,7 +42,9 @@ class Shelf:
 
     def find(self) -> list[inventory.Found]:
         """All backups, as listings show them."""
-        return self.engine.inventory.scan(self._places())
+        if self._containers:
+            return self.engine.inventory.scan(self._containers)
+        return self.engine.inventory.scan_all()
 
     def library(self, observer: progress.Observer) -> audit.Library:
         """All backups, each looked at."""
@@ -69,8 +71,7 @@ class Shelf:
         found = self.find()
         wanted = inventory.select(found, beginning).ref
         if self._containers:
-            everywhere = self.engine.inventory
-            found = everywhere.scan(everywhere.containers())
+            found = self.engine.inventory.scan_all()
         return self._of_volume(found, wanted, observer)
 
     def _of_volume(self, found: Iterable[inventory.Found],
@@ -130,15 +131,12 @@ class Shelf:
             frozenset(filter(self._is_copy,
                              {each.ref.container for each in found})))
         return audit.Library(self.engine.auditor(patience).audit(
-            found, observer.checkpoint), patience)
+            found, observer), patience)
 
     def _is_copy(self, container: str) -> bool:
         """Whether another site's container is copied to one."""
         sync = self.engine.store.sync(container)
         return sync is not None and sync.to is None
-
-    def _places(self) -> list[str]:
-        return self._containers or self.engine.inventory.containers()
 
 
 def usable(library: audit.Library, wanted: audit.Audit) -> None:

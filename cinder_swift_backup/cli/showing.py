@@ -17,7 +17,6 @@ from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import planner
-from cinder_swift_backup.engine import progress
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
@@ -52,8 +51,9 @@ class Show(commands.BackupCommand, show.ShowOne):
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""
         with self.opened(parsed_args) as found:
-            library, wanted = found.with_ancestors(parsed_args.backup,
-                                                   progress.Silent())
+            with self.looking() as observer:
+                library, wanted = found.with_ancestors(parsed_args.backup,
+                                                       observer)
             fields = {**_facts(library, wanted),
                       **_layers(found, library, wanted)}
         return tuple(fields), tuple(fields.values())

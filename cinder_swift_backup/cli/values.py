@@ -3,6 +3,8 @@
 """Values as people read them in a table."""
 
 import datetime
+from typing import Any
+from typing import TextIO
 
 _UNITS = ('B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB')
 
@@ -26,8 +28,8 @@ def moment(when: datetime.datetime) -> str:
 
 
 def duration(span: datetime.timedelta) -> str:
-    """A span of time in its two largest units."""
-    seconds = int(span.total_seconds())
+    """A span of time in its two largest units; none if clocks differ."""
+    seconds = max(int(span.total_seconds()), 0)
     days, seconds = divmod(seconds, 86400)
     hours, seconds = divmod(seconds, 3600)
     minutes, seconds = divmod(seconds, 60)
@@ -36,3 +38,27 @@ def duration(span: datetime.timedelta) -> str:
     if hours:
         return f'{hours} h {minutes} min'
     return f'{minutes} min {seconds} s'
+
+
+def printable(text: str) -> str:
+    """A text that does nothing to a terminal but appear there.
+
+    Names of objects and backups may hold anything.
+    """
+    return ''.join(
+        each if each.isprintable() or each == '\n'
+        else each.encode('unicode_escape').decode() for each in text)
+
+
+class Printable:
+    """A stream whose output is made printable."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write all of it."""
+        return self._stream.write(printable(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -64,7 +64,7 @@ def _check_sync(store, container, wanted):
             f'container {container} exists and is not copied to '
             f'{expected.to}, where backup_swift_container_sync_to wants it: '
             f'set its X-Container-Sync-To and X-Container-Sync-Key')
-    if actual.to != expected.to:
+    if _place(actual.to) != _place(expected.to):
         raise exceptions.ConfigurationError(
             f'container {container} is copied to {actual.to}, and '
             f'backup_swift_container_sync_to wants {expected.to}')
@@ -72,6 +72,12 @@ def _check_sync(store, container, wanted):
         raise exceptions.ConfigurationError(
             f'container {container} has another key for its copy than '
             f'backup_swift_container_sync_key')
+
+
+def _place(to):
+    """Where a container is copied to; Swift takes realms in any case."""
+    parts = to.rstrip('/').split('/')
+    return [part.upper() for part in parts[:4]] + parts[4:]
 
 
 def open_store(context, found):

@@ -26,11 +26,13 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import inventory
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
+from cinder_swift_backup.format import volume_meta
 from cinder_swift_backup.stores import base
 
 
@@ -84,6 +86,7 @@ class Summary:
     parent: types.BackupRef | None
     volume_size: int | None
     end: int
+    cinder_size: int | None
     by_codec: Mapping[str, Stored]
 
     @property
@@ -158,9 +161,10 @@ class Auditor:
         self._patience = patience
 
     def audit(self, found: Iterable[inventory.Found],
-              checkpoint: pipelines.Checkpoint) -> list[Audit]:
+              observer: progress.Observer) -> list[Audit]:
         """A quick look at each backup, in the same order.
 
+        :param observer: told the numbers of backups
         :raises StoreError: when the store fails
         """
         found = list(found)
@@ -168,13 +172,14 @@ class Auditor:
 
         def collect(result: tuple[int, Audit]) -> None:
             results[result[0]] = result[1]
+            observer.advanced(len(results), len(found))
 
         def task(number: int) -> pipelines.Task[tuple[int, Audit]]:
             return pipelines.Task(
                 lambda stop: (number, self._audit(found[number], stop)), 1)
 
-        self._pipeline.run(map(task, range(len(found))), collect, checkpoint,
-                           full=1)
+        self._pipeline.run(map(task, range(len(found))), collect,
+                           observer.checkpoint, full=1)
         return [results[number] for number in range(len(found))]
 
     def _audit(self, found: inventory.Found,
@@ -311,6 +316,7 @@ def summarise(manifest: chains.Manifest) -> Summary:
         header=manifest.header, era=manifest.era,
         parent_id=manifest.parent_id, parent=manifest.parent,
         volume_size=manifest.volume_size, end=manifest.end,
+        cinder_size=volume_meta.size(manifest.volume_meta),
         by_codec=_by_codec(manifest.chunks))
 
 

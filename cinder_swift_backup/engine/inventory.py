@@ -60,12 +60,23 @@ class Inventory:
         :raises ContainerNotFound: when there is no such container
         :raises StoreError: when a listing fails
         """
-        found = [each for container in containers
-                 for each in self._scan(container)]
-        # Names tell the second only, in which a chain may have begun and gone
-        # on. It goes on when the backup below is stored.
-        return sorted(found, key=lambda each: (each.created, each.modified,
-                                               each.ref.prefix))
+        return _in_order(each for container in containers
+                         for each in self._scan(container))
+
+    def scan_all(self) -> list[Found]:
+        """All backups in all containers, the oldest first.
+
+        :raises StoreError: when a listing fails
+        """
+        return _in_order(each for container in self.containers()
+                         for each in self._scan_if_there(container))
+
+    def _scan_if_there(self, container: str) -> Iterable[Found]:
+        """A listing of the account may show what is deleted already."""
+        try:
+            return self._scan(container)
+        except exceptions.ContainerNotFound:
+            return ()
 
     def refresh(self, known: Found) -> Found | None:
         """What listings show of a backup now; None if it is nothing.
@@ -108,6 +119,13 @@ class Inventory:
         except exceptions.AccessDenied:
             # Who may not look there cannot have put anything.
             return
+
+
+def _in_order(found: Iterable[Found]) -> list[Found]:
+    # Names tell the second only, in which a chain may have begun and gone on.
+    # It goes on when the backup below is stored.
+    return sorted(found, key=lambda each: (each.created, each.modified,
+                                           each.ref.prefix))
 
 
 def _count(found: dict[str, Found], container: str, place: naming.Place,

@@ -19,7 +19,10 @@ class Observer(Protocol):
         """
 
     def advanced(self, done: int, total: int) -> None:
-        """``done`` of ``total`` bytes of the volume are processed."""
+        """``done`` of ``total`` are processed.
+
+        These are bytes of the volume, unless the operation says otherwise.
+        """
 
 
 class ArchiveObserver(Observer, Protocol):

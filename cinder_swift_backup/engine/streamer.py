@@ -69,13 +69,13 @@ class Streamer:
                     else check.digests.table.block_size)
             reader = self._restorer.reader(check)
             for window in _windows(plan, max(WINDOW // size, 1) * size):
-                data = self._fetch(window, reader, check, observer)
-                call(write, memoryview(data))
+                # Nobody keeps it while the next one is fetched.
+                call(write, self._fetch(window, reader, check, observer))
                 observer.advanced(window.extent.end, plan.end)
 
     def _fetch(self, window: _Window, reader: chunk_reader.ChunkReader,
                check: verification.Check,
-               observer: progress.Observer) -> bytearray:
+               observer: progress.Observer) -> memoryview:
         data = bytearray(window.extent.length)
         self._pipeline.run(
             (pipelines.Task(functools.partial(
@@ -84,7 +84,7 @@ class Streamer:
                 sum(extent.length for extent in chunk.extents))
              for chunk in window.chunks),
             lambda _: None, observer.checkpoint, full=chunk_reader.FULL)
-        return data
+        return memoryview(data)
 
     def _read(self, reader: chunk_reader.ChunkReader,
               chunk: planner.PlannedChunk, check: verification.Check,

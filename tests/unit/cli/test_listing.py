@@ -2,6 +2,8 @@
 
 """``list``."""
 
+from unittest import mock
+
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.format import naming
@@ -32,6 +34,24 @@ class ListTest(base.CommandTestCase):
         self.assertEqual(0, answer.code, answer.err)
         self.assertIn('| bak-1', answer.out)
         self.assertIn('512 B', answer.out)
+
+    def test_container_that_is_gone_already(self):
+        # A listing of the account may lag.
+        with mock.patch.object(
+                type(self.bench.memory), 'containers',
+                lambda store: iter([base.CONTAINER, 'gone'])):
+            self.assertEqual(2, len(self.run_json('list')))
+        answer = self.run_command('list', '--container', 'gone')
+        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+
+    def test_names_do_nothing_to_a_terminal(self):
+        self.bench.put('volume_v\x1b[2J/20260801120009/'
+                       'az_nova_backup_x\x07_metadata', b'{}')
+        answer = self.run_command('list')
+        self.assertNotIn('\x1b', answer.out)
+        self.assertIn('v\\x1b[2J', answer.out)
+        answer = self.run_command('show', 'x\x1b')
+        self.assertNotIn('\x1b', answer.err)
 
     def test_states(self):
         self.bench.memory.delete(base.CONTAINER,

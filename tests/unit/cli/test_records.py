@@ -40,6 +40,25 @@ class ExportRecordTest(base.CommandTestCase):
                                       'num_dependent_backups')))
         self.assertLess(first['created_at'], second['created_at'])
 
+    def test_all(self):
+        self.bench.archive(3, base.DATA)
+        self.bench.memory.delete(base.CONTAINER, naming.digest_file_name(
+            base.ref(2).prefix))
+        answer = self.run_command('export-record', '--all', '-f', 'value',
+                                  '-c', 'backup')
+        self.assertEqual(['bak-1', 'bak-3'], answer.out.split())
+        self.assertIn('No record is made of backup bak-2, which is damaged',
+                      answer.err)
+        self.assertEqual(2, self.run_command('export-record').code)
+
+    def test_size_that_cinder_noted(self):
+        # A file in a format of its own is smaller than its volume.
+        self.bench.archive(3, base.DATA, volume_meta=json.dumps(
+            {'version': 2, 'volume-base-metadata': {'size': 7}}))
+        (row,) = self.run_json('export-record', 'bak-3')
+        self.assertEqual(7, json.loads(base64.b64decode(
+            row['backup_url']))['size'])
+
     def test_for_the_stock_driver(self):
         rows, records = self._records('--service', 'stock')
         self.assertEqual({'cinder.backup.drivers.swift.SwiftBackupDriver'},

@@ -2,6 +2,7 @@
 
 """``restore``."""
 
+import contextlib
 import os
 import pathlib
 import sys
@@ -102,6 +103,53 @@ class RestoreTest(base.CommandTestCase):
         self.assertEqual(base.NOW,
                          (self.directory / 'output').read_bytes())
         self.assertIn('every block is verified', answer.err)
+
+    def test_to_a_terminal(self):
+        self.target = '-'
+        ours, theirs = os.openpty()
+        self.addCleanup(os.close, ours)
+        with open(theirs, 'w') as output, \
+                mock.patch.object(sys, 'stdout', output):
+            self._refused(outcomes.ExitCode.TARGET, 'is a terminal')
+
+    def test_to_a_file_that_is_not_stored(self):
+        self.target = '-'
+        with open(self.directory / 'output', 'w+') as output, \
+                mock.patch.object(sys, 'stdout', output), \
+                mock.patch.object(os, 'fsync',
+                                  side_effect=OSError(5, 'broken disk')):
+            answer = self._restore()
+        self.assertEqual(outcomes.ExitCode.TARGET, answer.code)
+        self.assertIn('broken disk', answer.err)
+
+    def test_target_that_appears_meanwhile(self):
+        check = restoring.check_target
+
+        def appear(target, *, force):
+            found = check(target, force=force)
+            target.write_bytes(b'precious')
+            return found
+
+        with mock.patch.object(restoring, 'check_target', appear):
+            self._refused(outcomes.ExitCode.TARGET, 'exists')
+        self.assertEqual(b'precious', self.target.read_bytes())
+
+    def test_larger_target_that_keeps_its_rest(self):
+        self.target.write_bytes(b'x' * 600)
+        opened = restoring.opened
+
+        @contextlib.contextmanager
+        def device(target, *, is_new):
+            with opened(target, is_new=is_new) as volume:
+                volume.capacity = 600
+                volume.finish = lambda size: None
+                yield volume
+
+        with mock.patch.object(restoring, 'opened', device):
+            answer = self._restore('bak-2', '--force')
+        self.assertEqual(0, answer.code, answer.err)
+        self.assertIn('its last 88 bytes are as they were', answer.err)
+        self.assertEqual(base.NOW + b'x' * 88, self.target.read_bytes())
 
     def test_to_a_pipe_that_breaks(self):
         self.target = '-'

@@ -78,8 +78,12 @@ class CheckTest(base.HttpTestCase):
             self.assertIn(words, str(err))
             self.assertNotIn('secret', str(err))
             setup_check.check_sync(store, 'c', store_base.NewContainers())
-        store.syncs['c'] = store_base.Sync('//realm/b/memory/c', 'secret')
+        store.syncs['c'] = store_base.Sync('//REALM/B/memory/c', 'secret')
         setup_check.check_sync(store, 'c', wanted)
+        store.ensure_container('c_segments', create=True)
+        err = self.assertRaises(exceptions.ConfigurationError,
+                                setup_check.check_sync, store, 'c', wanted)
+        self.assertIn('c_segments', str(err))
 
     def test_compression(self):
         for word in ('none', 'off', 'no', 'zlib', 'gzip', 'bz2', 'bzip2',

@@ -40,7 +40,7 @@ class AuditTestCase(base.EngineTestCase):
         found = self.bench.engine.inventory.scan([base.CONTAINER])
         return audit.Library(
             self.bench.engine.auditor(patience).audit(
-                found, observers.Recorder().checkpoint), patience)
+                found, observers.Recorder()), patience)
 
     def _states(self, **options):
         library = self._library(**options)
@@ -97,7 +97,7 @@ class CompleteTest(AuditTestCase):
         with mock.patch('cinder_swift_backup.engine.pipelines.POLL', 0):
             self.assertRaises(
                 exceptions.Cancelled, auditor.audit, found,
-                observers.Recorder(cancel_at=1).checkpoint)
+                observers.Recorder(cancel_at=1))
 
     def test_store_that_fails(self):
         self.store.script(faulty.fail(
@@ -218,7 +218,7 @@ class DamageTest(AuditTestCase):
         patience = audit.Patience(datetime.datetime.now(datetime.UTC), _DAY)
         library = audit.Library(self.bench.engine.auditor(patience).audit(
             self.bench.engine.inventory.scan([base.CONTAINER, 'other']),
-            observers.Recorder().checkpoint), patience)
+            observers.Recorder()), patience)
         (tip,) = (each for each in library.audits
                   if each.found.ref == base.ref(2))
         self.assertEqual(base.ref(1), library.chain(tip)[0].found.ref)
@@ -231,7 +231,7 @@ class DamageTest(AuditTestCase):
         patience = audit.Patience(datetime.datetime.now(datetime.UTC), _DAY)
         library = audit.Library(self.bench.engine.auditor(patience).audit(
             self.bench.engine.inventory.scan([base.CONTAINER, 'other']),
-            observers.Recorder().checkpoint), patience)
+            observers.Recorder()), patience)
         self.assertEqual(
             {(base.CONTAINER, 'damaged'), ('other', 'complete')},
             {(each.found.ref.container, library.state(each).value)
@@ -297,7 +297,7 @@ class SegmentsTest(base.EngineTestCase):
         patience = audit.Patience(datetime.datetime.now(datetime.UTC), _DAY)
         (found,) = engine.auditor(patience).audit(
             engine.inventory.scan([base.CONTAINER]),
-            observers.Recorder().checkpoint)
+            observers.Recorder())
         return found
 
     def test_complete(self):

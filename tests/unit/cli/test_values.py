@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Values for people."""
+
+import datetime
+import io
+
+from oslotest import base
+
+from cinder_swift_backup.cli import progress_bar
+from cinder_swift_backup.cli import values
+
+
+class ValuesTest(base.BaseTestCase):
+    """What is in a table can be read, and does nothing else."""
+
+    def test_durations(self):
+        for seconds, text in ((-5, '0 min 0 s'), (61, '1 min 1 s'),
+                              (3700, '1 h 1 min'), (90000, '1 d 1 h')):
+            self.assertEqual(text, values.duration(
+                datetime.timedelta(seconds=seconds)))
+
+    def test_printable(self):
+        self.assertEqual('Größe → 5\n', values.printable('Größe → 5\n'))
+        self.assertEqual('\\x1b[2J\\t\\x07\\x9b\\ud800',
+                         values.printable('\x1b[2J\t\x07\x9b\ud800'))
+
+    def test_stream(self):
+        output = io.StringIO()
+        stream = values.Printable(output)
+        stream.write('a\x1bb\n')
+        self.assertEqual('a\\x1bb\n', output.getvalue())
+        self.assertFalse(stream.isatty())
+
+
+class CountsTest(base.BaseTestCase):
+    """A look that takes long says how far it is."""
+
+    def test_quick(self):
+        output = io.StringIO()
+        with progress_bar.counted(output, 'looking', 'backups') as observer:
+            observer.advanced(5, 5)
+        self.assertEqual('', output.getvalue())
+
+    def test_slow(self):
+        output = io.StringIO()
+        with progress_bar.counted(output, 'looking', 'backups') as observer:
+            observer._due = 0
+            observer.advanced(1, 5)
+            observer.advanced(2, 5)
+        self.assertRegex(output.getvalue(),
+                         r'^looking: 1 of 5 backups, 0 min 0 s left\n$')
