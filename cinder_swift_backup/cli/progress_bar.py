@@ -10,6 +10,7 @@ from typing import TextIO
 
 from rich import console as rich_console
 from rich import progress as rich_progress
+from rich import text as rich_text
 
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import progress
@@ -84,7 +85,7 @@ def shown(output: TextIO, what: str) -> Iterator[progress.Observer]:
         yield _Lines(output, what)
         return
     with _bar(output, rich_progress.DownloadColumn(binary_units=True),
-              rich_progress.TransferSpeedColumn()) as bar:
+              _Rate()) as bar:
         yield _Bar(bar, what)
 
 
@@ -93,20 +94,33 @@ def counted(output: TextIO, what: str,
             things: str) -> Iterator[progress.Observer]:
     """The same for an operation that counts something else.
 
+    Nothing of it stays on a terminal.
+
     :param things: what it counts
     """
     if not output.isatty():
         yield _Counts(output, what, things)
         return
     with _bar(output, rich_progress.MofNCompleteColumn(),
-              rich_progress.TextColumn(things)) as bar:
+              rich_progress.TextColumn(things), stays=False) as bar:
         yield _Bar(bar, what)
 
 
+class _Rate(rich_progress.ProgressColumn):
+    """Bytes for each second, in the units of everything else."""
+
+    def render(self, task: rich_progress.Task) -> rich_text.Text:
+        """See rich."""
+        rate = task.finished_speed or task.speed
+        return rich_text.Text(
+            f'{values.size(None if rate is None else round(rate))}/s',
+            style='progress.data.speed')
+
+
 def _bar(output: TextIO, *columns: rich_progress.ProgressColumn,
-         ) -> rich_progress.Progress:
+         stays: bool = True) -> rich_progress.Progress:
     return rich_progress.Progress(
         rich_progress.TextColumn('{task.description}'),
         rich_progress.BarColumn(), *columns,
         rich_progress.TimeRemainingColumn(),
-        console=rich_console.Console(file=output))
+        console=rich_console.Console(file=output), transient=not stays)

@@ -3,11 +3,13 @@
 """Volumes that are block devices, full of what a former tenant left."""
 
 import random
+import subprocess
 
 from cinder import exception as cinder_exception
 
 from tests.fakes import loop_device
 from tests.functional import cinder_side
+from tests.functional import command
 from tests.functional.cinder_side import BLOCK
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
@@ -70,6 +72,55 @@ class DeviceTestCase(cinder_side.CinderSideTestCase):
         backup = self.back_up(OURS, self.volume, self.source.path)
         found = self._restored(OURS, backup, new=False, size=_SIZE + 8192)
         self.assertEqual(_FULL + bytes([_FORMER]) * 8192, found)
+
+    def _mounted(self, device):
+        subprocess.run(['mkfs.ext2', '-q', device.path], check=True)
+        directory = self.directory / 'mounted'
+        directory.mkdir()
+        done = subprocess.run(['mount', device.path, directory],
+                              capture_output=True, text=True, check=False)
+        if done.returncode:
+            self.skipTest('SKIPPED FOR WANT OF MOUNTS: '
+                          f'{done.stderr.strip()}')
+        self.addCleanup(subprocess.run, ['umount', directory], check=True)
+        return directory
+
+    def test_without_cinder(self):
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        where = ('--container', self.container)
+        for driver in (OURS, STOCK):
+            backup = self.back_up(driver, self.volume, self.source.path)
+            target = self._device(_SIZE)
+            done = program.run('restore', backup.id, target.path, *where,
+                               code=8)
+            self.assertIn('--force', done.stderr)
+            self.assertEqual({_FORMER}, set(target.content()))
+            program.run('restore', backup.id, target.path, *where, '--force')
+            self.assertEqual(_FULL, target.content())
+            target.write(bytes([_FORMER]) * (CHUNK + 5))
+            program.run('restore', backup.id, target.path, *where, '--resume')
+            self.assertEqual(_FULL, target.content())
+            larger = self._device(_SIZE + 8192)
+            done = program.run('restore', backup.id, larger.path, *where,
+                               '--force')
+            self.assertIn('last 8192 bytes', done.stderr)
+            self.assertEqual(_FULL + bytes([_FORMER]) * 8192,
+                             larger.content())
+            smaller = self._device(_SIZE - 512)
+            program.run('restore', backup.id, smaller.path, *where,
+                        '--force', code=8)
+            self.assertEqual({_FORMER}, set(smaller.content()))
+
+    def test_mounted_device_is_left_alone(self):
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        backup = self.back_up(OURS, self.volume, self.source.path)
+        target = self._device(-(-_SIZE // 4096) * 4096)
+        directory = self._mounted(target)
+        done = program.run('restore', backup.id, target.path, '--force',
+                           '--container', self.container, code=8)
+        self.assertIn(f'mounted at {directory}', done.stderr)
 
     def test_smaller_device_is_left_alone(self):
         backup = self.back_up(OURS, self.volume, self.source.path)
