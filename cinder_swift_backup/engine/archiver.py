@@ -2,7 +2,8 @@
 
 """Making a backup of a volume.
 
-1. Ask the volume where it may have data, and cut it into chunks. What is
+1. Ask the volume what may differ from the parent, if it knows, and where it
+   may have data, and cut it into chunks. What is
    read and stored in which order, see
    :mod:`cinder_swift_backup.engine.schedules`; how, see
    :mod:`cinder_swift_backup.engine.chunk_writer`. An incremental stores only
@@ -28,9 +29,11 @@ import functools
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import changes
 from cinder_swift_backup.engine import chunk_writer
 from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import holes
+from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
@@ -55,7 +58,8 @@ class ArchiveJob:
     """What to back up, under which names, and on top of what.
 
     ``compression`` is the word of a codec. ``containers`` is what a container
-    for segments of digests is like.
+    for segments of digests is like. ``mark`` has exactly what the volume holds
+    as long as it is read.
     """
 
     ref: types.BackupRef
@@ -66,6 +70,7 @@ class ArchiveJob:
     parent: parents.Parent | None = None
     volume_meta: str | None = None
     containers: base.NewContainers = base.ANY
+    mark: types.Mark | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -128,15 +133,16 @@ class Archiver:
         records = chunk_table.ChunkTable(job.ref.prefix)
         observer.checkpoint()
         call = self._pipeline.runtime.call
-        present = self._pipeline.one(functools.partial(
-            holes.chunks_with_data, source, job.geometry),
+        changed = self._changes(job, source, observer)
+        states = self._pipeline.one(functools.partial(
+            holes.chunks, source, job.geometry, changed),
             observer.checkpoint)
-        call(self._check_room, source, job.geometry, present)
+        call(self._check_room, source, job.geometry, states)
         with self._pipeline.runtime.closing(
                 call(self._make_table, job.geometry, size)) as table:
             writer = self._writer(job, source, table, traces)
             schedule = self._schedule(job, schedules.Volume(
-                writer, job.geometry, size, present), records)
+                writer, job.geometry, size, states, changed), records)
 
             def collect(result: schedules.Result) -> None:
                 schedule.collect(result)
@@ -148,6 +154,7 @@ class Archiver:
             manifest = chains.Manifest(
                 header=job.header, chunks=call(records.in_order),
                 volume_size=size, volume_meta=job.volume_meta,
+                mark=job.mark,
                 parent_id=job.parent.ref.backup_id if job.parent else None,
                 parent=job.parent.ref if job.parent else None)
             observer.checkpoint()
@@ -155,6 +162,26 @@ class Archiver:
                                          observer.checkpoint)
             self._commit(job, manifest, observer)
         return manifest
+
+    def _changes(self, job: ArchiveJob, source: volumes.VolumeReader,
+                 observer: progress.Observer,
+                 ) -> intervals.IntervalSet | None:
+        """What may differ from the parent; None if that is not known."""
+        if job.parent is None:
+            return None
+        mark = job.parent.manifest.mark
+        before = job.parent.manifest.volume_size
+        if mark is None or before is None:
+            return None
+        try:
+            return self._pipeline.one(functools.partial(
+                changes.find, source, mark, before, job.geometry.block_size),
+                observer.checkpoint)
+        except exceptions.VolumeError as err:
+            LOG.warning('All of the volume is read for backup %s, because '
+                        'what has changed since backup %s is not known: %s',
+                        job.ref.backup_id, job.parent.ref.backup_id, err)
+            return None
 
     def _digest_file(self, job: ArchiveJob, observer: progress.Observer,
                      ) -> digest_objects.DigestFile:
@@ -171,15 +198,16 @@ class Archiver:
             job.ref, job.header, cluster, job.containers)
 
     def _check_room(self, source: volumes.VolumeReader,
-                    geometry: types.Geometry, present: bytearray) -> None:
+                    geometry: types.Geometry, states: bytearray) -> None:
         """Refuse now what would not fit when it is read.
 
         Zeros do. A volume that does not tell where it has none may be full of
-        them.
+        them, and so may what is as in the parent.
         """
         if not source.tells_holes:
             return
-        blocks = present.count(1) * geometry.blocks(geometry.chunk_size)
+        blocks = states.count(holes.DATA) * geometry.blocks(
+            geometry.chunk_size)
         spool.check_room(self._repository.directory,
                          blocks * digests.DIGEST_SIZE)
 

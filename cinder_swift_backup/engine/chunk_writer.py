@@ -23,6 +23,7 @@ above 2 MiB is held whole.
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import dataclasses
 
 from cinder_swift_backup.engine import holes
@@ -88,17 +89,32 @@ class ChunkWriter:
         self._table = table
         self._announce = announce
 
+    def take_over(self, extent: types.Extent, before: digests.DigestTable,
+                  stop: pipelines.StopFlag) -> None:
+        """Take the digests of an extent from the parent, unread.
+
+        :param extent: whole blocks, up to the end of both volumes
+        :raises SpoolError: when digests cannot be written or read
+        :raises Cancelled: when ``stop`` is set
+        """
+        self._runtime.call(self._take_over, extent, before, stop)
+
     def changes(self, extent: types.Extent, before: digests.DigestTable,
-                stop: pipelines.StopFlag) -> list[types.Extent]:
+                stop: pipelines.StopFlag,
+                parts: Sequence[types.Extent] | None = None,
+                ) -> list[types.Extent]:
         """Hash an extent; return the parts that differ from the parent.
 
         :param before: the digests of the parent, fewer where the volume has
             grown
+        :param parts: of the extent, whole blocks in order: the rest is the
+            same for certain, and not read; all of it by default
         :raises VolumeError: when the volume cannot be read
         :raises SpoolError: when digests cannot be written or read
         :raises Cancelled: when ``stop`` is set
         """
-        return self._runtime.call(self._changes, extent, before, stop)
+        return self._runtime.call(self._changes, extent, before, stop,
+                                  [extent] if parts is None else parts)
 
     def write(self, extent: types.Extent,
               stop: pipelines.StopFlag) -> types.ChunkRecord | None:
@@ -151,16 +167,40 @@ class ChunkWriter:
 
     # These run offloaded, so they must not log and do not use the store.
 
+    def _take_over(self, extent: types.Extent, before: digests.DigestTable,
+                   stop: pipelines.StopFlag) -> None:
+        first, end = self._blocks(extent)
+        for start in range(first, end, digests.STEP):
+            stop.check()
+            packed = before.run(start, min(start + digests.STEP, end))
+            # Digests of zeros are there already, and take no room.
+            if packed != self._packed_zeros(
+                    len(packed) // digests.DIGEST_SIZE
+                    * self._form.block_size):
+                self._table.put(start, packed)
+
     def _changes(self, extent: types.Extent, before: digests.DigestTable,
-                 stop: pipelines.StopFlag) -> list[types.Extent]:
-        block_size = self._form.block_size
-        now = b''.join(packed for _, packed in self._pieces(extent, stop))
-        first = extent.offset // block_size
-        self._table.put(first, now)
-        end = first + len(now) // digests.DIGEST_SIZE
+                 stop: pipelines.StopFlag, parts: Sequence[types.Extent],
+                 ) -> list[types.Extent]:
+        first, end = self._blocks(extent)
+        then = before.run(first, end)
+        # Where the volume has grown, all of it is in the parts.
+        size = (end - first) * digests.DIGEST_SIZE
+        now = bytearray(then.ljust(size, b'\0'))
+        for part in parts:
+            at = (self._blocks(part)[0] - first) * digests.DIGEST_SIZE
+            for _, packed in self._pieces(part, stop):
+                now[at:at + len(packed)] = packed
+                at += len(packed)
+        self._table.put(first, bytes(now))
         return planner.merge_blocks(
-            digests.changed_blocks(now, before.run(first, end)), block_size,
+            digests.changed_blocks(bytes(now), then), self._form.block_size,
             extent)
+
+    def _blocks(self, extent: types.Extent) -> tuple[int, int]:
+        """The numbers of the first block and of that after the last."""
+        size = self._form.block_size
+        return extent.offset // size, -(-extent.end // size)
 
     def _encode(self, extent: types.Extent,
                 stop: pipelines.StopFlag) -> stored_form.StoredForm | None:

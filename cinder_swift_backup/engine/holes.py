@@ -3,14 +3,18 @@
 """Where a volume has data, for those who read it in blocks or chunks."""
 
 from collections.abc import Iterator
+import itertools
 
+from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import types
 
 # Bytes that a volume is asked about at once. Images list their objects, and
 # there are 16 thousand of them in so much.
-_WINDOW = 64 << 30
+WINDOW = 64 << 30
+# What a chunk may hold: zeros only, anything, or what the parent has.
+HOLE, DATA, SAME = range(3)
 
 
 def runs(source: volumes.VolumeReader, within: types.Extent, block_size: int,
@@ -51,20 +55,49 @@ def _joined(source: volumes.VolumeReader, within: types.Extent,
     yield types.Extent(start, end - start)
 
 
-def chunks_with_data(source: volumes.VolumeReader, geometry: types.Geometry,
-                     stop: pipelines.StopFlag) -> bytearray:
-    """For each chunk, 1 if it may hold anything but zeros, or else 0.
+def chunks(source: volumes.VolumeReader, geometry: types.Geometry,
+           changes: intervals.IntervalSet | None,
+           stop: pipelines.StopFlag) -> bytearray:
+    """For each chunk, what it may hold.
 
+    :param changes: what may differ from the parent; None if that is not known
     :raises VolumeError: when the volume does not answer
     :raises Cancelled: when ``stop`` is set
     """
     size = source.size
-    found = bytearray(geometry.chunks(size))
-    for offset in range(0, size, _WINDOW):
-        stop.check()
-        window = types.Extent(offset, min(_WINDOW, size - offset))
-        for extent in source.data_extents(window):
-            first = extent.offset // geometry.chunk_size
-            last = (extent.end - 1) // geometry.chunk_size
-            found[first:last + 1] = b'\1' * (last + 1 - first)
+    found = bytearray([SAME]) * geometry.chunks(size)
+    whole = types.Extent(0, size)
+    for changed in [whole] if changes is None else changes.extents():
+        _mark(found, geometry, changed, HOLE)
+    for group in groups(found, geometry, size, HOLE):
+        for window in group.parts(WINDOW):
+            stop.check()
+            for extent in source.data_extents(window):
+                _mark(found, geometry, extent, DATA)
     return found
+
+
+def _mark(found: bytearray, geometry: types.Geometry, extent: types.Extent,
+          state: int) -> None:
+    first = extent.offset // geometry.chunk_size
+    last = (extent.end - 1) // geometry.chunk_size
+    found[first:last + 1] = bytes([state]) * (last + 1 - first)
+
+
+def groups(states: bytearray, geometry: types.Geometry, size: int,
+           state: int) -> list[types.Extent]:
+    """Runs of chunks that all may hold the same."""
+    return [extent for each, extent in all_groups(states, geometry, size)
+            if each == state]
+
+
+def all_groups(states: bytearray, geometry: types.Geometry, size: int,
+               ) -> Iterator[tuple[int, types.Extent]]:
+    """The volume in runs of chunks, each with what they may hold."""
+    first = 0
+    for state, run in itertools.groupby(states):
+        last = first + sum(1 for _ in run) - 1
+        start = geometry.chunk(first, size).offset
+        stop = geometry.chunk(last, size).end
+        yield state, types.Extent(start, stop - start)
+        first = last + 1

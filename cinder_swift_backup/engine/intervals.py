@@ -47,6 +47,17 @@ class IntervalSet:
         return (first < len(self._starts)
                 and self._starts[first] < extent.end)
 
+    def within(self, extent: types.Extent) -> list[types.Extent]:
+        """The parts of ``extent`` that were claimed, in order."""
+        if extent.length <= 0:
+            return []
+        first = bisect.bisect_right(self._ends, extent.offset)
+        last = bisect.bisect_left(self._starts, extent.end)
+        return [types.Extent(max(start, extent.offset),
+                             min(end, extent.end) - max(start, extent.offset))
+                for start, end in zip(self._starts[first:last],
+                                      self._ends[first:last], strict=True)]
+
     def extents(self) -> list[types.Extent]:
         """What was claimed, in order."""
         return [types.Extent(start, end - start) for start, end

@@ -12,10 +12,12 @@ A full backup:
 
 An incremental:
 
-1. Each chunk that may hold data is hashed by one task and compared with the
+1. If it is known what may differ from the parent, the digests of everything
+   else are taken from there, and the rest is looked at:
+2. Each chunk that may hold data is hashed by one task and compared with the
    parent. Of the others, the parent's digests tell which were zeros before;
    those that were not come last, as zeros do in a full backup.
-2. Runs of changed blocks are stored by tasks of their own. Neighbours across
+3. Runs of changed blocks are stored by tasks of their own. Neighbours across
    the border of a chunk become one object, up to the size of a chunk. For
    that, results are looked at in the order of the volume.
 
@@ -30,6 +32,7 @@ import dataclasses
 import functools
 
 from cinder_swift_backup.engine import chunk_writer
+from cinder_swift_backup.engine import holes
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
@@ -41,6 +44,8 @@ from cinder_swift_backup.format import types
 MOST_ZEROS = 256 << 20
 # Bytes: encoding a larger hole takes longer than putting one object more.
 LARGE_HOLE = 8 << 20
+# Bytes whose digests one task takes from the parent.
+_TAKE_OVER = 64 << 30
 # So many objects of :data:`MOST_ZEROS` are worth the best compression.
 MANY = 64
 
@@ -67,30 +72,24 @@ Task = pipelines.Task[Result]
 class Volume:
     """The volume to back up, of ``size`` bytes, and who stores its chunks.
 
-    ``present`` says for each chunk whether it may hold data.
+    ``states`` says for each chunk what it may hold; see :mod:`.holes`.
+    ``changes`` are the parts that may differ from the parent; None if that is
+    not known.
     """
 
     writer: chunk_writer.ChunkWriter
     geometry: types.Geometry
     size: int
-    present: bytearray
+    states: bytearray
+    changes: intervals.IntervalSet | None = None
 
     def chunks(self, group: types.Extent) -> Iterator[types.Extent]:
         """The chunks of a group."""
         return group.parts(self.geometry.chunk_size)
 
-    def groups(self) -> Iterator[tuple[bool, types.Extent]]:
-        """Runs of chunks that all may hold data, or all do not."""
-        first = 0
-        while first < len(self.present):
-            present = self.present[first]
-            end = self.present.find(not present, first)
-            if end < 0:
-                end = len(self.present)
-            start = self.geometry.chunk(first, self.size).offset
-            stop = self.geometry.chunk(end - 1, self.size).end
-            yield bool(present), types.Extent(start, stop - start)
-            first = end
+    def groups(self) -> Iterator[tuple[int, types.Extent]]:
+        """Runs of chunks, each with what they may hold."""
+        return holes.all_groups(self.states, self.geometry, self.size)
 
 
 class Schedule(abc.ABC):
@@ -170,8 +169,8 @@ class FullSchedule(Schedule):
     """Stores everything."""
 
     def _tasks(self) -> Iterator[Task | None]:
-        for present, group in self._volume.groups():
-            if not present:
+        for state, group in self._volume.groups():
+            if state == holes.HOLE:
                 self._zeros.claim(group)
                 continue
             for extent in self._volume.chunks(group):
@@ -232,10 +231,15 @@ class IncrementalSchedule(Schedule):
         yield from self._write_all_zeros()
 
     def _looks(self) -> Iterator[Task]:
-        for present, group in self._volume.groups():
-            if not present:
+        for state, group in self._volume.groups():
+            if state == holes.HOLE:
                 yield pipelines.Task(
                     functools.partial(self._look_at_holes, group), 0)
+                continue
+            if state == holes.SAME:
+                for part in group.parts(self._step()):
+                    yield pipelines.Task(
+                        functools.partial(self._take_over, part), 0)
                 continue
             for extent in self._volume.chunks(group):
                 yield pipelines.Task(
@@ -256,10 +260,22 @@ class IncrementalSchedule(Schedule):
         return tuple(extent for extent in self._volume.chunks(group)
                      if not self._before.are_zeros(extent, stop.check))
 
+    def _step(self) -> int:
+        """How much one task takes over: whole chunks."""
+        chunk_size = self._volume.geometry.chunk_size
+        return max(_TAKE_OVER // chunk_size, 1) * chunk_size
+
+    def _take_over(self, extent: types.Extent,
+                   stop: pipelines.StopFlag) -> Result:
+        self._volume.writer.take_over(extent, self._before, stop)
+        return Result(extent, changes=[])
+
     def _look(self, extent: types.Extent,
               stop: pipelines.StopFlag) -> Result:
+        changes = self._volume.changes
+        parts = None if changes is None else changes.within(extent)
         return Result(extent, changes=self._volume.writer.changes(
-            extent, self._before, stop))
+            extent, self._before, stop, parts))
 
     def _writes(self) -> Iterator[Task]:
         while self._ready:

@@ -21,8 +21,8 @@ class Manifest:
     """The content of ``_metadata``: what a backup consists of.
 
     ``chunks`` are in the order in which they overwrite each other, the last
-    one winning. ``volume_size`` (bytes) and ``parent`` are our additions
-    and None in manifests of the stock driver.
+    one winning. ``volume_size`` (bytes), ``parent`` and ``mark`` are our
+    additions and None in manifests of the stock driver.
     """
 
     header: types.BackupHeader
@@ -31,6 +31,7 @@ class Manifest:
     volume_meta: str | None = None
     volume_size: int | None = None
     parent: types.BackupRef | None = None
+    mark: types.Mark | None = None
     era: Era = Era.DIGESTS
 
     @property

@@ -40,6 +40,7 @@ _STORED_LENGTH = 'csb_stored_length'
 _STORED_MD5 = 'csb_stored_md5'
 _VOLUME_SIZE = 'csb_volume_size'
 _PARENT = 'csb_parent'
+_MARK = 'csb_mark'
 # Bytes: limits for all fields but "objects", and for one of its entries. Real
 # entries take less than a KiB, and the metadata of a volume a few.
 _MOST_FIELDS = 16 << 20
@@ -65,6 +66,9 @@ def encode(manifest: chains.Manifest) -> Iterator[bytes]:
             'container': manifest.parent.container,
             'prefix': manifest.parent.prefix,
         }
+    if manifest.mark is not None:
+        fields[_MARK] = {'image': manifest.mark.image,
+                         'snapshot': manifest.mark.snapshot}
     yield f'{json.dumps(fields)[:-1]}, "objects": ['.encode()
     chunks = iter(manifest.chunks)
     lead = ''
@@ -155,7 +159,8 @@ class Reader(long_list.LongListReader):
             parent_id=documents.text(name, fields, 'parent_id'),
             volume_meta=documents.text(name, fields, 'volume_meta'),
             volume_size=volume_size,
-            parent=_decode_parent(name, fields.get(_PARENT)))
+            parent=_decode_parent(name, fields.get(_PARENT)),
+            mark=_decode_mark(fields.get(_MARK)))
 
     def _begin(self, fields: dict[str, Any]) -> None:
         # All fields are looked at in the end.
@@ -283,3 +288,13 @@ def _decode_parent(name: str, fields: object) -> types.BackupRef | None:
         volume_id=documents.text(name, fields, 'volume_id') or '',
         container=documents.text(name, fields, 'container') or '',
         prefix=documents.text(name, fields, 'prefix') or '')
+
+
+def _decode_mark(fields: object) -> types.Mark | None:
+    """The mark; None if it is not as we write it, which costs time only."""
+    if not isinstance(fields, dict):
+        return None
+    image, snapshot = fields.get('image'), fields.get('snapshot')
+    if not isinstance(image, str) or not isinstance(snapshot, str):
+        return None
+    return types.Mark(image, snapshot)

@@ -37,6 +37,18 @@ class BackupRef:
     volume_size: int | None = None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mark:
+    """A snapshot that has what a backup was read from.
+
+    ``image`` is the id of the image that it is a snapshot of, which no other
+    image of the cluster ever has.
+    """
+
+    image: str
+    snapshot: str
+
+
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Extent:
     """A run of bytes of the volume: ``[offset, offset + length)``."""

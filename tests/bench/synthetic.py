@@ -78,7 +78,8 @@ class SyntheticVolume:
             if part is not None:
                 yield part
 
-    def changed_since(self, mark: str, within: types.Extent) -> None:
+    def changed_since(self, mark: types.Mark,
+                      within: types.Extent) -> None:
         """See the engine's VolumeReader."""
 
     def write(self, offset: int, data: memoryview) -> None:

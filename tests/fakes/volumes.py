@@ -34,7 +34,8 @@ class RamVolume:
         view[:] = self.data[extent.offset:extent.end]
         return view
 
-    def changed_since(self, mark: str, within: types.Extent) -> None:
+    def changed_since(self, mark: types.Mark,
+                      within: types.Extent) -> None:
         """See the engine's VolumeReader."""
 
     def write(self, offset: int, data: memoryview) -> None:
@@ -76,7 +77,8 @@ class Image:
     """The calls of ``rbd.Image`` that the engine makes."""
 
     def __init__(self, data: bytes) -> None:
-        self.data = bytearray(data)
+        self._head = bytearray(data)
+        self._at: str | None = None
         self.flushed = False
         self._snapshots: dict[str, bytes] = {}
         self._failing = False
@@ -112,9 +114,41 @@ class Image:
             raise Error('[errno 110] RBD write_zeroes error')
         self.data[offset:offset + length] = bytes(length)
 
+    def id(self) -> str:
+        """What no other image has."""
+        return f'id-{id(self)}'
+
+    def list_snaps(self) -> Iterator[dict[str, object]]:
+        """The snapshots, as far as their names."""
+        if self._failing:
+            raise Error('[errno 110] RBD list_snaps error')
+        return iter([{'name': name} for name in self._snapshots])
+
     def create_snap(self, name: str) -> None:
         """Keep what there is now."""
-        self._snapshots[name] = bytes(self.data)
+        if name in self._snapshots:
+            raise Error('[errno 17] RBD snapshot exists')
+        self._snapshots[name] = bytes(self._head)
+
+    def remove_snap(self, name: str) -> None:
+        """Forget what there was."""
+        if self._at is not None:
+            raise Error('[errno 30] RBD read-only image')
+        del self._snapshots[name]
+
+    def set_snap(self, name: str | None) -> None:
+        """Use a snapshot from now on, or the image."""
+        if self._failing:
+            raise Error('[errno 110] RBD set_snap error')
+        if name is not None:
+            self._snapshots[name]
+        self._at = name
+
+    @property
+    def data(self) -> bytearray:
+        """What it holds, or the snapshot that is used."""
+        return (self._head if self._at is None
+                else bytearray(self._snapshots[self._at]))
 
     def diff_iterate(self, offset: int, length: int,
                      from_snapshot: str | None,
@@ -129,6 +163,8 @@ class Image:
             if from_snapshot not in self._snapshots:
                 raise Error('[errno 2] RBD image not found')
             before = self._snapshots[from_snapshot]
+            # What is behind the end of the shorter one is nothing.
+            before = before[:len(self.data)].ljust(len(self.data), b'\0')
         for start in range(0, offset + length, 1024):
             stop = min(start + 1024, offset + length)
             if stop > offset and self.data[start:stop] != before[start:stop]:

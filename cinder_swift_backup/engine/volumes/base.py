@@ -18,6 +18,7 @@ MEASURING = 'when it was asked for its size'
 MAPPING = 'when it was asked where it has data'
 READING = 'when it was read'
 WRITING = 'when it was written'
+MARKING = 'when a snapshot was to be made, used or removed'
 SYNCING = 'when what was written was to be made durable'
 
 
@@ -46,14 +47,13 @@ class VolumeReader(Protocol):
         as zeros.
         """
 
-    def changed_since(self, mark: str,
+    def changed_since(self, mark: types.Mark,
                       within: types.Extent) -> Iterator[types.Extent] | None:
         """The parts of ``within`` that may have changed since a mark.
 
         They are disjoint and in ascending order. None if that is not known.
 
-        :param mark: a snapshot of the image
-        :raises VolumeError: when there is no such mark
+        :raises VolumeError: when the volume has no such mark
         """
 
 

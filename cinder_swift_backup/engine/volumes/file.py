@@ -47,7 +47,8 @@ class _DescriptorVolume:
                 count += done
         return view
 
-    def changed_since(self, mark: str, within: types.Extent) -> None:
+    def changed_since(self, mark: types.Mark,
+                      within: types.Extent) -> None:
         """See :class:`base.VolumeReader`: nothing is known of it."""
 
     def write(self, offset: int, data: memoryview) -> None:

@@ -8,6 +8,7 @@ import itertools
 import sys
 from typing import Any
 
+from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine.volumes import base
 from cinder_swift_backup.format import types
 
@@ -79,10 +80,64 @@ class ImageVolume:
                 self._windows[number] = found
             return self._windows[number]
 
-    def changed_since(self, mark: str,
+    def changed_since(self, mark: types.Mark,
                       within: types.Extent) -> Iterator[types.Extent]:
         """See :class:`base.VolumeReader`: whole objects."""
-        yield from sorted(extent for extent, _ in self._objects(within, mark))
+        self._check(mark)
+        yield from sorted(extent for extent, _ in self._objects(
+            within, mark.snapshot))
+
+    def _check(self, mark: types.Mark) -> None:
+        """Make sure that a mark is one of this image."""
+        with base.failing(base.MAPPING, errors=self._errors):
+            image = self._image.id()
+        if mark.image != image:
+            raise exceptions.VolumeError(
+                'it is another image than the mark is of, as after a '
+                'migration', expected=mark.image, actual=image)
+        if mark.snapshot not in self.snapshots():
+            raise exceptions.VolumeError(
+                f'it has no snapshot {mark.snapshot} any more')
+
+    def snapshots(self) -> list[str]:
+        """The names of all snapshots of the image."""
+        with base.failing(base.MAPPING, errors=self._errors):
+            return [each['name'] for each in self._image.list_snaps()]
+
+    def freeze(self, snapshot: str) -> types.Mark:
+        """Make a snapshot, and read from it from now on.
+
+        :raises VolumeError: when that fails; then all is as before
+        """
+        with base.failing(base.MARKING, errors=self._errors):
+            mark = types.Mark(self._image.id(), snapshot)
+            self._image.create_snap(snapshot)
+            try:
+                self._image.set_snap(snapshot)
+                self.size = self._image.size()
+            except BaseException:
+                self._image.set_snap(None)
+                self._image.remove_snap(snapshot)
+                raise
+        return mark
+
+    def thaw(self) -> None:
+        """Read from the image itself again.
+
+        :raises VolumeError: when that fails
+        """
+        with base.failing(base.MARKING, errors=self._errors):
+            self._image.set_snap(None)
+
+    def forget(self, snapshot: str) -> None:
+        """Remove a snapshot; it need not exist.
+
+        :raises VolumeError: when that fails
+        """
+        if snapshot not in self.snapshots():
+            return
+        with base.failing(base.MARKING, errors=self._errors):
+            self._image.remove_snap(snapshot)
 
     def _objects(self, within: types.Extent,
                  mark: str | None) -> list[tuple[types.Extent, bool]]:

@@ -234,7 +234,7 @@ class CancellationTest(base.EngineTestCase):
                 return super().data_extents(within)
 
         source = Slow(bytes(160_000), sparse=True)
-        with mock.patch.object(holes, '_WINDOW', 16), \
+        with mock.patch.object(holes, 'WINDOW', 16), \
                 mock.patch.object(pipelines, 'POLL', 0):
             self.assertRaises(
                 exceptions.Cancelled, self.bench.archive, 1, source,

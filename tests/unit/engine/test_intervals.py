@@ -58,6 +58,19 @@ class IntervalSetTest(base.BaseTestCase):
             taken.claim(extent)
         self.assertLess(max(_bytes_of(_gaps(taken, 100))), 100)
 
+    @given(st.lists(_EXTENTS, max_size=30), _EXTENTS)
+    def test_within(self, claims, extent):
+        taken = intervals.IntervalSet()
+        for each in claims:
+            taken.claim(each)
+        found = taken.within(extent)
+        self.assertEqual(
+            sorted(set(_bytes_of(claims)) & set(_bytes_of([extent]))),
+            _bytes_of(found))
+        self.assertEqual(bool(found), taken.overlaps(extent)
+                         and extent.length > 0)
+        self.assertTrue(all(part.length > 0 for part in found))
+
     def test_touching_claims_melt(self):
         taken = intervals.IntervalSet()
         for extent in (types.Extent(0, 5), types.Extent(10, 5),

@@ -60,4 +60,7 @@ def _fitting(manifest):
 manifests = st.builds(
     chains.Manifest, header=headers, chunks=_chunks(),
     parent_id=st.none() | _IDS, volume_meta=_NAMES,
-    volume_size=st.none() | _SIZES, parent=st.none() | refs).map(_fitting)
+    volume_size=st.none() | _SIZES, parent=st.none() | refs,
+    mark=st.none() | st.builds(types.Mark, image=_IDS,
+                               snapshot=st.text(max_size=20)),
+).map(_fitting)

@@ -72,6 +72,15 @@ class RoundTripTest(base.BaseTestCase):
             (10, 20, 'zlib'),
             (chunk['offset'], chunk['length'], chunk['compression']))
 
+    def test_mark_of_another_form_is_none(self):
+        fields = json.loads(_encode(chains.Manifest(
+            header=types.BackupHeader('b', 'v', None, None, ''),
+            chunks=chunk_table.ChunkTable(_PREFIX))))
+        for mark in (None, 'x', [], {}, {'image': 'x'},
+                     {'image': 1, 'snapshot': 'x'}):
+            fields['csb_mark'] = mark
+            self.assertIsNone(_decode(json.dumps(fields).encode()).mark)
+
     def test_md5_of_the_data(self):
         # Where it costs nothing, because the data is stored as it is.
         for word, md5 in (('none', 'ab' * 16), ('zlib', None)):

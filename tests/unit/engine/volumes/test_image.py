@@ -93,20 +93,53 @@ class ImageVolumeTest(base.BaseTestCase):
                 list(self.volume.data_extents(types.Extent(10, 2000))))
 
     def test_changed_since(self):
-        self.image.create_snap('mark')
+        mark = self.volume.freeze('mark')
+        self.volume.thaw()
         everything = types.Extent(0, len(common.DATA))
         self.assertEqual([], list(self.volume.changed_since(
-            'mark', everything)))
+            mark, everything)))
         self.volume.write(1500, memoryview(b'new'))
         self.volume.zero(types.Extent(3072, 1024))
         self.assertEqual(
             [types.Extent(1024, 1024), types.Extent(3072, 1024)],
-            list(self.volume.changed_since('mark', everything)))
+            list(self.volume.changed_since(mark, everything)))
         self.assertEqual(
             [types.Extent(1600, 448)],
-            list(self.volume.changed_since('mark', types.Extent(1600, 1000))))
-        self.assertRaises(exceptions.VolumeError, list,
-                          self.volume.changed_since('other', everything))
+            list(self.volume.changed_since(mark, types.Extent(1600, 1000))))
+        for other in (types.Mark(mark.image, 'other'),
+                      types.Mark('other', mark.snapshot)):
+            err = self.assertRaises(exceptions.VolumeError, list,
+                                    self.volume.changed_since(
+                                        other, everything))
+            self.assertIn('other', str(err))
+
+    def test_freeze(self):
+        mark = self.volume.freeze('mark')
+        self.assertEqual('mark', mark.snapshot)
+        self.image._head[:100] = bytes(100)
+        self.assertEqual(common.DATA[:200],
+                         common.read(self.volume, types.Extent(0, 200)))
+        self.volume.thaw()
+        self.assertEqual(bytes(100) + common.DATA[100:200],
+                         common.read(self.volume, types.Extent(0, 200)))
+        self.assertEqual(['mark'], self.volume.snapshots())
+        for _ in range(2):
+            self.volume.forget('mark')
+            self.assertEqual([], self.volume.snapshots())
+
+    def test_freeze_that_fails(self):
+        self.image.create_snap('mark')
+        self.assertRaises(exceptions.VolumeError, self.volume.freeze, 'mark')
+        self.assertEqual(['mark'], self.volume.snapshots())
+        with mock.patch.object(self.image, 'set_snap',
+                               side_effect=[fakes.Error('no'), None]):
+            self.assertRaises(exceptions.VolumeError, self.volume.freeze,
+                              'new')
+        self.assertEqual(['mark'], self.volume.snapshots())
+        self.image.fail()
+        for call in (self.volume.snapshots, self.volume.thaw,
+                     lambda: self.volume.forget('mark')):
+            self.assertRaises(exceptions.VolumeError, call)
 
     def test_failing(self):
         # The errors of the module that the image is of, not of the wrapper.

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which parts of a volume may differ from the backup that it builds on.
+
+Where a volume can tell, only these are read, and all other digests are taken
+from the parent.
+
+1. The volume compares itself with the parent's mark, a window at a time. A
+   mark is a snapshot that has exactly what the parent was read from.
+2. What differs is extended to whole blocks, for which there are digests.
+3. If the volume has another size than the parent, so may its end: everything
+   from the last block of the shorter one on.
+"""
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import holes
+from cinder_swift_backup.engine import intervals
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.format import types
+
+
+def find(source: volumes.VolumeReader, mark: types.Mark, before: int,
+         block_size: int, stop: pipelines.StopFlag) -> intervals.IntervalSet:
+    """The parts of a volume that may differ from its parent.
+
+    :param mark: of the parent
+    :param before: the size of the parent's volume, in bytes
+    :param block_size: of digests, in bytes
+    :raises VolumeError: when the volume does not know
+    :raises Cancelled: when ``stop`` is set
+    """
+    size = source.size
+    found = intervals.IntervalSet()
+    for window in types.Extent(0, size).parts(holes.WINDOW):
+        stop.check()
+        changes = source.changed_since(mark, window)
+        if changes is None:
+            raise exceptions.VolumeError(
+                'it does not know what was written to it')
+        for extent in changes:
+            start = extent.offset // block_size * block_size
+            end = min(-(-extent.end // block_size) * block_size, size)
+            found.claim(types.Extent(start, end - start))
+    if size != before:
+        start = min(size, before) // block_size * block_size
+        found.claim(types.Extent(start, size - start))
+    return found
