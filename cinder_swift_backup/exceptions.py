@@ -18,6 +18,7 @@ The tree::
     |   |-- LengthMismatch
     |   `-- DigestMismatch
     |-- ChainError                the backups do not add up to a volume
+    |   `-- StillArriving         what is missing may come by itself
     |-- SelectionError            no such backup, or more than one
     |-- VolumeError               the volume cannot be read or written
     |-- SpoolError                a temporary file cannot be written
@@ -188,6 +189,10 @@ class DigestMismatch(IntegrityError):
 
 class ChainError(BackupError):
     """A backup's ancestors are missing or do not fit together."""
+
+
+class StillArriving(ChainError):
+    """What is missing of the backups may come by itself."""
 
 
 class SelectionError(BackupError):

@@ -57,7 +57,9 @@ def find_cloud(cloud: str | None, region: str | None,
             cloud, region_name=region)
         found.get_session()
     except (openstack.exceptions.ConfigException,
-            ksa_exceptions.ClientException) as err:
+            ksa_exceptions.ClientException,
+            # What a file of another structure ends in.
+            AttributeError, KeyError, TypeError, ValueError) as err:
         raise exceptions.ConfigurationError(
             f'there is no login to use ({err})',
             remedy=exceptions.Remedy.LOGIN) from err

@@ -32,18 +32,28 @@ class Size(columns.FormattableColumn[int | None]):
         return values.size(self._value)
 
 
+class InferredSize(Size):
+    """The same, if nobody noted it."""
+
+    def human_readable(self) -> str:
+        """See cliff."""
+        return f'~{super().human_readable()}'
+
+
 def _hours(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
     if not 0 <= value <= _MOST_HOURS:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f'{text!r} is no number of hours')
     return value
 
 
 def _workers(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f'{text!r} is no number above 0')
+    return int(text)
 
 
 class OurCommand(command.Command):

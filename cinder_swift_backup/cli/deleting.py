@@ -23,7 +23,8 @@ from cinder_swift_backup.engine import audit
 class Delete(commands.BackupCommand):
     """Delete a backup that no other needs, in whatever container that is.
 
-    Cinder is not told: delete backups that it knows of by "cinder
+    Nothing of a copy is deleted: delete it where it is copied from. Cinder is
+    not told: delete backups that it knows of by "cinder
     backup-delete".
     """
 
@@ -42,11 +43,13 @@ class Delete(commands.BackupCommand):
 
 
 class Orphans(commands.AccountCommand, lister.Lister):
-    """List backups that were never finished, and delete them if told to.
+    """List objects that belong to no backup, and delete them if told to.
 
-    They have no manifest, so nothing can be restored from them. One that was
-    written to within the time of grace may be in the making, and is not
-    listed.
+    These are backups without a manifest, from which nothing can be restored,
+    and objects beside a complete backup that its manifest does not name. What
+    was written to within the time of grace may be in the making, and is not
+    listed. Nothing of a copy is an orphan. Where a container is copied
+    elsewhere, perhaps both ways, orphans are only deleted if it is named.
 
     Where the login knows of a Cinder, that is asked, too: what it has a record
     of is listed with its status there, and not deleted; use "cinder
@@ -69,16 +72,17 @@ class Orphans(commands.AccountCommand, lister.Lister):
                 library = found.library(observer)
             # After the objects: whoever writes some has a record already.
             records = self._records(required=parsed_args.delete)
-            orphans = [each for each in library.audits
-                       if each.state is audit.State.ORPHANED]
             if records is not None:
                 self._tell_differences(library, records)
+            if parsed_args.delete:
+                found.check_owner()
             rows = [
-                row for each in orphans
+                row for each in library.audits if _has_orphans(library, each)
                 if (row := self._row(
                     found, each,
                     (records or {}).get(each.found.ref.backup_id),
-                    delete=parsed_args.delete)) is not None]
+                    delete=parsed_args.delete and self._may_delete(
+                        found, library, each))) is not None]
         return ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
                 'Container', 'In Cinder', 'Deleted'), rows
 
@@ -126,21 +130,50 @@ class Orphans(commands.AccountCommand, lister.Lister):
 
         None if it is no orphan any more.
         """
-        deleted = delete and record is None
+        is_whole = each.state is audit.State.ORPHANED
+        # Strays of a backup that Cinder knows are nobody's all the same.
+        deleted = delete and (record is None or not is_whole)
         if deleted:
             self.left = 'Some of the orphans may be deleted.'
             now = found.look_again(each)
-            if now is None or now.state is not audit.State.ORPHANED:
+            if now is None or (now.state is audit.State.ORPHANED) != is_whole:
                 return None
-            _delete(found, now)
+            if is_whole:
+                _delete(found, now)
+            else:
+                found.delete_strays(now)
         return (each.found.ref.backup_id, each.found.ref.volume_id,
-                values.moment(each.found.modified), each.found.objects,
-                commands.Size(each.found.stored_bytes),
+                values.moment(each.found.modified),
+                each.found.objects if is_whole else len(each.strays),
+                commands.Size(each.found.stored_bytes if is_whole else None),
                 each.found.ref.container,
                 record.status if record else None, deleted)
 
+    def _may_delete(self, found: shelf.Shelf, library: audit.Library,
+                    each: audit.Audit) -> bool:
+        container = each.found.ref.container
+        if container not in library.shared or found.is_named(container):
+            return True
+        self.say(f'Container {container} is copied elsewhere, so '
+                 f'{each.found.ref.backup_id} is left, which may come from '
+                 f'there. If nobody else writes to it, name it by '
+                 f'--container.')
+        return False
+
+
+def _has_orphans(library: audit.Library, each: audit.Audit) -> bool:
+    if each.found.ref.container in library.copies:
+        return False
+    return each.state is audit.State.ORPHANED or bool(each.strays)
+
 
 def _refuse_if_needed(library: audit.Library, wanted: audit.Audit) -> None:
+    if wanted.found.ref.container in library.copies:
+        raise exceptions.SelectionError(
+            f'nothing of it was deleted, because container '
+            f'{wanted.found.ref.container} is a copy, to which an incremental '
+            f'that needs it may be on its way: delete it where it is copied '
+            f'from', backup_id=wanted.found.ref.backup_id)
     if wanted.state is audit.State.ARRIVING:
         raise exceptions.SelectionError(
             'nothing of it was deleted, because it may be in the making: '

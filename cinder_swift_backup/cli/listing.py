@@ -20,7 +20,8 @@ class List(commands.AccountCommand, lister.Lister):
     """List backups, the oldest first.
 
     A backup is complete if all that it needs is there: then it can be
-    restored. It is arriving if what is missing may still come, orphaned if it
+    restored. A size with ~ is inferred, as Cinder's own driver does not note
+    it. It is arriving if what is missing may still come, orphaned if it
     was never finished, and damaged otherwise.
     """
 
@@ -54,7 +55,11 @@ class List(commands.AccountCommand, lister.Lister):
 
 
 def _time(text: str) -> datetime.datetime:
-    found = datetime.datetime.fromisoformat(text)
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no time in ISO 8601') from err
     return found.replace(tzinfo=found.tzinfo or datetime.UTC)
 
 
@@ -77,7 +82,7 @@ def _lag(library: audit.Library, container: str) -> str:
     newest = max(each.found.modified for each in library.audits
                  if each.found.ref.container == container)
     lags = library.lags(container)
-    behind = [lag for lag in lags if lag]
+    behind = [lag for lag in lags if lag is not None]
     age = values.duration(datetime.datetime.now(datetime.UTC) - newest)
     line = (f'Container {container} is a copy, whose newest object was '
             f'stored {age} ago: of {len(lags)} volumes, {len(behind)} lag')
@@ -88,11 +93,12 @@ def _lag(library: audit.Library, container: str) -> str:
 
 def _row(library: audit.Library, each: audit.Audit) -> tuple[object, ...]:
     ref, summary = each.found.ref, each.summary
-    kind = '-'
+    kind, size = '-', commands.Size
     if summary is not None:
+        size = commands.Size if summary.is_ours else commands.InferredSize
         kind = 'full' if summary.parent_id is None else 'incremental'
     return (ref.backup_id, ref.volume_id, values.moment(each.found.created),
-            commands.Size(library.size(each)),
+            size(library.size(each)),
             commands.Size(each.found.stored_bytes), kind,
             _depth(library, each), library.state(each).value, ref.container)
 

@@ -42,6 +42,7 @@ _TABLE = (
     (exceptions.SpoolError, ExitCode.TARGET),
     (exceptions.IntegrityError, ExitCode.DAMAGED),
     (exceptions.FormatError, ExitCode.DAMAGED),
+    (exceptions.StillArriving, ExitCode.ARRIVING),
     (exceptions.ChainError, ExitCode.DAMAGED),
     (exceptions.BackupError, ExitCode.FAILED),
 )

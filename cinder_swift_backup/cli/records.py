@@ -66,9 +66,9 @@ class ExportRecord(commands.AccountCommand, lister.Lister):
             for each in wanted]
 
     def _usable(self, library: audit.Library) -> list[audit.Audit]:
-        """All that can be restored; says of the others why they cannot.
+        """All that can be restored, what one builds on before it.
 
-        What a backup builds on is older, and so before it.
+        Says of the others why they cannot.
         """
         found = []
         for each in library.audits:

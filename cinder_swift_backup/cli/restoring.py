@@ -181,7 +181,8 @@ def check_target(target: pathlib.Path, *, force: bool) -> bool:
 def _mounted(device: int) -> str | None:
     """Where a device is mounted; None if it is not."""
     number = f'{os.major(device)}:{os.minor(device)}'
-    for line in _MOUNTS.read_text().splitlines():
+    for line in _MOUNTS.read_text(
+            errors='backslashreplace').splitlines():
         fields = line.split()
         if fields[2] == number:
             return fields[4]
@@ -209,7 +210,9 @@ def opened(target: pathlib.Path, *, is_new: bool,
             f'{target} cannot be opened ({err.strerror})') from err
     try:
         yield file.open_descriptor(fd)
-    finally:
+    except BaseException:
         if is_new and not os.fstat(fd).st_size:
             target.unlink(missing_ok=True)
+        raise
+    finally:
         os.close(fd)

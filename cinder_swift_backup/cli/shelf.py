@@ -115,6 +115,11 @@ class Shelf:
         (now,) = self._look([found], progress.Silent()).audits
         return now
 
+    def delete_strays(self, each: audit.Audit) -> None:
+        """Delete what looks like a backup's, and nothing of the backup."""
+        for name in each.strays:
+            self.engine.store.delete(each.found.ref.container, name)
+
     def subject(self, library: audit.Library,
                 each: audit.Audit) -> inspection.Subject:
         """A backup to be fetched, with its manifest."""
@@ -126,26 +131,39 @@ class Shelf:
     def _look(self, found: Iterable[inventory.Found],
               observer: progress.Observer) -> audit.Library:
         found = list(found)
+        syncs = {name: self.engine.store.sync(name)
+                 for name in {each.ref.container for each in found}}
         patience = audit.Patience(
             datetime.datetime.now(datetime.UTC), self._grace,
-            frozenset(filter(self._is_copy,
-                             {each.ref.container for each in found})))
+            copies=frozenset(name for name, sync in syncs.items()
+                             if sync and sync.to is None),
+            shared=frozenset(name for name, sync in syncs.items()
+                             if sync and sync.to is not None))
         return audit.Library(self.engine.auditor(patience).audit(
             found, observer), patience)
 
-    def _is_copy(self, container: str) -> bool:
-        """Whether another site's container is copied to one."""
-        sync = self.engine.store.sync(container)
-        return sync is not None and sync.to is None
+    def check_owner(self) -> None:
+        """Make sure that it is seen which containers are copies.
+
+        :raises AccessDenied: when the login is not one of an owner of the
+            account, to whom Swift does not tell that
+        """
+        next(self.engine.store.containers(), None)
+
+    def is_named(self, container: str) -> bool:
+        """Whether the user named a container."""
+        return container in self._containers
 
 
 def usable(library: audit.Library, wanted: audit.Audit) -> None:
     """Refuse a backup that cannot be restored.
 
-    :raises ChainError: that says why
+    :raises ChainError: that says why; StillArriving if it may come
     """
     state, why = library.problem(wanted)
-    if state is not audit.State.COMPLETE:
-        raise exceptions.ChainError(
-            f'it is {state.value}: {why}',
-            backup_id=wanted.found.ref.backup_id)
+    if state is audit.State.COMPLETE:
+        return
+    kind = (exceptions.StillArriving if state is audit.State.ARRIVING
+            else exceptions.ChainError)
+    raise kind(f'it is {state.value}: {why}',
+               backup_id=wanted.found.ref.backup_id)

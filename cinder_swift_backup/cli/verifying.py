@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
+import functools
 from typing import Any
 
 from cliff import lister
@@ -30,15 +31,19 @@ _CODES = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Row:
-    """Something that was found, or that all is well."""
+    """Something that was found, or that all is well.
+
+    ``state`` is None where that is not known.
+    """
 
     ref: types.BackupRef
-    state: audit.State
+    state: audit.State | None
     name: str = ''
     what: str = ''
 
     def cells(self) -> tuple[str, ...]:
-        return (self.ref.backup_id, self.state.value, self.name, self.what,
+        state = 'unknown' if self.state is None else self.state.value
+        return (self.ref.backup_id, state, self.name, self.what,
                 self.ref.container)
 
 
@@ -80,13 +85,21 @@ class Verify(commands.AccountCommand, lister.Lister):
                     wanted = self._chain(library, tip)
             rows = [row for each in wanted for row in _look(library, each)]
             if part is not None:
-                rows = list(self._deep(found, library, wanted, rows, part))
-        worst = audit.State.COMPLETE
-        for row in rows:
-            worst = worst.worst(row.state)
-        self.code = _CODES[worst]
+                rows = self._until_interrupted(self._deep(
+                    found, library, wanted, rows, part))
+        self.code = self.code or _worst(rows)
         return ('Backup', 'State', 'Object', 'Finding', 'Container'), [
             row.cells() for row in rows]
+
+    def _until_interrupted(self, rows: Iterable[_Row]) -> list[_Row]:
+        """What there is of rows when the user has waited long enough."""
+        found: list[_Row] = []
+        try:
+            found.extend(rows)
+        except KeyboardInterrupt:
+            self.say('Interrupted. This is what was looked at so far:')
+            self.code = outcomes.ExitCode.INTERRUPTED
+        return found
 
     @staticmethod
     def _chain(library: audit.Library,
@@ -101,24 +114,41 @@ class Verify(commands.AccountCommand, lister.Lister):
               part: float) -> Iterator[_Row]:
         """The rows, with what is found by fetching the complete ones."""
         by_ref = {each.found.ref: each for each in wanted}
-        damaged: set[types.BackupRef] = set()
+        bad: dict[types.BackupRef, audit.State | None] = {}
         for row in rows:
             if row.state is not audit.State.COMPLETE:
                 yield row
                 continue
             each = by_ref[row.ref]
-            damage = self._inspect(found, library, each, part)
-            for err in damage:
-                damaged.add(row.ref)
-                yield _Row(row.ref, audit.State.DAMAGED,
-                           err.name or '', outcomes.line_of(err))
-            if damage:
-                continue
-            below = [link.found.ref.backup_id
-                     for link in library.chain(each)
-                     if link.found.ref in damaged]
-            yield (_Row(row.ref, audit.State.DAMAGED, '',
-                        f'it builds on backup {below[0]}') if below else row)
+            below = [link.found.ref for link in library.chain(each)
+                     if link.found.ref in bad]
+            found_rows = list(self._closely(found, library, each, part))
+            if not found_rows and below:
+                found_rows = [_Row(row.ref, bad[below[0]], '',
+                                   f'it builds on backup '
+                                   f'{below[0].backup_id}')]
+            if found_rows:
+                bad[row.ref] = found_rows[0].state
+            yield from found_rows or [row]
+
+    def _closely(self, found: shelf.Shelf, library: audit.Library,
+                 each: audit.Audit, part: float) -> Iterator[_Row]:
+        """What is found by fetching a backup."""
+        ref = each.found.ref
+        try:
+            damage: list[exceptions.BackupError] = list(
+                self._inspect(found, library, each, part))
+        except exceptions.StoreError as err:
+            yield _Row(ref, None, err.name or '',
+                       f'not all of it could be looked at: '
+                       f'{outcomes.line_of(err)}')
+            return
+        except exceptions.ChainError as err:
+            # It was deleted meanwhile.
+            damage = [err]
+        for each_damage in damage:
+            yield _Row(ref, audit.State.DAMAGED, each_damage.name or '',
+                       outcomes.line_of(each_damage))
 
     def _inspect(self, found: shelf.Shelf, library: audit.Library,
                  each: audit.Audit,
@@ -133,16 +163,34 @@ class Verify(commands.AccountCommand, lister.Lister):
                 observer, part=part)
 
 
+def _worst(rows: Iterable[_Row]) -> outcomes.ExitCode:
+    """What a report amounts to: damage above all, then what is not known."""
+    states = {row.state for row in rows}
+    worst = functools.reduce(audit.State.worst, filter(None, states),
+                             audit.State.COMPLETE)
+    code = _CODES[worst]
+    if None in states and code is not outcomes.ExitCode.DAMAGED:
+        return outcomes.ExitCode.STORE
+    return code
+
+
 def _percent(text: str) -> float:
-    value = float(text.removesuffix('%'))
+    try:
+        value = float(text.removesuffix('%'))
+    except ValueError:
+        value = 0
     if not 0 < value <= 100:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f'{text!r} is no part of 100')
     return value / 100
 
 
 def _look(library: audit.Library, each: audit.Audit) -> Iterator[_Row]:
     """What a look at a backup found, or else what it suffers from."""
     ref = each.found.ref
+    for name in each.strays:
+        yield _Row(ref, audit.State.ORPHANED, name,
+                   "its manifest does not name it; Cinder's own driver "
+                   'restores nothing then: see "orphans"')
     for finding in each.findings:
         yield _Row(ref, finding.state, finding.name or '',
                    finding.what)

@@ -59,6 +59,7 @@ def check(config_file):
     _load(config_file)
     checkup = _Checkup()
     checkup.options(_given(config_file))
+    checkup.values()
     checkup.settings()
     return checkup.answers
 
@@ -115,12 +116,18 @@ class _Checkup:
             elif name.startswith('backup_swift_'):
                 self._say(name, problem='There is no such option. Remove it.')
 
+    def values(self):
+        """Whether each option has a value of its type."""
+        for name in sorted(_known()):
+            with self._asking(name):
+                getattr(CONF, name, None)
+
     def settings(self):
         """What the options say, and what the cluster says to it."""
         found = for_backup = None
         with self._asking('Account'):
+            self._account(settings.read_account())
             found = settings.read()
-            self._account(found.account)
         with self._asking('Backups'):
             for_backup = settings.read_for_backup()
             self._backups(for_backup)
@@ -143,7 +150,9 @@ class _Checkup:
             self._say(subject, problem=errors.sentence(err), error=err)
         except (cfg.Error, ValueError) as err:
             # The value of an option, which is only read when it is used.
-            self._say(subject, problem=f'{_one_line(err)}. Correct it.')
+            text = f'{_one_line(err)}. Correct it.'
+            if all(text != each.problem for each in self.answers):
+                self._say(subject, problem=text)
 
     def _account(self, account):
         login = account.login

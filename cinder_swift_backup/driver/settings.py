@@ -108,7 +108,7 @@ def read():
             insecure=CONF.backup_swift_auth_insecure,
             retries=CONF.backup_swift_retry_attempts,
             backoff=CONF.backup_swift_retry_backoff),
-        account=_account())
+        account=read_account())
 
 
 def read_for_backup():
@@ -164,7 +164,12 @@ def _notifications():
         interval=CONF.backup_timer_interval if timer else None)
 
 
-def _account():
+def read_account():
+    """The current settings of the account.
+
+    :raises ConfigurationError: when one is missing or wrong, or they
+        contradict each other
+    """
     login = _login() if CONF.backup_swift_auth == 'single_user' else None
     swift = keystone = None
     if login or not CONF.backup_swift_url:

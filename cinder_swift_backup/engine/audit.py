@@ -99,12 +99,15 @@ class Summary:
 class Audit:
     """A backup, and what was found out about it alone.
 
-    ``summary`` is None where the manifest cannot be read.
+    ``summary`` is None where the manifest cannot be read. ``strays`` are the
+    names of objects that look like the backup's and are not in its manifest.
+    They do no harm, but for the stock driver refusing to restore it.
     """
 
     found: inventory.Found
     summary: Summary | None
     findings: tuple[Finding, ...] = ()
+    strays: tuple[str, ...] = ()
 
     @property
     def state(self) -> State:
@@ -120,12 +123,18 @@ class Patience:
     """For how long what is missing may still arrive.
 
     ``now`` is in UTC. ``copies`` are the containers that another site is
-    copied to.
+    copied to. ``shared`` are those that are copied elsewhere, and perhaps the
+    other way, too.
     """
 
     now: datetime.datetime
     grace: datetime.timedelta
     copies: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
+
+    def is_late(self, modified: datetime.datetime) -> bool:
+        """Whether an object is older than what may still be worked on."""
+        return self.now - modified >= self.grace
 
     def without_manifest(self, found: inventory.Found) -> State:
         """The state of a backup that has none.
@@ -148,7 +157,7 @@ class Patience:
         return State.DAMAGED
 
     def _young(self, found: inventory.Found) -> bool:
-        return self.now - found.modified < self.grace
+        return not self.is_late(found.modified)
 
 
 class Auditor:
@@ -197,25 +206,28 @@ class Auditor:
                 naming.manifest_name(found.ref.prefix)),))
         except exceptions.FormatError as err:
             return Audit(found, None, (_finding(err, State.DAMAGED),))
-        look = _Look(found.ref, repo.store,
+        look = _Look(found.ref, repo.store, self._patience,
                      self._patience.incomplete(found))
         findings = [*look.chunks(manifest), *look.digests(manifest),
                     *look.gaps(manifest)]
-        return Audit(found, summarise(manifest), tuple(findings))
+        return Audit(found, summarise(manifest), tuple(findings),
+                     tuple(look.strays))
 
 
 class _Look:
     """A quick look at the objects of one backup."""
 
     def __init__(self, ref: types.BackupRef, store: base.ObjectStore,
-                 missing: State) -> None:
+                 patience: Patience, missing: State) -> None:
         """Prepare.
 
         :param missing: what a missing object makes of the backup
         """
         self._ref = ref
         self._store = store
+        self._patience = patience
         self._missing = missing
+        self.strays: list[str] = []
 
     def chunks(self, manifest: chains.Manifest) -> Iterator[Finding]:
         table = manifest.chunks
@@ -224,7 +236,18 @@ class _Look:
             index = places.pop(info.name, None)
             if index is not None:
                 yield from self._compare(table[index], info)
+            elif self._is_stray(info):
+                self.strays.append(info.name)
         yield from self._lost(self._ref.container, places)
+
+    def _is_stray(self, info: base.ObjectInfo) -> bool:
+        """Whether nobody has use for an object, or will have."""
+        place = naming.place(info.name)
+        return (place is not None and place.prefix == self._ref.prefix
+                and info.name not in (
+                    naming.manifest_name(self._ref.prefix),
+                    naming.digest_file_name(self._ref.prefix))
+                and self._patience.is_late(info.modified))
 
     def _compare(self, record: types.ChunkRecord,
                  info: base.ObjectInfo) -> Iterator[Finding]:
@@ -334,15 +357,38 @@ def _by_codec(table: chunk_table.ChunkTable) -> dict[str, Stored]:
 
 
 class Library:
-    """The backups of a store, and which builds on which."""
+    """The backups of a store, and which builds on which.
+
+    ``audits`` has what a backup builds on before it, whatever the clocks of
+    the hosts were that made them.
+    """
 
     def __init__(self, audits: Iterable[Audit], patience: Patience) -> None:
-        self.audits = list(audits)
+        found = list(audits)
         self._patience = patience
         self._by_id: dict[str, list[Audit]] = {}
-        for audit in self.audits:
+        for audit in found:
             self._by_id.setdefault(audit.found.ref.backup_id,
                                    []).append(audit)
+        self.audits = self._parents_first(found)
+
+    def _parents_first(self, audits: Iterable[Audit]) -> list[Audit]:
+        done: dict[types.BackupRef, Audit] = {}
+        for audit in audits:
+            chain: dict[types.BackupRef, Audit] = {}
+            below: Audit | None = audit
+            while below is not None and not (
+                    below.found.ref in chain or below.found.ref in done):
+                chain[below.found.ref] = below
+                below = self._parent_or_none(below)
+            done.update(reversed(chain.items()))
+        return list(done.values())
+
+    def _parent_or_none(self, audit: Audit) -> Audit | None:
+        try:
+            return self._parent(audit)
+        except exceptions.ChainError:
+            return None
 
     def chain(self, audit: Audit) -> list[Audit]:
         """The backups that one consists of, oldest first.
@@ -387,11 +433,11 @@ class Library:
     def unknown(self, audit: Audit) -> list[Audit]:
         """Newer backups of the volume that may build on one, or may not.
 
-        Their manifests cannot be read, or are still to come.
+        Their manifests cannot be read, or are still to come: also that of an
+        incremental which has found nothing to store for a long time.
         """
         return [other for other in self.audits
                 if other.summary is None and other is not audit
-                and other.state is not State.ORPHANED
                 and other.found.ref.volume_id == audit.found.ref.volume_id
                 and other.found.created >= audit.found.created]
 
@@ -422,11 +468,12 @@ class Library:
                 return state, _described(link)
         return State.COMPLETE, ''
 
-    def lags(self, container: str) -> list[datetime.timedelta]:
+    def lags(self, container: str) -> list[datetime.timedelta | None]:
         """For each volume in a container, how far its backups are behind.
 
-        That is from the newest backup that can be restored to the newest that
-        has begun to arrive; from the oldest, if none can be restored.
+        None if they are not. Else it is from the newest backup that can be
+        restored to the newest that has begun to arrive; from the oldest, if
+        none can be restored.
         """
         by_volume: dict[str, list[Audit]] = {}
         for audit in self.audits:
@@ -435,7 +482,9 @@ class Library:
                                      []).append(audit)
         return [self._lag(audits) for audits in by_volume.values()]
 
-    def _lag(self, audits: list[Audit]) -> datetime.timedelta:
+    def _lag(self, audits: list[Audit]) -> datetime.timedelta | None:
+        if self.state(audits[-1]) is State.COMPLETE:
+            return None
         times = [audit.found.created for audit in audits]
         usable = [audit.found.created for audit in audits
                   if self.state(audit) is State.COMPLETE]
@@ -445,6 +494,11 @@ class Library:
     def copies(self) -> frozenset[str]:
         """The containers that another site is copied to."""
         return self._patience.copies
+
+    @property
+    def shared(self) -> frozenset[str]:
+        """The containers that are copied to another site."""
+        return self._patience.shared
 
     def size(self, audit: Audit) -> int | None:
         """The size of the volume in bytes, as far as manifests tell.

@@ -160,6 +160,7 @@ def identify(call: Callable[[], str | None]) -> str:
 
     :raises AccessDenied: when it does not accept the credentials
     :raises StoreUnavailable: when it cannot be reached or fails
+    :raises ConfigurationError: when it cannot be asked at all
     """
     try:
         answer = call()
@@ -176,6 +177,11 @@ def identify(call: Callable[[], str | None]) -> str:
     except ksa_exceptions.ClientException as err:
         raise exceptions.StoreUnavailable(
             f'the identity service failed ({err})') from err
+    except OSError as err:
+        # Such as a file of certificates that is not there.
+        raise exceptions.ConfigurationError(
+            f'the identity service cannot be asked ({err})',
+            remedy=exceptions.Remedy.LOGIN) from err
     if not answer:
         raise exceptions.AccessDenied('the identity service gave no token')
     return answer

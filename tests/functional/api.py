@@ -37,7 +37,7 @@ class ApiTestCase(base.FunctionalTestCase):
         self.volumes_directory = self.cloud.volumes_directory
         # An administrator, in the project that owns volumes and backups.
         self.demo_admin = dataclasses.replace(
-            self.cloud.admin, project_name=self.cloud.demo.project_name)
+            cloud.admin, project_name=cloud.demo.project_name)
 
     def client(self, user):
         """A client of Cinder for one of the cloud's users."""

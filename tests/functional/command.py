@@ -24,6 +24,16 @@ class Command:
         self._environment = processes.environment(login)
         self._program = processes.find_command(NAME, NAME)
 
+    def start(self, *arguments):
+        """Start it, with a pipe for its output and one for its errors."""
+        process = subprocess.Popen(
+            [self._program, *map(str, arguments)], env=self._environment,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._test.addCleanup(process.stdout.close)
+        self._test.addCleanup(process.stderr.close)
+        self._test.addCleanup(process.kill)
+        return process
+
     def run(self, *arguments, code=0):
         """Run it; returns its outputs.
 
@@ -35,6 +45,20 @@ class Command:
         self._test.assertEqual(code, done.returncode,
                                f'{done.stdout}\n{done.stderr}')
         return done
+
+    def shell(self, text, login):
+        """Run a shell that finds the program and all clients.
+
+        :param login: environment variables; they win over those of the program
+        """
+        scripts = pathlib.Path(self._program).parent
+        done = subprocess.run(
+            ['sh', '-ec', text], capture_output=True, text=True, timeout=300,
+            check=False, env={
+                **self._environment, **login,
+                'PATH': f'{scripts}:{self._environment["PATH"]}'})
+        self._test.assertEqual(0, done.returncode,
+                               f'{done.stdout}\n{done.stderr}')
 
     def json(self, *arguments, code=0):
         """The output as values."""

@@ -127,9 +127,16 @@ class AnotherCloudTestCase(testscenarios.WithScenarios, api.ApiTestCase):
                 for record in (exporter.backups.export_record(backup.id)
                                for backup, _ in chain)]
 
-    def _exported_from_swift(self, program, tip):
-        return [(row['backup_service'], row['backup_url'])
-                for row in program.json('export-record', tip.id)]
+    def _import_all(self, program, chain):
+        """As the documentation has it, by the client of Cinder."""
+        program.shell(
+            'cinder-swift-backup export-record --all -f value '
+            '-c backup_service -c backup_url | while read service url; do '
+            'cinder backup-import "$service" "$url"; done',
+            self.cloud.os_environment(self.demo_admin))
+        for backup, _ in chain:
+            self.wait(self.cinder.backups,
+                      self.cinder.backups.get(backup.id), 'available')
 
     def test_all_stages_of_loss(self):
         self.use(self.a.info)
@@ -147,8 +154,7 @@ class AnotherCloudTestCase(testscenarios.WithScenarios, api.ApiTestCase):
         self._restart_cinder({})
         self.use(self.a.info)
         self.assertEqual([], self.cinder.backups.list())
-        self._import(self._exported_from_swift(
-            self._program(self.cloud), tip))
+        self._import_all(self._program(self.cloud), chain)
         self._restored(chain)
         # Nothing is left of A, and Swift takes the users of B.
         processes.stop_all(self.a.cinder.children()

@@ -4,6 +4,9 @@
 
 import filecmp
 import json
+import random
+import signal
+import time
 
 import testscenarios
 
@@ -84,6 +87,52 @@ class AnyDriverTestCase(testscenarios.WithScenarios,
                                 code=7)
         self.assertIn(name, done.stderr)
         self.assertFalse((self.directory / 'target').exists())
+
+
+class InterruptedTestCase(cinder_side.CinderSideTestCase):
+    """Ctrl-C, as a terminal sends it."""
+
+    def setUp(self):
+        super().setUp()
+        volume, path = self.make_volume(random.Random(3).randbytes(8 * MIB))
+        self.backup = self.back_up(OURS, volume, path)
+        self.command = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+
+    def _interrupt(self, process):
+        process.send_signal(signal.SIGINT)
+        text = process.stderr.read().decode()
+        self.assertEqual(130, process.wait(60), text)
+        self.assertNotIn('Traceback', text)
+        return text
+
+    def test_restore_to_a_pipe(self):
+        process = self.command.start('restore', self.backup.id, '-',
+                                     '--container', self.container)
+        # Nobody reads the rest, so it waits.
+        self.assertTrue(process.stdout.read(1))
+        self.assertIn('The output is incomplete', self._interrupt(process))
+
+    def test_restore_to_a_file(self):
+        target = self.directory / 'target'
+        process = self.command.start('restore', self.backup.id, target,
+                                     '--container', self.container)
+        while not target.exists() and process.poll() is None:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGSTOP)
+        if process.poll() is not None:
+            self.skipTest('it was faster than this test')
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
+        text = process.stderr.read().decode()
+        if process.wait(60) == 0:
+            self.skipTest('it was faster than this test')
+        self.assertEqual(130, process.returncode, text)
+        self.assertIn('--resume goes on', text)
+        self.command.run('restore', self.backup.id, target, '--resume',
+                         '--container', self.container)
+        self.assertEqual(random.Random(3).randbytes(8 * MIB),
+                         target.read_bytes())
 
 
 class LoginTestCase(cinder_side.CinderSideTestCase):

@@ -3,6 +3,7 @@
 """Two sites: Swift copies the backups of one to the other, which burns."""
 
 import dataclasses
+import json
 import pathlib
 import shutil
 import tempfile
@@ -155,9 +156,13 @@ class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
         self.assertEqual(['arriving'] * 2, [row['State'] for row in rows])
         self.assertEqual(late, rows[0]['Object'])
         target = self.directory / 'target'
-        done = program.run('restore', tip.id, target, code=7)
+        done = program.run('restore', tip.id, target, code=6)
         self.assertIn(full.id, done.stderr)
         self.assertFalse(target.exists())
+        # Nothing of a copy is deleted.
+        self.assertEqual([], program.json('orphans', '--delete', '--grace',
+                                          '0'))
+        program.run('delete', tip.id, code=3)
         # It never came.
         self.assertEqual(['damaged'] * 2, [
             row['State'] for row in program.json('verify', '--all',
@@ -168,6 +173,32 @@ class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
             'verify', full.id, code=7)[0]['State'])
         blobs.put(self.stores['b'], self.container, late, data)
         self.assertEqual(last, program.restored(tip.id).read_bytes())
+
+    def test_newest_that_is_whole(self):
+        (full, first), (tip, last) = self._chain()
+        self._receive(self.container)
+        self.sites['a'].sync_containers()
+        program = self._program('b')
+        names = [name for name in self._names('b')
+                 if name.startswith(tip.service_metadata)]
+        saved = {name: blobs.get(self.stores['b'], self.container, name)
+                 for name in names[:-1]}
+        for name in saved:
+            self.stores['b'].delete(self.container, name)
+        done = program.run('list', '-f', 'json')
+        self.assertEqual(['complete', 'arriving'], [
+            row['State'] for row in json.loads(done.stdout)])
+        self.assertRegex(done.stderr, r'is a copy.* of 1 volumes, 1 lag')
+        target = self.directory / 'newest'
+        latest = ('restore', '--latest-complete', full.volume_id, target)
+        program.run(*latest)
+        self.assertEqual(first, target.read_bytes())
+        for name, data in saved.items():
+            blobs.put(self.stores['b'], self.container, name, data)
+        program.run(*latest, '--force')
+        self.assertEqual(last, target.read_bytes())
+        done = program.run('list')
+        self.assertRegex(done.stderr, r'of 1 volumes, 0 lag\.')
 
     def test_digests_that_are_a_large_object(self):
         for owner, name, value in (

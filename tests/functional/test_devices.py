@@ -122,6 +122,24 @@ class DeviceTestCase(cinder_side.CinderSideTestCase):
                            '--container', self.container, code=8)
         self.assertIn(f'mounted at {directory}', done.stderr)
 
+    def test_full_file_system(self):
+        directory = self.directory / 'small'
+        directory.mkdir()
+        done = subprocess.run(
+            ['mount', '-t', 'tmpfs', '-o', 'size=1M', 'tmpfs', directory],
+            capture_output=True, text=True, check=False)
+        if done.returncode:
+            self.skipTest('SKIPPED FOR WANT OF MOUNTS: '
+                          f'{done.stderr.strip()}')
+        self.addCleanup(subprocess.run, ['umount', directory], check=True)
+        backup = self.back_up(OURS, self.volume, self.source.path)
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        done = program.run('restore', backup.id, directory / 'volume',
+                           '--container', self.container, code=8)
+        self.assertIn('No space left', done.stderr)
+        self.assertIn('--resume', done.stderr)
+
     def test_smaller_device_is_left_alone(self):
         backup = self.back_up(OURS, self.volume, self.source.path)
         target = self._device(_SIZE - 512)

@@ -35,6 +35,20 @@ class InstallTestCase(base.BaseTestCase):
         run('-W', 'error', '-c', 'import cinder_swift_backup')
         # Cinder is there already or it is not wanted.
         self.assertNotIn('cinder ', run('-m', 'pip', 'list').lower())
+        # Nor is it for the command.
+        run('-m', 'pip', 'install', '-c', ROOT / 'constraints.txt',
+            f'{ROOT}[cli]')
+        self.assertNotIn('cinder ', run('-m', 'pip', 'list').lower())
+        program = directory / 'bin' / 'cinder-swift-backup'
+        for arguments, code in ((['--help'], 0), (['list'], 4),
+                                (['check-config'], 4)):
+            done = subprocess.run(
+                [program, *arguments], cwd=directory, text=True,
+                capture_output=True, check=False,
+                env={'HOME': str(directory)})
+            self.assertEqual(code, done.returncode, done.stderr)
+            self.assertEqual(bool(code), bool(done.stderr))
+            self.assertLessEqual(done.stderr.count('\n'), 1)
 
 
 class SampleTestCase(base.BaseTestCase):

@@ -2,6 +2,11 @@
 
 """Which login is used."""
 
+import os
+import pathlib
+import tempfile
+from unittest import mock
+
 from oslotest import base
 
 from cinder_swift_backup import exceptions
@@ -28,6 +33,17 @@ class LoginTest(base.BaseTestCase):
                                 accounts.open_store, None, None,
                                 {**_ST, 'ST_USER': 'u'})
         self.assertIn('ST_KEY is not', str(err))
+
+    def test_file_of_another_structure(self):
+        path = pathlib.Path(self.enterContext(
+            tempfile.TemporaryDirectory())) / 'clouds.yaml'
+        self.enterContext(mock.patch.dict(
+            os.environ, OS_CLIENT_CONFIG_FILE=str(path)))
+        for text in ('clouds: 5', 'clouds: {a: 5}', 'clouds: {a: [1]}'):
+            path.write_text(text)
+            err = self.assertRaises(exceptions.ConfigurationError,
+                                    accounts.open_store, 'a', None, {})
+            self.assertIn('no login', str(err))
 
     def test_cloud_that_no_file_names(self):
         err = self.assertRaises(exceptions.ConfigurationError,

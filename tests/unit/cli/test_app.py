@@ -14,7 +14,7 @@ from tests.unit.cli import base
 
 _PAGE = pathlib.Path(
     cinder_swift_backup.__file__,
-    '../../doc/source/admin/disaster-recovery.rst').resolve()
+    '../../doc/source/disaster-recovery.rst').resolve()
 
 
 def _subclasses(kind):

@@ -48,9 +48,11 @@ class DeleteTest(base.CommandTestCase):
                 (lambda: self.bench.damage(name, lambda data: data[:-9]),
                  'damaged'),
                 (lambda: self.bench.memory.delete(base.CONTAINER, name),
-                 'arriving')):
+                 'arriving'),
+                (lambda: None, 'orphaned')):
             change()
-            answer = self.run_command('delete', 'bak-1')
+            answer = self.run_command('delete', 'bak-1', *(
+                ('--grace', '0') if state == 'orphaned' else ()))
             self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
             self.assertIn(f'bak-2 ({state})', answer.err)
         self.assertEqual(sorted({*before} - {name}), self.bench.names())
@@ -61,6 +63,14 @@ class DeleteTest(base.CommandTestCase):
         for backup in ('bak-2', 'bak-1'):
             self.assertEqual(0, self.run_command(
                 'delete', backup, '--grace', '0').code)
+
+    def test_nothing_of_a_copy(self):
+        self.bench.memory.syncs[base.CONTAINER] = store_base.Sync(None, 'k')
+        answer = self.run_command('delete', 'bak-2')
+        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+        self.assertIn('is a copy', answer.err)
+        self.bench.memory.syncs.clear()
+        self.assertEqual('complete', self.run_json('list')[1]['State'])
 
     def test_what_remains_is_said(self):
         self.store.script(faulty.fail(
@@ -147,6 +157,41 @@ class OrphansTest(base.CommandTestCase):
             row[name] for name in ('Backup', 'Volume', 'Container',
                                    'Deleted')))
         self.assertEqual(self.before, self.bench.names())
+
+    def test_container_that_is_copied_elsewhere(self):
+        # What is there may have come from the other site.
+        self.bench.memory.syncs[base.CONTAINER] = store_base.Sync(
+            '//realm/b/account/container', 'k')
+        answer = self.run_command('orphans', '--grace', '0', '--delete')
+        self.assertIn('bak-2 is left', answer.err)
+        self.assertEqual(self.before, self.bench.names())
+        (row,) = self.run_json('orphans', '--grace', '0', '--delete',
+                               '--container', base.CONTAINER)
+        self.assertTrue(row['Deleted'])
+
+    def test_who_does_not_see_what_is_a_copy(self):
+        self.store.script(faulty.fail(
+            'containers', exceptions.AccessDenied('not the owner')))
+        arguments = ('orphans', '--grace', '0', '--container', base.CONTAINER)
+        self.assertEqual(1, len(self.run_json(*arguments)))
+        answer = self.run_command(*arguments, '--delete')
+        self.assertEqual(outcomes.ExitCode.CONFIGURATION, answer.code)
+        self.assertEqual(self.before, self.bench.names())
+
+    def test_object_that_no_manifest_names(self):
+        self.run_json('orphans', '--grace', '0', '--delete')
+        before = self.bench.names()
+        name = naming.chunk_name(base.ref(1).prefix, 99999)
+        self.bench.put(name, b'x')
+        self.assertEqual([], self.run_json('orphans'))
+        for deleted in (False, True):
+            (row,) = self.run_json('orphans', '--grace', '0',
+                                   *['--delete'] * deleted)
+            self.assertEqual(
+                ('bak-1', 1, 'available', deleted),
+                tuple(row[field] for field in (
+                    'Backup', 'Objects', 'In Cinder', 'Deleted')))
+        self.assertEqual(before, self.bench.names())
 
     def test_nothing_of_a_copy_is_an_orphan(self):
         self.bench.memory.syncs[base.CONTAINER] = store_base.Sync(None, 'k')

@@ -2,6 +2,7 @@
 
 """``list``."""
 
+import json
 from unittest import mock
 
 from cinder_swift_backup import exceptions
@@ -43,6 +44,32 @@ class ListTest(base.CommandTestCase):
             self.assertEqual(2, len(self.run_json('list')))
         answer = self.run_command('list', '--container', 'gone')
         self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+
+    def test_backup_from_before_digests(self):
+        def change(data):
+            fields = json.loads(data)
+            del fields['parent_id'], fields['csb_volume_size']
+            return json.dumps(fields).encode()
+
+        prefix = base.ref(1).prefix
+        self.bench.damage(naming.manifest_name(prefix), change)
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.digest_file_name(prefix))
+        first = self.run_json('list')[0]
+        self.assertEqual((512, 'full', 'complete'), tuple(
+            first[field] for field in ('Size', 'Kind', 'State')))
+        self.assertIn('~512 B', self.run_command('list').out)
+        found = self.run_json('show', 'bak-1')
+        self.assertEqual(("Cinder's own driver", 'before 2015.1'),
+                         (found['Written by'], found['Release of Cinder']))
+        self.assertIn('size is inferred', found['Inferred'])
+        self.assertEqual(0, self.run_command('verify', 'bak-1',
+                                             '--deep').code)
+        target = self.directory / 'old'
+        answer = self.run_command('restore', 'bak-1', target)
+        self.assertEqual(0, answer.code, answer.err)
+        self.assertIn('every object has its MD5', answer.err)
+        self.assertEqual(base.DATA, target.read_bytes())
 
     def test_names_do_nothing_to_a_terminal(self):
         self.bench.put('volume_v\x1b[2J/20260801120009/'

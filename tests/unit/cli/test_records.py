@@ -51,6 +51,12 @@ class ExportRecordTest(base.CommandTestCase):
                       answer.err)
         self.assertEqual(2, self.run_command('export-record').code)
 
+    def test_parents_come_first(self):
+        self.bench.archive(3, base.DATA)
+        self.bench.archive(0, base.NOW, parent=3)
+        self.assertEqual(['bak-3', 'bak-0', 'bak-1', 'bak-2'], [
+            row['backup'] for row in self.run_json('export-record', '--all')])
+
     def test_size_that_cinder_noted(self):
         # A file in a format of its own is smaller than its volume.
         self.bench.archive(3, base.DATA, volume_meta=json.dumps(

@@ -187,6 +187,17 @@ class RestoreTest(base.CommandTestCase):
         self._refused(outcomes.ExitCode.SELECTION, 'bak-1', 'bak-2',
                       backup='bak')
 
+    def test_nothing_to_restore(self):
+        self.bench.archive(3, b'')
+        answer = self._restore('bak-3')
+        self.assertEqual(0, answer.code, answer.err)
+        self.assertEqual(b'', self.target.read_bytes())
+
+    def test_backup_that_is_still_arriving(self):
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.manifest_name(base.ref(2).prefix))
+        self._refused(outcomes.ExitCode.ARRIVING, 'bak-2', 'arriving')
+
     def test_damaged_backup(self):
         gone = naming.chunk_name(base.ref(1).prefix, 8)
         self.bench.memory.delete(base.CONTAINER, gone)
@@ -234,8 +245,10 @@ class RestoreTest(base.CommandTestCase):
     def test_mounted_device(self):
         number = os.stat(self.directory).st_dev
         mounts = self.directory / 'mounts'
-        mounts.write_text(
-            f'36 35 {os.major(number)}:{os.minor(number)} / /mnt rw - ext4\n')
+        mounts.write_bytes(
+            b'36 35 0:0 / /\xff rw - ext4\n'
+            b'36 35 %d:%d / /mnt rw - ext4\n' % (
+                os.major(number), os.minor(number)))
         real = pathlib.Path.stat
 
         def stat(path, **options):

@@ -4,6 +4,8 @@
 
 import datetime
 import io
+import os
+import time
 
 from oslotest import base
 
@@ -31,6 +33,35 @@ class ValuesTest(base.BaseTestCase):
         stream.write('a\x1bb\n')
         self.assertEqual('a\\x1bb\n', output.getvalue())
         self.assertFalse(stream.isatty())
+
+
+class BarTest(base.BaseTestCase):
+    """On a terminal there is a bar, with rate and time left."""
+
+    def _shown(self, show):
+        ours, theirs = os.openpty()
+        self.addCleanup(os.close, ours)
+        with open(theirs, 'w') as output, show(output) as observer:
+            observer.advanced(1 << 20, 4 << 20)
+            time.sleep(0.15)
+            observer.advanced(2 << 20, 4 << 20)
+            time.sleep(0.15)
+            # The other end is read while this one is open.
+            return os.read(ours, 1 << 16).decode()
+
+    def test_bytes(self):
+        text = self._shown(
+            lambda output: progress_bar.shown(output, 'restoring'))
+        self.assertIn('restoring', text)
+        self.assertIn('\u2501', text)
+        self.assertRegex(text, r'/4\.0.*MiB')
+        self.assertRegex(text, r'iB/s')
+        self.assertRegex(text, r'0:00:\d\d')
+
+    def test_numbers(self):
+        text = self._shown(lambda output: progress_bar.counted(
+            output, 'looking', 'backups'))
+        self.assertRegex(text, r'\d+/4194304.* .*backups')
 
 
 class CountsTest(base.BaseTestCase):

@@ -4,6 +4,7 @@
 
 import json
 
+from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
@@ -57,6 +58,58 @@ class VerifyTest(base.CommandTestCase):
         self.assertEqual(('bak-1', 'damaged', name), first[:3])
         self.assertEqual(('bak-2', 'damaged', '', 'it builds on backup bak-1'),
                          second)
+
+    def test_child_that_is_listed_first(self):
+        # The clock of the host that made the parent was ahead.
+        self.bench.archive(3, base.DATA)
+        self.bench.archive(0, base.NOW, parent=3)
+        rows = self._verify(_Code.DONE, '--all')
+        self.assertEqual(['bak-3', 'bak-0', 'bak-1', 'bak-2'],
+                         [row[0] for row in rows])
+        name = naming.chunk_name(base.ref(3).prefix, 4)
+        self.store.script(faulty.alter(
+            'read', lambda data: data[:-1],
+            matching=lambda other: other == name))
+        rows = self._verify(_Code.DAMAGED, '--all', '--deep')
+        self.assertEqual(['damaged', 'damaged', 'complete', 'complete'],
+                         [row[1] for row in rows])
+
+    def test_object_that_cannot_be_had(self):
+        name = naming.chunk_name(base.ref(1).prefix, 4)
+        self.store.script(faulty.fail(
+            'read', exceptions.StoreUnavailable('500 for ever', name=name),
+            matching=lambda other: other == name))
+        self.bench.archive(3, base.DATA)
+        rows = self._verify(_Code.STORE, '--all', '--deep')
+        self.assertEqual(['unknown', 'unknown', 'complete'],
+                         [row[1] for row in rows])
+        self.assertEqual(name, rows[0][2])
+        self.assertIn('500 for ever', rows[0][3])
+        self.assertIn('bak-1', rows[1][3])
+
+    def test_manifest_that_goes_meanwhile(self):
+        name = naming.manifest_name(base.ref(2).prefix)
+        self.store.script(faulty.fail(
+            'read', exceptions.ObjectNotFound('gone'), nth=2,
+            matching=lambda other: other == name))
+        rows = self._verify(_Code.DAMAGED, '--all', '--deep')
+        self.assertEqual(['complete', 'damaged'], [row[1] for row in rows])
+
+    def test_interrupted(self):
+        self.store.script(faulty.fail(
+            'read', KeyboardInterrupt(),
+            matching=lambda name: name.startswith(f'{base.ref(2).prefix}-')))
+        rows = self._verify(_Code.INTERRUPTED, '--all', '--deep')
+        self.assertEqual([('bak-1', 'complete', '', '')], rows)
+
+    def test_object_that_no_manifest_names(self):
+        name = naming.chunk_name(base.ref(1).prefix, 99999)
+        self.bench.put(name, b'x')
+        self._verify(_Code.DONE, '--all')
+        rows = self._verify(_Code.DAMAGED, '--all', '--grace', '0')
+        self.assertEqual(
+            [('bak-1', 'orphaned', name), ('bak-1', 'complete', ''),
+             ('bak-2', 'complete', '')], [row[:3] for row in rows])
 
     def test_two_copies(self):
         # As after a container was copied by hand.

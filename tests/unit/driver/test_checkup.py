@@ -94,8 +94,19 @@ class CheckupTest(base.HttpTestCase):
         self.assertIn('multiple', found['Backups'])
 
     def test_value_of_another_type(self):
-        found = self._problems('backup_swift_workers = many\n')
-        self.assertIn('backup_swift_workers', found['Account'])
+        found = self._problems('backup_swift_workers = many\n'
+                               'backup_swift_block_size = x\n'
+                               'backup_swift_auth = single_user\n')
+        self.assertEqual({'backup_swift_workers', 'backup_swift_block_size',
+                          'Account'}, set(found))
+        self.assertIn('many', found['backup_swift_workers'])
+        self.assertIn('backup_swift_user', found['Account'])
+
+    def test_certificates_that_are_not_there(self):
+        self._serve()
+        self.http.get('http://swift.test/auth/v1.0',
+                      exc=OSError('no suitable TLS CA certificate bundle'))
+        self.assertIn('certificate', self._problems(_LOGIN)['Cluster'])
 
     def test_directory_that_is_not_there(self):
         found = self._problems(
