@@ -18,6 +18,7 @@ from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine import libraries
 
 
 class Delete(commands.BackupCommand):
@@ -106,7 +107,7 @@ class Orphans(commands.AccountCommand, lister.Lister):
         return found
 
     def _tell_differences(
-            self, library: audit.Library,
+            self, library: libraries.Library,
             records: Mapping[str, cinder_records.Record]) -> None:
         unknown = [each.found.ref.backup_id for each in library.audits
                    if each.found.ref.backup_id not in records
@@ -149,7 +150,7 @@ class Orphans(commands.AccountCommand, lister.Lister):
                 each.found.ref.container,
                 record.status if record else None, deleted)
 
-    def _may_delete(self, found: shelf.Shelf, library: audit.Library,
+    def _may_delete(self, found: shelf.Shelf, library: libraries.Library,
                     each: audit.Audit) -> bool:
         container = each.found.ref.container
         if container not in library.shared or found.is_named(container):
@@ -161,13 +162,13 @@ class Orphans(commands.AccountCommand, lister.Lister):
         return False
 
 
-def _has_orphans(library: audit.Library, each: audit.Audit) -> bool:
+def _has_orphans(library: libraries.Library, each: audit.Audit) -> bool:
     if each.found.ref.container in library.copies:
         return False
     return each.state is audit.State.ORPHANED or bool(each.strays)
 
 
-def _refuse_if_needed(library: audit.Library, wanted: audit.Audit) -> None:
+def _refuse_if_needed(library: libraries.Library, wanted: audit.Audit) -> None:
     if wanted.found.ref.container in library.copies:
         raise exceptions.SelectionError(
             f'nothing of it was deleted, because container '

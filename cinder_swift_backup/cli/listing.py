@@ -14,6 +14,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine import libraries
 
 
 class List(commands.AccountCommand, lister.Lister):
@@ -63,7 +64,7 @@ def _time(text: str) -> datetime.datetime:
     return found.replace(tzinfo=found.tzinfo or datetime.UTC)
 
 
-def _wanted(arguments: argparse.Namespace, library: audit.Library,
+def _wanted(arguments: argparse.Namespace, library: libraries.Library,
             each: audit.Audit) -> bool:
     found = each.found
     if arguments.volume and not found.ref.volume_id.startswith(
@@ -77,7 +78,7 @@ def _wanted(arguments: argparse.Namespace, library: audit.Library,
             or library.state(each).value in arguments.state)
 
 
-def _lag(library: audit.Library, container: str) -> str:
+def _lag(library: libraries.Library, container: str) -> str:
     """A line that says how far a copy is behind."""
     newest = max(each.found.modified for each in library.audits
                  if each.found.ref.container == container)
@@ -91,7 +92,7 @@ def _lag(library: audit.Library, container: str) -> str:
     return f'{line}.'
 
 
-def _row(library: audit.Library, each: audit.Audit) -> tuple[object, ...]:
+def _row(library: libraries.Library, each: audit.Audit) -> tuple[object, ...]:
     ref, summary = each.found.ref, each.summary
     kind, size = '-', commands.Size
     if summary is not None:
@@ -103,7 +104,7 @@ def _row(library: audit.Library, each: audit.Audit) -> tuple[object, ...]:
             _depth(library, each), library.state(each).value, ref.container)
 
 
-def _depth(library: audit.Library, each: audit.Audit) -> int | None:
+def _depth(library: libraries.Library, each: audit.Audit) -> int | None:
     """How many backups it builds on; None if they are not all there."""
     try:
         return len(library.chain(each)) - 1

@@ -21,6 +21,7 @@ from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine import libraries
 
 _GIB = 1 << 30
 _SERVICES = {
@@ -65,7 +66,7 @@ class ExportRecord(commands.AccountCommand, lister.Lister):
             (each.found.ref.backup_id, service, encode(library, each, service))
             for each in wanted]
 
-    def _usable(self, library: audit.Library) -> list[audit.Audit]:
+    def _usable(self, library: libraries.Library) -> list[audit.Audit]:
         """All that can be restored, what one builds on before it.
 
         Says of the others why they cannot.
@@ -82,13 +83,13 @@ class ExportRecord(commands.AccountCommand, lister.Lister):
         return found
 
 
-def encode(library: audit.Library, each: audit.Audit, service: str) -> str:
+def encode(library: libraries.Library, each: audit.Audit, service: str) -> str:
     """The record of a backup as the text that Cinder imports."""
     fields = record(library, each, service)
     return base64.b64encode(json.dumps(fields).encode()).decode()
 
 
-def record(library: audit.Library, each: audit.Audit,
+def record(library: libraries.Library, each: audit.Audit,
            service: str) -> dict[str, object]:
     """The fields of a record.
 

@@ -11,6 +11,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import inspection
 from cinder_swift_backup.engine import inventory
+from cinder_swift_backup.engine import libraries
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.format import chains
@@ -46,12 +47,12 @@ class Shelf:
             return self.engine.inventory.scan(self._containers)
         return self.engine.inventory.scan_all()
 
-    def library(self, observer: progress.Observer) -> audit.Library:
+    def library(self, observer: progress.Observer) -> libraries.Library:
         """All backups, each looked at."""
         return self._look(self.find(), observer)
 
     def with_ancestors(self, beginning: str, observer: progress.Observer,
-                       ) -> tuple[audit.Library, audit.Audit]:
+                       ) -> tuple[libraries.Library, audit.Audit]:
         """One backup, and those of its volume.
 
         :param beginning: of its id
@@ -63,7 +64,7 @@ class Shelf:
 
     def with_all_of_its_volume(
             self, beginning: str, observer: progress.Observer,
-            ) -> tuple[audit.Library, audit.Audit]:
+            ) -> tuple[libraries.Library, audit.Audit]:
         """The same, with those in containers where it is not looked for.
 
         :raises SelectionError: when no backup has such an id, or several
@@ -76,7 +77,7 @@ class Shelf:
 
     def _of_volume(self, found: Iterable[inventory.Found],
                    wanted: types.BackupRef, observer: progress.Observer,
-                   ) -> tuple[audit.Library, audit.Audit]:
+                   ) -> tuple[libraries.Library, audit.Audit]:
         library = self._look(
             (each for each in found
              if each.ref.volume_id == wanted.volume_id), observer)
@@ -84,7 +85,7 @@ class Shelf:
                              if each.found.ref == wanted)
 
     def latest(self, beginning: str, observer: progress.Observer,
-               ) -> tuple[audit.Library, audit.Audit]:
+               ) -> tuple[libraries.Library, audit.Audit]:
         """The newest backup of a volume that is complete.
 
         :param beginning: of the volume's id
@@ -120,7 +121,7 @@ class Shelf:
         for name in each.strays:
             self.engine.store.delete(each.found.ref.container, name)
 
-    def subject(self, library: audit.Library,
+    def subject(self, library: libraries.Library,
                 each: audit.Audit) -> inspection.Subject:
         """A backup to be fetched, with its manifest."""
         ref = each.found.ref
@@ -129,7 +130,7 @@ class Shelf:
             library.size(each) or 0)
 
     def _look(self, found: Iterable[inventory.Found],
-              observer: progress.Observer) -> audit.Library:
+              observer: progress.Observer) -> libraries.Library:
         found = list(found)
         syncs = {name: self.engine.store.sync(name)
                  for name in {each.ref.container for each in found}}
@@ -139,7 +140,7 @@ class Shelf:
                              if sync and sync.to is None),
             shared=frozenset(name for name, sync in syncs.items()
                              if sync and sync.to is not None))
-        return audit.Library(self.engine.auditor(patience).audit(
+        return libraries.Library(self.engine.auditor(patience).audit(
             found, observer), patience)
 
     def check_owner(self) -> None:
@@ -155,7 +156,7 @@ class Shelf:
         return container in self._containers
 
 
-def usable(library: audit.Library, wanted: audit.Audit) -> None:
+def usable(library: libraries.Library, wanted: audit.Audit) -> None:
     """Refuse a backup that cannot be restored.
 
     :raises ChainError: that says why; StillArriving if it may come

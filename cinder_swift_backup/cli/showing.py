@@ -16,6 +16,7 @@ from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine import libraries
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -59,7 +60,8 @@ class Show(commands.BackupCommand, show.ShowOne):
         return tuple(fields), tuple(fields.values())
 
 
-def _facts(library: audit.Library, wanted: audit.Audit) -> dict[str, object]:
+def _facts(library: libraries.Library,
+           wanted: audit.Audit) -> dict[str, object]:
     found, summary = wanted.found, wanted.summary
     state, why = library.problem(wanted)
     fields: dict[str, object] = {
@@ -101,7 +103,7 @@ def _codec(word: str, stored: audit.Stored) -> dict[str, object]:
             'stored': stored.stored_bytes, 'ratio': ratio}
 
 
-def _layers(found: shelf.Shelf, library: audit.Library,
+def _layers(found: shelf.Shelf, library: libraries.Library,
             wanted: audit.Audit) -> dict[str, object]:
     """The chain, and which part of the volume is where."""
     try:

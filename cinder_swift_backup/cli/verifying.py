@@ -19,6 +19,7 @@ from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import inspection
+from cinder_swift_backup.engine import libraries
 from cinder_swift_backup.format import types
 
 _CODES = {
@@ -102,14 +103,14 @@ class Verify(commands.AccountCommand, lister.Lister):
         return found
 
     @staticmethod
-    def _chain(library: audit.Library,
+    def _chain(library: libraries.Library,
                tip: audit.Audit) -> list[audit.Audit]:
         try:
             return library.chain(tip)
         except exceptions.ChainError:
             return [tip]
 
-    def _deep(self, found: shelf.Shelf, library: audit.Library,
+    def _deep(self, found: shelf.Shelf, library: libraries.Library,
               wanted: Sequence[audit.Audit], rows: Iterable[_Row],
               part: float) -> Iterator[_Row]:
         """The rows, with what is found by fetching the complete ones."""
@@ -131,7 +132,7 @@ class Verify(commands.AccountCommand, lister.Lister):
                 bad[row.ref] = found_rows[0].state
             yield from found_rows or [row]
 
-    def _closely(self, found: shelf.Shelf, library: audit.Library,
+    def _closely(self, found: shelf.Shelf, library: libraries.Library,
                  each: audit.Audit, part: float) -> Iterator[_Row]:
         """What is found by fetching a backup."""
         ref = each.found.ref
@@ -150,7 +151,7 @@ class Verify(commands.AccountCommand, lister.Lister):
             yield _Row(ref, audit.State.DAMAGED, each_damage.name or '',
                        outcomes.line_of(each_damage))
 
-    def _inspect(self, found: shelf.Shelf, library: audit.Library,
+    def _inspect(self, found: shelf.Shelf, library: libraries.Library,
                  each: audit.Audit,
                  part: float) -> list[inspection.Damage]:
         subjects = [found.subject(library, link)
@@ -184,7 +185,7 @@ def _percent(text: str) -> float:
     return value / 100
 
 
-def _look(library: audit.Library, each: audit.Audit) -> Iterator[_Row]:
+def _look(library: libraries.Library, each: audit.Audit) -> Iterator[_Row]:
     """What a look at a backup found, or else what it suffers from."""
     ref = each.found.ref
     for name in each.strays:

@@ -10,6 +10,7 @@ from unittest import mock
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import digest_objects
+from cinder_swift_backup.engine import libraries
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import naming
@@ -38,7 +39,7 @@ class AuditTestCase(base.EngineTestCase):
             datetime.datetime.now(datetime.UTC)
             + datetime.timedelta(days=days), _DAY, frozenset(copies))
         found = self.bench.engine.inventory.scan([base.CONTAINER])
-        return audit.Library(
+        return libraries.Library(
             self.bench.engine.auditor(patience).audit(
                 found, observers.Recorder()), patience)
 
@@ -216,7 +217,7 @@ class DamageTest(AuditTestCase):
         for info in self.bench.memory.list(base.CONTAINER, self.prefix):
             self.bench.put(info.name, self.bench.get(info.name), 'other')
         patience = audit.Patience(datetime.datetime.now(datetime.UTC), _DAY)
-        library = audit.Library(self.bench.engine.auditor(patience).audit(
+        library = libraries.Library(self.bench.engine.auditor(patience).audit(
             self.bench.engine.inventory.scan([base.CONTAINER, 'other']),
             observers.Recorder()), patience)
         (tip,) = (each for each in library.audits
@@ -229,7 +230,7 @@ class DamageTest(AuditTestCase):
             self.bench.put(name, self.bench.get(name), 'other')
         self._remove(naming.chunk_name(self.prefix, 4))
         patience = audit.Patience(datetime.datetime.now(datetime.UTC), _DAY)
-        library = audit.Library(self.bench.engine.auditor(patience).audit(
+        library = libraries.Library(self.bench.engine.auditor(patience).audit(
             self.bench.engine.inventory.scan([base.CONTAINER, 'other']),
             observers.Recorder()), patience)
         self.assertEqual(
