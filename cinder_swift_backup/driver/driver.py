@@ -21,6 +21,7 @@ from cinder_swift_backup.driver import auth
 from cinder_swift_backup.driver import compat
 from cinder_swift_backup.driver import concurrency
 from cinder_swift_backup.driver import errors
+from cinder_swift_backup.driver import marks
 from cinder_swift_backup.driver import observers
 from cinder_swift_backup.driver import options
 from cinder_swift_backup.driver import records
@@ -77,13 +78,16 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises CinderException: the fitting one; nothing is left in Swift
             that can still be reached
         """
-        with self._engine(backup) as (engine, _):
+        with self._engine(backup) as (engine, general):
             found = settings.read_for_backup()
             observer = observers.BackupObserver(self.context, backup,
                                                 found.notifications)
             try:
-                self._backup(backup, volume_file, backup_metadata, engine,
-                             observer, found)
+                source = self._source(backup, engine, volume_file)
+                with marks.marked(engine.runtime, source, backup,
+                                  general.track_changes) as mark:
+                    self._backup(backup, source, mark, backup_metadata,
+                                 engine, observer, found)
             except exceptions.Cancelled as err:
                 if not observer.deleted:
                     # If this returned, Cinder would call the backup available.
@@ -92,14 +96,18 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 LOG.info('Backup %s was cancelled and its objects deleted: '
                          '%s', backup.id, err)
 
-    def _backup(self, backup, volume_file, backup_metadata, engine, observer,
-                found):
+    @staticmethod
+    def _source(backup, engine, volume_file):
         source = _open(engine, volume_file)
         if not source.size:
             raise exceptions.VolumeError(
                 f'volume {backup.volume_id} is attached with a size of 0 '
                 f'bytes', backup_id=backup.id,
                 remedy=exceptions.Remedy.STORAGE)
+        return source
+
+    def _backup(self, backup, source, mark, backup_metadata, engine, observer,
+                found):
         container = backup.container or found.container
         watch = pipelines.Watch(observer.checkpoint)
         store = engine.store.until(watch)
@@ -116,11 +124,11 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         parent = self._parent(backup, found.geometry,
                               engine.repository.until(watch))
         with engine.runtime.closing(parent):
-            self._archive(backup, container, source, parent, backup_metadata,
-                          engine, observer, found)
+            self._archive(backup, container, source, mark, parent,
+                          backup_metadata, engine, observer, found)
 
-    def _archive(self, backup, container, source, parent, backup_metadata,
-                 engine, observer, found):
+    def _archive(self, backup, container, source, mark, parent,
+                 backup_metadata, engine, observer, found):
         volume_meta = (self.get_metadata(backup.volume_id)
                        if backup_metadata else None)
         observer.checkpoint()
@@ -136,7 +144,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 ref=records.backup_ref(backup), header=records.header(backup),
                 geometry=found.geometry, compression=found.compression,
                 level=found.level, parent=parent, volume_meta=volume_meta,
-                containers=found.containers),
+                containers=found.containers, mark=mark),
             source, observer)
 
     def _parent(self, backup, geometry, repo):
@@ -212,8 +220,10 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         if not backup.service_metadata or not backup.container:
             LOG.info('Backup %s never stored anything.', backup.id)
             return
-        with self._engine(backup) as (engine, _):
+        with self._engine(backup) as (engine, found):
             ref = records.backup_ref(backup)
+            mark = (_mark(engine.repository, ref) if found.track_changes
+                    else None)
             names = engine.repository.find_objects(
                 ref, complete=bool(backup.object_count))
             # If Cinder repeats this delete, it is no error to find nothing.
@@ -221,6 +231,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             backup.object_count = 0
             backup.save()
             engine.repository.discard(ref, names)
+            if mark is not None:
+                marks.forget(self.context, engine.runtime, backup, mark)
         LOG.info('Deleted %d objects of backup %s.', len(names), backup.id)
 
     @contextlib.contextmanager
@@ -236,6 +248,14 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 yield engines.Engine(store, concurrency.runtime(),
                                      found.workers, codecs.Codecs(),
                                      found.spool_directory), found
+
+
+def _mark(repository, ref):
+    """The mark of a backup; None if it has none that can be known of."""
+    try:
+        return repository.load(ref).mark
+    except (exceptions.ChainError, exceptions.FormatError):
+        return None
 
 
 def _open(engine, volume_file):

@@ -51,6 +51,14 @@ OPTS = [
                     'during a backup or restore, in a file without a name. '
                     'They take 1 MiB for each GiB of data, and twice as much '
                     'for an incremental; zeros take nothing.'),
+    cfg.BoolOpt('backup_swift_rbd_cbt',
+                default=False,
+                help='Whether to keep a snapshot of each Ceph volume that is '
+                     'backed up, named for its newest backup, so that the '
+                     'next incremental reads only what was written since. '
+                     'The snapshot takes up what is overwritten or '
+                     'discarded meanwhile. It goes with the backup or the '
+                     'volume. Only volumes that are not in use get one.'),
     cfg.StrOpt('backup_swift_container_sync_to',
                help='Where Swift copies backups to, by its container sync: '
                     '//REALM/CLUSTER, or //REALM/CLUSTER/ACCOUNT if the '

@@ -76,6 +76,7 @@ class Settings:
     workers: int
     verify_restore: bool
     spool_directory: str
+    track_changes: bool
     transport: swift_session.Transport
     account: Account
 
@@ -103,6 +104,7 @@ def read():
         workers=CONF.backup_swift_workers,
         verify_restore=CONF.backup_swift_verify_restore,
         spool_directory=CONF.backup_swift_spool_directory,
+        track_changes=CONF.backup_swift_rbd_cbt,
         transport=swift_session.Transport(
             ca_file=CONF.backup_swift_ca_cert_file,
             insecure=CONF.backup_swift_auth_insecure,

@@ -22,6 +22,7 @@ from cinder_swift_backup.engine.volumes import seeking
 
 Volume = (file.FileVolume | file.DeviceVolume | image.ImageVolume
           | seeking.SeekingVolume)
+ImageVolume = image.ImageVolume
 VolumeReader = base.VolumeReader
 VolumeWriter = base.VolumeWriter
 

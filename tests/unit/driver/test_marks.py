@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Marks on RBD volumes, as the driver makes and removes them."""
+
+import contextlib
+import random
+from unittest import mock
+
+from cinder import exception as cinder_exception
+from cinder import objects
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import marks
+from cinder_swift_backup.format import naming
+from tests.fakes import faulty
+from tests.fakes import volumes as fakes
+from tests.unit.driver import test_driver
+
+_DATA = random.Random(5).randbytes(20 * 512)
+
+
+class MarksTestCase(test_driver.DriverMethodTestCase):
+    """A driver that tracks changes, and an image that is backed up."""
+
+    def setUp(self):
+        super().setUp()
+        self.config(backup_swift_rbd_cbt=True)
+        self.image = fakes.Image(_DATA)
+
+    def _backup(self, **fields):
+        backup = self.record(**{
+            'snapshot_id': None, 'temp_volume_id': None,
+            'temp_snapshot_id': None, **fields})
+        self.driver.backup(backup, fakes.RbdHandle(self.image), False)
+        return backup
+
+    def _marks(self):
+        return [each['name'] for each in self.image.list_snaps()]
+
+    def _content(self, backup):
+        backup.status = 'restoring'
+        handle = fakes.RbdHandle(fakes.Image(bytes(len(_DATA))))
+        self.driver.restore(backup, backup.volume_id, handle, True)
+        return bytes(handle.rbd_image.data)
+
+
+class BackupTest(MarksTestCase):
+    """The newest backup has a mark."""
+
+    def test_one_mark_for_a_volume(self):
+        full = self._backup()
+        self.assertEqual([marks.name(full.id)], self._marks())
+        self.image.write(b'new', 5000)
+        with mock.patch.object(self.image, 'read',
+                               wraps=self.image.read) as read:
+            tip = self._backup(parent_id=full.id)
+        self.assertEqual([marks.name(tip.id)], self._marks())
+        # Objects are of 1 KiB: one to compare, and of it a block to store.
+        self.assertEqual({(4096, 1024), (4608, 512)},
+                         {call.args for call in read.call_args_list})
+        self.assertEqual(_DATA[:5000] + b'new' + _DATA[5003:],
+                         self._content(tip))
+        self.assertEqual(_DATA, self._content(full))
+
+    def test_what_is_written_meanwhile_is_in_the_next(self):
+        real = self.image.read
+
+        def read(offset, length):
+            self.image._head[:3] = b'now'
+            return real(offset, length)
+
+        with mock.patch.object(self.image, 'read', read):
+            full = self._backup()
+        self.assertEqual(_DATA, self._content(full))
+        tip = self._backup(parent_id=full.id)
+        self.assertEqual(b'now' + _DATA[3:], self._content(tip))
+
+    def test_failed_backup_leaves_no_mark(self):
+        full = self._backup()
+        self.store.script(faulty.fail(
+            'put', exceptions.StoreError('no'), nth=2))
+        self.assertRaises(cinder_exception.BackupDriverException,
+                          self._backup)
+        self.assertEqual([marks.name(full.id)], self._marks())
+        self.assertIsNone(self.image._at)
+
+    def test_off(self):
+        self._backup()
+        self.image.create_snap('of the user')
+        self.config(backup_swift_rbd_cbt=False)
+        self._backup()
+        self.assertEqual(['of the user'], self._marks())
+
+    def test_not_the_volume_itself(self):
+        for field in ('snapshot_id', 'temp_volume_id', 'temp_snapshot_id'):
+            self._backup(**{field: '1' * 36})
+            self.assertEqual([], self._marks())
+
+    def test_mark_that_cannot_be_made(self):
+        with mock.patch.object(self.image, 'create_snap',
+                               side_effect=fakes.Error('read-only')):
+            backup = self._backup()
+        self.assertEqual(_DATA, self._content(backup))
+        self.assertEqual([], self._marks())
+
+    def test_marks_that_cannot_be_removed(self):
+        first = self._backup()
+        with mock.patch.object(self.image, 'remove_snap',
+                               side_effect=fakes.Error('busy')):
+            second = self._backup(parent_id=first.id)
+        self.assertEqual({marks.name(first.id), marks.name(second.id)},
+                         set(self._marks()))
+        third = self._backup(parent_id=second.id)
+        self.assertEqual([marks.name(third.id)], self._marks())
+
+    def test_parent_of_the_stock_driver(self):
+        full = self._backup()
+        name = naming.manifest_name(full.service_metadata)
+        data = test_driver.blobs.get(self.memory, full.container, name)
+        test_driver.blobs.put(self.memory, full.container, name,
+                              data.replace(b'csb_', b'xyz_'))
+        self.image.write(b'new', 5000)
+        tip = self._backup(parent_id=full.id)
+        self.assertEqual(_DATA[:5000] + b'new' + _DATA[5003:],
+                         self._content(tip))
+
+
+class DeleteTest(MarksTestCase):
+    """The mark goes with the backup."""
+
+    def setUp(self):
+        super().setUp()
+        self.attached = []
+
+        @contextlib.contextmanager
+        def attached(context, volume):
+            self.assertTrue(context.is_admin)
+            self.attached.append(volume)
+            yield fakes.RbdHandle(self.image)
+
+        self.enterContext(mock.patch.object(marks, '_attached', attached))
+        self.volume = self.enterContext(mock.patch.object(
+            objects.Volume, 'get_by_id', return_value='the volume'))
+
+    def _delete(self, backup):
+        self.driver.delete_backup(backup)
+        self.assertEqual([], self._names())
+
+    def test_delete(self):
+        backup = self._backup()
+        self.image.create_snap('of the user')
+        self._delete(backup)
+        self.assertEqual(['the volume'], self.attached)
+        self.assertEqual(['of the user'], self._marks())
+
+    def test_without_a_mark(self):
+        self.config(backup_swift_rbd_cbt=False)
+        backup = self._backup()
+        self.config(backup_swift_rbd_cbt=True)
+        self._delete(backup)
+        self.assertEqual([], self.attached)
+
+    def test_off(self):
+        backup = self._backup()
+        self.config(backup_swift_rbd_cbt=False)
+        self._delete(backup)
+        self.assertEqual([], self.attached)
+
+    def test_volume_that_is_gone(self):
+        backup = self._backup()
+        self.volume.side_effect = cinder_exception.VolumeNotFound(
+            volume_id='x')
+        self._delete(backup)
+
+    def test_volume_that_cannot_be_attached(self):
+        backup = self._backup()
+        self.volume.side_effect = RuntimeError('no answer')
+        with mock.patch.object(marks.LOG, 'warning') as warned:
+            self._delete(backup)
+        warned.assert_called_once()
+        self.assertEqual([marks.name(backup.id)], self._marks())
+
+    def test_damaged_manifest(self):
+        backup = self._backup()
+        test_driver.blobs.put(
+            self.memory, backup.container,
+            naming.manifest_name(backup.service_metadata), b'rubbish')
+        self._delete(backup)
