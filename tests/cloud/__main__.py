@@ -3,6 +3,7 @@
 """The command line: ``python -m tests.cloud up | run | demo``."""
 
 import argparse
+from collections.abc import Mapping
 import functools
 import os
 import shlex
@@ -20,6 +21,7 @@ from tests.cloud import processes
 from tests.cloud.cinder import CONCURRENCY_MODES
 from tests.cloud.cinder import DRIVER
 from tests.cloud.cloud import Cloud
+from tests.cloud.errors import CephMissing
 from tests.cloud.errors import CloudError
 from tests.cloud.info import CloudInfo
 from tests.cloud.info import Credentials
@@ -37,6 +39,10 @@ def main() -> int:
     try:
         status: int = arguments.function(arguments)
         return status
+    except CephMissing as error:
+        # Nobody's fault, and no reason to fail where others run it, too.
+        print(f'SKIPPED FOR WANT OF CEPH: {error}', file=sys.stderr)
+        return 0
     except CloudError as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
@@ -56,6 +62,26 @@ def _parser() -> argparse.ArgumentParser:
         metavar='CLASS',
         default=DRIVER,
         help="Cinder's backup driver (default: %(default)s)",
+    )
+    common.add_argument(
+        '--volumes',
+        choices=('files', 'ceph'),
+        default='files',
+        help='where volumes are (default: %(default)s)',
+    )
+    common.add_argument(
+        '--objects',
+        choices=('swift', 'rgw'),
+        default='swift',
+        help='what stores objects (default: %(default)s)',
+    )
+    common.add_argument(
+        '--option',
+        metavar='NAME=VALUE',
+        action='append',
+        type=_option,
+        default=[],
+        help="an option of Cinder's; may be repeated",
     )
     parser = argparse.ArgumentParser(
         prog='python -m tests.cloud',
@@ -90,11 +116,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _cloud(arguments: argparse.Namespace, **options: Any) -> Cloud:
+def _option(text: str) -> tuple[str, str]:
+    """Split what the user gave."""
+    name, found, value = text.partition('=')
+    if not found:
+        raise argparse.ArgumentTypeError(f'{text!r} is not NAME=VALUE')
+    return name, value
+
+
+def _cloud(
+    arguments: argparse.Namespace,
+    extra_options: Mapping[str, object] | None = None,
+    **options: Any,
+) -> Cloud:
     """Make a cloud as the command line tells."""
     return Cloud(
         backup_driver=arguments.backup_driver,
         concurrency=arguments.concurrency,
+        volumes=arguments.volumes,
+        objects=arguments.objects,
+        extra_options={**dict(arguments.option), **(extra_options or {})},
         **options,
     )
 

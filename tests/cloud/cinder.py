@@ -9,6 +9,7 @@ of its empty database in the cloud's directory, and the others begin with it.
 """
 
 from collections.abc import Mapping
+import os
 import pathlib
 import shutil
 import sys
@@ -16,12 +17,15 @@ from types import TracebackType
 
 from tests.cloud import config_files
 from tests.cloud import processes
+from tests.cloud.ceph import Ceph
+from tests.cloud.ceph import POOL
 from tests.cloud.config_files import Section
 from tests.cloud.info import CloudInfo
 
 DRIVER = 'cinder_swift_backup.driver.SwiftBackupDriver'
 CONCURRENCY_MODES = ('eventlet', 'threading')
 START_TIMEOUT = 120.0
+BACKEND = 'volumes'
 
 
 class Cinder:
@@ -40,6 +44,7 @@ class Cinder:
         concurrency: str = 'eventlet',
         extra_options: Mapping[str, object] | None = None,
         database: pathlib.Path | None = None,
+        ceph: Ceph | None = None,
         volumes_directory: pathlib.Path | None = None,
         port: int | None = None,
     ) -> None:
@@ -54,6 +59,7 @@ class Cinder:
             ours, and may be changed while Cinder is stopped
         :param database: database file, created unless it exists; the
             default is one in the directory
+        :param ceph: the cluster that volumes are in; the default is files
         :param volumes_directory: where volumes are kept; the default is one
             in the directory
         :param port: port of the API; the default is a free one
@@ -68,6 +74,7 @@ class Cinder:
         self.conf = directory / 'cinder.conf'
         self.log = directory / 'cinder.log'
         self._info = info
+        self._ceph = ceph
         self._child: processes.Child | None = None
 
     @property
@@ -97,7 +104,10 @@ class Cinder:
                 'serve_cinder', str(self.conf), str(template)
             ),
             self.log,
-            {'OS_CINDER_DISABLE_EVENTLET_PATCHING': str(int(native))},
+            {
+                'OS_CINDER_DISABLE_EVENTLET_PATCHING': str(int(native)),
+                **self._module_path(),
+            },
         )
 
     def wait(self) -> None:
@@ -135,6 +145,28 @@ class Cinder:
         """Stop."""
         self.stop()
 
+    def _module_path(self) -> dict[str, str]:
+        """Return where Python finds the bindings of Ceph, if need be."""
+        if self._ceph is None:
+            return {}
+        path = f'{processes.ROOT}{os.pathsep}{self._ceph.bindings}'
+        return {'PYTHONPATH': path}
+
+    def _backend(self) -> Section:
+        """Return the options of the volume driver."""
+        if self._ceph is None:
+            return {
+                'volume_driver': 'tests.cloud.volume_driver'
+                '.FileVolumeDriver',
+                'volumes_directory': self.volumes_directory,
+            }
+        return {
+            'volume_driver': 'cinder.volume.drivers.rbd.RBDDriver',
+            'rbd_pool': POOL,
+            'rbd_ceph_conf': self._ceph.conf,
+            'rbd_exclusive_cinder_pool': True,
+        }
+
     def _template(self) -> pathlib.Path:
         """Return where the cloud keeps an empty database."""
         return (self._info.directory or self.directory) / 'cinder-empty.db'
@@ -152,11 +184,9 @@ class Cinder:
                     'connection': f'sqlite:///{self.database}?timeout=60',
                     'sqlite_synchronous': False,
                 },
-                'files': {
-                    'volume_driver': 'tests.cloud.volume_driver'
-                    '.FileVolumeDriver',
-                    'volume_backend_name': 'files',
-                    'volumes_directory': self.volumes_directory,
+                BACKEND: {
+                    **self._backend(),
+                    'volume_backend_name': BACKEND,
                 },
                 'oslo_concurrency': {'lock_path': self.directory / 'locks'},
                 'keystone_authtoken': {
@@ -193,7 +223,7 @@ class Cinder:
             'osapi_volume_listen': processes.HOST,
             'osapi_volume_listen_port': self.port,
             'osapi_volume_workers': 1,
-            'enabled_backends': 'files',
+            'enabled_backends': BACKEND,
             'scheduler_driver_init_wait_time': 1,
             # One process sends the heartbeat of only one of its services.
             'service_down_time': 10**8,

@@ -20,12 +20,14 @@ from types import TracebackType
 import urllib.parse
 
 from tests.cloud import processes
+from tests.cloud.ceph import Ceph
 from tests.cloud.cinder import Cinder
 from tests.cloud.cinder import DRIVER
 from tests.cloud.info import CloudInfo
 from tests.cloud.info import Credentials
 from tests.cloud.info import V1Credentials
 from tests.cloud.keystone import Keystone
+from tests.cloud.rgw import RadosGateway
 from tests.cloud.swift import Swift
 from tests.cloud.swift import SyncSite
 
@@ -49,6 +51,8 @@ class Cloud:
         with_cache: bool = False,
         swift_of: CloudInfo | None = None,
         site: SyncSite | None = None,
+        volumes: str = 'files',
+        objects: str = 'swift',
     ) -> None:
         """Prepare; nothing is written or started yet.
 
@@ -60,6 +64,8 @@ class Cloud:
         :param with_cache: whether Swift has a memcached, as real ones do
         :param swift_of: another cloud, whose Swift is in this one's catalog
             instead of an own one
+        :param volumes: where volumes are, ``files`` or ``ceph``
+        :param objects: what stores objects, ``swift`` or ``rgw``
         :param site: what its Swift is among others that copy containers
         """
         self._backup_driver = backup_driver
@@ -70,6 +76,8 @@ class Cloud:
         self._with_cache = with_cache
         self._swift_of = swift_of
         self._site = site
+        self._volumes = volumes
+        self._objects = objects
         self._stack = contextlib.ExitStack()
 
     @property
@@ -109,10 +117,18 @@ class Cloud:
         """Stop."""
         self.stop()
 
+    def _start_first(self, ceph: Ceph) -> None:
+        """Start what Cinder looks for when it starts."""
+        self._stack.callback(lambda: processes.stop_all(ceph.children()))
+        ceph.start()
+        ceph.wait()
+
     def _start(self) -> None:
         directory = pathlib.Path(tempfile.mkdtemp(prefix='csb-cloud-'))
         self._stack.callback(shutil.rmtree, directory)
         self.info = _plan(directory, self._concurrency, self._swift_of)
+        if self._objects == 'rgw':
+            self.info = _with_gateway(self.info)
         self.keystone = Keystone(
             self.info, directory / 'keystone', self._token_lifetime
         )
@@ -122,17 +138,28 @@ class Cloud:
             cached=self._with_cache,
             site=self._site,
         )
+        ceph = Ceph(directory / 'ceph')
+        if self._volumes == 'ceph':
+            self.info = dataclasses.replace(
+                self.info, ceph_directory=ceph.directory
+            )
         self.cinder = Cinder(
             self.info,
             directory / 'cinder',
+            ceph=ceph if self._volumes == 'ceph' else None,
             backup_driver=self._backup_driver,
             concurrency=self._concurrency,
             extra_options=self._extra_options,
             volumes_directory=self.info.volumes_directory,
             port=urllib.parse.urlsplit(self.info.cinder_url).port,
         )
-        parts: list[Keystone | Cinder | Swift] = [self.keystone]
-        if self._swift_of is None:
+        parts: list[Keystone | Cinder | Swift | RadosGateway]
+        parts = [self.keystone]
+        if 'ceph' in self._volumes or self._objects == 'rgw':
+            self._start_first(ceph)
+        if self._objects == 'rgw':
+            parts.append(RadosGateway(self.info, ceph))
+        elif self._swift_of is None:
             parts.append(self.swift)
         if self._with_cinder:
             parts.append(self.cinder)
@@ -160,6 +187,18 @@ def _plan(
         return own
     return dataclasses.replace(
         own, swift_url=swift_of.swift_url, v1=swift_of.v1
+    )
+
+
+def _with_gateway(info: CloudInfo) -> CloudInfo:
+    """Return the same cloud with the addresses that a gateway has."""
+    assert info.v1 is not None
+    return dataclasses.replace(
+        info,
+        swift_url=f'{info.swift_url}/swift',
+        v1=dataclasses.replace(
+            info.v1, auth_url=f'{info.swift_url}/auth/v1.0'
+        ),
     )
 
 

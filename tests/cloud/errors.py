@@ -7,6 +7,7 @@
     CloudError
       CommandMissing       a program of one of the services is not installed
       NoExtendedAttributes the file system cannot hold Swift's objects
+      CephMissing          Ceph is wanted and not installed
       ChildDied            a process ended while it should have been running
       NotReadyInTime       a process runs but does not answer
       DemoFailed           the demonstration found a difference
@@ -42,6 +43,18 @@ class NoExtendedAttributes(CloudError):
             f"attributes ({reason.strerror}), which Swift's object server "
             f"cannot do without. Set TMPDIR to a directory on ext4, XFS or "
             f"Btrfs."
+        )
+
+
+class CephMissing(CloudError):
+    """A part of Ceph is not installed, or not for this Python."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__(
+            f'Ceph cannot be started without {part}. Install it, with '
+            f"Python's bindings for this version of Python, as by: apt-get "
+            f'install --no-install-recommends ceph-mon ceph-mgr ceph-osd '
+            f'ceph-common python3-rados python3-rbd radosgw'
         )
 
 

@@ -51,7 +51,9 @@ class CloudInfo:
       projects of their own;
     * ``cinder`` is the service user, with the roles ``service``, ``admin``
       and ``ResellerAdmin``;
-    * ``v1`` is the user of Swift's built-in authentication.
+    * ``v1`` is the user of Swift's built-in authentication;
+    * ``ceph_directory`` is where the Ceph is that volumes are in; they are
+      files in ``volumes_directory`` if there is none.
     """
 
     auth_url: str
@@ -66,6 +68,7 @@ class CloudInfo:
     concurrency: str | None = None
     directory: pathlib.Path | None = None
     volumes_directory: pathlib.Path | None = None
+    ceph_directory: pathlib.Path | None = None
 
     def os_environment(self, credentials: Credentials) -> dict[str, str]:
         """Return the ``OS_*`` variables that log a client in."""
@@ -93,7 +96,7 @@ class CloudInfo:
         for name in ('demo', 'admin', 'other', 'cinder'):
             fields[name] = fields[name] and Credentials(**fields[name])
         fields['v1'] = fields['v1'] and V1Credentials(**fields['v1'])
-        for name in ('directory', 'volumes_directory'):
+        for name in ('directory', 'volumes_directory', 'ceph_directory'):
             fields[name] = fields[name] and pathlib.Path(fields[name])
         return cls(**fields)
 

@@ -49,7 +49,6 @@ import sqlalchemy
 from tests.cloud import wsgi
 
 CONF = cfg.CONF
-BACKEND = 'files'
 
 
 @exc_filters.filters(
@@ -126,7 +125,8 @@ def _create_services() -> list[service.Service]:
     semaphore = utils.semaphore_factory(
         CONF.backup_max_operations, CONF.backup_workers
     )
-    CONF.register_opt(volume_command.host_opt, group=BACKEND)
+    (backend,) = CONF.enabled_backends
+    CONF.register_opt(volume_command.host_opt, group=backend)
     return [
         service.Service.create(
             binary='cinder-backup',
@@ -138,8 +138,8 @@ def _create_services() -> list[service.Service]:
         service.Service.create(binary='cinder-scheduler'),
         service.Service.create(
             binary='cinder-volume',
-            host=f'{CONF.host}@{BACKEND}',
-            service_name=BACKEND,
+            host=f'{CONF.host}@{backend}',
+            service_name=backend,
             coordination=True,
         ),
     ]

@@ -4,8 +4,6 @@
 
 import dataclasses
 import hashlib
-import os
-import pathlib
 import random
 import time
 
@@ -14,6 +12,7 @@ from cinderclient import exceptions as client_exceptions
 
 from tests.fakes import blobs
 from tests.functional import base
+from tests.functional import volume_access
 
 MICROVERSION = '3.60'
 MIB = 1 << 20
@@ -34,10 +33,17 @@ class ApiTestCase(base.FunctionalTestCase):
         """Be users of a cloud from now on."""
         self.cloud = cloud
         self.cinder = self.client(self.cloud.demo)
-        self.volumes_directory = self.cloud.volumes_directory
+        self.volumes = self._volumes()
         # An administrator, in the project that owns volumes and backups.
         self.demo_admin = dataclasses.replace(
             cloud.admin, project_name=cloud.demo.project_name)
+
+    def _volumes(self):
+        if self.cloud.ceph_directory is None:
+            return volume_access.FileVolumes(self.cloud.volumes_directory)
+        found = volume_access.CephVolumes(self.cloud.ceph_directory)
+        self.addCleanup(found.close)
+        return found
 
     def client(self, user):
         """A client of Cinder for one of the cloud's users."""
@@ -95,20 +101,18 @@ class ApiTestCase(base.FunctionalTestCase):
 
     def volume_path(self, volume):
         """The file behind a volume."""
-        return pathlib.Path(self.volumes_directory, f'volume-{volume.id}')
+        if self.cloud.ceph_directory is not None:
+            self.skipTest('its volumes have to be files')
+        return self.volumes.path(volume)
 
     def write(self, volume, offset, data):
         """Write to a volume as a guest would."""
-        with open(self.volume_path(volume), 'r+b') as file:
-            file.seek(offset)
-            file.write(data)
+        self.volumes.write(volume, offset, data)
 
     def sha256(self, volume):
         """The SHA-256 of all of a volume, and that it has its full size."""
-        path = self.volume_path(volume)
-        self.assertEqual(volume.size << 30, path.stat().st_size)
-        with open(path, 'rb') as file:
-            return hashlib.file_digest(file, 'sha256').hexdigest()
+        self.assertEqual(volume.size << 30, self.volumes.size(volume))
+        return self.volumes.sha256(volume)
 
     def back_up(self, volume, **options):
         """Make a backup and wait for it."""
@@ -142,11 +146,8 @@ class ApiTestCase(base.FunctionalTestCase):
 
     def fill(self, volume):
         """Put something else on all of a volume's first MiB."""
-        with open(self.volume_path(volume), 'r+b') as file:
-            size = os.fstat(file.fileno()).st_size
-            for offset in range(0, size, 64 * MIB):
-                file.seek(offset)
-                file.write(b'\x5a' * MIB)
+        for offset in range(0, self.volumes.size(volume), 64 * MIB):
+            self.write(volume, offset, b'\x5a' * MIB)
 
     @property
     def container(self):

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What users do with backups, on volumes in Ceph."""
+
+from tests.functional import test_api
+
+
+class BackupTestCase(test_api.BackupTestCase):
+    """Full, incremental, of snapshots, in use; to new and existing volumes."""
+
+    def setUp(self):
+        super().setUp()
+        self.need('ceph_directory')
