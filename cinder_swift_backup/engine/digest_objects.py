@@ -225,7 +225,7 @@ class DigestObjects:
         name = naming.digest_file_name(ref.prefix)
         try:
             segments = store.segments(ref.container, name)
-            if segments is None:
+            if not segments:
                 return store.read(ref.container, name, functools.partial(
                     self._load_pieces, ref, size))
             return self._load_segments(ref, size, store, segments)

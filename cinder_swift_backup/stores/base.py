@@ -220,6 +220,8 @@ class ObjectStore(Protocol):
                  name: str) -> tuple[Segment, ...] | None:
         """What a large object consists of; None for any other object.
 
+        Nothing if it is one, and the store does not tell of what.
+
         :raises ObjectNotFound: when it does not exist
         """
 

@@ -206,19 +206,19 @@ def _no_container(container: str) -> exceptions.ContainerNotFound:
         remedy=exceptions.Remedy.CREATE_CONTAINER)
 
 
-def _read_manifest(manifest: bytes) -> tuple[base.Segment, ...] | None:
-    """The segments; None if Swift has to put them together."""
+def _read_manifest(manifest: bytes) -> tuple[base.Segment, ...]:
+    """The segments; none if Swift has to put them together."""
     found = []
     try:
         for entry in json.loads(manifest):
             if entry.get('sub_slo') or 'range' in entry or 'data' in entry:
-                return None
+                return ()
             container, _, path = entry['name'].lstrip('/').partition('/')
             found.append(base.Segment(container, path, entry['bytes'],
                                       entry['hash']))
     except (ValueError, KeyError, AttributeError, TypeError):
-        # Another server's form of it.
-        return None
+        # Another server's form of it: Ceph's gateway sends nothing.
+        return ()
     return tuple(found)
 
 

@@ -2,6 +2,8 @@
 
 """Translates Swift's error responses to our errors."""
 
+import re
+
 from swiftclient import client
 
 from cinder_swift_backup import exceptions
@@ -9,6 +11,8 @@ from cinder_swift_backup import exceptions
 # The store repeats these: time-outs, rate limits (498 is Swift's own), and a
 # body that arrived damaged (422: it does not have the announced MD5).
 _PASSING = frozenset((408, 422, 429, 498))
+# What Swift, and Ceph's gateway, say of a storage policy that is not theirs.
+_POLICY = re.compile('policy|InvalidLocationConstraint', re.IGNORECASE)
 
 
 class TokenRefused(exceptions.AccessDenied):
@@ -52,7 +56,7 @@ def _kind(err: client.ClientException,
     if status == 413:
         return exceptions.QuotaExceeded(
             text, remedy=exceptions.Remedy.ROOM)
-    if status == 400 and 'policy' in _body(err).lower():
+    if status == 400 and _POLICY.search(_body(err)):
         return exceptions.ConfigurationError(
             text, remedy=exceptions.Remedy.STORAGE_POLICY)
     if not status or status >= 500 or status in _PASSING:

@@ -195,6 +195,7 @@ def _with_gateway(info: CloudInfo) -> CloudInfo:
     assert info.v1 is not None
     return dataclasses.replace(
         info,
+        objects='rgw',
         swift_url=f'{info.swift_url}/swift',
         v1=dataclasses.replace(
             info.v1, auth_url=f'{info.swift_url}/auth/v1.0'

@@ -53,7 +53,8 @@ class CloudInfo:
       and ``ResellerAdmin``;
     * ``v1`` is the user of Swift's built-in authentication;
     * ``ceph_directory`` is where the Ceph is that volumes are in; they are
-      files in ``volumes_directory`` if there is none.
+      files in ``volumes_directory`` if there is none;
+    * ``objects`` is what stores objects, ``swift`` or ``rgw``.
     """
 
     auth_url: str
@@ -69,6 +70,7 @@ class CloudInfo:
     directory: pathlib.Path | None = None
     volumes_directory: pathlib.Path | None = None
     ceph_directory: pathlib.Path | None = None
+    objects: str = 'swift'
 
     def os_environment(self, credentials: Credentials) -> dict[str, str]:
         """Return the ``OS_*`` variables that log a client in."""

@@ -96,6 +96,8 @@ class RadosGateway:
         sections = self._ceph.sections()
         sections[_NAME] = {
             'rgw_frontends': f'beast endpoint={processes.HOST}:{self._port}',
+            # Its own default needs keys.
+            'ms_mon_client_mode': 'crc',
             'rgw_data': self._ceph.directory / 'rgw',
             'rgw_enable_apis': 'swift, swift_auth',
             'rgw_swift_account_in_url': 'true',

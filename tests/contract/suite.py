@@ -73,6 +73,10 @@ class _Stop:
 class StoreContract:
     """The tests; needs :meth:`make_store` and a test case's methods."""
 
+    # Whether the store tells of what large objects consist, and compares that
+    # with what they are made of.
+    tells_segments = True
+
     def make_store(self):
         """A store to test; closed by the suite."""
         raise NotImplementedError
@@ -538,8 +542,9 @@ class StoreContract:
             bodies = {one: b'one', two: b'two, which is longer'}
             expected = b''.join(bodies[part] for part in parts)
             self.assertEqual(expected, self._get('large'))
-            self.assertEqual(parts, self.store.segments(self.container,
-                                                        'large'))
+            self.assertEqual(
+                parts if self.tells_segments else (),
+                self.store.segments(self.container, 'large'))
             self.assertEqual(
                 expected[1:4], self._read('large', b''.join,
                                           types.Extent(1, 3))
@@ -568,10 +573,11 @@ class StoreContract:
 
     def test_segments_that_are_not_as_told(self):
         (one,) = self._segments(b'one')
-        for other in (
-                dataclasses.replace(one, name='missing'),
-                dataclasses.replace(one, size=4),
-                dataclasses.replace(one, md5=_md5(b'other'))):
+        others = [dataclasses.replace(one, name='missing')]
+        if self.tells_segments:
+            others += [dataclasses.replace(one, size=4),
+                       dataclasses.replace(one, md5=_md5(b'other'))]
+        for other in others:
             self.assertRaises(exceptions.StoreError, self.store.put_large,
                               self.container, 'large', [one, other])
         self.assertRaises(exceptions.ContainerNotFound, self.store.put_large,

@@ -101,6 +101,16 @@ class LargeTest(DigestObjectsTestCase):
         # The first time it follows the opening, later itself.
         self.assertLess(len(self.store.names('read')), 6)
 
+    def test_store_that_does_not_tell_of_what_it_consists(self):
+        # As Ceph's gateway.
+        table = self._table(_ZEROS * 4000)
+        self._put(table)
+        with mock.patch.object(type(self.bench.memory), 'segments',
+                               lambda store, container, name: ()):
+            self.assertEqual(table, self._load())
+            self.bench.repository.discard(base.ref(1), [_NAME])
+        self.assertEqual([], self._segments())
+
     def test_above_the_largest_object(self):
         table = self._table(_DATA.randbytes(32 * 100))
         self._put(table, largest=2000)
