@@ -27,13 +27,13 @@ class TrackingTestCase(api.ApiTestCase):
             self.write(self.volume, number * 100 * MIB,
                        random.Random(number).randbytes(10 * MIB))
 
-    def _marks(self, volume=None):
-        with self.volumes.image(volume or self.volume) as image:
+    def _marks(self):
+        with self.volumes.image(self.volume.id) as image:
             return [each['name'] for each in image.list_snaps()
                     if each['name'].endswith('.snap.csb')]
 
     def _remove_marks(self):
-        with self.volumes.image(self.volume) as image:
+        with self.volumes.image(self.volume.id) as image:
             for name in self._marks():
                 image.remove_snap(name)
 
@@ -76,7 +76,7 @@ class TrackingTestCase(api.ApiTestCase):
         self.assertEqual([f'backup.{full.id}.snap.csb'], self._marks())
         self.write(self.volume, 305 * MIB, b'new data')
         self.write(self.volume, 950 * MIB, b'where there was nothing')
-        with self.volumes.image(self.volume) as image:
+        with self.volumes.image(self.volume.id) as image:
             image.discard(500 * MIB, 10 * MIB)
         expected = self.sha256(self.volume)
         tip, count = self._incremental()
@@ -102,7 +102,7 @@ class TrackingTestCase(api.ApiTestCase):
     def test_same_backup_either_way(self):
         full = self.back_up(self.volume)
         self.write(self.volume, 305 * MIB, random.Random(3).randbytes(MIB))
-        with self.volumes.image(self.volume) as image:
+        with self.volumes.image(self.volume.id) as image:
             image.discard(700 * MIB, 5 * MIB)
         found = []
         for tracked in (True, False):
@@ -150,11 +150,11 @@ class TrackingTestCase(api.ApiTestCase):
         # As after a migration: no snapshot comes along.
         self.back_up(self.volume)
         name = f'volume-{self.volume.id}'
-        pool = self.volumes._pool
-        with self.volumes.image(self.volume) as image:
+        pool = self.volumes.pool
+        with self.volumes.image(self.volume.id) as image:
             image.copy(pool, f'{name}.copy')
         self._remove_marks()
-        rbd = self.volumes._rbd.RBD()
+        rbd = self.volumes.rbd.RBD()
         rbd.remove(pool, name)
         rbd.rename(pool, f'{name}.copy', name)
         self.write(self.volume, 305 * MIB, b'second')
@@ -190,7 +190,7 @@ class TrackingTestCase(api.ApiTestCase):
             self.volume, 'available', 'detached')
         self.wait(self.cinder.volumes, self.volume, 'available')
         # What is not in a mark of the parent must not be taken from it.
-        with self.volumes.image(self.volume) as image:
+        with self.volumes.image(self.volume.id) as image:
             image.discard(304 * MIB, 4 * MIB)
         expected = self.sha256(self.volume)
         newest, _ = self._incremental()

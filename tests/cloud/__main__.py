@@ -203,7 +203,8 @@ def _stay(cloud: Cloud) -> NoReturn:
     print('then for example')
     print('    cinder create 1 --name one')
     print('    cinder backup-create one')
-    print(f'Volumes are files in {cloud.info.volumes_directory}.')
+    if cloud.info.ceph_directory is None:
+        print(f'Volumes are files in {cloud.info.volumes_directory}.')
     print('Ctrl-C stops the cloud and deletes everything.', flush=True)
     while True:
         time.sleep(3600)

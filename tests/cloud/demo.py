@@ -38,7 +38,11 @@ def run(info: CloudInfo) -> None:
 
     :raises DemoFailed: at the first thing that is not as it should be
     """
-    user = DemoUser(info)
+    with DemoUser(info) as user:
+        _run(user)
+
+
+def _run(user: DemoUser) -> None:
     backups = make_backups(user)
     for kind, backup, digest in backups:
         user.restore(backup, f'{kind} restore', digest)
@@ -62,13 +66,8 @@ def digests(backups: list[tuple[str, str, str]]) -> str:
 
 
 def conclude(user: DemoUser, what: str) -> None:
-    """Say what was proven, and how long it took.
-
-    :raises DemoFailed: if something was not quite right
-    """
+    """Say what was proven, and how long it took."""
     times = ', '.join(f'{k} {v:.1f} s' for k, v in user.times.items())
-    if user.faults:
-        raise errors.DemoFailed(f"{'; '.join(user.faults)} ({times})")
     print(
         f"PROVEN: {what}; times with the clients' own start: {times}",
         flush=True,

@@ -13,6 +13,7 @@
 """
 
 from collections.abc import Callable
+import hashlib
 import time
 
 from tests.cloud import demo
@@ -32,8 +33,10 @@ def run(make_cloud: Callable[..., Cloud]) -> None:
     :param make_cloud: makes a :class:`Cloud` with more options
     :raises DemoFailed: at the first thing that is not as it should be
     """
-    with make_cloud(site=SyncSite(REALM, 'b', KEY, {})) as there:
-        other = DemoUser(there.info)
+    with (
+        make_cloud(site=SyncSite(REALM, 'b', KEY, {})) as there,
+        DemoUser(there.info) as other,
+    ):
         _receive(other)
         backups = _make_and_burn(make_cloud, there, other.project_id)
         _restore_to_files(other, there, backups)
@@ -70,7 +73,8 @@ def _make_and_burn(
             'backup_swift_container_sync_key': KEY,
         },
     ) as here:
-        backups = demo.make_backups(DemoUser(here.info))
+        with DemoUser(here.info) as user:
+            backups = demo.make_backups(user)
         started = time.monotonic()
         here.swift.sync_containers()
         print(
@@ -91,7 +95,9 @@ def _restore_to_files(
         started = time.monotonic()
         user.shell(OURS, 'restore', backup, str(target))
         user.took(f'{kind} restore to a file', started)
-        user.compare(target, kind, digest)
+        with open(target, 'rb') as file:
+            actual = hashlib.file_digest(file, 'sha256').hexdigest()
+        user.compare(actual, kind, digest)
 
 
 def _restore_by_cinder(

@@ -3,17 +3,17 @@
 """A user of a cloud, who does with the real clients what demos show.
 
 Each command is printed with its output, and how long each step took. Volumes
-are written and read through the files that they are on these clouds.
+are written and read through the files or images that they are on these clouds.
 """
 
 import dataclasses
-import hashlib
-import pathlib
+import functools
 import re
 import shlex
 import subprocess
 import sys
 import time
+from types import TracebackType
 from typing import Any
 
 from cinderclient import client as cinder_client
@@ -24,6 +24,7 @@ from keystoneauth1.identity import v3
 from tests.cloud import errors
 from tests.cloud import patterns
 from tests.cloud import processes
+from tests.cloud import volumes
 from tests.cloud.info import CloudInfo
 from tests.cloud.info import Credentials
 
@@ -45,16 +46,14 @@ _WIDTH = 200
 class DemoUser:
     """The user ``demo`` of a running cloud.
 
-    ``times`` has the seconds that each step took, ``faults`` what was not
-    quite right.
+    ``times`` has the seconds that each step took.
     """
 
     def __init__(self, info: CloudInfo) -> None:
         """Prepare; the cloud has to be up."""
         assert info.directory is not None
-        assert info.volumes_directory is not None
         self._info = info
-        self._volumes = info.volumes_directory
+        self._volumes = volumes.of_cloud(info)
         # What the clients cache goes away with the cloud.
         cache = str(info.directory / 'cache')
         self._cache = {
@@ -67,7 +66,19 @@ class DemoUser:
             '3.60', session=session_, region_name=info.region
         )
         self.times: dict[str, float] = {}
-        self.faults: list[str] = []
+
+    def __enter__(self) -> 'DemoUser':
+        """Be ready."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Disconnect from the volumes, before they go."""
+        self._volumes.close()
 
     def create_volume(self) -> str:
         """Create a volume of the demos' size; return its id."""
@@ -81,11 +92,10 @@ class DemoUser:
     def write(
         self, what: str, volume: str, writes: tuple[patterns.Write, ...]
     ) -> None:
-        """Write through the volume's file."""
-        path = self.path(volume)
-        print(f"{what}, through the volume's file {path}", flush=True)
+        """Write to the volume as a guest would."""
+        print(f'{what}, to {self._volumes.where(volume)}', flush=True)
         for write in writes:
-            write.apply(path)
+            write.apply(functools.partial(self._volumes.write, volume))
 
     def back_up(self, volume: str, step: str, *options: str) -> str:
         """Back up the volume; return the backup's id."""
@@ -108,22 +118,15 @@ class DemoUser:
         self._wait(self.api.volumes, volume, step)
         self._wait(self.api.backups, backup, step)
         self.took(step, started)
-        self.compare(self.path(volume), step, expected)
-        missing = VOLUME_SIZE - self.path(volume).stat().st_size
-        if missing:
-            self.faults.append(
-                f"{step}: the volume's file ends {missing} bytes early; "
-                f"what it has is right, but the zeros at the end are missing"
-            )
+        self.compare(self.digest(volume), step, expected)
 
-    def compare(self, path: pathlib.Path, step: str, expected: str) -> None:
-        """Make sure that a file holds what the source did."""
-        actual = _digest(path)
+    def compare(self, actual: str, step: str, expected: str) -> None:
+        """Make sure that a restored digest is that of the source then."""
         print(f'expected sha256 {expected}\nrestored sha256 {actual}')
         if actual != expected:
             raise errors.DemoFailed(
-                f'{step}: {path} differs from the source as it was '
-                f'backed up: sha256 {actual} instead of {expected}'
+                f'{step}: it differs from the source as it was backed up: '
+                f'sha256 {actual} instead of {expected}'
             )
 
     def import_record(self, service: str, url: str) -> None:
@@ -210,20 +213,14 @@ class DemoUser:
             )
         return done.stdout
 
-    def path(self, volume: str) -> pathlib.Path:
-        """Return the file that a volume is."""
-        return self._volumes / f'volume-{volume}'
-
     def digest(self, volume: str) -> str:
-        """Return the digest of what a volume of full size would hold."""
-        return _digest(self.path(volume))
-
-
-def _digest(path: pathlib.Path) -> str:
-    with open(path, 'rb') as file:
-        digest = hashlib.file_digest(file, 'sha256')
-    digest.update(bytes(VOLUME_SIZE - path.stat().st_size))
-    return digest.hexdigest()
+        """Return the digest of a volume, which has to have its full size."""
+        size = self._volumes.size(volume)
+        if size != VOLUME_SIZE:
+            raise errors.DemoFailed(
+                f'volume {volume} has {size} bytes instead of {VOLUME_SIZE}'
+            )
+        return self._volumes.sha256(volume)
 
 
 def _field(table: str, name: str) -> str:

@@ -8,7 +8,6 @@ and most of the volume stays a hole.
 
 from collections.abc import Callable
 import dataclasses
-import pathlib
 import random
 
 MIB = 1024 * 1024
@@ -22,13 +21,14 @@ class Write:
     size_mib: int
     make: Callable[[random.Random], bytes]
 
-    def apply(self, path: pathlib.Path) -> None:
-        """Write it, one MiB at a time, the same in every run."""
+    def apply(self, write: Callable[[int, bytes], None]) -> None:
+        """Write it, one MiB at a time, the same in every run.
+
+        :param write: takes an offset in bytes, and what to write there
+        """
         source = random.Random(self.offset_mib)
-        with open(path, 'r+b') as volume:
-            volume.seek(self.offset_mib * MIB)
-            for _ in range(self.size_mib):
-                volume.write(self.make(source))
+        for number in range(self.size_mib):
+            write((self.offset_mib + number) * MIB, self.make(source))
 
 
 def _noise(source: random.Random) -> bytes:

@@ -52,7 +52,8 @@ def main() -> int:
     directory = pathlib.Path(sys.argv[1])
     directory.mkdir(exist_ok=True)
     with Cloud() as cloud:
-        _, (_, tip, _) = demo.make_backups(DemoUser(cloud.info))
+        with DemoUser(cloud.info) as user:
+            _, (_, tip, _) = demo.make_backups(user)
         environment = processes.environment(
             {**cloud.info.os_environment(cloud.info.demo), 'TERM': 'xterm'}
         )

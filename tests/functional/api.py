@@ -10,9 +10,9 @@ import time
 from cinderclient import client as cinder_client
 from cinderclient import exceptions as client_exceptions
 
+from tests.cloud import volumes
 from tests.fakes import blobs
 from tests.functional import base
-from tests.functional import volume_access
 
 MICROVERSION = '3.60'
 MIB = 1 << 20
@@ -33,17 +33,11 @@ class ApiTestCase(base.FunctionalTestCase):
         """Be users of a cloud from now on."""
         self.cloud = cloud
         self.cinder = self.client(self.cloud.demo)
-        self.volumes = self._volumes()
+        self.volumes = volumes.of_cloud(cloud)
+        self.addCleanup(self.volumes.close)
         # An administrator, in the project that owns volumes and backups.
         self.demo_admin = dataclasses.replace(
             cloud.admin, project_name=cloud.demo.project_name)
-
-    def _volumes(self):
-        if self.cloud.ceph_directory is None:
-            return volume_access.FileVolumes(self.cloud.volumes_directory)
-        found = volume_access.CephVolumes(self.cloud.ceph_directory)
-        self.addCleanup(found.close)
-        return found
 
     def client(self, user):
         """A client of Cinder for one of the cloud's users."""
@@ -103,16 +97,16 @@ class ApiTestCase(base.FunctionalTestCase):
         """The file behind a volume."""
         if self.cloud.ceph_directory is not None:
             self.skipTest('its volumes have to be files')
-        return self.volumes.path(volume)
+        return self.volumes.path(volume.id)
 
     def write(self, volume, offset, data):
         """Write to a volume as a guest would."""
-        self.volumes.write(volume, offset, data)
+        self.volumes.write(volume.id, offset, data)
 
     def sha256(self, volume):
         """The SHA-256 of all of a volume, and that it has its full size."""
-        self.assertEqual(volume.size << 30, self.volumes.size(volume))
-        return self.volumes.sha256(volume)
+        self.assertEqual(volume.size << 30, self.volumes.size(volume.id))
+        return self.volumes.sha256(volume.id)
 
     def back_up(self, volume, **options):
         """Make a backup and wait for it."""
@@ -146,7 +140,7 @@ class ApiTestCase(base.FunctionalTestCase):
 
     def fill(self, volume):
         """Put something else on all of a volume's first MiB."""
-        for offset in range(0, self.volumes.size(volume), 64 * MIB):
+        for offset in range(0, self.volumes.size(volume.id), 64 * MIB):
             self.write(volume, offset, b'\x5a' * MIB)
 
     @property

@@ -13,8 +13,8 @@ from cinderclient import exceptions as client_exceptions
 
 from cinder_swift_backup import exceptions
 from tests import cloud as test_cloud
+from tests.cloud import volumes
 from tests.functional import api
-from tests.functional import volume_access
 from tests.functional.api import MIB
 
 STOCK_DRIVER = 'cinder.backup.drivers.swift.SwiftBackupDriver'
@@ -132,7 +132,7 @@ class OwnCinderTestCase(api.ApiTestCase):
             extra_options=self.options)
         self.addCleanup(self.own.stop)
         self.endpoint = self.own.url
-        self.volumes = volume_access.FileVolumes(self.own.volumes_directory)
+        self.volumes = volumes.FileVolumes(self.own.volumes_directory)
         self.start()
 
     def start(self):
