@@ -84,9 +84,10 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                                                 found.notifications)
             try:
                 source = self._source(backup, engine, volume_file)
-                with marks.marked(engine.runtime, source, backup,
-                                  general.track_changes) as mark:
-                    self._backup(backup, source, mark, backup_metadata,
+                with marks.marked(self.context, engine.runtime, source,
+                                  backup, general.track_changes,
+                                  ) as (reader, mark):
+                    self._backup(backup, reader, mark, backup_metadata,
                                  engine, observer, found)
             except exceptions.Cancelled as err:
                 if not observer.deleted:

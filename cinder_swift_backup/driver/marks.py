@@ -12,11 +12,15 @@
 The names are such that Cinder's RBD driver removes the snapshots itself before
 it deletes a volume (``RBDDriver._get_backup_snaps``).
 
-A backup of a snapshot of Cinder's, or of a volume in use, is read from a
-snapshot, or from another image. There is no mark of that.
+A backup of a snapshot, or of a volume in use, is read from a clone that Cinder
+makes for it of a snapshot of the volume, which ends with the backup. The mark
+is made of the volume then, and it is noted in the backup what was written in
+between.
 """
 
 import contextlib
+import dataclasses
+import itertools
 import re
 
 from cinder import exception as cinder_exception
@@ -28,9 +32,12 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.format import types
 
 CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
+# Objects of Ceph's: what was written between a snapshot and its mark.
+_MOST_CHANGES = 10000
 _NAME = re.compile(r'backup\.[0-9A-Za-z-]+\.snap\.csb')
 
 
@@ -40,29 +47,54 @@ def name(backup_id):
 
 
 @contextlib.contextmanager
-def marked(runtime, source, backup, wanted):
-    """Read from a new mark of a volume, until the end of a block.
+def marked(context, runtime, source, backup, wanted):
+    """Give a volume a new mark, until the end of a block.
 
-    The mark stays if the block ends well. It is None if there can be none, or
-    none is wanted; marks that there are go then.
+    Yields what to read, and the mark, which stays if the block ends well. The
+    mark is None if there can be none, or none is wanted.
 
-    :param source: the volume to back up
+    :param source: what Cinder attached, to back up the volume
     :param wanted: whether changes are to be tracked
     """
-    if not isinstance(source, volumes.ImageVolume) or _elsewhere(backup):
+    if not isinstance(source, volumes.ImageVolume):
+        yield source, None
+        return
+    with _found(context, runtime, source, backup, wanted) as found:
+        if found is None:
+            yield source, None
+            return
+        mark = found.make(name(backup.id)) if wanted else None
+        try:
+            yield found.reader, mark
+        except BaseException:
+            if mark is not None:
+                found.remove([mark.snapshot])
+            raise
+        found.remove_others(mark)
+
+
+@contextlib.contextmanager
+def _found(context, runtime, source, backup, wanted):
+    """The volume that marks are of; None if it cannot be had."""
+    if not _elsewhere(backup):
+        yield _Marked(runtime, source)
+        return
+    found = None
+    if wanted:
+        found = _try(runtime, source.origin)
+    if found is None:
         yield None
         return
-    mark = _freeze(runtime, source, backup) if wanted else None
+    origin, image, snapshot = found
     try:
-        yield mark
-    except BaseException:
-        if mark is not None:
-            _remove(runtime, source, [mark.snapshot])
-        raise
-    found = _try(runtime, source.snapshots) or []
-    _remove(runtime, source, [
-        each for each in found if _NAME.fullmatch(each)
-        and (mark is None or each != mark.snapshot)])
+        volume = objects.Volume.get_by_id(context.elevated(),
+                                          backup.volume_id)
+        if image != volume.name:
+            yield None
+            return
+        yield _MarkedOrigin(runtime, source, origin, snapshot)
+    finally:
+        runtime.call(origin.close)
 
 
 def _elsewhere(backup):
@@ -71,21 +103,66 @@ def _elsewhere(backup):
                 or backup.temp_snapshot_id)
 
 
-def _freeze(runtime, source, backup):
-    try:
-        return runtime.call(source.freeze, name(backup.id))
-    except exceptions.VolumeError as err:
-        LOG.warning('Backup %s is made without a mark, so the next '
-                    'incremental has to read all of the volume: %s',
-                    backup.id, err)
-        return None
+class _Marked:
+    """A volume that is read itself."""
+
+    def __init__(self, runtime, image):
+        self._runtime = runtime
+        self._image = image
+        self.reader = image
+
+    def make(self, snapshot):
+        """Make a mark; None if that cannot be done."""
+        try:
+            return self._runtime.call(self._make, snapshot)
+        except exceptions.VolumeError as err:
+            LOG.warning('There is no mark %s, so the next incremental has to '
+                        'read all of the volume: %s', snapshot, err)
+            return None
+
+    def _make(self, snapshot):
+        # This is offloaded, and must not log.
+        return self._image.freeze(snapshot)
+
+    def remove(self, names):
+        """Remove marks; what does not work now, the next backup does."""
+        _try(self._runtime, self._image.use, None)
+        for each in names:
+            _try(self._runtime, self._image.forget, each)
+
+    def remove_others(self, mark):
+        """Remove all marks but one."""
+        found = _try(self._runtime, self._image.snapshots) or []
+        self.remove([each for each in found if _NAME.fullmatch(each)
+                     and (mark is None or each != mark.snapshot)])
 
 
-def _remove(runtime, source, names):
-    """Remove marks; what does not work now, the next backup does."""
-    _try(runtime, source.thaw)
-    for each in names:
-        _try(runtime, source.forget, each)
+class _MarkedOrigin(_Marked):
+    """A volume that is read from a clone of a snapshot of it."""
+
+    def __init__(self, runtime, clone, origin, snapshot):
+        super().__init__(runtime, origin)
+        self._snapshot = snapshot
+        self.reader = runtime.call(volumes.ClonedVolume, clone, origin,
+                                   snapshot)
+
+    def _make(self, snapshot):
+        mark = self._image.freeze(snapshot)
+        try:
+            changes = tuple(itertools.islice(self._image.changed_since(
+                types.Mark(mark.image, self._snapshot),
+                types.Extent(0, self._image.size)), _MOST_CHANGES + 1))
+            if len(changes) > _MOST_CHANGES:
+                raise exceptions.VolumeError(
+                    'too much was written to the volume since the snapshot '
+                    'that is backed up', expected=_MOST_CHANGES)
+        except BaseException:
+            self._image.use(None)
+            self._image.forget(snapshot)
+            raise
+        finally:
+            self._image.use(self._snapshot)
+        return dataclasses.replace(mark, changes=changes)
 
 
 def _try(runtime, function, *arguments):

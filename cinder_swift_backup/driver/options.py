@@ -58,7 +58,7 @@ OPTS = [
                      'next incremental reads only what was written since. '
                      'The snapshot takes up what is overwritten or '
                      'discarded meanwhile. It goes with the backup or the '
-                     'volume. Only volumes that are not in use get one.'),
+                     'volume.'),
     cfg.StrOpt('backup_swift_container_sync_to',
                help='Where Swift copies backups to, by its container sync: '
                     '//REALM/CLUSTER, or //REALM/CLUSTER/ACCOUNT if the '

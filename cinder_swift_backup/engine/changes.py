@@ -6,11 +6,14 @@ Where a volume can tell, only these are read, and all other digests are taken
 from the parent.
 
 1. The volume compares itself with the parent's mark, a window at a time. A
-   mark is a snapshot that has exactly what the parent was read from.
+   mark is a snapshot that has exactly what the parent was read from, but for
+   changes that are noted with it.
 2. What differs is extended to whole blocks, for which there are digests.
 3. If the volume has another size than the parent, so may its end: everything
    from the last block of the shorter one on.
 """
+
+from collections.abc import Iterable
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import holes
@@ -32,17 +35,24 @@ def find(source: volumes.VolumeReader, mark: types.Mark, before: int,
     """
     size = source.size
     found = intervals.IntervalSet()
+    _claim(found, mark.changes, block_size, size)
     for window in types.Extent(0, size).parts(holes.WINDOW):
         stop.check()
         changes = source.changed_since(mark, window)
         if changes is None:
             raise exceptions.VolumeError(
                 'it does not know what was written to it')
-        for extent in changes:
-            start = extent.offset // block_size * block_size
-            end = min(-(-extent.end // block_size) * block_size, size)
-            found.claim(types.Extent(start, end - start))
+        _claim(found, changes, block_size, size)
     if size != before:
         start = min(size, before) // block_size * block_size
         found.claim(types.Extent(start, size - start))
     return found
+
+
+def _claim(found: intervals.IntervalSet, extents: Iterable[types.Extent],
+           block_size: int, size: int) -> None:
+    """Claim extents as whole blocks, up to the end of the volume."""
+    for extent in extents:
+        start = extent.offset // block_size * block_size
+        end = min(-(-extent.end // block_size) * block_size, size)
+        found.claim(types.Extent(start, end - start))

@@ -67,8 +67,12 @@ def encode(manifest: chains.Manifest) -> Iterator[bytes]:
             'prefix': manifest.parent.prefix,
         }
     if manifest.mark is not None:
-        fields[_MARK] = {'image': manifest.mark.image,
-                         'snapshot': manifest.mark.snapshot}
+        fields[_MARK] = {
+            'image': manifest.mark.image,
+            'snapshot': manifest.mark.snapshot,
+            'changes': [[extent.offset, extent.length]
+                        for extent in manifest.mark.changes],
+        }
     yield f'{json.dumps(fields)[:-1]}, "objects": ['.encode()
     chunks = iter(manifest.chunks)
     lead = ''
@@ -297,4 +301,14 @@ def _decode_mark(fields: object) -> types.Mark | None:
     image, snapshot = fields.get('image'), fields.get('snapshot')
     if not isinstance(image, str) or not isinstance(snapshot, str):
         return None
-    return types.Mark(image, snapshot)
+    changes = fields.get('changes')
+    if not isinstance(changes, list) or not all(map(_is_extent, changes)):
+        return None
+    return types.Mark(image, snapshot,
+                      tuple(types.Extent(*each) for each in changes))
+
+
+def _is_extent(value: object) -> bool:
+    return (isinstance(value, list) and len(value) == 2
+            and all(type(each) is int and 0 <= each <= types.LARGEST_OFFSET
+                    for each in value))

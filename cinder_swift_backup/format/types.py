@@ -37,18 +37,6 @@ class BackupRef:
     volume_size: int | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Mark:
-    """A snapshot that has what a backup was read from.
-
-    ``image`` is the id of the image that it is a snapshot of, which no other
-    image of the cluster ever has.
-    """
-
-    image: str
-    snapshot: str
-
-
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Extent:
     """A run of bytes of the volume: ``[offset, offset + length)``."""
@@ -73,6 +61,20 @@ class Extent:
         if start >= end:
             return None
         return type(self)(start, end - start)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mark:
+    """A snapshot that has what a backup was read from.
+
+    ``image`` is the id of the image that it is a snapshot of, which no other
+    image of the cluster ever has. ``changes`` are what may differ between the
+    two, because it was written after the backup began and before the mark.
+    """
+
+    image: str
+    snapshot: str
+    changes: tuple[Extent, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -183,19 +183,39 @@ class TrackingTestCase(api.ApiTestCase):
         self.wait(self.cinder.volumes, self.volume, 'in-use')
         self.write(self.volume, 305 * MIB, b'second')
         expected = self.sha256(self.volume)
-        tip, _ = self._incremental(force=True)
+        tip, count = self._incremental(force=True)
+        self.assertLess(count, 8 * MIB)
+        self.assertEqual([f'backup.{tip.id}.snap.csb'], self._marks())
         self.assertEqual(expected, self.sha256(self.restore(tip)))
         # There is no Nova that could end the attachment.
         self.client(self.cloud.admin).volumes.reset_state(
             self.volume, 'available', 'detached')
         self.wait(self.cinder.volumes, self.volume, 'available')
-        # What is not in a mark of the parent must not be taken from it.
         with self.volumes.image(self.volume.id) as image:
             image.discard(304 * MIB, 4 * MIB)
         expected = self.sha256(self.volume)
         newest, _ = self._incremental()
         self.assertEqual(expected, self.sha256(self.restore(newest)))
         self.assertEqual([f'backup.{newest.id}.snap.csb'], self._marks())
+        self.assertNotIn(full.id, ''.join(self._marks()))
+
+    def test_snapshot(self):
+        full = self.back_up(self.volume)
+        self.write(self.volume, 305 * MIB, b'second')
+        then = self.sha256(self.volume)
+        snapshot = self.cinder.volume_snapshots.create(self.volume.id)
+        self.wait(self.cinder.volume_snapshots, snapshot, 'available')
+        self.addCleanup(self._forget_snapshot, snapshot)
+        self.write(self.volume, 505 * MIB, b'third')
+        now = self.sha256(self.volume)
+        tip, count = self._incremental(snapshot_id=snapshot.id)
+        self.assertLess(count, 8 * MIB)
+        self.assertEqual(then, self.sha256(self.restore(tip)))
+        # What was written after the snapshot is noted with the mark.
+        newest, count = self._incremental()
+        self.assertLess(count, 8 * MIB)
+        self.assertFalse(self._reads(newest.id))
+        self.assertEqual(now, self.sha256(self.restore(newest)))
         self.assertNotIn(full.id, ''.join(self._marks()))
 
     def test_volume_is_deleted(self):

@@ -79,6 +79,9 @@ class Image:
     def __init__(self, data: bytes) -> None:
         self._head = bytearray(data)
         self._at: str | None = None
+        self.parent: tuple[str, str, str] | None = None
+        # Whether a clone has something of its own.
+        self.is_own = False
         self.flushed = False
         self._snapshots: dict[str, bytes] = {}
         self._failing = False
@@ -113,6 +116,15 @@ class Image:
         if self._failing:
             raise Error('[errno 110] RBD write_zeroes error')
         self.data[offset:offset + length] = bytes(length)
+
+    def parent_info(self) -> tuple[str, str, str]:
+        """Pool, image and snapshot that it is a clone of."""
+        if self.parent is None:
+            raise Error('[errno 2] RBD image has no parent')
+        return self.parent
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def id(self) -> str:
         """What no other image has."""
@@ -157,7 +169,9 @@ class Image:
         """Tell the objects, here of 1024 bytes, that there are."""
         if self._failing:
             raise Error('[errno 110] RBD diff_iterate error')
-        assert include_parent and whole_object
+        assert whole_object
+        if not include_parent and not self.is_own:
+            return
         before = bytes(len(self.data))
         if from_snapshot is not None:
             if from_snapshot not in self._snapshots:
@@ -178,11 +192,32 @@ class Image:
         self.flushed = True
 
 
-class RbdVolume:
-    """As os-brick wraps an image: it passes on what it does not know."""
+class RbdClient:
+    """As much of os-brick's as one needs to open another image."""
 
-    def __init__(self, image: Image) -> None:
+    rbd_pool = 'volumes'
+    ioctx = None
+
+    def __init__(self, images: dict[str, Image]) -> None:
+        self.rbd = self
+        self._images = images
+
+    def Image(self, ioctx: None, name: str) -> Image:
+        """Open an image."""
+        if name not in self._images:
+            raise Error('[errno 2] RBD image not found')
+        return self._images[name]
+
+
+class RbdVolume:
+    """As os-brick wraps an image: it passes on what it does not know.
+
+    :param images: all images of the pool, by name
+    """
+
+    def __init__(self, image: Image, images: dict[str, Image]) -> None:
         self.image = image
+        self.client = RbdClient(images)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.image, name)
@@ -191,9 +226,10 @@ class RbdVolume:
 class RbdHandle(io.RawIOBase):
     """What os-brick hands out for an RBD image: no file descriptor."""
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image,
+                 images: dict[str, Image] | None = None) -> None:
         super().__init__()
-        self._image = RbdVolume(image)
+        self._image = RbdVolume(image, images or {})
 
     @property
     def rbd_image(self) -> RbdVolume:

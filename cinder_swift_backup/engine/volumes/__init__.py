@@ -16,12 +16,14 @@ from typing import Any
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine.volumes import base
+from cinder_swift_backup.engine.volumes import clone
 from cinder_swift_backup.engine.volumes import file
 from cinder_swift_backup.engine.volumes import image
 from cinder_swift_backup.engine.volumes import seeking
 
 Volume = (file.FileVolume | file.DeviceVolume | image.ImageVolume
           | seeking.SeekingVolume)
+ClonedVolume = clone.ClonedVolume
 ImageVolume = image.ImageVolume
 VolumeReader = base.VolumeReader
 VolumeWriter = base.VolumeWriter

@@ -33,6 +33,8 @@ class ImageVolume:
 
     def __init__(self, image: Any, lock: base.Lock) -> None:
         self._lock = lock
+        # What os-brick opened it with.
+        self._client = getattr(image, 'client', None)
         self._windows: dict[int, list[types.Extent]] = {}
         # The errors are in the module of the image, not of its wrapper.
         self._image = getattr(image, 'image', image)
@@ -113,21 +115,46 @@ class ImageVolume:
             mark = types.Mark(self._image.id(), snapshot)
             self._image.create_snap(snapshot)
             try:
-                self._image.set_snap(snapshot)
-                self.size = self._image.size()
+                self.use(snapshot)
             except BaseException:
-                self._image.set_snap(None)
+                self.use(None)
                 self._image.remove_snap(snapshot)
                 raise
         return mark
 
-    def thaw(self) -> None:
-        """Read from the image itself again.
+    def use(self, snapshot: str | None) -> None:
+        """Read from a snapshot from now on, or from the image itself.
 
         :raises VolumeError: when that fails
         """
         with base.failing(base.MARKING, errors=self._errors):
-            self._image.set_snap(None)
+            self._image.set_snap(snapshot)
+            self.size = self._image.size()
+
+    def origin(self) -> tuple['ImageVolume', str, str] | None:
+        """What a clone is of, if nothing was written to it.
+
+        :returns: the image, which has to be closed, its name, and that of its
+            snapshot; None if it is no clone, or has something of its own
+        :raises VolumeError: when that cannot be found out
+        """
+        if self._client is None:
+            return None
+        with base.failing(base.MARKING, errors=self._errors):
+            try:
+                pool, name, snapshot = self._image.parent_info()
+            except self._errors:
+                # It has none.
+                return None
+            if pool != self._client.rbd_pool or self._objects(
+                    types.Extent(0, self.size), None, include_parent=False):
+                return None
+            found = self._client.rbd.Image(self._client.ioctx, name)
+        return ImageVolume(found, self._lock), name, snapshot
+
+    def close(self) -> None:
+        """Close an image that was opened here."""
+        self._image.close()
 
     def forget(self, snapshot: str) -> None:
         """Remove a snapshot; it need not exist.
@@ -139,11 +166,14 @@ class ImageVolume:
         with base.failing(base.MARKING, errors=self._errors):
             self._image.remove_snap(snapshot)
 
-    def _objects(self, within: types.Extent,
-                 mark: str | None) -> list[tuple[types.Extent, bool]]:
+    def _objects(self, within: types.Extent, mark: str | None, *,
+                 include_parent: bool = True,
+                 ) -> list[tuple[types.Extent, bool]]:
         """The objects that differ from a mark, or from nothing.
 
         Each comes with whether it exists now.
+
+        :param include_parent: whether those of a clone's origin count
         """
         found: list[tuple[types.Extent, bool]] = []
 
@@ -153,7 +183,7 @@ class ImageVolume:
         with base.failing(base.MAPPING, errors=self._errors):
             self._image.diff_iterate(
                 within.offset, within.length, mark, note,
-                include_parent=True, whole_object=True)
+                include_parent=include_parent, whole_object=True)
         return found
 
     def write(self, offset: int, data: memoryview) -> None:

@@ -92,6 +92,7 @@ class BackupTest(MarksTestCase):
         self.assertEqual(['of the user'], self._marks())
 
     def test_not_the_volume_itself(self):
+        # Nor a clone of it.
         for field in ('snapshot_id', 'temp_volume_id', 'temp_snapshot_id'):
             self._backup(**{field: '1' * 36})
             self.assertEqual([], self._marks())
@@ -123,6 +124,105 @@ class BackupTest(MarksTestCase):
         tip = self._backup(parent_id=full.id)
         self.assertEqual(_DATA[:5000] + b'new' + _DATA[5003:],
                          self._content(tip))
+
+
+class InUseTest(MarksTestCase):
+    """Backups of clones that Cinder makes of a volume in use."""
+
+    def setUp(self):
+        super().setUp()
+        self.volume = mock.Mock()
+        self.volume.name = 'volume-1'
+        self.enterContext(mock.patch.object(
+            objects.Volume, 'get_by_id', return_value=self.volume))
+        self.number = 0
+
+    def _backup_clone(self, between=lambda: None, **fields):
+        """Cinder clones, somebody may write, the clone is backed up."""
+        self.number += 1
+        snapshot = f'clone-{self.number}'
+        self.image.create_snap(snapshot)
+        clone = fakes.Image(bytes(self.image.data))
+        clone.parent = ('volumes', 'volume-1', snapshot)
+        between()
+        backup = self.record(**{
+            'snapshot_id': None, 'temp_volume_id': '1' * 36,
+            'temp_snapshot_id': None, **fields})
+        self.clone = clone
+        with mock.patch.object(clone, 'read', wraps=clone.read) as self.read:
+            self.driver.backup(backup, fakes.RbdHandle(
+                clone, {'volume-1': self.image}), False)
+        self.image.remove_snap(snapshot)
+        return backup
+
+    def _ours(self):
+        return [each for each in self._marks() if each.endswith('.csb')]
+
+    def _write(self, offset, data):
+        self.image.write(data, offset)
+
+    def test_chain(self):
+        full = self._backup_clone(lambda: self._write(100, b'meanwhile'))
+        self.assertEqual([marks.name(full.id)], self._ours())
+        self.assertEqual(_DATA, self._content(full))
+        self._write(5000, b'later')
+        then = bytes(self.image.data)
+        tip = self._backup_clone(lambda: self._write(9000, b'even later'),
+                                 parent_id=full.id)
+        self.assertEqual([marks.name(tip.id)], self._ours())
+        self.assertEqual(then, self._content(tip))
+        # What was written meanwhile, and later: an object each, and a block.
+        self.assertEqual({0, 4096, 4608},
+                         {call.args[0] for call in self.read.call_args_list})
+        self.assertIsNone(self.image._at)
+        # The same chain goes on when the volume is not in use any more.
+        self._write(2000, b'at last')
+        last = self._backup(parent_id=tip.id)
+        self.assertEqual(bytes(self.image.data), self._content(last))
+        self.assertEqual([marks.name(last.id)], self._ours())
+
+    def test_what_came_and_went(self):
+        # It is in the parent, neither in its mark nor in the volume now.
+        self._write(3000, bytes(1000))
+        full = self._backup_clone(lambda: self._write(3000, b'x' * 1000))
+        self._write(3000, bytes(1000))
+        tip = self._backup_clone(parent_id=full.id)
+        self.assertEqual(bytes(self.image.data), self._content(tip))
+
+    def test_clone_with_something_of_its_own(self):
+        with mock.patch.object(fakes.Image, 'parent_info',
+                               side_effect=fakes.Error('flattened')):
+            backup = self._backup_clone()
+        self.assertEqual([], self._ours())
+        self.assertEqual(_DATA, self._content(backup))
+
+    def test_clone_of_something_else(self):
+        self.volume.name = 'volume-2'
+        self._backup_clone()
+        self.assertEqual([], self._ours())
+
+    def test_too_much_was_written_meanwhile(self):
+        with mock.patch.object(marks, '_MOST_CHANGES', 1):
+            full = self._backup_clone(
+                lambda: self._write(100, b'meanwhile' * 400))
+        self.assertEqual([], self._ours())
+        self._write(5000, b'later')
+        then = bytes(self.image.data)
+        self.assertEqual(then, self._content(self._backup_clone(
+            parent_id=full.id)))
+
+    def test_failed_backup_leaves_no_mark(self):
+        self.store.script(faulty.fail(
+            'put', exceptions.StoreError('no'), nth=2))
+        self.assertRaises(cinder_exception.BackupDriverException,
+                          self._backup_clone)
+        self.assertEqual([], self._ours())
+        self.assertIsNone(self.image._at)
+
+    def test_off(self):
+        self.config(backup_swift_rbd_cbt=False)
+        self._backup_clone()
+        self.assertEqual([], self._ours())
 
 
 class DeleteTest(MarksTestCase):

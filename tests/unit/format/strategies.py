@@ -61,6 +61,8 @@ manifests = st.builds(
     chains.Manifest, header=headers, chunks=_chunks(),
     parent_id=st.none() | _IDS, volume_meta=_NAMES,
     volume_size=st.none() | _SIZES, parent=st.none() | refs,
-    mark=st.none() | st.builds(types.Mark, image=_IDS,
-                               snapshot=st.text(max_size=20)),
+    mark=st.none() | st.builds(
+        types.Mark, image=_IDS, snapshot=st.text(max_size=20),
+        changes=st.lists(st.builds(types.Extent, _SIZES, _SIZES),
+                         max_size=3).map(tuple)),
 ).map(_fitting)

@@ -77,7 +77,11 @@ class RoundTripTest(base.BaseTestCase):
             header=types.BackupHeader('b', 'v', None, None, ''),
             chunks=chunk_table.ChunkTable(_PREFIX))))
         for mark in (None, 'x', [], {}, {'image': 'x'},
-                     {'image': 1, 'snapshot': 'x'}):
+                     {'image': 'x', 'snapshot': 'x'},
+                     {'image': 1, 'snapshot': 'x', 'changes': []},
+                     *({'image': 'x', 'snapshot': 'x', 'changes': changes}
+                       for changes in (None, [1], [[1]], [[1, -1]],
+                                       [[1, True]], [[1, 2, 3]], {}))):
             fields['csb_mark'] = mark
             self.assertIsNone(_decode(json.dumps(fields).encode()).mark)
 

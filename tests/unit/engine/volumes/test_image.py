@@ -94,7 +94,7 @@ class ImageVolumeTest(base.BaseTestCase):
 
     def test_changed_since(self):
         mark = self.volume.freeze('mark')
-        self.volume.thaw()
+        self.volume.use(None)
         everything = types.Extent(0, len(common.DATA))
         self.assertEqual([], list(self.volume.changed_since(
             mark, everything)))
@@ -119,7 +119,7 @@ class ImageVolumeTest(base.BaseTestCase):
         self.image._head[:100] = bytes(100)
         self.assertEqual(common.DATA[:200],
                          common.read(self.volume, types.Extent(0, 200)))
-        self.volume.thaw()
+        self.volume.use(None)
         self.assertEqual(bytes(100) + common.DATA[100:200],
                          common.read(self.volume, types.Extent(0, 200)))
         self.assertEqual(['mark'], self.volume.snapshots())
@@ -137,7 +137,7 @@ class ImageVolumeTest(base.BaseTestCase):
                               'new')
         self.assertEqual(['mark'], self.volume.snapshots())
         self.image.fail()
-        for call in (self.volume.snapshots, self.volume.thaw,
+        for call in (self.volume.snapshots, lambda: self.volume.use(None),
                      lambda: self.volume.forget('mark')):
             self.assertRaises(exceptions.VolumeError, call)
 
