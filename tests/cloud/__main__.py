@@ -18,10 +18,11 @@ from typing import NoReturn
 from tests.cloud import demo
 from tests.cloud import demo_recovery
 from tests.cloud import processes
+from tests.cloud import volumes
 from tests.cloud.cinder import CONCURRENCY_MODES
 from tests.cloud.cinder import DRIVER
 from tests.cloud.cloud import Cloud
-from tests.cloud.errors import CephMissing
+from tests.cloud.errors import BackendMissing
 from tests.cloud.errors import CloudError
 from tests.cloud.info import CloudInfo
 from tests.cloud.info import Credentials
@@ -39,9 +40,9 @@ def main() -> int:
     try:
         status: int = arguments.function(arguments)
         return status
-    except CephMissing as error:
+    except BackendMissing as error:
         # Nobody's fault, and no reason to fail where others run it, too.
-        print(f'SKIPPED FOR WANT OF CEPH: {error}', file=sys.stderr)
+        print(f'SKIPPED: {error}', file=sys.stderr)
         return 0
     except CloudError as error:
         print(f'error: {error}', file=sys.stderr)
@@ -65,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     common.add_argument(
         '--volumes',
-        choices=('files', 'ceph'),
+        choices=('files', 'ceph', 'lvm', 'lvm-thick'),
         default='files',
         help='where volumes are (default: %(default)s)',
     )
@@ -203,8 +204,7 @@ def _stay(cloud: Cloud) -> NoReturn:
     print('then for example')
     print('    cinder create 1 --name one')
     print('    cinder backup-create one')
-    if cloud.info.ceph_directory is None:
-        print(f'Volumes are files in {cloud.info.volumes_directory}.')
+    print(f'Volumes are {volumes.of_cloud(cloud.info).where("<id>")}.')
     print('Ctrl-C stops the cloud and deletes everything.', flush=True)
     while True:
         time.sleep(3600)

@@ -21,6 +21,7 @@ from tests.cloud.ceph import Ceph
 from tests.cloud.ceph import POOL
 from tests.cloud.config_files import Section
 from tests.cloud.info import CloudInfo
+from tests.cloud.lvm import VolumeGroup
 
 DRIVER = 'cinder_swift_backup.driver.SwiftBackupDriver'
 CONCURRENCY_MODES = ('eventlet', 'threading')
@@ -45,6 +46,7 @@ class Cinder:
         extra_options: Mapping[str, object] | None = None,
         database: pathlib.Path | None = None,
         ceph: Ceph | None = None,
+        group: VolumeGroup | None = None,
         volumes_directory: pathlib.Path | None = None,
         port: int | None = None,
     ) -> None:
@@ -60,6 +62,7 @@ class Cinder:
         :param database: database file, created unless it exists; the
             default is one in the directory
         :param ceph: the cluster that volumes are in; the default is files
+        :param group: the volume group that volumes are in
         :param volumes_directory: where volumes are kept; the default is one
             in the directory
         :param port: port of the API; the default is a free one
@@ -75,6 +78,7 @@ class Cinder:
         self.log = directory / 'cinder.log'
         self._info = info
         self._ceph = ceph
+        self._group = group
         self._child: processes.Child | None = None
 
     @property
@@ -154,6 +158,8 @@ class Cinder:
 
     def _backend(self) -> Section:
         """Return the options of the volume driver."""
+        if self._group is not None:
+            return self._group.options()
         if self._ceph is None:
             return {
                 'volume_driver': 'tests.cloud.volume_driver'

@@ -27,6 +27,7 @@ from tests.cloud.info import CloudInfo
 from tests.cloud.info import Credentials
 from tests.cloud.info import V1Credentials
 from tests.cloud.keystone import Keystone
+from tests.cloud.lvm import VolumeGroup
 from tests.cloud.rgw import RadosGateway
 from tests.cloud.swift import Swift
 from tests.cloud.swift import SyncSite
@@ -64,7 +65,8 @@ class Cloud:
         :param with_cache: whether Swift has a memcached, as real ones do
         :param swift_of: another cloud, whose Swift is in this one's catalog
             instead of an own one
-        :param volumes: where volumes are, ``files`` or ``ceph``
+        :param volumes: where volumes are: ``files``, ``ceph``, ``lvm`` or
+            ``lvm-thick``
         :param objects: what stores objects, ``swift`` or ``rgw``
         :param site: what its Swift is among others that copy containers
         """
@@ -117,6 +119,17 @@ class Cloud:
         """Stop."""
         self.stop()
 
+    def _make_group(self, directory: pathlib.Path) -> VolumeGroup | None:
+        """Make the volume group, if volumes are to be in one."""
+        if not self._volumes.startswith('lvm'):
+            return None
+        kind = 'thick' if self._volumes == 'lvm-thick' else 'thin'
+        group = VolumeGroup(directory / 'lvm', kind)
+        self._stack.callback(group.stop)
+        group.start()
+        self.info = dataclasses.replace(self.info, volume_group=group.name)
+        return group
+
     def _start_first(self, ceph: Ceph) -> None:
         """Start what Cinder looks for when it starts."""
         self._stack.callback(lambda: processes.stop_all(ceph.children()))
@@ -143,10 +156,12 @@ class Cloud:
             self.info = dataclasses.replace(
                 self.info, ceph_directory=ceph.directory
             )
+        group = self._make_group(directory)
         self.cinder = Cinder(
             self.info,
             directory / 'cinder',
             ceph=ceph if self._volumes == 'ceph' else None,
+            group=group,
             backup_driver=self._backup_driver,
             concurrency=self._concurrency,
             extra_options=self._extra_options,

@@ -7,7 +7,9 @@
     CloudError
       CommandMissing       a program of one of the services is not installed
       NoExtendedAttributes the file system cannot hold Swift's objects
-      CephMissing          Ceph is wanted and not installed
+      BackendMissing       what volumes or objects are to be in is not here
+        CephMissing
+        LvmMissing
       ChildDied            a process ended while it should have been running
       NotReadyInTime       a process runs but does not answer
       DemoFailed           the demonstration found a difference
@@ -46,7 +48,22 @@ class NoExtendedAttributes(CloudError):
         )
 
 
-class CephMissing(CloudError):
+class BackendMissing(CloudError):
+    """This machine cannot have what was asked for; others may."""
+
+
+class LvmMissing(BackendMissing):
+    """Something that LVM needs is not here."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f'Volumes cannot be in LVM without {what}. Run this as root, '
+            f'after: apt-get install lvm2 thin-provisioning-tools && modprobe '
+            f'-a loop dm-mod dm-snapshot dm-thin-pool'
+        )
+
+
+class CephMissing(BackendMissing):
     """A part of Ceph is not installed, or not for this Python."""
 
     def __init__(self, part: str) -> None:

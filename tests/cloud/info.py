@@ -52,8 +52,9 @@ class CloudInfo:
     * ``cinder`` is the service user, with the roles ``service``, ``admin``
       and ``ResellerAdmin``;
     * ``v1`` is the user of Swift's built-in authentication;
-    * ``ceph_directory`` is where the Ceph is that volumes are in; they are
-      files in ``volumes_directory`` if there is none;
+    * ``ceph_directory`` is where the Ceph is that volumes are in, or
+      ``volume_group`` the group; they are files in ``volumes_directory`` if
+      there is neither;
     * ``objects`` is what stores objects, ``swift`` or ``rgw``.
     """
 
@@ -70,6 +71,7 @@ class CloudInfo:
     directory: pathlib.Path | None = None
     volumes_directory: pathlib.Path | None = None
     ceph_directory: pathlib.Path | None = None
+    volume_group: str | None = None
     objects: str = 'swift'
 
     def os_environment(self, credentials: Credentials) -> dict[str, str]:

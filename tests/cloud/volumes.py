@@ -5,6 +5,7 @@
 import contextlib
 import hashlib
 import importlib
+import os
 import pathlib
 import sys
 from typing import Any
@@ -39,6 +40,8 @@ def of_cloud(info: CloudInfo) -> Volumes:
     """Return the volumes of a cloud of ours."""
     if info.ceph_directory is not None:
         return CephVolumes(info.ceph_directory)
+    if info.volume_group is not None:
+        return LvmVolumes(pathlib.Path('/dev', info.volume_group))
     assert info.volumes_directory is not None
     return FileVolumes(info.volumes_directory)
 
@@ -75,6 +78,19 @@ class FileVolumes:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class LvmVolumes(FileVolumes):
+    """Volumes that are logical volumes in a group."""
+
+    def where(self, volume: str) -> str:
+        """See :class:`Volumes`."""
+        return f'the logical volume {self.path(volume)}'
+
+    def size(self, volume: str) -> int:
+        """See :class:`Volumes`."""
+        with open(self.path(volume), 'rb') as device:
+            return device.seek(0, os.SEEK_END)
 
 
 class CephVolumes:
