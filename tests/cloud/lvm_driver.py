@@ -19,6 +19,9 @@ class LocalLVMVolumeDriver(lvm.LVMVolumeDriver):  # type: ignore[misc]
             'data': {'device_path': self.local_path(volume)},
         }
 
+    def validate_connector(self, connector: Any) -> None:
+        """Do nothing: there is no initiator."""
+
     def terminate_connection(
         self, volume: Any, connector: Any, **kwargs: Any
     ) -> None:
