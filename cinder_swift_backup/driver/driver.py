@@ -223,10 +223,10 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             return
         with self._engine(backup) as (engine, found):
             ref = records.backup_ref(backup)
-            mark = (_mark(engine.repository, ref) if found.track_changes
-                    else None)
             names = engine.repository.find_objects(
                 ref, complete=bool(backup.object_count))
+            mark = (_mark(engine.repository, ref) if found.track_changes
+                    else None)
             # If Cinder repeats this delete, it is no error to find nothing.
             # This comes before the deletes, because it may fail, too.
             backup.object_count = 0
@@ -255,7 +255,7 @@ def _mark(repository, ref):
     """The mark of a backup; None if it has none that can be known of."""
     try:
         return repository.load(ref).mark
-    except (exceptions.ChainError, exceptions.FormatError):
+    except exceptions.BackupError:
         return None
 
 

@@ -12,10 +12,13 @@
 The names are such that Cinder's RBD driver removes the snapshots itself before
 it deletes a volume (``RBDDriver._get_backup_snaps``).
 
-A backup of a snapshot, or of a volume in use, is read from a clone that Cinder
-makes for it of a snapshot of the volume, which ends with the backup. The mark
-is made of the volume then, and it is noted in the backup what was written in
-between.
+A volume in use is read from a clone that Cinder makes for the backup of a
+snapshot of the volume; both end with it. The mark is made of the volume then,
+and it is noted in the backup what was written in between.
+
+There is no mark where a volume has other snapshots, and so none of a backup of
+one. For a volume can be reverted to a snapshot, with the map of what is in
+that, and then Ceph may not tell what differs from a later mark.
 """
 
 import contextlib
@@ -76,31 +79,35 @@ def marked(context, runtime, source, backup, wanted):
 @contextlib.contextmanager
 def _found(context, runtime, source, backup, wanted):
     """The volume that marks are of; None if it cannot be had."""
-    if not _elsewhere(backup):
+    if backup.snapshot_id or backup.temp_snapshot_id:
+        yield None
+        return
+    if not backup.temp_volume_id:
         yield _Marked(runtime, source)
         return
-    found = None
-    if wanted:
-        found = _try(runtime, source.origin)
+    found = _try(runtime, source.origin) if wanted else None
     if found is None:
         yield None
         return
     origin, image, snapshot = found
     try:
-        volume = objects.Volume.get_by_id(context.elevated(),
-                                          backup.volume_id)
-        if image != volume.name:
-            yield None
-            return
-        yield _MarkedOrigin(runtime, source, origin, snapshot)
+        reader = None
+        if image == _image_name(context, backup):
+            reader = _try(runtime, volumes.ClonedVolume, source, origin,
+                          snapshot)
+        yield None if reader is None else _MarkedOrigin(
+            runtime, origin, snapshot, reader)
     finally:
-        runtime.call(origin.close)
+        _try(runtime, origin.close)
 
 
-def _elsewhere(backup):
-    """Whether it is not the volume itself that is read."""
-    return bool(backup.snapshot_id or backup.temp_volume_id
-                or backup.temp_snapshot_id)
+def _image_name(context, backup):
+    """The name of a volume's image; None if the record is gone."""
+    try:
+        return objects.Volume.get_by_id(context.elevated(),
+                                        backup.volume_id).name
+    except cinder_exception.VolumeNotFound:
+        return None
 
 
 class _Marked:
@@ -120,9 +127,19 @@ class _Marked:
                         'read all of the volume: %s', snapshot, err)
             return None
 
+    # These are offloaded, and must not log.
+
     def _make(self, snapshot):
-        # This is offloaded, and must not log.
+        self._check_others()
         return self._image.freeze(snapshot)
+
+    def _check_others(self, known=None):
+        others = [each for each in self._image.snapshots()
+                  if each != known and not _NAME.fullmatch(each)]
+        if others:
+            raise exceptions.VolumeError(
+                f'the volume has snapshots to which it can be reverted, such '
+                f'as {others[0]}')
 
     def remove(self, names):
         """Remove marks; what does not work now, the next backup does."""
@@ -140,13 +157,13 @@ class _Marked:
 class _MarkedOrigin(_Marked):
     """A volume that is read from a clone of a snapshot of it."""
 
-    def __init__(self, runtime, clone, origin, snapshot):
+    def __init__(self, runtime, origin, snapshot, reader):
         super().__init__(runtime, origin)
         self._snapshot = snapshot
-        self.reader = runtime.call(volumes.ClonedVolume, clone, origin,
-                                   snapshot)
+        self.reader = reader
 
     def _make(self, snapshot):
+        self._check_others(self._snapshot)
         mark = self._image.freeze(snapshot)
         try:
             changes = tuple(itertools.islice(self._image.changed_since(
@@ -179,13 +196,21 @@ def forget(context, runtime, backup, mark):
 
     :param mark: of the backup's manifest
     """
+    # Others may be able to write manifests.
+    if mark.snapshot != name(backup.id):
+        return
     context = context.elevated()
     try:
         volume = objects.Volume.get_by_id(context, backup.volume_id)
+        if volume.status != 'available':
+            # What it is attached by now, we must not meddle with.
+            LOG.info('The mark of backup %s is left on volume %s, which is '
+                     '%s, until its next backup or its end.', backup.id,
+                     volume.id, volume.status)
+            return
         with _attached(context, volume) as handle:
             source = runtime.call(volumes.open_volume, handle, runtime.lock())
-            if isinstance(source, volumes.ImageVolume):
-                _try(runtime, source.forget, mark.snapshot)
+            _try(runtime, source.forget, mark.snapshot)
     except cinder_exception.VolumeNotFound:
         # Its snapshots went with it.
         return
@@ -198,12 +223,17 @@ def forget(context, runtime, backup, mark):
 
 @contextlib.contextmanager
 def _attached(context, volume):
-    """A volume's handle, as Cinder's manager of backups gets it."""
+    """A volume's handle, as Cinder's manager of backups gets it.
+
+    :raises ValueError: when it is not in Ceph any more
+    """
     rpc = volume_rpcapi.VolumeAPI()
     properties = volume_utils.brick_get_connector_properties(
         CONF.use_multipath_for_image_xfer, enforce_multipath=False)
     connection = rpc.initialize_connection(context, volume, properties)
     try:
+        if connection['driver_volume_type'] != 'rbd':
+            raise ValueError('it was migrated')
         connector = volume_utils.brick_get_connector(
             connection['driver_volume_type'], conn=connection,
             use_multipath=CONF.use_multipath_for_image_xfer,

@@ -129,6 +129,22 @@ class TrackingTestCase(api.ApiTestCase):
         self.assertEqual(first, self.sha256(self.restore(third)))
         self.assertNotEqual(first, self.sha256(self.restore(second)))
 
+    def test_image_that_was_rolled_back_to_the_second_of_two(self):
+        # Ceph's map then calls objects unchanged that are not.
+        self.back_up(self.volume)
+        for _ in range(2):
+            snapshot = self.cinder.volume_snapshots.create(self.volume.id)
+            self.wait(self.cinder.volume_snapshots, snapshot, 'available')
+            self.addCleanup(self._forget_snapshot, snapshot)
+        then = self.sha256(self.volume)
+        self.write(self.volume, 305 * MIB, b'second')
+        self._incremental()
+        self.cinder.volumes.revert_to_snapshot(self.volume, snapshot)
+        self.wait(self.cinder.volumes, self.volume, 'available')
+        self.assertEqual(then, self.sha256(self.volume))
+        tip, _ = self._incremental()
+        self.assertEqual(then, self.sha256(self.restore(tip)))
+
     def test_image_that_was_rolled_back(self):
         then = self.sha256(self.volume)
         snapshot = self.cinder.volume_snapshots.create(self.volume.id)
@@ -200,7 +216,7 @@ class TrackingTestCase(api.ApiTestCase):
         self.assertNotIn(full.id, ''.join(self._marks()))
 
     def test_snapshot(self):
-        full = self.back_up(self.volume)
+        self.back_up(self.volume)
         self.write(self.volume, 305 * MIB, b'second')
         then = self.sha256(self.volume)
         snapshot = self.cinder.volume_snapshots.create(self.volume.id)
@@ -208,15 +224,12 @@ class TrackingTestCase(api.ApiTestCase):
         self.addCleanup(self._forget_snapshot, snapshot)
         self.write(self.volume, 505 * MIB, b'third')
         now = self.sha256(self.volume)
-        tip, count = self._incremental(snapshot_id=snapshot.id)
-        self.assertLess(count, 8 * MIB)
+        tip, _ = self._incremental(snapshot_id=snapshot.id)
         self.assertEqual(then, self.sha256(self.restore(tip)))
-        # What was written after the snapshot is noted with the mark.
-        newest, count = self._incremental()
-        self.assertLess(count, 8 * MIB)
-        self.assertFalse(self._reads(newest.id))
+        newest, _ = self._incremental()
         self.assertEqual(now, self.sha256(self.restore(newest)))
-        self.assertNotIn(full.id, ''.join(self._marks()))
+        # It could be reverted to the snapshot.
+        self.assertEqual([], self._marks())
 
     def test_volume_is_deleted(self):
         backup = self.back_up(self.volume)

@@ -69,6 +69,10 @@ class RamVolume:
         self.finished = size
 
 
+# Whether clones have something of their own.
+OWN = False
+
+
 class Error(Exception):
     """Not an OSError, as ``rbd.Error``."""
 
@@ -80,8 +84,6 @@ class Image:
         self._head = bytearray(data)
         self._at: str | None = None
         self.parent: tuple[str, str, str] | None = None
-        # Whether a clone has something of its own.
-        self.is_own = False
         self.flushed = False
         self._snapshots: dict[str, bytes] = {}
         self._failing = False
@@ -170,7 +172,7 @@ class Image:
         if self._failing:
             raise Error('[errno 110] RBD diff_iterate error')
         assert whole_object
-        if not include_parent and not self.is_own:
+        if not include_parent and not OWN:
             return
         before = bytes(len(self.data))
         if from_snapshot is not None:

@@ -27,6 +27,7 @@ class ClonedVolume:
                  snapshot: str) -> None:
         self._clone = clone
         self._origin = origin
+        self._snapshot = snapshot
         self.size = clone.size
         origin.use(snapshot)
 
@@ -41,4 +42,5 @@ class ClonedVolume:
     def changed_since(self, mark: types.Mark,
                       within: types.Extent) -> Iterator[types.Extent]:
         """See :class:`base.VolumeReader`: what the origin says."""
+        self._origin.use(self._snapshot)
         return self._origin.changed_since(mark, within)

@@ -130,6 +130,8 @@ class ImageVolume:
         with base.failing(base.MARKING, errors=self._errors):
             self._image.set_snap(snapshot)
             self.size = self._image.size()
+        with self._lock:
+            self._windows.clear()
 
     def origin(self) -> tuple['ImageVolume', str, str] | None:
         """What a clone is of, if nothing was written to it.
@@ -153,8 +155,12 @@ class ImageVolume:
         return ImageVolume(found, self._lock), name, snapshot
 
     def close(self) -> None:
-        """Close an image that was opened here."""
-        self._image.close()
+        """Close an image that was opened here.
+
+        :raises VolumeError: when that fails
+        """
+        with base.failing(base.MARKING, errors=self._errors):
+            self._image.close()
 
     def forget(self, snapshot: str) -> None:
         """Remove a snapshot; it need not exist.

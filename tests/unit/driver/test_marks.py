@@ -86,10 +86,18 @@ class BackupTest(MarksTestCase):
 
     def test_off(self):
         self._backup()
-        self.image.create_snap('of the user')
+        self.image.create_snap('backup.user.csb')
         self.config(backup_swift_rbd_cbt=False)
         self._backup()
+        self.assertEqual(['backup.user.csb'], self._marks())
+
+    def test_volume_that_can_be_reverted(self):
+        # Ceph's map of objects goes back, too, and does not tell.
+        full = self._backup()
+        self.image.create_snap('of the user')
+        tip = self._backup(parent_id=full.id)
         self.assertEqual(['of the user'], self._marks())
+        self.assertEqual(_DATA, self._content(tip))
 
     def test_not_the_volume_itself(self):
         # Nor a clone of it.
@@ -195,11 +203,41 @@ class InUseTest(MarksTestCase):
             backup = self._backup_clone()
         self.assertEqual([], self._ours())
         self.assertEqual(_DATA, self._content(backup))
+        with mock.patch.object(fakes, 'OWN', True):
+            self._backup_clone()
+        self.assertEqual([], self._ours())
+
+    def test_clone_of_an_image_in_another_pool(self):
+        with mock.patch.object(fakes.RbdClient, 'rbd_pool', 'others'):
+            self._backup_clone()
+        self.assertEqual([], self._ours())
+
+    def test_origin_that_cannot_be_closed(self):
+        with mock.patch.object(self.image, 'close',
+                               side_effect=fakes.Error('busy')):
+            backup = self._backup_clone()
+        self.assertEqual(_DATA, self._content(backup))
+
+    def test_volume_with_other_snapshots(self):
+        self.image.create_snap('of the user')
+        self._backup_clone()
+        self.assertEqual([], self._ours())
+
+    def test_backup_of_a_snapshot(self):
+        self._backup_clone(snapshot_id='2' * 36)
+        self.assertEqual([], self._ours())
 
     def test_clone_of_something_else(self):
         self.volume.name = 'volume-2'
         self._backup_clone()
         self.assertEqual([], self._ours())
+
+    def test_origin_that_does_not_answer(self):
+        with mock.patch.object(self.image, 'set_snap',
+                               side_effect=fakes.Error('down')):
+            backup = self._backup_clone()
+        self.assertEqual([], self._ours())
+        self.assertEqual(_DATA, self._content(backup))
 
     def test_too_much_was_written_meanwhile(self):
         with mock.patch.object(marks, '_MOST_CHANGES', 1):
@@ -240,7 +278,8 @@ class DeleteTest(MarksTestCase):
 
         self.enterContext(mock.patch.object(marks, '_attached', attached))
         self.volume = self.enterContext(mock.patch.object(
-            objects.Volume, 'get_by_id', return_value='the volume'))
+            objects.Volume, 'get_by_id', return_value=mock.Mock(
+                status='available')))
 
     def _delete(self, backup):
         self.driver.delete_backup(backup)
@@ -250,8 +289,25 @@ class DeleteTest(MarksTestCase):
         backup = self._backup()
         self.image.create_snap('of the user')
         self._delete(backup)
-        self.assertEqual(['the volume'], self.attached)
+        self.assertEqual([self.volume.return_value], self.attached)
         self.assertEqual(['of the user'], self._marks())
+
+    def test_volume_in_use(self):
+        backup = self._backup()
+        self.volume.return_value.status = 'in-use'
+        self._delete(backup)
+        self.assertEqual([], self.attached)
+
+    def test_manifest_that_names_another_snapshot(self):
+        backup = self._backup()
+        self.image.create_snap('of the user')
+        manifest = naming.manifest_name(backup.service_metadata)
+        data = test_driver.blobs.get(self.memory, backup.container, manifest)
+        test_driver.blobs.put(
+            self.memory, backup.container, manifest,
+            data.replace(marks.name(backup.id).encode(), b'of the user'))
+        self._delete(backup)
+        self.assertIn('of the user', self._marks())
 
     def test_without_a_mark(self):
         self.config(backup_swift_rbd_cbt=False)
