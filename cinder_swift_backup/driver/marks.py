@@ -41,6 +41,8 @@ CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
 # Objects of Ceph's: what was written between a snapshot and its mark.
 _MOST_CHANGES = 10000
+# Cinder makes these for clones, and never reverts to them.
+_CLONED = re.compile(r'volume-[0-9A-Za-z-]+\.clone_snap')
 _NAME = re.compile(r'backup\.[0-9A-Za-z-]+\.snap\.csb')
 
 
@@ -133,9 +135,9 @@ class _Marked:
         self._check_others()
         return self._image.freeze(snapshot)
 
-    def _check_others(self, known=None):
+    def _check_others(self):
         others = [each for each in self._image.snapshots()
-                  if each != known and not _NAME.fullmatch(each)]
+                  if not (_NAME.fullmatch(each) or _CLONED.fullmatch(each))]
         if others:
             raise exceptions.VolumeError(
                 f'the volume has snapshots to which it can be reverted, such '
@@ -163,7 +165,7 @@ class _MarkedOrigin(_Marked):
         self.reader = reader
 
     def _make(self, snapshot):
-        self._check_others(self._snapshot)
+        self._check_others()
         mark = self._image.freeze(snapshot)
         try:
             changes = tuple(itertools.islice(self._image.changed_since(

@@ -148,7 +148,7 @@ class InUseTest(MarksTestCase):
     def _backup_clone(self, between=lambda: None, **fields):
         """Cinder clones, somebody may write, the clone is backed up."""
         self.number += 1
-        snapshot = f'clone-{self.number}'
+        snapshot = f'volume-{self.number}.clone_snap'
         self.image.create_snap(snapshot)
         clone = fakes.Image(bytes(self.image.data))
         clone.parent = ('volumes', 'volume-1', snapshot)
@@ -248,6 +248,11 @@ class InUseTest(MarksTestCase):
         then = bytes(self.image.data)
         self.assertEqual(then, self._content(self._backup_clone(
             parent_id=full.id)))
+
+    def test_clone_that_is_still_there(self):
+        self.image.create_snap('volume-9.clone_snap')
+        backup = self._backup_clone()
+        self.assertEqual([marks.name(backup.id)], self._ours())
 
     def test_failed_backup_leaves_no_mark(self):
         self.store.script(faulty.fail(
