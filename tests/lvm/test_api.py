@@ -14,6 +14,10 @@ class BackupTestCase(test_api.BackupTestCase):
         super().setUp()
         self.need('volume_group')
 
+    def wait(self, manager, thing, status, patience=900):
+        """As anywhere; the guest has one slow processor."""
+        return super().wait(manager, thing, status, patience)
+
 
 class OldDataTestCase(api.ApiTestCase):
     """New volumes that hold what others left."""
