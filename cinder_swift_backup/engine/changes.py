@@ -13,8 +13,6 @@ from the parent.
    from the last block of the shorter one on.
 """
 
-from collections.abc import Iterable
-
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import holes
 from cinder_swift_backup.engine import intervals
@@ -35,24 +33,17 @@ def find(source: volumes.VolumeReader, mark: types.Mark, before: int,
     """
     size = source.size
     found = intervals.IntervalSet()
-    _claim(found, mark.changes, block_size, size)
+    for extent in mark.changes:
+        found.claim(extent.whole_blocks(block_size, size))
     for window in types.Extent(0, size).parts(holes.WINDOW):
         stop.check()
         changes = source.changed_since(mark, window)
         if changes is None:
             raise exceptions.VolumeError(
                 'it does not know what was written to it')
-        _claim(found, changes, block_size, size)
+        for extent in changes:
+            found.claim(extent.whole_blocks(block_size, size))
     if size != before:
         start = min(size, before) // block_size * block_size
         found.claim(types.Extent(start, size - start))
     return found
-
-
-def _claim(found: intervals.IntervalSet, extents: Iterable[types.Extent],
-           block_size: int, size: int) -> None:
-    """Claim extents as whole blocks, up to the end of the volume."""
-    for extent in extents:
-        start = extent.offset // block_size * block_size
-        end = min(-(-extent.end // block_size) * block_size, size)
-        found.claim(types.Extent(start, end - start))

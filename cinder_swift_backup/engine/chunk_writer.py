@@ -186,16 +186,16 @@ class ChunkWriter:
         then = before.run(first, end)
         # Where the volume has grown, all of it is in the parts.
         size = (end - first) * digests.DIGEST_SIZE
-        now = bytearray(then.ljust(size, b'\0'))
+        found = bytearray(then.ljust(size, b'\0'))
         for part in parts:
             at = (self._blocks(part)[0] - first) * digests.DIGEST_SIZE
             for _, packed in self._pieces(part, stop):
-                now[at:at + len(packed)] = packed
+                found[at:at + len(packed)] = packed
                 at += len(packed)
-        self._table.put(first, bytes(now))
+        now = bytes(found)
+        self._table.put(first, now)
         return planner.merge_blocks(
-            digests.changed_blocks(bytes(now), then), self._form.block_size,
-            extent)
+            digests.changed_blocks(now, then), self._form.block_size, extent)
 
     def _blocks(self, extent: types.Extent) -> tuple[int, int]:
         """The numbers of the first block and of that after the last."""

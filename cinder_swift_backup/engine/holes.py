@@ -41,13 +41,12 @@ def _joined(source: volumes.VolumeReader, within: types.Extent,
             block_size: int, least: int) -> Iterator[types.Extent]:
     start = end = within.offset
     for found in source.data_extents(within):
-        first = found.offset // block_size * block_size
-        last = min(-(-found.end // block_size) * block_size, within.end)
-        if first - end > least:
+        whole = found.whole_blocks(block_size, within.end)
+        if whole.offset - end > least:
             if start < end:
                 yield types.Extent(start, end - start)
-            start = first
-        end = max(end, last)
+            start = whole.offset
+        end = max(end, whole.end)
     if start == end:
         return
     if within.end - end <= least:
@@ -69,8 +68,9 @@ def chunks(source: volumes.VolumeReader, geometry: types.Geometry,
     whole = types.Extent(0, size)
     for changed in [whole] if changes is None else changes.extents():
         _mark(found, geometry, changed, HOLE)
-    for group in groups(found, geometry, size, HOLE):
-        for window in group.parts(WINDOW):
+    # All of them first: what is found out changes what they are made of.
+    for state, group in list(groups(found, geometry, size)):
+        for window in group.parts(WINDOW) if state == HOLE else ():
             stop.check()
             for extent in source.data_extents(window):
                 _mark(found, geometry, extent, DATA)
@@ -85,14 +85,7 @@ def _mark(found: bytearray, geometry: types.Geometry, extent: types.Extent,
 
 
 def groups(states: bytearray, geometry: types.Geometry, size: int,
-           state: int) -> list[types.Extent]:
-    """Runs of chunks that all may hold the same."""
-    return [extent for each, extent in all_groups(states, geometry, size)
-            if each == state]
-
-
-def all_groups(states: bytearray, geometry: types.Geometry, size: int,
-               ) -> Iterator[tuple[int, types.Extent]]:
+           ) -> Iterator[tuple[int, types.Extent]]:
     """The volume in runs of chunks, each with what they may hold."""
     first = 0
     for state, run in itertools.groupby(states):

@@ -89,7 +89,7 @@ class Volume:
 
     def groups(self) -> Iterator[tuple[int, types.Extent]]:
         """Runs of chunks, each with what they may hold."""
-        return holes.all_groups(self.states, self.geometry, self.size)
+        return holes.groups(self.states, self.geometry, self.size)
 
 
 class Schedule(abc.ABC):

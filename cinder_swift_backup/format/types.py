@@ -54,6 +54,15 @@ class Extent:
         for offset in range(self.offset, self.end, length):
             yield type(self)(offset, min(length, self.end - offset))
 
+    def whole_blocks(self, block_size: int, end: int) -> Self:
+        """The blocks that the extent is in.
+
+        :param end: where the last block ends, which may be short
+        """
+        start = self.offset // block_size * block_size
+        stop = min(-(-self.end // block_size) * block_size, end)
+        return type(self)(start, stop - start)
+
     def overlap(self, other: Self) -> Self | None:
         """The part both extents share, or None where they share none."""
         start = max(self.offset, other.offset)

@@ -13,7 +13,6 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
 import uuid
 
 from tests.cloud import config_files
@@ -74,15 +73,9 @@ class Ceph:
         return self._run('ceph', '--connect-timeout', '20', *arguments)
 
     def _run(self, program: str, *arguments: str) -> str:
-        done = subprocess.run(
-            [find(program), '--conf', str(self.conf), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
+        return processes.run(
+            find(program), '--conf', str(self.conf), *arguments
         )
-        if done.returncode:
-            raise errors.ChildDied(program, done.returncode, done.stderr)
-        return done.stdout
 
     def _start(self, daemon: str, name: str) -> None:
         self._children.append(
@@ -102,20 +95,15 @@ class Ceph:
 
     def _make_monitor(self) -> None:
         mons = self.directory / 'monmap'
-        second, first = self._ports
-        subprocess.run(
-            [
-                find('monmaptool'),
-                '--create',
-                '--fsid',
-                self._fsid,
-                '--addv',
-                'a',
-                f'[v2:{processes.HOST}:{second},v1:{processes.HOST}:{first}]',
-                str(mons),
-            ],
-            capture_output=True,
-            check=True,
+        processes.run(
+            find('monmaptool'),
+            '--create',
+            '--fsid',
+            self._fsid,
+            '--addv',
+            'a',
+            self._addresses(),
+            str(mons),
         )
         self._run('ceph-mon', '-i', 'a', '--mkfs', '--monmap', str(mons))
 
@@ -138,18 +126,21 @@ class Ceph:
             each['state_name'] for each in groups
         ] == ['active+clean']
 
+    def _addresses(self) -> str:
+        """Return where the monitor is, for both versions of the protocol."""
+        second, first = self._ports
+        return f'[v2:{processes.HOST}:{second},v1:{processes.HOST}:{first}]'
+
     @functools.cached_property
     def _fsid(self) -> str:
         return str(uuid.uuid4())
 
     def sections(self) -> dict[str, Section]:
         """Return the configuration."""
-        second, first = self._ports
         return {
             'global': {
                 'fsid': self._fsid,
-                'mon_host': f'[v2:{processes.HOST}:{second},'
-                f'v1:{processes.HOST}:{first}]',
+                'mon_host': self._addresses(),
                 'public_addr': processes.HOST,
                 'cluster_addr': processes.HOST,
                 'ms_bind_ipv6': 'false',

@@ -9,6 +9,8 @@
 4. List what is in Swift, delete the backups, and see that nothing remains.
 """
 
+import contextlib
+
 from tests.cloud import errors
 from tests.cloud import patterns
 from tests.cloud.demo_user import DemoUser
@@ -38,7 +40,7 @@ def run(info: CloudInfo) -> None:
 
     :raises DemoFailed: at the first thing that is not as it should be
     """
-    with DemoUser(info) as user:
+    with contextlib.closing(DemoUser(info)) as user:
         _run(user)
 
 

@@ -13,6 +13,7 @@
 """
 
 from collections.abc import Callable
+import contextlib
 import hashlib
 import time
 
@@ -35,7 +36,7 @@ def run(make_cloud: Callable[..., Cloud]) -> None:
     """
     with (
         make_cloud(site=SyncSite(REALM, 'b', KEY, {})) as there,
-        DemoUser(there.info) as other,
+        contextlib.closing(DemoUser(there.info)) as other,
     ):
         _receive(other)
         backups = _make_and_burn(make_cloud, there, other.project_id)
@@ -73,7 +74,7 @@ def _make_and_burn(
             'backup_swift_container_sync_key': KEY,
         },
     ) as here:
-        with DemoUser(here.info) as user:
+        with contextlib.closing(DemoUser(here.info)) as user:
             backups = demo.make_backups(user)
         started = time.monotonic()
         here.swift.sync_containers()

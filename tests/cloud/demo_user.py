@@ -13,7 +13,6 @@ import shlex
 import subprocess
 import sys
 import time
-from types import TracebackType
 from typing import Any
 
 from cinderclient import client as cinder_client
@@ -67,16 +66,7 @@ class DemoUser:
         )
         self.times: dict[str, float] = {}
 
-    def __enter__(self) -> 'DemoUser':
-        """Be ready."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Disconnect from the volumes, before they go."""
         self._volumes.close()
 

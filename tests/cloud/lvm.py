@@ -2,21 +2,18 @@
 
 """A volume group for Cinder's LVM driver, and that driver without targets.
 
-The group is one that the environment names, in a machine that is there for
-that alone, or one that is made on a loop device. Volumes are attached locally,
-as block devices of this machine.
+The group is made on a loop device. Volumes are attached locally, as block
+devices of this machine.
 """
 
 import os
 import pathlib
 import shutil
-import subprocess
-from typing import Any
 import uuid
 
 from tests.cloud import errors
+from tests.cloud import processes
 
-VARIABLE = 'CSB_VOLUME_GROUP'
 _GIB = 1 << 30
 # A sparse file: tests take as much of it as they write.
 _SIZE = 12 * _GIB
@@ -34,31 +31,30 @@ class VolumeGroup:
         """
         self.kind = kind
         self._directory = directory
-        self._is_ours = VARIABLE not in os.environ
-        self.name = os.environ.get(VARIABLE, f'csb-{uuid.uuid4().hex[:8]}')
+        self.name = f'csb-{uuid.uuid4().hex[:8]}'
         self._device: str | None = None
 
     def start(self) -> None:
-        """Make it, unless it is there.
+        """Make it.
 
         :raises LvmMissing: if this machine cannot have one
         """
         self._check()
-        if not self._is_ours:
-            return
         self._directory.mkdir()
         path = self._directory / 'device'
         with open(path, 'wb') as file:
             file.truncate(_SIZE)
-        self._device = _run('losetup', '--find', '--show', str(path)).strip()
-        _run('pvcreate', '--quiet', self._device)
-        _run('vgcreate', '--quiet', self.name, self._device)
+        self._device = processes.run(
+            'losetup', '--find', '--show', str(path)
+        ).strip()
+        processes.run('pvcreate', '--quiet', self._device)
+        processes.run('vgcreate', '--quiet', self.name, self._device)
 
     def stop(self) -> None:
         """Remove it, with all volumes in it."""
         if self._device is not None:
-            _run('vgremove', '--force', '--yes', self.name)
-            _run('losetup', '--detach', self._device)
+            processes.run('vgremove', '--force', '--yes', self.name)
+            processes.run('losetup', '--detach', self._device)
             self._device = None
 
     def options(self) -> dict[str, object]:
@@ -80,12 +76,3 @@ class VolumeGroup:
             raise errors.LvmMissing('root')
         if not os.path.exists('/dev/mapper/control'):
             raise errors.LvmMissing("the kernel's device mapper")
-
-
-def _run(*command: str) -> str:
-    done: Any = subprocess.run(
-        command, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise errors.ChildDied(command[0], done.returncode, done.stderr)
-    return str(done.stdout)

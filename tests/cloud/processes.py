@@ -85,6 +85,17 @@ def find_command(program: str, package: str) -> str:
     return found
 
 
+def run(*command: str) -> str:
+    """Run a program to its end; return its output.
+
+    :raises ChildDied: when it fails
+    """
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise errors.ChildDied(command[0], done.returncode, done.stderr)
+    return done.stdout
+
+
 def free_ports(count: int) -> list[int]:
     """Return different ports of the loopback address that nobody uses.
 

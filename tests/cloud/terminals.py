@@ -11,6 +11,7 @@
 """
 
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import fcntl
 import io
@@ -52,7 +53,7 @@ def main() -> int:
     directory = pathlib.Path(sys.argv[1])
     directory.mkdir(exist_ok=True)
     with Cloud() as cloud:
-        with DemoUser(cloud.info) as user:
+        with contextlib.closing(DemoUser(cloud.info)) as user:
             _, (_, tip, _) = demo.make_backups(user)
         environment = processes.environment(
             {**cloud.info.os_environment(cloud.info.demo), 'TERM': 'xterm'}
