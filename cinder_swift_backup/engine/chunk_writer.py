@@ -172,12 +172,10 @@ class ChunkWriter:
         first, end = self._blocks(extent)
         for start in range(first, end, digests.STEP):
             stop.check()
-            packed = before.run(start, min(start + digests.STEP, end))
+            stop_at = min(start + digests.STEP, end)
             # Digests of zeros are there already, and take no room.
-            if packed != self._packed_zeros(
-                    len(packed) // digests.DIGEST_SIZE
-                    * self._form.block_size):
-                self._table.put(start, packed)
+            if not before.repeat_zeros(start, stop_at):
+                self._table.put(start, before.run(start, stop_at))
 
     def _changes(self, extent: types.Extent, before: digests.DigestTable,
                  stop: pipelines.StopFlag, parts: Sequence[types.Extent],

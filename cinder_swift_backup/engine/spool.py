@@ -8,7 +8,8 @@ which is gone when it is closed or the process dies.
 
 Most of a large volume is often zeros. So what is kept is each digest's
 difference from that of a block of zeros (by exclusive or). Zeros become zeros,
-which the file system does not store, and which are quickly recognised.
+which the file system does not store, and which are quickly recognised. Where
+nothing else was ever written, the file is not even read.
 
 Functions may be called from several threads. They wait for the disk, so they
 have to be offloaded.
@@ -29,6 +30,8 @@ from cinder_swift_backup.format import digests
 IN_MEMORY = 8 << 20
 # Bytes that are read to see whether there are only zeros, before all are.
 _LOOK = 4096
+# Bytes of the file that are remembered together as written or not.
+_AREA = 64 << 10
 
 
 class Spool:
@@ -45,9 +48,11 @@ class Spool:
         :raises SpoolError: when there can be no file
         """
         self._directory = directory
-        self._zeros = zeros
+        self._zeros = zeros or bytes(digests.DIGEST_SIZE)
         self._memory = bytearray()
         self._file: IO[bytes] | None = None
+        # For each area of the file, whether anything was written to it.
+        self._written = bytearray()
         self._length = 0
         self._grow(count * digests.DIGEST_SIZE)
 
@@ -60,7 +65,10 @@ class Spool:
 
         :raises SpoolError: when the file cannot be read
         """
-        return self._differences(self._read(part))
+        start, end, _ = part.indices(self._length)
+        if self._is_untouched(start, end):
+            return self._zeros * ((end - start) // digests.DIGEST_SIZE)
+        return self._differences(self._read(start, end))
 
     def __setitem__(self, part: slice, packed: bytes) -> None:
         """Replace some of the digests by as many others.
@@ -101,16 +109,27 @@ class Spool:
 
     def _is_blank(self, start: int, end: int) -> bool:
         """Whether a part is kept as zeros; mostly told by its beginning."""
+        end = min(end, self._length)
+        if self._is_untouched(start, end):
+            return True
         for stop in (min(start + _LOOK, end), end):
-            part = self._read(slice(start, stop))
+            part = self._read(start, stop)
             if part != bytes(len(part)):
                 return False
         return True
 
+    def _is_untouched(self, start: int, end: int) -> bool:
+        """Whether a part of the file is as it was made."""
+        return self._file is not None and not any(
+            self._written[start // _AREA:-(-end // _AREA)])
+
     def _differences(self, packed: bytes) -> bytes:
         """Digests to what is kept of them, or back."""
-        zeros = _repeated(self._zeros, len(packed) // digests.DIGEST_SIZE)
-        return (int.from_bytes(packed, 'little') ^ zeros).to_bytes(
+        zeros, number = _repeated(
+            self._zeros, len(packed) // digests.DIGEST_SIZE)
+        if packed == zeros:
+            return bytes(len(packed))
+        return (int.from_bytes(packed, 'little') ^ number).to_bytes(
             len(packed), 'little')
 
     def _grow(self, length: int) -> None:
@@ -121,6 +140,8 @@ class Spool:
         else:
             with _failing(self._directory):
                 os.ftruncate(self._file.fileno(), length)
+            self._written.extend(
+                bytes(-(-length // _AREA) - len(self._written)))
         self._length = length
 
     def _move(self) -> None:
@@ -128,10 +149,10 @@ class Spool:
             self._file = tempfile.TemporaryFile(  # noqa: SIM115
                 buffering=0, prefix='digests-', dir=self._directory)
         memory, self._memory = self._memory, bytearray()
+        self._written = bytearray(-(-len(memory) // _AREA))
         self._write(0, bytes(memory))
 
-    def _read(self, part: slice) -> bytes:
-        start, end, _ = part.indices(self._length)
+    def _read(self, start: int, end: int) -> bytes:
         if self._file is None:
             return bytes(self._memory[start:end])
         with _failing(self._directory):
@@ -142,9 +163,11 @@ class Spool:
             self._memory[start:start + len(data)] = data
             return
         # Zeros are there already, as a rule, and take no space as a hole.
-        if data == bytes(len(data)) and data == self._read(
-                slice(start, start + len(data))):
+        end = start + len(data)
+        if data == bytes(len(data)) and self._is_blank(start, end):
             return
+        first, last = start // _AREA, -(-end // _AREA)
+        self._written[first:last] = b'\1' * (last - first)
         with _failing(self._directory):
             while data:
                 count = os.pwrite(self._file.fileno(), data, start)
@@ -189,6 +212,7 @@ def _failing(directory: str | None) -> Iterator[None]:
             remedy=exceptions.Remedy.SPOOL) from err
 
 
-@functools.lru_cache(maxsize=8)
-def _repeated(digest: bytes, count: int) -> int:
-    return int.from_bytes(digest * count, 'little')
+@functools.lru_cache(maxsize=4)
+def _repeated(digest: bytes, count: int) -> tuple[bytes, int]:
+    packed = digest * count
+    return packed, int.from_bytes(packed, 'little')

@@ -94,7 +94,7 @@ class DigestTable:
             return False
         for start in range(first, end, STEP):
             check()
-            if not self._repeat_zeros(start, min(start + STEP, end)):
+            if not self.repeat_zeros(start, min(start + STEP, end)):
                 return False
         return True
 
@@ -110,7 +110,7 @@ class DigestTable:
         for first in range(0, len(self), STEP):
             check()
             end = min(first + STEP, len(self))
-            if self._repeat_zeros(first, end):
+            if self.repeat_zeros(first, end):
                 begun = first if begun is None else begun
             elif begun is not None:
                 yield begun, first
@@ -118,7 +118,7 @@ class DigestTable:
         if begun is not None:
             yield begun, len(self)
 
-    def _repeat_zeros(self, first: int, end: int) -> bool:
+    def repeat_zeros(self, first: int, end: int) -> bool:
         """Whether whole blocks are all zeros, to before ``end``."""
         return self.packed.repeats(of_zeros(self.block_size),
                                    first * DIGEST_SIZE, end * DIGEST_SIZE)

@@ -27,6 +27,7 @@ _BOUNDS = st.sampled_from((1 << 20, 100, 0))
 class SpoolTest(base.BaseTestCase):
     """It is like a bytearray, wherever the bytes are."""
 
+    @mock.patch.object(spool, '_AREA', 96)
     @given(_BOUNDS, st.sampled_from((_ZEROS, b'')), st.integers(0, 5),
            st.lists(st.tuples(st.booleans(), st.integers(0, 20), _DIGESTS)))
     def test_against_a_bytearray(self, bound, zeros, count, steps):
@@ -74,6 +75,16 @@ class SpoolTest(base.BaseTestCase):
                        for path in glob.glob('/proc/self/fd/*')
                        if os.path.realpath(path).startswith(directory))
             self.assertLess(used, 1 << 20)
+
+    def test_zeros_are_not_read(self):
+        found = spool.Spool(None, _ZEROS, 4 << 20)
+        self.addCleanup(found.close)
+        found[1 << 25:(1 << 25) + 32] = b'x' * 32
+        with mock.patch.object(os, 'pread', side_effect=AssertionError):
+            self.assertTrue(found.repeats(_ZEROS, 0, 1 << 25))
+            self.assertEqual(_ZEROS * 2, found[(1 << 26) - 64:1 << 26])
+            found[:32] = _ZEROS
+        self.assertFalse(found.repeats(_ZEROS, 0, (1 << 25) + 32))
 
     def test_disk_that_fails(self):
         with mock.patch.object(spool, 'IN_MEMORY', 0):
