@@ -27,6 +27,7 @@ from tests.cloud.errors import CloudError
 from tests.cloud.info import CloudInfo
 from tests.cloud.info import Credentials
 from tests.cloud.info import VARIABLE
+from tests.guest import guest
 
 # What a shell returns for a command that it cannot find.
 NOT_FOUND = 127
@@ -182,6 +183,8 @@ def _run_with(arguments: list[str], variables: dict[str, str]) -> int:
 
 def _demo(arguments: argparse.Namespace) -> int:
     """Show what the driver does; optionally leave the cloud up."""
+    if arguments.volumes.startswith('lvm') and guest.is_needed():
+        return guest.run([sys.executable, '-m', 'tests.cloud', *sys.argv[1:]])
     with _cloud(arguments) as cloud:
         demo.run(cloud.info)
         if arguments.keep:

@@ -104,8 +104,8 @@ class CephVolumes:
         if str(directory / 'bindings') not in sys.path:
             sys.path.append(str(directory / 'bindings'))
         self.rbd: Any = importlib.import_module('rbd')
-        rados: Any = importlib.import_module('rados')
-        self._cluster = rados.Rados(conffile=str(directory / 'ceph.conf'))
+        self.rados: Any = importlib.import_module('rados')
+        self._cluster = self.rados.Rados(conffile=str(directory / 'ceph.conf'))
         self._cluster.connect()
         self.pool = self._cluster.open_ioctx(POOL)
 

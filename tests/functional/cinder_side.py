@@ -82,6 +82,10 @@ class CinderSideTestCase(base.FunctionalTestCase):
         path.write_bytes(data)
         return volume, path
 
+    def opened(self, path, mode):
+        """What Cinder hands to a driver for a volume."""
+        return open(path, mode)
+
     def make_backup(self, volume, parent=None):
         """The record of a backup that is about to be made."""
         return cinder_process.create_backup(self.context, volume, parent)
@@ -89,7 +93,7 @@ class CinderSideTestCase(base.FunctionalTestCase):
     def back_up(self, driver_class, volume, path, parent=None):
         """Make a backup as cinder-backup does and return its record."""
         backup = self.make_backup(volume, parent)
-        with open(path, 'rb') as handle:
+        with self.opened(path, 'rb') as handle:
             updates = driver_class(self.context).backup(
                 backup, cinder_utils.tpool_wrap(handle), True)
         if updates:
