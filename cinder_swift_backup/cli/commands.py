@@ -24,7 +24,8 @@ from cinder_swift_backup.engine import progress
 _MOST_HOURS = 1e6
 
 
-class Size(columns.FormattableColumn[int | None]):
+# Not generic before cliff 4.9.
+class Size(columns.FormattableColumn):  # type: ignore[type-arg]
     """Bytes: a number for programs, a size for people."""
 
     def human_readable(self) -> str:

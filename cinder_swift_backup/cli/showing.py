@@ -26,7 +26,7 @@ _CELLS = 64
 _LETTERS = string.ascii_uppercase + string.ascii_lowercase
 
 
-class Lines(columns.FormattableColumn[list[Any]]):
+class Lines(columns.FormattableColumn):  # type: ignore[type-arg]
     """Values below each other: a list for programs, lines for people."""
 
     def human_readable(self) -> str:

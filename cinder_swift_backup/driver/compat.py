@@ -1,14 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What depends on the internals of Cinder, which may change between releases.
+"""What differs between releases of Cinder, and what depends on its internals.
 
-The rest of the driver uses interfaces that Cinder keeps stable.
+The rest of the driver uses interfaces that all supported releases have.
 """
 
 import sys
 
+from oslo_config import cfg
+
 STOCK = 'cinder.backup.drivers.swift.SwiftBackupDriver'
 OURS = 'cinder_swift_backup.driver.SwiftBackupDriver'
+
+# Options of the stock driver that older releases do not have. Ours follows
+# them everywhere.
+NEWER_OPTS = [
+    cfg.StrOpt('backup_swift_region_name',
+               help='The region whose Swift and Keystone are used; the first '
+                    'that the catalog names if not set.'),
+    cfg.BoolOpt('backup_create_containers',
+                default=True,
+                help='Create the container of a backup if it does not '
+                     'exist. If not, somebody has to create it before.'),
+]
+
+
+def newer_options(known):
+    """The options of newer releases that this release does not have.
+
+    :param known: the options of this release
+    """
+    names = {option.name for option in known}
+    return [option for option in NEWER_OPTS if option.name not in names]
 
 
 def adopt_stock_records():

@@ -7,15 +7,16 @@ them in Cinder. So configurations keep their meaning, and no option is
 registered twice with different help texts, which would be an error.
 """
 
-import itertools
-
 from cinder.backup import chunkeddriver
 from cinder.backup import driver as base_driver
 from cinder.backup.drivers import swift as stock
 from oslo_config import cfg
 
+from cinder_swift_backup.driver import compat
 from cinder_swift_backup.format import codecs
 
+_CINDERS_OPTS = [*stock.swiftbackup_service_opts, *chunkeddriver.backup_opts,
+                 *base_driver.backup_opts]
 OPTS = [
     cfg.IntOpt('backup_swift_workers',
                default=4,
@@ -69,6 +70,7 @@ OPTS = [
     cfg.StrOpt('backup_swift_container_sync_key',
                secret=True,
                help='The key that both containers of a container sync have.'),
+    *compat.newer_options(_CINDERS_OPTS),
 ]
 
 CONF = cfg.CONF
@@ -77,6 +79,4 @@ CONF.register_opts(OPTS)
 
 def list_opts():
     """All options of the driver, for the sample configuration."""
-    return [('DEFAULT', list(itertools.chain(
-        stock.swiftbackup_service_opts, chunkeddriver.backup_opts,
-        base_driver.backup_opts, OPTS)))]
+    return [('DEFAULT', [*_CINDERS_OPTS, *OPTS])]

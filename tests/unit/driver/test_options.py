@@ -11,6 +11,7 @@ from cinder.backup import driver as cinder_driver
 from cinder.backup.drivers import swift as stock
 from oslo_config import cfg
 
+from cinder_swift_backup.driver import compat
 from cinder_swift_backup.driver import driver
 from cinder_swift_backup.driver import options
 from cinder_swift_backup.driver import settings
@@ -53,7 +54,8 @@ class OptionsTest(base.DriverTestCase):
              'backup_swift_rbd_cbt',
              'backup_swift_workers', 'backup_swift_compression_level',
              'backup_swift_spool_directory', 'backup_swift_verify_restore'},
-            {option.name for option in options.OPTS})
+            {option.name for option in options.OPTS
+             if option not in compat.NEWER_OPTS})
         self.assertEqual(options.OPTS,
                          driver.SwiftBackupDriver.get_driver_options())
         self.assertEqual(4, cfg.CONF.backup_swift_workers)
@@ -64,6 +66,15 @@ class OptionsTest(base.DriverTestCase):
         self.assertEqual(
             ['backup_swift_container_sync_key'],
             [option.name for option in options.OPTS if option.secret])
+
+    def test_older_releases_get_the_options_of_newer_ones(self):
+        for option in compat.NEWER_OPTS:
+            self.assertIn(option.name, cfg.CONF)
+        self.assertEqual(compat.NEWER_OPTS, compat.newer_options([]))
+        self.assertEqual([], compat.newer_options([
+            cfg.StrOpt(option.name) for option in compat.NEWER_OPTS]))
+        self.assertTrue(cfg.CONF.backup_create_containers)
+        self.assertIsNone(cfg.CONF.backup_swift_region_name)
 
     def test_levels(self):
         self.assertEqual('balanced', cfg.CONF.backup_swift_compression_level)
