@@ -133,7 +133,18 @@ class _Marked:
 
     def _make(self, snapshot):
         self._check_others()
-        return self._image.freeze(snapshot)
+        mark = self._image.freeze(snapshot)
+        try:
+            # Cinder may have begun to make one before this backup.
+            self._check_others()
+            return self._complete(mark)
+        except BaseException:
+            self._image.use(None)
+            self._image.forget(snapshot)
+            raise
+
+    def _complete(self, mark):
+        return mark
 
     def _check_others(self):
         others = [each for each in self._image.snapshots()
@@ -164,9 +175,8 @@ class _MarkedOrigin(_Marked):
         self._snapshot = snapshot
         self.reader = reader
 
-    def _make(self, snapshot):
-        self._check_others()
-        mark = self._image.freeze(snapshot)
+    def _complete(self, mark):
+        """Note what the volume has that the clone has not."""
         try:
             changes = tuple(itertools.islice(self._image.changed_since(
                 types.Mark(mark.image, self._snapshot),
@@ -175,10 +185,6 @@ class _MarkedOrigin(_Marked):
                 raise exceptions.VolumeError(
                     'too much was written to the volume since the snapshot '
                     'that is backed up', expected=_MOST_CHANGES)
-        except BaseException:
-            self._image.use(None)
-            self._image.forget(snapshot)
-            raise
         finally:
             self._image.use(self._snapshot)
         return dataclasses.replace(mark, changes=changes)

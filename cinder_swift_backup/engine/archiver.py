@@ -59,7 +59,8 @@ class ArchiveJob:
 
     ``compression`` is the word of a codec. ``containers`` is what a container
     for segments of digests is like. ``mark`` has exactly what the volume holds
-    as long as it is read.
+    as long as it is read. ``track`` says whether to ask the volume what
+    differs from the parent's mark.
     """
 
     ref: types.BackupRef
@@ -71,6 +72,7 @@ class ArchiveJob:
     volume_meta: str | None = None
     containers: base.NewContainers = base.ANY
     mark: types.Mark | None = None
+    track: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -167,16 +169,12 @@ class Archiver:
                  observer: progress.Observer,
                  ) -> intervals.IntervalSet | None:
         """What may differ from the parent; None if that is not known."""
-        if job.parent is None:
-            return None
-        mark = job.parent.manifest.mark
-        before = job.parent.manifest.volume_size
-        if mark is None or before is None:
+        if job.parent is None or not job.track:
             return None
         try:
             return self._pipeline.one(functools.partial(
-                changes.find, source, mark, before, job.geometry.block_size),
-                observer.checkpoint)
+                changes.find, source, job.parent.manifest,
+                job.geometry.block_size), observer.checkpoint)
         except exceptions.VolumeError as err:
             LOG.warning('All of the volume is read for backup %s, because '
                         'what has changed since backup %s is not known: %s',

@@ -14,28 +14,33 @@ from the parent.
 """
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import holes
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
 
+# Bytes that a volume is asked about at once. Ceph reads its map of all of an
+# image each time, and lists up to 64 thousand objects in so much.
+WINDOW = 256 << 30
 
-def find(source: volumes.VolumeReader, mark: types.Mark, before: int,
+
+def find(source: volumes.VolumeReader, parent: chains.Manifest,
          block_size: int, stop: pipelines.StopFlag) -> intervals.IntervalSet:
     """The parts of a volume that may differ from its parent.
 
-    :param mark: of the parent
-    :param before: the size of the parent's volume, in bytes
     :param block_size: of digests, in bytes
     :raises VolumeError: when the volume does not know
     :raises Cancelled: when ``stop`` is set
     """
+    mark, before = parent.mark, parent.volume_size
+    if mark is None or before is None:
+        raise exceptions.VolumeError('that backup has no mark')
     size = source.size
     found = intervals.IntervalSet()
     for extent in mark.changes:
         found.claim(extent.whole_blocks(block_size, size))
-    for window in types.Extent(0, size).parts(holes.WINDOW):
+    for window in types.Extent(0, size).parts(WINDOW):
         stop.check()
         changes = source.changed_since(mark, window)
         if changes is None:

@@ -5,10 +5,10 @@
 import json
 import pathlib
 import random
-import subprocess
 import uuid
 
 from cinder_swift_backup.format import naming
+from tests.ceph import osd
 from tests.fakes import blobs
 from tests.functional import api
 from tests.functional.api import MIB
@@ -37,14 +37,6 @@ class TrackingTestCase(api.ApiTestCase):
             for name in self._marks():
                 image.remove_snap(name)
 
-    def _bytes_read(self):
-        """What the OSD has delivered to clients so far, all of them."""
-        (socket,) = (self.cloud.ceph_directory / 'run').glob('*osd*.asok')
-        done = subprocess.run(
-            ['ceph', '--admin-daemon', socket, 'perf', 'dump', 'osd'],
-            capture_output=True, text=True, check=True)
-        return json.loads(done.stdout)['osd']['op_r_out_bytes']
-
     def _log(self):
         return pathlib.Path(self.cloud.directory, 'cinder',
                             'cinder.log').read_text()
@@ -67,9 +59,9 @@ class TrackingTestCase(api.ApiTestCase):
 
     def _incremental(self, **options):
         """An incremental, and how many bytes it read from Ceph."""
-        before = self._bytes_read()
+        before = osd.bytes_read(self.cloud.ceph_directory)
         backup = self.back_up(self.volume, incremental=True, **options)
-        return backup, self._bytes_read() - before
+        return backup, osd.bytes_read(self.cloud.ceph_directory) - before
 
     def test_only_what_was_written_is_read(self):
         full = self.back_up(self.volume)
@@ -133,27 +125,87 @@ class TrackingTestCase(api.ApiTestCase):
         # Ceph's map then calls objects unchanged that are not.
         self.back_up(self.volume)
         for _ in range(2):
-            snapshot = self.cinder.volume_snapshots.create(self.volume.id)
-            self.wait(self.cinder.volume_snapshots, snapshot, 'available')
-            self.addCleanup(self._forget_snapshot, snapshot)
+            snapshot = self._snapshot(self.volume)
         then = self.sha256(self.volume)
         self.write(self.volume, 305 * MIB, b'second')
         self._incremental()
-        self.cinder.volumes.revert_to_snapshot(self.volume, snapshot)
-        self.wait(self.cinder.volumes, self.volume, 'available')
+        self._revert(self.volume, snapshot)
         self.assertEqual(then, self.sha256(self.volume))
         tip, _ = self._incremental()
         self.assertEqual(then, self.sha256(self.restore(tip)))
 
+    def _snapshot(self, volume):
+        snapshot = self.cinder.volume_snapshots.create(volume.id)
+        self.addCleanup(self._forget_snapshot, snapshot)
+        return self.wait(self.cinder.volume_snapshots, snapshot, 'available')
+
+    def _revert(self, volume, snapshot):
+        self.cinder.volumes.revert_to_snapshot(volume, snapshot)
+        self.wait(self.cinder.volumes, volume, 'available')
+
+    def test_image_that_was_rolled_back_behind_its_mark(self):
+        self.back_up(self.volume)
+        self.write(self.volume, 205 * MIB, b'second')
+        with self.volumes.image(self.volume.id) as image:
+            image.discard(400 * MIB, 10 * MIB)
+        then = self.sha256(self.volume)
+        snapshot = self._snapshot(self.volume)
+        self.write(self.volume, 305 * MIB, b'third')
+        self.write(self.volume, 450 * MIB, b'where there was nothing')
+        self._revert(self.volume, snapshot)
+        self.assertEqual(then, self.sha256(self.volume))
+        # There can be no mark, but that of the parent is used.
+        tip, count = self._incremental()
+        self.assertFalse(self._reads(tip.id))
+        self.assertLess(count, 40 * MIB)
+        self.assertEqual([], self._marks())
+        self.assertEqual(then, self.sha256(self.restore(tip)))
+
+    def test_clone_that_was_rolled_back(self):
+        # What its origin has shows through again, and Ceph's map has a trace
+        # of what was there instead.
+        clone = self.cinder.volumes.create(1, source_volid=self.volume.id)
+        clone = self.wait(self.cinder.volumes, clone, 'available')
+        self.addCleanup(self.forget_volume, clone)
+        then = self.sha256(clone)
+        snapshot = self._snapshot(clone)
+        self.write(clone, 305 * MIB, b'its own')
+        # This has a snapshot of the clone, which stays.
+        other = self.cinder.volumes.create(1, source_volid=clone.id)
+        other = self.wait(self.cinder.volumes, other, 'available')
+        self.addCleanup(self.forget_volume, other)
+        self._revert(clone, snapshot)
+        self.assertEqual(then, self.sha256(clone))
+        backup = self.back_up(clone)
+        self.assertEqual(then, self.sha256(self.restore(backup)))
+        # The same as a target: zeros have to be written there, too.
+        empty = self.make_volume()
+        zeros = self.back_up(empty)
+        self.assertEqual(self.sha256(empty),
+                         self.sha256(self.restore(zeros, clone)))
+
+    def test_image_without_maps(self):
+        # Ceph has to look at each of its objects.
+        rbd = self.volumes.rbd
+        with self.volumes.image(self.volume.id) as image:
+            image.update_features(
+                rbd.RBD_FEATURE_FAST_DIFF | rbd.RBD_FEATURE_OBJECT_MAP, False)
+        self.back_up(self.volume)
+        self.write(self.volume, 305 * MIB, b'second')
+        with self.volumes.image(self.volume.id) as image:
+            image.discard(700 * MIB, 5 * MIB)
+        expected = self.sha256(self.volume)
+        tip, count = self._incremental()
+        self.assertFalse(self._reads(tip.id))
+        self.assertLess(count, 12 * MIB)
+        self.assertEqual(expected, self.sha256(self.restore(tip)))
+
     def test_image_that_was_rolled_back(self):
         then = self.sha256(self.volume)
-        snapshot = self.cinder.volume_snapshots.create(self.volume.id)
-        self.wait(self.cinder.volume_snapshots, snapshot, 'available')
-        self.addCleanup(self._forget_snapshot, snapshot)
+        snapshot = self._snapshot(self.volume)
         self.write(self.volume, 305 * MIB, b'second')
         self.back_up(self.volume)
-        self.cinder.volumes.revert_to_snapshot(self.volume, snapshot)
-        self.wait(self.cinder.volumes, self.volume, 'available')
+        self._revert(self.volume, snapshot)
         self.assertEqual(then, self.sha256(self.volume))
         tip, _ = self._incremental()
         self.assertEqual(then, self.sha256(self.restore(tip)))
@@ -219,9 +271,7 @@ class TrackingTestCase(api.ApiTestCase):
         self.back_up(self.volume)
         self.write(self.volume, 305 * MIB, b'second')
         then = self.sha256(self.volume)
-        snapshot = self.cinder.volume_snapshots.create(self.volume.id)
-        self.wait(self.cinder.volume_snapshots, snapshot, 'available')
-        self.addCleanup(self._forget_snapshot, snapshot)
+        snapshot = self._snapshot(self.volume)
         self.write(self.volume, 505 * MIB, b'third')
         now = self.sha256(self.volume)
         tip, _ = self._incremental(snapshot_id=snapshot.id)

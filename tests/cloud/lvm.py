@@ -49,6 +49,13 @@ class VolumeGroup:
         ).strip()
         processes.run('pvcreate', '--quiet', self._device)
         processes.run('vgcreate', '--quiet', self.name, self._device)
+        if self.kind == 'thin':
+            # Cinder's driver would make one that clears new blocks, so that
+            # no volume ever showed what another left.
+            processes.run(
+                *('lvcreate', '--quiet', '--thin', '--zero', 'n'),
+                *('--extents', '95%FREE', f'{self.name}/{self.name}-pool'),
+            )
 
     def stop(self) -> None:
         """Remove it, with all volumes in it."""

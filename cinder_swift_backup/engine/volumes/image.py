@@ -75,8 +75,12 @@ class ImageVolume:
             if number not in self._windows:
                 start = number * _WINDOW
                 whole = types.Extent(start, min(_WINDOW, self.size - start))
-                found = sorted(extent for extent, exists
-                               in self._objects(whole, None) if exists)
+                # An object that is said not to exist, instead of not being
+                # named, was there in a snapshot. In a clone that was reverted
+                # what its origin has there shows through, which not every
+                # release of librbd considers.
+                found = sorted(extent for extent, _
+                               in self._objects(whole, None))
                 while len(self._windows) >= _REMEMBERED:
                     del self._windows[next(iter(self._windows))]
                 self._windows[number] = found

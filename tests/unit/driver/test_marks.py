@@ -8,6 +8,7 @@ from unittest import mock
 
 from cinder import exception as cinder_exception
 from cinder import objects
+import fixtures
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import marks
@@ -91,6 +92,29 @@ class BackupTest(MarksTestCase):
         self._backup()
         self.assertEqual(['backup.user.csb'], self._marks())
 
+    def test_turned_off(self):
+        # Who does not trust the map does not get what it says.
+        full = self._backup()
+        self.config(backup_swift_rbd_cbt=False)
+        with mock.patch.object(self.image, 'diff_iterate',
+                               wraps=self.image.diff_iterate) as ask:
+            self._backup(parent_id=full.id)
+        self.assertEqual({None}, {call.args[2]
+                                  for call in ask.call_args_list})
+
+    def test_snapshot_that_comes_at_the_last_moment(self):
+        real = self.image.create_snap
+
+        def create_snap(name):
+            real('of the user')
+            real(name)
+
+        with mock.patch.object(self.image, 'create_snap', create_snap):
+            backup = self._backup()
+        self.assertEqual(['of the user'], self._marks())
+        self.assertIsNone(self.image._at)
+        self.assertEqual(_DATA, self._content(backup))
+
     def test_volume_that_can_be_reverted(self):
         # Ceph's map of objects goes back, too, and does not tell.
         full = self._backup()
@@ -129,7 +153,10 @@ class BackupTest(MarksTestCase):
         test_driver.blobs.put(self.memory, full.container, name,
                               data.replace(b'csb_', b'xyz_'))
         self.image.write(b'new', 5000)
+        log = self.useFixture(fixtures.FakeLogger())
         tip = self._backup(parent_id=full.id)
+        self.assertIn(f'All of the volume is read for backup {tip.id}',
+                      log.output)
         self.assertEqual(_DATA[:5000] + b'new' + _DATA[5003:],
                          self._content(tip))
 

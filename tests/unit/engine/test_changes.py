@@ -4,6 +4,7 @@
 
 import dataclasses
 
+import fixtures
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies
@@ -63,7 +64,8 @@ def _pieces():
 class TrackedTest(base.EngineTestCase):
     """The same backup, from less reading."""
 
-    def _archive(self, bench, number, source, *, parent=None, mark='mark'):
+    def _archive(self, bench, number, source, *, parent=None, mark='mark',
+                 track=True):
         where = base.ref(number)
         above = None
         if parent is not None:
@@ -74,7 +76,8 @@ class TrackedTest(base.EngineTestCase):
             archiver.ArchiveJob(
                 ref=where, header=base.header(where),
                 geometry=base.GEOMETRY, compression='none', parent=above,
-                mark=types.Mark('image', mark) if mark else None),
+                mark=types.Mark('image', mark) if mark else None,
+                track=track),
             source, observers.Recorder())
 
     def _objects(self, bench, number):
@@ -92,7 +95,8 @@ class TrackedTest(base.EngineTestCase):
         for bench, mark in zip(benches, ('mark', None), strict=True):
             self._archive(bench, 1, volumes.RamVolume(first), mark=mark)
             source = TrackedVolume(second, first, sparse=sparse)
-            self._archive(bench, 2, source, parent=[1], mark=mark)
+            self._archive(bench, 2, source, parent=[1], mark=mark,
+                          track=mark is not None)
         tracked, read = (self._objects(bench, 2) for bench in benches)
         self.assertEqual(read, tracked)
         self.assertEqual(second, bytes(benches[0].restore(
@@ -128,7 +132,7 @@ class TrackedTest(base.EngineTestCase):
         self.bench.archiver.archive(
             archiver.ArchiveJob(
                 ref=base.ref(2), header=base.header(base.ref(2)),
-                geometry=base.GEOMETRY, compression='none',
+                geometry=base.GEOMETRY, compression='none', track=True,
                 parent=parents.find(self.bench.repository, [base.ref(1)], 16)),
             TrackedVolume(before, before), observer)
         self.assertEqual((len(before), len(before)), observer.progress[-1])
@@ -162,6 +166,21 @@ class TrackedTest(base.EngineTestCase):
         self.assertEqual(bytes(source.data), bytes(self.bench.restore(
             self.bench.resolve(1, 2), bytes(400)).data))
 
+    def test_not_wanted(self):
+        before = b'data' * 100
+        self._archive(self.bench, 1, TrackedVolume(before))
+        log = self.useFixture(fixtures.FakeLogger())
+        self._read_all(TrackedVolume(before, before), track=False)
+        self.assertNotIn('All of the volume is read', log.output)
+
+    def test_parent_without_a_mark(self):
+        before = b'data' * 100
+        self._archive(self.bench, 1, TrackedVolume(before), mark=None)
+        log = self.useFixture(fixtures.FakeLogger())
+        self._read_all(TrackedVolume(before, before))
+        self.assertIn('All of the volume is read', log.output)
+        self.assertIn('that backup has no mark', log.output)
+
     def test_parent_of_the_stock_driver(self):
         before = b'data' * 100
         self._archive(self.bench, 1, TrackedVolume(before))
@@ -171,5 +190,6 @@ class TrackedTest(base.EngineTestCase):
         self.assertIsNone(self.bench.archiver._changes(
             archiver.ArchiveJob(
                 ref=base.ref(2), header=base.header(base.ref(2)),
-                geometry=base.GEOMETRY, compression='none', parent=above),
+                geometry=base.GEOMETRY, compression='none', parent=above,
+                track=True),
             TrackedVolume(before, before), observers.Recorder()))

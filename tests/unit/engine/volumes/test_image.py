@@ -70,6 +70,19 @@ class ImageVolumeTest(base.BaseTestCase):
         self.assertEqual(
             [], list(fresh.data_extents(types.Extent(0, 5000))))
 
+    def test_object_of_a_snapshot_may_show_what_its_origin_has(self):
+        # Some releases of librbd tell it as one that does not exist.
+        real = self.image.diff_iterate
+
+        def diff_iterate(offset, length, snapshot, found, **options):
+            real(offset, length, snapshot,
+                 lambda start, size, exists: found(start, size, start != 1024),
+                 **options)
+
+        with mock.patch.object(self.image, 'diff_iterate', diff_iterate):
+            self.assertIn(types.Extent(1024, 1024), list(
+                self.volume.data_extents(types.Extent(0, 4096))))
+
     def test_parts_of_a_window_are_one_question(self):
         # A clone answers each by looking through all of its parent.
         self.image.data[1024:4096] = bytes(3072)
