@@ -17,6 +17,8 @@ from tests.cloud import processes
 _GIB = 1 << 30
 # A sparse file: tests take as much of it as they write.
 _SIZE = 12 * _GIB
+# Of the thin pool, in bytes.
+POOL = 7 * _GIB
 _PROGRAMS = ('losetup', 'pvcreate', 'vgcreate', 'vgremove', 'lvs')
 
 
@@ -54,7 +56,8 @@ class VolumeGroup:
             # no volume ever showed what another left.
             processes.run(
                 *('lvcreate', '--quiet', '--thin', '--zero', 'n'),
-                *('--extents', '95%FREE', f'{self.name}/{self.name}-pool'),
+                *('--chunksize', '1M', '--size', f'{POOL}B'),
+                f'{self.name}/{self.name}-pool',
             )
 
     def stop(self) -> None:

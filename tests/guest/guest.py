@@ -26,7 +26,7 @@ import time
 
 HERE = pathlib.Path(__file__).parent
 MEMORY = '3G'
-DISK = 6 << 30
+DISK = 10 << 30
 # Seconds.
 PATIENCE = 3600
 STATUS_TIMEOUT = 124

@@ -4,6 +4,7 @@
 
 import os
 
+from tests.cloud import lvm
 from tests.functional import api
 from tests.functional import test_api
 from tests.functional.api import MIB
@@ -24,8 +25,9 @@ class BackupTestCase(test_api.BackupTestCase):
 class OldDataTestCase(api.ApiTestCase):
     """New volumes that hold what others left."""
 
-    _OLD = b'\xee' * MIB
-    _OFFSETS = range(0, 1024 * MIB, 16 * MIB)
+    _OLD = b'\xee' * (16 << 10)
+    # The blocks of a thin pool are as large as these steps.
+    _OFFSETS = range(0, 1024 * MIB, MIB)
 
     def setUp(self):
         super().setUp()
@@ -40,21 +42,24 @@ class OldDataTestCase(api.ApiTestCase):
         self.wait_gone(self.cinder.volumes, volume)
 
     def _leave_data(self):
-        former = self.make_volume()
-        for offset in self._OFFSETS:
-            self.write(former, offset, self._OLD)
-        self._delete(former)
+        # A thin pool takes the blocks that it never used before any other.
+        for _ in range(lvm.POOL // (1024 * MIB) + 1):
+            former = self.make_volume()
+            with open(self.volumes.path(former.id), 'r+b') as device:
+                for offset in self._OFFSETS:
+                    os.pwrite(device.fileno(), self._OLD, offset + MIB // 2)
+            self._delete(former)
 
     def _check_that_it_comes_back(self):
         """See it: at once, or beside a sector that is written."""
         volume = self.make_volume()
-        found = 0
-        for offset in self._OFFSETS:
-            self.write(volume, offset, bytes(512))
-        with open(self.volumes.path(volume.id), 'rb') as device:
+        with open(self.volumes.path(volume.id), 'r+b') as device:
             for offset in self._OFFSETS:
-                found += self._OLD[:512] in os.pread(
-                    device.fileno(), MIB, offset)
+                os.pwrite(device.fileno(), bytes(512), offset)
+        with open(self.volumes.path(volume.id), 'rb') as device:
+            found = sum(
+                os.pread(device.fileno(), len(self._OLD), offset + MIB // 2)
+                == self._OLD for offset in self._OFFSETS)
         self.assertGreater(found, len(self._OFFSETS) // 2)
         self._delete(volume)
 
