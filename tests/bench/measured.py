@@ -26,7 +26,6 @@ import sys
 import time
 
 from cinder import objects
-from cinder import utils as cinder_utils
 from cinder.backup.drivers import swift as stock_driver
 from cinder.objects import fields
 from eventlet import tpool
@@ -77,7 +76,7 @@ def backup(driver, context, path, parent_id=None):
     with open(path, 'rb') as handle:
         result = Result(record.id)
         with _measured(result):
-            updates = driver.backup(record, cinder_utils.tpool_wrap(handle))
+            updates = driver.backup(record, cinder_process.passed_on(handle))
     record.update(updates or {})
     record.status = fields.BackupStatus.AVAILABLE
     record.save()
@@ -97,7 +96,7 @@ def restore(driver, context, path, backup_id):
     volume = cinder_process.create_volume(context, record.size)
     result = Result(record.id)
     with open(path, 'wb') as handle, _measured(result):
-        driver.restore(record, volume.id, cinder_utils.tpool_wrap(handle),
+        driver.restore(record, volume.id, cinder_process.passed_on(handle),
                        True)
     record.status = fields.BackupStatus.AVAILABLE
     record.save()

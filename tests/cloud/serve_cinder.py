@@ -104,7 +104,8 @@ def _do_without_privileges() -> None:
 
 def _create_schema(keep: pathlib.Path) -> None:
     """Create the tables; leave a copy of the database at the given path."""
-    engine = database.get_engine()
+    # Which module has it depends on the release.
+    engine = getattr(database, 'IMPL', database).get_engine()
     if sqlalchemy.inspect(engine).has_table('backups'):
         return
     migration.db_sync()
@@ -149,7 +150,8 @@ def _create_services() -> list[service.Service]:
 
 def _serve_api() -> None:
     """Start to serve the API: natively, or by eventlet's own server."""
-    if utils.concurrency_mode_threading():
+    # Releases before 2026.2 have eventlet only.
+    if getattr(utils, 'concurrency_mode_threading', bool)():
         app = oslo_wsgi.Loader(CONF).load_app('osapi_volume')
         server = wsgi.make_server(app, CONF.osapi_volume_listen_port)
         threading.Thread(target=server.serve_forever, daemon=True).start()

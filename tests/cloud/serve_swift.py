@@ -3,7 +3,8 @@
 """One Swift server: ``python -m tests.cloud.serve_swift PACKAGE CONF``.
 
 Swift's own programs do the same but for one thing: they know only the
-storage policies of a ``swift.conf`` in ``/etc/swift``. So this
+storage policies of a ``swift.conf`` in ``/etc/swift``. And releases keep them
+in different places. So this
 
 1. reads the ``swift.conf`` beside the server's configuration;
 2. loads its storage policies;
@@ -16,6 +17,7 @@ import sys
 
 from swift.common import storage_policy
 from swift.common import utils
+from swift.common import wsgi
 
 
 def main() -> None:
@@ -26,7 +28,12 @@ def main() -> None:
     server = importlib.import_module(f'swift.{package}.server')
     # Verbose means that the log goes to the standard error output too.
     sys.argv = [f'swift-{package}-server', conf, '--verbose']
-    server.main()
+    conf, options = utils.parse_options(test_config=True)
+    callback = getattr(server, 'global_conf_callback', None)
+    if callback is not None:
+        options['global_conf_callback'] = callback
+    kind = {'obj': 'object'}.get(package, package)
+    sys.exit(wsgi.run_wsgi(conf, f'{kind}-server', **options))
 
 
 if __name__ == '__main__':

@@ -8,6 +8,5 @@ process follow it, and as in Cinder's commands this has to come before
 anything else is imported.
 """
 
-from cinder import monkey_patch
-
-monkey_patch.patch()
+# How it is done depends on the release, but every command does it.
+import cinder.cmd.backup  # noqa: F401

@@ -12,9 +12,11 @@ import uuid
 from cinder import context as cinder_context
 from cinder import objects
 from cinder import rpc
+from cinder import utils as cinder_utils
 from cinder.common import config  # noqa: F401 registers what others expect
 from cinder.db import migration
 from cinder.objects import fields
+from eventlet import tpool
 from oslo_config import cfg
 
 from tests.functional import base
@@ -65,6 +67,14 @@ def set_up(directory: pathlib.Path) -> pathlib.Path:
 def read(conf: pathlib.Path) -> None:
     """Have the process use a configuration file."""
     CONF(['--config-file', str(conf)], project='cinder')
+
+
+def passed_on(handle):
+    """A volume's handle as Cinder passes it to a driver."""
+    if hasattr(cinder_utils, 'tpool_wrap'):
+        return cinder_utils.tpool_wrap(handle)
+    # Releases before 2026.2 have eventlet only.
+    return tpool.Proxy(handle)
 
 
 def create_volume(context, size_gb):

@@ -17,7 +17,7 @@ import shutil
 import tempfile
 import uuid
 
-from cinder import utils as cinder_utils
+from cinder import version
 from cinder.backup.drivers import swift as stock_driver
 from cinder.db import api as db_api
 from cinder.objects import fields
@@ -32,6 +32,8 @@ from tests.functional import base
 from tests.functional import cinder_process
 
 CONF = cfg.CONF
+# Cinder's: 24 is 2024.1, 29 is 2026.2.
+RELEASE = int(version.version_string().split('.')[0])
 MIB = 1 << 20
 # Small, so that a test volume of a few MiB has many chunks and blocks.
 CHUNK = 1 * MIB
@@ -95,7 +97,7 @@ class CinderSideTestCase(base.FunctionalTestCase):
         backup = self.make_backup(volume, parent)
         with self.opened(path, 'rb') as handle:
             updates = driver_class(self.context).backup(
-                backup, cinder_utils.tpool_wrap(handle), True)
+                backup, cinder_process.passed_on(handle), True)
         if updates:
             backup.update(updates)
         backup.status = fields.BackupStatus.AVAILABLE
@@ -107,8 +109,12 @@ class CinderSideTestCase(base.FunctionalTestCase):
     def restore_new(self, driver_class, backup):
         """Restore as to a volume made for it; returns its content."""
         volume, path = self.make_volume(b'')
+        # These releases of the stock driver lose zeros of incrementals if they
+        # are told that the volume is new.
+        new = not (driver_class is STOCK and backup.parent_id
+                   and RELEASE in range(23, 29))
         with open(path, 'wb') as handle:
-            self.restore_to(driver_class, backup, volume, handle, True)
+            self.restore_to(driver_class, backup, volume, handle, new)
         return path
 
     def restore_existing(self, driver_class, backup, size):
@@ -125,7 +131,7 @@ class CinderSideTestCase(base.FunctionalTestCase):
         with contextlib.ExitStack() as stack:
             stack.callback(self._available, backup)
             driver_class(self.context).restore(
-                backup, volume.id, cinder_utils.tpool_wrap(handle), new)
+                backup, volume.id, cinder_process.passed_on(handle), new)
 
     @staticmethod
     def _available(backup):

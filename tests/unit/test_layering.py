@@ -217,11 +217,14 @@ class FreshInterpreterTest(base.BaseTestCase):
         if (_ROOT / 'cli').exists():
             names += self._modules('cli')
         self.assertGreater(len(names), 15)
+        # Libraries of 2024.1 load eventlet themselves where they find it.
         answer = _run(
             f'import importlib, sys\n'
+            f'import keystoneauth1.session\n'
+            f'others = {{"cinder", "eventlet"}} - set(sys.modules)\n'
             f'for name in {names!r}:\n'
             f'    importlib.import_module(name)\n'
-            f'    for other in ("cinder", "eventlet"):\n'
+            f'    for other in others:\n'
             f'        if other in sys.modules:\n'
             f'            sys.exit(name + " loads " + other)\n')
         self.assertEqual((0, ''), (answer.returncode, answer.stderr))
