@@ -2,8 +2,11 @@
 
 """Everything users do with backups, through the real Cinder API."""
 
+import contextlib
 import pathlib
 import random
+import re
+import sqlite3
 import tempfile
 import time
 from typing import ClassVar
@@ -13,8 +16,10 @@ from cinderclient import exceptions as client_exceptions
 
 from cinder_swift_backup import exceptions
 from tests import cloud as test_cloud
+from tests.cloud import processes
 from tests.cloud import volumes
 from tests.functional import api
+from tests.functional import command
 from tests.functional.api import MIB
 
 STOCK_DRIVER = 'cinder.backup.drivers.swift.SwiftBackupDriver'
@@ -204,24 +209,78 @@ class CancelTestCase(OwnCinderTestCase):
 class SwitchTestCase(OwnCinderTestCase):
     """An operator switches ``backup_driver`` on a cloud with backups."""
 
-    def restart_with(self, driver):
+    def restart_with(self, driver, between=lambda: None):
         self.own.stop()
+        between()
         self.own.backup_driver = driver
         self.start()
+
+    def make_chain(self):
+        """A volume, a full backup and an incremental, with what it was."""
+        volume = self.make_volume(10)
+        chain = [(self.back_up(volume), self.sha256(volume))]
+        # What was data is zeros now.
+        self.write(volume, 5 * MIB, bytes(MIB))
+        self.write(volume, 300 * MIB, b'new')
+        return volume, self.continued(chain, volume)
+
+    def continued(self, chain, volume):
+        """The chain with another incremental."""
+        backup = self.back_up(volume, incremental=True)
+        self.assertTrue(self.cinder.backups.get(backup.id).is_incremental)
+        return [*chain, (backup, self.sha256(volume))]
+
+    def check_chain(self, chain):
+        """All of it is restored, over something else, and deleted."""
+        target = self.make_volume()
+        for backup, expected in chain:
+            self.fill(target)
+            self.assertEqual(expected, self.sha256(
+                self.restore(backup, target)))
+        for backup, _ in reversed(chain):
+            self.cinder.backups.delete(backup)
+            self.wait_gone(self.cinder.backups, backup)
+        self.assertEqual([], self.object_names(self.container))
 
     def test_from_the_stock_driver(self):
         ours = self.own.backup_driver
         self.restart_with(STOCK_DRIVER)
-        volume = self.make_volume(10)
-        first = self.sha256(volume)
-        full = self.back_up(volume)
+        volume, chain = self.make_chain()
         self.restart_with(ours)
-        self.write(volume, 5 * MIB, bytes(MIB))
-        second = self.sha256(volume)
-        incremental = self.back_up(volume, incremental=True)
-        self.assertEqual(first, self.sha256(self.restore(full)))
-        self.assertEqual(second, self.sha256(self.restore(incremental)))
-        for backup in (incremental, full):
-            self.cinder.backups.delete(backup)
-            self.wait_gone(self.cinder.backups, backup)
-        self.assertEqual([], self.object_names(self.container))
+        self.write(volume, 400 * MIB, b'newest')
+        self.check_chain(self.continued(chain, volume))
+
+    def test_back_to_the_stock_driver(self):
+        volume, chain = self.make_chain()
+        self.restart_with(STOCK_DRIVER, self._run_sql_of_the_readme)
+        self.write(volume, 400 * MIB, b'newest')
+        self.check_chain(self.continued(chain, volume))
+
+    def _run_sql_of_the_readme(self):
+        text = (processes.ROOT / 'README.rst').read_text()
+        (statement,) = re.findall(r'^    (UPDATE backups .*?;)$', text,
+                                  re.MULTILINE | re.DOTALL)
+        with contextlib.closing(sqlite3.connect(self.own.database)) as found:
+            self.assertEqual(2, found.execute(statement).rowcount)
+            found.commit()
+
+    def test_to_a_stock_driver_that_knows_nothing(self):
+        _, chain = self.make_chain()
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        records = program.json(
+            'export-record', chain[-1][0].id, '--service', 'stock',
+            '--container', self.container)
+        self.restart_with(STOCK_DRIVER, self._lose_the_database)
+        importer = self.client(self.demo_admin)
+        for record in records:
+            importer.backups.import_record(record['backup_service'],
+                                           record['backup_url'])
+        for backup, _ in chain:
+            self.wait(self.cinder.backups, backup, 'available')
+        self.check_chain(chain)
+
+    def _lose_the_database(self):
+        for path in self.own.database.parent.glob(
+                f'{self.own.database.name}*'):
+            path.unlink()
