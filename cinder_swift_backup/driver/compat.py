@@ -10,6 +10,9 @@ import sys
 from oslo_config import cfg
 
 STOCK = 'cinder.backup.drivers.swift.SwiftBackupDriver'
+# Before its releases named classes, they named modules. The manager takes the
+# beginning of a name for all of it, so this one is only for Grizzly's.
+STOCK_OF_GRIZZLY = 'cinder.backup.services.swift'
 OURS = 'cinder_swift_backup.driver.SwiftBackupDriver'
 
 # Options of the stock driver that older releases do not have. Ours follows
@@ -44,4 +47,5 @@ def adopt_stock_records():
     """
     manager = sys.modules.get('cinder.backup.manager')
     if manager is not None:
-        manager.MAPPING.setdefault(STOCK, OURS)
+        for name in (STOCK, STOCK_OF_GRIZZLY):
+            manager.MAPPING.setdefault(name, OURS)

@@ -3,6 +3,8 @@
 """Everything users do with backups, through the real Cinder API."""
 
 import contextlib
+import functools
+import os
 import pathlib
 import random
 import re
@@ -15,9 +17,12 @@ import uuid
 from cinderclient import exceptions as client_exceptions
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import types
 from tests import cloud as test_cloud
 from tests.cloud import processes
 from tests.cloud import volumes
+from tests.fakes import blobs
+from tests.fakes import eras
 from tests.functional import api
 from tests.functional import command
 from tests.functional.api import MIB
@@ -249,6 +254,58 @@ class SwitchTestCase(OwnCinderTestCase):
         self.restart_with(ours)
         self.write(volume, 400 * MIB, b'newest')
         self.check_chain(self.continued(chain, volume))
+
+    def test_backups_of_old_releases(self):
+        # One of each kind; all eras are in the tests of the engine.
+        volume = self.make_volume(10)
+        expected = self.sha256(volume)
+        found = [self._write_as(era, volume) for era in eras.ERAS
+                 if era.name in ('Grizzly', 'Juno', 'Kilo')]
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        importer = self.client(self.demo_admin)
+        for row in program.json('export-record', '--all', '--container',
+                                self.container):
+            importer.backups.import_record(row['backup_service'],
+                                           row['backup_url'])
+        for backup_id, _, _ in found:
+            self.wait(self.cinder.backups,
+                      self.cinder.backups.get(backup_id), 'available')
+        self.restart_with(self.own.backup_driver,
+                          functools.partial(self._age_records, found))
+        for backup_id, _, _ in found:
+            backup = self.cinder.backups.get(backup_id)
+            self.assertEqual(expected, self.sha256(self.restore(backup)))
+            self.cinder.backups.delete(backup)
+            self.wait_gone(self.cinder.backups, backup)
+        self.assertEqual([], self.object_names(self.container))
+
+    def _write_as(self, era, volume):
+        """Its backup as an era wrote it: id, driver, number of objects."""
+        backup_id = str(uuid.uuid4())
+        self.store.ensure_container(self.container, create=True)
+        prefix = (f'volume_{volume.id}/20141126{len(era.name):06d}/'
+                  f'az_nova_backup_{backup_id}')
+        with open(self.volume_path(volume), 'rb') as image:
+            def read(extent):
+                return os.pread(image.fileno(), extent.length, extent.offset)
+
+            writer = eras.Writer(
+                era, functools.partial(blobs.put, self.store, self.container),
+                'zlib', chunk_size=52428800)
+            noted = writer.write(types.BackupRef(
+                backup_id, volume.id, self.container, prefix), read,
+                volume.size << 30)
+        return backup_id, era.service, noted
+
+    def _age_records(self, found):
+        """Make the records what Cinder noted at the time."""
+        with contextlib.closing(sqlite3.connect(self.own.database)) as base:
+            for backup_id, service, noted in found:
+                base.execute(
+                    'UPDATE backups SET service = ?, object_count = ? '
+                    'WHERE id = ?', (service, noted, backup_id))
+            base.commit()
 
     def test_back_to_the_stock_driver(self):
         volume, chain = self.make_chain()

@@ -22,15 +22,17 @@ class AdoptTest(base.DriverTestCase):
         return mapping
 
     def test_adopted(self):
-        self.assertEqual({compat.STOCK: compat.OURS}, self._adopt({}))
+        self.assertEqual({compat.STOCK: compat.OURS,
+                          compat.STOCK_OF_GRIZZLY: compat.OURS},
+                         self._adopt({}))
 
     def test_what_is_there_stays(self):
         there = {'a': 'b', compat.STOCK: 'somebody.else'}
-        self.assertEqual(there, self._adopt(dict(there)))
+        self.assertEqual({**there, compat.STOCK_OF_GRIZZLY: compat.OURS},
+                         self._adopt(dict(there)))
 
     def test_again(self):
-        self.assertEqual({compat.STOCK: compat.OURS},
-                         self._adopt(self._adopt({})))
+        self.assertEqual(self._adopt({}), self._adopt(self._adopt({})))
 
     def test_no_manager(self):
         with mock.patch.dict(sys.modules):
