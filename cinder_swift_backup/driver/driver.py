@@ -85,12 +85,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             try:
                 source = self._source(backup, engine, volume_file)
                 with marks.marked(self.context, engine.runtime, source,
-                                  backup, general.track_changes,
-                                  ) as (reader, mark):
-                    track = (general.track_changes
-                             and isinstance(source, volumes.ImageVolume))
-                    self._backup(backup, reader, mark, track,
-                                 backup_metadata, engine, observer, found)
+                                  backup, general.track_changes) as marked:
+                    self._backup(backup, marked, backup_metadata, engine,
+                                 observer, found)
             except exceptions.Cancelled as err:
                 if not observer.deleted:
                     # If this returned, Cinder would call the backup available.
@@ -109,8 +106,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 remedy=exceptions.Remedy.STORAGE)
         return source
 
-    def _backup(self, backup, source, mark, track, backup_metadata, engine,
-                observer, found):
+    def _backup(self, backup, source, backup_metadata, engine, observer,
+                found):
         container = backup.container or found.container
         watch = pipelines.Watch(observer.checkpoint)
         store = engine.store.until(watch)
@@ -127,11 +124,11 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         parent = self._parent(backup, found.geometry,
                               engine.repository.until(watch))
         with engine.runtime.closing(parent):
-            self._archive(backup, container, source, mark, track, parent,
-                          backup_metadata, engine, observer, found)
+            self._archive(backup, container, source, parent, backup_metadata,
+                          engine, observer, found)
 
-    def _archive(self, backup, container, source, mark, track, parent,
-                 backup_metadata, engine, observer, found):
+    def _archive(self, backup, container, source, parent, backup_metadata,
+                 engine, observer, found):
         volume_meta = (self.get_metadata(backup.volume_id)
                        if backup_metadata else None)
         observer.checkpoint()
@@ -147,8 +144,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 ref=records.backup_ref(backup), header=records.header(backup),
                 geometry=found.geometry, compression=found.compression,
                 level=found.level, parent=parent, volume_meta=volume_meta,
-                containers=found.containers, mark=mark, track=track),
-            source, observer)
+                containers=found.containers, mark=source.mark,
+                track=source.track),
+            source.reader, observer)
 
     def _parent(self, backup, geometry, repo):
         """What an incremental builds on; None for a full backup."""

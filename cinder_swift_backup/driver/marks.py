@@ -51,26 +51,38 @@ def name(backup_id):
     return f'backup.{backup_id}.snap.csb'
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """A volume to back up.
+
+    ``mark`` has what ``reader`` reads; None if there can be none, or none is
+    wanted. ``track`` says whether the parent's mark may be used.
+    """
+
+    reader: volumes.VolumeReader
+    mark: types.Mark | None = None
+    track: bool = False
+
+
 @contextlib.contextmanager
 def marked(context, runtime, source, backup, wanted):
     """Give a volume a new mark, until the end of a block.
 
-    Yields what to read, and the mark, which stays if the block ends well. The
-    mark is None if there can be none, or none is wanted.
+    Yields a :class:`Source`, whose mark stays if the block ends well.
 
     :param source: what Cinder attached, to back up the volume
     :param wanted: whether changes are to be tracked
     """
     if not isinstance(source, volumes.ImageVolume):
-        yield source, None
+        yield Source(source)
         return
     with _found(context, runtime, source, backup, wanted) as found:
         if found is None:
-            yield source, None
+            yield Source(source, track=wanted)
             return
         mark = found.make(name(backup.id)) if wanted else None
         try:
-            yield found.reader, mark
+            yield Source(found.reader, mark, wanted)
         except BaseException:
             if mark is not None:
                 found.remove([mark.snapshot])
