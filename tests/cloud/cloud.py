@@ -54,6 +54,7 @@ class Cloud:
         site: SyncSite | None = None,
         volumes: str = 'files',
         objects: str = 'swift',
+        object_servers: int = 1,
     ) -> None:
         """Prepare; nothing is written or started yet.
 
@@ -68,6 +69,7 @@ class Cloud:
         :param volumes: where volumes are: ``files``, ``ceph``, ``lvm`` or
             ``lvm-thick``
         :param objects: what stores objects, ``swift`` or ``rgw``
+        :param object_servers: how many of them Swift has
         :param site: what its Swift is among others that copy containers
         """
         self._backup_driver = backup_driver
@@ -80,6 +82,7 @@ class Cloud:
         self._site = site
         self._volumes = volumes
         self._objects = objects
+        self._object_servers = object_servers
         self._stack = contextlib.ExitStack()
 
     @property
@@ -150,6 +153,7 @@ class Cloud:
             directory / 'swift',
             cached=self._with_cache,
             site=self._site,
+            object_servers=self._object_servers,
         )
         ceph = Ceph(directory / 'ceph')
         if self._volumes == 'ceph':

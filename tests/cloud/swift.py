@@ -69,6 +69,7 @@ class Swift:
         *,
         cached: bool = False,
         site: SyncSite | None = None,
+        object_servers: int = 1,
     ) -> None:
         """Prepare; nothing is written yet.
 
@@ -76,29 +77,35 @@ class Swift:
         :param directory: a directory for this Swift alone
         :param cached: whether it has a memcached, which must be installed
         :param site: what it is among others, if it is
+        :param object_servers: how many there are; of three and more, three
+            have each object
         """
         self._site = site
         self._info = info
         self._cache_port = processes.free_ports(1)[0] if cached else None
         self._directory = directory
         url = urllib.parse.urlsplit(info.swift_url or '')
-        account, container, object_ = processes.free_ports(3)
-        self._ports = {
-            'account': account,
-            'container': container,
-            'object': object_,
-            'proxy': url.port or 0,
-        }
+        storage = [
+            'account',
+            'container',
+            *(f'object-{n}' for n in range(1, object_servers + 1)),
+        ]
+        self._storage = dict(
+            zip(storage, processes.free_ports(len(storage)), strict=True)
+        )
+        self._ports = {**self._storage, 'proxy': url.port or 0}
         self._children: list[processes.Child] = []
+        self._servers: dict[str, processes.Child] = {}
 
     def start(self) -> None:
         """Write the configuration, build the rings, start the servers.
 
         :raises NoExtendedAttributes: if objects could not be stored
         """
-        device = self._directory / 'devices' / 'd1'
-        device.mkdir(parents=True)
-        _check_extended_attributes(device)
+        for server in self._storage:
+            device = self._devices(server) / 'd1'
+            device.mkdir(parents=True)
+            _check_extended_attributes(device)
         if self._cache_port:
             self._start_cache(self._cache_port)
         self._write_cluster_config()
@@ -114,15 +121,22 @@ class Swift:
         Those of the version 1 authentication stay.
         """
         self._info = dataclasses.replace(info, v1=self._info.v1)
-        processes.stop_all([self._children.pop()])
+        self.stop_server('proxy')
         self._start_server('proxy')
         self.wait()
 
+    def stop_server(self, server: str) -> None:
+        """Stop one of the servers, such as ``object-1``."""
+        child = self._servers.pop(server)
+        self._children.remove(child)
+        processes.stop_all([child])
+
     def wait(self) -> None:
         """Wait until all the servers answer."""
-        servers = self._children[-len(self._ports):]
-        for child, port in zip(servers, self._ports.values(), strict=True):
-            ready = functools.partial(processes.answers, port, '/healthcheck')
+        for server, child in self._servers.items():
+            ready = functools.partial(
+                processes.answers, self._ports[server], '/healthcheck'
+            )
             child.wait_until(ready, START_TIMEOUT)
 
     def children(self) -> list[processes.Child]:
@@ -145,26 +159,28 @@ class Swift:
 
     def _start_server(self, server: str) -> None:
         conf = self._directory / f'{server}-server.conf'
+        kind = server.partition('-')[0]
         sections = (
             self._proxy_sections()
             if server == 'proxy'
-            else self._storage_sections(server)
+            else self._storage_sections(kind)
         )
-        config_files.write(
-            conf, {**self._default(self._ports[server]), **sections}
+        config_files.write(conf, {**self._default(server), **sections})
+        package = 'obj' if kind == 'object' else server
+        child = processes.Child(
+            f"Swift's {server} server",
+            processes.python_module('serve_swift', package, str(conf)),
+            self._directory / f'{server}-server.log',
         )
-        package = 'obj' if server == 'object' else server
-        self._children.append(
-            processes.Child(
-                f"Swift's {server} server",
-                processes.python_module('serve_swift', package, str(conf)),
-                self._directory / f'{server}-server.log',
-            )
-        )
+        self._children.append(child)
+        self._servers[server] = child
+
+    def _devices(self, server: str) -> pathlib.Path:
+        """Where a server has its device."""
+        return self._directory / f'devices-{server}'
 
     def _build_rings(self) -> None:
-        ports = [self._ports[s] for s in ('account', 'container', 'object')]
-        self._run('build_rings', self._directory, *ports)
+        self._run('build_rings', self._directory, *self._storage.values())
 
     def _write_cluster_config(self) -> None:
         suffix = secrets.token_hex(8)
@@ -200,7 +216,7 @@ class Swift:
         config_files.write(
             client,
             {
-                **self._default(0),
+                **self._default('proxy'),
                 'pipeline:main': {
                     'pipeline': 'catch_errors proxy-logging cache symlink '
                     'proxy-server'
@@ -221,7 +237,7 @@ class Swift:
             self._directory / 'container-sync.conf',
             {
                 # It looks for the containers of the server at this port.
-                **self._default(self._ports['container']),
+                **self._default('container'),
                 'container-sync': {
                     'internal_client_conf_path': client,
                     'user': _user_name(),
@@ -237,15 +253,15 @@ class Swift:
             self._directory / f'{module}.log',
         ).wait_for_end(START_TIMEOUT)
 
-    def _default(self, port: int) -> dict[str, Section]:
+    def _default(self, server: str) -> dict[str, Section]:
         """Return the section that all the servers have."""
         return {
             'DEFAULT': {
                 'bind_ip': processes.HOST,
-                'bind_port': port,
+                'bind_port': self._ports[server],
                 'workers': 0,
                 'swift_dir': self._directory,
-                'devices': self._directory / 'devices',
+                'devices': self._devices(server),
                 'mount_check': False,
                 'disable_fallocate': True,
                 'log_level': 'WARNING',
