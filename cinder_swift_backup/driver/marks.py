@@ -151,8 +151,10 @@ class _Marked:
             self._check_others()
             return self._complete(mark)
         except BaseException:
-            self._image.use(None)
-            self._image.forget(snapshot)
+            try:
+                self._image.use(None)
+            finally:
+                self._image.forget(snapshot)
             raise
 
     def _complete(self, mark):

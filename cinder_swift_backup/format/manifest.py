@@ -255,8 +255,8 @@ def _decode_fields(name: str, chunk_name: str,
     if extent.end > types.LARGEST_OFFSET:
         raise documents.damaged(
             name, f'an entry ends at {extent.end}, where no volume does')
-    # "md5" was of the stored bytes before 2015.1 only, and the field that
-    # tells how old the manifest is may be still to come.
+    # "md5" is of the stored bytes in all manifests from before 2015.1, which
+    # have no digests. The field that tells their age may be still to come.
     ours = _STORED_MD5 in fields
     stored_md5 = documents.text(name, fields, _STORED_MD5 if ours else 'md5')
     if stored_md5 is not None and not _MD5.fullmatch(stored_md5):

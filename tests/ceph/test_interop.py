@@ -5,6 +5,7 @@
 import contextlib
 import shlex
 
+import fixtures
 from os_brick.initiator import linuxrbd
 import testscenarios
 
@@ -97,12 +98,16 @@ class InteropTestCase(testscenarios.WithScenarios, ImagesTestCase):
         volume, name = self.make_volume(image)
         history = []
         parent = None
+        log = self.useFixture(fixtures.FakeLogger())
         for seed, driver in enumerate(self.drivers):
             parent = self.back_up(driver, volume, name, parent)
             history.append((parent, bytes(image)))
             before = bytes(image)
             test_interop.change(image, seed)
             self.change(name, before, image)
+        # Both chains have one of ours on one of the stock driver, and another
+        # on one of ours.
+        self.assertEqual(1, log.output.count('All of the volume is read'))
         for backup, expected in history:
             for reader in (OURS, STOCK):
                 for old in (b'', b'\xa5'):

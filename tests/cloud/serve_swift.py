@@ -3,8 +3,7 @@
 """One Swift server: ``python -m tests.cloud.serve_swift PACKAGE CONF``.
 
 Swift's own programs do the same but for one thing: they know only the
-storage policies of a ``swift.conf`` in ``/etc/swift``. And releases keep them
-in different places. So this
+storage policies of a ``swift.conf`` in ``/etc/swift``. So this
 
 1. reads the ``swift.conf`` beside the server's configuration;
 2. loads its storage policies;
@@ -17,7 +16,6 @@ import sys
 
 from swift.common import storage_policy
 from swift.common import utils
-from swift.common import wsgi
 
 
 def main() -> None:
@@ -28,12 +26,7 @@ def main() -> None:
     server = importlib.import_module(f'swift.{package}.server')
     # Verbose means that the log goes to the standard error output too.
     sys.argv = [f'swift-{package}-server', conf, '--verbose']
-    conf, options = utils.parse_options(test_config=True)
-    callback = getattr(server, 'global_conf_callback', None)
-    if callback is not None:
-        options['global_conf_callback'] = callback
-    kind = {'obj': 'object'}.get(package, package)
-    sys.exit(wsgi.run_wsgi(conf, f'{kind}-server', **options))
+    server.main()
 
 
 if __name__ == '__main__':

@@ -88,7 +88,7 @@ class Swift:
         storage = [
             'account',
             'container',
-            *(f'object-{n}' for n in range(1, object_servers + 1)),
+            *(f'object.{n}' for n in range(1, object_servers + 1)),
         ]
         self._storage = dict(
             zip(storage, processes.free_ports(len(storage)), strict=True)
@@ -126,7 +126,7 @@ class Swift:
         self.wait()
 
     def stop_server(self, server: str) -> None:
-        """Stop one of the servers, such as ``object-1``."""
+        """Stop one of the servers, such as ``object.1``."""
         child = self._servers.pop(server)
         self._children.remove(child)
         processes.stop_all([child])
@@ -159,7 +159,7 @@ class Swift:
 
     def _start_server(self, server: str) -> None:
         conf = self._directory / f'{server}-server.conf'
-        kind = server.partition('-')[0]
+        kind = server.partition('.')[0]
         sections = (
             self._proxy_sections()
             if server == 'proxy'

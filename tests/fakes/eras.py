@@ -6,12 +6,13 @@ Each writes chunks, then the file of digests if its era has one, then the
 manifest, with the quirks of its time:
 
 * Grizzly to Juno make full backups only. They have neither digests nor a
-  ``parent_id``, and the MD5 is of the stored bytes.
+  ``parent_id``.
 * Havana, Icehouse and Juno note the position after a chunk was read, which is
   its end. Icehouse adds the metadata of the volume.
 * Kilo adds incrementals and digests, and notes positions right.
-* All of them keep the compressed form where it is larger. Liberty keeps the
-  plain one then, and has the MD5 of the data.
+* Up to Kilo, the MD5 is of the stored bytes, and these are compressed even
+  where that is larger. Liberty keeps the plain ones then, and has the MD5 of
+  the data.
 * The number of objects in Cinder's record is one too high.
 """
 

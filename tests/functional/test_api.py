@@ -242,6 +242,9 @@ class SwitchTestCase(OwnCinderTestCase):
             self.fill(target)
             self.assertEqual(expected, self.sha256(
                 self.restore(backup, target)))
+            # Several releases of the stock driver cannot do this.
+            if self.own.backup_driver != STOCK_DRIVER:
+                self.assertEqual(expected, self.sha256(self.restore(backup)))
         for backup, _ in reversed(chain):
             self.cinder.backups.delete(backup)
             self.wait_gone(self.cinder.backups, backup)
@@ -284,7 +287,7 @@ class SwitchTestCase(OwnCinderTestCase):
         """Its backup as an era wrote it: id, driver, number of objects."""
         backup_id = str(uuid.uuid4())
         self.store.ensure_container(self.container, create=True)
-        prefix = (f'volume_{volume.id}/20141126{len(era.name):06d}/'
+        prefix = (f'volume_{volume.id}/20141126{eras.ERAS.index(era):06d}/'
                   f'az_nova_backup_{backup_id}')
         with open(self.volume_path(volume), 'rb') as image:
             def read(extent):
@@ -326,8 +329,8 @@ class SwitchTestCase(OwnCinderTestCase):
         program = command.Command(
             self, self.cloud.os_environment(self.cloud.demo))
         records = program.json(
-            'export-record', chain[-1][0].id, '--service', 'stock',
-            '--container', self.container)
+            'export-record', '--all', '--service', 'stock', '--container',
+            self.container)
         self.restart_with(STOCK_DRIVER, self._lose_the_database)
         importer = self.client(self.demo_admin)
         for record in records:
