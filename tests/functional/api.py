@@ -140,6 +140,17 @@ class ApiTestCase(base.FunctionalTestCase):
         self.wait(self.cinder.backups, backup, 'available')
         return self.wait(self.cinder.volumes, target, 'available')
 
+    def import_records(self, records):
+        """Give backups to the demo user's project, and wait for them.
+
+        :param records: services and URLs, as Cinder exports them
+        """
+        importer = self.client(self.demo_admin)
+        for service, url in records:
+            answer = importer.backups.import_record(service, url)
+            self.wait(self.cinder.backups, self.cinder.backups.get(
+                answer['id']), 'available')
+
     def fill(self, volume):
         """Put something else on all of a volume's first MiB."""
         for offset in range(0, self.volumes.size(volume.id), 64 * MIB):

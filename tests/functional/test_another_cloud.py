@@ -94,13 +94,6 @@ class AnotherCloudTestCase(testscenarios.WithScenarios, api.ApiTestCase):
         return found, self.volume_path(volume).rename(
             self.a.info.directory / 'expected')
 
-    def _import(self, records):
-        importer = self.client(self.demo_admin)
-        for service, url in records:
-            answer = importer.backups.import_record(service, url)
-            self.wait(self.cinder.backups, self.cinder.backups.get(
-                answer['id']), 'available')
-
     def _restored(self, chain):
         """All of a chain comes back, as what it was."""
         for backup, expected in chain:
@@ -148,7 +141,7 @@ class AnotherCloudTestCase(testscenarios.WithScenarios, api.ApiTestCase):
         # A is as it was. B restores what A exported.
         records = self._exported(chain)
         self.use(self.b.info)
-        self._import(records)
+        self.import_records(records)
         self._restored(chain)
         # A has lost its database. Its new one gets the records from Swift.
         self._restart_cinder({})

@@ -264,16 +264,7 @@ class SwitchTestCase(OwnCinderTestCase):
         expected = self.sha256(volume)
         found = [self._write_as(era, volume) for era in eras.ERAS
                  if era.name in ('Grizzly', 'Juno', 'Kilo')]
-        program = command.Command(
-            self, self.cloud.os_environment(self.cloud.demo))
-        importer = self.client(self.demo_admin)
-        for row in program.json('export-record', '--all', '--container',
-                                self.container):
-            importer.backups.import_record(row['backup_service'],
-                                           row['backup_url'])
-        for backup_id, _, _ in found:
-            self.wait(self.cinder.backups,
-                      self.cinder.backups.get(backup_id), 'available')
+        self.import_records(self._records('ours'))
         self.restart_with(self.own.backup_driver,
                           functools.partial(self._age_records, found))
         for backup_id, _, _ in found:
@@ -326,19 +317,19 @@ class SwitchTestCase(OwnCinderTestCase):
 
     def test_to_a_stock_driver_that_knows_nothing(self):
         _, chain = self.make_chain()
+        records = self._records('stock')
+        self.restart_with(STOCK_DRIVER, self._lose_the_database)
+        self.import_records(records)
+        self.check_chain(chain)
+
+    def _records(self, service):
+        """What the command says of all backups of the test."""
         program = command.Command(
             self, self.cloud.os_environment(self.cloud.demo))
-        records = program.json(
-            'export-record', '--all', '--service', 'stock', '--container',
-            self.container)
-        self.restart_with(STOCK_DRIVER, self._lose_the_database)
-        importer = self.client(self.demo_admin)
-        for record in records:
-            importer.backups.import_record(record['backup_service'],
-                                           record['backup_url'])
-        for backup, _ in chain:
-            self.wait(self.cinder.backups, backup, 'available')
-        self.check_chain(chain)
+        return [(row['backup_service'], row['backup_url'])
+                for row in program.json(
+                    'export-record', '--all', '--service', service,
+                    '--container', self.container)]
 
     def _lose_the_database(self):
         for path in self.own.database.parent.glob(
