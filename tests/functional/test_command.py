@@ -282,12 +282,8 @@ class LostDatabaseTestCase(api.ApiTestCase):
         rows = program.json('export-record', tip.id, '--container',
                             self.container)
         self.assertEqual([full.id, tip.id], [row['backup'] for row in rows])
-        importer = self.client(self.demo_admin)
-        for row in rows:
-            importer.backups.import_record(row['backup_service'],
-                                           row['backup_url'])
-            self.wait(self.cinder.backups,
-                      self.cinder.backups.get(row['backup']), 'available')
+        self.import_records((row['backup_service'], row['backup_url'])
+                            for row in rows)
         found = self.cinder.backups.get(tip.id)
         self.assertTrue(found.is_incremental)
         self.assertEqual((1, volume.id), (found.size, found.volume_id))
