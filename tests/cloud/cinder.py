@@ -2,6 +2,9 @@
 
 """Configure, start and stop Cinder: all its services in one process.
 
+Or in several, which a message broker connects, of which each is one
+:class:`Cinder`.
+
 A cloud has one Cinder. A test may start more beside it, each with a database
 of its own or, one after the other, on the same database with another backup
 driver. The schema is created once per cloud: the first Cinder leaves a copy
@@ -9,6 +12,7 @@ of its empty database in the cloud's directory, and the others begin with it.
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import os
 import pathlib
 import shutil
@@ -27,6 +31,7 @@ DRIVER = 'cinder_swift_backup.driver.SwiftBackupDriver'
 CONCURRENCY_MODES = ('eventlet', 'threading')
 START_TIMEOUT = 120.0
 BACKEND = 'volumes'
+SERVICES = ('backup', 'scheduler', 'volume', 'api')
 
 
 class Cinder:
@@ -49,6 +54,9 @@ class Cinder:
         group: VolumeGroup | None = None,
         volumes_directory: pathlib.Path | None = None,
         port: int | None = None,
+        services: Sequence[str] = SERVICES,
+        host: str = 'cloud',
+        transport: str = 'fake://',
     ) -> None:
         """Prepare; nothing is written or started yet.
 
@@ -66,6 +74,10 @@ class Cinder:
         :param volumes_directory: where volumes are kept; the default is one
             in the directory
         :param port: port of the API; the default is a free one
+        :param services: which of its services this process has
+        :param host: the name of the host that they are on
+        :param transport: where the services meet; the default is in the
+            process
         """
         self.directory = directory
         self.backup_driver = backup_driver
@@ -74,6 +86,9 @@ class Cinder:
         self.database = database or directory / 'cinder.db'
         self.volumes_directory = volumes_directory or directory / 'volumes'
         self.port = port or processes.free_ports(1)[0]
+        self.services = services
+        self.host = host
+        self.transport = transport
         self.conf = directory / 'cinder.conf'
         self.log = directory / 'cinder.log'
         self._info = info
@@ -101,11 +116,12 @@ class Cinder:
         if template.exists() and not self.database.exists():
             shutil.copyfile(template, self.database)
         self._write_config()
+        self._ready.unlink(missing_ok=True)
         native = self.concurrency == 'threading'
         self._child = processes.Child(
             'Cinder',
             processes.python_module(
-                'serve_cinder', str(self.conf), str(template)
+                'serve_cinder', str(self.conf), str(template), *self.services
             ),
             self.log,
             {
@@ -117,13 +133,27 @@ class Cinder:
     def wait(self) -> None:
         """Wait until all the services have started and the API answers."""
         assert self._child is not None
-        self._child.wait_until(
-            lambda: processes.answers(self.port), START_TIMEOUT
-        )
+        self._child.wait_until(self._has_started, START_TIMEOUT)
+
+    def _has_started(self) -> bool:
+        if not self._ready.exists():
+            return False
+        return 'api' not in self.services or processes.answers(self.port)
+
+    @property
+    def _ready(self) -> pathlib.Path:
+        """The file that the process makes when its services have started."""
+        return self.directory / 'ready'
 
     def stop(self) -> None:
         """Stop the process; what it was doing is cut off."""
         processes.stop_all(self.children())
+        self._child = None
+
+    def kill(self) -> None:
+        """End the process as a crash would."""
+        for child in self.children():
+            child.kill()
         self._child = None
 
     def children(self) -> list[processes.Child]:
@@ -195,6 +225,10 @@ class Cinder:
                     'volume_backend_name': BACKEND,
                 },
                 'oslo_concurrency': {'lock_path': self.directory / 'locks'},
+                # Who shares a database shares its locks.
+                'coordination': {
+                    'backend_url': f'file://{self.database.parent}'
+                },
                 'keystone_authtoken': {
                     **self._login(),
                     'www_authenticate_uri': self._info.auth_url,
@@ -219,9 +253,9 @@ class Cinder:
             'backup_gigabytes',
         )
         return {
-            'host': 'cloud',
+            'host': self.host,
             'my_ip': processes.HOST,
-            'transport_url': 'fake://',
+            'transport_url': self.transport,
             'auth_strategy': 'keystone',
             'state_path': self.directory,
             'api_paste_config': etc / 'api-paste.ini',

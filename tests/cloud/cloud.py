@@ -10,8 +10,10 @@
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import secrets
 import shutil
@@ -23,14 +25,18 @@ from tests.cloud import processes
 from tests.cloud.ceph import Ceph
 from tests.cloud.cinder import Cinder
 from tests.cloud.cinder import DRIVER
+from tests.cloud.cinder import SERVICES
 from tests.cloud.info import CloudInfo
 from tests.cloud.info import Credentials
 from tests.cloud.info import V1Credentials
 from tests.cloud.keystone import Keystone
 from tests.cloud.lvm import VolumeGroup
+from tests.cloud.rabbit import Rabbit
 from tests.cloud.rgw import RadosGateway
 from tests.cloud.swift import Swift
 from tests.cloud.swift import SyncSite
+
+Part = Keystone | Cinder | Swift | RadosGateway
 
 
 class Cloud:
@@ -40,6 +46,7 @@ class Cloud:
     keystone: Keystone
     swift: Swift
     cinder: Cinder
+    backup_services: list[Cinder]
 
     def __init__(
         self,
@@ -55,6 +62,7 @@ class Cloud:
         volumes: str = 'files',
         objects: str = 'swift',
         object_servers: int = 1,
+        backup_hosts: int = 0,
     ) -> None:
         """Prepare; nothing is written or started yet.
 
@@ -70,6 +78,8 @@ class Cloud:
             ``lvm-thick``
         :param objects: what stores objects, ``swift`` or ``rgw``
         :param object_servers: how many of them Swift has
+        :param backup_hosts: how many backup services run in processes of
+            their own, which RabbitMQ connects; with none it runs in Cinder's
         :param site: what its Swift is among others that copy containers
         """
         self._backup_driver = backup_driver
@@ -83,6 +93,7 @@ class Cloud:
         self._volumes = volumes
         self._objects = objects
         self._object_servers = object_servers
+        self._backup_hosts = backup_hosts
         self._stack = contextlib.ExitStack()
 
     @property
@@ -139,6 +150,64 @@ class Cloud:
         ceph.start()
         ceph.wait()
 
+    def _start_broker(self, directory: pathlib.Path) -> str:
+        """Start what connects services; return its URL."""
+        rabbit = Rabbit(directory)
+        self._stack.callback(lambda: processes.stop_all(rabbit.children()))
+        rabbit.start()
+        rabbit.wait()
+        return rabbit.url
+
+    def _prepare_cinder(
+        self,
+        directory: pathlib.Path,
+        ceph: Ceph,
+        group: VolumeGroup | None,
+    ) -> None:
+        """Prepare all of Cinder, in one process or in several."""
+        hosts = [f'host-{n}' for n in range(1, self._backup_hosts + 1)]
+        make = functools.partial(
+            Cinder,
+            self.info,
+            ceph=ceph if self._volumes == 'ceph' else None,
+            group=group,
+            backup_driver=self._backup_driver,
+            concurrency=self._concurrency,
+            extra_options=self._extra_options,
+            database=directory / 'cinder' / 'cinder.db',
+            volumes_directory=self.info.volumes_directory,
+        )
+        if hosts:
+            transport = self._start_broker(directory / 'rabbit')
+            make = functools.partial(make, transport=transport)
+        self.cinder = make(
+            directory / 'cinder',
+            port=urllib.parse.urlsplit(self.info.cinder_url).port,
+            services=[
+                name for name in SERVICES if name != 'backup' or not hosts
+            ],
+        )
+        self.backup_services = [
+            make(directory / host, host=host, services=['backup'])
+            for host in hosts
+        ]
+
+    def _start_in_order(self, parts: Sequence[Part]) -> None:
+        """Start all side by side, but for the services that come last."""
+        self._stack.callback(
+            lambda: processes.stop_all(
+                child
+                for part in (*self.backup_services, *parts)
+                for child in part.children()
+            )
+        )
+        # The backup services need the database that the others have made.
+        for group in (parts, self.backup_services):
+            for part in group:
+                part.start()
+            for part in group:
+                part.wait()
+
     def _start(self) -> None:
         directory = pathlib.Path(tempfile.mkdtemp(prefix='csb-cloud-'))
         self._stack.callback(shutil.rmtree, directory)
@@ -161,19 +230,8 @@ class Cloud:
                 self.info, ceph_directory=ceph.directory
             )
         group = self._make_group(directory)
-        self.cinder = Cinder(
-            self.info,
-            directory / 'cinder',
-            ceph=ceph if self._volumes == 'ceph' else None,
-            group=group,
-            backup_driver=self._backup_driver,
-            concurrency=self._concurrency,
-            extra_options=self._extra_options,
-            volumes_directory=self.info.volumes_directory,
-            port=urllib.parse.urlsplit(self.info.cinder_url).port,
-        )
-        parts: list[Keystone | Cinder | Swift | RadosGateway]
-        parts = [self.keystone]
+        self._prepare_cinder(directory, ceph, group)
+        parts: list[Part] = [self.keystone]
         if 'ceph' in self._volumes or self._objects == 'rgw':
             self._start_first(ceph)
         if self._objects == 'rgw':
@@ -182,15 +240,7 @@ class Cloud:
             parts.append(self.swift)
         if self._with_cinder:
             parts.append(self.cinder)
-        self._stack.callback(
-            lambda: processes.stop_all(
-                child for part in parts for child in part.children()
-            )
-        )
-        for part in parts:
-            part.start()
-        for part in parts:
-            part.wait()
+        self._start_in_order(parts)
         self.info.save(self.info_file)
 
 

@@ -75,6 +75,16 @@ class CephMissing(BackendMissing):
         )
 
 
+class RabbitMissing(BackendMissing):
+    """A part of RabbitMQ is not installed."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__(
+            f'RabbitMQ cannot be started without {part}. Install it, as by: '
+            f'apt-get install --no-install-recommends rabbitmq-server'
+        )
+
+
 class ChildDied(CloudError):
     """A process ended before it was told to."""
 

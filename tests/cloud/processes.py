@@ -194,6 +194,10 @@ class Child:
         """Ask the process to end; does not wait."""
         self._signal_group(signal.SIGTERM)
 
+    def kill(self) -> None:
+        """End the process as a crash would, and all that it started."""
+        self.reap(0)
+
     def reap(self, deadline: float) -> None:
         """Wait for the process until the deadline, then kill its group."""
         remaining = max(0.0, deadline - time.monotonic())

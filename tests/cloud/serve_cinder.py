@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The Cinder process: ``python -m tests.cloud.serve_cinder CONF EMPTY_DB``.
+"""The Cinder process: ``tests.cloud.serve_cinder CONF EMPTY_DB SERVICE...``.
 
 1. Choose the concurrency mode as Cinder's own commands do.
 2. Make privileged functions run in this process: no sudo, no rootwrap.
 3. Create the schema unless the database has one, and keep a copy of it.
-4. Start the backup service, the scheduler and the volume service, which
-   reach each other through oslo.messaging's in-process transport.
-5. Serve the API, last, so that its answer means that all have started.
-6. Run until SIGTERM.
+4. Start those of the backup service, the scheduler and the volume service
+   that are asked for. With all in one process, oslo.messaging's in-process
+   transport connects them.
+5. Serve the API, if it is asked for, last.
+6. Make a file named ``ready`` in the directory of its state.
+7. Run until SIGTERM.
 """
 
 # Importing a command of Cinder patches the standard library, or makes sure
@@ -65,7 +67,7 @@ def _locked(error: Exception, *_: object) -> None:
 
 def main() -> None:
     """Run all the steps."""
-    conf, empty_database = sys.argv[1:]
+    conf, empty_database, *services = sys.argv[1:]
     objects.register_all()
     CONF(
         ['--config-file', conf],
@@ -81,9 +83,11 @@ def main() -> None:
     os_brick.setup(CONF)
     _do_without_privileges()
     _create_schema(pathlib.Path(empty_database))
-    for each in _create_services():
+    for each in _create_services(services):
         each.start()
-    _serve_api()
+    if 'api' in services:
+        _serve_api()
+    pathlib.Path(CONF.state_path, 'ready').touch()
     _run_until_terminated()
 
 
@@ -118,34 +122,46 @@ def _create_schema(keep: pathlib.Path) -> None:
     partial.rename(keep)
 
 
-def _create_services() -> list[service.Service]:
+def _create_services(names: list[str]) -> list[service.Service]:
     """Create the services in the order in which they have to be started.
 
     Cinder remembers the database id of the last service that a process
     started. Only the volume service uses it, so it comes last.
     """
     rpc.init(CONF)
-    semaphore = utils.semaphore_factory(
-        CONF.backup_max_operations, CONF.backup_workers
+    makers = {
+        'backup': _create_backup,
+        'scheduler': _create_scheduler,
+        'volume': _create_volume,
+    }
+    return [make() for name, make in makers.items() if name in names]
+
+
+def _create_backup() -> service.Service:
+    return service.Service.create(
+        binary='cinder-backup',
+        service_name='backup',
+        coordination=True,
+        process_number=1,
+        semaphore=utils.semaphore_factory(
+            CONF.backup_max_operations, CONF.backup_workers
+        ),
     )
+
+
+def _create_scheduler() -> service.Service:
+    return service.Service.create(binary='cinder-scheduler')
+
+
+def _create_volume() -> service.Service:
     (backend,) = CONF.enabled_backends
     CONF.register_opt(volume_command.host_opt, group=backend)
-    return [
-        service.Service.create(
-            binary='cinder-backup',
-            service_name='backup',
-            coordination=True,
-            process_number=1,
-            semaphore=semaphore,
-        ),
-        service.Service.create(binary='cinder-scheduler'),
-        service.Service.create(
-            binary='cinder-volume',
-            host=f'{CONF.host}@{backend}',
-            service_name=backend,
-            coordination=True,
-        ),
-    ]
+    return service.Service.create(
+        binary='cinder-volume',
+        host=f'{CONF.host}@{backend}',
+        service_name=backend,
+        coordination=True,
+    )
 
 
 def _serve_api() -> None:

@@ -11,6 +11,7 @@ import time
 from cinderclient import client as cinder_client
 from cinderclient import exceptions as client_exceptions
 
+from tests import cloud as test_cloud
 from tests.cloud import volumes
 from tests.fakes import blobs
 from tests.functional import base
@@ -24,6 +25,8 @@ class ApiTestCase(base.FunctionalTestCase):
     """A test through a Cinder API; the volumes are files it can see."""
 
     endpoint = None
+    # Whether volumes and backups are to be deleted when the test ends.
+    cloud_stays = True
 
     def setUp(self):
         super().setUp()
@@ -81,12 +84,17 @@ class ApiTestCase(base.FunctionalTestCase):
         """A volume of 1 GiB that starts with random data, then text."""
         volume = self.cinder.volumes.create(1, name=f'test {self.id()}')
         volume = self.wait(self.cinder.volumes, volume, 'available')
-        self.addCleanup(self.forget_volume, volume)
+        self.forget_later(self.forget_volume, volume)
         if mib:
             noise = random.Random(seed).randbytes(mib * MIB)
             self.write(volume, 0, noise)
             self.write(volume, 700 * MIB, b'text and more text ' * MIB)
         return volume
+
+    def forget_later(self, forget, thing):
+        """Delete something when the test ends, if need be."""
+        if self.cloud_stays:
+            self.addCleanup(forget, thing)
 
     def forget_volume(self, volume):
         """Delete a volume whatever its state is, unless the test has."""
@@ -119,7 +127,7 @@ class ApiTestCase(base.FunctionalTestCase):
         """Begin a backup; it is deleted when the test ends."""
         backup = self.cinder.backups.create(
             volume.id, container=self.container, **options)
-        self.addCleanup(self.forget_backup, backup)
+        self.forget_later(self.forget_backup, backup)
         return backup
 
     def forget_backup(self, backup):
@@ -155,6 +163,13 @@ class ApiTestCase(base.FunctionalTestCase):
         """Put something else on all of a volume's first MiB."""
         for offset in range(0, self.volumes.size(volume.id), 64 * MIB):
             self.write(volume, offset, b'\x5a' * MIB)
+
+    def start_cloud(self, **options):
+        """Start another cloud, which ends with the test."""
+        cloud = test_cloud.Cloud(**options)
+        self.addCleanup(cloud.stop)
+        cloud.start()
+        return cloud
 
     @property
     def container(self):

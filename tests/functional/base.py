@@ -41,11 +41,12 @@ def keystone_session(credentials, auth_url=None):
         project_domain_name=credentials.project_domain_name))
 
 
-def swift_credentials(user):
+def swift_credentials(user, cloud=None):
     """What a store needs to use the Swift account of a user's project."""
+    cloud = cloud or cloud_info()
     return store_credentials.SessionCredentials(
-        keystone_session(user), service_type='object-store',
-        interface='public', region=cloud_info().region)
+        keystone_session(user, cloud.auth_url), service_type='object-store',
+        interface='public', region=cloud.region)
 
 
 def swift_store(credentials=None):
@@ -61,10 +62,15 @@ class FunctionalTestCase(base.BaseTestCase):
     def setUp(self):
         # Before the test gets a temporary directory of its own, for a cloud
         # that is started here has to outlive it.
-        self.cloud = cloud_info()
+        self.cloud = self.find_cloud()
         super().setUp()
-        self.store = swift_store()
+        self.store = swift_store(
+            swift_credentials(self.cloud.demo, self.cloud))
         self.addCleanup(self.store.close)
+
+    def find_cloud(self):
+        """The cloud that the test is for."""
+        return cloud_info()
 
     def need(self, *names):
         """Skip the test where the cloud does not tell all of these."""

@@ -34,6 +34,9 @@ from tests.functional import cinder_process
 CONF = cfg.CONF
 # Cinder's: 24 is 2024.1, 29 is 2026.2.
 RELEASE = int(version.version_string().split('.')[0])
+# Whether the stock driver loses zeros of incrementals if it is told that the
+# volume is new.
+LOSES_ZEROS = RELEASE in range(23, 29)
 MIB = 1 << 20
 # Small, so that a test volume of a few MiB has many chunks and blocks.
 CHUNK = 1 * MIB
@@ -109,10 +112,8 @@ class CinderSideTestCase(base.FunctionalTestCase):
     def restore_new(self, driver_class, backup):
         """Restore as to a volume made for it; returns its content."""
         volume, path = self.make_volume(b'')
-        # These releases of the stock driver lose zeros of incrementals if they
-        # are told that the volume is new.
         new = not (driver_class is STOCK and backup.parent_id
-                   and RELEASE in range(23, 29))
+                   and LOSES_ZEROS)
         with open(path, 'wb') as handle:
             self.restore_to(driver_class, backup, volume, handle, new)
         return path

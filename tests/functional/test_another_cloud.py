@@ -5,10 +5,10 @@ of the other, less and less of which is left.
 """
 
 import filecmp
+import functools
 
 import testscenarios
 
-from tests import cloud as test_cloud
 from tests.cloud import processes
 from tests.functional import api
 from tests.functional import base
@@ -44,6 +44,7 @@ def _by_version_1(cloud):
 class AnotherCloudTestCase(testscenarios.WithScenarios, api.ApiTestCase):
     """Cloud A has Swift; B reaches it, and outlives A."""
 
+    cloud_stays = False
     scenarios = testscenarios.multiply_scenarios([
         ('accounts of projects', {'own_account': False}),
         ('account of the service', {'own_account': True})])
@@ -52,20 +53,15 @@ class AnotherCloudTestCase(testscenarios.WithScenarios, api.ApiTestCase):
         super().setUp()
         self.need('directory')
         # The options of version 1 are only known when Swift is.
-        self.a = self._started(with_cinder=not self.own_account)
+        start = functools.partial(
+            self.start_cloud, concurrency=self.cloud.concurrency)
+        self.a = start(with_cinder=not self.own_account)
         if self.own_account:
             self._restart_cinder(_by_version_1(self.a.info))
         options = (_by_version_1 if self.own_account
                    else _at_the_keystone_of)
-        self.b = self._started(swift_of=self.a.info,
-                               extra_options=options(self.a.info))
-
-    def _started(self, **options):
-        cloud = test_cloud.Cloud(concurrency=self.cloud.concurrency,
-                                 **options)
-        cloud.start()
-        self.addCleanup(cloud.stop)
-        return cloud
+        self.b = start(swift_of=self.a.info,
+                       extra_options=options(self.a.info))
 
     def _restart_cinder(self, options):
         """Cinder of A, with an empty database."""
@@ -76,12 +72,6 @@ class AnotherCloudTestCase(testscenarios.WithScenarios, api.ApiTestCase):
         cinder.start()
         self.addCleanup(cinder.stop)
         cinder.wait()
-
-    def forget_volume(self, volume):
-        """Both clouds end, with all they have."""
-
-    def forget_backup(self, backup):
-        """Both clouds end, with all they have."""
 
     def _chain(self):
         """A full backup and an incremental, with what the volume was."""

@@ -89,6 +89,30 @@ class InteropTestCase(testscenarios.WithScenarios,
         self.assertEqual([], self.object_names(self.container))
 
 
+class NewVolumeTestCase(cinder_side.CinderSideTestCase):
+    """What Cinder does when it restores to a volume that it has made."""
+
+    def _restored(self, writer, first, second):
+        """What the stock driver makes of a chain, told that it is new."""
+        volume, path = self.make_volume(first)
+        full = self.back_up(writer, volume, path)
+        path.write_bytes(second)
+        backup = self.back_up(writer, volume, path, parent=full)
+        target, path = self.make_volume(b'')
+        with open(path, 'wb') as handle:
+            self.restore_to(STOCK, backup, target, handle, True)
+        return path.read_bytes()
+
+    def test_stock_restores_ours_as_its_own(self):
+        first = make_image()
+        second = bytearray(first)
+        change(second, seed=1)
+        own = self._restored(STOCK, first, second)
+        ours = self._restored(OURS, first, second)
+        self.assertTrue(own == ours)
+        self.assertEqual(cinder_side.LOSES_ZEROS, own != second)
+
+
 class ChainTestCase(testscenarios.WithScenarios,
                     cinder_side.CinderSideTestCase):
     """Each driver continues a chain that the other began."""

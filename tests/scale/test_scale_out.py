@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Two backup services, and a Swift of four object servers, three of which
+have each object: one of each ends while eight backups are made.
+"""
+
+import contextlib
+import os
+import sqlite3
+import time
+
+from cinder_swift_backup import exceptions
+from tests.functional import api
+
+_PATIENCE = 300
+
+
+class ScaleOutTestCase(api.ApiTestCase):
+    """What is lost of many backups when one host is."""
+
+    cloud_stays = False
+
+    def find_cloud(self):
+        # What Cinder goes by, here as everywhere.
+        native = os.environ.get('OS_CINDER_DISABLE_EVENTLET_PATCHING') == '1'
+        self.running = self.start_cloud(
+            concurrency='threading' if native else 'eventlet',
+            object_servers=4, backup_hosts=2,
+            # So slow that no backup is complete when the host dies.
+            extra_options={'backup_swift_workers': 1})
+        return self.running.info
+
+    def test_a_host_and_an_object_server_die(self):
+        expected = dict(self.make_volume_of(seed) for seed in range(8))
+        backups = [self.start_backup(self.cinder.volumes.get(id_))
+                   for id_ in expected]
+        # Cinder takes a host at random: maybe always the same.
+        while len(self.hosts(backups)) < 2:
+            id_, expected[id_] = self.make_volume_of(len(expected))
+            backups.append(self.start_backup(self.cinder.volumes.get(id_)))
+        self.wait_until(self.all_have_objects, backups)
+        host = self.running.backup_services[0]
+        self.running.swift.stop_server('object.2')
+        host.kill()
+        lost = [backup for backup in backups if self.host(backup) == host.host
+                and self.status(backup) == 'creating']
+        others = [backup for backup in backups if backup not in lost]
+        self.assertNotEqual([], lost)
+        self.assertNotEqual([], others)
+        for backup in others:
+            self.wait(self.cinder.backups, backup, 'available', _PATIENCE)
+        for backup in lost:
+            self.assertEqual('creating', self.status(backup))
+        host.start()
+        host.wait()
+        for backup in lost:
+            self.check_lost(backup)
+        self.assertEqual({backup.id for backup in others},
+                         set(self.objects_of(backups)))
+        for backup in others:
+            self.assertEqual(expected[backup.volume_id],
+                             self.sha256(self.restore(backup)))
+
+    def make_volume_of(self, seed):
+        """A volume with data of its own: its id, and what it is."""
+        volume = self.make_volume(150, seed)
+        return volume.id, self.sha256(volume)
+
+    def wait_until(self, holds, *arguments):
+        """Wait until something holds."""
+        deadline = time.monotonic() + _PATIENCE
+        while not holds(*arguments):
+            self.assertLess(time.monotonic(), deadline, holds.__name__)
+            time.sleep(0.1)
+
+    def all_have_objects(self, backups):
+        """Whether each of the backups has begun to store its data."""
+        with contextlib.suppress(exceptions.ContainerNotFound):
+            found = self.objects_of(backups)
+            return len(found) == len(backups)
+        return False
+
+    def objects_of(self, backups):
+        """Those of the backups that have objects, with their names."""
+        names = self.object_names(self.container)
+        found = {backup.id: [name for name in names if backup.id in name]
+                 for backup in backups}
+        return {id_: names for id_, names in found.items() if names}
+
+    def hosts(self, backups):
+        """The hosts that Cinder chose, once it has for all backups."""
+        self.wait_until(lambda: all(map(self.host, backups)))
+        return set(map(self.host, backups))
+
+    def host(self, backup):
+        """The host that Cinder chose for a backup."""
+        with contextlib.closing(
+                sqlite3.connect(self.running.cinder.database)) as database:
+            (host,), = database.execute(
+                'SELECT host FROM backups WHERE id = ?', (backup.id,))
+        return host
+
+    def status(self, backup):
+        """What Cinder says of a backup."""
+        return self.cinder.backups.get(backup.id).status
+
+    def check_lost(self, backup):
+        """It ends in an error, and deleting it removes what it stored."""
+        self.wait_until(lambda: self.status(backup) == 'error')
+        self.wait(self.cinder.volumes, self.cinder.volumes.get(
+            backup.volume_id), 'available')
+        self.assertIn(backup.id, self.objects_of([backup]))
+        self.cinder.backups.delete(backup)
+        self.wait_gone(self.cinder.backups, backup)
