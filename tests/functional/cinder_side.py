@@ -9,9 +9,7 @@ wrapped for the kind of threads in use, real notifications.
 
 import atexit
 import contextlib
-import errno
 import functools
-import os
 import pathlib
 import shutil
 import tempfile
@@ -28,6 +26,7 @@ from oslo_messaging.notify import _impl_test as fake_notifier
 from cinder_swift_backup import driver as our_driver
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import naming
+from tests.cloud import volumes
 from tests.functional import base
 from tests.functional import cinder_process
 
@@ -147,7 +146,7 @@ class CinderSideTestCase(base.FunctionalTestCase):
                 if found[offset:offset + BLOCK] != data[offset:offset
                                                         + BLOCK]:
                     self.fail(f'{path} differs in the block at {offset}')
-            for offset, piece in stored_pieces(handle, len(data)):
+            for offset, piece in volumes.stored_pieces(handle, len(data)):
                 self.assertEqual(len(piece), piece.count(0),
                                  f'data follows the volume at {offset}')
 
@@ -159,21 +158,6 @@ class CinderSideTestCase(base.FunctionalTestCase):
             with contextlib.suppress(exceptions.ContainerNotFound):
                 for name in self.object_names(container):
                     store.delete(container, name)
-
-
-def stored_pieces(handle, offset):
-    """What a file holds from ``offset`` on, without reading its holes."""
-    while True:
-        try:
-            offset = os.lseek(handle.fileno(), offset, os.SEEK_DATA)
-        except OSError as err:
-            if err.errno == errno.ENXIO:
-                return
-            raise
-        end = os.lseek(handle.fileno(), offset, os.SEEK_HOLE)
-        handle.seek(offset)
-        yield offset, handle.read(min(end - offset, MIB))
-        offset = min(end, offset + MIB)
 
 
 def version_3_options(info, user):
