@@ -19,6 +19,7 @@ manifest, with the quirks of its time:
 import bz2
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import functools
@@ -31,6 +32,7 @@ from cinder_swift_backup.format import types
 _CODECS: dict[str, Callable[[bytes], bytes]] = {
     'zlib': zlib.compress, 'bz2': bz2.compress, 'none': bytes}
 BLOCK = 32768
+NAME = 'as it was called'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +64,8 @@ ERAS = (
 class Writer:
     """Writes backups of one era.
 
-    ``put`` stores an object. Sizes are in bytes.
+    ``put`` stores an object. Sizes are in bytes. ``metadata`` is what the
+    user gave to the volume.
     """
 
     era: Era
@@ -70,6 +73,7 @@ class Writer:
     word: str
     chunk_size: int
     block_size: int = BLOCK
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def write(self, where: types.BackupRef, read: Callable[[types.Extent],
               bytes], size: int, parent_id: str | None = None,
@@ -99,11 +103,20 @@ class Writer:
                 'sha256s': list(self._digests(read, size))})
         fields: dict[str, object] = {'objects': objects}
         if self.era.volume_meta:
-            fields['volume_meta'] = '{"version": 1}'
+            fields['volume_meta'] = json.dumps(self._volume(where, size))
         if self.era.incrementals:
             fields['parent_id'] = parent_id
         self._put(f'{where.prefix}_metadata', where, fields)
         return len(objects) + 1
+
+    def _volume(self, where: types.BackupRef, size: int) -> dict[str, object]:
+        """What was noted of the volume: all but what Glance knew."""
+        return {
+            'version': 1,
+            'volume-base-metadata': {
+                'id': where.volume_id, 'display_name': NAME,
+                'display_description': None, 'size': -(-size >> 30)},
+            'volume-metadata': dict(self.metadata)}
 
     def _chunks(self, size: int, changes: Sequence[types.Extent] | None,
                 ) -> Iterator[types.Extent]:

@@ -267,15 +267,19 @@ class SwitchTestCase(OwnCinderTestCase):
         self.import_records(self._records('ours'))
         self.restart_with(self.own.backup_driver,
                           functools.partial(self._age_records, found))
-        for backup_id, _, _ in found:
+        for backup_id, era, _ in found:
             backup = self.cinder.backups.get(backup_id)
-            self.assertEqual(expected, self.sha256(self.restore(backup)))
+            restored = self.restore(backup)
+            self.assertEqual(expected, self.sha256(restored))
+            if era.volume_meta:
+                self.assertEqual(eras.NAME, restored.name)
+                self.assertEqual('x', restored.metadata[era.name])
             self.cinder.backups.delete(backup)
             self.wait_gone(self.cinder.backups, backup)
         self.assertEqual([], self.object_names(self.container))
 
     def _write_as(self, era, volume):
-        """Its backup as an era wrote it: id, driver, number of objects."""
+        """Its backup as an era wrote it: id, era, number of objects."""
         backup_id = str(uuid.uuid4())
         self.store.ensure_container(self.container, create=True)
         prefix = (f'volume_{volume.id}/20141126{eras.ERAS.index(era):06d}/'
@@ -286,19 +290,19 @@ class SwitchTestCase(OwnCinderTestCase):
 
             writer = eras.Writer(
                 era, functools.partial(blobs.put, self.store, self.container),
-                'zlib', chunk_size=52428800)
+                'zlib', chunk_size=52428800, metadata={era.name: 'x'})
             noted = writer.write(types.BackupRef(
                 backup_id, volume.id, self.container, prefix), read,
                 volume.size << 30)
-        return backup_id, era.service, noted
+        return backup_id, era, noted
 
     def _age_records(self, found):
         """Make the records what Cinder noted at the time."""
         with contextlib.closing(sqlite3.connect(self.own.database)) as base:
-            for backup_id, service, noted in found:
+            for backup_id, era, noted in found:
                 base.execute(
                     'UPDATE backups SET service = ?, object_count = ? '
-                    'WHERE id = ?', (service, noted, backup_id))
+                    'WHERE id = ?', (era.service, noted, backup_id))
             base.commit()
 
     def test_back_to_the_stock_driver(self):
