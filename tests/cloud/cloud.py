@@ -201,12 +201,15 @@ class Cloud:
                 for child in part.children()
             )
         )
-        # The backup services need the database that the others have made.
-        for group in (parts, self.backup_services):
-            for part in group:
-                part.start()
-            for part in group:
-                part.wait()
+        for part in parts:
+            part.start()
+        for part in parts:
+            part.wait()
+        # They need the database that the others have made, and sqlite does
+        # not like it if several write to it at once.
+        for service in self.backup_services:
+            service.start()
+            service.wait()
 
     def _start(self) -> None:
         directory = pathlib.Path(tempfile.mkdtemp(prefix='csb-cloud-'))
