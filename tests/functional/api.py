@@ -144,7 +144,7 @@ class ApiTestCase(base.FunctionalTestCase):
             backup.id, volume.id if volume else None)
         target = self.cinder.volumes.get(answer.volume_id)
         if volume is None:
-            self.addCleanup(self.forget_volume, target)
+            self.forget_later(self.forget_volume, target)
         self.wait(self.cinder.backups, backup, 'available')
         return self.wait(self.cinder.volumes, target, 'available')
 
