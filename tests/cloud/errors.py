@@ -7,9 +7,10 @@
     CloudError
       CommandMissing       a program of one of the services is not installed
       NoExtendedAttributes the file system cannot hold Swift's objects
-      BackendMissing       what volumes or objects are to be in is not here
+      BackendMissing       what a part of the cloud needs is not here
         CephMissing
         LvmMissing
+        RabbitMissing
       ChildDied            a process ended while it should have been running
       NotReadyInTime       a process runs but does not answer
       DemoFailed           the demonstration found a difference
