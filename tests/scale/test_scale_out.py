@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """Two backup services, and a Swift of four object servers, three of which
-have each object: one of each ends while eight backups are made.
+have each object: some of them die while backups are made.
 """
 
 import collections
@@ -9,62 +9,30 @@ import contextlib
 import os
 import sqlite3
 import time
+from typing import ClassVar
 
 from cinder_swift_backup import exceptions
 from tests.functional import api
+from tests.functional.api import MIB
 
 _PATIENCE = 300
 
 
-class ScaleOutTestCase(api.ApiTestCase):
-    """What is lost of many backups when one host is."""
+class LargeCloudTestCase(api.ApiTestCase):
+    """A test with a cloud of its own, of more servers than others."""
 
     cloud_stays = False
+    hosts = 0
+    options: ClassVar[dict] = {}
 
     def find_cloud(self):
         # What Cinder goes by, here as everywhere.
         native = os.environ.get('OS_CINDER_DISABLE_EVENTLET_PATCHING') == '1'
         self.running = self.start_cloud(
             concurrency='threading' if native else 'eventlet',
-            object_servers=4, backup_hosts=2,
-            extra_options={
-                # So slow that no backup is complete when the host dies.
-                'backup_swift_workers': 1,
-                # Seconds after which Cinder notices that it did.
-                'service_down_time': 40})
+            object_servers=4, backup_hosts=self.hosts,
+            extra_options=self.options)
         return self.running.info
-
-    def test_a_host_and_an_object_server_die(self):
-        expected = dict(self.make_volume_of(seed) for seed in range(8))
-        backups = [self.start_backup(self.cinder.volumes.get(id_))
-                   for id_ in expected]
-        # Cinder takes a host at random: maybe always the same.
-        while len(self.hosts(backups)) < 2:
-            id_, expected[id_] = self.make_volume_of(len(expected))
-            backups.append(self.start_backup(self.cinder.volumes.get(id_)))
-        self.wait_until(self.all_have_objects, backups)
-        host = self.busiest(backups)
-        self.running.swift.stop_server('object.2')
-        host.kill()
-        lost = [backup for backup in backups if self.host(backup) == host.host
-                and self.status(backup) == 'creating']
-        others = [backup for backup in backups if backup not in lost]
-        self.assertGreater(len(lost), 1)
-        self.assertNotEqual([], others)
-        for backup in others:
-            self.wait(self.cinder.backups, backup, 'available', _PATIENCE)
-        for backup in lost:
-            self.assertEqual('creating', self.status(backup))
-        self.delete_without(host, lost[0])
-        host.start()
-        host.wait()
-        for backup in lost[1:]:
-            self.check_lost(backup)
-        self.assertEqual({backup.id for backup in others},
-                         set(self.objects_of(backups)))
-        for backup in others:
-            self.assertEqual(expected[backup.volume_id],
-                             self.sha256(self.restore(backup)))
 
     def make_volume_of(self, seed):
         """A volume with data of its own: its id, and what it is."""
@@ -92,7 +60,73 @@ class ScaleOutTestCase(api.ApiTestCase):
                  for backup in backups}
         return {id_: names for id_, names in found.items() if names}
 
-    def hosts(self, backups):
+    def status(self, backup):
+        """What Cinder says of a backup."""
+        return self.cinder.backups.get(backup.id).status
+
+
+class ObjectServersTestCase(LargeCloudTestCase):
+    """Half of the object servers are lost, one after the other."""
+
+    def test_two_die(self):
+        id_, first = self.make_volume_of(1)
+        volume = self.cinder.volumes.get(id_)
+        full = self.start_backup(volume)
+        self.wait_until(self.all_have_objects, [full])
+        self.assertEqual('creating', self.status(full))
+        self.running.swift.stop_server('object.1')
+        self.wait(self.cinder.backups, full, 'available')
+        self.write(volume, 50 * MIB, b'changed')
+        second = self.sha256(volume)
+        incremental = self.back_up(volume, incremental=True)
+        self.running.swift.stop_server('object.2')
+        for backup, expected in ((full, first), (incremental, second)):
+            self.assertEqual(expected, self.sha256(self.restore(backup)))
+
+
+class ScaleOutTestCase(LargeCloudTestCase):
+    """What is lost of many backups when one host is."""
+
+    hosts = 2
+    options: ClassVar[dict] = {
+        # So slow that no backup is complete when the host dies.
+        'backup_swift_workers': 1,
+        # Seconds after which Cinder notices that it did.
+        'service_down_time': 40}
+
+    def test_a_host_and_an_object_server_die(self):
+        expected = dict(self.make_volume_of(seed) for seed in range(8))
+        backups = [self.start_backup(self.cinder.volumes.get(id_))
+                   for id_ in expected]
+        # Cinder takes a host at random: maybe always the same.
+        while len(self.hosts_of(backups)) < 2:
+            id_, expected[id_] = self.make_volume_of(len(expected))
+            backups.append(self.start_backup(self.cinder.volumes.get(id_)))
+        self.wait_until(self.all_have_objects, backups)
+        host = self.busiest(backups)
+        self.running.swift.stop_server('object.2')
+        host.kill()
+        lost = [backup for backup in backups if self.host(backup) == host.host
+                and self.status(backup) == 'creating']
+        others = [backup for backup in backups if backup not in lost]
+        self.assertGreater(len(lost), 1)
+        self.assertNotEqual([], others)
+        for backup in others:
+            self.wait(self.cinder.backups, backup, 'available', _PATIENCE)
+        for backup in lost:
+            self.assertEqual('creating', self.status(backup))
+        self.delete_without(host, lost[0])
+        host.start()
+        host.wait()
+        for backup in lost[1:]:
+            self.check_lost(backup)
+        self.assertEqual({backup.id for backup in others},
+                         set(self.objects_of(backups)))
+        for backup in others:
+            self.assertEqual(expected[backup.volume_id],
+                             self.sha256(self.restore(backup)))
+
+    def hosts_of(self, backups):
         """The hosts that Cinder chose, once it has for all backups."""
         self.wait_until(lambda: all(map(self.host, backups)))
         return set(map(self.host, backups))
@@ -111,16 +145,13 @@ class ScaleOutTestCase(api.ApiTestCase):
                 'SELECT host FROM backups WHERE id = ?', (backup.id,))
         return host
 
-    def status(self, backup):
-        """What Cinder says of a backup."""
-        return self.cinder.backups.get(backup.id).status
-
     def delete_without(self, host, backup):
         """What an administrator does whose host does not come back."""
         admin = self.client(self.demo_admin)
         self.wait_until(lambda: 'down' in [
             service.state for service in admin.services.list(host.host)])
         admin.backups.reset_state(backup.id, 'error')
+        self.wait_until(lambda: self.status(backup) == 'error')
         self.check_deletion(backup)
 
     def check_lost(self, backup):
@@ -131,8 +162,8 @@ class ScaleOutTestCase(api.ApiTestCase):
         self.check_deletion(backup)
 
     def check_deletion(self, backup):
-        """Once it is in error, deleting it removes what it stored."""
-        self.wait_until(lambda: self.status(backup) == 'error')
+        """It has stored something, and deleting it leaves nothing."""
         self.assertIn(backup.id, self.objects_of([backup]))
         self.cinder.backups.delete(backup)
         self.wait_gone(self.cinder.backups, backup)
+        self.assertEqual({}, self.objects_of([backup]))
