@@ -111,9 +111,11 @@ def stored_pieces(
                 return
             raise
         end = os.lseek(file.fileno(), offset, os.SEEK_HOLE)
-        file.seek(offset)
-        yield offset, file.read(min(end - offset, MIB))
-        offset = min(end, offset + MIB)
+        # Not by the file's own methods, whose buffer does not know that the
+        # position has changed.
+        piece = os.pread(file.fileno(), min(end - offset, MIB), offset)
+        yield offset, piece
+        offset += len(piece)
 
 
 class LvmVolumes(FileVolumes):

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Cancelling backups and restores, through the real Cinder API."""
+
+import random
+import time
+from typing import ClassVar
+
+from cinder_swift_backup import exceptions
+from tests.functional import own_cinder
+from tests.functional.api import MIB
+
+
+class CancelTestCase(own_cinder.OwnCinderTestCase):
+    """Cancelling, on a service slow enough to be caught in the act."""
+
+    options: ClassVar[dict] = {
+        'backup_swift_object_size': 4 * MIB,
+        'backup_swift_workers': 1}
+
+    def test_delete_while_creating(self):
+        volume = self.make_volume(60)
+        backup = self.start_backup(volume)
+        self.wait_for_objects()
+        self.assertEqual('creating',
+                         self.cinder.backups.get(backup.id).status)
+        started = time.monotonic()
+        self.client(self.demo_admin).backups.delete(
+            backup, force=True)
+        self.wait_gone(self.cinder.backups, backup)
+        self.wait(self.cinder.volumes, volume, 'available')
+        self.assertLess(time.monotonic() - started, 15)
+        self.assertEqual([], self.object_names(self.container))
+
+    def wait_for_objects(self):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                if self.object_names(self.container):
+                    return
+            except exceptions.ContainerNotFound:
+                pass
+            time.sleep(0.1)
+        self.fail('no object appeared')
+
+    def test_reset_status_while_restoring(self):
+        # Long enough that the restore is still at it when it is noticed.
+        volume = self.make_volume()
+        noise = random.Random(1).randbytes(60 * MIB)
+        for offset in range(0, 1020 * MIB, len(noise)):
+            self.write(volume, offset, noise)
+        backup = self.back_up(volume)
+        answer = self.cinder.restores.restore(backup.id)
+        target = self.cinder.volumes.get(answer.volume_id)
+        self.addCleanup(self.forget_volume, target)
+        path = self.volume_path(target)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (
+                path.exists() and path.stat().st_blocks):
+            time.sleep(0.05)
+        self.client(self.cloud.admin).backups.reset_state(
+            backup.id, 'available')
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self.cinder.volumes.get(target.id).status == 'error':
+                break
+            time.sleep(0.2)
+        self.assertEqual('error', self.cinder.volumes.get(target.id).status)
+        self.assertEqual('available',
+                         self.cinder.backups.get(backup.id).status)
