@@ -6,6 +6,7 @@ import os
 import random
 
 from cinder_swift_backup.format import naming
+from tests.cloud import volumes
 from tests.functional import cinder_side
 from tests.functional.cinder_side import BLOCK
 from tests.functional.cinder_side import MIB
@@ -32,7 +33,7 @@ class LargeVolumeTestCase(cinder_side.CinderSideTestCase):
     def _data(self, handle):
         """The blocks of a file that are not zeros, and a hash of each."""
         numbers = set()
-        for offset, piece in cinder_side.stored_pieces(handle, 0):
+        for offset, piece in volumes.stored_pieces(handle):
             numbers.update(range(offset // BLOCK,
                                  (offset + len(piece) - 1) // BLOCK + 1))
         for number in sorted(numbers):
