@@ -82,8 +82,7 @@ class TrackingTestCase(api.ApiTestCase):
         self.assertLess(count, MIB)
         self.assertEqual(expected, self.sha256(self.restore(unchanged)))
         # The same backup, when everything is read.
-        self.cinder.backups.delete(unchanged)
-        self.wait_gone(self.cinder.backups, unchanged)
+        self.delete_backup(unchanged)
         self.assertEqual([], self._marks())
         self.write(self.volume, 105 * MIB, b'newer')
         expected = self.sha256(self.volume)
@@ -103,8 +102,7 @@ class TrackingTestCase(api.ApiTestCase):
             backup, _ = self._incremental()
             self.assertEqual(not tracked, self._reads(backup.id))
             found.append(self._objects(backup))
-            self.cinder.backups.delete(backup)
-            self.wait_gone(self.cinder.backups, backup)
+            self.delete_backup(backup)
             # Once more on the full one, which has no mark any more.
         self.assertEqual(*found)
         self.assertEqual([], [
@@ -286,8 +284,7 @@ class TrackingTestCase(api.ApiTestCase):
         self.assertNotEqual([], self._marks())
         self.cinder.volumes.delete(self.volume)
         self.wait_gone(self.cinder.volumes, self.volume)
-        self.cinder.backups.delete(backup)
-        self.wait_gone(self.cinder.backups, backup)
+        self.delete_backup(backup)
 
 
 def backup_prefix(names, backup):

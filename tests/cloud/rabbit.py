@@ -77,8 +77,6 @@ class Rabbit:
             'listeners.tcp.1': f'{processes.HOST}:{self._port}',
             'default_user': _USER,
             'default_pass': self._password,
-            # Its own default is half of what is on the disk of a server.
-            'disk_free_limit.absolute': '1MB',
         }
         self._conf.write_text(
             ''.join(f'{name} = {value}\n' for name, value in lines.items())

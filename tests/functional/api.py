@@ -11,8 +11,6 @@ import time
 from cinderclient import client as cinder_client
 from cinderclient import exceptions as client_exceptions
 
-from tests import cloud as test_cloud
-from tests.cloud import errors
 from tests.cloud import volumes
 from tests.fakes import blobs
 from tests.functional import base
@@ -81,6 +79,13 @@ class ApiTestCase(base.FunctionalTestCase):
             time.sleep(0.2)
         self.fail(f'{thing} is still {thing.status}')
 
+    def wait_until(self, holds, *arguments, patience=_PATIENCE):
+        """Wait until something holds, for so many seconds at most."""
+        deadline = time.monotonic() + patience
+        while not holds(*arguments):
+            self.assertLess(time.monotonic(), deadline, holds.__name__)
+            time.sleep(0.05)
+
     def make_volume(self, mib=0, seed=0):
         """A volume of 1 GiB that starts with random data, then text."""
         volume = self.cinder.volumes.create(1, name=f'test {self.id()}')
@@ -133,11 +138,13 @@ class ApiTestCase(base.FunctionalTestCase):
 
     def forget_backup(self, backup):
         """Delete a backup unless the test has."""
-        try:
-            self.cinder.backups.delete(backup)
-            self.wait_gone(self.cinder.backups, backup)
-        except client_exceptions.NotFound:
-            pass
+        with contextlib.suppress(client_exceptions.NotFound):
+            self.delete_backup(backup)
+
+    def delete_backup(self, backup):
+        """Delete a backup and wait until it is gone."""
+        self.cinder.backups.delete(backup)
+        self.wait_gone(self.cinder.backups, backup)
 
     def restore(self, backup, volume=None):
         """Restore to a volume, a new one by default, and wait for it."""
@@ -165,19 +172,6 @@ class ApiTestCase(base.FunctionalTestCase):
         for offset in range(0, self.volumes.size(volume.id), 64 * MIB):
             self.write(volume, offset, b'\x5a' * MIB)
 
-    def start_cloud(self, **options):
-        """Start another cloud, which ends with the test.
-
-        The test is skipped if this machine lacks what the cloud is made of.
-        """
-        cloud = test_cloud.Cloud(**options)
-        self.addCleanup(cloud.stop)
-        try:
-            cloud.start()
-        except errors.BackendMissing as error:
-            self.skipTest(str(error))
-        return cloud
-
     @property
     def container(self):
         """A container of the test's own."""
@@ -187,7 +181,6 @@ class ApiTestCase(base.FunctionalTestCase):
         """Delete the record only: put the objects back afterwards."""
         saved = {name: blobs.get(self.store, self.container, name)
                  for name in names}
-        self.cinder.backups.delete(backup)
-        self.wait_gone(self.cinder.backups, backup)
+        self.delete_backup(backup)
         for name, data in saved.items():
             blobs.put(self.store, self.container, name, data)

@@ -17,6 +17,7 @@ from cinder_swift_backup.stores import credentials as store_credentials
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
 from tests import cloud as test_cloud
+from tests.cloud import errors
 
 
 @functools.cache
@@ -71,6 +72,19 @@ class FunctionalTestCase(base.BaseTestCase):
     def find_cloud(self):
         """The cloud that the test is for."""
         return cloud_info()
+
+    def start_cloud(self, **options):
+        """Start another cloud, which ends with the test.
+
+        The test is skipped if this machine lacks what the cloud is made of.
+        """
+        cloud = test_cloud.Cloud(**options)
+        self.addCleanup(cloud.stop)
+        try:
+            cloud.start()
+        except errors.BackendMissing as error:
+            self.skipTest(str(error))
+        return cloud
 
     def need(self, *names):
         """Skip the test where the cloud does not tell all of these."""

@@ -40,8 +40,7 @@ class BackupTestCase(api.ApiTestCase):
         self.assertRaises(client_exceptions.BadRequest,
                           self.cinder.backups.delete, full)
         for backup in (incremental, full):
-            self.cinder.backups.delete(backup)
-            self.wait_gone(self.cinder.backups, backup)
+            self.delete_backup(backup)
         self.assertEqual([], self.object_names(self.container))
 
     def test_snapshot(self):

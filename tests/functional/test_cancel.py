@@ -2,6 +2,7 @@
 
 """Cancelling backups and restores, through the real Cinder API."""
 
+import contextlib
 import random
 import time
 from typing import ClassVar
@@ -21,7 +22,7 @@ class CancelTestCase(own_cinder.OwnCinderTestCase):
     def test_delete_while_creating(self):
         volume = self.make_volume(60)
         backup = self.start_backup(volume)
-        self.wait_for_objects()
+        self.wait_until(self.has_objects, patience=60)
         self.assertEqual('creating',
                          self.cinder.backups.get(backup.id).status)
         started = time.monotonic()
@@ -32,16 +33,11 @@ class CancelTestCase(own_cinder.OwnCinderTestCase):
         self.assertLess(time.monotonic() - started, 15)
         self.assertEqual([], self.object_names(self.container))
 
-    def wait_for_objects(self):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                if self.object_names(self.container):
-                    return
-            except exceptions.ContainerNotFound:
-                pass
-            time.sleep(0.1)
-        self.fail('no object appeared')
+    def has_objects(self):
+        """Whether anything is stored yet."""
+        with contextlib.suppress(exceptions.ContainerNotFound):
+            return bool(self.object_names(self.container))
+        return False
 
     def test_reset_status_while_restoring(self):
         # Long enough that the restore is still at it when it is noticed.
@@ -54,17 +50,13 @@ class CancelTestCase(own_cinder.OwnCinderTestCase):
         target = self.cinder.volumes.get(answer.volume_id)
         self.addCleanup(self.forget_volume, target)
         path = self.volume_path(target)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not (
-                path.exists() and path.stat().st_blocks):
-            time.sleep(0.05)
+        self.wait_until(lambda: path.exists() and path.stat().st_blocks,
+                        patience=60)
         self.client(self.cloud.admin).backups.reset_state(
             backup.id, 'available')
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if self.cinder.volumes.get(target.id).status == 'error':
-                break
-            time.sleep(0.2)
+        self.wait_until(
+            lambda: self.cinder.volumes.get(target.id).status == 'error',
+            patience=30)
         self.assertEqual('error', self.cinder.volumes.get(target.id).status)
         self.assertEqual('available',
                          self.cinder.backups.get(backup.id).status)

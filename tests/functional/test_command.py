@@ -297,6 +297,5 @@ class LostDatabaseTestCase(api.ApiTestCase):
         self.assertTrue(filecmp.cmp(path, self.volume_path(volume),
                                     shallow=False))
         for backup in (newer, tip, full):
-            self.cinder.backups.delete(backup)
-            self.wait_gone(self.cinder.backups, backup)
+            self.delete_backup(backup)
         self.assertEqual([], self.object_names(self.container))

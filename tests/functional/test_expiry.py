@@ -14,7 +14,6 @@ from eventlet import patcher
 from keystoneauth1 import loading as ks_loading
 from oslo_config import cfg
 
-from tests import cloud as test_cloud
 from tests.functional import cinder_process
 from tests.functional import cinder_side
 from tests.functional.cinder_side import CHUNK
@@ -45,9 +44,7 @@ class ExpiryTestCase(cinder_side.CinderSideTestCase):
 
     def setUp(self):
         super().setUp()
-        cloud = test_cloud.Cloud(token_lifetime=_LIFETIME)
-        self.addCleanup(cloud.stop)
-        cloud.start()
+        cloud = self.start_cloud(token_lifetime=_LIFETIME)
         self.info = cloud.info
         self.context = cinder_process.make_context(
             cloud.info.demo, cloud.info.auth_url)

@@ -66,8 +66,7 @@ class SwitchTestCase(own_cinder.OwnCinderTestCase):
         if self.own.backup_driver == STOCK_DRIVER:
             self.check_new_by_stock(*chain[0])
         for backup, _ in reversed(chain):
-            self.cinder.backups.delete(backup)
-            self.wait_gone(self.cinder.backups, backup)
+            self.delete_backup(backup)
         self.assertEqual([], self.object_names(self.container))
 
     def check_new_by_stock(self, full, expected):
@@ -110,8 +109,7 @@ class SwitchTestCase(own_cinder.OwnCinderTestCase):
         self.write(volume, 400 * MIB, b'newest')
         (continued,) = self.continued([], volume)
         self.assertEqual(continued[1], self.sha256(self.restore(continued[0])))
-        self.cinder.backups.delete(continued[0])
-        self.wait_gone(self.cinder.backups, continued[0])
+        self.delete_backup(continued[0])
         self._delete_old(last)
         self.assertEqual([], self.object_names(self.container))
 
@@ -143,9 +141,7 @@ class SwitchTestCase(own_cinder.OwnCinderTestCase):
 
     def _delete_old(self, backups):
         for old in backups:
-            backup = self.cinder.backups.get(old.id)
-            self.cinder.backups.delete(backup)
-            self.wait_gone(self.cinder.backups, backup)
+            self.delete_backup(self.cinder.backups.get(old.id))
 
     def _age_records(self, found):
         """Make the records what Cinder noted at the time."""
