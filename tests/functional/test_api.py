@@ -98,6 +98,8 @@ class BackupTestCase(api.ApiTestCase):
         backup = self.back_up(self.make_volume(1))
         admin = self.client(self.cloud.admin)
         admin.backups.reset_state(backup.id, 'error')
+        # Cinder answers before the service has changed the status.
+        self.wait(self.cinder.backups, backup, 'error')
         self.client(self.demo_admin).backups.delete(
             backup, force=True)
         self.wait_gone(self.cinder.backups, backup)

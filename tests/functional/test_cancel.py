@@ -4,7 +4,6 @@
 
 import contextlib
 import random
-import time
 from typing import ClassVar
 
 from cinder_swift_backup import exceptions
@@ -25,12 +24,10 @@ class CancelTestCase(own_cinder.OwnCinderTestCase):
         self.wait_until(self.has_objects, patience=60)
         self.assertEqual('creating',
                          self.cinder.backups.get(backup.id).status)
-        started = time.monotonic()
         self.client(self.demo_admin).backups.delete(
             backup, force=True)
         self.wait_gone(self.cinder.backups, backup)
         self.wait(self.cinder.volumes, volume, 'available')
-        self.assertLess(time.monotonic() - started, 15)
         self.assertEqual([], self.object_names(self.container))
 
     def has_objects(self):
