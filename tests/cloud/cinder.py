@@ -156,6 +156,12 @@ class Cinder:
             child.kill()
         self._child = None
 
+    def lose_database(self) -> None:
+        """Delete the database of a Cinder that is stopped."""
+        # With what sqlite keeps beside it.
+        for path in self.database.parent.glob(f'{self.database.name}*'):
+            path.unlink()
+
     def children(self) -> list[processes.Child]:
         """Return the process, if it was started."""
         return [self._child] if self._child else []

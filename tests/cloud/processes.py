@@ -38,6 +38,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
+# What says to all processes of this machine that a port is spoken for. The
+# kernel forgets it when this process ends.
+_claims: list[socket.socket] = []
+
 
 def die_with_parent() -> Callable[[], None]:
     """Make the function that ties a child's life to that of this process.
@@ -101,19 +105,34 @@ def free_ports(count: int) -> list[int]:
 
     They are taken from below the kernel's ephemeral range. A port from
     inside it could become the local port of some outgoing connection before
-    the server that it is meant for has bound it.
+    the server that it is meant for has bound it. As long as this process
+    lives, no other call returns them, in whichever process.
     """
     limits = pathlib.Path('/proc/sys/net/ipv4/ip_local_port_range')
     below = int(limits.read_text().split()[0]) if limits.exists() else 32768
     candidates = random.sample(range(10000, max(below, 12000)), 1000)
     ports: list[int] = []
     for port in candidates:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
+        if _claim(port):
             ports.append(port)
         if len(ports) == count:
             break
     return ports
+
+
+def _claim(port: int) -> bool:
+    """Claim a port; say whether nobody else has it."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        # The kernel's own names for sockets, which are no files.
+        claim.bind(f'\0cinder-swift-backup-tests-{port}')
+        with socket.socket() as probe:
+            probe.bind((HOST, port))
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
 
 
 def answers(port: int, path: str = '/') -> bool:
@@ -181,6 +200,9 @@ class Child:
         while not ready():
             status = self._process.poll()
             if status is not None:
+                # It may have become ready since, by ending.
+                if ready():
+                    return
                 raise errors.ChildDied(self.name, status, self.tail())
             if time.monotonic() > deadline:
                 raise errors.NotReadyInTime(self.name, timeout, self.tail())

@@ -6,8 +6,8 @@
 2. Make privileged functions run in this process: no sudo, no rootwrap.
 3. Create the schema unless the database has one, and keep a copy of it.
 4. Start those of the backup service, the scheduler and the volume service
-   that are asked for. With all in one process, oslo.messaging's in-process
-   transport connects them.
+   that are asked for, the scheduler when the backup service works. With all
+   in one process, oslo.messaging's in-process transport connects them.
 5. Serve the API, if it is asked for, last.
 6. Make a file named ``ready`` in the directory of its state.
 7. Run until SIGTERM.
@@ -27,6 +27,7 @@ import sqlite3
 import sys
 import threading
 import time
+from typing import Any
 
 from cinder import objects
 from cinder import privsep
@@ -51,6 +52,8 @@ import sqlalchemy
 from tests.cloud import wsgi
 
 CONF = cfg.CONF
+# Seconds.
+_START_TIMEOUT = 60
 
 
 @exc_filters.filters(
@@ -85,6 +88,8 @@ def main() -> None:
     _create_schema(pathlib.Path(empty_database))
     for each in _create_services(services):
         each.start()
+        if each.binary == 'cinder-backup':
+            _wait_until_working(each.manager)
     if 'api' in services:
         _serve_api()
     pathlib.Path(CONF.state_path, 'ready').touch()
@@ -135,6 +140,17 @@ def _create_services(names: list[str]) -> list[service.Service]:
         'volume': _create_volume,
     }
     return [make() for name, make in makers.items() if name in names]
+
+
+def _wait_until_working(manager: Any) -> None:
+    """Wait until the backup service has checked its driver.
+
+    It does not wait for that itself. A scheduler that starts earlier takes it
+    for broken, and asks again only after a minute.
+    """
+    deadline = time.monotonic() + _START_TIMEOUT
+    while not manager.is_working() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _create_backup() -> service.Service:

@@ -32,7 +32,7 @@ from tests.cloud import processes
 from tests.cloud.config_files import Section
 from tests.cloud.info import CloudInfo
 
-START_TIMEOUT = 60.0
+START_TIMEOUT = 180.0
 POLICIES = ('standard', 'silver')
 MEMCACHED = 'memcached'
 
@@ -241,6 +241,8 @@ class Swift:
                 'container-sync': {
                     'internal_client_conf_path': client,
                     'user': _user_name(),
+                    # Seconds, for the answer of the other site, too.
+                    'conn_timeout': 60,
                 },
             },
         )

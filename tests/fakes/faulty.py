@@ -31,7 +31,7 @@ from cinder_swift_backup.stores import base
 _T = TypeVar('_T')
 
 # Seconds: longer than a test that works takes.
-_LONG = 5
+_LONG = 60
 
 METHODS = ('ensure_container', 'put', 'read', 'segments', 'delete', 'list',
            'containers')

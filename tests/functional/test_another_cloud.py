@@ -67,7 +67,7 @@ class AnotherCloudTestCase(testscenarios.WithScenarios, api.ApiTestCase):
         """Cinder of A, with an empty database."""
         cinder = self.a.cinder
         cinder.stop()
-        cinder.database.unlink(missing_ok=True)
+        cinder.lose_database()
         cinder.extra_options.update(options)
         cinder.start()
         self.addCleanup(cinder.stop)

@@ -19,9 +19,9 @@ class CancelTestCase(own_cinder.OwnCinderTestCase):
         'backup_swift_workers': 1}
 
     def test_delete_while_creating(self):
-        volume = self.make_volume(60)
+        volume = self.make_volume(120)
         backup = self.start_backup(volume)
-        self.wait_until(self.has_objects, patience=60)
+        self.wait_until(self.has_objects)
         self.assertEqual('creating',
                          self.cinder.backups.get(backup.id).status)
         self.client(self.demo_admin).backups.delete(
@@ -42,18 +42,17 @@ class CancelTestCase(own_cinder.OwnCinderTestCase):
         noise = random.Random(1).randbytes(60 * MIB)
         for offset in range(0, 1020 * MIB, len(noise)):
             self.write(volume, offset, noise)
-        backup = self.back_up(volume)
+        backup = self.wait(self.cinder.backups, self.start_backup(volume),
+                           'available', patience=600)
+        admin = self.client(self.cloud.admin)
         answer = self.cinder.restores.restore(backup.id)
         target = self.cinder.volumes.get(answer.volume_id)
         self.addCleanup(self.forget_volume, target)
         path = self.volume_path(target)
-        self.wait_until(lambda: path.exists() and path.stat().st_blocks,
-                        patience=60)
-        self.client(self.cloud.admin).backups.reset_state(
-            backup.id, 'available')
+        self.wait_until(lambda: path.exists() and path.stat().st_blocks)
+        admin.backups.reset_state(backup.id, 'available')
         self.wait_until(
-            lambda: self.cinder.volumes.get(target.id).status == 'error',
-            patience=30)
+            lambda: self.cinder.volumes.get(target.id).status == 'error')
         self.assertEqual('error', self.cinder.volumes.get(target.id).status)
         self.assertEqual('available',
                          self.cinder.backups.get(backup.id).status)

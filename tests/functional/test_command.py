@@ -117,7 +117,8 @@ class InterruptedTestCase(cinder_side.CinderSideTestCase):
         target = self.directory / 'target'
         process = self.command.start('restore', self.backup.id, target,
                                      '--container', self.container)
-        while not target.exists() and process.poll() is None:
+        while process.poll() is None and not (
+                target.exists() and target.stat().st_size):
             time.sleep(0.001)
         process.send_signal(signal.SIGSTOP)
         if process.poll() is not None:

@@ -169,7 +169,7 @@ class SwitchTestCase(own_cinder.OwnCinderTestCase):
     def test_to_a_stock_driver_that_knows_nothing(self):
         _, chain = self.make_chain()
         records = self._records('stock')
-        self.restart_with(STOCK_DRIVER, self._lose_the_database)
+        self.restart_with(STOCK_DRIVER, self.own.lose_database)
         self.import_records(records)
         self.check_chain(chain)
 
@@ -181,8 +181,3 @@ class SwitchTestCase(own_cinder.OwnCinderTestCase):
                 for row in program.json(
                     'export-record', '--all', '--service', service,
                     '--container', self.container)]
-
-    def _lose_the_database(self):
-        for path in self.own.database.parent.glob(
-                f'{self.own.database.name}*'):
-            path.unlink()

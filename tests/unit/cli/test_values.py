@@ -41,11 +41,11 @@ class BarTest(base.BaseTestCase):
     def _shown(self, show):
         ours, theirs = os.openpty()
         self.addCleanup(os.close, ours)
-        with open(theirs, 'w') as output, show(output) as observer:
-            observer.advanced(1 << 20, 4 << 20)
-            time.sleep(0.15)
-            observer.advanced(2 << 20, 4 << 20)
-            time.sleep(0.15)
+        with open(theirs, 'w') as output:
+            with show(output) as observer:
+                observer.advanced(1 << 20, 4 << 20)
+                time.sleep(0.15)
+                observer.advanced(2 << 20, 4 << 20)
             # The other end is read while this one is open.
             return os.read(ours, 1 << 16).decode()
 

@@ -14,7 +14,7 @@ from cinder_swift_backup.engine import pipelines
 
 # Seconds: longer than anything here takes, so that a lost wake-up fails the
 # test instead of hanging it.
-_PATIENCE = 20
+_PATIENCE = 60
 
 
 class Boom(Exception):
@@ -71,11 +71,11 @@ class PipelineTestCase(base.BaseTestCase):
     def _run_tasks(self, tasks, collect=lambda result: None,
                    checkpoint=_nothing, workers=3, full=1):
         pipeline = pipelines.Pipeline(pipelines.Runtime(), workers)
-        before = threading.active_count()
+        before = set(threading.enumerate())
         try:
             pipeline.run(tasks, collect, checkpoint, full)
         finally:
-            self.assertEqual(before, threading.active_count(),
+            self.assertEqual(set(), set(threading.enumerate()) - before,
                              'a thread was left behind')
 
 
@@ -189,14 +189,17 @@ class FailureTest(PipelineTestCase):
 
     def test_error_is_raised_after_all_have_ended(self):
         events = []
+        begun = threading.Event()
         failed = threading.Event()
 
         def slow(stop):
+            begun.set()
             self.assertTrue(failed.wait(_PATIENCE))
             time.sleep(0.05)
             events.append('slow ended')
 
         def failing(stop):
+            self.assertTrue(begun.wait(_PATIENCE))
             failed.set()
             raise Boom
 
@@ -206,11 +209,17 @@ class FailureTest(PipelineTestCase):
     def test_others_are_told_to_stop(self):
         told = []
         patient = _patient(lambda: told.append(True))
+        met = threading.Barrier(3, timeout=_PATIENCE)
+
+        def begun(stop):
+            met.wait()
+            patient(stop)
 
         def failing(stop):
+            met.wait()
             raise Boom
 
-        self.assertRaises(Boom, self._run, [patient, patient, failing])
+        self.assertRaises(Boom, self._run, [begun, begun, failing])
         self.assertEqual([True, True], told)
 
     def test_no_task_begins_after_an_error(self):
@@ -290,15 +299,21 @@ class CheckpointTest(PipelineTestCase):
         self.assertTrue(called.is_set())
 
     def test_cancels(self):
+        begun = []
         seen = []
         patient = _patient(lambda: seen.append('stopped'))
 
+        def task(stop):
+            begun.append(True)
+            patient(stop)
+
         def checkpoint():
-            raise exceptions.Cancelled('from outside')
+            if len(begun) == 3:
+                raise exceptions.Cancelled('from outside')
 
         with mock.patch.object(pipelines, 'POLL', 0.02):
             err = self.assertRaises(exceptions.Cancelled, self._run,
-                                    [patient] * 9, checkpoint=checkpoint)
+                                    [task] * 9, checkpoint=checkpoint)
         self.assertEqual('from outside', str(err))
         self.assertEqual(['stopped'] * 3, seen)
 
@@ -310,7 +325,7 @@ class WatchTest(base.BaseTestCase):
         looks = []
         with mock.patch.object(pipelines, 'POLL', 0.01):
             watch = pipelines.Watch(lambda: looks.append(True))
-            watch.wait(0.05)
+            watch.wait(1)
             self.assertGreater(len(looks), 1)
             looks.clear()
             watch.wait(0)
