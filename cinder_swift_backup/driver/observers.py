@@ -105,7 +105,9 @@ class BackupObserver:
         """See :class:`cinder_swift_backup.engine.progress.Observer`."""
         self._percent = percentage(done, total)
         self._chunks += 1
-        if not self._chunks % self._notifications.chunks:
+        every = self._notifications.chunks
+        # Cinder takes any number, and has no notifications for none.
+        if every > 0 and self._chunks % every == 0:
             self._notify()
 
     def stored(self, manifest):

@@ -75,7 +75,8 @@ class Repository:
         """
         name = naming.manifest_name(ref.prefix)
         most = (None if ref.volume_size is None
-                else manifest_format.largest(ref.volume_size))
+                else manifest_format.largest(ref.volume_size,
+                                             ref.prefix))
 
         def read(pieces: Iterator[bytes]) -> chains.Manifest:
             reader = manifest_format.Reader(ref.prefix)

@@ -45,6 +45,8 @@ _MARK = 'csb_mark'
 # entries take less than a KiB, and the metadata of a volume a few.
 _MOST_FIELDS = 16 << 20
 _MOST_ENTRY = 1 << 16
+# Bytes: more than any driver writes into an entry besides the prefix.
+_BESIDE_PREFIX = 512
 # Entries that are encoded at once.
 _ENTRIES = 1000
 
@@ -104,16 +106,18 @@ def _encode_chunk(chunk: types.ChunkRecord) -> dict[str, dict[str, Any]]:
     return {chunk.name: fields}
 
 
-def largest(volume_size: int) -> int:
+def largest(volume_size: int, prefix: str) -> int:
     """An upper bound for the size of a manifest, in bytes.
 
-    An entry takes less than 512 bytes and stands for at least one block.
-    Blocks are 32 KiB by default; this bound holds down to 8 KiB. The constant
-    covers the fields that do not depend on the volume's size.
+    An entry has a name and a few numbers and stands for at least one block,
+    or one object, which may be as small. The constant covers the fields that
+    do not depend on the volume's size.
 
     :param volume_size: in bytes
+    :param prefix: of the backup
     """
-    return volume_size // 16 + (16 << 20)
+    entry = len(json.dumps(prefix)) + _BESIDE_PREFIX
+    return (volume_size // types.SMALLEST_BLOCK + 1) * entry + (16 << 20)
 
 
 class Reader(long_list.LongListReader):

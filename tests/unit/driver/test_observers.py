@@ -69,6 +69,12 @@ class ProgressTest(ObserversTestCase):
             self.observer.advanced(done, 3)
         self.assertEqual([33, 66, 100], self._percents())
 
+    def test_no_number(self):
+        for number in (0, -1):
+            self.config(backup_object_number_per_notification=number)
+            self.observer.advanced(1, 3)
+        self.assertEqual([], self._percents())
+
     def test_last_one_is_all_of_it(self):
         self.observer.advanced(1, 7)
         self.observer.stored(self.manifest)

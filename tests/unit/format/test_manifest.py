@@ -2,6 +2,7 @@
 
 """The manifest: ours, the stock driver's of every release, and rubbish."""
 
+import datetime
 import json
 
 from hypothesis import given
@@ -12,6 +13,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import manifest as manifest_format
+from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from tests.fakes import documents
 from tests.fakes import process_memory
@@ -52,6 +54,24 @@ class RoundTripTest(base.BaseTestCase):
         stored = json.dumps(fields, indent=indent, sort_keys=in_order,
                             ensure_ascii=False).encode()
         self.assertEqual(manifest, _decode(stored, step))
+
+    def test_smallest_objects_and_longest_names_are_within_the_bound(self):
+        block = types.SMALLEST_BLOCK
+        count = 1 << 16
+        for zone in ('nova', '\u4e2d' * 250):
+            prefix = naming.backup_prefix(
+                'v' * 36, 'b' * 36, zone, datetime.datetime(2026, 1, 1))
+            chunks = chunk_table.ChunkTable(prefix, (
+                types.ChunkRecord(naming.chunk_name(prefix, number),
+                                  types.Extent(number * block, block),
+                                  'none', block, 'f' * 32)
+                for number in range(count)))
+            size = manifest_format.encoded_length(chains.Manifest(
+                header=types.BackupHeader('bak-1', 'vol-1', None, None, 'now'),
+                chunks=chunks))
+            self.assertGreater(size, 16 << 20)
+            self.assertLess(size, manifest_format.largest(
+                count * block, prefix))
 
     def test_has_what_the_stock_reader_looks_at(self):
         manifest = chains.Manifest(
