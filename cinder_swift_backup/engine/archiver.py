@@ -11,8 +11,8 @@
 2. The coordinator keeps the results in the order of the volume, reports
    progress and notices cancellation.
 3. When every chunk is confirmed by the store, put the digest file, then the
-   manifest, unless the parent has gone meanwhile. The manifest is the commit
-   point: without it there is no backup.
+   manifest, unless the parent or a chunk has gone meanwhile. The manifest is
+   the commit point: without it there is no backup.
 4. Tell the observer, who records the result.
 5. If anything fails before that, delete every object that may exist.
 
@@ -36,6 +36,7 @@ from cinder_swift_backup.engine import holes
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import schedules
@@ -107,6 +108,7 @@ class Archiver:
             store
         :raises SpoolError: when there is no room for the digests
         :raises ChainError: when the parent was deleted meanwhile
+        :raises ChunkMissing: when an object of its own was
         :raises Cancelled: when the observer cancelled; nothing is left
         :raises StoreError: when the store failed; nothing is left that can
             still be reached
@@ -248,6 +250,12 @@ class Archiver:
         length = runtime.call(manifest_format.encoded_length, manifest)
         if job.parent is not None:
             job.parent.confirm(self._repository.until(watch))
+        name = presence.missing(store, job.ref, manifest.chunks)
+        if name is not None:
+            raise exceptions.ChunkMissing(
+                'somebody has deleted it while the backup was made',
+                backup_id=job.ref.backup_id, container=job.ref.container,
+                name=name, remedy=exceptions.Remedy.REPEAT)
         observer.confirm()
         store.put(
             job.ref.container, naming.manifest_name(job.ref.prefix),

@@ -28,6 +28,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import inventory
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.format import chains
@@ -269,20 +270,13 @@ class _Look:
         """A finding of all that is not there, which names the first."""
         rest = sorted(names)
         for number, name in enumerate(rest):
-            if self._is_there(container, name):
+            if presence.is_there(self._store, container, name):
                 continue
             count = len(rest) - number
             what = ('it is not there' if count == 1 else
                     f'it is not there, and {count - 1} more are not listed')
             yield Finding(self._missing, what, container, name)
             return
-
-    def _is_there(self, container: str, name: str) -> bool:
-        try:
-            self._store.segments(container, name)
-        except exceptions.ObjectNotFound:
-            return False
-        return True
 
     def gaps(self, manifest: chains.Manifest) -> Iterator[Finding]:
         """A full backup has all of its volume."""

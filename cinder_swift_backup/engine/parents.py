@@ -2,8 +2,9 @@
 
 """Decides whether an incremental backup can build on its parent.
 
-1. Read every manifest of the parent's chain and plan its restore: an
-   incremental on a chain that cannot be restored is worthless.
+1. Read every manifest of the parent's chain and plan its restore, and see
+   that the chunks are there: an incremental on a chain that cannot be restored
+   is worthless.
 2. Read the parent's digests. They must be of blocks of the same size, and
    there must be one for every block of the parent's volume.
 
@@ -18,6 +19,7 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import planner
+from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import chains
@@ -75,6 +77,8 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
           block_size: int) -> Parent:
     chain = repo.resolve(refs)
     plan = repo.runtime.call(planner.plan_restore, chain)
+    for link in chain.links:
+        _check_chunks(repo, link)
     ref = chain.tip.ref
     check = verification.load_digests(repo, chain.tip, plan.end)
     if check is None:
@@ -87,3 +91,13 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
             backup_id=ref.backup_id, expected=block_size,
             actual=check.table.block_size)
     return Parent(ref, chain.tip.manifest, check.table)
+
+
+def _check_chunks(repo: repository.Repository,
+                  link: chains.ChainLink) -> None:
+    name = presence.missing(repo.store, link.ref, link.manifest.chunks)
+    if name is not None:
+        raise exceptions.ChunkMissing(
+            'there is no such object, and the manifest needs it',
+            backup_id=link.ref.backup_id, container=link.ref.container,
+            name=name)

@@ -8,6 +8,7 @@ and again; in columns they take 50 bytes, and nothing is visited.
 """
 
 from array import array
+import bisect
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -146,6 +147,28 @@ class ChunkTable(Sequence[types.ChunkRecord]):
                in itertools.pairwise(self._numbers)):
             return False
         return len(set(self.names())) < len(self)
+
+    def absent(self, names: Iterable[str]) -> Iterator[str]:
+        """The names of those objects that are not among ``names``.
+
+        :param names: in any order, with others among them
+        """
+        numbers = self._numbers
+        if not all(one < other for one, other in itertools.pairwise(numbers)):
+            numbers = array('q', sorted(set(numbers)))
+        seen = bytearray(len(numbers))
+        odd = set(self._odd_names.values())
+        for name in names:
+            odd.discard(name)
+            number = self._number(name)
+            index = bisect.bisect_left(numbers, number)
+            if (number != _NONE and index < len(numbers)
+                    and numbers[index] == number):
+                seen[index] = True
+        yield from odd
+        for number, found in zip(numbers, seen, strict=True):
+            if number != _NONE and not found:
+                yield naming.chunk_name(self._prefix, number)
 
     def forget_md5s(self) -> None:
         """Have no record tell an MD5."""

@@ -51,6 +51,22 @@ class CommitTest(base.EngineTestCase):
                           self.bench.archive, 1, _DATA)
         self.assertRaises(exceptions.ChainError, self.bench.resolve, 1)
 
+    def test_chunk_that_somebody_deletes_meanwhile(self):
+        chunk = naming.chunk_name(base.ref(1).prefix, 4)
+        self.store.script(faulty.Rule(
+            'put', matching=lambda name: name.endswith('_sha256file'),
+            before=lambda stop: self.bench.memory.delete(
+                base.CONTAINER, chunk)))
+        err = self.assertRaises(exceptions.ChunkMissing,
+                                self.bench.archive, 1, _DATA)
+        self.assertEqual(chunk, err.name)
+        self.assertEqual([], self.bench.names())
+
+    def test_listing_may_lag(self):
+        self.store.script(faulty.Rule('list', after=lambda found: ()))
+        self.bench.archive(1, _DATA)
+        self.assertEqual(_PUTS, len(self.bench.names()))
+
 
 class FailingPutTest(base.EngineTestCase):
     """Any put may fail."""

@@ -51,6 +51,20 @@ class FindTest(base.EngineTestCase):
             self.bench.put(name, stored)
         self.assertIsNotNone(self._find())
 
+    def test_any_chunk_of_the_chain_is_missing(self):
+        for number in (1, 2, 3):
+            name = next(self.bench.resolve(1, 2, 3).links[number - 1]
+                        .manifest.chunks.names())
+            stored = self.bench.get(name)
+            self.bench.memory.delete(base.CONTAINER, name)
+            self.assertIsNone(self._find())
+            self.bench.put(name, stored)
+        self.assertIsNotNone(self._find())
+
+    def test_chunks_that_a_listing_does_not_show(self):
+        self.store.script(faulty.Rule('list', after=lambda found: ()))
+        self.assertIsNotNone(self._find())
+
     def test_base_that_leaves_out_part_of_the_volume(self):
         name = naming.manifest_name(base.ref(1).prefix)
         fields = json.loads(self.bench.get(name))

@@ -63,6 +63,15 @@ class ChunkTableTest(base.BaseTestCase):
             sorted(records, key=lambda record: record.extent.offset),
             list(table.in_order()))
 
+    @given(st.lists(_RECORDS, max_size=8), st.data())
+    def test_absent(self, records, data):
+        table = chunk_table.ChunkTable(_PREFIX, records)
+        names = [record.name for record in records]
+        listed = data.draw(st.lists(st.sampled_from(
+            [*names, f'{_PREFIX}_metadata', f'{_PREFIX}-99999', 'other'])))
+        self.assertEqual(sorted(set(names) - set(listed)),
+                         sorted(table.absent(listed)))
+
     def test_other_records(self):
         table = chunk_table.ChunkTable(_PREFIX, [_record(1, 0)])
         for others in ([], [_record(1, 1)], [_record(1, 0), _record(2, 0)]):
