@@ -24,6 +24,7 @@ from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
 LOG = logging.getLogger(__name__)
@@ -42,7 +43,9 @@ class Parent:
         self.digests.close()
 
     def confirm(self, repo: repository.Repository) -> None:
-        """Make sure that it is still there.
+        """Make sure that it is still there, and that nobody deletes it.
+
+        The digest file is what a deletion begins with.
 
         :raises ChainError: when it was deleted or replaced meanwhile
         :raises StoreError: when the store fails
@@ -53,6 +56,12 @@ class Parent:
                 'it was replaced while a backup was made on top of it',
                 backup_id=self.ref.backup_id,
                 remedy=exceptions.Remedy.REPEAT)
+        name = naming.digest_file_name(self.ref.prefix)
+        if not presence.is_there(repo.store, self.ref.container, name):
+            raise exceptions.ChainError(
+                'it is being deleted while a backup is made on top of it',
+                backup_id=self.ref.backup_id, container=self.ref.container,
+                name=name, remedy=exceptions.Remedy.REPEAT)
 
 
 def find(repo: repository.Repository, refs: Sequence[types.BackupRef],

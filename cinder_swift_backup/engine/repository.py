@@ -7,9 +7,11 @@ Deleting goes like this:
 1. Find the objects: list the prefix, and read the manifest if there is one. If
    the listing fails, so does the delete. The manifest names objects that an
    outdated listing leaves out.
-2. Delete the chunks and the digest file, several at a time, and its segments
-   if it has any.
-3. Delete the manifest last, so that an interrupted delete can be repeated and
+2. Delete the digest file. From then on no incremental is made on the backup,
+   see :mod:`cinder_swift_backup.engine.parents`.
+3. Delete the chunks, several at a time, and the digests' segments if there are
+   any.
+4. Delete the manifest last, so that an interrupted delete can be repeated and
    still finds all objects.
 """
 
@@ -17,7 +19,6 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import functools
-import itertools
 
 from oslo_log import log as logging
 
@@ -158,7 +159,7 @@ class Repository:
 
     def discard(self, ref: types.BackupRef, names: Iterable[str],
                 segments: Iterable[str] = ()) -> None:
-        """Delete the named objects, the manifest last.
+        """Delete the named objects, the digest file first, the manifest last.
 
         If an object cannot be deleted, the others still are, except for the
         manifest, so that :meth:`find_objects` finds the rest later.
@@ -168,10 +169,8 @@ class Repository:
         """
         manifest = naming.manifest_name(ref.prefix)
         digest_file_name = naming.digest_file_name(ref.prefix)
-        others = itertools.chain(
-            (name for name in names
-             if name not in (manifest, digest_file_name)),
-            [digest_file_name])
+        others = (name for name in names
+                  if name not in (manifest, digest_file_name))
         container = naming.segments_container(ref.container)
         found: set[str] = set()
         failure = None
@@ -179,7 +178,8 @@ class Repository:
             found = self._segments(ref, container)
         except exceptions.StoreError as err:
             failure = err
-        failure = self._delete(ref.container, others) or failure
+        for some in ([digest_file_name], others):
+            failure = self._delete(ref.container, some) or failure
         failure = self._delete(container, {*segments, *found}) or failure
         if failure is not None:
             raise failure

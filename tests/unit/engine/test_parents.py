@@ -115,6 +115,25 @@ class ConfirmTest(base.EngineTestCase):
         self.assertIn('bak-1', str(err))
         self.assertEqual([], self.bench.names())
 
+    def test_deletion_that_has_begun(self):
+        begun = []
+
+        def interrupted():
+            if begun:
+                return
+            begun.append(True)
+            self.store.script(faulty.fail(
+                'delete', exceptions.StoreUnavailable('no'), nth=2))
+            self.assertRaises(exceptions.StoreUnavailable, self.bench.delete,
+                              base.ref(1), complete=False)
+            self.store.heal()
+
+        err = self._archive_while(interrupted)
+        self.assertTrue(begun)
+        self.assertIn('bak-1', str(err))
+        self.assertEqual([], [found for found in self.bench.names()
+                              if found.startswith(base.ref(2).prefix)])
+
     def test_replaced(self):
         # As a manifest that was put back from elsewhere.
         self.bench.archive(3, _NOW)

@@ -178,10 +178,11 @@ class DeleteTest(base.EngineTestCase):
         self.assertEqual(1, self._delete())
         self.assertEqual([], self.bench.names())
 
-    def test_manifest_goes_last(self):
+    def test_digest_file_goes_first_and_manifest_last(self):
         self._delete()
+        deleted = self.store.names('delete')
         self.assertEqual([f'{_PREFIX}_sha256file', f'{_PREFIX}_metadata'],
-                         self.store.names('delete')[-2:])
+                         [deleted[0], deleted[-1]])
 
     def test_interrupted_anywhere_and_repeated(self):
         for fault in (faulty.fail, faulty.lose_answer):
