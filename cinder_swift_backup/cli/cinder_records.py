@@ -24,6 +24,7 @@ class Record:
     """What Cinder tells of a backup; some drivers have no container."""
 
     backup_id: str
+    volume_id: str
     status: str
     container: str | None
 
@@ -42,7 +43,8 @@ def read(cloud: str | None, region: str | None,
         if found.get_session_endpoint(_SERVICE) is None:
             return None
         api = connection.Connection(config=found).block_storage
-        return {each.id: Record(each.id, each.status, each.container)
+        return {each.id: Record(each.id, each.volume_id, each.status,
+                                each.container)
                 for each in api.backups(all_projects=True)}
     except (openstack.exceptions.SDKException,
             ksa_exceptions.ClientException) as err:

@@ -24,9 +24,10 @@ from cinder_swift_backup.engine import libraries
 class Delete(commands.BackupCommand):
     """Delete a backup that no other needs, in whatever container that is.
 
-    Nothing of a copy is deleted: delete it where it is copied from. Cinder is
-    not told: delete backups that it knows of by "cinder
-    backup-delete".
+    Nothing of a copy is deleted: delete it where it is copied from. Where the
+    login knows of a Cinder, that is asked first: what it has a record of is
+    not deleted, use "cinder backup-delete", nor is anything of a volume of
+    which it is making a backup.
     """
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
@@ -36,6 +37,9 @@ class Delete(commands.BackupCommand):
                 library, wanted = found.with_all_of_its_volume(
                     parsed_args.backup, observer)
             _refuse_if_needed(library, wanted)
+            # After the objects: whoever writes some has a record already.
+            records = _records(self, required=True)
+            _refuse_if_known(records or {}, wanted)
             self.left = ('Part of the backup may be deleted. The same '
                          'command deletes the rest.')
             count = _delete(found, wanted)
@@ -72,9 +76,11 @@ class Orphans(commands.AccountCommand, lister.Lister):
             with self.looking() as observer:
                 library = found.library(observer)
             # After the objects: whoever writes some has a record already.
-            records = self._records(required=parsed_args.delete)
+            records = _records(self, required=parsed_args.delete)
+            unknown: Sequence[audit.Audit] = ()
             if records is not None:
-                self._tell_differences(library, records)
+                unknown = _unknown(library, records)
+                self._tell_differences(library, records, unknown)
             if parsed_args.delete:
                 found.check_owner()
             rows = [
@@ -83,38 +89,18 @@ class Orphans(commands.AccountCommand, lister.Lister):
                     found, each,
                     (records or {}).get(each.found.ref.backup_id),
                     delete=parsed_args.delete and self._may_delete(
-                        found, library, each))) is not None]
+                        found, library, each, unknown))) is not None]
         return ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
                 'Container', 'In Cinder', 'Deleted'), rows
 
-    def _records(self, *, required: bool,
-                 ) -> dict[str, cinder_records.Record] | None:
-        """What Cinder knows; None if it is not there.
-
-        :param required: whether it has to be asked if it is there
-        """
-        options: Any = self.app.options
-        try:
-            found = cinder_records.read(options.os_cloud,
-                                        options.os_region_name, os.environ)
-        except exceptions.ConfigurationError as err:
-            if required:
-                raise
-            self.say(outcomes.line_of(err))
-            return None
-        if found is None:
-            self.say('The login knows of no Cinder to ask for records.')
-        return found
-
     def _tell_differences(
             self, library: libraries.Library,
-            records: Mapping[str, cinder_records.Record]) -> None:
-        unknown = [each.found.ref.backup_id for each in library.audits
-                   if each.found.ref.backup_id not in records
-                   and each.summary is not None]
+            records: Mapping[str, cinder_records.Record],
+            unknown: Sequence[audit.Audit]) -> None:
         if unknown:
-            self.say(f'Cinder has no record of {", ".join(unknown)}: see '
-                     f'"export-record" and "delete".')
+            names = ', '.join(each.found.ref.backup_id for each in unknown)
+            self.say(f'Cinder has no record of {names}: see "export-record" '
+                     f'and "delete".')
         here = {each.found.ref.backup_id for each in library.audits}
         containers = {each.found.ref.container for each in library.audits}
         gone = [each.backup_id for each in records.values()
@@ -151,15 +137,54 @@ class Orphans(commands.AccountCommand, lister.Lister):
                 record.status if record else None, deleted)
 
     def _may_delete(self, found: shelf.Shelf, library: libraries.Library,
-                    each: audit.Audit) -> bool:
+                    each: audit.Audit,
+                    unknown: Sequence[audit.Audit]) -> bool:
         container = each.found.ref.container
-        if container not in library.shared or found.is_named(container):
+        if found.is_named(container):
             return True
-        self.say(f'Container {container} is copied elsewhere, so '
-                 f'{each.found.ref.backup_id} is left, which may come from '
-                 f'there. If nobody else writes to it, name it by '
-                 f'--container.')
-        return False
+        name = each.found.ref.backup_id
+        if container in library.shared:
+            self.say(f'Container {container} is copied elsewhere, so {name} '
+                     f'is left, which may come from there. If nobody else '
+                     f'writes to it, name it by --container.')
+            return False
+        # Cinder tells nobody that it has not told everything.
+        if each.state is audit.State.ORPHANED and any(
+                other.found.ref.container == container for other in unknown):
+            self.say(f'Container {container} has backups of which Cinder '
+                     f'tells this login no record, so {name} is left, which '
+                     f'may be in the making. If nobody writes to the '
+                     f'container, name it by --container.')
+            return False
+        return True
+
+
+def _records(command: commands.AccountCommand, *, required: bool,
+             ) -> dict[str, cinder_records.Record] | None:
+    """What Cinder knows; None if it is not there.
+
+    :param required: whether it has to be asked if it is there
+    """
+    options: Any = command.app.options
+    try:
+        found = cinder_records.read(options.os_cloud, options.os_region_name,
+                                    os.environ)
+    except exceptions.ConfigurationError as err:
+        if required:
+            raise
+        command.say(outcomes.line_of(err))
+        return None
+    if found is None:
+        command.say('The login knows of no Cinder to ask for records.')
+    return found
+
+
+def _unknown(library: libraries.Library,
+             records: Mapping[str, cinder_records.Record],
+             ) -> list[audit.Audit]:
+    """The backups with a manifest of which Cinder tells no record."""
+    return [each for each in library.audits if each.summary is not None
+            and each.found.ref.backup_id not in records]
 
 
 def _has_orphans(library: libraries.Library, each: audit.Audit) -> bool:
@@ -194,6 +219,24 @@ def _refuse_if_needed(library: libraries.Library, wanted: audit.Audit) -> None:
             f'nothing of it was deleted, because newer backups of the volume '
             f'have no manifest that tells what they need: {names}',
             backup_id=wanted.found.ref.backup_id)
+
+
+def _refuse_if_known(records: Mapping[str, cinder_records.Record],
+                     wanted: audit.Audit) -> None:
+    ref = wanted.found.ref
+    if ref.backup_id in records:
+        raise exceptions.SelectionError(
+            f'nothing of it was deleted, because Cinder has a record of it, '
+            f'{records[ref.backup_id].status}: use "cinder backup-delete"',
+            backup_id=ref.backup_id)
+    in_the_making = [each.backup_id for each in records.values()
+                     if each.volume_id == ref.volume_id
+                     and each.status == 'creating']
+    if in_the_making:
+        raise exceptions.SelectionError(
+            f'nothing of it was deleted, because Cinder is making '
+            f'{", ".join(in_the_making)} of the same volume, which may need '
+            f'it', backup_id=ref.backup_id)
 
 
 def _delete(found: shelf.Shelf, each: audit.Audit) -> int:

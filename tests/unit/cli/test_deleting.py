@@ -15,8 +15,54 @@ from tests.fakes import faulty
 from tests.unit.cli import base
 
 
-class DeleteTest(base.CommandTestCase):
+class DeletingTestCase(base.CommandTestCase):
+    """There is a Cinder that tells some records."""
+
+    def setUp(self):
+        super().setUp()
+        self.records = self.enterContext(mock.patch.object(
+            cinder_records, 'read', return_value={}))
+
+    def _has_record(self, backup, status, container=base.CONTAINER,
+                    volume='vol-1'):
+        self.records.return_value[backup] = cinder_records.Record(
+            backup, volume, status, container)
+
+
+class DeleteTest(DeletingTestCase):
     """Only what no other needs."""
+
+    def _refused(self, text):
+        before = self.bench.names()
+        answer = self.run_command('delete', 'bak-2')
+        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+        self.assertIn(text, answer.err)
+        self.assertEqual(before, self.bench.names())
+
+    def test_what_cinder_knows_is_left_to_it(self):
+        self._has_record('bak-2', 'available')
+        self._refused('cinder backup-delete')
+
+    def test_backup_of_the_volume_that_is_being_made(self):
+        # It has stored nothing yet.
+        self._has_record('bak-4', 'creating', None, 'vol-2')
+        self._has_record('bak-5', 'error', None)
+        self._has_record('bak-3', 'creating', None)
+        self._refused('Cinder is making bak-3 of')
+        del self.records.return_value['bak-3']
+        self.assertEqual(0, self.run_command('delete', 'bak-2').code)
+
+    def test_cinder_that_does_not_answer(self):
+        before = self.bench.names()
+        self.records.side_effect = exceptions.ConfigurationError(
+            'Cinder cannot be asked')
+        answer = self.run_command('delete', 'bak-2')
+        self.assertEqual(outcomes.ExitCode.CONFIGURATION, answer.code)
+        self.assertEqual(before, self.bench.names())
+
+    def test_without_cinder(self):
+        self.records.return_value = None
+        self.assertEqual(0, self.run_command('delete', 'bak-2').code)
 
     def test_newest_first(self):
         before = self.bench.names()
@@ -92,7 +138,7 @@ class DeleteTest(base.CommandTestCase):
                          self.run_command('delete', '').code)
 
 
-class OrphansTest(base.CommandTestCase):
+class OrphansTest(DeletingTestCase):
     """What was never finished, after a while."""
 
     def setUp(self):
@@ -101,14 +147,7 @@ class OrphansTest(base.CommandTestCase):
         self.manifest = self.bench.get(name)
         self.bench.memory.delete(base.CONTAINER, name)
         self.before = self.bench.names()
-        self.records = self.enterContext(mock.patch.object(
-            cinder_records, 'read', return_value={
-                'bak-1': cinder_records.Record('bak-1', 'available',
-                                               base.CONTAINER)}))
-
-    def _has_record(self, backup, status, container=base.CONTAINER):
-        self.records.return_value[backup] = cinder_records.Record(
-            backup, status, container)
+        self._has_record('bak-1', 'available')
 
     def test_what_cinder_knows_is_left_to_it(self):
         self._has_record('bak-2', 'creating')
@@ -128,6 +167,21 @@ class OrphansTest(base.CommandTestCase):
              '"delete".',
              'There is nothing of bak-3, which Cinder calls available.'],
             answer.err.splitlines())
+
+    def test_login_that_does_not_see_all_records(self):
+        # Or a Cinder of another cloud, which cannot know.
+        del self.records.return_value['bak-1']
+        stray = naming.chunk_name(base.ref(1).prefix, 99999)
+        self.bench.put(stray, b'x')
+        answer = self.run_command('orphans', '--grace', '0', '--delete')
+        self.assertEqual(0, answer.code)
+        self.assertIn('bak-2 is left', answer.err)
+        self.assertEqual(self.before, self.bench.names())
+        answer = self.run_command('orphans', '--grace', '0', '--delete',
+                                  '--container', base.CONTAINER)
+        self.assertEqual(0, answer.code)
+        self.assertNotIn('is left', answer.err)
+        self.assertNotEqual(self.before, self.bench.names())
 
     def test_without_cinder(self):
         self.records.return_value = None

@@ -46,8 +46,13 @@ class BarTest(base.BaseTestCase):
                 observer.advanced(1 << 20, 4 << 20)
                 time.sleep(0.15)
                 observer.advanced(2 << 20, 4 << 20)
-            # The other end is read while this one is open.
-            return os.read(ours, 1 << 16).decode()
+            print('the end', end='', file=output, flush=True)
+            # The other end is read while this one is open, and gives a few
+            # KiB at a time.
+            text = b''
+            while not text.endswith(b'the end'):
+                text += os.read(ours, 1 << 16)
+            return text.decode()
 
     def test_bytes(self):
         text = self._shown(
