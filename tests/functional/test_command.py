@@ -253,6 +253,9 @@ class OrphansTestCase(api.ApiTestCase):
         done = program.run(*arguments)
         self.assertEqual([], json.loads(done.stdout))
         self.assertIn(f'no record of {lost.id}', done.stderr)
+        done = program.run('delete', kept.id, '--container', self.container,
+                           code=3)
+        self.assertIn('backup-delete', done.stderr)
         for name in self.object_names(self.container, prefix):
             if name.endswith('_metadata'):
                 self.store.delete(self.container, name)
