@@ -87,7 +87,7 @@ class Orphans(commands.AccountCommand, lister.Lister):
                 row for each in library.audits if _has_orphans(library, each)
                 if (row := self._row(
                     found, each,
-                    (records or {}).get(each.found.ref.backup_id),
+                    _record_of(records or {}, each),
                     delete=parsed_args.delete and self._may_delete(
                         found, library, each, unknown))) is not None]
         return ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
@@ -184,7 +184,16 @@ def _unknown(library: libraries.Library,
              ) -> list[audit.Audit]:
     """The backups with a manifest of which Cinder tells no record."""
     return [each for each in library.audits if each.summary is not None
-            and each.found.ref.backup_id not in records]
+            and _record_of(records, each) is None]
+
+
+def _record_of(records: Mapping[str, cinder_records.Record],
+               each: audit.Audit) -> cinder_records.Record | None:
+    """Cinder's record, unless that is of a copy in another container."""
+    record = records.get(each.found.ref.backup_id)
+    if record is None or record.container in (None, each.found.ref.container):
+        return record
+    return None
 
 
 def _has_orphans(library: libraries.Library, each: audit.Audit) -> bool:
@@ -224,11 +233,12 @@ def _refuse_if_needed(library: libraries.Library, wanted: audit.Audit) -> None:
 def _refuse_if_known(records: Mapping[str, cinder_records.Record],
                      wanted: audit.Audit) -> None:
     ref = wanted.found.ref
-    if ref.backup_id in records:
+    record = _record_of(records, wanted)
+    if record is not None:
         raise exceptions.SelectionError(
             f'nothing of it was deleted, because Cinder has a record of it, '
-            f'{records[ref.backup_id].status}: use "cinder backup-delete"',
-            backup_id=ref.backup_id)
+            f'{record.status}: use "cinder backup-delete", and before it '
+            f'"backup-reset-state" if need be', backup_id=ref.backup_id)
     in_the_making = [each.backup_id for each in records.values()
                      if each.volume_id == ref.volume_id
                      and each.status == 'creating']
@@ -236,7 +246,8 @@ def _refuse_if_known(records: Mapping[str, cinder_records.Record],
         raise exceptions.SelectionError(
             f'nothing of it was deleted, because Cinder is making '
             f'{", ".join(in_the_making)} of the same volume, which may need '
-            f'it', backup_id=ref.backup_id)
+            f'it; if its host is gone, use "cinder backup-reset-state"',
+            backup_id=ref.backup_id)
 
 
 def _delete(found: shelf.Shelf, each: audit.Audit) -> int:

@@ -122,7 +122,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             LOG.warning('Backup %s is not copied to the other site: %s',
                         backup.id, err)
         parent = self._parent(backup, found.geometry,
-                              engine.repository.until(watch))
+                              engine.repository.until(watch),
+                              observer.checkpoint)
         with engine.runtime.closing(parent):
             self._archive(backup, container, source, parent, backup_metadata,
                           engine, observer, found)
@@ -148,7 +149,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 track=source.track),
             source.reader, observer)
 
-    def _parent(self, backup, geometry, repo):
+    def _parent(self, backup, geometry, repo, checkpoint):
         """What an incremental builds on; None for a full backup."""
         if not backup.parent_id:
             return None
@@ -158,7 +159,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         except exceptions.ChainError as err:
             LOG.warning('Backup %s is made a full one: %s', backup.id, err)
             return None
-        return parents.find(repo, refs, geometry.block_size)
+        return parents.find(repo, refs, geometry.block_size, checkpoint)
 
     def restore(self, backup, volume_id, volume_file, volume_is_new=False):
         """Restore a backup of any place in its chain.

@@ -108,7 +108,7 @@ class Archiver:
             store
         :raises SpoolError: when there is no room for the digests
         :raises ChainError: when the parent was deleted meanwhile
-        :raises ChunkMissing: when an object of its own was
+        :raises ChunkMissing: when an object of its own was, as a chunk
         :raises Cancelled: when the observer cancelled; nothing is left
         :raises StoreError: when the store failed; nothing is left that can
             still be reached
@@ -248,26 +248,40 @@ class Archiver:
         store = self._store.until(watch)
         runtime = self._pipeline.runtime
         length = runtime.call(manifest_format.encoded_length, manifest)
+        self._confirm_objects(job.ref, manifest, observer)
+        # What others can undo comes last, so that little time is left.
         if job.parent is not None:
             job.parent.confirm(self._repository.until(watch))
-        name = presence.missing(store, job.ref, manifest.chunks)
-        if name is not None:
-            raise exceptions.ChunkMissing(
-                'somebody has deleted it while the backup was made',
-                backup_id=job.ref.backup_id, container=job.ref.container,
-                name=name, remedy=exceptions.Remedy.REPEAT)
         observer.confirm()
         store.put(
             job.ref.container, naming.manifest_name(job.ref.prefix),
             base.Body(length, lambda: runtime.each(
                 manifest_format.encode(manifest))))
 
+    def _confirm_objects(self, ref: types.BackupRef,
+                         manifest: chains.Manifest,
+                         observer: progress.ArchiveObserver) -> None:
+        """Make sure that nobody has deleted what was stored."""
+        name = presence.missing(self._store, self._pipeline, ref,
+                                manifest.chunks, observer.checkpoint)
+        if name is None:
+            watch = pipelines.Watch(observer.checkpoint)
+            name = naming.digest_file_name(ref.prefix)
+            # Deletions begin with it.
+            if presence.is_there(self._store.until(watch), ref.container,
+                                 name):
+                return
+        raise exceptions.ChunkMissing(
+            'somebody has deleted it while the backup was made',
+            backup_id=ref.backup_id, container=ref.container, name=name,
+            remedy=exceptions.Remedy.REPEAT)
+
     def _clean_up(self, ref: types.BackupRef, traces: _Traces,
                   cause: BaseException) -> None:
         try:
             self._repository.discard(ref, (
                 naming.chunk_name(ref.prefix, number)
-                for number in traces.numbers), traces.segments)
+                for number in traces.numbers), traces.segments, spare=False)
         except Exception as err:
             # The caller has to see the cause. This is for the operator, who
             # can delete the backup later and thereby the rest of it.

@@ -18,6 +18,7 @@ import dataclasses
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import repository
@@ -65,16 +66,17 @@ class Parent:
 
 
 def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
-         block_size: int) -> Parent | None:
+         block_size: int, checkpoint: pipelines.Checkpoint) -> Parent | None:
     """The last of ``refs``, if an incremental can build on it.
 
     :param refs: the chain, its base first
     :param block_size: of the new backup, in bytes
+    :param checkpoint: called now and then while chunks are looked for
     :returns: has to be closed
     :raises StoreError: when the store fails
     """
     try:
-        return _find(repo, refs, block_size)
+        return _find(repo, refs, block_size, checkpoint)
     except (exceptions.ChainError, exceptions.FormatError,
             exceptions.IntegrityError) as err:
         LOG.warning('A full backup is made instead of an incremental on %s: '
@@ -83,11 +85,11 @@ def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
 
 
 def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
-          block_size: int) -> Parent:
+          block_size: int, checkpoint: pipelines.Checkpoint) -> Parent:
     chain = repo.resolve(refs)
     plan = repo.runtime.call(planner.plan_restore, chain)
     for link in chain.links:
-        _check_chunks(repo, link)
+        _check_chunks(repo, link, checkpoint)
     ref = chain.tip.ref
     check = verification.load_digests(repo, chain.tip, plan.end)
     if check is None:
@@ -102,9 +104,12 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
     return Parent(ref, chain.tip.manifest, check.table)
 
 
-def _check_chunks(repo: repository.Repository,
-                  link: chains.ChainLink) -> None:
-    name = presence.missing(repo.store, link.ref, link.manifest.chunks)
+def _check_chunks(repo: repository.Repository, link: chains.ChainLink,
+                  checkpoint: pipelines.Checkpoint) -> None:
+    # Also those that later backups have replaced: without them an older one
+    # is lost, and only a full backup makes up for it.
+    name = presence.missing(repo.store, repo.pipeline, link.ref,
+                            link.manifest.chunks, checkpoint)
     if name is not None:
         raise exceptions.ChunkMissing(
             'there is no such object, and the manifest needs it',

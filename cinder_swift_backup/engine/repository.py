@@ -7,10 +7,10 @@ Deleting goes like this:
 1. Find the objects: list the prefix, and read the manifest if there is one. If
    the listing fails, so does the delete. The manifest names objects that an
    outdated listing leaves out.
-2. Delete the digest file. From then on no incremental is made on the backup,
-   see :mod:`cinder_swift_backup.engine.parents`.
-3. Delete the chunks, several at a time, and the digests' segments if there are
-   any.
+2. Delete the digest file, and its segments if it has any. From then on no
+   incremental is made on the backup, see
+   :mod:`cinder_swift_backup.engine.parents`.
+3. Delete the chunks, several at a time.
 4. Delete the manifest last, so that an interrupted delete can be repeated and
    still finds all objects.
 """
@@ -56,14 +56,14 @@ class Repository:
         self.directory = directory
         self.digests = digest_objects.DigestObjects(store, pipeline,
                                                     directory)
-        self._pipeline = pipeline
+        self.pipeline = pipeline
 
     def until(self, stop: base.Stop) -> 'Repository':
         """The same repository, whose requests end when ``stop`` raises.
 
         Deletes are not affected.
         """
-        return Repository(self.store.until(stop), self._pipeline,
+        return Repository(self.store.until(stop), self.pipeline,
                           self.directory)
 
     def load(self, ref: types.BackupRef) -> chains.Manifest:
@@ -158,18 +158,20 @@ class Repository:
         return names
 
     def discard(self, ref: types.BackupRef, names: Iterable[str],
-                segments: Iterable[str] = ()) -> None:
+                segments: Iterable[str] = (), *, spare: bool = True) -> None:
         """Delete the named objects, the digest file first, the manifest last.
 
         If an object cannot be deleted, the others still are, except for the
         manifest, so that :meth:`find_objects` finds the rest later.
 
         :param segments: of the digests, besides those that a listing shows
+        :param spare: leave the chunks if the digest file cannot be deleted,
+            because an incremental may be in the making that needs them
         :raises StoreError: the first error
         """
         manifest = naming.manifest_name(ref.prefix)
         digest_file_name = naming.digest_file_name(ref.prefix)
-        others = (name for name in names
+        chunks = (name for name in names
                   if name not in (manifest, digest_file_name))
         container = naming.segments_container(ref.container)
         found: set[str] = set()
@@ -178,9 +180,14 @@ class Repository:
             found = self._segments(ref, container)
         except exceptions.StoreError as err:
             failure = err
-        for some in ([digest_file_name], others):
-            failure = self._delete(ref.container, some) or failure
-        failure = self._delete(container, {*segments, *found}) or failure
+        stays = self._delete(ref.container, [digest_file_name])
+        if stays is not None and spare:
+            raise stays
+        failure = failure or stays
+        for place, some in ((container, {*segments, *found}),
+                            (ref.container, chunks)):
+            error = self._delete(place, some)
+            failure = failure or error
         if failure is not None:
             raise failure
         self.store.until(base.NEVER).delete(ref.container, manifest)
@@ -228,7 +235,7 @@ class Repository:
                 raise failures[0]
 
         try:
-            self._pipeline.run(
+            self.pipeline.run(
                 (pipelines.Task(functools.partial(
                     self._delete_one, container, name), size=1)
                  for name in names),

@@ -237,7 +237,8 @@ class Synthetic:
               f'{"MiB stored":>12}{"ms stall":>10}')
         self._measure('full backup', lambda: self._archive(1, None))
         parent = self._measure('digests of the parent', lambda: parents.find(
-            self._engine.repository, [self._ref(1)], _GEOMETRY.block_size))
+            self._engine.repository, [self._ref(1)], _GEOMETRY.block_size,
+            progress.Silent().checkpoint))
         with self._engine.runtime.closing(parent):
             self._measure('unchanged incremental',
                           lambda: self._archive(2, parent))

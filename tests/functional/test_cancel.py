@@ -18,17 +18,28 @@ class CancelTestCase(own_cinder.OwnCinderTestCase):
         'backup_swift_object_size': 4 * MIB,
         'backup_swift_workers': 1}
 
+    # The largest number of objects that was seen.
+    most = 0
+
     def test_delete_while_creating(self):
-        volume = self.make_volume(120)
+        # Long enough that the driver looks before the end of it.
+        volume = self.make_volume(400)
         backup = self.start_backup(volume)
         self.wait_until(self.has_objects)
         self.assertEqual('creating',
                          self.cinder.backups.get(backup.id).status)
         self.client(self.demo_admin).backups.delete(
             backup, force=True)
-        self.wait_gone(self.cinder.backups, backup)
+        self.wait_until(self.is_gone, backup)
         self.wait(self.cinder.volumes, volume, 'available')
+        self.assertLess(self.most, 400 // 4)
         self.assertEqual([], self.object_names(self.container))
+
+    def is_gone(self, backup):
+        """Whether it is; notes how many objects there were of it."""
+        self.most = max(self.most, len(self.object_names(self.container)))
+        return backup.id not in [
+            each.id for each in self.cinder.backups.list()]
 
     def has_objects(self):
         """Whether anything is stored yet."""

@@ -43,6 +43,10 @@ class DeleteTest(DeletingTestCase):
         self._has_record('bak-2', 'available')
         self._refused('cinder backup-delete')
 
+    def test_copy_of_what_cinder_knows(self):
+        self._has_record('bak-2', 'available', 'elsewhere')
+        self.assertEqual(0, self.run_command('delete', 'bak-2').code)
+
     def test_backup_of_the_volume_that_is_being_made(self):
         # It has stored nothing yet.
         self._has_record('bak-4', 'creating', None, 'vol-2')

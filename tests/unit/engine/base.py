@@ -69,6 +69,12 @@ class Bench:
                 volume_meta=volume_meta),
             source, observer or observers.Recorder())
 
+    def find_parent(self, *numbers, block_size=GEOMETRY.block_size):
+        """What an incremental can build on, of a chain, oldest first."""
+        return parents.find(
+            self.repository, [ref(number) for number in numbers], block_size,
+            observers.Recorder().checkpoint)
+
     def delete(self, where, *, complete=True, repository=None):
         """Delete a backup; returns how many objects there were."""
         repository = repository or self.repository

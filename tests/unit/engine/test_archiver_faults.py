@@ -29,6 +29,10 @@ _DATA = random.Random(2).randbytes(64 * 5 + 10)
 _PUTS = 6 + 2
 
 
+def _is_chunk(name):
+    return name[-5:].isdigit()
+
+
 def _failure():
     return exceptions.StoreUnavailable('the store is on fire')
 
@@ -62,10 +66,41 @@ class CommitTest(base.EngineTestCase):
         self.assertEqual(chunk, err.name)
         self.assertEqual([], self.bench.names())
 
-    def test_listing_may_lag(self):
-        self.store.script(faulty.Rule('list', after=lambda found: ()))
-        self.bench.archive(1, _DATA)
-        self.assertEqual(_PUTS, len(self.bench.names()))
+    def test_digest_file_that_somebody_deletes_meanwhile(self):
+        name = naming.digest_file_name(base.ref(1).prefix)
+        self.store.script(faulty.Rule(
+            'list', before=lambda stop: self.bench.memory.delete(
+                base.CONTAINER, name)))
+        err = self.assertRaises(exceptions.ChunkMissing,
+                                self.bench.archive, 1, _DATA)
+        self.assertEqual(name, err.name)
+        self.assertEqual([], self.bench.names())
+
+    def test_listing_may_lag_or_fail(self):
+        for number, rule in enumerate((
+                faulty.Rule('list', after=lambda found: ()),
+                faulty.fail('list', _failure())), start=1):
+            self.store.heal()
+            self.store.script(rule)
+            self.bench.archive(number, _DATA)
+            self.assertEqual(number * _PUTS, len(self.bench.names()))
+
+    def test_nobody_waits_for_objects_that_are_looked_for(self):
+        # All of them, one by one, at a store that does not answer.
+        busy = faulty.Busy('segments', matching=_is_chunk)
+        self.store.script(faulty.fail('list', _failure()), busy)
+        calls = itertools.count()
+
+        class Observer(observers.Recorder):
+            def checkpoint(self):
+                super().checkpoint()
+                if busy.cut_short and next(calls):
+                    raise exceptions.Cancelled('enough')
+
+        with mock.patch.object(pipelines, 'POLL', 0.01):
+            self.assertRaises(exceptions.Cancelled, self.bench.archive, 1,
+                              _DATA, observer=Observer())
+        self.assertEqual({True}, set(busy.cut_short))
 
 
 class FailingPutTest(base.EngineTestCase):

@@ -11,7 +11,6 @@ from hypothesis import strategies
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import archiver
-from cinder_swift_backup.engine import parents
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from tests.fakes import observers
@@ -69,9 +68,7 @@ class TrackedTest(base.EngineTestCase):
         where = base.ref(number)
         above = None
         if parent is not None:
-            refs = [base.ref(each) for each in parent]
-            above = parents.find(bench.repository, refs,
-                                 base.GEOMETRY.block_size)
+            above = bench.find_parent(*parent)
         return bench.archiver.archive(
             archiver.ArchiveJob(
                 ref=where, header=base.header(where),
@@ -133,7 +130,7 @@ class TrackedTest(base.EngineTestCase):
             archiver.ArchiveJob(
                 ref=base.ref(2), header=base.header(base.ref(2)),
                 geometry=base.GEOMETRY, compression='none', track=True,
-                parent=parents.find(self.bench.repository, [base.ref(1)], 16)),
+                parent=self.bench.find_parent(1)),
             TrackedVolume(before, before), observer)
         self.assertEqual((len(before), len(before)), observer.progress[-1])
 
@@ -184,7 +181,7 @@ class TrackedTest(base.EngineTestCase):
     def test_parent_of_the_stock_driver(self):
         before = b'data' * 100
         self._archive(self.bench, 1, TrackedVolume(before))
-        above = parents.find(self.bench.repository, [base.ref(1)], 16)
+        above = self.bench.find_parent(1)
         above = dataclasses.replace(above, manifest=dataclasses.replace(
             above.manifest, volume_size=None))
         self.assertIsNone(self.bench.archiver._changes(

@@ -9,7 +9,6 @@ from hypothesis import settings
 from hypothesis import strategies
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import parents
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
 from tests.fakes import eras
@@ -67,7 +66,7 @@ class EraTest(base.EngineTestCase):
         bench = base.Bench()
         _write(bench, era, word, 1, data)
         later = later[:len(data)].ljust(len(data), b'\0')
-        above = parents.find(bench.repository, [base.ref(1)], _BLOCK)
+        above = bench.find_parent(1, block_size=_BLOCK)
         # Without digests there is nothing to compare with, so that a full
         # backup is made.
         self.assertEqual(era.incrementals, above is not None)

@@ -6,7 +6,6 @@ import json
 import random
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import parents
 from cinder_swift_backup.format import naming
 from tests.fakes import documents
 from tests.fakes import faulty
@@ -27,9 +26,7 @@ class FindTest(base.EngineTestCase):
         self.bench.archive(3, _DATA, parent=2)
 
     def _find(self, block_size=16):
-        return parents.find(self.bench.repository,
-                            [base.ref(number) for number in (1, 2, 3)],
-                            block_size)
+        return self.bench.find_parent(1, 2, 3, block_size=block_size)
 
     def test_found(self):
         found = self._find()
@@ -64,6 +61,14 @@ class FindTest(base.EngineTestCase):
     def test_chunks_that_a_listing_does_not_show(self):
         self.store.script(faulty.Rule('list', after=lambda found: ()))
         self.assertIsNotNone(self._find())
+
+    def test_containers_that_cannot_be_listed(self):
+        self.store.script(faulty.fail(
+            'list', exceptions.StoreUnavailable('overloaded')))
+        self.assertIsNotNone(self._find())
+        chunk = next(self.bench.resolve(1).tip.manifest.chunks.names())
+        self.bench.memory.delete(base.CONTAINER, chunk)
+        self.assertIsNone(self._find())
 
     def test_base_that_leaves_out_part_of_the_volume(self):
         name = naming.manifest_name(base.ref(1).prefix)
@@ -112,6 +117,15 @@ class ConfirmTest(base.EngineTestCase):
     def test_deleted(self):
         err = self._archive_while(lambda: self.bench.delete(
             base.ref(1), complete=False))
+        self.assertIn('bak-1', str(err))
+        self.assertEqual([], self.bench.names())
+
+    def test_deleted_while_chunks_are_looked_for(self):
+        self.store.script(faulty.Rule(
+            'list', matching=lambda name: name == base.ref(2).prefix,
+            before=lambda stop: self.bench.delete(base.ref(1))))
+        err = self.assertRaises(exceptions.ChainError, self.bench.archive, 2,
+                                _NOW, parent=1)
         self.assertIn('bak-1', str(err))
         self.assertEqual([], self.bench.names())
 

@@ -184,6 +184,14 @@ class DeleteTest(base.EngineTestCase):
         self.assertEqual([f'{_PREFIX}_sha256file', f'{_PREFIX}_metadata'],
                          [deleted[0], deleted[-1]])
 
+    def test_digest_file_that_stays_keeps_the_chunks(self):
+        # An incremental may be in the making that needs them.
+        self.store.script(faulty.fail(
+            'delete', _failure(),
+            matching=lambda name: name.endswith('_sha256file')))
+        self.assertRaises(exceptions.StoreUnavailable, self._delete)
+        self.assertEqual(self.names, self.bench.names())
+
     def test_interrupted_anywhere_and_repeated(self):
         for fault in (faulty.fail, faulty.lose_answer):
             for nth in range(1, len(self.names) + 1):
@@ -235,8 +243,9 @@ class DeleteTest(base.EngineTestCase):
         # that it is no use.
         self.bench.archive(1, bytes(range(256)) * 16)
         self.store.heal()
-        busy = faulty.Busy('delete', nth=2)
-        self.store.script(busy, faulty.fail('delete', _failure()))
+        chunks = {'matching': lambda name: name[-5:].isdigit()}
+        busy = faulty.Busy('delete', nth=2, **chunks)
+        self.store.script(busy, faulty.fail('delete', _failure(), **chunks))
         self.assertRaises(exceptions.StoreUnavailable, self._delete)
         self.assertEqual([True], busy.cut_short)
 

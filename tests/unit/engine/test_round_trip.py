@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cinder_swift_backup.engine import chunk_writer
-from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import restorer
@@ -481,7 +480,7 @@ class DetailTest(base.EngineTestCase):
         bench.archive(2, self.data, parent=1, codec='zlib')
         bench.restore(bench.resolve(1, 2), bytes(1000))
         bench.restore(bench.resolve(1), bytes(1000))
-        parents.find(bench.repository, [base.ref(1)], 16)
+        bench.find_parent(1)
         self.assertEqual({'hash_blocks', 'encoded_length', 'read', 'write',
                           'zero', 'data_extents', 'sync', 'feed', 'finish',
                           'plan_restore', 'check_plan', 'make', 'put', 'run',
