@@ -23,7 +23,7 @@ class CancelTestCase(own_cinder.OwnCinderTestCase):
 
     def test_delete_while_creating(self):
         # Long enough that the driver looks before the end of it.
-        volume = self.make_volume(400)
+        volume = self.make_volume(200)
         backup = self.start_backup(volume)
         self.wait_until(self.has_objects)
         self.assertEqual('creating',
@@ -32,7 +32,7 @@ class CancelTestCase(own_cinder.OwnCinderTestCase):
             backup, force=True)
         self.wait_until(self.is_gone, backup)
         self.wait(self.cinder.volumes, volume, 'available')
-        self.assertLess(self.most, 400 // 4)
+        self.assertLess(self.most, 200 // 4)
         self.assertEqual([], self.object_names(self.container))
 
     def is_gone(self, backup):
