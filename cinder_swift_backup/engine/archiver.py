@@ -248,7 +248,7 @@ class Archiver:
         store = self._store.until(watch)
         runtime = self._pipeline.runtime
         length = runtime.call(manifest_format.encoded_length, manifest)
-        self._confirm_objects(job.ref, manifest, observer)
+        self._confirm_objects(store, job.ref, manifest, observer)
         # What others can undo comes last, so that little time is left.
         if job.parent is not None:
             job.parent.confirm(self._repository.until(watch))
@@ -258,18 +258,16 @@ class Archiver:
             base.Body(length, lambda: runtime.each(
                 manifest_format.encode(manifest))))
 
-    def _confirm_objects(self, ref: types.BackupRef,
+    def _confirm_objects(self, store: base.ObjectStore, ref: types.BackupRef,
                          manifest: chains.Manifest,
                          observer: progress.ArchiveObserver) -> None:
         """Make sure that nobody has deleted what was stored."""
-        name = presence.missing(self._store, self._pipeline, ref,
-                                manifest.chunks, observer.checkpoint)
+        name = presence.missing(store, self._pipeline, ref, manifest.chunks,
+                                observer.checkpoint)
         if name is None:
-            watch = pipelines.Watch(observer.checkpoint)
             name = naming.digest_file_name(ref.prefix)
             # Deletions begin with it.
-            if presence.is_there(self._store.until(watch), ref.container,
-                                 name):
+            if presence.is_there(store, ref.container, name):
                 return
         raise exceptions.ChunkMissing(
             'somebody has deleted it while the backup was made',

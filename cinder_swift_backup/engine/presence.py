@@ -30,7 +30,8 @@ def missing(store: base.ObjectStore, pipeline: pipelines.Pipeline,
     A listing has 10,000 objects an answer, so this takes little time. What
     they hold is not looked at.
 
-    :param checkpoint: called now and then while it waits
+    :param store: whose requests end when the caller is called off
+    :param checkpoint: called now and then while chunks are asked for
     :raises ContainerNotFound: when even the container is missing
     :raises StoreError: when it cannot be asked
     :raises Exception: what ``checkpoint`` raised
@@ -49,8 +50,7 @@ def missing(store: base.ObjectStore, pipeline: pipelines.Pipeline,
                                           name) else name, 1)
 
     def tasks() -> Iterator[pipelines.Task[str | None]]:
-        listing = store.until(pipelines.Watch(checkpoint))
-        for name in chunks.absent(_listed(listing, ref)):
+        for name in chunks.absent(_listed(store, ref)):
             if lost:
                 return
             yield task(name)

@@ -143,10 +143,13 @@ class ChunkTable(Sequence[types.ChunkRecord]):
 
     def names_twice(self) -> bool:
         """Whether two records have the same name."""
-        if all(one < other for one, other
-               in itertools.pairwise(self._numbers)):
+        if self._numbers_rise():
             return False
         return len(set(self.names())) < len(self)
+
+    def _numbers_rise(self) -> bool:
+        return all(one < other for one, other
+                   in itertools.pairwise(self._numbers))
 
     def absent(self, names: Iterable[str]) -> Iterator[str]:
         """The names of those objects that are not among ``names``.
@@ -154,7 +157,7 @@ class ChunkTable(Sequence[types.ChunkRecord]):
         :param names: in any order, with others among them
         """
         numbers = self._numbers
-        if not all(one < other for one, other in itertools.pairwise(numbers)):
+        if not self._numbers_rise():
             numbers = array('q', sorted(set(numbers)))
         seen = bytearray(len(numbers))
         odd = set(self._odd_names.values())

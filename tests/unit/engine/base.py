@@ -28,6 +28,11 @@ def ref(number):
                            f'az_nova_backup_bak-{number}')
 
 
+def is_chunk(name):
+    """Whether an object is a chunk, or a segment, by the end of its name."""
+    return name[-5:].isdigit()
+
+
 def header(where):
     """The opening of the documents of a backup."""
     return types.BackupHeader(where.backup_id, where.volume_id, 'nightly',

@@ -29,10 +29,6 @@ _DATA = random.Random(2).randbytes(64 * 5 + 10)
 _PUTS = 6 + 2
 
 
-def _is_chunk(name):
-    return name[-5:].isdigit()
-
-
 def _failure():
     return exceptions.StoreUnavailable('the store is on fire')
 
@@ -55,26 +51,22 @@ class CommitTest(base.EngineTestCase):
                           self.bench.archive, 1, _DATA)
         self.assertRaises(exceptions.ChainError, self.bench.resolve, 1)
 
-    def test_chunk_that_somebody_deletes_meanwhile(self):
-        chunk = naming.chunk_name(base.ref(1).prefix, 4)
+    def _deleted_at(self, name, method, **which):
         self.store.script(faulty.Rule(
-            'put', matching=lambda name: name.endswith('_sha256file'),
-            before=lambda stop: self.bench.memory.delete(
-                base.CONTAINER, chunk)))
-        err = self.assertRaises(exceptions.ChunkMissing,
-                                self.bench.archive, 1, _DATA)
-        self.assertEqual(chunk, err.name)
-        self.assertEqual([], self.bench.names())
-
-    def test_digest_file_that_somebody_deletes_meanwhile(self):
-        name = naming.digest_file_name(base.ref(1).prefix)
-        self.store.script(faulty.Rule(
-            'list', before=lambda stop: self.bench.memory.delete(
-                base.CONTAINER, name)))
+            method, before=lambda stop: self.bench.memory.delete(
+                base.CONTAINER, name), **which))
         err = self.assertRaises(exceptions.ChunkMissing,
                                 self.bench.archive, 1, _DATA)
         self.assertEqual(name, err.name)
         self.assertEqual([], self.bench.names())
+
+    def test_chunk_that_somebody_deletes_meanwhile(self):
+        self._deleted_at(
+            naming.chunk_name(base.ref(1).prefix, 4), 'put',
+            matching=lambda name: name.endswith('_sha256file'))
+
+    def test_digest_file_that_somebody_deletes_meanwhile(self):
+        self._deleted_at(naming.digest_file_name(base.ref(1).prefix), 'list')
 
     def test_listing_may_lag_or_fail(self):
         for number, rule in enumerate((
@@ -87,7 +79,7 @@ class CommitTest(base.EngineTestCase):
 
     def test_nobody_waits_for_objects_that_are_looked_for(self):
         # All of them, one by one, at a store that does not answer.
-        busy = faulty.Busy('segments', matching=_is_chunk)
+        busy = faulty.Busy('segments', matching=base.is_chunk)
         self.store.script(faulty.fail('list', _failure()), busy)
         calls = itertools.count()
 

@@ -243,9 +243,9 @@ class DeleteTest(base.EngineTestCase):
         # that it is no use.
         self.bench.archive(1, bytes(range(256)) * 16)
         self.store.heal()
-        chunks = {'matching': lambda name: name[-5:].isdigit()}
-        busy = faulty.Busy('delete', nth=2, **chunks)
-        self.store.script(busy, faulty.fail('delete', _failure(), **chunks))
+        busy = faulty.Busy('delete', nth=2, matching=base.is_chunk)
+        self.store.script(busy, faulty.fail('delete', _failure(),
+                                            matching=base.is_chunk))
         self.assertRaises(exceptions.StoreUnavailable, self._delete)
         self.assertEqual([True], busy.cut_short)
 
