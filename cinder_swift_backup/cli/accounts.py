@@ -22,22 +22,26 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
+from cinder_swift_backup.stores import transport
 
 _SERVICE = 'object-store'
 _TIMEOUT = 60
 
 
 def open_store(cloud: str | None, region: str | None,
-               environment: Mapping[str, str]) -> swift.SwiftStore:
+               environment: Mapping[str, str],
+               patience: float) -> swift.SwiftStore:
     """The store in the account of a login.
 
     :param cloud: its name in ``clouds.yaml``
+    :param patience: for how many seconds to wait for a Swift that works
     :raises ConfigurationError: when nothing says which account it is
     """
     if is_version_1(cloud, environment):
         return _store(_version_1(environment), region, 'public',
-                      environment.get('ST_CACERT'), insecure=False)
-    return _keystone(cloud, region)
+                      transport.Transport(environment.get('ST_CACERT'),
+                                          patience=patience))
+    return _keystone(cloud, region, patience)
 
 
 def is_version_1(cloud: str | None, environment: Mapping[str, str]) -> bool:
@@ -80,13 +84,15 @@ def _version_1(environment: Mapping[str, str]) -> ksa_session.Session:
         verify=environment.get('ST_CACERT') or True)
 
 
-def _keystone(cloud: str | None, region: str | None) -> swift.SwiftStore:
+def _keystone(cloud: str | None, region: str | None,
+              patience: float) -> swift.SwiftStore:
     found = find_cloud(cloud, region)
     verify = found.get_requests_verify_args()[0]
     return _store(found.get_session(), found.get_region_name(_SERVICE),
                   _interface(found),
-                  verify if isinstance(verify, str) else None,
-                  insecure=verify is False,
+                  transport.Transport(
+                      verify if isinstance(verify, str) else None,
+                      insecure=verify is False, patience=patience),
                   url=found.get_endpoint(_SERVICE))
 
 
@@ -97,10 +103,9 @@ def _interface(found: openstack.config.cloud_region.CloudRegion) -> str:
 
 
 def _store(session: ksa_session.Session, region: str | None, interface: str,
-           ca_file: str | None, *, insecure: bool,
+           how: transport.Transport,
            url: str | None = None) -> swift.SwiftStore:
     who = credentials.SessionCredentials(
         session, service_type=_SERVICE, interface=interface, region=region,
         url=url)
-    return swift.SwiftStore(swift_session.Session(
-        who, swift_session.Transport(ca_file, insecure)))
+    return swift.SwiftStore(swift_session.Session(who, how))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import contextlib
 from contextlib import AbstractContextManager
 import datetime
+import functools
 import os
 from typing import Any
 
@@ -21,7 +22,10 @@ from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import progress
 
-_MOST_HOURS = 1e6
+# Hours or seconds: what dates can take.
+_MOST = 1e6
+# Seconds.
+_PATIENCE = 300
 
 
 # Not generic before cliff 4.9.
@@ -41,14 +45,18 @@ class InferredSize(Size):
         return f'~{super().human_readable()}'
 
 
-def _hours(text: str) -> float:
+def _number_of(unit: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1
-    if not 0 <= value <= _MOST_HOURS:
-        raise argparse.ArgumentTypeError(f'{text!r} is no number of hours')
+    if not 0 <= value <= _MOST:
+        raise argparse.ArgumentTypeError(f'{text!r} is no number of {unit}')
     return value
+
+
+_hours = functools.partial(_number_of, 'hours')
+_seconds = functools.partial(_number_of, 'seconds')
 
 
 def _workers(text: str) -> int:
@@ -104,6 +112,10 @@ class AccountCommand(OurCommand):
         parser.add_argument(
             '--workers', type=_workers, default=shelf.WORKERS, metavar='N',
             help='how much is done at the same time (default: %(default)s)')
+        parser.add_argument(
+            '--patience', type=_seconds, default=_PATIENCE, metavar='SECONDS',
+            help='for how long to wait for Swift or Keystone to work again; '
+                 '0 for a few attempts only (default: %(default)g)')
         return parser
 
     def looking(self) -> AbstractContextManager[progress.Observer]:
@@ -115,8 +127,8 @@ class AccountCommand(OurCommand):
         """The backups in the account, until the end of a block."""
         options: Any = self.app.options
         with contextlib.closing(accounts.open_store(
-                options.os_cloud, options.os_region_name,
-                os.environ)) as store:
+                options.os_cloud, options.os_region_name, os.environ,
+                arguments.patience)) as store:
             yield shelf.Shelf(store, arguments.container,
                               datetime.timedelta(hours=arguments.grace),
                               arguments.workers)

@@ -46,6 +46,14 @@ OPTS = [
                      'was recorded when it was backed up, before it is '
                      'written. Turn this off only to save what can be saved '
                      'of a backup that is known to be damaged.'),
+    cfg.IntOpt('backup_swift_patience',
+               default=300,
+               min=0,
+               help='How many seconds a backup, a restore or a delete waits '
+                    'for Swift, Keystone or the database to work again '
+                    'before it fails. It then goes on where it was. 0 turns '
+                    'this off, and every request that fails is repeated '
+                    'backup_swift_retry_attempts times.'),
     cfg.StrOpt('backup_swift_spool_directory',
                default='$state_path',
                help='Where the digests of volumes above 8 GiB are kept '

@@ -17,7 +17,7 @@ from cinder_swift_backup.driver import catalog
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
-from cinder_swift_backup.stores import swift_session
+from cinder_swift_backup.stores import transport
 
 CONF = cfg.CONF
 
@@ -77,7 +77,7 @@ class Settings:
     verify_restore: bool
     spool_directory: str
     track_changes: bool
-    transport: swift_session.Transport
+    transport: transport.Transport
     account: Account
 
 
@@ -105,11 +105,12 @@ def read():
         verify_restore=CONF.backup_swift_verify_restore,
         spool_directory=CONF.backup_swift_spool_directory,
         track_changes=CONF.backup_swift_rbd_cbt,
-        transport=swift_session.Transport(
+        transport=transport.Transport(
             ca_file=CONF.backup_swift_ca_cert_file,
             insecure=CONF.backup_swift_auth_insecure,
             retries=CONF.backup_swift_retry_attempts,
-            backoff=CONF.backup_swift_retry_backoff),
+            backoff=CONF.backup_swift_retry_backoff,
+            patience=CONF.backup_swift_patience),
         account=read_account())
 
 

@@ -2,6 +2,8 @@
 
 """Checks the configuration when the service starts."""
 
+import dataclasses
+
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
@@ -83,10 +85,13 @@ def _place(to):
 def open_store(context, found):
     """The store, as far as it can be reached without a user's request.
 
-    It is None where it cannot.
+    It is None where it cannot. It has no patience, since somebody waits for
+    the answer.
 
     :raises ConfigurationError: when it cannot be because of an option
     """
+    found = dataclasses.replace(found, transport=dataclasses.replace(
+        found.transport, patience=0))
     login = found.account.login
     if login is not None:
         if not login.auth_url and not context.service_catalog:

@@ -20,11 +20,14 @@ from swiftclient import client
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import absence
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import bodies
+from cinder_swift_backup.stores import swift_exchange
 from cinder_swift_backup.stores import swift_session
 
 _T = TypeVar('_T')
+_Purpose = absence.Purpose
 # Headers as swiftclient gives them.
 _SYNC_TO = 'x-container-sync-to'
 _SYNC_KEY = 'x-container-sync-key'
@@ -47,14 +50,17 @@ class SwiftStore:
 
     def capabilities(self) -> base.Capabilities:
         """What ``/info`` says; nothing where the cluster hides it."""
-        def ask(exchange: swift_session.Exchange) -> base.Capabilities:
+        def ask(exchange: swift_exchange.Exchange) -> base.Capabilities:
             try:
                 return _read_info(exchange.call(_get_info))
             except exceptions.StoreUnavailable:
                 raise
             except exceptions.StoreError:
                 return base.Capabilities()
-        return self._session.request((), ask, self._stop)
+        # What the cluster allows is worth to know and not to wait for: some
+        # gateways never tell.
+        return self._session.request(
+            swift_session.Request((), patient=False), ask, self._stop)
 
     def ensure_container(self, container: str, *, create: bool,
                          storage_policy: str | None = None,
@@ -74,7 +80,7 @@ class SwiftStore:
             headers[_SYNC_TO] = target.to or ''
             headers[_SYNC_KEY] = target.key
         try:
-            self._call((container,), client.put_container,
+            self._call((container,), client.put_container, _Purpose.MAKE,
                        headers=headers or None)
         except exceptions.StoreError as err:
             # A status of no other meaning.
@@ -97,7 +103,7 @@ class SwiftStore:
 
     def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""
-        def send(exchange: swift_session.Exchange) -> str:
+        def send(exchange: swift_exchange.Exchange) -> str:
             with contextlib.closing(bodies.BodyReader(
                     name, body, self._stop)) as reader:
                 answer = _put(exchange, reader, body)
@@ -108,7 +114,9 @@ class SwiftStore:
                     actual=answer)
             return reader.md5()
         try:
-            return self._session.request((container, name), send, self._stop)
+            return self._session.request(
+                swift_session.Request((container, name), _Purpose.MAKE),
+                send, self._stop)
         except exceptions.ObjectNotFound as err:
             raise _no_container(container) from err
 
@@ -120,7 +128,7 @@ class SwiftStore:
              'etag': segment.md5, 'size_bytes': segment.size}
             for segment in segments]).encode()
         try:
-            self._call((container, name), client.put_object,
+            self._call((container, name), client.put_object, _Purpose.MAKE,
                        contents=manifest,
                        query_string='multipart-manifest=put')
         except exceptions.ObjectNotFound as err:
@@ -143,7 +151,7 @@ class SwiftStore:
         headers = None if extent is None else {
             'Range': f'bytes={extent.offset}-{extent.end - 1}'}
 
-        def receive(exchange: swift_session.Exchange) -> _T:
+        def receive(exchange: swift_exchange.Exchange) -> _T:
             answer, body = exchange.call(
                 client.get_object, resp_chunk_size=base.PIECE,
                 headers=headers)
@@ -151,12 +159,14 @@ class SwiftStore:
             with contextlib.closing(body):
                 return use(exchange.pieces(
                     body, _body_length(name, answer, extent)))
-        return self._session.request((container, name), receive, self._stop)
+        return self._session.request(
+            swift_session.Request((container, name)), receive, self._stop)
 
     def delete(self, container: str, name: str) -> None:
         """See the contract."""
         with contextlib.suppress(exceptions.ObjectNotFound):
-            self._call((container, name), client.delete_object)
+            self._call((container, name), client.delete_object,
+                       _Purpose.REMOVE)
 
     def containers(self) -> Iterator[str]:
         """See the contract."""
@@ -188,10 +198,11 @@ class SwiftStore:
         self._session.close()
 
     def _call(self, where: tuple[str, ...], function: Callable[..., _T],
+              purpose: absence.Purpose = _Purpose.LOOK,
               **options: Any) -> _T:
         return self._session.request(
-            where, lambda exchange: exchange.call(function, **options),
-            self._stop)
+            swift_session.Request(where, purpose),
+            lambda exchange: exchange.call(function, **options), self._stop)
 
 
 def _utc(text: str) -> datetime.datetime:
@@ -222,7 +233,7 @@ def _read_manifest(manifest: bytes) -> tuple[base.Segment, ...]:
     return tuple(found)
 
 
-def _put(exchange: swift_session.Exchange, reader: bodies.BodyReader,
+def _put(exchange: swift_exchange.Exchange, reader: bodies.BodyReader,
          body: base.Body) -> str:
     if not body.length:
         # The client does not read an empty body, and would not notice that

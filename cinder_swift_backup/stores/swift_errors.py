@@ -2,21 +2,68 @@
 
 """Translates Swift's error responses to our errors."""
 
+from collections.abc import Callable
+import email.utils
+import functools
 import re
+import time
+from typing import TypeVar
 
 from swiftclient import client
 
 from cinder_swift_backup import exceptions
 
-# The store repeats these: time-outs, rate limits (498 is Swift's own), and a
-# body that arrived damaged (422: it does not have the announced MD5).
-_PASSING = frozenset((408, 422, 429, 498))
+_E = TypeVar('_E', bound=exceptions.BackupError)
+# The store repeats these: time-outs, a newer object by the clock of another
+# proxy (409), and a body that arrived damaged (422: it does not have the
+# announced MD5). What is not implemented will not be, but for gateways.
+_PASSING = frozenset((408, 409, 422, 501, 505))
+# Seconds, a year: no number that a gateway sends is too large.
+_LONGEST_RETRY_AFTER = 365 * 86400.0
+# Rate limits; 498 is that of Swift's own.
+_SLOWED = frozenset((429, 498))
 # What Swift, and Ceph's gateway, say of a storage policy that is not theirs.
 _POLICY = re.compile('policy|InvalidLocationConstraint', re.IGNORECASE)
 
 
 class TokenRefused(exceptions.AccessDenied):
     """A 401: the store tries to renew the token before it gives up."""
+
+
+class Passing(exceptions.StoreUnavailable):
+    """An answer of a store that works, which may be another next time."""
+
+
+class Slowed(exceptions.StoreUnavailable):
+    """The request was one too many, or came too early.
+
+    ``retry_after`` is in how many seconds the store wants it, or None.
+    """
+
+    def __init__(self, what: str, retry_after: float | None = None) -> None:
+        super().__init__(what)
+        self.retry_after = retry_after
+
+
+class Again(exceptions.StoreUnavailable):
+    """Says nothing about the store: the request is repeated, uncounted.
+
+    ``seconds`` is how soon.
+    """
+
+    def __init__(self, what: str, seconds: float = 0) -> None:
+        super().__init__(what)
+        self.seconds = seconds
+
+
+# By status, what nothing but the user can change.
+_FINAL: dict[int, Callable[[str], exceptions.StoreError]] = {
+    401: TokenRefused,
+    403: functools.partial(exceptions.AccessDenied,
+                           remedy=exceptions.Remedy.ROLE),
+    413: functools.partial(exceptions.QuotaExceeded,
+                           remedy=exceptions.Remedy.ROOM),
+}
 
 
 def translate(err: client.ClientException,
@@ -28,8 +75,7 @@ def translate(err: client.ClientException,
     return about(_kind(err, where), where)
 
 
-def about(error: exceptions.BackupError,
-          where: tuple[str, ...]) -> exceptions.BackupError:
+def about(error: _E, where: tuple[str, ...]) -> _E:
     """The same error, with the container and the object as its fields."""
     container, name = (*where, None, None)[:2]
     return error.about(container=container, name=name)
@@ -39,29 +85,65 @@ def _kind(err: client.ClientException,
           where: tuple[str, ...]) -> exceptions.BackupError:
     status = err.http_status
     text = f'Swift answered {_answer(err)}'
-    if status == 401:
-        return TokenRefused(text)
-    if status == 403:
-        return exceptions.AccessDenied(
-            text, remedy=exceptions.Remedy.ROLE)
-    if status == 404 and len(where) == 1:
-        return exceptions.ContainerNotFound(
-            'there is no such container',
-            remedy=exceptions.Remedy.CREATE_CONTAINER)
-    if status == 404 and len(where) == 2:
-        return exceptions.ObjectNotFound('there is no such object')
+    if status == 404 and where:
+        return _not_found(where)
     if status == 416 and len(where) == 2:
         return exceptions.LengthMismatch(
             'it ends before the bytes that were asked for')
-    if status == 413:
-        return exceptions.QuotaExceeded(
-            text, remedy=exceptions.Remedy.ROOM)
     if status == 400 and _POLICY.search(_body(err)):
         return exceptions.ConfigurationError(
             text, remedy=exceptions.Remedy.STORAGE_POLICY)
-    if not status or status >= 500 or status in _PASSING:
+    if status in _FINAL:
+        return _FINAL[status](text)
+    return _unavailable(err, text) or exceptions.StoreError(text)
+
+
+def _not_found(where: tuple[str, ...]) -> exceptions.StoreError:
+    if len(where) == 2:
+        return exceptions.ObjectNotFound('there is no such object')
+    return exceptions.ContainerNotFound(
+        'there is no such container',
+        remedy=exceptions.Remedy.CREATE_CONTAINER)
+
+
+def _unavailable(err: client.ClientException,
+                 text: str) -> exceptions.StoreUnavailable | None:
+    """The error after which to repeat; None after any other."""
+    status = err.http_status
+    if status in _PASSING:
+        return Passing(text)
+    retry_after = _retry_after(err)
+    if status in _SLOWED or (status == 503 and retry_after is not None):
+        return _slowed(text, retry_after)
+    if not status or status >= 500:
         return exceptions.StoreUnavailable(text)
-    return exceptions.StoreError(text)
+    return None
+
+
+def _slowed(text: str, retry_after: float | None) -> Slowed:
+    if retry_after is not None:
+        text = f'{text} and asks to wait for {_duration(retry_after)}'
+    return Slowed(text, retry_after)
+
+
+def _duration(seconds: float) -> str:
+    """In the largest unit that there are two of."""
+    for unit, size in (('hours', 3600), ('minutes', 60)):
+        if seconds >= 2 * size:
+            return f'{seconds / size:.0f} {unit}'
+    return f'{seconds:.0f} s'
+
+
+def _retry_after(err: client.ClientException) -> float | None:
+    """Seconds, of either form of the header; None without or if senseless."""
+    text = (err.http_response_headers or {}).get('retry-after', '').strip()
+    if text.isdecimal():
+        return min(float(text), _LONGEST_RETRY_AFTER)
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(date.timestamp() - time.time(), 0)
 
 
 def _answer(err: client.ClientException) -> str:

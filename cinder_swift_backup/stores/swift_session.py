@@ -4,152 +4,105 @@
 
 Each request takes these steps:
 
-1. Get the current tokens and an idle connection, or a new one.
-2. Send. If Swift refuses the token, renew it once if possible.
-3. Turn the response into a result or one of our errors. After any error,
+1. Wait for room: all requests slow down when Swift is overloaded or away, see
+   :mod:`cinder_swift_backup.stores.congestion`.
+2. Get the current tokens and an idle connection, or a new one.
+3. Send. If Swift refuses the token, renew it once if possible.
+4. Turn the response into a result or one of our errors. After any error,
    close the connection, for there may be half a response in it; otherwise it
    is idle again.
-4. Repeat after errors that are
-   :class:`~cinder_swift_backup.exceptions.Retryable`, with growing waits, as
-   long as the result is wanted.
+5. Ask whether a 404 counts, see :mod:`cinder_swift_backup.stores.absence`.
+6. Repeat when the store was unavailable, with growing waits, as long as the
+   result is wanted and :mod:`cinder_swift_backup.stores.repetition` allows.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
-from typing import Any
+import functools
 from typing import TypeVar
 import urllib.parse
 
-import requests
 from swiftclient import client
-import tenacity
-import urllib3
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import absence
 from cinder_swift_backup.stores import base
+from cinder_swift_backup.stores import congestion
+from cinder_swift_backup.stores import connections
 from cinder_swift_backup.stores import credentials as credentials_
+from cinder_swift_backup.stores import repetition
 from cinder_swift_backup.stores import swift_errors
+from cinder_swift_backup.stores import swift_exchange
+from cinder_swift_backup.stores import transport as transports
 
 _T = TypeVar('_T')
-_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-# Long enough for a proxy that waits for its slowest replica to commit.
-_TIMEOUT = 120
-_LONGEST_WAIT = 64
+Work = Callable[[swift_exchange.Exchange], _T]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Transport:
-    """How to send requests, and how often to repeat them.
+class Request:
+    """What a request is about.
 
-    ``retries`` is the number of repetitions after the first attempt;
-    ``backoff`` is the first wait in seconds, which then doubles each time.
+    ``where`` is container, or container and object, and empty for the account
+    and the cluster. ``patient`` says whether the request is worth waiting for
+    a Swift that does not work.
     """
 
-    ca_file: str | None = None
-    insecure: bool = False
-    retries: int = 3
-    backoff: float = 2
-
-
-class Exchange:
-    """One attempt of a request: tokens, connection, container and object."""
-
-    def __init__(self, access: credentials_.Access,
-                 connection: client.HTTPConnection,
-                 where: tuple[str, ...], stop: base.Stop) -> None:
-        self._stop = stop
-        self._access = access
-        self._url = urllib.parse.urlparse(access.storage_url)
-        self._connection = connection
-        self._where = where
-        self._ended = False
-
-    def end(self) -> None:
-        """Allow no more reads, since the connection is given back."""
-        self._ended = True
-
-    def call(self, function: Callable[..., _T], **options: Any) -> _T:
-        """Call one of swiftclient's functions and translate its errors.
-
-        :raises StoreError: or a subclass
-        """
-        with self._translated():
-            return function(
-                self._access.storage_url, self._access.token, *self._where,
-                http_conn=(self._url, self._connection),
-                service_token=self._access.service_token, **options)
-
-    def pieces(self, body: Any, length: int) -> Iterator[bytes]:
-        """All pieces of the body of a response.
-
-        :raises StoreUnavailable: when the connection breaks
-        :raises RuntimeError: when the exchange has ended
-        :raises Exception: what ``stop`` raises
-        """
-        left = length
-        while left:
-            if self._ended:
-                raise RuntimeError(
-                    'A body is read after its request has ended.')
-            self._stop.check()
-            with self._translated():
-                piece: bytes = body.read(base.PIECE)
-            if not piece:
-                raise swift_errors.about(exceptions.StoreUnavailable(
-                    'Swift broke off in the middle of it', expected=length,
-                    actual=length - left), self._where)
-            left -= len(piece)
-            yield piece
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except client.ClientException as err:
-            raise swift_errors.translate(err, self._where) from err
-        except _BROKEN as err:
-            raise swift_errors.about(exceptions.StoreUnavailable(
-                f'Swift at {self._url.netloc} cannot be reached or broke off '
-                f'({err})'), self._where) from err
-        except ValueError as err:
-            raise swift_errors.about(exceptions.StoreUnavailable(
-                f'what answers at {self._access.storage_url} is not Swift '
-                f'({err})'), self._where) from err
+    where: tuple[str, ...]
+    purpose: absence.Purpose = absence.Purpose.LOOK
+    patient: bool = True
 
 
 class Session:
-    """Sends requests to one Swift account, from any number of threads.
-
-    It keeps as many connections as there were simultaneous requests.
-    """
+    """Sends requests to one Swift account, from any number of threads."""
 
     def __init__(self, credentials: credentials_.Credentials,
-                 transport: Transport) -> None:
+                 transport: transports.Transport) -> None:
         self._credentials = credentials
         self._transport = transport
-        # Appending and popping are atomic for both kinds of threads.
-        self._idle: list[client.HTTPConnection] = []
+        self._connections = connections.Connections(
+            transport.ca_file, insecure=transport.insecure,
+            timeout=transport.timeout)
+        self._congestion = congestion.Congestion(
+            transport.backoff, transport.longest_wait)
+        self._trouble = repetition.Trouble()
+        self._absences = absence.Absences()
 
-    def request(self, where: tuple[str, ...],
-                work: Callable[[Exchange], _T], stop: base.Stop) -> _T:
+    def request(self, request: Request, work: Work[_T],
+                stop: base.Stop) -> _T:
         """Do ``work``, repeatedly if necessary, and return its result.
 
-        :param where: container, or container and object; empty for the
-            cluster
         :param stop: raises when the result is no longer wanted
         """
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(exceptions.Retryable),
-            stop=tenacity.stop_after_attempt(self._transport.retries + 1),
-            wait=tenacity.wait_exponential_jitter(
-                initial=self._transport.backoff, max=_LONGEST_WAIT,
-                jitter=self._transport.backoff / 2),
-            sleep=stop.wait, before=lambda state: stop.check(),
-            reraise=True)
-        result: _T = retrying(self._authorised, where, work, stop)
+        transport = self._transport
+        if not request.patient:
+            transport = dataclasses.replace(transport, patience=0)
+        attempts = repetition.Repetition(transport, self._congestion,
+                                         self._trouble)
+        look = absence.Look(request.where, request.purpose, self._absences,
+                            functools.partial(self._ask, stop))
+        try:
+            result = self._repeated(request.where, work, stop, look, attempts)
+        except BaseException as err:
+            attempts.end(err)
+            raise
+        attempts.end(None)
         return result
+
+    def _repeated(self, where: tuple[str, ...], work: Work[_T],
+                  stop: base.Stop, look: absence.Look,
+                  attempts: repetition.Repetition) -> _T:
+        while True:
+            stop.check()
+            try:
+                return self._judged(where, work, stop, look)
+            except exceptions.StoreUnavailable as err:
+                seconds = attempts.next(err)
+                if seconds is None:
+                    raise
+            stop.wait(seconds)
 
     def account(self) -> str:
         """The name of the account."""
@@ -158,11 +111,51 @@ class Session:
 
     def close(self) -> None:
         """Close all connections."""
-        while self._idle:
-            self._idle.pop().close()
+        self._connections.close_idle()
 
-    def _authorised(self, where: tuple[str, ...],
-                    work: Callable[[Exchange], _T], stop: base.Stop) -> _T:
+    def _judged(self, where: tuple[str, ...], work: Work[_T],
+                stop: base.Stop, look: absence.Look) -> _T:
+        try:
+            result = self._in_room(where, work, stop)
+        except absence.NOT_FOUND as err:
+            look.judge(err)
+            raise
+        look.found()
+        return result
+
+    def _ask(self, stop: base.Stop, where: tuple[str, ...]) -> None:
+        head = client.head_container if where else client.head_account
+        self._in_room(where, lambda exchange: exchange.call(head), stop)
+
+    def _in_room(self, where: tuple[str, ...], work: Work[_T],
+                 stop: base.Stop) -> _T:
+        """One attempt, with what it tells of the state of the store."""
+        with self._congestion.room(stop) as began:
+            try:
+                result = self._authorised(where, work, stop)
+            except (swift_errors.Again, swift_errors.Passing):
+                raise
+            except swift_errors.Slowed as err:
+                if (err.retry_after or 0) <= self._longest_pause:
+                    self._congestion.refused(began, err.retry_after)
+                raise
+            except exceptions.StoreUnavailable:
+                if self._transport.patience:
+                    self._congestion.failed(began)
+                raise
+            except exceptions.StoreError:
+                self._congestion.succeeded()
+                raise
+            self._congestion.succeeded()
+        return result
+
+    @property
+    def _longest_pause(self) -> float:
+        """How many seconds all requests wait for the sake of one."""
+        return self._transport.patience or self._transport.longest_wait
+
+    def _authorised(self, where: tuple[str, ...], work: Work[_T],
+                    stop: base.Stop) -> _T:
         access = self._credentials.access()
         try:
             return self._once(access, where, work, stop)
@@ -179,38 +172,24 @@ class Session:
             remedy=self._credentials.remedy) from refused
 
     def _once(self, access: credentials_.Access, where: tuple[str, ...],
-              work: Callable[[Exchange], _T], stop: base.Stop) -> _T:
+              work: Work[_T], stop: base.Stop) -> _T:
         with self._exchange(access, where, stop) as exchange:
             return work(exchange)
 
     @contextlib.contextmanager
     def _exchange(self, access: credentials_.Access,
                   where: tuple[str, ...],
-                  stop: base.Stop) -> Iterator[Exchange]:
-        connection = self._connection(access.storage_url)
-        exchange = Exchange(access, connection, where, stop)
+                  stop: base.Stop) -> Iterator[swift_exchange.Exchange]:
+        connection = self._connections.take(access.storage_url)
+        exchange = swift_exchange.Exchange(access, connection, where, stop)
         try:
             yield exchange
         except BaseException:
-            connection.close()
+            connection.http.close()
+            if exchange.broken:
+                # Others were idle as long, or lead to the same dead server.
+                self._connections.close_idle()
             raise
         finally:
             exchange.end()
-        self._idle.append(connection)
-
-    def _connection(self, url: str) -> client.HTTPConnection:
-        with contextlib.suppress(IndexError):
-            while True:
-                connection = self._idle.pop()
-                if connection.url == url:
-                    return connection
-                # The account has moved since, as a renewed login told.
-                connection.close()
-        try:
-            return client.HTTPConnection(
-                url, cacert=self._transport.ca_file,
-                insecure=self._transport.insecure, timeout=_TIMEOUT)
-        except client.ClientException as err:
-            raise exceptions.ConfigurationError(
-                f'{url} is not the URL of an account in Swift '
-                f'({err})') from err
+        self._connections.give_back(connection)

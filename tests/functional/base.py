@@ -16,6 +16,7 @@ from oslotest import base
 from cinder_swift_backup.stores import credentials as store_credentials
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
+from cinder_swift_backup.stores import transport
 from tests import cloud as test_cloud
 from tests.cloud import errors
 
@@ -54,7 +55,7 @@ def swift_store(credentials=None):
     """A store in a Swift account, the demo user's by default."""
     return swift.SwiftStore(swift_session.Session(
         credentials or swift_credentials(cloud_info().demo),
-        swift_session.Transport(retries=1, backoff=0.1)))
+        transport.Transport(retries=1, backoff=0.1)))
 
 
 class FunctionalTestCase(base.BaseTestCase):

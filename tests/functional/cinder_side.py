@@ -68,6 +68,7 @@ class CinderSideTestCase(base.FunctionalTestCase):
             backup_swift_block_size=BLOCK,
             backup_swift_retry_attempts=1,
             backup_swift_retry_backoff=1,
+            backup_swift_patience=10,
             backup_swift_enable_progress_timer=False)
         self.context = cinder_process.make_context(self.cloud.demo)
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix='csb-'))

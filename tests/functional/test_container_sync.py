@@ -20,6 +20,7 @@ from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
+from cinder_swift_backup.stores import transport
 from tests.cloud import processes
 from tests.cloud import swift as cloud_swift
 from tests.fakes import blobs
@@ -82,7 +83,7 @@ class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
             credentials.SessionCredentials(
                 session, service_type='object-store', interface='public',
                 region=None, url=self._account_url(name)),
-            swift_session.Transport(retries=1, backoff=0.1)))
+            transport.Transport(retries=1, backoff=0.1)))
         self.addCleanup(store.close)
         return store
 

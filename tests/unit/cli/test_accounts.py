@@ -27,11 +27,11 @@ class LoginTest(base.BaseTestCase):
 
     def test_version_1_without_user_or_key(self):
         err = self.assertRaises(exceptions.ConfigurationError,
-                                accounts.open_store, None, None, _ST)
+                                accounts.open_store, None, None, _ST, 0)
         self.assertIn('ST_USER and ST_KEY', str(err))
         err = self.assertRaises(exceptions.ConfigurationError,
                                 accounts.open_store, None, None,
-                                {**_ST, 'ST_USER': 'u'})
+                                {**_ST, 'ST_USER': 'u'}, 0)
         self.assertIn('ST_KEY is not', str(err))
 
     def test_file_of_another_structure(self):
@@ -42,10 +42,12 @@ class LoginTest(base.BaseTestCase):
         for text in ('clouds: 5', 'clouds: {a: 5}', 'clouds: {a: [1]}'):
             path.write_text(text)
             err = self.assertRaises(exceptions.ConfigurationError,
-                                    accounts.open_store, 'a', None, {})
+                                    accounts.open_store, 'a', None, {},
+                                    0)
             self.assertIn('no login', str(err))
 
     def test_cloud_that_no_file_names(self):
         err = self.assertRaises(exceptions.ConfigurationError,
-                                accounts.open_store, 'nowhere', None, {})
+                                accounts.open_store, 'nowhere', None, {},
+                                0)
         self.assertIn('nowhere', str(err))

@@ -55,6 +55,7 @@ class CheckupTest(base.HttpTestCase):
             'X-Storage-Url': _SWIFT, 'X-Auth-Token': 'token'})
         self.http.get('http://swift.test/info', json={
             'swift': {'max_file_size': 5 << 30, **swift}})
+        self.http.head(_SWIFT, status_code=204)
         self.http.head(f'{_SWIFT}/volumebackups', status_code=status,
                        headers=headers or {})
         self.http.head(f'{_SWIFT}/volumebackups_segments', status_code=404)

@@ -24,6 +24,7 @@ from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
+from cinder_swift_backup.stores import transport
 from tests.fakes import blobs
 
 _ROOT = 'http://swift.test'
@@ -81,11 +82,14 @@ class SwiftTestCase(base.BaseTestCase):
         self.sleep = self.enterContext(mock.patch('time.sleep'))
         self.credentials = Credentials()
         self.store = self._store()
+        # What a 404 of an object or a container is checked by.
+        for url in (_URL, f'{_URL}/c'):
+            self._answers('HEAD', url, {'status_code': 204})
 
     def _store(self, **options):
         options = {'retries': 3, 'backoff': 2, **options}
         store = swift.SwiftStore(swift_session.Session(
-            self.credentials, swift_session.Transport(**options)))
+            self.credentials, transport.Transport(**options)))
         self.addCleanup(store.close)
         return store
 
@@ -188,7 +192,6 @@ class RetryTest(SwiftTestCase):
 
     def test_what_is_final_is_not_repeated(self):
         for status, kind in ((403, exceptions.AccessDenied),
-                             (404, exceptions.ObjectNotFound),
                              (412, exceptions.StoreError),
                              (413, exceptions.QuotaExceeded)):
             server = self._answers('GET', _OBJECT, {'status_code': status})
@@ -368,6 +371,7 @@ class PutTest(SwiftTestCase):
 
     def test_missing_container(self):
         self._answers('PUT', _OBJECT, {'status_code': 404})
+        self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
         err = self.assertRaises(exceptions.ContainerNotFound,
                                 self._put, b'data')
         self.assertIn('container c', str(err))
@@ -780,7 +784,7 @@ class ConnectionTest(SwiftTestCase):
     def test_requests_time_out(self):
         server = self._answers('GET', _OBJECT, self._content(b'x'))
         self._get('c', 'o')
-        self.assertGreater(server.last_request.timeout, 0)
+        self.assertGreater(min(server.last_request.timeout), 0)
 
     def test_close(self):
         self._answers('GET', _OBJECT, self._content(b'x'))

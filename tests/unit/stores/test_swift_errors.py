@@ -2,6 +2,9 @@
 
 """What a refusal of Swift becomes."""
 
+import email.utils
+import time
+
 from oslotest import base
 from swiftclient import client
 
@@ -28,19 +31,20 @@ class TranslateTest(base.BaseTestCase):
                 (404, ('c',), exceptions.ContainerNotFound),
                 (404, _OBJECT, exceptions.ObjectNotFound),
                 (404, (), exceptions.StoreError),
-                (408, _OBJECT, exceptions.StoreUnavailable),
+                (408, _OBJECT, swift_errors.Passing),
                 (413, _OBJECT, exceptions.QuotaExceeded),
                 (416, _OBJECT, exceptions.LengthMismatch),
-                (422, _OBJECT, exceptions.StoreUnavailable),
-                (429, _OBJECT, exceptions.StoreUnavailable),
-                (498, _OBJECT, exceptions.StoreUnavailable),
+                (422, _OBJECT, swift_errors.Passing),
+                (429, _OBJECT, swift_errors.Slowed),
+                (498, _OBJECT, swift_errors.Slowed),
                 (500, _OBJECT, exceptions.StoreUnavailable),
                 (503, _OBJECT, exceptions.StoreUnavailable),
                 (507, _OBJECT, exceptions.StoreUnavailable),
                 (None, _OBJECT, exceptions.StoreUnavailable),
                 (0, _OBJECT, exceptions.StoreUnavailable),
                 (400, _OBJECT, exceptions.StoreError),
-                (409, _OBJECT, exceptions.StoreError),
+                (409, _OBJECT, swift_errors.Passing),
+                (501, _OBJECT, swift_errors.Passing),
                 (412, _OBJECT, exceptions.StoreError)):
             self.assertIs(kind, type(_translate(status, where)),
                           (status, where))
@@ -48,7 +52,31 @@ class TranslateTest(base.BaseTestCase):
     def test_only_what_may_pass_is_tried_again(self):
         again = {status for status in range(400, 600)
                  if isinstance(_translate(status), exceptions.Retryable)}
-        self.assertEqual({408, 422, 429, 498, *range(500, 600)}, again)
+        self.assertEqual({408, 409, 422, 429, 498, *range(500, 600)}, again)
+
+    def test_retry_after(self):
+        for text, seconds in (('30', 30), ('0', 0), ('soon', None),
+                              ('', None), ('-1', None),
+                              ('9' * 400, 365 * 86400)):
+            for status in (429, 498):
+                err = _translate(status, headers={'retry-after': text})
+                self.assertEqual(seconds, err.retry_after, text)
+
+    def test_retry_after_a_date(self):
+        date = email.utils.formatdate(time.time() + 100, usegmt=True)
+        err = _translate(429, headers={'retry-after': date})
+        self.assertTrue(80 < err.retry_after <= 100, err.retry_after)
+
+    def test_unavailable_until_then(self):
+        err = _translate(503, headers={'retry-after': '5'})
+        self.assertIs(swift_errors.Slowed, type(err))
+        self.assertEqual(5, err.retry_after)
+
+    def test_how_long_to_wait_is_told(self):
+        for seconds, text in ((4, '4 s'), (180, '3 minutes'),
+                              (14400, '4 hours')):
+            err = _translate(429, headers={'retry-after': str(seconds)})
+            self.assertIn(f'wait for {text}', str(err))
 
     def test_range_of_what_is_no_object(self):
         for where in ((), ('c',)):

@@ -8,6 +8,8 @@ up two answers on one connection. This server can.
 
 import hashlib
 import importlib
+import socket
+import struct
 import threading
 from unittest import mock
 
@@ -15,9 +17,11 @@ from oslotest import base
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.stores import base as store_base
+from cinder_swift_backup.stores import connections
 from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
+from cinder_swift_backup.stores import transport
 from tests.fakes import blobs
 
 # "from http import server" may find eventlet's: importing Cinder leaves its
@@ -33,6 +37,16 @@ class _Handler(server.BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         """Say nothing."""
+
+    def parse_request(self):
+        """Reset a connection that the network has forgotten."""
+        if self.client_address in self.server.forgotten:
+            self.server.resets += 1
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                       struct.pack('ii', 1, 0))
+            self.close_connection = True
+            return False
+        return super().parse_request()
 
     def do_GET(self):
         """Send the object, or only a part of it."""
@@ -76,6 +90,8 @@ class SwiftHttpTest(base.BaseTestCase):
         self.server.script = []
         self.server.connections = set()
         self.server.hosts = []
+        self.server.forgotten = set()
+        self.server.resets = 0
         thread = threading.Thread(target=self.server.serve_forever,
                                   kwargs={'poll_interval': 0.01})
         thread.start()
@@ -83,12 +99,17 @@ class SwiftHttpTest(base.BaseTestCase):
         self.addCleanup(self.server.server_close)
         self.addCleanup(self.server.shutdown)
         url = f'http://127.0.0.1:{self.server.server_address[1]}/v1/AUTH_p'
-        self.store = swift.SwiftStore(swift_session.Session(
-            credentials.UserCredentials(url, 't'),
-            swift_session.Transport(retries=2, backoff=0)))
-        self.addCleanup(self.store.close)
+        self.url = url
+        self.store = self._make_store(retries=2, backoff=0)
         self.server.objects['/v1/AUTH_p/c/o'] = _DATA
         self.server.objects['/v1/AUTH_p/c/small'] = b'small'
+
+    def _make_store(self, **options):
+        store = swift.SwiftStore(swift_session.Session(
+            credentials.UserCredentials(self.url, 't'),
+            transport.Transport(**options)))
+        self.addCleanup(store.close)
+        return store
 
     def _get(self, container, name):
         return blobs.get(self.store, container, name)
@@ -121,7 +142,7 @@ class SwiftHttpTest(base.BaseTestCase):
         current = mock.Mock()
         current.access.side_effect = (access, moved)
         store = swift.SwiftStore(swift_session.Session(
-            current, swift_session.Transport(retries=0)))
+            current, transport.Transport(retries=0)))
         self.addCleanup(store.close)
         for _ in range(2):
             self.assertEqual(b'small', blobs.get(store, 'c', 'small'))
@@ -146,6 +167,37 @@ class SwiftHttpTest(base.BaseTestCase):
         err = self.assertRaises(exceptions.StoreUnavailable,
                                 self._get, 'c', 'o')
         self.assertIn(f'127.0.0.1:{port}', str(err))
+
+    def _used_at_once(self, number):
+        """Have so many connections, all idle; returns their addresses."""
+        self.server.connections.clear()
+        meeting = threading.Barrier(number, timeout=60)
+        threads = [threading.Thread(target=self.store.read, args=(
+            'c', 'small', lambda pieces: (meeting.wait(), list(pieces))))
+            for _ in range(number)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(number, len(self.server.connections))
+        return set(self.server.connections)
+
+    def test_connections_that_the_network_forgot(self):
+        self.server.forgotten = self._used_at_once(8)
+        # At once, though there would be a day to wait otherwise.
+        self.store = self._make_store(retries=0, backoff=86400)
+        self.server.forgotten |= self._used_at_once(8)
+        self.assertEqual(b'small', self._get('c', 'small'))
+        self.assertEqual(1, self.server.resets)
+        self.server.forgotten |= self._used_at_once(3)
+        blobs.put(self.store, 'c', 'p', b'data')
+        self.assertEqual(b'data', self.server.objects['/v1/AUTH_p/c/p'])
+
+    def test_connections_that_are_idle_for_long(self):
+        before = self._used_at_once(3)
+        with mock.patch.object(connections, 'LONGEST_IDLE', 0):
+            self._get('c', 'small')
+        self.assertEqual(4, len(self.server.connections | before))
 
     def test_use_begins_again_when_the_body_breaks_off(self):
         self.server.script[:] = [3 << 18, 10]

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Decides whether a 404 counts.
+
+A proxy of Swift answers 404 to a request for an object, whatever its method,
+when it cannot learn about the container: also when the servers of containers
+or accounts do not answer, and for some seconds after the container was made
+(``proxy/controllers/obj.py`` and ``base.py`` of Swift 2.38). So a 404 says
+nothing by itself:
+
+1. Of an object it counts if the container answers, either that it is there or,
+   by the same rule, that it is not; of a container if the account answers that
+   it is there.
+2. To what makes something, it counts only if what it would be in is not there.
+3. Even then the request is sent once more, for a single 404 may be wrong, too.
+4. Anything else is no answer: the store does not work.
+
+That a container or the account is there is remembered for :data:`REMEMBERED`
+seconds. So is that a 404 turned out to be right, and the next need not wait.
+Then real absences take one request more.
+"""
+
+from collections.abc import Callable
+import enum
+import time
+
+from oslo_log import log as logging
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import swift_errors
+
+LOG = logging.getLogger(__name__)
+# Seconds.
+REMEMBERED = 5.0
+# Seconds before the second look for what is expected to be there.
+_SECOND_LOOK = 1.0
+
+NOT_FOUND = (exceptions.ObjectNotFound, exceptions.ContainerNotFound)
+
+
+class Purpose(enum.Enum):
+    """What a request is for, as far as it matters for a 404."""
+
+    LOOK = 'to read something, or to see whether it is there'
+    MAKE = 'to make something'
+    REMOVE = 'to remove something'
+
+
+# Asks whether a container is there, or the account: what HEAD answers.
+Ask = Callable[[tuple[str, ...]], None]
+
+
+class Absences:
+    """What is known of containers that are there; for any threads."""
+
+    def __init__(self) -> None:
+        self._there: dict[tuple[str, ...], float] = {}
+        self._absent: dict[tuple[str, ...], float] = {}
+
+    def is_there(self, where: tuple[str, ...], ask: Ask) -> bool:
+        """Whether there is such a container, or account if it is empty.
+
+        :raises StoreUnavailable: when that cannot be told
+        """
+        if _recent(self._there.get(where)):
+            return True
+        try:
+            if not self._answers(where, ask):
+                return False
+        except exceptions.AccessDenied:
+            # Somebody who may not look at the container, but at its objects.
+            # To such a user Swift would answer 403 for the object, too, if it
+            # did not know the container and who has access to it.
+            pass
+        self._there[where] = time.monotonic()
+        return True
+
+    def _answers(self, where: tuple[str, ...], ask: Ask) -> bool:
+        if not where:
+            return _account_answers(ask)
+        try:
+            ask(where)
+        except exceptions.ContainerNotFound:
+            # A 404 of its own, under the same rule.
+            return self.is_there((), ask) and _is_there_after_all(where, ask)
+        return True
+
+    def wait(self, where: tuple[str, ...]) -> float:
+        """Seconds until the second look."""
+        return 0 if _recent(self._absent.get(where[:-1])) else _SECOND_LOOK
+
+    def note(self, where: tuple[str, ...]) -> None:
+        """Both looks were the same."""
+        self._absent[where[:-1]] = time.monotonic()
+
+
+class Look:
+    """The 404s of one request."""
+
+    def __init__(self, where: tuple[str, ...], purpose: Purpose,
+                 known: Absences, ask: Ask) -> None:
+        self._where = where
+        self._purpose = purpose
+        self._known = known
+        self._ask = ask
+        self._before: exceptions.StoreError | None = None
+
+    def judge(self, err: exceptions.StoreError) -> None:
+        """Let a 404 pass if it counts.
+
+        :raises StoreUnavailable: if it does not
+        """
+        try:
+            there = self._known.is_there(self._where[:-1], self._ask)
+        except exceptions.StoreUnavailable as unavailable:
+            raise swift_errors.about(exceptions.StoreUnavailable(
+                f'Swift answered 404, which says nothing as long as '
+                f'{self._around} does not answer ({unavailable.clause})'),
+                self._where) from err
+        if self._purpose is Purpose.MAKE:
+            if there:
+                raise swift_errors.about(exceptions.StoreUnavailable(
+                    f'Swift answered 404, and {self._around} is there'),
+                    self._where) from err
+            return
+        if self._before is None:
+            self._before = err
+            raise swift_errors.about(swift_errors.Again(
+                'Swift answered 404, and is asked once more',
+                self._seconds()), self._where) from err
+        self._known.note(self._where)
+
+    def found(self) -> None:
+        """The request was answered by something else."""
+        if self._before is not None and self._purpose is Purpose.LOOK:
+            LOG.warning('Swift answered 404 once, though it is there: %s',
+                        self._before)
+
+    def _seconds(self) -> float:
+        if self._purpose is Purpose.REMOVE or len(self._where) < 2:
+            return 0
+        return self._known.wait(self._where)
+
+    @property
+    def _around(self) -> str:
+        return 'the container' if len(self._where) == 2 else 'the account'
+
+
+def _account_answers(ask: Ask) -> bool:
+    """Always true.
+
+    :raises StoreUnavailable: when it does not
+    """
+    try:
+        ask(())
+    except (exceptions.AccessDenied, exceptions.StoreUnavailable):
+        raise
+    except exceptions.StoreError as err:
+        raise exceptions.StoreUnavailable(
+            f'the account does not answer: {err.clause}') from err
+    return True
+
+
+def _is_there_after_all(where: tuple[str, ...], ask: Ask) -> bool:
+    try:
+        ask(where)
+    except exceptions.ContainerNotFound:
+        return False
+    return True
+
+
+def _recent(since: float | None) -> bool:
+    return since is not None and time.monotonic() - since < REMEMBERED

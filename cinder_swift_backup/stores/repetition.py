@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Decides whether a request is repeated, and when.
+
+1. What says nothing about the store is repeated at once: a connection that
+   the network forgot while it was idle.
+2. An answer that is an error of the request's own, as a body that arrived
+   damaged, is repeated as often as ``retries`` says.
+3. Where the store does not work, it is repeated until ``patience`` seconds
+   have passed since the request first failed, or until nothing has worked for
+   so long. Where the store refuses the request for being one too many, these
+   seconds begin again with each request that it takes.
+4. When nothing has worked while a request was repeated, the store is gone.
+   Then each later request has one attempt, until one works. So what has to be
+   cleaned up takes no second patience.
+"""
+
+import math
+import random
+import threading
+import time
+
+from oslo_log import log as logging
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import congestion
+from cinder_swift_backup.stores import swift_errors
+from cinder_swift_backup.stores import transport as transports
+
+LOG = logging.getLogger(__name__)
+
+
+class Trouble:
+    """Says in the log when requests begin to fail, and when none does."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._repeated = 0
+        self._since = 0.0
+
+    def begins(self, err: BaseException, patience: float) -> None:
+        """A request failed for the first time, and will be repeated."""
+        with self._lock:
+            self._waiting += 1
+            if self._waiting > 1:
+                return
+            self._repeated = 0
+            self._since = time.monotonic()
+        LOG.warning('Swift is in trouble, and requests are repeated%s: %s',
+                    f' for up to {patience:g} s' if patience else '', err)
+
+    def repeated(self) -> None:
+        """A request is sent again."""
+        with self._lock:
+            self._repeated += 1
+
+    def ends(self, *, worked: bool) -> None:
+        """A request that had failed is not repeated any more."""
+        with self._lock:
+            self._waiting -= 1
+            count = self._repeated
+            seconds = time.monotonic() - self._since
+            over = worked and not self._waiting
+        if over:
+            LOG.info('Swift works again after %.0f s, in which %d requests '
+                     'were repeated.', seconds, count)
+
+
+class Repetition:
+    """The attempts of one request."""
+
+    def __init__(self, transport: transports.Transport,
+                 state: congestion.Congestion, trouble: Trouble) -> None:
+        self._transport = transport
+        self._state = state
+        self._trouble = trouble
+        self._counted = 0
+        self._troubled = False
+        self._first = 0.0
+
+    def next(self, err: exceptions.StoreUnavailable) -> float | None:
+        """Seconds until the next attempt; None to give up.
+
+        :param err: how the last one failed
+        """
+        if isinstance(err, swift_errors.Again):
+            LOG.info('A request is repeated: %s', err)
+            return err.seconds
+        if not self._counted:
+            self._first = time.monotonic()
+        self._counted += 1
+        left = self._left(err)
+        if left <= 0:
+            return None
+        self._note(err)
+        return min(self._wait(err), left)
+
+    def end(self, err: BaseException | None) -> None:
+        """The request has its answer, or no other attempt."""
+        if isinstance(err, exceptions.StoreUnavailable):
+            if self._counted and not isinstance(err, swift_errors.Passing):
+                self._state.give_up(self._first)
+            err.gone = self._state.gone
+        if self._troubled:
+            self._trouble.ends(worked=err is None)
+
+    def _note(self, err: exceptions.StoreUnavailable) -> None:
+        LOG.debug('Failed, and will be repeated: %s', err)
+        if not self._troubled:
+            self._troubled = True
+            self._trouble.begins(err, self._transport.patience)
+        self._trouble.repeated()
+
+    def _left(self, err: exceptions.StoreUnavailable) -> float:
+        """For how many seconds it may be repeated."""
+        if isinstance(err, swift_errors.Passing):
+            return self._left_by_count()
+        if self._state.gone:
+            return 0
+        if not self._transport.patience:
+            return self._left_by_count()
+        since = self._first
+        if isinstance(err, swift_errors.Slowed):
+            since = max(since, self._state.last_success)
+        left = since + self._transport.patience - time.monotonic()
+        return left if left >= _retry_after(err) else 0
+
+    def _left_by_count(self) -> float:
+        return math.inf if self._counted <= self._transport.retries else 0
+
+    def _wait(self, err: exceptions.StoreUnavailable) -> float:
+        """What the store asked for, or twice as long as the last time."""
+        backoff = self._transport.backoff
+        jitter = random.uniform(0, backoff / 2)
+        exponential = backoff * 2.0 ** min(self._counted - 1, 32)
+        return max(min(exponential + jitter, self._transport.longest_wait),
+                   _retry_after(err))
+
+
+def _retry_after(err: exceptions.StoreUnavailable) -> float:
+    return (err.retry_after or 0 if isinstance(err, swift_errors.Slowed)
+            else 0)

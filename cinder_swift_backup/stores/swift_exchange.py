@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""One attempt of a request to Swift: tokens, connection, container, object."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+from typing import Any
+from typing import TypeVar
+import urllib.parse
+
+import requests
+from swiftclient import client
+import urllib3
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import base
+from cinder_swift_backup.stores import connections
+from cinder_swift_backup.stores import credentials as credentials_
+from cinder_swift_backup.stores import swift_errors
+
+_T = TypeVar('_T')
+_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+class Exchange:
+    """One attempt of a request.
+
+    ``broken`` says whether the connection turned out to be dead.
+    """
+
+    def __init__(self, access: credentials_.Access,
+                 connection: connections.Connection,
+                 where: tuple[str, ...], stop: base.Stop) -> None:
+        self._stop = stop
+        self._access = access
+        self._url = urllib.parse.urlparse(access.storage_url)
+        self._connection = connection
+        self._where = where
+        self._ended = False
+        self._answered = False
+        self.broken = False
+
+    def end(self) -> None:
+        """Allow no more reads, since the connection is given back."""
+        self._ended = True
+
+    def call(self, function: Callable[..., _T], **options: Any) -> _T:
+        """Call one of swiftclient's functions and translate its errors.
+
+        :raises StoreError: or a subclass
+        """
+        with self._translated():
+            result = function(
+                self._access.storage_url, self._access.token, *self._where,
+                http_conn=(self._url, self._connection.http),
+                service_token=self._access.service_token, **options)
+            self._answered = True
+            return result
+
+    def pieces(self, body: Any, length: int) -> Iterator[bytes]:
+        """All pieces of the body of a response.
+
+        :raises StoreUnavailable: when the connection breaks
+        :raises RuntimeError: when the exchange has ended
+        :raises Exception: what ``stop`` raises
+        """
+        left = length
+        while left:
+            if self._ended:
+                raise RuntimeError(
+                    'A body is read after its request has ended.')
+            self._stop.check()
+            with self._translated():
+                piece: bytes = body.read(base.PIECE)
+            if not piece:
+                self.broken = True
+                raise swift_errors.about(exceptions.StoreUnavailable(
+                    'Swift broke off in the middle of it', expected=length,
+                    actual=length - left), self._where)
+            left -= len(piece)
+            yield piece
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except client.ClientException as err:
+            raise swift_errors.translate(err, self._where) from err
+        except _BROKEN as err:
+            self.broken = True
+            raise swift_errors.about(self._breakdown(err),
+                                     self._where) from err
+        except ValueError as err:
+            raise swift_errors.about(exceptions.StoreUnavailable(
+                f'what answers at {self._access.storage_url} is not Swift '
+                f'({err})'), self._where) from err
+
+    def _breakdown(self, err: Exception) -> exceptions.StoreUnavailable:
+        if (self._connection.used and not self._answered
+                and not isinstance(err, requests.Timeout)):
+            return swift_errors.Again(
+                f'the network has forgotten an idle connection to Swift at '
+                f'{self._url.netloc} ({err})')
+        return exceptions.StoreUnavailable(
+            f'Swift at {self._url.netloc} cannot be reached or broke off '
+            f'({err})')

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""How long requests are repeated, and that they slow down together."""
+
+import logging
+
+import fixtures
+from oslotest import base
+import requests
+import requests_mock
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.stores import credentials
+from cinder_swift_backup.stores import swift
+from cinder_swift_backup.stores import swift_session
+from cinder_swift_backup.stores import transport
+from tests.fakes import blobs
+from tests.fakes import clock
+
+_URL = 'http://swift.test/v1/AUTH_p'
+_OBJECT = f'{_URL}/c/o'
+_CONTENT = {'status_code': 200, 'content': b'x',
+            'headers': {'content-length': '1'}}
+
+
+def _status(number, **headers):
+    return {'status_code': number, 'headers': {
+        name.replace('_', '-'): value for name, value in headers.items()}}
+
+
+class PatienceTest(base.BaseTestCase):
+    """An outage is not an end."""
+
+    def setUp(self):
+        super().setUp()
+        self.http = self.enterContext(requests_mock.Mocker())
+        self.clock = self.useFixture(clock.Clock())
+        self.log = self.useFixture(fixtures.FakeLogger(
+            'cinder_swift_backup', level=logging.INFO))
+        self.store = self._store(patience=300)
+
+    def _store(self, **options):
+        store = swift.SwiftStore(swift_session.Session(
+            credentials.UserCredentials(_URL, 't'),
+            transport.Transport(**options)))
+        self.addCleanup(store.close)
+        return store
+
+    def _answers(self, *answers, name='o', method='GET'):
+        return self.http.register_uri(method, f'{_URL}/c/{name}',
+                                      list(answers))
+
+    def _get(self, name='o'):
+        return blobs.get(self.store, 'c', name)
+
+    def _away_for(self, seconds, answer):
+        """An object that cannot be had for a while."""
+        until = self.clock.now + seconds
+
+        def reply(request, context):
+            if self.clock.now >= until:
+                context.headers['content-length'] = '1'
+                return b'x'
+            if isinstance(answer, Exception):
+                raise answer
+            context.status_code = answer
+            return b''
+
+        return self.http.get(_OBJECT, content=reply)
+
+    def test_outages_are_ridden_out(self):
+        for answer in (500, 502, 503, 504, 507, requests.ConnectionError(),
+                       requests.ReadTimeout(), ConnectionRefusedError()):
+            for seconds in (3, 20, 90, 240, 299):
+                server = self._away_for(seconds, answer)
+                self.assertEqual(b'x', self._get(), (answer, seconds))
+                self.assertLess(server.call_count, 20)
+
+    def test_patience_ends(self):
+        for patience in (1, 5, 60, 300):
+            self.store = self._store(patience=patience)
+            begin = self.clock.now
+            self._answers(_status(503))
+            err = self.assertRaises(exceptions.StoreUnavailable, self._get)
+            self.assertTrue(err.gone)
+            self.assertAlmostEqual(patience, self.clock.now - begin,
+                                   delta=patience / 4)
+
+    def test_answers_that_are_errors_are_counted(self):
+        for status in (408, 409, 422):
+            server = self._answers(_status(status))
+            err = self.assertRaises(exceptions.StoreUnavailable, self._get)
+            self.assertEqual(4, server.call_count)
+            self.assertFalse(err.gone)
+
+    def test_retry_after_is_obeyed(self):
+        for status in (429, 498, 503):
+            self._answers(_status(status, retry_after='30'), _CONTENT)
+            begin = self.clock.now
+            self._get()
+            self.assertGreaterEqual(self.clock.now - begin, 30)
+
+    def test_retry_after_is_too_far_away(self):
+        server = self._answers(_status(429, retry_after='14400'))
+        begin = self.clock.now
+        err = self.assertRaises(exceptions.StoreUnavailable, self._get)
+        self.assertEqual(1, server.call_count)
+        self.assertEqual(begin, self.clock.now)
+        self.assertIn('4 hours', str(err))
+        # Others need not wait for it.
+        self._answers(_CONTENT, name='other')
+        self._get('other')
+        self.assertEqual(begin, self.clock.now)
+
+    def test_refused_for_long_while_others_get_through(self):
+        # Each waits its turn; the store works all the time.
+        self._answers(*[_status(429)] * 60, _CONTENT)
+        self._answers(_CONTENT, name='other')
+
+        class Others(pipelines.StopFlag):
+            def wait(stop, seconds):
+                self.clock.now += seconds
+                self._get('other')
+
+        self.assertEqual(b'x', blobs.get(self.store.until(Others()),
+                                         'c', 'o'))
+
+    def test_store_that_is_gone_is_asked_once(self):
+        self._answers(_status(503))
+        self.assertRaises(exceptions.StoreUnavailable, self._get)
+        server = self._answers({'exc': requests.ConnectTimeout},
+                               name='next', method='DELETE')
+        begin = self.clock.now
+        err = self.assertRaises(exceptions.StoreUnavailable,
+                                self.store.delete, 'c', 'next')
+        self.assertTrue(err.gone)
+        self.assertEqual(1, server.call_count)
+        self.assertLessEqual(self.clock.now - begin, 30)
+        # Whoever works it is back.
+        self._answers(_CONTENT)
+        self._get()
+        server = self._answers(*[_status(503)] * 3, _CONTENT)
+        self._get()
+        self.assertEqual(4, server.call_count)
+
+    def test_one_object_that_cannot_be_had(self):
+        self._answers(_status(503))
+        self._answers(_CONTENT, name='other')
+
+        class Others(pipelines.StopFlag):
+            def wait(stop, seconds):
+                self.clock.now += seconds
+                self._get('other')
+
+        begin = self.clock.now
+        err = self.assertRaises(exceptions.StoreUnavailable, blobs.get,
+                                self.store.until(Others()), 'c', 'o')
+        self.assertFalse(err.gone)
+        self.assertAlmostEqual(300, self.clock.now - begin, delta=1)
+
+    def test_cluster_that_does_not_tell_is_not_waited_for(self):
+        self.http.get('http://swift.test/info', status_code=503)
+        begin = self.clock.now
+        self.assertRaises(exceptions.StoreUnavailable,
+                          self.store.capabilities)
+        self.assertLess(self.clock.now - begin, 20)
+
+    def test_without_patience_the_store_is_gone_too(self):
+        self.store = self._store()
+        self._answers(_status(503))
+        self.assertRaises(exceptions.StoreUnavailable, self._get)
+        server = self._answers(_status(503), name='next')
+        err = self.assertRaises(exceptions.StoreUnavailable, self._get,
+                                'next')
+        self.assertTrue(err.gone)
+        self.assertEqual(1, server.call_count)
+
+    def test_begin_and_end_are_told(self):
+        self._answers(*[_status(503)] * 8, _CONTENT)
+        self._get()
+        lines = self.log.output.splitlines()
+        self.assertEqual(2, len(lines), lines)
+        self.assertIn('503', lines[0])
+        self.assertIn('300 s', lines[0])
+        self.assertIn('8 requests', lines[1])
+
+    def test_nothing_is_told_of_what_works(self):
+        self._answers(_CONTENT)
+        self._get()
+        self.assertEqual('', self.log.output)
+
+    def test_silence_is_shorter_than_patience(self):
+        for patience in (60, 300, 3600):
+            found = transport.Transport(patience=patience).timeout
+            self.assertLess(2 * found, patience)
+            self.assertGreaterEqual(found, 10)
