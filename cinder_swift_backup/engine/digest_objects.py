@@ -20,6 +20,7 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 import functools
+import hashlib
 
 from oslo_log import log as logging
 
@@ -41,6 +42,12 @@ WORTH_SEGMENTS = 64 << 20
 USUAL_LARGEST = 5 << 30
 # Bytes that encoding a segment holds.
 _PIECE = 1 << 20
+# How often to load digests of which a segment came damaged.
+_ATTEMPTS = 4
+
+
+class _Changed(Exception):
+    """A segment is another now than it was when it was fed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -227,8 +234,8 @@ class DigestObjects:
             segments = store.segments(ref.container, name)
             if not segments:
                 return store.read(ref.container, name, functools.partial(
-                    self._load_pieces, ref, size))
-            return self._load_segments(ref, size, store, segments)
+                    self._load_pieces, ref, size), compared=True)
+            return self._load_changing(ref, size, store, segments)
         except exceptions.ObjectNotFound as err:
             if err.name != name:
                 raise exceptions.FormatError(
@@ -261,6 +268,19 @@ class DigestObjects:
                 self._call(reader.feed, piece)
             return self._call(reader.finish)
 
+    def _load_changing(self, ref: types.BackupRef, size: int,
+                       store: base.ObjectStore,
+                       segments: tuple[base.Segment, ...],
+                       ) -> digests.DigestTable:
+        """Load segments, and begin again when one came damaged."""
+        for _ in range(_ATTEMPTS):
+            with contextlib.suppress(_Changed):
+                return self._load_segments(ref, size, store, segments)
+        raise exceptions.FormatError(
+            'a segment of it is another each time it is read',
+            name=naming.digest_file_name(ref.prefix),
+            remedy=exceptions.Remedy.REPEAT)
+
     def _load_segments(self, ref: types.BackupRef, size: int,
                        store: base.ObjectStore,
                        segments: tuple[base.Segment, ...],
@@ -274,26 +294,44 @@ class DigestObjects:
                 if given is not None and given.rest == before:
                     self._call(reader.repeat, given.first, given.end)
                     continue
-                self._feed(reader, store, segment)
+                store.read(segment.container, segment.name, _Once(
+                    lambda rest: self._call(reader.feed, rest)),
+                    compared=True)
                 rest, end = reader.state
                 known[segment, before] = _Given(rest, first, end)
             return self._call(reader.finish)
 
-    def _feed(self, reader: digest_file.Reader, store: base.ObjectStore,
-              segment: base.Segment) -> None:
-        fed = 0
 
-        def feed(pieces: Iterator[bytes]) -> None:
-            nonlocal fed
-            skip = fed
-            for piece in pieces:
-                # A repeated request begins again, the reader does not.
-                rest = piece[skip:]
-                skip -= len(piece) - len(rest)
-                fed += len(rest)
-                self._call(reader.feed, rest)
+class _Once:
+    """Feeds each byte of an object once, though requests are repeated."""
 
-        store.read(segment.container, segment.name, feed)
+    def __init__(self, feed: Callable[[bytes], None]) -> None:
+        self._feed = feed
+        self._fed = 0
+        self._hash = hashlib.md5(usedforsecurity=False)
+
+    def __call__(self, pieces: Iterator[bytes]) -> None:
+        """Take the pieces of one request.
+
+        :raises _Changed: when bytes that were fed are others now
+        """
+        again = hashlib.md5(usedforsecurity=False)
+        known = self._fed
+        for piece in pieces:
+            again.update(piece[:known])
+            rest = piece[known:]
+            known -= len(piece) - len(rest)
+            if rest:
+                self._confirm(again)
+                again = self._hash
+                self._hash.update(rest)
+                self._fed += len(rest)
+                self._feed(rest)
+        self._confirm(again)
+
+    def _confirm(self, again: 'hashlib._Hash') -> None:
+        if again.digest() != self._hash.digest():
+            raise _Changed
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

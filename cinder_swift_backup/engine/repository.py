@@ -86,7 +86,7 @@ class Repository:
             return self.runtime.call(reader.finish)
 
         try:
-            return self.store.read(ref.container, name, read)
+            return self.store.read(ref.container, name, read, compared=True)
         except exceptions.ObjectNotFound as err:
             raise exceptions.ChainError(
                 'there is no manifest: the backup was never completed or '

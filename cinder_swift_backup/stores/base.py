@@ -227,16 +227,23 @@ class ObjectStore(Protocol):
 
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
-             extent: types.Extent | None = None) -> _T:
+             extent: types.Extent | None = None, *,
+             compared: bool = False) -> _T:
         """Pass the content of an object to ``use``; return its result.
 
         When the connection breaks, the store calls ``use`` again, with the
-        pieces from the start. ``use`` may ignore the rest of the pieces, but
-        must not take any after it has returned. Its errors are raised as they
-        are, unless they are Retryable.
+        pieces from the start. So it does when ``use`` raises a FormatError or
+        an IntegrityError, unless the store can tell that the object came as it
+        was stored; if it always comes damaged, the last of these errors is
+        raised. ``use`` may ignore the rest of the pieces, but must not take
+        any after it has returned. Its other errors are raised as they are,
+        unless they are Retryable.
 
         :param use: takes the pieces, each of at most :data:`PIECE` bytes
         :param extent: of the stored bytes, at least one; all by default
+        :param compared: whether to compare all of it with the store's own
+            checksum, if it has one, before the result counts
+        :raises FormatError: when it always differs from that
         :raises ObjectNotFound: when it does not exist
         :raises LengthMismatch: when it ends before the extent does
         """

@@ -138,7 +138,8 @@ class MemoryStore:
 
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
-             extent: types.Extent | None = None) -> _T:
+             extent: types.Extent | None = None, *,
+             compared: bool = False) -> _T:
         """See the contract."""
         self._stop.check()
         data = self._data(container, name)

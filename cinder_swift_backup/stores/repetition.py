@@ -114,20 +114,21 @@ class Repetition:
 
     def _left(self, err: exceptions.StoreUnavailable) -> float:
         """For how many seconds it may be repeated."""
+        retries = self._transport.retries
         if isinstance(err, swift_errors.Passing):
-            return self._left_by_count()
+            return self._left_of(max(retries, err.least))
         if self._state.gone:
             return 0
         if not self._transport.patience:
-            return self._left_by_count()
+            return self._left_of(retries)
         since = self._first
         if isinstance(err, swift_errors.Slowed):
             since = max(since, self._state.last_success)
         left = since + self._transport.patience - time.monotonic()
         return left if left >= _retry_after(err) else 0
 
-    def _left_by_count(self) -> float:
-        return math.inf if self._counted <= self._transport.retries else 0
+    def _left_of(self, retries: int) -> float:
+        return math.inf if self._counted <= retries else 0
 
     def _wait(self, err: exceptions.StoreUnavailable) -> float:
         """What the store asked for, or twice as long as the last time."""

@@ -23,6 +23,7 @@ from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import absence
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import bodies
+from cinder_swift_backup.stores import downloads
 from cinder_swift_backup.stores import swift_exchange
 from cinder_swift_backup.stores import swift_session
 
@@ -146,21 +147,17 @@ class SwiftStore:
 
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
-             extent: types.Extent | None = None) -> _T:
+             extent: types.Extent | None = None, *,
+             compared: bool = False) -> _T:
         """See the contract."""
-        headers = None if extent is None else {
-            'Range': f'bytes={extent.offset}-{extent.end - 1}'}
-
-        def receive(exchange: swift_exchange.Exchange) -> _T:
-            answer, body = exchange.call(
-                client.get_object, resp_chunk_size=base.PIECE,
-                headers=headers)
-            # Closes the connection too, if ``use`` did not take everything.
-            with contextlib.closing(body):
-                return use(exchange.pieces(
-                    body, _body_length(name, answer, extent)))
-        return self._session.request(
-            swift_session.Request((container, name)), receive, self._stop)
+        download = downloads.Download((container, name), use, extent,
+                                      compared=compared)
+        try:
+            return self._session.request(
+                swift_session.Request((container, name)), download.receive,
+                self._stop)
+        except downloads.Damaged as err:
+            raise err.error.about(container=container) from err
 
     def delete(self, container: str, name: str) -> None:
         """See the contract."""
@@ -248,23 +245,6 @@ def _put(exchange: swift_exchange.Exchange, reader: bodies.BodyReader,
         if reader.error is not None:
             raise reader.error from None
         raise
-
-
-def _body_length(name: str, answer: dict[str, str],
-                 extent: types.Extent | None) -> int:
-    length = int(answer.get('content-length', -1))
-    if length < 0:
-        raise exceptions.StoreUnavailable(
-            'Swift did not say how long it is', name=name)
-    if extent is None:
-        return length
-    found = answer.get('content-range', '')
-    wanted = f'bytes {extent.offset}-{extent.end - 1}/'
-    if length != extent.length or not found.startswith(wanted):
-        raise exceptions.LengthMismatch(
-            f'it was asked for {wanted!r}, and what came is {found!r}',
-            name=name, expected=extent.length, actual=length)
-    return length
 
 
 def _get_info(url: str, token: str,

@@ -31,7 +31,12 @@ class TokenRefused(exceptions.AccessDenied):
 
 
 class Passing(exceptions.StoreUnavailable):
-    """An answer of a store that works, which may be another next time."""
+    """An answer of a store that works, which may be another next time.
+
+    It is repeated ``least`` times at least.
+    """
+
+    least = 0
 
 
 class Slowed(exceptions.StoreUnavailable):

@@ -189,11 +189,13 @@ class FaultyStore:
 
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
-             extent: types.Extent | None = None) -> _T:
+             extent: types.Extent | None = None, *,
+             compared: bool = False) -> _T:
         """See the contract; a script alters the whole content."""
         data: bytes = self._run(
             Call('read', container, name),
-            lambda: self._store.read(container, name, b''.join, extent))
+            lambda: self._store.read(container, name, b''.join, extent,
+                                     compared=compared))
         return use(data[start:start + base.PIECE]
                    for start in range(0, len(data), base.PIECE))
 
