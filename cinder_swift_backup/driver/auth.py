@@ -14,7 +14,9 @@
 from cinder import service_auth
 from keystoneauth1 import exceptions as ksa_exceptions
 from keystoneauth1 import identity
+from keystoneauth1 import loading
 from keystoneauth1 import session as ksa_session
+from oslo_config import cfg
 from oslo_log import log as logging
 from swiftclient import authv1
 
@@ -24,7 +26,9 @@ from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
 
+CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
+# Seconds.
 _TIMEOUT = 60
 
 
@@ -44,7 +48,7 @@ def make_store(context, owner_project_id, found):
             remedy=exceptions.Remedy.OTHER_USER)
     url = _account_url(context, owner_project_id, found.account)
     return _store(credentials.UserCredentials(
-        url, context.auth_token, _service_token(found.account)), found)
+        url, context.auth_token, _service_token(found)), found)
 
 
 def single_user_store(context, found):
@@ -55,12 +59,12 @@ def single_user_store(context, found):
     account = found.account
     session = ksa_session.Session(
         auth=_password_plugin(context, account), verify=account.verify,
-        timeout=_TIMEOUT)
+        timeout=_timeout(found))
     return _store(
         credentials.SessionCredentials(
             session, service_type=account.swift.service_type,
             interface=account.swift.interface, region=account.region,
-            service_token=_service_token(account)), found)
+            service_token=_service_token(found)), found)
 
 
 def anonymous_store(found):
@@ -87,8 +91,13 @@ def _account_url(context, owner_project_id, account):
     return url.replace(context.project_id, owner_project_id)
 
 
-def _service_token(account):
-    if not account.with_service_token:
+def _timeout(found):
+    """How many seconds the identity service may be silent."""
+    return min(_TIMEOUT, found.transport.timeout)
+
+
+def _service_token(found):
+    if not found.account.with_service_token:
         return None
     try:
         plugin = service_auth.get_service_auth_plugin()
@@ -99,8 +108,11 @@ def _service_token(account):
         LOG.warning('backup_swift_service_auth is set and has no effect, '
                     'because [service_user] send_service_user_token is not.')
         return None
-    return credentials.ServiceToken(plugin,
-                                    service_auth.get_service_session())
+    # As Cinder's own session, which has no time-out unless one is set.
+    session = loading.load_session_from_conf_options(
+        CONF, service_auth.SERVICE_USER_GROUP, auth=plugin,
+        timeout=CONF.service_user.timeout or _timeout(found))
+    return credentials.ServiceToken(plugin, session)
 
 
 def _password_plugin(context, account):

@@ -11,13 +11,23 @@ whether another token can be had.
 from collections.abc import Callable
 import dataclasses
 import threading
+import time
+from typing import Generic
 from typing import Protocol
+from typing import TypeVar
 
 from keystoneauth1 import exceptions as ksa_exceptions
 from keystoneauth1 import plugin
 from keystoneauth1 import session as ksa_session
+from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
+
+LOG = logging.getLogger(__name__)
+_T = TypeVar('_T')
+# Seconds until an identity service that is away is asked again, as long as
+# there is a token in hand.
+_AWAY = 10.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,6 +62,58 @@ class Credentials(Protocol):
         """
 
 
+class _Held(Generic[_T]):
+    """What the identity service last gave, used on while it is away.
+
+    A token is renewed minutes before it expires. If that fails for a reason
+    that passes, the token in hand is still good, until Swift refuses it.
+    """
+
+    def __init__(self, fetch: Callable[[], _T]) -> None:
+        self._fetch = fetch
+        self._lock = threading.Lock()
+        self._value: _T | None = None
+        self._not_before = 0.0
+
+    def get(self) -> _T:
+        """The current value.
+
+        :raises StoreUnavailable: when there is none, and none can be had
+        """
+        held = self._value
+        if held is None:
+            with self._lock:
+                return self._get(self._value)
+        if time.monotonic() < self._not_before:
+            return held
+        # Somebody else may be waiting for an answer already.
+        if not self._lock.acquire(blocking=False):
+            return held
+        try:
+            return self._get(held)
+        finally:
+            self._lock.release()
+
+    def _get(self, held: _T | None) -> _T:
+        try:
+            self._value = self._fetch()
+        except exceptions.StoreUnavailable as err:
+            if held is None:
+                raise
+            self._not_before = time.monotonic() + _AWAY
+            LOG.warning('The token in hand is used on, since it cannot be '
+                        'renewed for now: %s', err)
+            return held
+        return self._value
+
+    def refuse(self, value: _T) -> None:
+        """Do not use a value on that Swift has refused."""
+        with self._lock:
+            if self._value == value:
+                self._value = None
+            self._not_before = 0
+
+
 class ServiceToken:
     """The token that Cinder sends beside a user's, from its own account.
 
@@ -64,17 +126,23 @@ class ServiceToken:
         self._auth = auth
         self._session = session
         self._lock = threading.Lock()
+        self._held = _Held(self._fetch)
 
     def token(self) -> str:
         """The current service token, fetched when there is none."""
-        return identify(lambda: self._auth.get_token(self._session))
+        return self._held.get()
 
     def renew(self, refused: str | None) -> bool:
         """See :class:`Credentials`; ``refused`` is the service token."""
+        if refused is not None:
+            self._held.refuse(refused)
         with self._lock:
-            if self.token() != refused:
+            if self._fetch() != refused:
                 return True
             return bool(self._auth.invalidate())
+
+    def _fetch(self) -> str:
+        return identify(lambda: self._auth.get_token(self._session))
 
 
 class UserCredentials:
@@ -120,16 +188,22 @@ class SessionCredentials:
         self._service_token = service_token
         self._url = url
         self._lock = threading.Lock()
+        self._held = _Held(self._fetch)
 
     def access(self) -> Access:
         """See :class:`Credentials`."""
-        url = self._url or identify(self._endpoint)
-        token = identify(self._session.get_token)
         service = self._service_token
-        return Access(url, token, service.token() if service else None)
+        return dataclasses.replace(
+            self._held.get(),
+            service_token=service.token() if service else None)
+
+    def _fetch(self) -> Access:
+        url = self._url or identify(self._endpoint)
+        return Access(url, identify(self._session.get_token))
 
     def renew(self, refused: Access) -> bool:
         """Log in again for the next request."""
+        self._held.refuse(dataclasses.replace(refused, service_token=None))
         if self._service_token is not None:
             self._service_token.renew(refused.service_token)
         with self._lock:

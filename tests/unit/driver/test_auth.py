@@ -6,6 +6,7 @@ from unittest import mock
 
 from cinder import service_auth
 from keystoneauth1 import fixture
+from oslo_config import cfg
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
@@ -111,15 +112,24 @@ class ServiceTokenTest(AuthTestCase):
     def test_sent(self):
         plugin = mock.Mock()
         plugin.get_token.return_value = 'services-token'
-        patch = mock.patch.object
-        with patch(service_auth, 'get_service_auth_plugin',
-                   return_value=plugin), \
-                patch(service_auth, 'get_service_session'):
+        with mock.patch.object(service_auth, 'get_service_auth_plugin',
+                               return_value=plugin):
             store = base.make_store(self.context())
         request = self._used(base.SWIFT + base.OWNER, store)
         self.assertEqual('services-token',
                          _header(request, 'X-Service-Token'))
         self.assertEqual('users-token', _header(request, 'X-Auth-Token'))
+
+    def test_service_is_not_waited_for_without_end(self):
+        plugin = mock.Mock()
+        for option, timeout in ((None, 60), (5, 5)):
+            cfg.CONF.set_override('timeout', option, 'service_user')
+            with mock.patch.object(service_auth, 'get_service_auth_plugin',
+                                   return_value=plugin):
+                store = base.make_store(self.context())
+            self._used(base.SWIFT + base.OWNER, store)
+            session = plugin.get_token.call_args.args[0]
+            self.assertEqual(timeout, session.timeout)
 
     def test_no_service_user(self):
         with mock.patch.object(auth.LOG, 'warning') as warned:

@@ -2,12 +2,16 @@
 
 """Where URL and tokens come from, and what is said when they do not."""
 
+import datetime
+import threading
+from unittest import mock
 import uuid
 
 from keystoneauth1 import exceptions as ksa_exceptions
 from keystoneauth1 import fixture
 from keystoneauth1 import identity
 from keystoneauth1 import session as ksa_session
+from oslo_utils import timeutils
 from oslotest import base
 import requests_mock
 
@@ -32,8 +36,10 @@ class CredentialsTestCase(base.BaseTestCase):
         self.tokens.append(f'secret-{uuid.uuid4().hex}')
         return self.tokens[-1]
 
-    def _serve_v3(self, **service):
-        token = fixture.V3Token(user_id='u', project_id='p')
+    def _serve_v3(self, seconds=3600):
+        token = fixture.V3Token(
+            user_id='u', project_id='p',
+            expires=timeutils.utcnow() + datetime.timedelta(seconds=seconds))
         token.set_project_scope(id='p')
         swift = token.add_service('object-store', name='swift')
         swift.add_standard_endpoints(public=_SWIFT, internal=_INTERNAL,
@@ -152,6 +158,66 @@ class SessionCredentialsTest(CredentialsTestCase):
             self.assertRaises(exceptions.StoreUnavailable,
                               self._credentials().access)
 
+    def _all_fail(self, **answer):
+        return self.http.post(f'{_V3}/auth/tokens', **answer)
+
+    def test_identity_service_is_away_when_the_token_is_renewed(self):
+        # It expires soon, so that each request would have another.
+        for answer in ({'status_code': 503},
+                       {'exc': ksa_exceptions.ConnectFailure},
+                       {'exc': ksa_exceptions.ConnectTimeout}):
+            self._serve_v3(seconds=30)
+            found = self._credentials()
+            first = found.access()
+            away = self._all_fail(**answer)
+            for _ in range(20):
+                self.assertEqual(first, found.access())
+            # It is not asked for each request.
+            self.assertEqual(1, away.call_count)
+
+    def test_token_in_hand_is_refused_while_it_is_away(self):
+        self._serve_v3(seconds=30)
+        found = self._credentials()
+        first = found.access()
+        self._all_fail(status_code=503)
+        found.access()
+        self.assertRaises(exceptions.StoreUnavailable, found.renew, first)
+        self.assertRaises(exceptions.StoreUnavailable, found.access)
+        self._serve_v3()
+        self.assertNotEqual(first.token, found.access().token)
+
+    def test_identity_service_comes_back(self):
+        self._serve_v3(seconds=30)
+        found = self._credentials()
+        first = found.access()
+        self._all_fail(status_code=503)
+        found.access()
+        self._serve_v3()
+        with mock.patch.object(credentials, '_AWAY', -1):
+            found.access()
+        with mock.patch('time.monotonic', return_value=1e12):
+            self.assertNotEqual(first, found.access())
+
+    def test_one_login_at_a_time(self):
+        self._serve_v3(seconds=30)
+        found = self._credentials()
+        first = found.access()
+        entered, leave = threading.Event(), threading.Event()
+
+        def slow(request, context):
+            entered.set()
+            leave.wait(60)
+            context.status_code = 503
+
+        self.http.post(f'{_V3}/auth/tokens', text=slow)
+        thread = threading.Thread(target=found.access)
+        thread.start()
+        self.assertTrue(entered.wait(60))
+        # Others go on meanwhile.
+        self.assertEqual(first, found.access())
+        leave.set()
+        thread.join()
+
     def test_wrong_url(self):
         self.http.post(f'{_V3}/auth/tokens', status_code=404)
         self.assertRaises(exceptions.ConfigurationError,
@@ -191,6 +257,16 @@ class ServiceTokenTest(CredentialsTestCase):
         first = self.service.token()
         self.service.renew(first)
         self.assertTrue(self.service.renew(first))
+
+    def test_identity_service_is_away(self):
+        self._serve_v3(seconds=30)
+        first = self.service.token()
+        away = self.http.post(f'{_V3}/auth/tokens', status_code=503)
+        for _ in range(20):
+            self.assertEqual(first, self.service.token())
+        self.assertEqual(1, away.call_count)
+        self.assertRaises(exceptions.StoreUnavailable, self.service.renew,
+                          first)
 
     def test_beside_the_users_token(self):
         found = credentials.UserCredentials(_SWIFT, 'users', self.service)
