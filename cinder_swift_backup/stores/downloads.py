@@ -48,9 +48,10 @@ class Damaged(swift_errors.Passing):
 
     least = 3
 
-    def __init__(self, error: exceptions.BackupError) -> None:
-        super().__init__(f'it came damaged: {error.clause}')
-        self.error = error
+    def __init__(self, what: str,
+                 error: exceptions.BackupError | None = None) -> None:
+        super().__init__(what)
+        self.error = error or self
 
 
 class Download(Generic[_T]):
@@ -111,7 +112,8 @@ class Download(Generic[_T]):
     def _again(self, err: exceptions.BackupError) -> Damaged:
         self._compared = True
         self._damaged += 1
-        return swift_errors.about(Damaged(err), self._where)
+        return swift_errors.about(
+            Damaged(f'it came damaged: {err.clause}', err), self._where)
 
     def _expected(self, answer: dict[str, str]) -> str | None:
         """The MD5 to compare with; None if there is none."""

@@ -122,6 +122,7 @@ class ServiceTokenTest(AuthTestCase):
 
     def test_service_is_not_waited_for_without_end(self):
         plugin = mock.Mock()
+        plugin.get_token.return_value = 'services-token'
         for option, timeout in ((None, 60), (5, 5)):
             cfg.CONF.set_override('timeout', option, 'service_user')
             with mock.patch.object(service_auth, 'get_service_auth_plugin',
