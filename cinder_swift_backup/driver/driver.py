@@ -78,10 +78,11 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises CinderException: the fitting one; nothing is left in Swift
             that can still be reached
         """
-        with self._engine(backup) as (engine, general):
+        with self._engine(backup) as (engine, general), observers.noted(
+                backup, patience := general.transport.patience):
             found = settings.read_for_backup()
-            observer = observers.BackupObserver(self.context, backup,
-                                                found.notifications)
+            observer = observers.BackupObserver(
+                self.context, backup, found.notifications, patience)
             try:
                 source = self._source(backup, engine, volume_file)
                 with marks.marked(self.context, engine.runtime, source,
@@ -172,11 +173,12 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises BackupRestoreCancel: when the backup's status was changed
         :raises CinderException: the fitting one for anything else
         """
-        observer = observers.RestoreObserver(backup)
         try:
-            with self._engine(backup) as (engine, found):
+            with self._engine(backup) as (engine, found), observers.noted(
+                    backup, patience := found.transport.patience):
                 self._restore(backup, volume_id, volume_file, engine,
-                              observer, found.verify_restore)
+                              observers.RestoreObserver(backup, patience),
+                              found.verify_restore)
         except exceptions.Cancelled as err:
             raise cinder_exception.BackupRestoreCancel(
                 back_id=backup.id, vol_id=volume_id) from err
@@ -193,8 +195,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             restorer.RestoreTarget(writer, backup.size * units.Gi,
                                    volume['size'] * units.Gi),
             observer, verify=verify)
-        self._restore_metadata(backup, volume_id,
-                               chain.tip.manifest.volume_meta)
+        observer.database.insist(lambda: self._restore_metadata(
+            backup, volume_id, chain.tip.manifest.volume_meta))
 
     def _restore_metadata(self, backup, volume_id, volume_meta):
         if not volume_meta:
@@ -224,18 +226,29 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             return
         with self._engine(backup) as (engine, found):
             ref = records.backup_ref(backup)
-            names = engine.repository.find_objects(
-                ref, complete=bool(backup.object_count))
+            names = self._find_objects(backup, ref, engine.repository)
             mark = (_mark(engine.repository, ref) if found.track_changes
                     else None)
-            # If Cinder repeats this delete, it is no error to find nothing.
-            # This comes before the deletes, because it may fail, too.
-            backup.object_count = 0
-            backup.save()
-            engine.repository.discard(ref, names)
+
+            def expect_nothing():
+                # If Cinder repeats this delete, it is no error to find
+                # nothing.
+                backup.object_count = 0
+                backup.save()
+
+            engine.repository.discard(ref, names, before_last=expect_nothing)
             if mark is not None:
                 marks.forget(self.context, engine.runtime, backup, mark)
         LOG.info('Deleted %d objects of backup %s.', len(names), backup.id)
+
+    def _find_objects(self, backup, ref, repository):
+        complete, parent = bool(backup.object_count), None
+        try:
+            parent = records.parent_ref(self.context, backup)
+        except exceptions.ChainError:
+            # Nothing tells that this is the right account.
+            complete = True
+        return repository.find_objects(ref, complete=complete, parent=parent)
 
     @contextlib.contextmanager
     def _engine(self, backup):

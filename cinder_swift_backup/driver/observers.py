@@ -6,6 +6,7 @@ Both observers run in the coordinator. So only one thread uses the database,
 and no timer goes on after its operation.
 """
 
+import contextlib
 import time
 
 from cinder import exception as cinder_exception
@@ -19,9 +20,12 @@ from cinder_swift_backup import exceptions
 
 LOG = logging.getLogger(__name__)
 # Raised when the database is down, restarts or is overloaded.
-_DATABASE_ERRORS = (db_exception.DBError, sqlalchemy_exc.SQLAlchemyError)
-# Seconds.
-_PATIENCE = 60
+DATABASE_ERRORS = (db_exception.DBError, sqlalchemy_exc.SQLAlchemyError)
+# Seconds, where the operator has turned patience off: to fail while the
+# database is away helps nobody, for Cinder cannot note it.
+_LEAST_PATIENCE = 60
+# Seconds between two attempts.
+_LONGEST_WAIT = 10
 
 
 def percentage(done, total):
@@ -29,34 +33,79 @@ def percentage(done, total):
     return 100 * done // total if total else 100
 
 
-class _Patience:
-    """Tolerates errors of the database for a while.
+class Database:
+    """Waits for a database that is away for a while.
 
-    A backup of hours should not fail because of one lost query.
+    A backup of hours should not fail because of one lost query. And a failure
+    that cannot be noted leaves the record as it is, 'creating', until
+    cinder-backup is restarted.
     """
 
-    def __init__(self, what):
+    def __init__(self, what, patience):
+        """Prepare.
+
+        :param what: the operation, for the log
+        :param patience: in seconds
+        """
         self._what = what
+        self._patience = max(patience, _LEAST_PATIENCE)
         self._since = None
 
-    def call(self, look):
+    def glance(self, look):
         """Call ``look``, and ignore its database errors at first.
 
         :raises Exception: its error, when the database has not answered for
-            :data:`_PATIENCE` seconds
+            as long as patience lasts
         """
         try:
             look()
-        except _DATABASE_ERRORS as err:
-            now = time.monotonic()
-            if self._since is None:
-                self._since = now
-            if now - self._since >= _PATIENCE:
-                raise
-            LOG.warning('Whether %s was cancelled cannot be told for now: '
-                        '%s', self._what, err)
+        except DATABASE_ERRORS as err:
+            self._tolerate(err)
             return
         self._since = None
+
+    def insist(self, work):
+        """Call ``work`` until the database answers; returns its result.
+
+        :raises Exception: as :meth:`glance`
+        """
+        wait = 1
+        while True:
+            try:
+                result = work()
+            except DATABASE_ERRORS as err:
+                self._tolerate(err)
+            else:
+                self._since = None
+                return result
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    def _tolerate(self, err):
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+        if now - self._since >= self._patience:
+            raise err
+        LOG.warning('The database does not answer for %s, which waits for it '
+                    'for up to %d s: %s', self._what, self._patience, err)
+
+
+@contextlib.contextmanager
+def noted(record, patience):
+    """Let a failure out of a block only when the database can note it.
+
+    It is let out anyway when patience is over.
+    """
+    try:
+        yield
+    except DATABASE_ERRORS as err:
+        LOG.error('The database failed: %s', err)
+        with contextlib.suppress(*DATABASE_ERRORS,
+                                 cinder_exception.BackupNotFound):
+            Database(f'the end of backup {record.id}', patience).insist(
+                record.refresh)
+        raise
 
 
 class BackupObserver:
@@ -67,10 +116,11 @@ class BackupObserver:
     volume that is processed.
     """
 
-    def __init__(self, context, backup, notifications):
+    def __init__(self, context, backup, notifications, patience):
         """Prepare.
 
         :param notifications: the :class:`settings.Notifications`
+        :param patience: how many seconds to wait for the database
         """
         self._context = context
         self._backup = backup
@@ -78,11 +128,11 @@ class BackupObserver:
         self._percent = 0
         self._chunks = 0
         self._last = time.monotonic()
-        self._patience = _Patience(f'backup {backup.id}')
+        self._database = Database(f'backup {backup.id}', patience)
 
     def checkpoint(self):
         """See :class:`cinder_swift_backup.engine.progress.Observer`."""
-        self._patience.call(self.confirm)
+        self._database.glance(self._look)
         interval = self._notifications.interval
         if interval is None:
             return
@@ -94,6 +144,9 @@ class BackupObserver:
 
         See :class:`cinder_swift_backup.engine.progress.ArchiveObserver`.
         """
+        self._database.insist(self._look)
+
+    def _look(self):
         with self._backup.as_read_deleted():
             self._backup.refresh()
         if self._backup.status != fields.BackupStatus.CREATING:
@@ -119,7 +172,7 @@ class BackupObserver:
         self._notify()
         # This comes last: a count tells the delete that there are objects.
         self._backup.object_count = len(manifest.chunks)
-        self._backup.save()
+        self._database.insist(self._backup.save)
 
     @property
     def deleted(self):
@@ -135,15 +188,19 @@ class BackupObserver:
 
 
 class RestoreObserver:
-    """Cancels a restore when the backup's status was changed."""
+    """Cancels a restore when the backup's status was changed.
 
-    def __init__(self, backup):
+    ``database`` waits for the database, for whoever else needs it.
+    """
+
+    def __init__(self, backup, patience):
         self._backup = backup
-        self._patience = _Patience(f'the restore of backup {backup.id}')
+        self.database = Database(f'the restore of backup {backup.id}',
+                                  patience)
 
     def checkpoint(self):
         """See :class:`cinder_swift_backup.engine.progress.Observer`."""
-        self._patience.call(self._look)
+        self.database.glance(self._look)
 
     def _look(self):
         try:

@@ -49,6 +49,16 @@ def get_parent(context, backup):
             remedy=exceptions.Remedy.IMPORT) from err
 
 
+def parent_ref(context, backup):
+    """Where the backup is that an incremental builds on; None for a full one.
+
+    :raises ChainError: when it is gone, or its record does not tell
+    """
+    if not backup.parent_id:
+        return None
+    return backup_ref(get_parent(context, backup))
+
+
 def check_no_dependents(context, backup):
     """Make sure that no backup builds on this one.
 

@@ -15,6 +15,7 @@ Deleting goes like this:
    still finds all objects.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from oslo_log import log as logging
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
@@ -121,14 +123,17 @@ class Repository:
             links.append(chains.ChainLink(ref, manifest))
         return chains.Chain(tuple(links))
 
-    def find_objects(self, ref: types.BackupRef, *,
-                     complete: bool) -> set[str]:
+    def find_objects(self, ref: types.BackupRef, *, complete: bool,
+                     parent: types.BackupRef | None = None) -> set[str]:
         """The names of all objects of a backup, to :meth:`discard`.
 
-        :param complete: whether the backup was completed; finding no objects
-            of it is then an error, because they must be somewhere else
+        :param complete: whether the backup is known to have objects; finding
+            none of it is then an error, because they must be somewhere else
+        :param parent: what it builds on, if it is an incremental. That has to
+            be in the account where nothing of the incremental is: otherwise
+            they may both be in another
         :raises ContainerNotFound: when even the container is missing
-        :raises ObjectNotFound: when a complete backup has no objects
+        :raises ObjectNotFound: when nothing is found and that is an error
         :raises StoreError: when it cannot be asked
         """
         try:
@@ -142,11 +147,11 @@ class Repository:
                     ref.prefix),
                 remedy=exceptions.Remedy.OTHER_ACCOUNT) from err
         names |= self._named_by_manifest(ref)
-        if complete and not names:
+        if not names and (complete or not self._has(parent)):
             raise exceptions.ObjectNotFound(
-                'the backup was completed, and the account has nothing of '
-                'it there', backup_id=ref.backup_id, container=ref.container,
-                name=naming.manifest_name(ref.prefix),
+                'the account has nothing of this backup, which may be in '
+                'another account', backup_id=ref.backup_id,
+                container=ref.container, name=naming.manifest_name(ref.prefix),
                 remedy=exceptions.Remedy.OTHER_ACCOUNT)
         strangers = [name for name in names
                      if not naming.belongs_to(name, ref.prefix)]
@@ -157,16 +162,24 @@ class Repository:
         names.difference_update(strangers)
         return names
 
+    def _has(self, parent: types.BackupRef | None) -> bool:
+        """Whether the store has the parent, if there is one."""
+        return parent is None or presence.is_there(
+            self.store, parent.container, naming.manifest_name(parent.prefix))
+
     def discard(self, ref: types.BackupRef, names: Iterable[str],
-                segments: Iterable[str] = (), *, spare: bool = True) -> None:
+                segments: Iterable[str] = (), *, spare: bool = True,
+                before_last: Callable[[], None] = lambda: None) -> None:
         """Delete the named objects, the digest file first, the manifest last.
 
         If an object cannot be deleted, the others still are, except for the
-        manifest, so that :meth:`find_objects` finds the rest later.
+        manifest, so that :meth:`find_objects` finds the rest later. If the
+        store is gone, none is tried any more.
 
         :param segments: of the digests, besides those that a listing shows
         :param spare: leave the chunks if the digest file cannot be deleted,
             because an incremental may be in the making that needs them
+        :param before_last: called when only the manifest is left
         :raises StoreError: the first error
         """
         manifest = naming.manifest_name(ref.prefix)
@@ -179,7 +192,7 @@ class Repository:
         try:
             found = self._segments(ref, container)
         except exceptions.StoreError as err:
-            failure = err
+            failure = _unless_gone(err)
         stays = self._delete(ref.container, [digest_file_name])
         if stays is not None and spare:
             raise stays
@@ -190,6 +203,7 @@ class Repository:
             failure = failure or error
         if failure is not None:
             raise failure
+        before_last()
         self.store.until(base.NEVER).delete(ref.container, manifest)
 
     def _segments(self, ref: types.BackupRef, container: str) -> set[str]:
@@ -225,12 +239,15 @@ class Repository:
 
     def _delete(self, container: str,
                 names: Iterable[str]) -> exceptions.StoreError | None:
-        """Delete objects; returns the first error."""
+        """Delete objects; returns the first error.
+
+        :raises StoreUnavailable: when the store is gone
+        """
         failures: list[exceptions.StoreError] = []
 
         def collect(failure: exceptions.StoreError | None) -> None:
             if failure is not None:
-                failures.append(failure)
+                failures.append(_unless_gone(failure))
             if len(failures) >= _ENOUGH_FAILURES:
                 raise failures[0]
 
@@ -241,7 +258,7 @@ class Repository:
                  for name in names),
                 collect, progress.Silent().checkpoint, full=_AT_ONCE)
         except exceptions.StoreError as err:
-            return err
+            return _unless_gone(err)
         return failures[0] if failures else None
 
     def _delete_one(self, container: str, name: str,
@@ -262,3 +279,13 @@ class Repository:
             LOG.warning('Deleting backup %s by its listing alone: %s',
                         ref.backup_id, err)
             return set()
+
+
+def _unless_gone(err: exceptions.StoreError) -> exceptions.StoreError:
+    """The same error.
+
+    :raises StoreUnavailable: it, when it says that the store is gone
+    """
+    if isinstance(err, exceptions.StoreUnavailable) and err.gone:
+        raise err
+    return err

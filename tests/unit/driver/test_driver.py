@@ -362,12 +362,57 @@ class DeleteTest(DriverMethodTestCase):
 
     def test_database_that_fails(self):
         # Whatever is lost, the delete can be repeated.
-        before = self._names()
-        for fails, left in ((True, before), (False, [])):
+        manifest = [f'{self.backup.service_metadata}_metadata']
+        for fails, left in ((True, manifest), (False, [])):
             objects.Backup.save.side_effect = RuntimeError if fails else None
             with contextlib.suppress(RuntimeError):
                 self.driver.delete_backup(self.backup)
             self.assertEqual(left, self._names())
+
+    def _in_another_account(self, backup):
+        """Delete it where there is a container of that name, and no more."""
+        other = memory.MemoryStore()
+        other.ensure_container(_CONTAINER, create=True)
+        with mock.patch.object(auth, 'make_store', lambda *_: other):
+            self.driver.delete_backup(backup)
+
+    def test_another_account(self):
+        unchanged = self._backup(parent_id=self.backup.id)
+        self.assertEqual(0, unchanged.object_count)
+        before = self._names()
+        for backup in (unchanged, self.backup):
+            err = self.assertRaises(cinder_exception.InvalidBackup,
+                                    self._in_another_account, backup)
+            self.assertIn('another account', str(err))
+            self.assertEqual(before, self._names())
+            self.records.pop(unchanged.id, None)
+        self.records[unchanged.id] = unchanged
+        for backup in (unchanged, self.backup):
+            self.driver.delete_backup(backup)
+            del self.records[backup.id]
+        self.assertEqual([], self._names())
+
+    def test_another_account_after_a_delete_that_failed(self):
+        self.store.script(faulty.fail(
+            'delete', exceptions.StoreUnavailable('on fire'), nth=2))
+        self.assertRaises(cinder_exception.SwiftConnectionFailed,
+                          self.driver.delete_backup, self.backup)
+        self.assertRaises(cinder_exception.InvalidBackup,
+                          self._in_another_account, self.backup)
+        self.driver.delete_backup(self.backup)
+        self.assertEqual([], self._names())
+        self._in_another_account(self.backup)
+
+    def test_incremental_whose_parent_is_there(self):
+        # It was never completed, or a delete got as far as that.
+        backup = self.record(
+            parent_id=self.backup.id, container=_CONTAINER,
+            service_metadata='volume_1/20260801000000/az_nova_backup_2')
+        self.driver.delete_backup(backup)
+        # Nothing tells that this is the account.
+        del self.records[self.backup.id]
+        self.assertRaises(cinder_exception.InvalidBackup,
+                          self.driver.delete_backup, backup)
 
     def test_wrong_options_for_backups(self):
         # They matter to backups, and here is one already.

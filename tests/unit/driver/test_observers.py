@@ -5,6 +5,7 @@
 from unittest import mock
 
 from cinder import exception as cinder_exception
+from cinder import objects
 from cinder.volume import volume_utils
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from sqlalchemy import exc as sqlalchemy_exc
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import observers
 from cinder_swift_backup.driver import settings
+from tests.fakes import clock
 from tests.unit.driver import base
 
 
@@ -25,9 +27,7 @@ class ObserversTestCase(base.DriverTestCase):
         super().setUp()
         self.notify = self.enterContext(mock.patch.object(
             volume_utils, 'notify_about_backup_usage'))
-        self.now = 1000.0
-        self.enterContext(mock.patch.object(
-            observers.time, 'monotonic', lambda: self.now))
+        self.clock = self.useFixture(clock.Clock())
         self.backup = self.record()
         self._observe()
         self.manifest = mock.Mock(chunks=(1, 2, 3))
@@ -35,7 +35,7 @@ class ObserversTestCase(base.DriverTestCase):
     def _observe(self):
         self.observer = observers.BackupObserver(
             self.context(), self.backup,
-            settings.read_for_backup().notifications)
+            settings.read_for_backup().notifications, 60)
 
     def config(self, **options):
         """Set options, and follow by them from the start."""
@@ -127,39 +127,39 @@ class TimerTest(ObserversTestCase):
     def test_timer(self):
         self.observer.advanced(1, 4)
         for step in range(1, 7):
-            self.now = 1000.0 + 60 * step
+            self.clock.now = 1000.0 + 60 * step
             self.observer.checkpoint()
         self.assertEqual([25, 25, 25], self._percents())
 
     def test_timer_starts_again_after_any_notification(self):
         self.config(backup_object_number_per_notification=1)
-        self.now += 100
+        self.clock.now += 100
         self.observer.advanced(1, 4)
-        self.now += 100
+        self.clock.now += 100
         self.observer.checkpoint()
         self.assertEqual([25], self._percents())
-        self.now += 20
+        self.clock.now += 20
         self.observer.checkpoint()
         self.assertEqual([25, 25], self._percents())
 
     def test_timer_off(self):
         self.config(backup_swift_enable_progress_timer=False)
-        self.now += 100000
+        self.clock.now += 100000
         self.observer.checkpoint()
         self.assertEqual([], self._percents())
 
     def test_interval_is_configurable(self):
         self.config(backup_timer_interval=5)
-        self.now += 4.9
+        self.clock.now += 4.9
         self.observer.checkpoint()
         self.assertEqual([], self._percents())
-        self.now += 0.1
+        self.clock.now += 0.1
         self.observer.checkpoint()
         self.assertEqual([0], self._percents())
 
 
 class DatabaseTest(ObserversTestCase):
-    """The database may be away for a minute, but not at the commit."""
+    """The database may be away as long as patience lasts."""
 
     def setUp(self):
         super().setUp()
@@ -167,7 +167,7 @@ class DatabaseTest(ObserversTestCase):
         self.failing = True
         self.refreshed = self._refreshed
         self.observers = (self.observer,
-                          observers.RestoreObserver(self.backup))
+                          observers.RestoreObserver(self.backup, 60))
 
     def _refreshed(self, backup):
         if self.failing:
@@ -177,8 +177,8 @@ class DatabaseTest(ObserversTestCase):
         for observer in self.observers:
             for _ in range(59):
                 observer.checkpoint()
-                self.now += 1
-            self.now += 1
+                self.clock.now += 1
+            self.clock.now += 1
             self.assertIs(self.error, self.assertRaises(
                 db_exception.DBConnectionError, observer.checkpoint))
 
@@ -187,7 +187,7 @@ class DatabaseTest(ObserversTestCase):
         for _ in range(4):
             self.failing = True
             self.observer.checkpoint()
-            self.now += 50
+            self.clock.now += 50
             self.observer.checkpoint()
             self.failing = False
             self.observer.checkpoint()
@@ -206,15 +206,60 @@ class DatabaseTest(ObserversTestCase):
         self._status('deleting')
         self.assertRaises(exceptions.Cancelled, self.observer.checkpoint)
 
+    def _back_after(self, seconds, then=lambda backup: None):
+        """The database answers again, and then does something else."""
+        until = self.clock.now + seconds
+
+        def answer(backup):
+            if self.clock.now < until:
+                raise self.error
+            then(backup)
+        return answer
+
+    def test_the_commit_waits_for_the_answer(self):
+        def set_to(status):
+            def change(backup):
+                backup.status = status
+            return change
+
+        self.refreshed = self._back_after(50, set_to('creating'))
+        self.observer.confirm()
+        self.refreshed = self._back_after(50, set_to('deleting'))
+        self.assertRaises(exceptions.Cancelled, self.observer.confirm)
+
     def test_the_commit_needs_the_answer(self):
+        begin = self.clock.now
         self.assertRaises(db_exception.DBConnectionError,
                           self.observer.confirm)
-        self._status('deleting')
-        self.assertRaises(exceptions.Cancelled, self.observer.confirm)
+        self.assertAlmostEqual(60, self.clock.now - begin, delta=10)
+
+    def test_result_is_saved_again(self):
+        save = self._back_after(50)
+        objects.Backup.save.side_effect = lambda: save(self.backup)
+        self.observer.stored(self.manifest)
+        self.assertEqual(3, self.backup.object_count)
+        self.assertEqual([100], self._percents())
+
+    def test_failure_is_let_out_when_it_can_be_noted(self):
+        for seconds, patience, waited in ((200, 300, 200), (900, 300, 300),
+                                          (30, 0, 30)):
+            self.refreshed = self._back_after(seconds)
+            begin = self.clock.now
+            with self.assertRaisesRegex(
+                    db_exception.DBError, 'no answer'), observers.noted(
+                        self.backup, patience):
+                raise self.error
+            self.assertAlmostEqual(waited, self.clock.now - begin, delta=10)
+
+    def test_other_failures_are_let_out_at_once(self):
+        with self.assertRaisesRegex(
+                RuntimeError, 'another'), observers.noted(self.backup, 300):
+            raise RuntimeError('another')
+        self.assertEqual([], self.clock.sleeps)
 
     def test_progress_is_told_meanwhile(self):
         self.config(backup_timer_interval=5)
-        self.now += 5
+        self.clock.now += 5
         self.observer.checkpoint()
         self.assertEqual([0], self._percents())
 
@@ -252,7 +297,7 @@ class CancellationTest(ObserversTestCase):
             backup._context.read_deleted)
         self.observer.checkpoint()
         observers.RestoreObserver(
-            self.record(status='restoring')).checkpoint()
+            self.record(status='restoring'), 60).checkpoint()
         self.assertEqual(['yes', 'yes'], modes)
         self.assertEqual('no', self.backup._context.read_deleted)
 
@@ -262,7 +307,7 @@ class RestoreObserverTest(ObserversTestCase):
 
     def setUp(self):
         super().setUp()
-        self.observer = observers.RestoreObserver(self.backup)
+        self.observer = observers.RestoreObserver(self.backup, 60)
 
     def test_going_on(self):
         self._status('restoring')
