@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tells in a few words why a request got no answer.
+
+What requests and urllib3 raise has the text of each layer in that of the
+next, with the addresses of Python's objects. The reason is in the innermost.
+
+1. Collect the exception and all that it came from.
+2. The first row of a table that fits any of them has the words: the most
+   telling come first.
+3. If none fits, take what the system says to the number of an error, or else
+   the beginning of the text.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import http.client
+import os
+import re
+import socket
+import ssl
+
+import requests
+import urllib3
+
+_SECONDS = re.compile(r'timeout=([0-9]+(?:\.[0-9]+)?)')
+_REPR = re.compile(r'<[^<>]* at 0x[0-9a-f]+>[:,]? ?')
+_LONGEST = 100
+
+
+def reason(err: BaseException) -> str:
+    """Why a connection failed, as in 'connection refused'.
+
+    :param err: what requests, urllib3, keystoneauth, ssl or a socket raised
+    """
+    # It is a ConnectTimeoutError, too, and only its origin knows better.
+    found = [each for each in _origins(err)
+             if not isinstance(each, urllib3.exceptions.NewConnectionError)]
+    for kinds, words in _TABLE:
+        for each in found:
+            if isinstance(each, kinds):
+                return _short(words(each))
+    for each in found:
+        if isinstance(each, OSError) and each.errno:
+            return _short(_numbered(each))
+    return _short(_REPR.sub('', str(err)) or type(err).__name__)
+
+
+def _origins(err: BaseException) -> Iterator[BaseException]:
+    """An exception, and those that it was made of, each once."""
+    seen: list[BaseException] = []
+    waiting = [err]
+    while waiting:
+        each = waiting.pop()
+        if any(each is other for other in seen):
+            continue
+        seen.append(each)
+        yield each
+        before = (each.__cause__ if each.__suppress_context__
+                  else each.__context__)
+        waiting += [origin for origin in (before, *each.args,
+                                          getattr(each, 'reason', None))
+                    if isinstance(origin, BaseException)]
+
+
+def _short(text: str) -> str:
+    words = ' '.join(text.split()).rstrip('.')
+    return words if len(words) <= _LONGEST else f'{words[:_LONGEST - 3]}...'
+
+
+def _distrusted(err: BaseException) -> str:
+    why = getattr(err, 'verify_message', '') or 'it is not trusted'
+    return f'the certificate cannot be verified ({why})'
+
+
+def _unsafe(err: BaseException) -> str:
+    why = getattr(err, 'reason', None)
+    if not isinstance(why, str):
+        return 'TLS failed'
+    return f'TLS failed, {why.replace("_", " ").lower()}'
+
+
+def _silent(err: BaseException) -> str:
+    seconds = _SECONDS.search(str(err))
+    return f'no answer for {seconds[1]} s' if seconds else 'no answer in time'
+
+
+def _numbered(err: OSError) -> str:
+    where = f': {err.filename}' if err.filename else ''
+    return f'{_lower(os.strerror(err.errno or 0))}{where}'
+
+
+def _unknown(err: BaseException) -> str:
+    return _lower(getattr(err, 'strerror', None)
+                  or 'name or service not known')
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _always(text: str) -> Callable[[BaseException], str]:
+    return lambda err: text
+
+
+_Row = tuple[type[BaseException] | tuple[type[BaseException], ...],
+             Callable[[BaseException], str]]
+_TABLE: tuple[_Row, ...] = (
+    (ssl.SSLCertVerificationError, _distrusted),
+    # Python raises it for a connection that ends without TLS's farewell.
+    (ssl.SSLEOFError, _always('connection closed during TLS')),
+    (ssl.SSLError, _unsafe),
+    (socket.gaierror, _unknown),
+    ((urllib3.exceptions.ConnectTimeoutError,
+      urllib3.exceptions.ReadTimeoutError), _silent),
+    (TimeoutError, _silent),
+    (ConnectionRefusedError, _always('connection refused')),
+    (http.client.RemoteDisconnected,
+     _always('connection closed without an answer')),
+    (ConnectionResetError, _always('connection reset')),
+    ((BrokenPipeError, ConnectionAbortedError),
+     _always('connection broken off')),
+    ((http.client.IncompleteRead, urllib3.exceptions.IncompleteRead),
+     _always('the answer broke off')),
+    (http.client.HTTPException, _always('the answer is not HTTP')),
+    (requests.exceptions.InvalidURL, _always('the URL is not valid')),
+)
