@@ -29,11 +29,19 @@ Only the store decides that, from the status of the response.
 
 An error says what is wrong, and has fields for what is known about it. What
 can be done is a value, which each edge turns into a text of its own: options
-of Cinder mean nothing to somebody who restores without Cinder.
+of Cinder mean nothing to somebody who restores without Cinder. Every text has
+the same order, since most people see no more than its beginning:
+
+1. what is wrong,
+2. what to do,
+3. in brackets, the names of all that it is about.
 """
 
+from collections.abc import Iterator
 import enum
 from typing import Self
+
+_CUT = '...'
 
 
 class Remedy(enum.Enum):
@@ -52,6 +60,7 @@ class Remedy(enum.Enum):
     CREATE_CONTAINER = 'the container has to be made'
     STORAGE_POLICY = 'the storage policy has to be one of the cluster'
     SYNC = 'the cluster does not copy containers to that place'
+    SYNC_HEADERS = 'the container is set to be copied in another way'
     ROOM = 'a quota is full, or objects are too large for the cluster'
     ROLE = 'the user may not write to the account'
     LOGIN = 'the login of the account is wrong'
@@ -70,24 +79,31 @@ class BackupError(Exception):
 
     Its fields, each None if it does not apply:
 
-    * ``what``: a clause that says what is wrong;
+    * ``what``: a clause that says what is wrong and makes sense without
+      names. It is short, for Cinder shows users 255 characters of an error;
+    * ``detail``: what else there is to say, of any length, such as the text
+      of another error;
     * ``backup_id``, ``container`` and ``name``: the object it is about;
     * ``offset`` and ``end``: the bytes of the volume it is about;
     * ``expected`` and ``actual``: lengths in bytes, numbers, digests in hex,
       or versions;
+    * ``transaction``: by which Swift's logs know the request;
     * ``remedy``: what the user can do.
 
-    ``str()`` makes a sentence of all but the remedy, without a full stop.
+    ``str()`` is the clause and then, in brackets, the names.
     """
 
-    def __init__(self, what: str, *, backup_id: str | None = None,
+    def __init__(self, what: str, *, detail: str | None = None,
+                 backup_id: str | None = None,
                  container: str | None = None, name: str | None = None,
                  offset: int | None = None, end: int | None = None,
                  expected: int | str | None = None,
                  actual: int | str | None = None,
+                 transaction: str | None = None,
                  remedy: Remedy | None = None) -> None:
         super().__init__(what)
         self.what = what
+        self.detail = detail
         self.backup_id = backup_id
         self.container = container
         self.name = name
@@ -95,44 +111,75 @@ class BackupError(Exception):
         self.end = end
         self.expected = expected
         self.actual = actual
+        self.transaction = transaction
         self.remedy = remedy
 
     def about(self, *, backup_id: str | None = None,
               container: str | None = None, name: str | None = None,
               offset: int | None = None, end: int | None = None,
+              transaction: str | None = None,
               remedy: Remedy | None = None) -> Self:
         """Set the fields that are not set yet; returns the error itself."""
         self.backup_id = self.backup_id or backup_id
         self.container = self.container or container
         self.name = self.name or name
+        self.transaction = self.transaction or transaction
         self.remedy = self.remedy or remedy
         if self.offset is None:
             self.offset, self.end = offset, end
         return self
 
     def __str__(self) -> str:
-        subject = ', '.join(self._subject())
-        return f'{subject}{": " if subject else ""}{self.clause}'
+        return f'{self.clause}{self._bracketed()}'
 
     @property
     def clause(self) -> str:
-        """What is wrong, with what was expected, but not with what."""
-        if self.expected is None or self.actual is None:
-            return self.what
-        return f'{self.what} ({self.actual} instead of {self.expected})'
+        """What is wrong, with the numbers that tell how much."""
+        compared = self._compared()
+        if compared and isinstance(self.actual, int):
+            return f'{self.what} ({compared})'
+        return self.what
 
-    def _subject(self) -> list[str]:
-        found = []
-        if self.backup_id:
-            found.append(f'backup {self.backup_id}')
-        if self.name:
-            found.append(self.name + (f' in container {self.container}'
-                                      if self.container else ''))
-        elif self.container:
-            found.append(f'container {self.container}')
+    def sentence(self, remedy: str | None = None,
+                 room: int | None = None) -> str:
+        """What is wrong, what to do, and then the names.
+
+        :param remedy: what to do, in the words of whoever tells the user
+        :param room: how many characters will be seen. A clause that leaves
+            no place for the remedy is shortened.
+        """
+        after = '' if remedy is None else f' {remedy}'
+        clause = f'{self.clause}.'
+        if room is not None and len(clause) + len(after) > room:
+            clause = clause[:room - len(after) - len(_CUT)].rstrip() + _CUT
+        return f'{clause}{after}{self._bracketed()}'
+
+    def _bracketed(self) -> str:
+        names = '; '.join(self._names())
+        return f' [{names}]' if names else ''
+
+    def _names(self) -> Iterator[str]:
+        """What it is about. The long comes last, where it may be cut off."""
         if self.offset is not None:
-            found.append(f'bytes {self.offset} to {self.end} of the volume')
-        return found
+            yield f'bytes {self.offset} to {self.end} of the volume'
+        if self.transaction:
+            yield f'transaction {self.transaction}'
+        if self.backup_id and self.backup_id not in (self.name or ''):
+            yield f'backup {self.backup_id}'
+        where = f'container {self.container}' if self.container else ''
+        if self.name:
+            yield f'object {self.name}{" in " if where else ""}{where}'
+        elif where:
+            yield where
+        if self.clause == self.what and (compared := self._compared()):
+            yield compared
+        if self.detail:
+            yield ' '.join(self.detail.split())
+
+    def _compared(self) -> str:
+        if self.expected is None or self.actual is None:
+            return ''
+        return f'{self.actual} instead of {self.expected}'
 
 
 class Retryable(Exception):

@@ -65,7 +65,7 @@ def find_cloud(cloud: str | None, region: str | None,
             # What a file of another structure ends in.
             AttributeError, KeyError, TypeError, ValueError) as err:
         raise exceptions.ConfigurationError(
-            f'there is no login to use ({err})',
+            'there is no login to use', detail=str(err),
             remedy=exceptions.Remedy.LOGIN) from err
     return found
 

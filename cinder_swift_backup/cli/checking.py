@@ -57,6 +57,6 @@ def _load() -> Any:
         from cinder_swift_backup.driver import checkup  # noqa: PLC0415
     except ImportError as err:
         raise exceptions.ConfigurationError(
-            f'the driver cannot be loaded, which needs Cinder here ({err})',
-        ) from err
+            'the driver cannot be loaded, which needs Cinder here',
+            detail=str(err)) from err
     return checkup

@@ -49,5 +49,5 @@ def read(cloud: str | None, region: str | None,
     except (openstack.exceptions.SDKException,
             ksa_exceptions.ClientException) as err:
         raise exceptions.ConfigurationError(
-            f'Cinder cannot be asked for its records '
-            f'({" ".join(str(err).split())})') from err
+            'Cinder cannot be asked for its records',
+            detail=str(err)) from err

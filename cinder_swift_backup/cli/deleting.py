@@ -205,29 +205,31 @@ def _has_orphans(library: libraries.Library, each: audit.Audit) -> bool:
 def _refuse_if_needed(library: libraries.Library, wanted: audit.Audit) -> None:
     if wanted.found.ref.container in library.copies:
         raise exceptions.SelectionError(
-            f'nothing of it was deleted, because container '
-            f'{wanted.found.ref.container} is a copy, to which an incremental '
-            f'that needs it may be on its way: delete it where it is copied '
-            f'from', backup_id=wanted.found.ref.backup_id)
+            'nothing was deleted, because the container is a copy, to which '
+            'an incremental that needs the backup may be on its way: delete '
+            'the backup where it is copied from',
+            backup_id=wanted.found.ref.backup_id,
+            container=wanted.found.ref.container)
     if wanted.state is audit.State.ARRIVING:
         raise exceptions.SelectionError(
-            'nothing of it was deleted, because it may be in the making: '
+            'nothing was deleted, because the backup may be in the making: '
             '--grace says for how long', backup_id=wanted.found.ref.backup_id)
     dependents = library.dependents(wanted)
     if dependents:
         names = ', '.join(each.found.ref.backup_id for each in dependents)
         raise exceptions.SelectionError(
-            f'nothing of it was deleted, because it is needed by {names}',
-            backup_id=wanted.found.ref.backup_id,
+            f'nothing was deleted, because {len(dependents)} newer backups '
+            f'need this one', backup_id=wanted.found.ref.backup_id,
+            detail=f'needed by {names}',
             remedy=exceptions.Remedy.NEWER_FIRST)
     unknown = library.unknown(wanted)
     if unknown:
         names = ', '.join(f'{each.found.ref.backup_id} ({each.state.value})'
                           for each in unknown)
         raise exceptions.SelectionError(
-            f'nothing of it was deleted, because newer backups of the volume '
-            f'have no manifest that tells what they need: {names}',
-            backup_id=wanted.found.ref.backup_id)
+            'nothing was deleted, because newer backups of the volume have no '
+            'manifest that tells what they need',
+            backup_id=wanted.found.ref.backup_id, detail=f'these: {names}')
 
 
 def _refuse_if_known(records: Mapping[str, cinder_records.Record],
@@ -236,7 +238,7 @@ def _refuse_if_known(records: Mapping[str, cinder_records.Record],
     record = _record_of(records, wanted)
     if record is not None:
         raise exceptions.SelectionError(
-            f'nothing of it was deleted, because Cinder has a record of it, '
+            f'nothing was deleted, because Cinder has a record of the backup, '
             f'{record.status}: use "cinder backup-delete", and before it '
             f'"backup-reset-state" if need be', backup_id=ref.backup_id)
     in_the_making = [each.backup_id for each in records.values()
@@ -244,10 +246,10 @@ def _refuse_if_known(records: Mapping[str, cinder_records.Record],
                      and each.status == 'creating']
     if in_the_making:
         raise exceptions.SelectionError(
-            f'nothing of it was deleted, because Cinder is making '
-            f'{", ".join(in_the_making)} of the same volume, which may need '
-            f'it; if its host is gone, use "cinder backup-reset-state"',
-            backup_id=ref.backup_id)
+            'nothing was deleted, because Cinder is making a backup of the '
+            'same volume, which may need this one; if its host is gone, use '
+            '"cinder backup-reset-state"', backup_id=ref.backup_id,
+            detail=f'in the making: {", ".join(in_the_making)}')
 
 
 def _delete(found: shelf.Shelf, each: audit.Audit) -> int:

@@ -80,6 +80,6 @@ def code_of(err: exceptions.BackupError) -> ExitCode:
 
 
 def line_of(err: exceptions.BackupError) -> str:
-    """What is wrong, and what to do."""
+    """What is wrong, what to do, and the names of what it is about."""
     remedy = _REMEDIES.get(err.remedy) if err.remedy else None
-    return f'{err}.' if remedy is None else f'{err}. {remedy}'
+    return err.sentence(remedy)

@@ -166,5 +166,5 @@ def usable(library: libraries.Library, wanted: audit.Audit) -> None:
         return
     kind = (exceptions.StillArriving if state is audit.State.ARRIVING
             else exceptions.ChainError)
-    raise kind(f'it is {state.value}: {why}',
+    raise kind(f'the backup is {state.value}: {why}',
                backup_id=wanted.found.ref.backup_id)

@@ -85,8 +85,9 @@ def _account_url(context, owner_project_id, account):
         return url
     if not context.project_id or context.project_id not in url:
         raise exceptions.AccessDenied(
-            f'the backup is in the account of project {owner_project_id}, '
-            f'and the URL of Swift, {url}, does not say how to get there',
+            'the backup is in the account of another project, and the URL of '
+            'Swift does not say how to get there',
+            detail=f'project {owner_project_id}, {url}',
             remedy=exceptions.Remedy.OTHER_USER)
     return url.replace(context.project_id, owner_project_id)
 
@@ -103,7 +104,7 @@ def _service_token(found):
         plugin = service_auth.get_service_auth_plugin()
     except ksa_exceptions.ClientException as err:
         raise exceptions.ConfigurationError(
-            f'[service_user] cannot be used: {err}') from err
+            '[service_user] cannot be used', detail=str(err)) from err
     if plugin is None:
         LOG.warning('backup_swift_service_auth is set and has no effect, '
                     'because [service_user] send_service_user_token is not.')

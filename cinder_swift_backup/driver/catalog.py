@@ -56,5 +56,6 @@ def find_endpoint(services, info, region, remedy):
     regions = sorted({str(endpoint.get('region')) for endpoint in endpoints})
     raise exceptions.ConfigurationError(
         f'the service catalog has no {info.endpoint_type} of '
-        f'{info.service_type} in region {region or "any"} (it has regions: '
-        f'{", ".join(regions) or "none"})', remedy=remedy)
+        f'{info.service_type} in region {region or "any"}',
+        detail=f'it has regions: {", ".join(regions) or "none"}',
+        remedy=remedy)

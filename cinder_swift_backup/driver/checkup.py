@@ -70,7 +70,7 @@ def _load(config_file):
              default_config_dirs=[])
     except (cfg.Error, OSError, ValueError) as err:
         raise exceptions.ConfigurationError(
-            f'{config_file} cannot be read ({_one_line(err)})') from err
+            f'{config_file} cannot be read', detail=_one_line(err)) from err
     # Cinder registers what its backup service reads when it loads that.
     objects.register_all()
     CONF.import_opt('backup_driver', 'cinder.backup.manager')

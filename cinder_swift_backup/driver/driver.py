@@ -102,8 +102,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         source = _open(engine, volume_file)
         if not source.size:
             raise exceptions.VolumeError(
-                f'volume {backup.volume_id} is attached with a size of 0 '
-                f'bytes', backup_id=backup.id,
+                'the volume is attached with a size of 0 bytes',
+                backup_id=backup.id, detail=f'volume {backup.volume_id}',
                 remedy=exceptions.Remedy.STORAGE)
         return source
 

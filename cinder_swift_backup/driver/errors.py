@@ -4,6 +4,11 @@
 
 One table has the exception for each error, another tells an operator of
 Cinder what to do.
+
+Cinder puts words of its own before ours, and keeps 255 characters of all that
+as the ``fail_reason`` of a backup. So there is room for a sentence of what is
+wrong and one of what to do, and whatever follows may be cut off. All of it is
+in the log of cinder-backup, with our error as the cause of Cinder's.
 """
 
 import contextlib
@@ -11,6 +16,9 @@ import contextlib
 from cinder import exception as cinder_exception
 
 from cinder_swift_backup import exceptions
+
+# The width of Cinder's column for the reason of a failure.
+SHOWN = 255
 
 # The first match counts, so subclasses come before their bases.
 _TABLE = (
@@ -27,25 +35,23 @@ _TABLE = (
 _REMEDIES = {
     exceptions.Remedy.OTHER_BACKUP: 'Restore another backup.',
     exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED:
-        'Restore another backup, or this one without verification: '
+        'Restore another backup, or this one with '
         'backup_swift_verify_restore = False.',
     exceptions.Remedy.NEW_BACKUP:
-        'Use another backup or take a new full one.',
+        'Use another backup, or make a new full one.',
     exceptions.Remedy.REPEAT: 'Repeat the operation.',
     exceptions.Remedy.NEWER_RELEASE:
         'Use the release that wrote the backup, or newer.',
     exceptions.Remedy.LARGER_VOLUME: 'Restore to a larger volume.',
     exceptions.Remedy.STORAGE:
-        'Look for the cause on the host and in the storage, then repeat the '
-        'operation.',
+        'Look for the cause on the host and in the storage, then repeat it.',
     exceptions.Remedy.SPOOL:
-        'Make room in backup_swift_spool_directory, or choose another, then '
-        'repeat the operation.',
+        'Make room in backup_swift_spool_directory, or choose another.',
     exceptions.Remedy.SIZES:
         'Correct backup_swift_object_size and backup_swift_block_size.',
     exceptions.Remedy.LARGER_BLOCKS:
-        'Choose a larger backup_swift_block_size, or have the cluster take '
-        'larger objects.',
+        'Choose a larger backup_swift_block_size, or have Swift take larger '
+        'objects.',
     exceptions.Remedy.CREATE_CONTAINER:
         'Create it, or let backup_create_containers do it.',
     exceptions.Remedy.STORAGE_POLICY:
@@ -53,18 +59,16 @@ _REMEDIES = {
     exceptions.Remedy.SYNC:
         'Check backup_swift_container_sync_to against the realms that the '
         'cluster knows.',
+    exceptions.Remedy.SYNC_HEADERS:
+        'Set its X-Container-Sync-To and X-Container-Sync-Key.',
     exceptions.Remedy.ROOM:
-        'A quota is full, or backup_swift_object_size is above the largest '
-        'object that the cluster takes.',
+        'Raise the quota, or lower backup_swift_object_size.',
     exceptions.Remedy.ROLE:
-        'The user needs a role that may write to the account.',
+        'Give the user a role that may write to the account.',
     exceptions.Remedy.LOGIN:
-        'Check backup_swift_user, backup_swift_key and the role of that user '
-        'in its project.',
+        'Check backup_swift_user, backup_swift_key and the role of the user.',
     exceptions.Remedy.TOKEN:
-        'The token of the request may have expired: set '
-        'backup_swift_service_auth with a [service_user], and repeat the '
-        'request.',
+        'Set backup_swift_service_auth with a [service_user], and repeat it.',
     exceptions.Remedy.ENDPOINT:
         'Set backup_swift_url, or correct swift_catalog_info and '
         'backup_swift_region_name.',
@@ -72,7 +76,7 @@ _REMEDIES = {
         'Set backup_swift_auth_url, or correct keystone_catalog_info and '
         'backup_swift_region_name.',
     exceptions.Remedy.OTHER_USER:
-        'Repeat the request as a user of the project that owns the backup.',
+        'Have a user of the project that owns the backup do it.',
     exceptions.Remedy.IMPORT:
         'Import it with backup-import, or use another backup.',
     exceptions.Remedy.CORRECT_RECORDS:
@@ -80,20 +84,41 @@ _REMEDIES = {
     exceptions.Remedy.NEWER_FIRST:
         'Delete those first, then reset its state and delete it again.',
     exceptions.Remedy.OTHER_ACCOUNT:
-        'If it was made in another account, as backup_swift_auth tells, have '
-        'it deleted with the settings of then. If its objects are known to be '
-        'gone, put an empty object {name} into container {container} and '
-        'repeat the delete.',
+        'It may be in another account: check backup_swift_auth. If it is gone '
+        'for good, put an empty object of this name there and delete it '
+        'again.',
 }
 
+# What to do about those for which nobody knows anything better.
+_DEFAULTS = (
+    (exceptions.ConfigurationError, 'Correct it.'),
+    (exceptions.StoreUnavailable, 'Repeat the operation later.'),
+    (exceptions.AccessDenied, 'Check the login and the role of the user.'),
+    (exceptions.QuotaExceeded, _REMEDIES[exceptions.Remedy.ROOM]),
+    (exceptions.ContainerNotFound,
+     _REMEDIES[exceptions.Remedy.CREATE_CONTAINER]),
+    (exceptions.StoreError, "Look for the cause in Swift's logs."),
+    (exceptions.FormatError, _REMEDIES[exceptions.Remedy.OTHER_BACKUP]),
+    (exceptions.IntegrityError, _REMEDIES[exceptions.Remedy.OTHER_BACKUP]),
+    (exceptions.ChainError, _REMEDIES[exceptions.Remedy.NEW_BACKUP]),
+    (exceptions.VolumeError, _REMEDIES[exceptions.Remedy.STORAGE]),
+    (exceptions.SpoolError, _REMEDIES[exceptions.Remedy.SPOOL]),
+    (exceptions.BackupError, "Look for the cause in cinder-backup's log."),
+)
 
-def sentence(err):
-    """The text of an error for operators: what is wrong, and what to do."""
-    if err.remedy is None:
-        return f'{err}.'
-    remedy = _REMEDIES[err.remedy].format(name=err.name,
-                                          container=err.container)
-    return f'{err}. {remedy}'
+
+def sentence(err, room=None):
+    """The text of an error for operators: what is wrong, and what to do.
+
+    :param room: how many characters of it they will see, if not all
+    """
+    return err.sentence(_remedy(err), room)
+
+
+def _remedy(err):
+    if err.remedy is not None:
+        return _REMEDIES[err.remedy]
+    return next(words for kind, words in _DEFAULTS if isinstance(err, kind))
 
 
 @contextlib.contextmanager
@@ -108,9 +133,13 @@ def translated(backup_id=None):
     except exceptions.Cancelled:
         raise
     except exceptions.BackupError as err:
-        text = sentence(err)
-        if backup_id and backup_id not in text:
-            text = f'{text} (backup {backup_id})'
-        kind = next(theirs for ours, theirs in _TABLE
-                    if isinstance(err, ours))
-        raise kind(reason=text) from err
+        raise _translation(err, backup_id) from err
+
+
+def _translation(err, backup_id):
+    kind = next(theirs for ours, theirs in _TABLE if isinstance(err, ours))
+    room = SHOWN - len(str(kind(reason='')))
+    text = sentence(err, room)
+    if backup_id and backup_id not in text:
+        text = f'{text} [for backup {backup_id}]'
+    return kind(reason=text)

@@ -17,8 +17,8 @@ def backup_ref(backup):
     """
     if not backup.container or not backup.service_metadata:
         raise exceptions.ChainError(
-            'its record does not say where its objects are: it was never '
-            'completed', backup_id=backup.id,
+            'the record of the backup does not say where its objects are: it '
+            'was never completed', backup_id=backup.id,
             remedy=exceptions.Remedy.NEW_BACKUP)
     return types.BackupRef(
         backup_id=backup.id, volume_id=backup.volume_id,
@@ -44,8 +44,8 @@ def get_parent(context, backup):
         return objects.Backup.get_by_id(context, backup.parent_id)
     except cinder_exception.BackupNotFound as err:
         raise exceptions.ChainError(
-            f'its record is gone, and backup {backup.id} builds on it',
-            backup_id=backup.parent_id,
+            'the record of the parent is gone, on which the backup builds',
+            backup_id=backup.parent_id, detail=f'parent of {backup.id}',
             remedy=exceptions.Remedy.IMPORT) from err
 
 
@@ -74,8 +74,9 @@ def check_no_dependents(context, backup):
     names = ', '.join(f'{found.id} of project {found.project_id}'
                       for found in dependents)
     raise exceptions.ChainError(
-        f'nothing of it was deleted, because it is needed by {names}',
-        backup_id=backup.id, remedy=exceptions.Remedy.NEWER_FIRST)
+        f'nothing was deleted, because {len(dependents)} newer backups need '
+        f'this one', backup_id=backup.id, detail=f'needed by {names}',
+        remedy=exceptions.Remedy.NEWER_FIRST)
 
 
 def chain_refs(context, backup):
@@ -89,7 +90,7 @@ def chain_refs(context, backup):
         backup = get_parent(context, backup)
         if backup.id in seen:
             raise exceptions.ChainError(
-                'by its records it is its own ancestor',
+                'by its records the backup is its own ancestor',
                 backup_id=backup.id,
                 remedy=exceptions.Remedy.CORRECT_RECORDS)
         seen.add(backup.id)

@@ -63,17 +63,21 @@ def _check_sync(store, container, wanted):
     expected = store.sync_target(container, wanted.sync)
     if actual is None or actual.to is None:
         raise exceptions.ConfigurationError(
-            f'container {container} exists and is not copied to '
-            f'{expected.to}, where backup_swift_container_sync_to wants it: '
-            f'set its X-Container-Sync-To and X-Container-Sync-Key')
+            'the container exists, and is not copied to where '
+            'backup_swift_container_sync_to wants it', container=container,
+            detail=f'{expected.to} is wanted',
+            remedy=exceptions.Remedy.SYNC_HEADERS)
     if _place(actual.to) != _place(expected.to):
         raise exceptions.ConfigurationError(
-            f'container {container} is copied to {actual.to}, and '
-            f'backup_swift_container_sync_to wants {expected.to}')
+            'the container is copied to another place than '
+            'backup_swift_container_sync_to wants', container=container,
+            expected=expected.to, actual=actual.to,
+            remedy=exceptions.Remedy.SYNC_HEADERS)
     if actual.key != expected.key:
         raise exceptions.ConfigurationError(
-            f'container {container} has another key for its copy than '
-            f'backup_swift_container_sync_key')
+            'the container has another key for its copy than '
+            'backup_swift_container_sync_key', container=container,
+            remedy=exceptions.Remedy.SYNC_HEADERS)
 
 
 def _place(to):
@@ -120,5 +124,6 @@ def check_capabilities(cluster, found):
     if policy and cluster.storage_policies is not None and (
             policy not in cluster.storage_policies):
         raise exceptions.ConfigurationError(
-            f'backup_swift_create_storage_policy is {policy!r} and the '
-            f'cluster has {", ".join(cluster.storage_policies)}')
+            f'backup_swift_create_storage_policy is {policy!r}, which the '
+            f'cluster does not have',
+            detail=f'it has {", ".join(cluster.storage_policies)}')

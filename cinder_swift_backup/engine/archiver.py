@@ -270,7 +270,7 @@ class Archiver:
             if presence.is_there(store, ref.container, name):
                 return
         raise exceptions.ChunkMissing(
-            'somebody has deleted it while the backup was made',
+            'an object of the backup was deleted while it was made',
             backup_id=ref.backup_id, container=ref.container, name=name,
             remedy=exceptions.Remedy.REPEAT)
 

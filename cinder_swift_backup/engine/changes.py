@@ -45,7 +45,7 @@ def find(source: volumes.VolumeReader, parent: chains.Manifest,
         changes = source.changed_since(mark, window)
         if changes is None:
             raise exceptions.VolumeError(
-                'it does not know what was written to it')
+                'the volume does not know what was written to it')
         for extent in changes:
             found.claim(extent.whole_blocks(block_size, size))
     if size != before:

@@ -95,7 +95,7 @@ class ChunkReader:
                                          consume)
         except exceptions.ObjectNotFound as err:
             raise exceptions.ChunkMissing(
-                'there is no such object, and the manifest needs it',
+                'an object that the manifest names is not there',
                 container=chunk.container, name=record.name,
                 offset=record.extent.offset, end=record.extent.end,
                 remedy=exceptions.Remedy.OTHER_BACKUP) from err

@@ -77,9 +77,9 @@ class DigestFile:
                   count: int) -> exceptions.VolumeError:
         """The error for digests that cannot be stored."""
         return exceptions.VolumeError(
-            f'the digests of {count} blocks of {block_size} bytes take more '
-            f'bytes than the cluster takes in an object, and there can be no '
-            f'large object of them', expected=self._largest,
+            'the digests take more bytes than the cluster allows in an object',
+            detail=f'of {count} blocks of {block_size} bytes',
+            expected=self._largest,
             actual=digest_file.encoded_length(self.header, block_size, count),
             remedy=exceptions.Remedy.LARGER_BLOCKS)
 
@@ -239,7 +239,7 @@ class DigestObjects:
         except exceptions.ObjectNotFound as err:
             if err.name != name:
                 raise exceptions.FormatError(
-                    'a segment of it is not there', name=name,
+                    'a segment of the file of digests is not there', name=name,
                     backup_id=ref.backup_id, container=ref.container,
                     remedy=exceptions.Remedy.OTHER_BACKUP) from err
             return None

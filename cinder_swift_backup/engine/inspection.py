@@ -89,8 +89,8 @@ class Inspector:
         manifest, ref = subject.link.manifest, subject.link.ref
         if check is None and manifest.era is chains.Era.DIGESTS:
             raise exceptions.IntegrityError(
-                'there is no such object, though the backup was stored with '
-                'it', backup_id=ref.backup_id, container=ref.container,
+                'the file of digests is gone with which the backup was stored',
+                backup_id=ref.backup_id, container=ref.container,
                 name=naming.digest_file_name(ref.prefix))
         return check
 
@@ -185,7 +185,7 @@ def _differences(subject: Subject, check: verification.DigestCheck,
             if changed:
                 block = start + changed[0]
                 return [exceptions.IntegrityError(
-                    'it has another digest than the parent, of which the '
+                    'the digest is not that of the parent, of which the '
                     'backup takes this block', backup_id=ref.backup_id,
                     container=ref.container, name=name, offset=block * size,
                     end=min((block + 1) * size, subject.size))]

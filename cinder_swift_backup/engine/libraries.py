@@ -62,7 +62,7 @@ class Library:
         while (below := self._parent(found[-1])) is not None:
             if below in found:
                 raise exceptions.ChainError(
-                    'by its manifest it is its own ancestor',
+                    'by its manifest the backup is its own ancestor',
                     backup_id=below.found.ref.backup_id)
             found.append(below)
         found.reverse()
@@ -72,7 +72,7 @@ class Library:
         ref = each.found.ref
         if each.summary is None:
             raise exceptions.ChainError(
-                'it has no manifest that can be read',
+                'the backup has no manifest that can be read',
                 backup_id=ref.backup_id, container=ref.container,
                 name=naming.manifest_name(ref.prefix))
         parent_id = each.summary.parent_id
@@ -87,10 +87,10 @@ class Library:
         if len(same) == 1:
             return same[0]
         raise exceptions.ChainError(
-            f'it builds on backup {parent_id}, '
-            + ('which is in several containers' if same
+            'the backup builds on one '
+            + ('that is in several containers' if same
                else 'of which there is nothing'),
-            backup_id=ref.backup_id)
+            backup_id=ref.backup_id, detail=f'on backup {parent_id}')
 
     def unknown(self, each: audit.Audit) -> list[audit.Audit]:
         """Newer backups of the volume that may build on one, or may not.
@@ -184,4 +184,4 @@ def _described(each: audit.Audit) -> str:
     finding = next(found for found in each.findings
                    if found.state is worst)
     where = f'{finding.name}: ' if finding.name else ''
-    return (f'backup {each.found.ref.backup_id}: {where}{finding.what}')
+    return f'backup {each.found.ref.backup_id}: {where}{finding.what}'

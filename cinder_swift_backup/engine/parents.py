@@ -54,13 +54,14 @@ class Parent:
         now = repo.load(self.ref)
         if not repo.runtime.call(now.__eq__, self.manifest):
             raise exceptions.ChainError(
-                'it was replaced while a backup was made on top of it',
+                'the parent was replaced while a backup was made on top of it',
                 backup_id=self.ref.backup_id,
                 remedy=exceptions.Remedy.REPEAT)
         name = naming.digest_file_name(self.ref.prefix)
         if not presence.is_there(repo.store, self.ref.container, name):
             raise exceptions.ChainError(
-                'it is being deleted while a backup is made on top of it',
+                'the parent is being deleted while a backup is made on top of '
+                'it',
                 backup_id=self.ref.backup_id, container=self.ref.container,
                 name=name, remedy=exceptions.Remedy.REPEAT)
 
@@ -94,11 +95,12 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
     check = verification.load_digests(repo, chain.tip, plan.end)
     if check is None:
         raise exceptions.ChainError(
-            'it has no digests to compare with', backup_id=ref.backup_id)
+            'the parent has no digests to compare with',
+            backup_id=ref.backup_id)
     if check.table.block_size != block_size:
         check.table.close()
         raise exceptions.ChainError(
-            'it tracks changes by blocks of another size',
+            'the parent tracks changes by blocks of another size',
             backup_id=ref.backup_id, expected=block_size,
             actual=check.table.block_size)
     return Parent(ref, chain.tip.manifest, check.table)
@@ -112,6 +114,6 @@ def _check_chunks(repo: repository.Repository, link: chains.ChainLink,
                             link.manifest.chunks, checkpoint)
     if name is not None:
         raise exceptions.ChunkMissing(
-            'there is no such object, and the manifest needs it',
+            'an object that the manifest names is not there',
             backup_id=link.ref.backup_id, container=link.ref.container,
             name=name)

@@ -206,8 +206,7 @@ def plan_restore(chain: chains.Chain) -> RestorePlan:
     try:
         runs = _sweep(layers.items(), end)
     except exceptions.ChainError as err:
-        err.what = (f'no backup of the chain {_names(chain)} has them: '
-                    f'{err.what}')
+        err.detail = f'no backup of the chain {_names(chain)} has them'
         raise
     return RestorePlan(PlannedChunks(layers, runs), end)
 

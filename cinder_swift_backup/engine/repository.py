@@ -116,7 +116,7 @@ class Repository:
             below = links[-1].ref.backup_id if links else None
             if manifest.parent_id != below:
                 raise exceptions.ChainError(
-                    'its manifest and its record do not name the same parent',
+                    'manifest and record of the backup name different parents',
                     backup_id=ref.backup_id,
                     expected=str(manifest.parent_id), actual=str(below),
                     remedy=exceptions.Remedy.CORRECT_RECORDS)
@@ -141,8 +141,7 @@ class Repository:
                      in self.store.list(ref.container, ref.prefix)}
         except exceptions.ContainerNotFound as err:
             raise exceptions.ContainerNotFound(
-                'the account has no such container, so that objects cannot '
-                'be looked for', backup_id=ref.backup_id,
+                'the account has no such container', backup_id=ref.backup_id,
                 container=ref.container, name=naming.manifest_name(
                     ref.prefix),
                 remedy=exceptions.Remedy.OTHER_ACCOUNT) from err

@@ -243,8 +243,8 @@ class Restorer:
             return check
         if chain.tip.manifest.era is chains.Era.DIGESTS:
             raise exceptions.IntegrityError(
-                'the backup was stored with digests, and there is no such '
-                'object', backup_id=ref.backup_id, container=ref.container,
+                'the file of digests is gone with which the backup was stored',
+                backup_id=ref.backup_id, container=ref.container,
                 name=naming.digest_file_name(ref.prefix),
                 remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
         self._pipeline.runtime.call(verification.check_md5s, plan)

@@ -197,8 +197,9 @@ def check_room(directory: str | None, size: int) -> None:
     free = found.f_bavail * found.f_frsize
     if free < size:
         raise exceptions.SpoolError(
-            f'{place} has too little room for the digests, in bytes',
-            expected=size, actual=free, remedy=exceptions.Remedy.SPOOL)
+            'there is too little room for temporary files, in bytes',
+            detail=f'in {place}', expected=size, actual=free,
+            remedy=exceptions.Remedy.SPOOL)
 
 
 @contextlib.contextmanager
@@ -207,8 +208,8 @@ def _failing(directory: str | None) -> Iterator[None]:
         yield
     except OSError as err:
         raise exceptions.SpoolError(
-            f'the temporary file for digests in '
-            f'{directory or tempfile.gettempdir()} failed ({err})',
+            f'a temporary file failed ({err.strerror or err})',
+            detail=f'in {directory or tempfile.gettempdir()}',
             remedy=exceptions.Remedy.SPOOL) from err
 
 

@@ -101,7 +101,7 @@ class DigestCheck:
         actual = packed[at:at + digests.DIGEST_SIZE].hex()
         expected = self.table.digest(first + changed).hex()
         return exceptions.DigestMismatch(
-            'it is damaged: the SHA-256 is not that of the backup',
+            'an object is damaged: its SHA-256 is not that of the backup',
             name=name, offset=start, end=end, expected=expected,
             actual=actual, remedy=exceptions.Remedy.OTHER_BACKUP)
 
@@ -176,8 +176,8 @@ class StoredCheck:
         extent = self._record.extent
         if self._expected is not None and self._length != self._expected:
             raise exceptions.LengthMismatch(
-                'it is damaged: not as many bytes are stored as the manifest '
-                'says', name=self._record.name, offset=extent.offset,
+                'an object is damaged: it has not as many bytes as the '
+                'manifest says', name=self._record.name, offset=extent.offset,
                 end=extent.end, expected=self._expected,
                 actual=self._length, remedy=exceptions.Remedy.OTHER_BACKUP)
         if self._hash is None:
@@ -185,8 +185,8 @@ class StoredCheck:
         actual = self._hash.hexdigest()
         if actual != self._record.stored_md5:
             raise exceptions.DigestMismatch(
-                'it is damaged, and was restored already: the MD5 is not '
-                'that in the manifest', name=self._record.name,
+                'an object is damaged, and was restored already: its MD5 is '
+                'not that of the manifest', name=self._record.name,
                 offset=extent.offset, end=extent.end,
                 expected=self._record.stored_md5, actual=actual,
                 remedy=exceptions.Remedy.OTHER_BACKUP)

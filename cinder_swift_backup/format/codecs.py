@@ -70,8 +70,8 @@ class Codecs:
         codec = self._known.get(word.lower())
         if codec is None:
             raise exceptions.FormatError(
-                f'unknown compression {word[:80].lower()!r}; known are '
-                f'{", ".join(sorted(self._known))}',
+                f'unknown compression {word[:80].lower()!r}',
+                detail=f'known are {", ".join(sorted(self._known))}',
                 remedy=exceptions.Remedy.NEWER_RELEASE)
         return codec
 

@@ -33,8 +33,8 @@ def parse(name: str, stored: bytes) -> dict[str, Any]:
     version = fields.get('version')
     if version != VERSION:
         raise exceptions.FormatError(
-            'it is of a version that this release cannot read', name=name,
-            expected=VERSION, actual=str(version)[:_SHOWN],
+            'an object is of a version that this release cannot read',
+            name=name, expected=VERSION, actual=str(version)[:_SHOWN],
             remedy=exceptions.Remedy.NEWER_RELEASE)
     return fields
 
@@ -42,7 +42,7 @@ def parse(name: str, stored: bytes) -> dict[str, Any]:
 def damaged(name: str, what: str) -> exceptions.FormatError:
     """The error for a document with wrong content."""
     return exceptions.FormatError(
-        f'it is damaged, {what}', name=name,
+        f'an object is damaged, {what}', name=name,
         remedy=exceptions.Remedy.OTHER_BACKUP)
 
 

@@ -67,7 +67,7 @@ class _Counter:
         self._count += len(data)
         if self._count > self._length:
             raise exceptions.LengthMismatch(
-                'it holds more bytes than the manifest says',
+                'an object holds more bytes than the manifest says',
                 expected=self._length, actual=self._count,
                 remedy=exceptions.Remedy.OTHER_BACKUP)
         return data
@@ -75,7 +75,7 @@ class _Counter:
     def finish(self) -> None:
         if self._count != self._length:
             raise exceptions.LengthMismatch(
-                'it holds fewer bytes than the manifest says',
+                'an object holds fewer bytes than the manifest says',
                 expected=self._length, actual=self._count,
                 remedy=exceptions.Remedy.OTHER_BACKUP)
 
@@ -178,17 +178,17 @@ class StreamDecoder:
             return self._stream.decompress(stored, bound)
         except self._errors as err:
             raise self._damaged(
-                f'it is no valid {self._word} stream ({err})') from err
+                f'an object is no valid {self._word} stream ({err})') from err
 
     def finish(self) -> None:
         """See :class:`Decoder`."""
         self._counter.finish()
         if not self._stream.eof:
-            raise self._damaged(f'its {self._word} stream is cut off')
+            raise self._damaged(f'the {self._word} stream is cut off')
 
     def _trailing(self) -> exceptions.FormatError:
         return self._damaged(
-            f'data follows the end of its {self._word} stream')
+            f'data follows the end of the {self._word} stream')
 
     @staticmethod
     def _damaged(what: str) -> exceptions.FormatError:

@@ -22,6 +22,7 @@ from keystoneauth1 import session as ksa_session
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import network_errors
 
 LOG = logging.getLogger(__name__)
 _T = TypeVar('_T')
@@ -241,20 +242,22 @@ def identify(call: Callable[[], str | None]) -> str:
     except (ksa_exceptions.Unauthorized, ksa_exceptions.Forbidden,
             ksa_exceptions.MissingAuthPlugin) as err:
         raise exceptions.AccessDenied(
-            f'the identity service refused the credentials ({err})',
+            'the identity service refused the credentials', detail=str(err),
             remedy=exceptions.Remedy.LOGIN) from err
     except (ksa_exceptions.NotFound, ksa_exceptions.BadRequest,
             ksa_exceptions.DiscoveryFailure) as err:
         raise exceptions.ConfigurationError(
-            f'the identity service cannot serve the configured credentials '
-            f'({err})', remedy=exceptions.Remedy.LOGIN) from err
+            'the identity service cannot serve the configured credentials',
+            detail=str(err), remedy=exceptions.Remedy.LOGIN) from err
     except ksa_exceptions.ClientException as err:
         raise exceptions.StoreUnavailable(
-            f'the identity service failed ({err})') from err
+            f'the identity service failed ({network_errors.reason(err)})',
+            detail=str(err)) from err
     except OSError as err:
         # Such as a file of certificates that is not there.
         raise exceptions.ConfigurationError(
-            f'the identity service cannot be asked ({err})',
+            'the identity service cannot be asked '
+            f'({network_errors.reason(err)})', detail=str(err),
             remedy=exceptions.Remedy.LOGIN) from err
     if not answer:
         raise exceptions.AccessDenied('the identity service gave no token')

@@ -104,7 +104,7 @@ class Download(Generic[_T]):
             pieces.drain()
             if not pieces.may_be_as_stored:
                 raise self._again(exceptions.FormatError(
-                    'it has another MD5 than Swift has recorded for it',
+                    'an object has another MD5 than Swift has recorded for it',
                     name=self._where[1], expected=pieces.expected,
                     actual=pieces.md5))
         return result
@@ -113,7 +113,7 @@ class Download(Generic[_T]):
         self._compared = True
         self._damaged += 1
         return swift_errors.about(
-            Damaged(f'it came damaged: {err.clause}', err), self._where)
+            Damaged(f'an object came damaged: {err.clause}', err), self._where)
 
     def _expected(self, answer: dict[str, str]) -> str | None:
         """The MD5 to compare with; None if there is none."""
@@ -129,15 +129,15 @@ class Download(Generic[_T]):
         length = int(answer.get('content-length', -1))
         if length < 0:
             raise exceptions.StoreUnavailable(
-                'Swift did not say how long it is', name=name)
+                'Swift did not say how long an object is', name=name)
         if extent is None:
             return length
         found = answer.get('content-range', '')
         wanted = f'bytes {extent.offset}-{extent.end - 1}/'
         if length != extent.length or not found.startswith(wanted):
             raise exceptions.LengthMismatch(
-                f'it was asked for {wanted!r}, and what came is {found!r}',
-                name=name, expected=extent.length, actual=length)
+                'Swift sent other bytes than those that were asked for',
+                detail=f'asked for {wanted!r}, and {found!r} came', name=name, expected=extent.length, actual=length)
         return length
 
 

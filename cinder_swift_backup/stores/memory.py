@@ -84,12 +84,12 @@ class MemoryStore:
         limit = self._capabilities.max_object_size
         if limit is not None and len(data) > limit:
             raise exceptions.QuotaExceeded(
-                'it is too large', container=container, name=name,
+                'an object is too large', container=container, name=name,
                 expected=limit, actual=len(data),
                 remedy=exceptions.Remedy.ROOM)
         if reader.md5() != _md5(data):
             raise exceptions.StoreUnavailable(
-                'it did not arrive as it was sent', container=container,
+                'an object did not arrive as it was sent', container=container,
                 name=name)
         with self._lock:
             self._keep(container, name, data)
@@ -104,7 +104,7 @@ class MemoryStore:
             data = self._data(segment.container, segment.name)
             if (len(data), _md5(data)) != (segment.size, segment.md5):
                 raise exceptions.StoreError(
-                    'a segment of it is another than was told',
+                    'a segment is another than was told',
                     container=container, name=name)
         with self._lock:
             self._keep(container, name, b'')
@@ -147,7 +147,7 @@ class MemoryStore:
             data = data[extent.offset:extent.end]
             if len(data) != extent.length:
                 raise exceptions.LengthMismatch(
-                    'it ends before the bytes that were asked for',
+                    'an object ends before the bytes that were asked for',
                     container=container, name=name, expected=extent.length,
                     actual=len(data))
         return use(self._pieces(data))

@@ -88,8 +88,9 @@ class SwiftStore:
             if sync is None or type(err) is not exceptions.StoreError:
                 raise
             raise exceptions.ConfigurationError(
-                f'it cannot be copied to {target.to}: {err.what}',
-                container=container,
+                'Swift refuses to copy the container', container=container,
+                detail=f'to {target.to}: {err.what}',
+                transaction=err.transaction,
                 remedy=exceptions.Remedy.SYNC) from err
 
     def sync(self, container: str) -> base.Sync | None:
@@ -110,7 +111,8 @@ class SwiftStore:
                 answer = _put(exchange, reader, body)
             if answer.strip('"') != reader.md5():
                 raise exceptions.StoreUnavailable(
-                    'it was stored with another MD5 than it was sent with',
+                    'an object was stored with another MD5 than it was sent '
+                    'with',
                     container=container, name=name, expected=reader.md5(),
                     actual=answer)
             return reader.md5()

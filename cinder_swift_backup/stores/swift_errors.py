@@ -77,7 +77,8 @@ def translate(err: client.ClientException,
 
     :param where: container, or container and object; empty for ``/info``
     """
-    return about(_kind(err, where), where)
+    return about(_kind(err, where), where).about(
+        transaction=_headers(err).get('x-trans-id'))
 
 
 def about(error: _E, where: tuple[str, ...]) -> _E:
@@ -94,7 +95,7 @@ def _kind(err: client.ClientException,
         return _not_found(where)
     if status == 416 and len(where) == 2:
         return exceptions.LengthMismatch(
-            'it ends before the bytes that were asked for')
+            'an object ends before the bytes that were asked for')
     if status == 400 and _POLICY.search(_body(err)):
         return exceptions.ConfigurationError(
             text, remedy=exceptions.Remedy.STORAGE_POLICY)
@@ -156,10 +157,11 @@ def _answer(err: client.ClientException) -> str:
     words = [str(err.http_status), err.http_reason or '']
     if body and not body[0].startswith('<'):
         words.append(f'({body[0][:120]})')
-    transaction = (err.http_response_headers or {}).get('x-trans-id')
-    if transaction:
-        words.append(f'[transaction {transaction}]')
     return ' '.join(word for word in words if word)
+
+
+def _headers(err: client.ClientException) -> dict[str, str]:
+    return err.http_response_headers or {}
 
 
 def _body(err: client.ClientException) -> str:

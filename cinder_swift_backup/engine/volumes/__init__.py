@@ -44,8 +44,8 @@ def open_volume(handle: Any, lock: base.Lock) -> Volume:
     if hasattr(handle, 'seek') and hasattr(handle, 'tell'):
         return seeking.SeekingVolume(handle, lock)
     raise exceptions.VolumeError(
-        f'the volume is attached as {handle!r}, which cannot be read or '
-        f'written by offset', remedy=exceptions.Remedy.STORAGE)
+        'the volume is attached as what cannot be read or written by offset',
+        detail=repr(handle), remedy=exceptions.Remedy.STORAGE)
 
 
 def _fileno(handle: Any) -> int | None:

@@ -99,11 +99,11 @@ class ImageVolume:
             image = self._image.id()
         if mark.image != image:
             raise exceptions.VolumeError(
-                'it is another image than the mark is of, as after a '
-                'migration', expected=mark.image, actual=image)
+                'the mark is of another image, as after a migration',
+                expected=mark.image, actual=image)
         if mark.snapshot not in self.snapshots():
             raise exceptions.VolumeError(
-                f'it has no snapshot {mark.snapshot} any more')
+                'the snapshot of the mark is gone', detail=mark.snapshot)
 
     def snapshots(self) -> list[str]:
         """The names of all snapshots of the image."""

@@ -52,7 +52,7 @@ class DeleteTest(DeletingTestCase):
         self._has_record('bak-4', 'creating', None, 'vol-2')
         self._has_record('bak-5', 'error', None)
         self._has_record('bak-3', 'creating', None)
-        self._refused('Cinder is making bak-3 of')
+        self._refused('in the making: bak-3')
         del self.records.return_value['bak-3']
         self.assertEqual(0, self.run_command('delete', 'bak-2').code)
 

@@ -138,7 +138,7 @@ class ListTest(base.CommandTestCase):
         answer = self.run_command('list', '--container', 'none')
         self.assertEqual(
             (outcomes.ExitCode.SELECTION, '',
-             'container none: there is no such container.\n'),
+             'there is no such container. [container none]\n'),
             (answer.code, answer.out, answer.err))
 
     def test_store_that_fails(self):

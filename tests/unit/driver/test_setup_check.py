@@ -64,7 +64,7 @@ class CheckTest(base.HttpTestCase):
         setup_check.check_sync(store, 'c', wanted)
         store.ensure_container('c', create=True)
         for there, words in (
-                (None, 'is not copied to //realm/b/memory/c'),
+                (None, '//realm/b/memory/c is wanted'),
                 (store_base.Sync(None, 'secret'), 'is not copied to'),
                 (store_base.Sync('//realm/x', 'secret'), '//realm/x'),
                 (store_base.Sync('//realm/b/memory/c', 'other'),

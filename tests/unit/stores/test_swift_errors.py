@@ -106,7 +106,7 @@ class TranslateTest(base.BaseTestCase):
         text = str(_translate(503, body=b'Try later\nor not',
                               headers={'x-trans-id': 'tx1'}))
         for word in ('503 Reason', 'o in container c', '(Try later)',
-                     '[transaction tx1]'):
+                     '[transaction tx1; '):
             self.assertIn(word, text)
         self.assertNotIn('or not', text)
 
