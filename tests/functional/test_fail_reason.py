@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What users see of an error, through the real Cinder API.
+
+Each kind of error that can be made to happen quickly happens in a service of
+its own. Cinder keeps 255 characters of it as the ``fail_reason`` of a backup:
+they have to have all of what is wrong and of what to do. Of a restore it
+keeps nothing, but logs it.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from typing import ClassVar
+import urllib.parse
+
+from swiftclient import client as swift_client
+
+from tests.cloud import info
+from tests.cloud import processes
+from tests.fakes import blobs
+from tests.functional import base
+from tests.functional import cinder_side
+from tests.functional import own_cinder
+
+_KEPT = 255
+# What fails here fails for good.
+_IMPATIENT = {'backup_swift_retry_attempts': 1,
+              'backup_swift_retry_backoff': 1,
+              'backup_swift_patience': 0}
+_OTHER_ACCOUNT = (
+    'It may be in another account: check backup_swift_auth. If it is gone for '
+    'good, put an empty object of this name there and delete it again.')
+_STORAGE = ('Look for the cause on the host and in the storage, then try '
+            'again.')
+
+
+class FailReasonTestCase(own_cinder.OwnCinderTestCase):
+    """A test with a service that fails in many ways."""
+
+    def make_container(self):
+        """Make the container, which the service cannot."""
+        self.store.ensure_container(self.container, create=True)
+
+    def fail_to_back_up(self, volume, *texts):
+        """Begin a backup, which is to fail with such a reason."""
+        backup = self.start_backup(volume)
+        self.assert_failed(backup, *texts)
+        self.wait(self.cinder.volumes, volume, 'available')
+        return backup
+
+    def fail_to_delete(self, backup, *texts, cinder=None):
+        """Begin a delete, which is to fail with such a reason."""
+        (cinder or self.cinder).backups.delete(backup)
+        self.assert_failed(backup, *texts)
+
+    def assert_failed(self, backup, what, remedy):
+        """The reason is whole, and the log has all of it and its cause.
+
+        :param what: a regular expression for the beginning
+        """
+        self.wait_until(self._has_failed, backup)
+        reason = self.cinder.backups.get(backup.id).fail_reason
+        self.assertLessEqual(len(reason), _KEPT)
+        self.assertRegex(
+            reason, rf'^[A-Z][a-z ]+: {what}\. {re.escape(remedy)} \[')
+        self.wait_until(self._log_has, reason)
+        # Our error is in the log as the cause of Cinder's.
+        self.assertRegex(self.own.log.read_text(errors='replace'),
+                         rf'cinder_swift_backup\.[.\w]+: {what} \[.*\]')
+
+    def _has_failed(self, backup):
+        return self.cinder.backups.get(backup.id).status == 'error'
+
+    def _log_has(self, text):
+        return text in self.own.log.read_text(errors='replace')
+
+    def fail_to_restore(self, backup, what, remedy):
+        """Begin a restore, which is to be logged with such a reason."""
+        answer = self.cinder.restores.restore(backup.id)
+        target = self.cinder.volumes.get(answer.volume_id)
+        self.forget_later(self.forget_volume, target)
+        self.wait_until(self._restore_has_failed, target)
+        self.wait(self.cinder.backups, backup, 'available')
+        begins = (f'Restoring backup {backup.id} to volume {target.id} '
+                  f'failed.')
+        self.wait_until(self._log_has, begins)
+        log = self.own.log.read_text(errors='replace').partition(begins)[2]
+        found = re.search(
+            rf'^.*cinder\.exception\.\w+: ([A-Z][a-z ]+: {what}\. '
+            rf'{re.escape(remedy)}) \[(.*)$', log, re.MULTILINE)
+        self.assertIsNotNone(found, log[:5000])
+        self.assertLessEqual(len(found[1]), _KEPT)
+        self.assertIn(backup.id, found[2])
+        # Our error is in the log as the cause of Cinder's.
+        self.assertRegex(log, rf'cinder_swift_backup\.[.\w]+: {what} \[')
+
+    def _restore_has_failed(self, volume):
+        return self.cinder.volumes.get(volume.id).status.startswith('error')
+
+    def relay(self, url):
+        """A way to a server, as a URL, and a function that ends it."""
+        target = urllib.parse.urlsplit(url)
+        child = subprocess.Popen(
+            [sys.executable, '-m', 'tests.bench.delay', target.hostname,
+             str(target.port), '0'], cwd=processes.ROOT,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+        def end():
+            child.communicate()
+        self.addCleanup(end)
+        port = int(child.stdout.readline())
+        return target._replace(netloc=f'{processes.HOST}:{port}').geturl(), end
+
+
+class UserAccountTestCase(FailReasonTestCase):
+    """In the accounts of users; new containers are of no storage policy."""
+
+    options: ClassVar[dict] = {
+        **_IMPATIENT, 'backup_swift_create_storage_policy': 'nowhere',
+        'backup_compression_algorithm': 'none'}
+
+    def test_backups_and_deletes(self):
+        volume = self.make_volume(1)
+        self.fail_to_back_up(
+            volume, r"Swift answered 400 Bad Request "
+            r"\(Invalid X-Storage-Policy 'nowhere'\)",
+            'Check backup_swift_create_storage_policy.')
+        self.make_container()
+        self._limit('1000')
+        self.fail_to_back_up(
+            volume,
+            r'Swift answered 413 Request Entity Too Large '
+            r'\(Upload exceeds quota\.\)',
+            'Raise the quota, or lower backup_swift_object_size.')
+        self.assertEqual([], self.object_names(self.container))
+        self._limit('')
+        backup = self.back_up(volume)
+        self._cut_volume(volume)
+        self._delete_as_a_stranger(backup)
+        self._delete_what_is_gone(backup)
+
+    def _limit(self, length):
+        """Set the quota of the container, in bytes."""
+        access = base.swift_credentials(self.cloud.demo).access()
+        swift_client.post_container(
+            access.storage_url, access.token, self.container,
+            {'X-Container-Meta-Quota-Bytes': length})
+
+    def _cut_volume(self, volume):
+        with open(self.volumes.path(volume.id), 'r+b') as file:
+            file.truncate(0)
+        self.start_backup(volume)
+        backup = self.cinder.backups.list(
+            search_opts={'volume_id': volume.id}, sort='created_at:desc')[0]
+        self.wait_until(self._has_failed, backup)
+        self.assertRegex(
+            self.cinder.backups.get(backup.id).fail_reason,
+            rf'^Invalid volume: the volume is attached with a size of 0 '
+            rf'bytes\. {_STORAGE} \[backup {backup.id}; '
+            rf'volume {volume.id}\]$')
+
+    def _delete_as_a_stranger(self, backup):
+        self.fail_to_delete(
+            backup, 'Swift answered 403 Forbidden',
+            'Give the user a role that may write to the account.',
+            cinder=self.client(self.cloud.admin))
+
+    def _delete_what_is_gone(self, backup):
+        """At last, do as the error says."""
+        names = self.object_names(self.container)
+        for name in names:
+            self.store.delete(self.container, name)
+        self.fail_to_delete(
+            backup, 'the backup was completed, and its objects are not there',
+            _OTHER_ACCOUNT)
+        access = base.swift_credentials(self.cloud.demo).access()
+        swift_client.delete_container(access.storage_url, access.token,
+                                      self.container)
+        self.fail_to_delete(backup, 'the account has no such container',
+                            _OTHER_ACCOUNT)
+        self.make_container()
+        manifest, = (name for name in names if name.endswith('_metadata'))
+        blobs.put(self.store, self.container, manifest, b'')
+        self.delete_backup(backup)
+
+    def test_restores(self):
+        self.make_container()
+        self.backup = self.back_up(self.make_volume(1))
+        self._spoil('first', None, 'an object that the manifest names is not '
+                                   'there', 'Restore another backup.')
+        self._spoil('first', _flipped, 'an object is damaged: its SHA-256 is '
+                    'not that of the backup', 'Restore another backup.')
+        self._spoil('_sha256file', None, 'the backup was stored with a file '
+                    'of digests, which is gone',
+                    'Restore another backup, or this one with '
+                    'backup_swift_verify_restore = False.')
+        self._spoil('_metadata', _newer, 'the manifest is of a version that '
+                    'this release cannot read',
+                    'Use the release that wrote the backup, or newer.')
+        self._spoil('_metadata', _cut, r'the manifest is damaged, .*',
+                    'Restore another backup.')
+        self._spoil('_metadata', None, 'there is no manifest: the backup was '
+                    'never completed or its objects were deleted',
+                    'Use another backup, or make a new full one.')
+
+    def _spoil(self, which, change, what, remedy):
+        """Restore while an object is gone, or something else."""
+        names = self.object_names(self.container)
+        name = names[0] if which == 'first' else next(
+            each for each in names if each.endswith(which))
+        data = blobs.get(self.store, self.container, name)
+        if change is None:
+            self.store.delete(self.container, name)
+        else:
+            blobs.put(self.store, self.container, name, change(data))
+        self.fail_to_restore(self.backup, what, remedy)
+        blobs.put(self.store, self.container, name, data)
+
+
+def _flipped(data):
+    return bytes([data[0] ^ 1]) + data[1:]
+
+
+def _cut(data):
+    return data[:len(data) // 2]
+
+
+def _newer(data):
+    return json.dumps({**json.loads(data), 'version': '9.0.0'}).encode()
+
+
+class UnreachableTestCase(FailReasonTestCase):
+    """Swift goes away; until then, nobody may make containers."""
+
+    options: ClassVar[dict] = {**_IMPATIENT,
+                               'backup_create_containers': False}
+    # Without Swift, nothing can be deleted.
+    cloud_stays = False
+
+    def start(self):
+        url, self.end = self.relay(self.cloud.swift_url)
+        self.host = urllib.parse.urlsplit(url).netloc
+        self.own.extra_options['backup_swift_url'] = f'{url}/v1/AUTH_'
+        super().start()
+
+    def test_swift(self):
+        volume = self.make_volume(1)
+        self.fail_to_back_up(
+            volume, 'there is no such container',
+            'Create it, or let backup_create_containers do it.')
+        self.end()
+        self.fail_to_back_up(
+            volume, rf'Swift at {self.host} .*\(connection refused\)',
+            'Repeat the operation later.')
+
+
+class OwnAccountTestCase(FailReasonTestCase):
+    """In the service's own account, with a login that becomes wrong."""
+
+    options: ClassVar[dict] = _IMPATIENT
+    cloud_stays = False
+
+    def start(self):
+        self.user = self._make_user()
+        options = cinder_side.version_3_options(self.cloud, self.user)
+        options['backup_swift_auth_url'], self.end = self.relay(
+            self.cloud.auth_url)
+        self.own.extra_options.update(options, backup_swift_auth='single_user')
+        super().start()
+
+    def _make_user(self):
+        """A user of the demo project, as the administrator makes one."""
+        self.admin = base.keystone_session(self.cloud.admin)
+        user = info.Credentials(f'backup-{self.container}', 'right',
+                                self.cloud.demo.project_name)
+        url = f'{self.cloud.auth_url}/users'
+        made = self.admin.post(url, json={'user': {
+            'name': user.username, 'password': user.password,
+            'domain_id': 'default'}}).json()['user']
+        self.user_url = f'{url}/{made["id"]}'
+        self.addCleanup(self.admin.delete, self.user_url)
+        role, = self.admin.get(f'{self.cloud.auth_url}/roles', params={
+            'name': 'swiftoperator'}).json()['roles']
+        project = base.keystone_session(self.cloud.demo).get_project_id()
+        self.admin.put(f'{self.cloud.auth_url}/projects/{project}/users/'
+                       f'{made["id"]}/roles/{role["id"]}')
+        return user
+
+    def test_login(self):
+        volume = self.make_volume(1)
+        self.delete_backup(self.back_up(volume))
+        self.admin.patch(self.user_url, json={'user': {'password': 'new'}})
+        self.fail_to_back_up(
+            volume, 'the identity service refused the credentials',
+            'Check backup_swift_user, backup_swift_key and the role of the '
+            'user.')
+        self.end()
+        self.fail_to_back_up(
+            volume, r'the identity service failed \(connection refused\)',
+            'Repeat the operation later.')
