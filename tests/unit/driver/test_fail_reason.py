@@ -44,6 +44,8 @@ _NESTED = (
 # the name of an option.
 _SAMPLES = {
     'err': _NESTED,
+    '_noun(name)': 'the file of digests',
+    'refused.what': f'Swift answered 401 Unauthorized ({_BODY})',
     'text': f'Swift answered 413 Request Entity Too Large ({_BODY})',
     '_answer(err)': f'413 Request Entity Too Large ({_BODY})',
     'network_errors.reason(err)': 'r' * 100,
@@ -67,6 +69,11 @@ _LOCAL_SAMPLES = {
         'Error -3 while decompressing data: invalid distance too far back',
 }
 _OTHER = 'backup_swift_option'
+# Remedies that are an argument or an attribute where an error is made.
+_GIVEN_REMEDIES = {
+    'remedy': (exceptions.Remedy.ENDPOINT, exceptions.Remedy.LOGIN_ENDPOINT),
+    'self._credentials.remedy': (exceptions.Remedy.TOKEN,
+                                 exceptions.Remedy.LOGIN)}
 
 
 def _kinds(root=exceptions.BackupError) -> Iterator[type]:
@@ -91,15 +98,16 @@ class _Site:
 def _sites() -> Iterator[_Site]:
     """All of them, but those of the command, which Cinder does not see."""
     kinds = {kind.__name__: kind for kind in _kinds()}
-    kinds.update(damaged=exceptions.FormatError,
-                 _damaged=exceptions.FormatError)
+    makers = {**kinds, 'damaged': exceptions.FormatError,
+              '_damaged': exceptions.FormatError}
     for path in sorted(_ROOT.rglob('*.py')):
         name = str(path.relative_to(_ROOT))
         if name.startswith('cli/'):
             continue
+        known = makers if name.startswith('format/') else kinds
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and _called(node) in kinds:
-                yield from _made(name, node, kinds[_called(node)])
+            if isinstance(node, ast.Call) and _called(node) in known:
+                yield from _made(name, node, known[_called(node)])
 
 
 def _called(node: ast.Call) -> str:
@@ -110,12 +118,17 @@ def _made(path: str, node: ast.Call, kind: type) -> Iterator[_Site]:
     # The document is the first argument of documents.damaged().
     place = 1 if _called(node) == 'damaged' else 0
     given = {each.arg: ast.unparse(each.value) for each in node.keywords}
-    remedy = given.get('remedy', '').rpartition('.')[2]
-    before = 'an object is damaged, ' if place else ''
+    before = 'the file of digests is damaged, ' if place else ''
     for text in _texts(path, node.args[place]):
-        yield _Site(path, node.lineno, kind, before + text,
-                    'expected' in given and 'actual' in given,
-                    getattr(exceptions.Remedy, remedy, None))
+        for remedy in _remedies(given.get('remedy')):
+            yield _Site(path, node.lineno, kind, before + text,
+                        'expected' in given and 'actual' in given, remedy)
+
+
+def _remedies(words: str | None) -> tuple[exceptions.Remedy | None, ...]:
+    if words is None or words in _GIVEN_REMEDIES:
+        return _GIVEN_REMEDIES.get(words, (None,))
+    return (exceptions.Remedy[words.rpartition('.')[2]],)
 
 
 def _texts(path: str, node: ast.expr) -> list[str]:
