@@ -218,8 +218,8 @@ def _refuse_if_needed(library: libraries.Library, wanted: audit.Audit) -> None:
     if dependents:
         names = ', '.join(each.found.ref.backup_id for each in dependents)
         raise exceptions.SelectionError(
-            f'nothing was deleted, because {len(dependents)} newer backups '
-            f'need this one', backup_id=wanted.found.ref.backup_id,
+            'nothing was deleted, because newer backups need this one',
+            backup_id=wanted.found.ref.backup_id,
             detail=f'needed by {names}',
             remedy=exceptions.Remedy.NEWER_FIRST)
     unknown = library.unknown(wanted)

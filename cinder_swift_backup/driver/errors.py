@@ -44,7 +44,7 @@ _REMEDIES = {
         'Use the release that wrote the backup, or newer.',
     exceptions.Remedy.LARGER_VOLUME: 'Restore to a larger volume.',
     exceptions.Remedy.STORAGE:
-        'Look for the cause on the host and in the storage, then repeat it.',
+        'Look for the cause on the host and in the storage, then try again.',
     exceptions.Remedy.SPOOL:
         'Make room in backup_swift_spool_directory, or choose another.',
     exceptions.Remedy.SIZES:
@@ -68,7 +68,8 @@ _REMEDIES = {
     exceptions.Remedy.LOGIN:
         'Check backup_swift_user, backup_swift_key and the role of the user.',
     exceptions.Remedy.TOKEN:
-        'Set backup_swift_service_auth with a [service_user], and repeat it.',
+        'The token may have expired: backup_swift_service_auth prevents '
+        'that.',
     exceptions.Remedy.ENDPOINT:
         'Set backup_swift_url, or correct swift_catalog_info and '
         'backup_swift_region_name.',
@@ -78,11 +79,11 @@ _REMEDIES = {
     exceptions.Remedy.OTHER_USER:
         'Have a user of the project that owns the backup do it.',
     exceptions.Remedy.IMPORT:
-        'Import it with backup-import, or use another backup.',
+        'Import that with backup-import, or use another backup.',
     exceptions.Remedy.CORRECT_RECORDS:
         'Correct the parent_id of the records.',
     exceptions.Remedy.NEWER_FIRST:
-        'Delete those first, then reset its state and delete it again.',
+        'Delete those first, then reset the state of this one and delete it.',
     exceptions.Remedy.OTHER_ACCOUNT:
         'It may be in another account: check backup_swift_auth. If it is gone '
         'for good, put an empty object of this name there and delete it '

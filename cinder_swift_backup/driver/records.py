@@ -44,7 +44,7 @@ def get_parent(context, backup):
         return objects.Backup.get_by_id(context, backup.parent_id)
     except cinder_exception.BackupNotFound as err:
         raise exceptions.ChainError(
-            'the record of the parent is gone, on which the backup builds',
+            'the backup builds on one whose record is gone',
             backup_id=backup.parent_id, detail=f'parent of {backup.id}',
             remedy=exceptions.Remedy.IMPORT) from err
 
@@ -74,8 +74,8 @@ def check_no_dependents(context, backup):
     names = ', '.join(f'{found.id} of project {found.project_id}'
                       for found in dependents)
     raise exceptions.ChainError(
-        f'nothing was deleted, because {len(dependents)} newer backups need '
-        f'this one', backup_id=backup.id, detail=f'needed by {names}',
+        'nothing was deleted, because newer backups need this one',
+        backup_id=backup.id, detail=f'needed by {names}',
         remedy=exceptions.Remedy.NEWER_FIRST)
 
 

@@ -89,7 +89,7 @@ class Inspector:
         manifest, ref = subject.link.manifest, subject.link.ref
         if check is None and manifest.era is chains.Era.DIGESTS:
             raise exceptions.IntegrityError(
-                'the file of digests is gone with which the backup was stored',
+                'the backup was stored with a file of digests, which is gone',
                 backup_id=ref.backup_id, container=ref.container,
                 name=naming.digest_file_name(ref.prefix))
         return check
@@ -185,8 +185,8 @@ def _differences(subject: Subject, check: verification.DigestCheck,
             if changed:
                 block = start + changed[0]
                 return [exceptions.IntegrityError(
-                    'the digest is not that of the parent, of which the '
-                    'backup takes this block', backup_id=ref.backup_id,
+                    'a digest is not that of the parent, from which the '
+                    'backup takes the block', backup_id=ref.backup_id,
                     container=ref.container, name=name, offset=block * size,
                     end=min((block + 1) * size, subject.size))]
     return []

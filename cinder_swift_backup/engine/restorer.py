@@ -243,7 +243,7 @@ class Restorer:
             return check
         if chain.tip.manifest.era is chains.Era.DIGESTS:
             raise exceptions.IntegrityError(
-                'the file of digests is gone with which the backup was stored',
+                'the backup was stored with a file of digests, which is gone',
                 backup_id=ref.backup_id, container=ref.container,
                 name=naming.digest_file_name(ref.prefix),
                 remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)

@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
 VERSION = '1.0.0'
@@ -33,7 +34,7 @@ def parse(name: str, stored: bytes) -> dict[str, Any]:
     version = fields.get('version')
     if version != VERSION:
         raise exceptions.FormatError(
-            'an object is of a version that this release cannot read',
+            f'{_noun(name)} is of a version that this release cannot read',
             name=name, expected=VERSION, actual=str(version)[:_SHOWN],
             remedy=exceptions.Remedy.NEWER_RELEASE)
     return fields
@@ -42,8 +43,14 @@ def parse(name: str, stored: bytes) -> dict[str, Any]:
 def damaged(name: str, what: str) -> exceptions.FormatError:
     """The error for a document with wrong content."""
     return exceptions.FormatError(
-        f'an object is damaged, {what}', name=name,
+        f'{_noun(name)} is damaged, {what}', name=name,
         remedy=exceptions.Remedy.OTHER_BACKUP)
+
+
+def _noun(name: str) -> str:
+    if name.endswith(naming.manifest_name('')):
+        return 'the manifest'
+    return 'the file of digests'
 
 
 def header_fields(header: types.BackupHeader) -> dict[str, str | None]:

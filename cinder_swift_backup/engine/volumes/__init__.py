@@ -44,7 +44,7 @@ def open_volume(handle: Any, lock: base.Lock) -> Volume:
     if hasattr(handle, 'seek') and hasattr(handle, 'tell'):
         return seeking.SeekingVolume(handle, lock)
     raise exceptions.VolumeError(
-        'the volume is attached as what cannot be read or written by offset',
+        'the handle of the volume cannot be read or written by offset',
         detail=repr(handle), remedy=exceptions.Remedy.STORAGE)
 
 
