@@ -8,6 +8,7 @@ import functools
 import http.client
 import os
 import pathlib
+import shutil
 import socket
 import ssl
 import struct
@@ -256,6 +257,8 @@ class TlsTest(ReasonTestCase):
 
     def setUp(self):
         super().setUp()
+        if shutil.which('openssl') is None:
+            self.skipTest('openssl is needed: apt-get install openssl')
         directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.key, self.certificate = (
             directory / name for name in ('key.pem', 'certificate.pem'))
