@@ -115,8 +115,8 @@ class Look:
         except exceptions.StoreUnavailable as unavailable:
             raise swift_errors.about(exceptions.StoreUnavailable(
                 f'Swift answered 404, which says nothing as long as '
-                f'{self._around} does not answer ({unavailable.clause})'),
-                self._where) from err
+                f'{self._around} does not answer',
+                detail=str(unavailable)), self._where) from err
         if self._purpose is Purpose.MAKE:
             if there:
                 raise swift_errors.about(exceptions.StoreUnavailable(
@@ -157,7 +157,7 @@ def _account_answers(ask: Ask) -> bool:
         raise
     except exceptions.StoreError as err:
         raise exceptions.StoreUnavailable(
-            f'the account does not answer: {err.clause}') from err
+            'the account does not answer', detail=str(err)) from err
     return True
 
 

@@ -81,5 +81,5 @@ class Connections:
                 timeout=self._timeout)
         except client.ClientException as err:
             raise exceptions.ConfigurationError(
-                f'{url} is not the URL of an account in Swift '
-                f'({err})') from err
+                f'{url} is not the URL of an account in Swift',
+                detail=str(err)) from err

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 import contextlib
 import hashlib
 import re
+from typing import Any
 from typing import Generic
 from typing import TypeVar
 
@@ -49,8 +50,9 @@ class Damaged(swift_errors.Passing):
     least = 3
 
     def __init__(self, what: str,
-                 error: exceptions.BackupError | None = None) -> None:
-        super().__init__(what)
+                 error: exceptions.BackupError | None = None,
+                 **fields: Any) -> None:
+        super().__init__(what, **fields)
         self.error = error or self
 
 
@@ -113,7 +115,8 @@ class Download(Generic[_T]):
         self._compared = True
         self._damaged += 1
         return swift_errors.about(
-            Damaged(f'an object came damaged: {err.clause}', err), self._where)
+            Damaged('an object came damaged', err, detail=err.clause),
+            self._where)
 
     def _expected(self, answer: dict[str, str]) -> str | None:
         """The MD5 to compare with; None if there is none."""
@@ -137,7 +140,8 @@ class Download(Generic[_T]):
         if length != extent.length or not found.startswith(wanted):
             raise exceptions.LengthMismatch(
                 'Swift sent other bytes than those that were asked for',
-                detail=f'asked for {wanted!r}, and {found!r} came', name=name, expected=extent.length, actual=length)
+                detail=f'asked for {wanted!r}, and {found!r} came', name=name,
+                expected=extent.length, actual=length)
         return length
 
 

@@ -101,6 +101,9 @@ class Repetition:
         if isinstance(err, exceptions.StoreUnavailable):
             if self._counted and not isinstance(err, swift_errors.Passing):
                 self._state.give_up(self._first)
+                seconds = time.monotonic() - self._first
+                if self._transport.patience and seconds >= 1:
+                    err.what = f'{err.what}, for {seconds:.0f} s'
             err.gone = self._state.gone
         if self._troubled:
             self._trouble.ends(worked=err is None)

@@ -7,6 +7,7 @@ import email.utils
 import functools
 import re
 import time
+from typing import Any
 from typing import TypeVar
 
 from swiftclient import client
@@ -45,8 +46,9 @@ class Slowed(exceptions.StoreUnavailable):
     ``retry_after`` is in how many seconds the store wants it, or None.
     """
 
-    def __init__(self, what: str, retry_after: float | None = None) -> None:
-        super().__init__(what)
+    def __init__(self, what: str, retry_after: float | None = None,
+                 **fields: Any) -> None:
+        super().__init__(what, **fields)
         self.retry_after = retry_after
 
 
@@ -56,8 +58,8 @@ class Again(exceptions.StoreUnavailable):
     ``seconds`` is how soon.
     """
 
-    def __init__(self, what: str, seconds: float = 0) -> None:
-        super().__init__(what)
+    def __init__(self, what: str, seconds: float = 0, **fields: Any) -> None:
+        super().__init__(what, **fields)
         self.seconds = seconds
 
 

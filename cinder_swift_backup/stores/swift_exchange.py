@@ -17,6 +17,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import connections
 from cinder_swift_backup.stores import credentials as credentials_
+from cinder_swift_backup.stores import network_errors
 from cinder_swift_backup.stores import swift_errors
 
 _T = TypeVar('_T')
@@ -76,8 +77,8 @@ class Exchange:
             if not piece:
                 self.broken = True
                 raise swift_errors.about(exceptions.StoreUnavailable(
-                    'Swift broke off in the middle of it', expected=length,
-                    actual=length - left), self._where)
+                    'Swift broke off in the middle of an object',
+                    expected=length, actual=length - left), self._where)
             left -= len(piece)
             yield piece
 
@@ -93,15 +94,17 @@ class Exchange:
                                      self._where) from err
         except ValueError as err:
             raise swift_errors.about(exceptions.StoreUnavailable(
-                f'what answers at {self._access.storage_url} is not Swift '
-                f'({err})'), self._where) from err
+                f'what answers at {self._url.netloc} is not Swift',
+                detail=str(err)), self._where) from err
 
     def _breakdown(self, err: Exception) -> exceptions.StoreUnavailable:
+        place = f'Swift at {self._url.netloc}'
+        reason = network_errors.reason(err)
         if (self._connection.used and not self._answered
                 and not isinstance(err, requests.Timeout)):
             return swift_errors.Again(
-                f'the network has forgotten an idle connection to Swift at '
-                f'{self._url.netloc} ({err})')
+                f'the network has forgotten an idle connection to {place} '
+                f'({reason})', detail=str(err))
         return exceptions.StoreUnavailable(
-            f'Swift at {self._url.netloc} cannot be reached or broke off '
-            f'({err})')
+            f'{place} cannot be reached or broke off ({reason})',
+            detail=str(err))

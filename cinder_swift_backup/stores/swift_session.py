@@ -169,6 +169,7 @@ class Session:
             refused = err
         raise exceptions.AccessDenied(
             refused.what, container=refused.container, name=refused.name,
+            transaction=refused.transaction,
             remedy=self._credentials.remedy) from refused
 
     def _once(self, access: credentials_.Access, where: tuple[str, ...],
