@@ -15,6 +15,7 @@ The tree::
     |-- FormatError               stored bytes that are not our format
     |-- IntegrityError            our format, but not what was stored
     |   |-- ChunkMissing
+    |   |-- ObjectExpires
     |   |-- LengthMismatch
     |   `-- DigestMismatch
     |-- ChainError                the backups do not add up to a volume
@@ -230,6 +231,10 @@ class IntegrityError(BackupError):
 
 class ChunkMissing(IntegrityError):
     """A chunk that the manifest names is not in the store."""
+
+
+class ObjectExpires(IntegrityError):
+    """The store will delete an object of a backup by itself."""
 
 
 class LengthMismatch(IntegrityError):

@@ -98,6 +98,9 @@ class OurCommand(command.Command):
 class AccountCommand(OurCommand):
     """A command that looks into an account."""
 
+    # Whether it asks for the objects themselves that listings show.
+    closely = False
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
@@ -131,7 +134,7 @@ class AccountCommand(OurCommand):
                 arguments.patience)) as store:
             yield shelf.Shelf(store, arguments.container,
                               datetime.timedelta(hours=arguments.grace),
-                              arguments.workers)
+                              arguments.workers, closely=self.closely)
 
 
 class BackupCommand(AccountCommand):

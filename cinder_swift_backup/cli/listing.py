@@ -20,9 +20,9 @@ from cinder_swift_backup.engine import libraries
 class List(commands.AccountCommand, lister.Lister):
     """List backups, the oldest first.
 
-    A backup is complete if all that it needs is there: then it can be
-    restored. A size with ~ is inferred, as Cinder's own driver does not note
-    it. It is arriving if what is missing may still come, orphaned if it
+    A backup is complete if listings show all that it needs: then it can be
+    restored. Only "verify" asks for the objects themselves. A size with ~ is
+    inferred, as Cinder's own driver does not note it. It is arriving if what is missing may still come, orphaned if it
     was never finished, and damaged otherwise.
     """
 
@@ -49,6 +49,9 @@ class List(commands.AccountCommand, lister.Lister):
             library = found.library(observer)
         for container in sorted(library.copies):
             self.say(_lag(library, container))
+        if parsed_args.formatter == 'table':
+            self.say('The states are by listings alone; "verify" asks for the '
+                     'objects themselves.')
         rows = [_row(library, each) for each in library.audits
                 if _wanted(parsed_args, library, each)]
         return ('Backup', 'Volume', 'Created', 'Size', 'Stored', 'Kind',

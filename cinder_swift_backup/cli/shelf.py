@@ -29,17 +29,19 @@ class Shelf:
     def __init__(self, store: base.ObjectStore,
                  containers: Sequence[str] = (),
                  grace: datetime.timedelta = GRACE,
-                 workers: int = WORKERS) -> None:
+                 workers: int = WORKERS, *, closely: bool = False) -> None:
         """Prepare.
 
         :param containers: where to look; everywhere if there are none
         :param grace: for how long what is missing may still arrive
         :param workers: how many chunks are processed at the same time
+        :param closely: whether to ask for the objects that listings show
         """
         self.engine = engines.Engine(store, pipelines.Runtime(), workers,
                                      codecs.Codecs())
         self._containers = list(containers)
         self._grace = grace
+        self._closely = closely
 
     def find(self) -> list[inventory.Found]:
         """All backups, as listings show them."""
@@ -141,7 +143,7 @@ class Shelf:
             shared=frozenset(name for name, sync in syncs.items()
                              if sync and sync.to is not None))
         return libraries.Library(self.engine.auditor(patience).audit(
-            found, observer), patience)
+            found, observer, closely=self._closely), patience)
 
     def check_owner(self) -> None:
         """Make sure that it is seen which containers are copies.

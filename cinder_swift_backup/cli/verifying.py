@@ -54,10 +54,15 @@ class Verify(commands.AccountCommand, lister.Lister):
     Without --deep, what the manifests name is compared with listings: that
     every object is there, with the length and MD5 that the manifest has for
     it. Those of Cinder's own driver have none since its release 2015.1, so of
-    them only --deep finds an object that was changed. With --deep, all of it
-    is fetched, decoded and compared with its digests. A backup is looked at
-    with all that it builds on.
+    them only --deep finds an object that was changed. Each object is also
+    asked for itself, because listings show some that are gone, and whether
+    Swift will delete it; of a backup with more than 300 chunks, 300 are,
+    taken at random: if one of a hundred is gone, that shows in 95 of 100
+    cases. With --deep, all of it is fetched, decoded and compared with its
+    digests. A backup is looked at with all that it builds on.
     """
+
+    closely = True
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""

@@ -8,6 +8,8 @@ A quick look compares what is named with what is there:
    there, and their stored length and MD5 where the manifest has them.
 2. Look for the file of digests, and for its segments if it has any.
 3. What a listing does not show is asked for, since listings lag.
+4. A closer look also asks for what a listing shows, or a sample of it; see
+   :mod:`cinder_swift_backup.engine.presence`.
 
 Each backup is looked at alone. It is no better than what it builds on; see
 :mod:`cinder_swift_backup.engine.libraries`.
@@ -17,6 +19,7 @@ is; while a container is copied to another site, anything is. After some time
 it is lost.
 """
 
+from array import array
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -173,10 +176,12 @@ class Auditor:
         self._patience = patience
 
     def audit(self, found: Iterable[inventory.Found],
-              observer: progress.Observer) -> list[Audit]:
+              observer: progress.Observer, *,
+              closely: bool = True) -> list[Audit]:
         """A quick look at each backup, in the same order.
 
         :param observer: told the numbers of backups
+        :param closely: whether to ask for what listings show
         :raises StoreError: when the store fails
         """
         found = list(found)
@@ -188,14 +193,15 @@ class Auditor:
 
         def task(number: int) -> pipelines.Task[tuple[int, Audit]]:
             return pipelines.Task(
-                lambda stop: (number, self._audit(found[number], stop)), 1)
+                lambda stop: (number, self._audit(found[number], stop,
+                                                  closely)), 1)
 
         self._pipeline.run(map(task, range(len(found))), collect,
                            observer.checkpoint, full=1)
         return [results[number] for number in range(len(found))]
 
-    def _audit(self, found: inventory.Found,
-               stop: pipelines.StopFlag) -> Audit:
+    def _audit(self, found: inventory.Found, stop: pipelines.StopFlag,
+               closely: bool) -> Audit:
         stop.check()
         repo = self._repository.until(stop)
         try:
@@ -213,6 +219,8 @@ class Auditor:
                      self._patience.incomplete(found))
         findings = [*look.chunks(manifest), *look.digests(manifest),
                     *look.gaps(manifest)]
+        if closely:
+            findings += look.examine(manifest)
         return Audit(found, summarise(manifest), tuple(findings),
                      tuple(look.strays))
 
@@ -230,6 +238,9 @@ class _Look:
         self._store = store
         self._patience = patience
         self._missing = missing
+        # The indexes of the chunks that are listed, and what else is.
+        self._listed = array('q')
+        self._others: list[str] = []
         self.strays: list[str] = []
 
     def chunks(self, manifest: chains.Manifest) -> Iterator[Finding]:
@@ -238,18 +249,36 @@ class _Look:
         for info in self._store.list(self._ref.container, self._ref.prefix):
             index = places.pop(info.name, None)
             if index is not None:
+                self._listed.append(index)
                 yield from self._compare(table[index], info)
+            elif self._is_other(info):
+                self._others.append(info.name)
             elif self._is_stray(info):
                 self.strays.append(info.name)
         yield from self._lost(self._ref.container, places)
+
+    def examine(self, manifest: chains.Manifest) -> Iterator[Finding]:
+        """The first object that is not as the listing shows it, if any."""
+        for question in presence.questions(
+                chains.ChainLink(self._ref, manifest), self._listed,
+                self._others):
+            fault = question.ask(self._store)
+            # Lengths and MD5s are those of the listing.
+            if isinstance(fault, (exceptions.ChunkMissing,
+                                  exceptions.ObjectExpires)):
+                missing = isinstance(fault, exceptions.ChunkMissing)
+                yield _finding(fault, self._missing if missing
+                               else State.DAMAGED)
+                return
+
+    def _is_other(self, info: base.ObjectInfo) -> bool:
+        return info.name in (naming.manifest_name(self._ref.prefix),
+                             naming.digest_file_name(self._ref.prefix))
 
     def _is_stray(self, info: base.ObjectInfo) -> bool:
         """Whether nobody has use for an object, or will have."""
         place = naming.place(info.name)
         return (place is not None and place.prefix == self._ref.prefix
-                and info.name not in (
-                    naming.manifest_name(self._ref.prefix),
-                    naming.digest_file_name(self._ref.prefix))
                 and self._patience.is_late(info.modified))
 
     def _compare(self, record: types.ChunkRecord,

@@ -5,21 +5,40 @@
 1. List what is below the prefix of the backup.
 2. Ask for each chunk that the listing does not show, since listings lag,
    several at a time. Where there is no listing, these are all.
+
+A listing also shows what is gone: an object that has expired, until the
+expirer comes, and ghosts. And it does not show that an object will expire. So
+before a backup is built on, or called complete:
+
+3. Ask for the manifest, the file of digests and the chunks themselves; of more
+   than :data:`SAMPLE` chunks, for as many taken at random. If one of a hundred
+   chunks is not as it should be, that is noticed in 95 of 100 cases; if one of
+   twenty is not, practically always. It takes less than a second.
 """
 
+from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
+import dataclasses
+import random
+from typing import TypeVar
 
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
 LOG = logging.getLogger(__name__)
+_E = TypeVar('_E', bound=exceptions.IntegrityError)
 # How many objects a worker asks for at once. It only waits for the store.
 _AT_ONCE = 4
+# How many chunks of a backup are asked for themselves.
+SAMPLE = 300
 
 
 def missing(store: base.ObjectStore, pipeline: pipelines.Pipeline,
@@ -79,3 +98,100 @@ def is_there(store: base.ObjectStore, container: str, name: str) -> bool:
     except exceptions.ObjectNotFound:
         return False
     return True
+
+
+def examine(store: base.ObjectStore, pipeline: pipelines.Pipeline,
+            link: chains.ChainLink, checkpoint: pipelines.Checkpoint,
+            ) -> exceptions.IntegrityError | None:
+    """What is wrong with an object of a backup; None if all are well.
+
+    All are asked for, but a sample of many chunks.
+
+    :param checkpoint: called now and then
+    :raises StoreError: when the store cannot be asked
+    :raises Exception: what ``checkpoint`` raised
+    """
+    faults: list[exceptions.IntegrityError] = []
+
+    def collect(fault: exceptions.IntegrityError | None) -> None:
+        if fault is not None:
+            faults.append(fault)
+
+    def task(question: Question,
+             ) -> pipelines.Task[exceptions.IntegrityError | None]:
+        return pipelines.Task(
+            lambda stop: question.ask(store.until(stop)), 1)
+
+    def tasks() -> Iterator[pipelines.Task[exceptions.IntegrityError | None]]:
+        indexes = range(len(link.manifest.chunks))
+        for question in questions(link, indexes, _others(link)):
+            if faults:
+                return
+            yield task(question)
+
+    pipeline.run(tasks(), collect, checkpoint, full=_AT_ONCE)
+    return faults[0] if faults else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Question:
+    """An object that has to be there, and what is known of it."""
+
+    ref: types.BackupRef
+    name: str
+    record: types.ChunkRecord | None = None
+
+    def ask(self, store: base.ObjectStore) -> exceptions.IntegrityError | None:
+        """What is wrong with it; None if nothing is."""
+        try:
+            found = store.stat(self.ref.container, self.name)
+        except exceptions.ObjectNotFound:
+            return self._about(exceptions.ChunkMissing(
+                'a listing shows an object that is not there'))
+        if found.expires is not None:
+            return self._about(exceptions.ObjectExpires(
+                f'Swift will delete an object at '
+                f'{found.expires.isoformat(timespec="seconds")}'))
+        return self._compare(found)
+
+    def _compare(self,
+                 found: base.Stat) -> exceptions.IntegrityError | None:
+        if self.record is None:
+            return None
+        length, md5 = self.record.stored_length, self.record.stored_md5
+        if length not in (None, found.size):
+            return self._about(exceptions.LengthMismatch(
+                'an object has another length than the manifest tells',
+                expected=length, actual=found.size))
+        if md5 is not None and md5.lower() != found.etag.lower():
+            return self._about(exceptions.DigestMismatch(
+                'an object has another MD5 than the manifest tells',
+                expected=md5, actual=found.etag))
+        return None
+
+    def _about(self, err: _E) -> _E:
+        return err.about(backup_id=self.ref.backup_id,
+                         container=self.ref.container, name=self.name)
+
+
+def questions(link: chains.ChainLink, indexes: Sequence[int],
+              others: Iterable[str]) -> Iterator[Question]:
+    """What to ask for of a backup.
+
+    :param indexes: of chunks, in the manifest
+    :param others: names of objects that are no chunks
+    """
+    for name in others:
+        yield Question(link.ref, name)
+    some = (indexes if len(indexes) <= SAMPLE
+            else sorted(random.sample(indexes, SAMPLE)))
+    for index in some:
+        record = link.manifest.chunks[index]
+        yield Question(link.ref, record.name, record)
+
+
+def _others(link: chains.ChainLink) -> Iterator[str]:
+    """The names of the objects of a backup that are no chunks."""
+    yield naming.manifest_name(link.ref.prefix)
+    if link.manifest.era is not chains.Era.BEFORE_DIGESTS:
+        yield naming.digest_file_name(link.ref.prefix)

@@ -59,6 +59,19 @@ class ObjectInfo:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Stat:
+    """An object as it is, whatever listings show.
+
+    ``size`` and ``etag`` are as those of :class:`ObjectInfo`. ``expires`` says
+    when the store deletes it by itself, in UTC; None if it does not.
+    """
+
+    size: int
+    etag: str
+    expires: datetime.datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Segment:
     """A part of a large object: an object of its own, which is there already.
 
@@ -214,6 +227,12 @@ class ObjectStore(Protocol):
 
         :raises ContainerNotFound: when the container does not exist
         :raises StoreError: when a segment is not there, or is not as told
+        """
+
+    def stat(self, container: str, name: str) -> Stat:
+        """Ask for an object itself.
+
+        :raises ObjectNotFound: when it does not exist
         """
 
     def segments(self, container: str,

@@ -41,6 +41,7 @@ class Congestion:
         self._first_pause = pause = min(pause, longest)
         self._longest = longest
         self._lock = threading.Lock()
+        self._thread = threading.local()
         self._window = math.inf
         self._threshold = math.inf
         self._flying = 0
@@ -57,15 +58,22 @@ class Congestion:
     def room(self, stop: base.Stop) -> Iterator[float]:
         """Wait until a request may go, and let others go when it has ended.
 
-        Yields when it began, for :meth:`refused` and :meth:`failed`.
+        Yields when it began, for :meth:`refused` and :meth:`failed`. A request
+        that is made while the same thread has another on its way goes along
+        with that, which could not end otherwise.
 
         :raises Exception: what ``stop`` raises
         """
+        if getattr(self._thread, 'has_room', False):
+            yield time.monotonic()
+            return
         while (wait := self._enter()) > 0:
             stop.wait(wait)
+        self._thread.has_room = True
         try:
             yield time.monotonic()
         finally:
+            self._thread.has_room = False
             with self._lock:
                 self._flying -= 1
 

@@ -30,6 +30,8 @@ class MemoryStore:
         self._large: dict[tuple[str, str], tuple[base.Segment, ...]] = {}
         # By container; tests may change it.
         self.syncs: dict[str, base.Sync] = {}
+        # By container and name; tests may change it. Nothing is deleted.
+        self.expiries: dict[tuple[str, str], datetime.datetime] = {}
         self._lock = threading.Lock()
         self._stop = base.NEVER
 
@@ -113,6 +115,14 @@ class MemoryStore:
     def _keep(self, container: str, name: str, data: bytes) -> None:
         self._objects(container)[name] = data
         self._times[container, name] = datetime.datetime.now(datetime.UTC)
+
+    def stat(self, container: str, name: str) -> base.Stat:
+        """See the contract."""
+        self._stop.check()
+        self._own_data(container, name)
+        info = self._info(container, name)
+        return base.Stat(info.size, info.etag,
+                         self.expiries.get((container, name)))
 
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:

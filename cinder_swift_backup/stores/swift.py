@@ -24,6 +24,7 @@ from cinder_swift_backup.stores import absence
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import bodies
 from cinder_swift_backup.stores import downloads
+from cinder_swift_backup.stores import swift_errors
 from cinder_swift_backup.stores import swift_exchange
 from cinder_swift_backup.stores import swift_session
 
@@ -137,6 +138,11 @@ class SwiftStore:
         except exceptions.ObjectNotFound as err:
             raise _no_container(container) from err
 
+    def stat(self, container: str, name: str) -> base.Stat:
+        """See the contract."""
+        found = self._call((container, name), client.head_object)
+        return _read_stat(found, (container, name))
+
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:
         """See the contract."""
@@ -208,6 +214,19 @@ def _utc(text: str) -> datetime.datetime:
     """A time in a listing, which is in UTC and mostly does not say so."""
     found = datetime.datetime.fromisoformat(text)
     return found.replace(tzinfo=found.tzinfo or datetime.UTC)
+
+
+def _read_stat(answer: dict[str, str], where: tuple[str, str]) -> base.Stat:
+    try:
+        size = int(answer['content-length'])
+        seconds = answer.get('x-delete-at')
+        expires = None if seconds is None else datetime.datetime.fromtimestamp(
+            float(seconds), datetime.UTC)
+    except (KeyError, ValueError, OverflowError, OSError) as err:
+        raise swift_errors.about(exceptions.StoreUnavailable(
+            'what answers for an object is not Swift', detail=repr(err)),
+            where) from err
+    return base.Stat(size, answer.get('etag', '').strip('"'), expires)
 
 
 def _no_container(container: str) -> exceptions.ContainerNotFound:

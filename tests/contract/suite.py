@@ -583,6 +583,15 @@ class StoreContract:
         self.assertRaises(exceptions.ContainerNotFound, self.store.put_large,
                           self.new_container_name(), 'large', [one])
 
+    def test_stat(self):
+        self._put('a', b'data')
+        self.assertEqual(base.Stat(4, _md5(b'data')),
+                         self.store.stat(self.container, 'a'))
+        for container, name in ((self.container, 'b'),
+                                (self.new_container_name(), 'a')):
+            self.assertRaises(exceptions.ObjectNotFound, self.store.stat,
+                              container, name)
+
     def test_capabilities(self):
         found = self.store.capabilities()
         self.assertIsInstance(found, base.Capabilities)

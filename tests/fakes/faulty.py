@@ -33,8 +33,8 @@ _T = TypeVar('_T')
 # Seconds: longer than a test that works takes.
 _LONG = 60
 
-METHODS = ('ensure_container', 'put', 'read', 'segments', 'delete', 'list',
-           'containers')
+METHODS = ('ensure_container', 'put', 'read', 'stat', 'segments', 'delete',
+           'list', 'containers')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,6 +178,13 @@ class FaultyStore:
         """See the contract."""
         self._run(Call('put', container, name),
                   lambda: self._store.put_large(container, name, segments))
+
+    def stat(self, container: str, name: str) -> base.Stat:
+        """See the contract."""
+        found: base.Stat = self._run(
+            Call('stat', container, name),
+            lambda: self._store.stat(container, name))
+        return found
 
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:

@@ -35,6 +35,8 @@ class ListTest(base.CommandTestCase):
         self.assertEqual(0, answer.code, answer.err)
         self.assertIn('| bak-1', answer.out)
         self.assertIn('512 B', answer.out)
+        # Which a listing cannot tell.
+        self.assertIn('"verify" asks', answer.err)
 
     def test_container_that_is_gone_already(self):
         # A listing of the account may lag.

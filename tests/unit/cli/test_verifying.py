@@ -2,6 +2,7 @@
 
 """``verify``."""
 
+import datetime
 import json
 
 from cinder_swift_backup import exceptions
@@ -46,6 +47,26 @@ class VerifyTest(base.CommandTestCase):
         self.assertIn(gone, second[3])
         self.assertEqual([first, second],
                          self._verify(_Code.DAMAGED, '--all', '--deep'))
+
+    def test_listed_and_gone(self):
+        gone = naming.chunk_name(base.ref(1).prefix, 4)
+        self.store.script(faulty.fail(
+            'stat', exceptions.ObjectNotFound('there is no such object'),
+            matching=lambda name: name == gone))
+        first, second = self._verify(_Code.DAMAGED, '--all')
+        self.assertEqual(('bak-1', 'damaged', gone), first[:3])
+        self.assertIn('listing', first[3])
+        self.assertEqual(('bak-2', 'damaged'), second[:2])
+
+    def test_object_that_will_expire(self):
+        for name in (naming.chunk_name(base.ref(1).prefix, 4),
+                     naming.manifest_name(base.ref(1).prefix),
+                     naming.digest_file_name(base.ref(1).prefix)):
+            self.bench.memory.expiries = {(base.CONTAINER, name):
+                datetime.datetime(2027, 1, 2, 3, 4, 5, 6, datetime.UTC)}
+            first, _ = self._verify(_Code.DAMAGED, '--all')
+            self.assertEqual(('bak-1', 'damaged', name), first[:3])
+            self.assertIn('2027-01-02T03:04:05', first[3])
 
     def test_what_only_fetching_finds(self):
         # As when the object server delivers other bytes than it has.

@@ -2,10 +2,13 @@
 
 """What an incremental can build on."""
 
+import datetime
 import json
 import random
+from unittest import mock
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import presence
 from cinder_swift_backup.format import naming
 from tests.fakes import documents
 from tests.fakes import faulty
@@ -96,6 +99,67 @@ class FindTest(base.EngineTestCase):
                 'read', exceptions.StoreUnavailable('on fire'),
                 matching=lambda name, end=suffix: name.endswith(end)))
             self.assertRaises(exceptions.StoreUnavailable, self._find)
+
+
+class ListedTest(base.EngineTestCase):
+    """A listing shows what is gone, or soon will be."""
+
+    def setUp(self):
+        super().setUp()
+        self.bench.archive(1, _DATA)
+        self.bench.archive(2, _NOW, parent=1)
+        self.names = [info.name for number in (1, 2)
+                      for info in self.bench.memory.list(
+                          base.CONTAINER, base.ref(number).prefix)]
+
+    def test_all_are_asked_for(self):
+        self.store.heal()
+        self.bench.find_parent(1, 2).close()
+        self.assertEqual(sorted(self.names),
+                         sorted(self.store.names('stat')))
+
+    def test_gone(self):
+        for gone in self.names:
+            if gone.endswith(('_metadata', '_sha256file')):
+                continue
+            self.store.heal()
+            self.store.script(faulty.fail(
+                'stat', exceptions.ObjectNotFound('no'),
+                matching=lambda name, gone=gone: name == gone))
+            self.assertIsNone(self.bench.find_parent(1, 2), gone)
+
+    def test_will_expire(self):
+        when = datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC)
+        for name in self.names:
+            self.bench.memory.expiries = {(base.CONTAINER, name): when}
+            self.assertIsNone(self.bench.find_parent(1, 2), name)
+
+    def test_overwritten(self):
+        name = next(name for name in self.names
+                    if not name.endswith(('_metadata', '_sha256file')))
+        for change in (lambda data: data + b'x',
+                       lambda data: bytes(255 - each for each in data)):
+            before = self.bench.get(name)
+            self.bench.damage(name, change)
+            self.assertIsNone(self.bench.find_parent(1, 2))
+            self.bench.put(name, before)
+        self.bench.find_parent(1, 2).close()
+
+    def test_store_that_fails_says_nothing(self):
+        self.store.script(faulty.fail(
+            'stat', exceptions.StoreUnavailable('on fire')))
+        self.assertRaises(exceptions.StoreUnavailable,
+                          self.bench.find_parent, 1, 2)
+
+    def test_sample_of_many(self):
+        self.enterContext(mock.patch.object(presence, 'SAMPLE', 3))
+        self.store.heal()
+        self.bench.find_parent(1, 2).close()
+        found = self.store.names('stat')
+        self.assertLess(len(found), len(self.names))
+        # Manifest, digests and chunks.
+        self.assertEqual(2 + 3, sum(name.startswith(base.ref(1).prefix)
+                                    for name in found))
 
 
 class ConfirmTest(base.EngineTestCase):

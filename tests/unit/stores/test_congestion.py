@@ -38,8 +38,14 @@ class CongestionTest(base.BaseTestCase):
         self.state = congestion.Congestion(2, _LONGEST)
         self.stack = self.enterContext(contextlib.ExitStack())
 
+    def _forget_thread(self):
+        """Have the next request look like one of another thread."""
+        self.state._thread.has_room = False
+
     def _go(self):
-        return self.stack.enter_context(self.state.room(_Impatient()))
+        began = self.stack.enter_context(self.state.room(_Impatient()))
+        self._forget_thread()
+        return began
 
     def _room(self, most=100):
         """How many may go now."""
@@ -49,6 +55,7 @@ class CongestionTest(base.BaseTestCase):
                     stack.enter_context(self.state.room(_Impatient()))
                 except _Waits:
                     return count
+                self._forget_thread()
             return most
 
     def test_no_limit_at_first(self):
@@ -72,6 +79,14 @@ class CongestionTest(base.BaseTestCase):
         self.assertEqual(1, self._room())
         self.state.succeeded()
         self.assertEqual(2, self._room())
+
+    def test_request_within_another(self):
+        self.state.failed(self._go())
+        self.stack.close()
+        self.clock.now += 2
+        with self.state.room(_Impatient()), self.state.room(_Impatient()):
+            self.clock.now += 1
+        self.assertEqual(1, self._room())
 
     def test_there_is_always_one(self):
         for _ in range(10):

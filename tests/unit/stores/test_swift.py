@@ -494,6 +494,34 @@ class DeleteTest(SwiftTestCase):
                           self.store.delete, 'c', 'o')
 
 
+class StatTest(SwiftTestCase):
+    """What an object is by itself."""
+
+    def _stat(self, **headers):
+        self._answers('HEAD', _OBJECT, {'headers': {
+            name.replace('_', '-'): value
+            for name, value in headers.items()}})
+        return self.store.stat('c', 'o')
+
+    def test_stat(self):
+        self.assertEqual(store_base.Stat(5, 'abc'), self._stat(
+            content_length='5', etag='"abc"'))
+
+    def test_it_will_expire(self):
+        found = self._stat(content_length='5', etag='abc',
+                           x_delete_at='1785585600')
+        self.assertEqual(datetime.datetime(2026, 8, 1, 12,
+                                           tzinfo=datetime.UTC),
+                         found.expires)
+
+    def test_answers_that_are_none_of_swift_s(self):
+        for headers in ({}, {'content_length': 'x'},
+                        {'content_length': '1', 'x_delete_at': 'never'},
+                        {'content_length': '1', 'x_delete_at': '9' * 99}):
+            self.assertRaises(exceptions.StoreUnavailable,
+                              lambda headers=headers: self._stat(**headers))
+
+
 class ContainerTest(SwiftTestCase):
     """Containers."""
 
