@@ -22,8 +22,9 @@ class List(commands.AccountCommand, lister.Lister):
 
     A backup is complete if listings show all that it needs: then it can be
     restored. Only "verify" asks for the objects themselves. A size with ~ is
-    inferred, as Cinder's own driver does not note it. It is arriving if what is missing may still come, orphaned if it
-    was never finished, and damaged otherwise.
+    inferred, as Cinder's own driver does not note it. It is arriving if what
+    is missing may still come, orphaned if it was never finished, and damaged
+    otherwise.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
