@@ -61,18 +61,23 @@ class Connections:
                 # The account may have moved since, by a renewed login.
                 if fresh and http.url == url:
                     return Connection(http, used=True)
-                http.close()
+                _close(http)
         return Connection(self._new(url))
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection whose last answer was read to its end."""
         self._idle.append((time.monotonic(), connection.http))
 
+    @staticmethod
+    def drop(connection: Connection) -> None:
+        """Close a connection on which a request has failed."""
+        _close(connection.http)
+
     def close_idle(self) -> None:
         """Close all connections but those of requests on their way."""
         with contextlib.suppress(IndexError):
             while True:
-                self._idle.pop()[1].close()
+                _close(self._idle.pop()[1])
 
     def _new(self, url: str) -> client.HTTPConnection:
         try:
@@ -83,3 +88,21 @@ class Connections:
             raise exceptions.ConfigurationError(
                 f'{url} is not the URL of an account in Swift',
                 detail=str(err)) from err
+
+
+def _close(http: client.HTTPConnection) -> None:
+    """Close it, with its socket.
+
+    With urllib3 2 the client leaves the socket to the garbage collector,
+    which may take its time: the pool is only forgotten, and the last answer
+    is in a circle of references.
+    """
+    if http.resp:
+        http.resp.close()
+    for adapter in http.request_session.adapters.values():
+        pools = adapter.poolmanager.pools
+        for key in pools.keys():  # noqa: SIM118 (it cannot be iterated)
+            pool = pools.get(key)
+            if pool is not None:
+                pool.close()
+    http.close()

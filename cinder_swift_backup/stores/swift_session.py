@@ -186,7 +186,7 @@ class Session:
         try:
             yield exchange
         except BaseException:
-            connection.http.close()
+            self._connections.drop(connection)
             if exchange.broken:
                 # Others were idle as long, or lead to the same dead server.
                 self._connections.close_idle()
