@@ -32,6 +32,7 @@ from swiftclient import client
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
+from cinder_swift_backup.stores import swift_answers
 from cinder_swift_backup.stores import swift_errors
 from cinder_swift_backup.stores import swift_exchange
 
@@ -86,7 +87,8 @@ class Download(Generic[_T]):
         # Closes the connection too, if ``use`` did not take everything.
         with contextlib.closing(body):
             result = self._hand_on(_Pieces(
-                exchange.pieces(body, self._length(answer)),
+                exchange.pieces(body, swift_answers.body_length(
+                    self._where[1], answer, extent)),
                 self._expected(answer)))
         if self._damaged:
             LOG.warning('%s in container %s came damaged %d times, and then '
@@ -126,23 +128,6 @@ class Download(Generic[_T]):
             return None
         etag = answer.get('etag', '').strip('"')
         return etag if _MD5.fullmatch(etag) else None
-
-    def _length(self, answer: dict[str, str]) -> int:
-        name, extent = self._where[1], self._extent
-        length = int(answer.get('content-length', -1))
-        if length < 0:
-            raise exceptions.StoreUnavailable(
-                'Swift did not say how long an object is', name=name)
-        if extent is None:
-            return length
-        found = answer.get('content-range', '')
-        wanted = f'bytes {extent.offset}-{extent.end - 1}/'
-        if length != extent.length or not found.startswith(wanted):
-            raise exceptions.LengthMismatch(
-                'Swift sent other bytes than those that were asked for',
-                detail=f'asked for {wanted!r}, and {found!r} came', name=name,
-                expected=extent.length, actual=length)
-        return length
 
 
 class _Pieces(Iterator[bytes]):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
-import datetime
+import functools
 import json
 from typing import Any
 from typing import TypeVar
@@ -24,7 +24,7 @@ from cinder_swift_backup.stores import absence
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import bodies
 from cinder_swift_backup.stores import downloads
-from cinder_swift_backup.stores import swift_errors
+from cinder_swift_backup.stores import swift_answers
 from cinder_swift_backup.stores import swift_exchange
 from cinder_swift_backup.stores import swift_session
 
@@ -54,7 +54,9 @@ class SwiftStore:
         """What ``/info`` says; nothing where the cluster hides it."""
         def ask(exchange: swift_exchange.Exchange) -> base.Capabilities:
             try:
-                return _read_info(exchange.call(_get_info))
+                return swift_answers.read(
+                    (), swift_answers.capabilities,
+                    lambda: exchange.call(_get_info))
             except exceptions.StoreUnavailable:
                 raise
             except exceptions.StoreError:
@@ -140,8 +142,8 @@ class SwiftStore:
 
     def stat(self, container: str, name: str) -> base.Stat:
         """See the contract."""
-        found = self._call((container, name), client.head_object)
-        return _read_stat(found, (container, name))
+        return self._ask((container, name), swift_answers.stat,
+                         client.head_object)
 
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:
@@ -149,9 +151,9 @@ class SwiftStore:
         found = self._call((container, name), client.head_object)
         if found.get('x-static-large-object', '').lower() != 'true':
             return None
-        _, manifest = self._call((container, name), client.get_object,
-                                 query_string='multipart-manifest=get')
-        return _read_manifest(manifest)
+        return self._ask((container, name), swift_answers.segments,
+                         client.get_object,
+                         query_string='multipart-manifest=get')
 
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
@@ -176,27 +178,20 @@ class SwiftStore:
     def containers(self) -> Iterator[str]:
         """See the contract."""
         marker = None
-        while True:
-            _, page = self._call((), client.get_account, marker=marker)
-            if not page:
-                return
-            for entry in page:
-                yield entry['name']
-            marker = page[-1]['name']
+        while page := self._ask(
+                (), functools.partial(_containers, marker),
+                client.get_account, marker=marker):
+            yield from page
+            marker = page[-1]
 
     def list(self, container: str, prefix: str) -> Iterator[base.ObjectInfo]:
         """See the contract."""
         marker = None
-        while True:
-            _, page = self._call((container,), client.get_container,
-                                 prefix=prefix, marker=marker)
-            if not page:
-                return
-            for entry in page:
-                yield base.ObjectInfo(
-                    entry['name'], entry['bytes'], entry['hash'],
-                    _utc(entry['last_modified']))
-            marker = page[-1]['name']
+        while page := self._ask(
+                (container,), functools.partial(_objects, marker),
+                client.get_container, prefix=prefix, marker=marker):
+            yield from page
+            marker = page[-1].name
 
     def close(self) -> None:
         """See the contract."""
@@ -209,46 +204,30 @@ class SwiftStore:
             swift_session.Request(where, purpose),
             lambda exchange: exchange.call(function, **options), self._stop)
 
+    def _ask(self, where: tuple[str, ...], understand: Callable[[Any], _T],
+             function: Callable[..., Any], **options: Any) -> _T:
+        """As :meth:`_call`, with an answer that has to be understood."""
+        return self._session.request(
+            swift_session.Request(where),
+            lambda exchange: swift_answers.read(
+                where, understand,
+                lambda: exchange.call(function, **options)), self._stop)
 
-def _utc(text: str) -> datetime.datetime:
-    """A time in a listing, which is in UTC and mostly does not say so."""
-    found = datetime.datetime.fromisoformat(text)
-    return found.replace(tzinfo=found.tzinfo or datetime.UTC)
+
+def _objects(marker: str | None,
+             answer: tuple[object, object]) -> list[base.ObjectInfo]:
+    return swift_answers.objects(answer[1], marker)
 
 
-def _read_stat(answer: dict[str, str], where: tuple[str, str]) -> base.Stat:
-    try:
-        size = int(answer['content-length'])
-        seconds = answer.get('x-delete-at')
-        expires = None if seconds is None else datetime.datetime.fromtimestamp(
-            float(seconds), datetime.UTC)
-    except (KeyError, ValueError, OverflowError, OSError) as err:
-        raise swift_errors.about(exceptions.StoreUnavailable(
-            'what answers for an object is not Swift', detail=repr(err)),
-            where) from err
-    return base.Stat(size, answer.get('etag', '').strip('"'), expires)
+def _containers(marker: str | None,
+                answer: tuple[object, object]) -> list[str]:
+    return swift_answers.containers(answer[1], marker)
 
 
 def _no_container(container: str) -> exceptions.ContainerNotFound:
     return exceptions.ContainerNotFound(
         'there is no such container', container=container,
         remedy=exceptions.Remedy.CREATE_CONTAINER)
-
-
-def _read_manifest(manifest: bytes) -> tuple[base.Segment, ...]:
-    """The segments; none if Swift has to put them together."""
-    found = []
-    try:
-        for entry in json.loads(manifest):
-            if entry.get('sub_slo') or 'range' in entry or 'data' in entry:
-                return ()
-            container, _, path = entry['name'].lstrip('/').partition('/')
-            found.append(base.Segment(container, path, entry['bytes'],
-                                      entry['hash']))
-    except (ValueError, KeyError, AttributeError, TypeError):
-        # Another server's form of it: Ceph's gateway sends nothing.
-        return ()
-    return tuple(found)
 
 
 def _put(exchange: swift_exchange.Exchange, reader: bodies.BodyReader,
@@ -277,26 +256,3 @@ def _get_info(url: str, token: str,
     where = http_conn[0]._replace(path=f'{root}/info')
     found: dict[str, Any] = client.get_capabilities((where, http_conn[1]))
     return found
-
-
-def _read_info(answer: dict[str, Any]) -> base.Capabilities:
-    swift = answer.get('swift')
-    if swift is None:
-        return base.Capabilities()
-    policies = swift.get('policies')
-    return base.Capabilities(
-        max_object_size=swift.get('max_file_size'),
-        storage_policies=None if policies is None else _policy_names(
-            policies),
-        max_segments=answer.get('slo', {}).get('max_manifest_segments', 0),
-        bulk_delete='bulk_delete' in answer,
-        symlink='symlink' in answer)
-
-
-def _policy_names(policies: list[dict[str, str]]) -> tuple[str, ...]:
-    # The aliases of a policy are in one string and may include its name.
-    names = {}
-    for policy in policies:
-        for name in (policy['name'], *policy.get('aliases', '').split(',')):
-            names[name.strip()] = True
-    return tuple(name for name in names if name)

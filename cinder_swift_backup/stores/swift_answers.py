@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What Swift's answers say, and whether it is Swift that answers.
+
+A balancer in between may answer in Swift's place, with a page of its own or
+half of Swift's, and the next request may be answered well. So what is not as
+Swift makes it is an error that has the request repeated. It is never a short
+listing, for what is not listed may be taken for gone.
+"""
+
+from collections.abc import Callable
+import datetime
+import json
+from typing import Any
+from typing import NoReturn
+from typing import TypeVar
+import zlib
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import base
+from cinder_swift_backup.stores import swift_errors
+
+_T = TypeVar('_T')
+# What swiftclient raises besides errors that mean the same wherever they come
+# from: an unknown encoding, JSON nested without end, a broken gzip file.
+_UNREADABLE = (LookupError, RecursionError, EOFError, zlib.error)
+# What JSON of another form gives rise to in here.
+_ODD = (ValueError, LookupError, TypeError, AttributeError, OverflowError,
+        RecursionError, OSError)
+# Characters of an answer that the text of an error shows.
+_SHOWN = 80
+
+
+def read(where: tuple[str, ...], understand: Callable[[Any], _T],
+         ask: Callable[[], Any]) -> _T:
+    """What ``understand`` makes of the answer that ``ask`` gets.
+
+    :param where: container, or container and object; empty for others
+    :raises StoreUnavailable: when it is not Swift's
+    """
+    try:
+        answer = ask()
+    except _UNREADABLE as err:
+        raise _not_swift(where, err) from err
+    try:
+        return understand(answer)
+    except _ODD as err:
+        raise _not_swift(where, err) from err
+
+
+def _not_swift(where: tuple[str, ...],
+               err: Exception) -> exceptions.BackupError:
+    return swift_errors.about(exceptions.StoreUnavailable(
+        'what came is not an answer of Swift', detail=repr(err)), where)
+
+
+def objects(page: object, marker: str | None) -> list[base.ObjectInfo]:
+    """A page of a container's listing.
+
+    :param marker: the name that it follows
+    """
+    return [base.ObjectInfo(
+        name, _number(entry['bytes']), _text(entry['hash']),
+        _utc(_text(entry['last_modified'])))
+        for entry, name in _named(page, marker)]
+
+
+def containers(page: object, marker: str | None) -> list[str]:
+    """A page of an account's listing."""
+    return [name for _, name in _named(page, marker)]
+
+
+def _named(page: object, marker: str | None) -> list[tuple[Any, str]]:
+    """The entries of a page, with their names."""
+    found = [(entry, _text(entry['name'])) for entry in _list(page)]
+    # Or it would be asked for the same page for ever.
+    if found and marker is not None and (
+            found[-1][1].encode() <= marker.encode()):
+        raise ValueError('it does not go on')
+    return found
+
+
+def _utc(text: str) -> datetime.datetime:
+    """A time in a listing, which is in UTC and mostly does not say so."""
+    found = datetime.datetime.fromisoformat(text)
+    return found.replace(tzinfo=found.tzinfo or datetime.UTC).astimezone(
+        datetime.UTC)
+
+
+def segments(answer: tuple[object, bytes]) -> tuple[base.Segment, ...]:
+    """The parts of a large object, by its headers and its manifest.
+
+    It has no parts here if Swift has to put them together, or if it is another
+    server's form of a manifest: Ceph's gateway sends nothing.
+    """
+    _, manifest = answer
+    found = []
+    try:
+        for entry in _list(json.loads(manifest)):
+            if entry.get('sub_slo') or 'range' in entry or 'data' in entry:
+                return ()
+            container, _, path = _text(entry['name']).lstrip('/').partition(
+                '/')
+            if not container or not path:
+                return ()
+            found.append(base.Segment(container, path, _number(
+                entry['bytes']), _text(entry['hash'])))
+    except _ODD:
+        return ()
+    return tuple(found)
+
+
+def capabilities(answer: Any) -> base.Capabilities:
+    """What the cluster can do, by what ``/info`` says."""
+    swift = answer.get('swift')
+    if swift is None:
+        return base.Capabilities()
+    largest, policies = swift.get('max_file_size'), swift.get('policies')
+    return base.Capabilities(
+        max_object_size=None if largest is None else _number(largest),
+        storage_policies=None if policies is None else _policy_names(
+            policies),
+        max_segments=_number(
+            answer.get('slo', {}).get('max_manifest_segments', 0)),
+        bulk_delete='bulk_delete' in answer,
+        symlink='symlink' in answer)
+
+
+def _policy_names(policies: object) -> tuple[str, ...]:
+    # The aliases of a policy are in one string and may include its name.
+    names = {}
+    for policy in _list(policies):
+        for name in (policy['name'], *policy.get('aliases', '').split(',')):
+            names[_text(name).strip()] = True
+    return tuple(name for name in names if name)
+
+
+def stat(headers: dict[str, str]) -> base.Stat:
+    """An object, by the headers of an answer to HEAD."""
+    seconds = headers.get('x-delete-at')
+    expires = None if seconds is None else datetime.datetime.fromtimestamp(
+        float(seconds), datetime.UTC)
+    return base.Stat(_length(headers), headers.get('etag', '').strip('"'),
+                     expires)
+
+
+def body_length(name: str, headers: dict[str, str],
+                extent: types.Extent | None) -> int:
+    """How many bytes the body of an object has.
+
+    :param extent: what was asked for; None for all of it
+    :raises StoreUnavailable: when the answer does not tell
+    :raises LengthMismatch: when it is another part of the object
+    """
+    try:
+        length = _length(headers)
+    except ValueError as err:
+        raise exceptions.StoreUnavailable(
+            'Swift did not say how long an object is', name=name) from err
+    if extent is None:
+        return length
+    found = headers.get('content-range', '')
+    wanted = f'bytes {extent.offset}-{extent.end - 1}/'
+    if length != extent.length or not found.startswith(wanted):
+        raise exceptions.LengthMismatch(
+            'Swift sent other bytes than those that were asked for',
+            detail=f'asked for {wanted!r}, and {found[:_SHOWN]!r} came',
+            name=name, expected=extent.length, actual=length)
+    return length
+
+
+def _length(headers: dict[str, str]) -> int:
+    """The length of a body.
+
+    :raises ValueError: when it is not told
+    """
+    told = headers.get('content-length', '')
+    # As many digits as any length has; "int" takes more than digits.
+    if not told.isascii() or not told.isdecimal() or len(told) > 19:
+        raise ValueError(f'{told!r:.{_SHOWN}} is no length')
+    return int(told)
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else _odd('a list', value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        _odd('text', value)
+    value.encode()
+    return value
+
+
+def _number(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= types.LARGEST_OFFSET:
+        _odd('a number of bytes', value)
+    return value
+
+
+def _odd(wanted: str, value: object) -> NoReturn:
+    raise TypeError(f'{type(value).__name__} instead of {wanted}')
