@@ -285,20 +285,22 @@ class DigestObjects:
                        store: base.ObjectStore,
                        segments: tuple[base.Segment, ...],
                        ) -> digests.DigestTable:
-        # What a segment gave: by it and what was not understood before it.
-        known: dict[tuple[base.Segment, bytes], _Given] = {}
+        # The digests that a segment gave, by it and by what was not understood
+        # before it and was the same after it.
+        known: dict[tuple[base.Segment, bytes], tuple[int, int]] = {}
         with self._reader(ref, size) as reader:
             for segment in segments:
-                before, first = reader.state
-                given = known.get((segment, before))
-                if given is not None and given.rest == before:
-                    self._call(reader.repeat, given.first, given.end)
+                before, first = reader.pending, reader.count
+                given = None if before is None else known.get(
+                    (segment, before))
+                if given is not None:
+                    self._call(reader.repeat, *given)
                     continue
                 store.read(segment.container, segment.name, _Once(
                     lambda rest: self._call(reader.feed, rest)),
                     compared=True)
-                rest, end = reader.state
-                known[segment, before] = _Given(rest, first, end)
+                if before is not None and reader.pending == before:
+                    known[segment, before] = first, reader.count
             return self._call(reader.finish)
 
 
@@ -332,12 +334,3 @@ class _Once:
     def _confirm(self, again: 'hashlib._Hash') -> None:
         if again.digest() != self._hash.digest():
             raise _Changed
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Given:
-    """The digests that a segment gave, and what was left over."""
-
-    rest: bytes
-    first: int
-    end: int

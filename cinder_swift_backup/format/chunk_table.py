@@ -12,6 +12,7 @@ import bisect
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import heapq
 import itertools
 import re
 from typing import overload
@@ -23,6 +24,8 @@ from cinder_swift_backup.format import types
 _NUMBER = re.compile(r'-([0-9]{5,18})\Z')
 _NONE = -1
 _MD5_SIZE = 16
+# How many numbers are sorted at once.
+_SORTED = 1 << 15
 
 
 class ChunkTable(Sequence[types.ChunkRecord]):
@@ -130,6 +133,11 @@ class ChunkTable(Sequence[types.ChunkRecord]):
             return self._odd_names[index]
         return naming.chunk_name(self._prefix, number)
 
+    @property
+    def words(self) -> int:
+        """How many different words for codecs there are."""
+        return len(self._words)
+
     def names(self) -> Iterator[str]:
         """The names of all objects, in order."""
         return map(self.name, range(len(self)))
@@ -143,9 +151,17 @@ class ChunkTable(Sequence[types.ChunkRecord]):
 
     def names_twice(self) -> bool:
         """Whether two records have the same name."""
-        if self._numbers_rise():
-            return False
-        return len(set(self.names())) < len(self)
+        if len(set(self._odd_names.values())) < len(self._odd_names):
+            return True
+        return not self._numbers_rise() and any(
+            one == other != _NONE for one, other
+            in itertools.pairwise(self._numbers_in_order()))
+
+    def _numbers_in_order(self) -> Iterator[int]:
+        # Sorting all of them would not let another thread run meanwhile.
+        return heapq.merge(*(
+            array('q', sorted(self._numbers[start:start + _SORTED]))
+            for start in range(0, len(self), _SORTED)))
 
     def _numbers_rise(self) -> bool:
         return all(one < other for one, other
@@ -175,6 +191,7 @@ class ChunkTable(Sequence[types.ChunkRecord]):
 
     def forget_md5s(self) -> None:
         """Have no record tell an MD5."""
+        self._stored_md5s = bytearray(_MD5_SIZE * len(self))
         self._has_md5 = bytearray(len(self))
 
     def is_in_order(self) -> bool:

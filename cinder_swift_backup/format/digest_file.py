@@ -29,14 +29,15 @@ from cinder_swift_backup.format import types
 
 # Digests per piece of a generated file: about 1 MiB of JSON.
 PIECE = 15000
-# Bytes: limits for all fields but the digests, and for the white space between
-# two digests. Real files have far less.
+# Bytes: limits for all fields but the digests, and for the white space before
+# and after a digest. Real files have far less.
 _MOST_FIELDS = 1 << 20
 _MOST_SPACE = 1 << 10
+_MOST_WORD = 2 * _MOST_SPACE + 2 * digests.DIGEST_SIZE + len('"",')
 
 _CLOSING_TEXT = b']}'
 # Possessive quantifiers would fit, and match wrongly before Python 3.11.5.
-_SPACE = long_list.SPACE
+_SPACE = rb'[ \t\r\n]{0,%d}' % _MOST_SPACE
 _WORD = _SPACE + rb'"[0-9a-fA-F]{64}"' + _SPACE
 _WORDS = re.compile(rb'(?:' + _WORD + rb',)*')
 _CLOSING = re.compile(rb'(?:(' + _WORD + rb')|' + _SPACE + rb')\]')
@@ -138,9 +139,17 @@ class Reader(long_list.LongListReader):
         return digests.DigestTable(block_size, self._packed)
 
     @property
-    def state(self) -> tuple[bytes, int]:
-        """What was fed and not understood yet, and how many digests were."""
-        return self._rest, self._count
+    def count(self) -> int:
+        """How many digests there were."""
+        return self._count
+
+    @property
+    def pending(self) -> bytes | None:
+        """What was fed of the list and not understood yet.
+
+        None outside of the list, where what follows is no digest.
+        """
+        return self._rest if self._in_list else None
 
     def repeat(self, first: int, end: int) -> None:
         """Take digests again, from ``first`` to before ``end``.
@@ -179,7 +188,7 @@ class Reader(long_list.LongListReader):
                     self._name, 'its list of digests ends in a comma')
             self._add(last or b'')
             return closing.end(), True
-        if len(rest) - used > _MOST_SPACE:
+        if len(rest) - used > _MOST_WORD:
             raise documents.damaged(
                 self._name,
                 f'{rest[used:used + 80]!r} is not a SHA-256 digest')

@@ -9,6 +9,7 @@ Field names: Cinder's ``chunkeddriver``.
 
 import json
 from typing import Any
+from typing import TypeGuard
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import naming
@@ -17,6 +18,8 @@ from cinder_swift_backup.format import types
 VERSION = '1.0.0'
 # Characters of a wrong value that the text of an error shows.
 _SHOWN = 80
+# What is nested deeper than can be shown.
+_DEEP = '...'
 
 
 def parse(name: str, stored: bytes) -> dict[str, Any]:
@@ -26,7 +29,8 @@ def parse(name: str, stored: bytes) -> dict[str, Any]:
         version this release cannot read
     """
     try:
-        fields = json.loads(stored.decode('utf-8'))
+        fields = json.loads(stored.decode('utf-8'),
+                            object_pairs_hook=_unique)
     except (ValueError, RecursionError) as err:
         raise damaged(name, f'it is not valid JSON ({err})') from err
     if not isinstance(fields, dict):
@@ -35,8 +39,16 @@ def parse(name: str, stored: bytes) -> dict[str, Any]:
     if version != VERSION:
         raise exceptions.FormatError(
             f'{_noun(name)} is of a version that this release cannot read',
-            name=name, expected=VERSION, actual=str(version)[:_SHOWN],
+            name=name, expected=VERSION, actual=shown(version)[1:-1],
             remedy=exceptions.Remedy.NEWER_RELEASE)
+    return fields
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; readers do not agree on what a name means that is twice."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError('a name is there twice')
     return fields
 
 
@@ -81,9 +93,22 @@ def read_header(name: str, fields: dict[str, Any]) -> types.BackupHeader:
 def text(name: str, fields: dict[str, Any], key: str) -> str | None:
     """A field that is a string, null or absent."""
     value = fields.get(key)
-    if value is None or isinstance(value, str):
+    if value is None or is_text(value):
         return value
     raise _wrong(name, key, 'a string', value)
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether a value is a string, of characters that can be stored.
+
+    JSON can have halves of them, which nothing else takes.
+    """
+    if not isinstance(value, str):
+        return False
+    try:
+        return value.isascii() or bool(value.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def size(name: str, fields: dict[str, Any], key: str) -> int:
@@ -105,7 +130,11 @@ def shown(value: object) -> str:
 
     Others may be able to write documents, of any size.
     """
-    return repr(str(value)[:_SHOWN])
+    try:
+        text = str(value)
+    except RecursionError:
+        text = _DEEP
+    return repr(text[:_SHOWN])
 
 
 def _wrong(name: str, key: str, wanted: str,

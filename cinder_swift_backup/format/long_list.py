@@ -9,7 +9,12 @@ Both documents of a backup are such objects:
 3. Keep everything after the bracket that closes it.
 4. Parse what was kept, with an empty list in between, as JSON.
 
-So memory is that of the other fields, and of a few pieces.
+So memory is that of the other fields, and of a few pieces. Fields are taken as
+they are in the document and as they are parsed, and a character may take four
+bytes; so they take ten times their limit at most, besides 20 MiB for numbers,
+lists and the like, of which there is a limit, too.
+
+Whether a document is accepted does not depend on the pieces it comes in.
 """
 
 import abc
@@ -25,6 +30,8 @@ _STEP = 1 << 16
 # How often the words that open the list may come before it. Each time, all
 # before them is parsed.
 _TRIES = 100
+# How many values all other fields may have, with those that look so in texts.
+_MOST_VALUES = 1 << 18
 
 # JSON has fewer kinds of white space than "\s" matches.
 SPACE = rb'[ \t\r\n]*'
@@ -43,12 +50,15 @@ class LongListReader(abc.ABC):
         self._name = name
         self._key = key
         self._most_fields = most
+        self._quoted = b'"' + key.encode() + b'"'
         self._opening = re.compile(
-            b'"' + key.encode() + b'"' + SPACE + b':' + SPACE + rb'\[')
-        # What was fed and not yet understood, and how much of it was searched
-        # for the list.
-        self._rest = b''
+            self._quoted + SPACE + b':' + SPACE + rb'\[')
+        # What was fed before the list, and how much of it was searched for the
+        # list.
+        self._before = bytearray()
         self._searched = 0
+        # What was fed of the list and not yet understood.
+        self._rest = b''
         self._tries = _TRIES
         # The fields before the list, and those after it.
         self._head: bytes | None = None
@@ -65,21 +75,25 @@ class LongListReader(abc.ABC):
     def _feed(self, piece: bytes) -> None:
         if self._tail is not None:
             self._tail += piece
-            self._check_kept(self._tail)
+            self._check_kept(len(self._tail))
             return
-        self._rest += piece
         if self._head is None:
+            self._before += piece
             self._find_list()
+        else:
+            self._rest += piece
         if self._head is not None:
             self._read_items()
 
     def _find_list(self) -> None:
-        while match := self._opening.search(self._rest, self._searched):
-            head = self._rest[:match.end()]
+        while match := self._opening.search(self._before, self._searched):
+            head = bytes(self._before[:match.end()])
+            self._check_kept(len(head))
+            self._check_values(head)
             fields = _parsed(head)
             if fields is not None:
                 self._head = head
-                self._rest = self._rest[match.end():]
+                self._rest = bytes(self._before[match.end():])
                 self._begin(fields)
                 return
             # The same words deeper inside, or in an object that is none.
@@ -87,7 +101,11 @@ class LongListReader(abc.ABC):
             self._tries -= 1
             if not self._tries:
                 raise self._no_list()
-        self._check_kept(self._rest)
+        # What opens the list begins with its key, perhaps the last one so far.
+        last = self._before.rfind(self._quoted, self._searched)
+        self._searched = last if last >= 0 else max(
+            self._searched, len(self._before) - len(self._quoted))
+        self._check_kept(len(self._before))
 
     def _read_items(self) -> None:
         used, ended = self._take(self._rest)
@@ -95,7 +113,11 @@ class LongListReader(abc.ABC):
         if ended:
             self._tail = bytearray(self._rest)
             self._rest = b''
-            self._check_kept(self._tail)
+            self._check_kept(len(self._tail))
+
+    @property
+    def _in_list(self) -> bool:
+        return self._head is not None and self._tail is None
 
     def _fields(self) -> dict[str, Any]:
         """All fields, once everything was fed; the list among them is empty.
@@ -105,16 +127,24 @@ class LongListReader(abc.ABC):
         """
         if self._head is None or self._tail is None:
             # Raises if it is no JSON at all, or of another version.
-            documents.parse(self._name, (self._head or b'') + self._rest)
+            self._parse((self._head or bytes(self._before)) + self._rest)
             raise self._no_list()
-        fields = documents.parse(
-            self._name, b''.join((self._head, b']', self._tail)))
+        fields = self._parse(b''.join((self._head, b']', self._tail)))
         if fields.get(self._key) != []:
             raise self._no_list()
         return fields
 
-    def _check_kept(self, kept: bytes | bytearray) -> None:
-        if len(kept) > self._most_fields:
+    def _parse(self, document: bytes) -> dict[str, Any]:
+        self._check_values(document)
+        return documents.parse(self._name, document)
+
+    def _check_kept(self, length: int) -> None:
+        before = 0 if self._tail is None else len(self._head or b'')
+        if before + length > self._most_fields:
+            raise self._no_list()
+
+    def _check_values(self, kept: bytes) -> None:
+        if sum(map(kept.count, (b',', b'[', b'{'))) > _MOST_VALUES:
             raise self._no_list()
 
     def _no_list(self) -> Exception:

@@ -41,10 +41,15 @@ _STORED_MD5 = 'csb_stored_md5'
 _VOLUME_SIZE = 'csb_volume_size'
 _PARENT = 'csb_parent'
 _MARK = 'csb_mark'
-# Bytes: limits for all fields but "objects", and for one of its entries. Real
-# entries take less than a KiB, and the metadata of a volume a few.
+# Bytes for all fields but "objects". The metadata of a volume takes a few KiB.
 _MOST_FIELDS = 16 << 20
+# Characters of one of its entries, of the end of a name, and of the word for a
+# codec; and how many such words there may be. Real entries take less than a
+# KiB, and a backup has two or three codecs.
 _MOST_ENTRY = 1 << 16
+_LONGEST_SUFFIX = 19
+_LONGEST_WORD = 40
+_MOST_WORDS = 100
 # Bytes: more than any driver writes into an entry besides the prefix.
 _BESIDE_PREFIX = 512
 # Entries that are encoded at once.
@@ -123,7 +128,8 @@ def largest(volume_size: int, prefix: str) -> int:
 class Reader(long_list.LongListReader):
     """Reads a manifest that is fed in pieces.
 
-    Memory: 50 bytes for each chunk, and a few pieces.
+    Memory: 50 bytes for each chunk, some hundred if its name is one that no
+    driver gives; and that of a :class:`long_list.LongListReader`.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -181,16 +187,16 @@ class Reader(long_list.LongListReader):
         except UnicodeDecodeError as err:
             raise self._bad_entry(err) from err
         used, ended = self._take_entries(text)
-        used = len(text[:used].encode())
-        if not ended and len(rest) - used > _MOST_ENTRY:
-            raise self._bad_entry('it has no end')
-        return used, ended
+        if not ended:
+            self._check_entry(len(text) - used)
+        return len(text[:used].encode()), ended
 
     def _take_entries(self, text: str) -> tuple[int, bool]:
         """As :meth:`_take`, in characters."""
         used = 0
         while True:
             start = _space_end(text, used)
+            self._check_entry(start - used)
             if text.startswith(']', start) and not len(self._chunks):
                 return start + 1, True
             try:
@@ -205,6 +211,7 @@ class Reader(long_list.LongListReader):
                 return used, False
             if text[end] not in ',]':
                 raise self._bad_entry('no comma follows it')
+            self._check_entry(end - used)
             self._add(entry)
             used = end + 1
             if text[end] == ']':
@@ -213,7 +220,15 @@ class Reader(long_list.LongListReader):
     def _add(self, entry: object) -> None:
         record, md5_is_ours = _decode_chunk(self._name, self._prefix, entry)
         self._chunks.append(record)
+        if self._chunks.words > _MOST_WORDS:
+            raise documents.damaged(
+                self._name, f'it names more than {_MOST_WORDS} compressions')
         self._md5s_are_ours = self._md5s_are_ours and md5_is_ours
+
+    def _check_entry(self, length: int) -> None:
+        # The same limit however the manifest comes in pieces.
+        if length > _MOST_ENTRY:
+            raise self._bad_entry('it has no end')
 
     def _bad_entry(self, why: object) -> exceptions.FormatError:
         return documents.damaged(
@@ -234,7 +249,8 @@ def _decode_chunk(name: str, prefix: str,
         raise documents.damaged(
             name, 'an entry of "objects" is not a one-key object')
     (chunk_name, fields), = entry.items()
-    if not naming.belongs_to(chunk_name, prefix):
+    if (not naming.belongs_to(chunk_name, prefix)
+            or len(chunk_name) - len(prefix) > _LONGEST_SUFFIX):
         raise documents.damaged(
             name, f'it names {documents.shown(chunk_name)}, which is not an '
                   f'object of this backup')
@@ -252,6 +268,9 @@ def _decode_fields(name: str, chunk_name: str,
     compression = documents.text(name, fields, 'compression')
     if compression is None:
         raise documents.damaged(name, 'an entry has no compression')
+    if len(compression) > _LONGEST_WORD:
+        raise documents.damaged(
+            name, f'{documents.shown(compression)} is no compression')
     extent = types.Extent(documents.size(name, fields, 'offset'),
                           documents.size(name, fields, 'length'))
     if not extent.length:
@@ -303,7 +322,7 @@ def _decode_mark(fields: object) -> types.Mark | None:
     if not isinstance(fields, dict):
         return None
     image, snapshot = fields.get('image'), fields.get('snapshot')
-    if not isinstance(image, str) or not isinstance(snapshot, str):
+    if not documents.is_text(image) or not documents.is_text(snapshot):
         return None
     changes = fields.get('changes')
     if not isinstance(changes, list) or not all(map(_is_extent, changes)):

@@ -2,8 +2,10 @@
 
 """Digests that are a large object, and others."""
 
+import hashlib
 import itertools
 import random
+import tracemalloc
 from unittest import mock
 
 from hypothesis import given
@@ -17,6 +19,7 @@ from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
+from tests.fakes import documents
 from tests.fakes import faulty
 from tests.unit.engine import base
 
@@ -237,6 +240,43 @@ class LargeTest(DigestObjectsTestCase):
             lambda pieces: [next(pieces).replace(
                 b'a', b'%x' % (next(count) % 10))])
         self.assertEqual(_NAME, err.name)
+
+    def _put_as(self, *contents):
+        """A file that consists of these, of which equal ones are one."""
+        self.bench.memory.ensure_container(_SEGMENTS, create=True)
+        segments = []
+        for content in contents:
+            md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            self.bench.put(md5, content, _SEGMENTS)
+            segments.append(store_base.Segment(
+                _SEGMENTS, md5, len(content), md5))
+        self.bench.memory.put_large(base.CONTAINER, _NAME, segments)
+
+    def test_segment_that_comes_again_elsewhere(self):
+        # Before the list, in it, and after it, the same bytes are not the
+        # same.
+        head, tail = documents.digest_file([], 16).split(b'[]')
+        words = b'"%b",' % (b'0a' * 32)
+        for contents in (
+                (head + b'[', words, words[:-1] + b']' + tail, words),
+                (head + b'[', words, head + b'[', words[:-1] + b']' + tail),
+                (words, head + b'[', words, words[:-1] + b']' + tail)):
+            self._put_as(*contents)
+            self.assertRaises(exceptions.FormatError, self._load)
+        self._put_as(head + b'[', words, words, words[:-1] + b']' + tail)
+        self.assertEqual(3, len(self._load()))
+
+    def test_many_segments_before_the_digests(self):
+        # What was not understood is not kept for each of them.
+        head, tail = documents.digest_file([], 16).split(b'[]')
+        head = head.replace(b'"bak-1"', b'"%b"' % (b'x' * 800000))
+        self._put_as(*(head[start:start + 2000]
+                       for start in range(0, len(head), 2000)),
+                     b'[]' + tail)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        self.assertEqual(0, len(self._load()))
+        self.assertLess(tracemalloc.get_traced_memory()[1], 20 << 20)
 
 
 class LifeTest(DigestObjectsTestCase):
