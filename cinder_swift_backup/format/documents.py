@@ -18,6 +18,8 @@ from cinder_swift_backup.format import types
 VERSION = '1.0.0'
 # Characters of a wrong value that the text of an error shows.
 _SHOWN = 80
+# Characters of an id. Those of Cinder have 36.
+_LONGEST_ID = 255
 # What is nested deeper than can be shown.
 _DEEP = '...'
 
@@ -83,8 +85,8 @@ def read_header(name: str, fields: dict[str, Any]) -> types.BackupHeader:
     :raises FormatError: when a field is of the wrong type
     """
     return types.BackupHeader(
-        backup_id=text(name, fields, 'backup_id') or '',
-        volume_id=text(name, fields, 'volume_id') or '',
+        backup_id=identifier(name, fields, 'backup_id') or '',
+        volume_id=identifier(name, fields, 'volume_id') or '',
         backup_name=text(name, fields, 'backup_name'),
         backup_description=text(name, fields, 'backup_description'),
         created_at=text(name, fields, 'created_at') or '')
@@ -96,6 +98,14 @@ def text(name: str, fields: dict[str, Any], key: str) -> str | None:
     if value is None or is_text(value):
         return value
     raise _wrong(name, key, 'a string', value)
+
+
+def identifier(name: str, fields: dict[str, Any], key: str) -> str | None:
+    """A field that is an id, null or absent; texts of errors have it whole."""
+    value = text(name, fields, key)
+    if value is None or (len(value) <= _LONGEST_ID and value.isprintable()):
+        return value
+    raise _wrong(name, key, 'an id', value)
 
 
 def is_text(value: object) -> TypeGuard[str]:

@@ -170,7 +170,7 @@ class Reader(long_list.LongListReader):
         return chains.Manifest(
             header=documents.read_header(name, fields),
             chunks=chunks, era=era,
-            parent_id=documents.text(name, fields, 'parent_id'),
+            parent_id=documents.identifier(name, fields, 'parent_id'),
             volume_meta=documents.text(name, fields, 'volume_meta'),
             volume_size=volume_size,
             parent=_decode_parent(name, fields.get(_PARENT)),
@@ -311,8 +311,8 @@ def _decode_parent(name: str, fields: object) -> types.BackupRef | None:
     if not isinstance(fields, dict):
         raise documents.damaged(name, f'{_PARENT!r} is not an object')
     return types.BackupRef(
-        backup_id=documents.text(name, fields, 'backup_id') or '',
-        volume_id=documents.text(name, fields, 'volume_id') or '',
+        backup_id=documents.identifier(name, fields, 'backup_id') or '',
+        volume_id=documents.identifier(name, fields, 'volume_id') or '',
         container=documents.text(name, fields, 'container') or '',
         prefix=documents.text(name, fields, 'prefix') or '')
 

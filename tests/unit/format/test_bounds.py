@@ -204,6 +204,15 @@ class MeaningTest(_Case):
                 self.assertEqual(good, _read_manifest([documents.manifest(
                     [], csb_mark={**mark, key: value})]).mark is not None)
 
+    def test_ids_for_a_terminal(self):
+        for value in ('a\n', '\x1b[2J', 'x' * 256):
+            for key in ('backup_id', 'volume_id', 'parent_id'):
+                self._refused(_read_manifest,
+                              documents.manifest([], **{key: value}))
+            for key in ('backup_id', 'volume_id'):
+                self._refused(_read_manifest, documents.manifest(
+                    [], csb_parent={key: value}))
+
     def test_version_for_a_terminal(self):
         self._refused(_read_manifest, documents.manifest(
             [], version='\x1b[2J\n'))
