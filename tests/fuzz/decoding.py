@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Targets that decode chunks, or encode and decode them.
+
+The first bytes of the input of a decoder are the length that the manifest
+tells.
+"""
+
+import bz2
+from collections.abc import Callable
+from collections.abc import Iterable
+import functools
+import zlib
+
+import zstd as stock_zstd
+
+from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import stored_form
+from cinder_swift_backup.format import streams
+from tests.fuzz import checks
+
+# Bytes of the length at the beginning.
+LENGTH = 3
+# Bytes that a decoder may take besides what it was given and has to give: two
+# pieces, and what it keeps of the input.
+_WORKING = 3 * streams.PIECE
+_CODECS = codecs.Codecs()
+_LEVELS = tuple(codecs.Level)
+_WORDS = ('zlib', 'bz2', 'zstd', 'none')
+
+
+def _zlib(stored: bytes) -> bytes:
+    stream = zlib.decompressobj()
+    data = stream.decompress(stored)
+    if not stream.eof or stream.unused_data:
+        raise ValueError
+    return data
+
+
+def _bz2(stored: bytes) -> bytes:
+    stream = bz2.BZ2Decompressor()
+    data = stream.decompress(stored)
+    if not stream.eof or stream.unused_data:
+        raise ValueError
+    return data
+
+
+# What the stock driver decodes with, or what is as strict as we are.
+_STOCK: dict[str, Callable[[bytes], bytes]] = {
+    'zlib': _zlib, 'bz2': _bz2, 'zstd': stock_zstd.decompress, 'none': bytes}
+
+
+def decoder(word: str) -> Callable[[bytes], None]:
+    """The target for a codec."""
+    return functools.partial(_decoder, word)
+
+
+def _decoder(word: str, data: bytes) -> None:
+    length = int.from_bytes(data[:LENGTH], 'little')
+    stored = data[LENGTH:]
+    with checks.memory(_WORKING + 3 * len(stored) + 2 * length):
+        found = checks.value_of(lambda: _decode(word, length, [stored]))
+    checks.same(found, checks.value_of(
+        lambda: _decode(word, length, checks.cut(stored))))
+    if found is None:
+        return
+    checks.same(length, len(found))
+    checks.same(found, _STOCK[word](stored))
+    for level in _LEVELS:
+        again = _encode(word, level, found)
+        checks.same(found, _decode(word, length, checks.cut(again)))
+
+
+def _decode(word: str, length: int, pieces: Iterable[bytes]) -> bytes:
+    decoder = _CODECS.find(word).decoder(length)
+    data = bytearray()
+    for piece in pieces:
+        for each in decoder.feed(piece):
+            assert len(each) <= streams.PIECE
+            data += each
+            # Whatever it says, no more may come out.
+            assert len(data) <= length
+    decoder.finish()
+    return bytes(data)
+
+
+def _encode(word: str, level: codecs.Level, data: bytes) -> bytes:
+    encoder = _CODECS.find(word).encoder(len(data), level)
+    stored = [bytes(encoder.feed(memoryview(piece)))
+              for piece in checks.cut(data)]
+    return b''.join((*stored, encoder.finish()))
+
+
+def stored(data: bytes) -> None:
+    """What is made of data, by a codec that the first byte tells.
+
+    The data is repeated, as often as the second byte tells, for noise and text
+    to come together.
+    """
+    kind, times, part = data[:1], data[1:2], data[2:]
+    choice = int.from_bytes(kind)
+    whole = part * (1 + int.from_bytes(times))
+    codec = _CODECS.find(_WORDS[choice % len(_WORDS)])
+    maker = stored_form.StoredFormMaker(
+        codec, _LEVELS[choice // len(_WORDS) % len(_LEVELS)], len(whole))
+    for piece in checks.cut(whole):
+        maker.feed(memoryview(piece))
+    made = maker.finish()
+    assert len(made.data) <= len(whole)
+    checks.same(whole, _decode(made.compression, len(whole),
+                               checks.cut(bytes(made.data))))
