@@ -32,6 +32,8 @@ except ImportError:  # There is no wheel for the machine.
 
 _LONGEST_STORED = 65535
 _RAW = -zlib.MAX_WBITS
+# As the header has it: the binary logarithm of bytes, less 8.
+_LARGEST_WINDOW = zlib.MAX_WBITS - 8
 _HEADER = b'\x78\x9c'
 _LAST_BLOCK = b'\x01\x00\x00\xff\xff'
 
@@ -77,11 +79,13 @@ def decompressor() -> _RawDecompressor:
 class ZlibStream:
     """Makes zlib's decompressor behave like those of bz2 and zstd.
 
-    They keep input that they could not decode yet; zlib's returns it.
+    They keep input that they could not decode yet; zlib's returns it. ISA-L's
+    takes windows that are larger than any there are, and zlib's does not.
     """
 
     def __init__(self) -> None:
         self._stream = decompressor()
+        self._begun = False
         self._rest = b''
 
     @property
@@ -96,6 +100,10 @@ class ZlibStream:
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
         """See :class:`streams.Decompressor`."""
+        if data and not self._begun:
+            self._begun = True
+            if data[0] >> 4 > _LARGEST_WINDOW:
+                raise zlib.error('invalid window size')
         if self._rest:
             data = self._rest + data
         out = self._stream.decompress(data, max_length)

@@ -9,10 +9,12 @@ tells.
 import bz2
 from collections.abc import Callable
 from collections.abc import Iterable
+import contextlib
 import functools
+from typing import Any
 import zlib
 
-import zstd as stock_zstd
+from backports import zstd
 
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import stored_form
@@ -29,25 +31,33 @@ _LEVELS = tuple(codecs.Level)
 _WORDS = ('zlib', 'bz2', 'zstd', 'none')
 
 
-def _zlib(stored: bytes) -> bytes:
-    stream = zlib.decompressobj()
-    data = stream.decompress(stored)
-    if not stream.eof or stream.unused_data:
-        raise ValueError
+class _Refused(Exception):
+    """It is not one whole stream of so many bytes."""
+
+
+def _strictly(make: Callable[[], Any], errors: type[Exception],
+              stored: bytes, length: int) -> bytes:
+    stream = make()
+    try:
+        data: bytes = stream.decompress(stored, length + 1)
+        if not stream.eof:  # It may come after all of the data.
+            data += stream.decompress(
+                getattr(stream, 'unconsumed_tail', b''), 1)
+    except errors as err:
+        raise _Refused from err
+    if not stream.eof or stream.unused_data or len(data) != length:
+        raise _Refused
     return data
 
 
-def _bz2(stored: bytes) -> bytes:
-    stream = bz2.BZ2Decompressor()
-    data = stream.decompress(stored)
-    if not stream.eof or stream.unused_data:
-        raise ValueError
-    return data
-
-
-# What the stock driver decodes with, or what is as strict as we are.
-_STOCK: dict[str, Callable[[bytes], bytes]] = {
-    'zlib': _zlib, 'bz2': _bz2, 'zstd': stock_zstd.decompress, 'none': bytes}
+# What the stock driver decodes with, as strict as we are where it can be. Its
+# zstd takes no frame that does not tell its length.
+_STRICT: dict[str, Callable[[bytes, int], bytes]] = {
+    'zlib': functools.partial(_strictly, zlib.decompressobj, zlib.error),
+    'bz2': functools.partial(_strictly, bz2.BZ2Decompressor, OSError)}
+_STOCK: dict[str, Callable[[bytes, int], bytes]] = {
+    **_STRICT, 'zstd': lambda stored, length: zstd.decompress(stored),
+    'none': lambda stored, length: stored}
 
 
 def decoder(word: str) -> Callable[[bytes], None]:
@@ -63,9 +73,12 @@ def _decoder(word: str, data: bytes) -> None:
     checks.same(found, checks.value_of(
         lambda: _decode(word, length, checks.cut(stored))))
     if found is None:
+        # So the stock driver does not take it either.
+        with contextlib.suppress(_Refused, KeyError):
+            raise AssertionError(_STRICT[word](stored, length))
         return
     checks.same(length, len(found))
-    checks.same(found, _STOCK[word](stored))
+    checks.same(found, _STOCK[word](stored, length))
     for level in _LEVELS:
         again = _encode(word, level, found)
         checks.same(found, _decode(word, length, checks.cut(again)))

@@ -13,6 +13,7 @@ import itertools
 import json
 import zlib
 
+from backports import zstd
 import zstd as stock_zstd
 
 from cinder_swift_backup.format import chains
@@ -113,6 +114,10 @@ def _of_chunks() -> _Seeds:
         encoder = found.find(word).encoder(len(data), codecs.Level.FAST)
         yield word, f'ours-{kind}', b''.join((
             length, encoder.feed(memoryview(data)), encoder.finish()))
+    untold = zstd.ZstdCompressor()
+    yield 'zstd', 'without-length', b''.join((
+        len(_VOLUME).to_bytes(decoding.LENGTH, 'little'),
+        untold.compress(_VOLUME), untold.flush()))
     bomb = (1 << 20) + 5
     for word in ('zlib', 'zstd'):
         yield word, 'bomb', b''.join((
