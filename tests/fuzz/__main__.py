@@ -18,6 +18,7 @@ import argparse
 import pathlib
 import subprocess
 import sys
+import tracemalloc
 
 import atheris
 
@@ -93,6 +94,8 @@ def _run(target: str, options: argparse.Namespace) -> None:
     examples = targets.examples(target)
     directories = ([examples, found] if options.merge
                    else [found, examples])
+    # To start and stop it for each input leaks memory in some Pythons.
+    tracemalloc.start()
     atheris.Setup([
         sys.argv[0], f'-max_total_time={options.seconds}',
         f'-max_len={_LONGEST}', f'-rss_limit_mb={_MEMORY}',
