@@ -60,12 +60,12 @@ def main() -> int:
                         help='add what was found to the committed examples')
     parser.add_argument('--here', action='store_true',
                         help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    unknown = set(options.targets) - set(targets.TARGETS)
-    if unknown:
-        parser.error(f'there is no target {", ".join(sorted(unknown))}')
+    options, others = parser.parse_known_args()
     if options.here:
-        _run(options.targets[0], options)
+        _run(options.targets[0], others or _arguments(options))
+    unknown = [*others, *(set(options.targets) - set(targets.TARGETS))]
+    if unknown:
+        parser.error(f'there is no target {", ".join(unknown)}')
     failed = [target for target in options.targets or targets.TARGETS
               if not _succeeds(target, options)]
     if failed:
@@ -84,7 +84,18 @@ def _succeeds(target: str, options: argparse.Namespace) -> bool:
         check=False).returncode == 0
 
 
-def _run(target: str, options: argparse.Namespace) -> None:
+def _run(target: str, arguments: list[str]) -> None:
+    # To start and stop it for each input leaks memory in some Pythons.
+    tracemalloc.start()
+    # To merge, libFuzzer has a shell run this again, with other arguments.
+    command = f'{sys.executable} -m tests.fuzz {target} --here'
+    atheris.Setup([command, *arguments], targets.TARGETS[target])
+    atheris.Fuzz()
+
+
+def _arguments(options: argparse.Namespace) -> list[str]:
+    """What libFuzzer is to do."""
+    target, = options.targets
     found = options.directory / target
     found.mkdir(parents=True, exist_ok=True)
     words = options.directory / 'words.txt'
@@ -94,15 +105,11 @@ def _run(target: str, options: argparse.Namespace) -> None:
     examples = targets.examples(target)
     directories = ([examples, found] if options.merge
                    else [found, examples])
-    # To start and stop it for each input leaks memory in some Pythons.
-    tracemalloc.start()
-    atheris.Setup([
-        sys.argv[0], f'-max_total_time={options.seconds}',
-        f'-max_len={_LONGEST}', f'-rss_limit_mb={_MEMORY}',
-        f'-timeout={_SLOW}', f'-dict={words}', '-print_final_stats=1',
-        f'-artifact_prefix={found}/', f'-merge={int(options.merge)}',
-        *map(str, directories)], targets.TARGETS[target])
-    atheris.Fuzz()
+    return [
+        f'-max_total_time={options.seconds}', f'-max_len={_LONGEST}',
+        f'-rss_limit_mb={_MEMORY}', f'-timeout={_SLOW}', f'-dict={words}',
+        '-print_final_stats=1', f'-artifact_prefix={found}/',
+        f'-merge={int(options.merge)}', *map(str, directories)]
 
 
 def _escaped(word: str) -> str:

@@ -37,7 +37,7 @@ def cut(data: bytes) -> Iterator[bytes]:
     """The data in pieces: anywhere, but the same each time."""
     chance = random.Random(zlib.crc32(data))
     longest = chance.choice((1, 10, 100, 5000, 100000))
-    longest = max(longest, len(data) // 500)
+    longest = max(longest, len(data) // 100)
     start = 0
     while start < len(data):
         end = start + chance.randint(1, longest)
