@@ -40,6 +40,10 @@ class _Answer:
         self._headers = headers
         self._rest = body
 
+    def __len__(self) -> int:
+        """How many bytes there are, with the headers."""
+        return len(self._rest) + sum(map(len, self._headers.values()))
+
     def read(self, size: int | None = None) -> bytes:
         """More of the body."""
         size = len(self._rest) if size is None else size
@@ -98,7 +102,7 @@ def _asked(ask: Callable[[base.ObjectStore], Any],
     """What a store makes of answers; None if it is an error."""
     store = swift.SwiftStore(swift_session.Session(
         _Credentials(), swift_session.Transport(retries=0, backoff=0)))
-    size = sum(len(each._rest) for each in answers)
+    size = sum(map(len, answers))
     opened = _Connection(iter(answers))
     with (mock.patch.object(client, 'HTTPConnection', opened),
           checks.memory(_PARSED * size)):
