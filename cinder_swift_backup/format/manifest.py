@@ -196,8 +196,8 @@ class Reader(long_list.LongListReader):
         used = 0
         while True:
             start = _space_end(text, used)
-            self._check_entry(start - used)
             if text.startswith(']', start) and not len(self._chunks):
+                self._check_entry(start - used)
                 return start + 1, True
             try:
                 entry, end = _JSON.raw_decode(text, start)
