@@ -20,6 +20,7 @@ from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
+from cinder_swift_backup.stores import transport
 from tests.fuzz import checks
 
 #: What stands between the pages of a listing.
@@ -68,6 +69,8 @@ class _Connection:
     def __init__(self, answers: Iterator[_Answer]) -> None:
         self._answers = answers
         self.url = ''
+        self.resp = None
+        self.request_session = mock.Mock(adapters={})
 
     def __call__(self, url: str, **options: Any) -> '_Connection':
         """Be opened."""
@@ -101,7 +104,7 @@ def _asked(ask: Callable[[base.ObjectStore], Any],
            *answers: _Answer) -> Any:
     """What a store makes of answers; None if it is an error."""
     store = swift.SwiftStore(swift_session.Session(
-        _Credentials(), swift_session.Transport(retries=0, backoff=0)))
+        _Credentials(), transport.Transport(retries=0, backoff=0)))
     size = sum(map(len, answers))
     opened = _Connection(iter(answers))
     with (mock.patch.object(client, 'HTTPConnection', opened),

@@ -160,7 +160,8 @@ class _LargeObject:
         return self._segments
 
     def read(self, container: str, name: str,
-             use: Callable[[Iterator[bytes]], object]) -> object:
+             use: Callable[[Iterator[bytes]], object], *,
+             compared: bool) -> object:
         """See the contract."""
         return use(checks.cut(self._parts[name]))
 
