@@ -63,6 +63,7 @@ class Cloud:
         objects: str = 'swift',
         object_servers: int = 1,
         backup_hosts: int = 0,
+        shuns: bool = False,
     ) -> None:
         """Prepare; nothing is written or started yet.
 
@@ -80,6 +81,7 @@ class Cloud:
         :param object_servers: how many of them Swift has
         :param backup_hosts: how many backup services run in processes of
             their own, which RabbitMQ connects; with none it runs in Cinder's
+        :param shuns: whether Swift leaves servers alone for a while that fail
         :param site: what its Swift is among others that copy containers
         """
         self._backup_driver = backup_driver
@@ -94,6 +96,7 @@ class Cloud:
         self._objects = objects
         self._object_servers = object_servers
         self._backup_hosts = backup_hosts
+        self._shuns = shuns
         self._stack = contextlib.ExitStack()
 
     @property
@@ -226,6 +229,7 @@ class Cloud:
             cached=self._with_cache,
             site=self._site,
             object_servers=self._object_servers,
+            shuns=self._shuns,
         )
         ceph = Ceph(directory / 'ceph')
         if self._volumes == 'ceph':

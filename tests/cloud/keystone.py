@@ -34,14 +34,30 @@ class Keystone:
     def start(self) -> None:
         """Write the configuration and start the process."""
         self._directory.mkdir()
-        conf = self._directory / 'keystone.conf'
-        info_file = self._directory / 'cloud.json'
-        self._write_config(conf)
-        self._info.save(info_file)
+        self._write_config(self._directory / 'keystone.conf')
+        self._info.save(self._directory / 'cloud.json')
+        self._serve()
+
+    def kill(self) -> None:
+        """End the process as a crash would."""
+        assert self._child is not None
+        self._child.kill()
+
+    def start_again(self) -> None:
+        """Start the process with what it knew, and wait until it answers.
+
+        Call it from a thread that will live as long as the cloud shall.
+        """
+        self._serve()
+        self.wait()
+
+    def _serve(self) -> None:
         self._child = processes.Child(
             'Keystone',
             processes.python_module(
-                'serve_keystone', str(conf), str(info_file)
+                'serve_keystone',
+                str(self._directory / 'keystone.conf'),
+                str(self._directory / 'cloud.json'),
             ),
             self._directory / 'keystone.log',
         )

@@ -9,6 +9,8 @@ is what takes the time:
 2. bootstrap the administrator, the standard roles and the identity endpoint;
 3. create the other users, their projects and the other endpoints;
 4. serve the API until killed.
+
+Where another process has done all that, nothing is left but to serve.
 """
 
 from collections.abc import Callable
@@ -26,6 +28,7 @@ from keystone.common import provider_api
 from keystone.common.sql import upgrades
 import keystone.conf
 import keystone.server
+from keystone.server import backends
 from keystone.server.flask import application
 from keystone.server.flask import core
 
@@ -44,14 +47,24 @@ def main() -> None:
     sys.argv = ['keystone']
     keystone.server.configure(config_files=[conf])
     info = CloudInfo.load(pathlib.Path(info_file))
+    done = pathlib.Path(conf).with_name('done')
+    if done.exists():
+        backends.load_backends()
+    else:
+        _create(info)
+        done.touch()
+    app = core.setup_app_middleware(application.application_factory('public'))
+    port = urllib.parse.urlsplit(info.auth_url).port or 0
+    wsgi.make_server(_one_at_a_time(app), port).serve_forever()
+
+
+def _create(info: CloudInfo) -> None:
+    """Create all that the cloud is to know."""
     upgrades.offline_sync_database_to_version()
     _create_keys()
     boot = _bootstrap(info)
     _create_users(info, boot)
     _create_endpoints(info)
-    app = core.setup_app_middleware(application.application_factory('public'))
-    port = urllib.parse.urlsplit(info.auth_url).port or 0
-    wsgi.make_server(_one_at_a_time(app), port).serve_forever()
 
 
 def _one_at_a_time(app: Callable[..., Any]) -> Callable[..., Any]:

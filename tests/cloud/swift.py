@@ -70,6 +70,7 @@ class Swift:
         cached: bool = False,
         site: SyncSite | None = None,
         object_servers: int = 1,
+        shuns: bool = False,
     ) -> None:
         """Prepare; nothing is written yet.
 
@@ -79,7 +80,10 @@ class Swift:
         :param site: what it is among others, if it is
         :param object_servers: how many there are; of three and more, three
             have each object
+        :param shuns: whether the proxy leaves a server alone for a minute
+            after ten errors, as real ones do
         """
+        self._shuns = shuns
         self._site = site
         self._info = info
         self._cache_port = processes.free_ports(1)[0] if cached else None
@@ -127,9 +131,24 @@ class Swift:
 
     def stop_server(self, server: str) -> None:
         """Stop one of the servers, such as ``object.1``."""
+        processes.stop_all([self._forget(server)])
+
+    def kill_server(self, server: str) -> None:
+        """End one of the servers as a crash would."""
+        self._forget(server).kill()
+
+    def start_server(self, server: str) -> None:
+        """Start a server again that was stopped, and wait until it answers.
+
+        Call it from a thread that will live as long as the cloud shall.
+        """
+        self._start_server(server)
+        self.wait()
+
+    def _forget(self, server: str) -> processes.Child:
         child = self._servers.pop(server)
         self._children.remove(child)
-        processes.stop_all([child])
+        return child
 
     def wait(self) -> None:
         """Wait until all the servers answer."""
@@ -326,7 +345,7 @@ class Swift:
                 'use': 'egg:swift#proxy',
                 'account_autocreate': True,
                 # The only replica must not be avoided after errors.
-                'error_suppression_limit': 1000000,
+                'error_suppression_limit': 10 if self._shuns else 1000000,
                 **_PATIENCE,
             },
         }

@@ -70,7 +70,8 @@ class CinderSideTestCase(base.FunctionalTestCase):
             backup_swift_retry_backoff=1,
             backup_swift_patience=10,
             backup_swift_enable_progress_timer=False)
-        self.context = cinder_process.make_context(self.cloud.demo)
+        self.context = cinder_process.make_context(self.cloud.demo,
+                                                   self.cloud.auth_url)
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix='csb-'))
         self.addCleanup(shutil.rmtree, self.directory)
         self.addCleanup(self._empty_container)
@@ -152,7 +153,8 @@ class CinderSideTestCase(base.FunctionalTestCase):
                                  f'data follows the volume at {offset}')
 
     def _empty_container(self):
-        store = base.swift_store()
+        store = base.swift_store(
+            base.swift_credentials(self.cloud.demo, self.cloud))
         self.addCleanup(store.close)
         for container in (self.container,
                           naming.segments_container(self.container)):

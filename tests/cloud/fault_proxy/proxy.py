@@ -23,13 +23,16 @@ _TIMEOUT = 60.0
 class FaultProxy:
     """A proxy before one Swift."""
 
-    def __init__(self, swift_url: str) -> None:
+    def __init__(self, swift_url: str, directory: str | None = None) -> None:
         """Prepare.
 
         :param swift_url: without an account, as ``http://HOST:PORT``
+        :param directory: where its log is while it runs; the system's for
+            temporary files if None
         """
         self._swift = urllib.parse.urlsplit(swift_url)
         self._port, self._control = processes.free_ports(2)
+        self._directory = directory
         self._stack = contextlib.ExitStack()
 
     @property
@@ -43,7 +46,8 @@ class FaultProxy:
 
         Call it from a thread that will live as long as the proxy shall.
         """
-        directory = pathlib.Path(tempfile.mkdtemp(prefix='csb-proxy-'))
+        directory = pathlib.Path(tempfile.mkdtemp(
+            prefix='csb-proxy-', dir=self._directory))
         self._stack.callback(shutil.rmtree, directory)
         child = processes.Child(
             'the fault proxy', processes.python_module(
@@ -70,10 +74,9 @@ class FaultProxy:
         """The requests since the rules came, oldest first."""
         return [exchange.Entry(**fields) for fields in self._tell('requests')]
 
-    def connections(self) -> int:
-        """How many connections clients have open."""
-        found: int = self._tell('connections')
-        return found
+    def connections(self) -> set[int]:
+        """The numbers of the connections that clients have open."""
+        return set(self._tell('connections'))
 
     def forget_idle(self) -> None:
         """Reset each connection that is open now when it is used again."""

@@ -143,9 +143,10 @@ class Rule:
     """Which requests to break, and how.
 
     ``methods`` and ``kinds`` are of any if there are none. ``first`` is the
-    number of the first of these requests that is broken, ``count`` how many
-    are, or None if all the rest. ``idle`` leaves out those whose connection
-    has been idle for less than so many seconds.
+    number of the first of these requests that is broken, and with ``every``
+    above 1 only each so many-th behind it; ``count`` is how many are, or None
+    if all the rest. ``idle`` leaves out those whose connection has been idle
+    for less than so many seconds.
     """
 
     action: Action
@@ -153,6 +154,7 @@ class Rule:
     kinds: tuple[Kind, ...] = ()
     first: int = 1
     count: int | None = 1
+    every: int = 1
     idle: float = 0
 
     def concerns(self, method: str, kind: Kind) -> bool:
@@ -162,9 +164,10 @@ class Rule:
 
 
 def rule(action: Action, method: str = '', *kinds: Kind, first: int = 1,
-         count: int | None = 1, idle: float = 0) -> Rule:
+         count: int | None = 1, every: int = 1, idle: float = 0) -> Rule:
     """A rule, written briefly: ``method`` may be several, as ``HEAD GET``."""
-    return Rule(action, tuple(method.split()), kinds, first, count, idle)
+    return Rule(action, tuple(method.split()), kinds, first, count, every,
+                idle)
 
 
 def dump(rules: Iterable[Rule]) -> str:

@@ -39,8 +39,10 @@ class Active:
         """Count a request; say whether the rule takes it."""
         if not self.rule.concerns(method, kind) or idle < self.rule.idle:
             return False
+        behind = self.seen - self.rule.first + 1
         self.seen += 1
-        if self.seen < self.rule.first or self.taken == self.rule.count:
+        if (behind < 0 or behind % self.rule.every
+                or self.taken == self.rule.count):
             return False
         self.taken += 1
         return True
@@ -118,9 +120,9 @@ class Server:
         """The requests since the rules came."""
         return [dataclasses.asdict(each) for each in self._entries]
 
-    async def connections(self) -> int:
-        """How many connections clients have open."""
-        return len(self._connections)
+    async def connections(self) -> list[int]:
+        """The numbers of the connections that clients have open."""
+        return [each.number for each in self._connections]
 
     async def forget_idle(self) -> None:
         """Forget the connections: each is reset when it is used again."""

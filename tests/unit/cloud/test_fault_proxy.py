@@ -129,7 +129,7 @@ class FaultProxyTest(base.BaseTestCase):
              ('HEAD', _CHUNK, Kind.CHUNK, '200')] * 3,
             [(each.method, each.target, each.kind, each.result)
              for each in self.proxy.requests()])
-        self.assertEqual(1, self.proxy.connections())
+        self.assertEqual(1, len(self.proxy.connections()))
 
     def test_which_requests(self):
         self.proxy.apply(
@@ -141,6 +141,12 @@ class FaultProxyTest(base.BaseTestCase):
         self.assertEqual([200, 503, 503, 200, 200], found)
         self.assertEqual(200, self.send(path=_MANIFEST)[0])
         self.assertEqual([2, 0], self.proxy.hits())
+
+    def test_every_third_request(self):
+        self.proxy.apply(rule(rules.Answer(503), first=2, count=2, every=3))
+        found = [self.send()[0] for _ in range(9)]
+        self.assertEqual(
+            [200, 503, 200, 200, 503, 200, 200, 200, 200], found)
 
     def test_answer_with_headers(self):
         self.proxy.apply(rule(rules.Answer(498, {'Retry-After': '7'})))
@@ -198,7 +204,7 @@ class FaultProxyTest(base.BaseTestCase):
         self.assertEqual((200, _DATA[:len(_DATA) // 2]), self.send())
         # The connection is as good as before.
         self.assertEqual((200, _DATA), self.send())
-        self.assertEqual(1, self.proxy.connections())
+        self.assertEqual(1, len(self.proxy.connections()))
 
     def test_flipped(self):
         self.proxy.apply(rule(rules.Flip(), 'GET'), rule(rules.Flip(), 'PUT'))
@@ -249,7 +255,7 @@ class FaultProxyTest(base.BaseTestCase):
             client.request(method, _CHUNK,
                            _DATA if method == 'PUT' else None)
             self.wait_until(lambda: self.proxy.hits() == [1])
-            self.assertEqual(1, self.proxy.connections())
+            self.assertEqual(1, len(self.proxy.connections()))
             client.close()
             self.wait_until(lambda: not self.proxy.connections())
 
@@ -329,7 +335,7 @@ class RulesTest(base.BaseTestCase):
         found = [
             rule(rules.Answer(429, {'Retry-After': '1'}, early=True)),
             rule(rules.Stall(1.5, Moment.IN_BODY), 'GET PUT', *rules.OBJECTS,
-                 first=2, count=None, idle=3),
+                 first=2, count=None, every=2, idle=3),
             rule(rules.List(rules.Extent.OLD)), rule(rules.Forget())]
         self.assertEqual(found, rules.load(rules.dump(found)))
 

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""A test of one case of the table.
+
+1. Prepare the operation without faults.
+2. Run it with them, behind the fault proxy.
+3. See that each fault has happened, that the outcome is a right one, and that
+   no thread and no connection was left.
+4. See without faults that all is well: what is there, what is left, and that
+   the next backup works.
+"""
+
+import atexit
+import functools
+import tempfile
+import threading
+import time
+
+from cinder import exception as cinder_exception
+from oslo_config import cfg
+from testtools import content
+
+from tests.cloud.fault_proxy import proxy as fault_proxy
+from tests.cloud.fault_proxy import rules
+from tests.faults import cases
+from tests.faults import operations
+from tests.faults import rows
+from tests.functional import base
+from tests.functional import cinder_side
+
+CONF = cfg.CONF
+# Seconds, for what ends at once on a machine that is not busy.
+_SOON = 10
+# The proxy outlives the temporary directory of a test.
+_TEMPORARY = tempfile.gettempdir()
+
+
+@functools.cache
+def swift_proxy():
+    """The proxy before the cloud's Swift, one for all tests."""
+    found = fault_proxy.FaultProxy(base.cloud_info().swift_url, _TEMPORARY)
+    atexit.register(found.stop)
+    found.start()
+    return found
+
+
+class FaultTestCase(cinder_side.CinderSideTestCase):
+    """A test whose driver goes through the fault proxy."""
+
+    def setUp(self):
+        super().setUp()
+        self.need('swift_url')
+        if self.cloud.objects != 'swift':
+            self.skipTest('only a Swift is known to the proxy')
+        self.proxy = self.find_proxy()
+        self.heal()
+        self.addCleanup(self.heal)
+        self.configure(backup_swift_url=f'{self.proxy.url}/v1/AUTH_',
+                       backup_swift_retry_backoff=0.1)
+        self.store.ensure_container(self.container, create=True)
+
+    def find_proxy(self):
+        """The proxy that the test is for."""
+        return swift_proxy()
+
+    def heal(self):
+        """Have everything work again."""
+        self.proxy.accept()
+        self.proxy.apply()
+
+    def be_patient(self, seconds):
+        """Have the driver ride out what lasts so long."""
+        if 'backup_swift_patience' in CONF:
+            self.configure(backup_swift_patience=seconds)
+
+    def check(self, operation, fault, outcomes, left, within):
+        """Run an operation that was prepared, and look at all of it.
+
+        :param fault: does the work that it is given while it happens
+        """
+        row = rows.Row(self.id(), fault.fault, type(operation).__name__)
+        self.addCleanup(rows.record, row)
+        threads = set(threading.enumerate())
+        connections = self.proxy.connections()
+        begin = time.monotonic()
+        row.outcome = fault.run(self, lambda: self.run_operation(operation))
+        row.seconds = time.monotonic() - begin
+        self.assertIn(row.outcome, outcomes)
+        self.assertLess(row.seconds, within)
+        row.left = self._look(operation, row.outcome, left)
+        self._next_backup(operation)
+        row.next = 'works'
+        self.wait_soon(lambda: not set(threading.enumerate()) - threads,
+                       'threads are left')
+        self.wait_soon(lambda: not self.proxy.connections() - connections,
+                       'connections are open')
+
+    def run_operation(self, operation):
+        """Run it; returns what came of it."""
+        try:
+            operation.run()
+        except cinder_exception.CinderException as err:
+            self.addDetail('error', content.text_content(str(err)))
+            return type(err).__name__
+        return cases.DONE
+
+    def wait_soon(self, holds, otherwise):
+        """Wait for what should come at once."""
+        end = time.monotonic() + _SOON
+        while not holds():
+            self.assertLess(time.monotonic(), end, otherwise)
+            time.sleep(0.02)
+
+    @staticmethod
+    def _look(operation, outcome, left):
+        if outcome == cases.DONE:
+            operation.check_done()
+            return 0
+        return operation.check_failed(left)
+
+    def _next_backup(self, operation):
+        backup = operation.back_up()
+        self.assertEqual(operation.chunks, backup.object_count)
+
+
+class CaseTestCase(FaultTestCase):
+    """A test of a case that the proxy makes."""
+
+    case = None
+
+    def check_case(self):
+        """Do all of it."""
+        case = self.case
+        self.be_patient(case.patience)
+        self.configure(**case.options)
+        operation = operations.KINDS[case.operation](self, many=case.many)
+        operation.prepare()
+        self.check(operation, _Fault(case.fault, case.rules), case.outcomes,
+                   case.left, case.within)
+
+
+class _Fault:
+    """Rules that break requests, for as long as an operation runs."""
+
+    def __init__(self, fault, faults):
+        self.fault = fault
+        self._rules = faults
+
+    def run(self, test, work):
+        """Do the work, and see that each of the faults has happened."""
+        test.proxy.apply(*self._rules)
+        found = work()
+        hits, requests = test.proxy.hits(), test.proxy.requests()
+        test.heal()
+        test.addDetail('requests', content.text_content('\n'.join(
+            f'{each.connection} {each.method} {each.kind} {each.result}'
+            for each in requests)))
+        test.assertNotIn(0, hits, 'a fault never happened')
+        if any(isinstance(each.action, rules.Forget) for each in self._rules):
+            test.assertIn('forgotten', [each.result for each in requests])
+        return found

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The table of faults: what breaks, in which operation, what comes of it."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from tests.cloud.fault_proxy import rules
+from tests.cloud.fault_proxy.rules import Answer
+from tests.cloud.fault_proxy.rules import Close
+from tests.cloud.fault_proxy.rules import Extent
+from tests.cloud.fault_proxy.rules import Flip
+from tests.cloud.fault_proxy.rules import Forget
+from tests.cloud.fault_proxy.rules import Kind
+from tests.cloud.fault_proxy.rules import List
+from tests.cloud.fault_proxy.rules import Moment
+from tests.cloud.fault_proxy.rules import OBJECTS
+from tests.cloud.fault_proxy.rules import Refuse
+from tests.cloud.fault_proxy.rules import Reset
+from tests.cloud.fault_proxy.rules import rule
+from tests.cloud.fault_proxy.rules import Shorten
+from tests.cloud.fault_proxy.rules import Slow
+from tests.cloud.fault_proxy.rules import Stall
+
+BACKUP = 'backup'
+INCREMENTAL = 'incremental'
+RESTORE = 'restore'
+DELETE = 'delete'
+_READING = (INCREMENTAL, RESTORE)
+_ALL = (BACKUP, INCREMENTAL, RESTORE, DELETE)
+
+# What comes of it: nothing, or one of Cinder's exceptions.
+DONE = 'completed'
+UNAVAILABLE = 'SwiftConnectionFailed'
+DAMAGED = 'InvalidBackup'
+
+# What is left behind: nothing, all of it, or what could not be deleted.
+NOTHING = 'nothing'
+EVERYTHING = 'everything'
+ANYTHING = 'anything'
+
+# A repetition follows each failure, so this is more than a request survives.
+_MANY = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A fault in an operation, and what has to come of it.
+
+    ``outcomes`` are those that are right. ``left`` is what may be in the
+    container after a failure. ``many`` makes the operation one of many small
+    objects. ``within`` is a bound in seconds, and no promise.
+    """
+
+    fault: str
+    operation: str
+    rules: tuple[rules.Rule, ...]
+    outcomes: tuple[str, ...] = (DONE,)
+    left: str = NOTHING
+    many: bool = False
+    patience: int = 10
+    within: int = 60
+    quick: bool = True
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What a test of it is called."""
+        return f'{self.operation}, {self.fault}'
+
+
+def _each(fault: str, operations: tuple[str, ...], *faults: rules.Rule,
+          quick: tuple[str, ...] | None = None,
+          **more: Any) -> Iterator[Case]:
+    """A fault in some operations, of which some are quick; all if None."""
+    for operation in operations:
+        yield Case(fault, operation, faults, quick=(
+            quick is None or operation in quick), **more)
+
+
+def _absent() -> Iterator[Case]:
+    """A 404 that is not true, and one that is."""
+    once = Answer(404)
+    for fault, operations, each in (
+            ('PUT of a chunk 404 once', (BACKUP, INCREMENTAL),
+             rule(once, 'PUT', Kind.CHUNK, first=2)),
+            ('PUT of the digests 404 once', (BACKUP,),
+             rule(once, 'PUT', Kind.DIGESTS)),
+            ('PUT of the manifest 404 once', (BACKUP,),
+             rule(once, 'PUT', Kind.MANIFEST)),
+            ('HEAD of the digests 404 once', (BACKUP, INCREMENTAL),
+             rule(once, 'HEAD', Kind.DIGESTS)),
+            ('GET of the digests 404 once', _READING,
+             rule(once, 'GET', Kind.DIGESTS)),
+            ('GET of the manifest 404 once', (*_READING, DELETE),
+             rule(once, 'GET', Kind.MANIFEST)),
+            ('GET of a chunk 404 once', (RESTORE,),
+             rule(once, 'GET', Kind.CHUNK, first=2)),
+            ('listing 404 once', (BACKUP, INCREMENTAL, DELETE),
+             rule(once, 'GET', Kind.LISTING)),
+            ('HEAD of the container 404 once', (BACKUP, INCREMENTAL),
+             rule(once, 'HEAD', Kind.CONTAINER))):
+        yield from _each(fault, operations, each)
+    yield from _each(
+        'nothing is listed, HEAD of a chunk 404 once', (BACKUP, INCREMENTAL),
+        rule(List(Extent.NOTHING), 'GET', Kind.LISTING, count=None),
+        rule(once, 'HEAD', Kind.CHUNK), quick=(BACKUP,))
+    yield from _each(
+        'HEAD of the container 404 once, none to be created',
+        (BACKUP, INCREMENTAL), rule(once, 'HEAD', Kind.CONTAINER),
+        quick=(INCREMENTAL,), options={'backup_create_containers': False})
+    yield from _each(
+        'GET of a chunk 404 for good', (RESTORE,),
+        rule(once, 'GET', Kind.CHUNK, first=2, count=None),
+        outcomes=(DAMAGED,))
+    yield from _each(
+        'GET of the digests 404 for good', (RESTORE,),
+        rule(once, 'GET', Kind.DIGESTS, count=None), outcomes=(DAMAGED,))
+
+
+def _unsure() -> Iterator[Case]:
+    """A 404 where nobody can say that it is true."""
+    gone = Answer(404)
+    unsure = rule(Answer(503), 'HEAD', Kind.CONTAINER, count=None)
+    more: dict[str, Any] = {'outcomes': (UNAVAILABLE,), 'patience': 3}
+    yield from _each(
+        'every DELETE 404, the container 503', (DELETE,),
+        rule(gone, 'DELETE', *OBJECTS, count=None), unsure,
+        left=EVERYTHING, **more)
+    yield from _each(
+        'every GET 404, the container 503', (RESTORE,),
+        rule(gone, 'GET', *OBJECTS, count=None), unsure, **more)
+    yield from _each(
+        'every GET of a chunk 404, the container 503', (RESTORE,),
+        rule(gone, 'GET', Kind.CHUNK, count=None), unsure, **more)
+    lost = (rule(gone, 'HEAD GET', Kind.CONTAINER, Kind.LISTING, *OBJECTS,
+                 count=None),
+            rule(Answer(503), 'HEAD GET', Kind.ACCOUNT, count=None))
+    yield from _each('all 404, the account 503', (RESTORE,), *lost, **more)
+    yield from _each('all 404, the account 503', (DELETE,), *lost,
+                     left=EVERYTHING, **more)
+    yield from _each(
+        'every PUT of a chunk 404, the container 503', (BACKUP,),
+        rule(gone, 'PUT', Kind.CHUNK, count=None),
+        # Not the first, which is before all else.
+        dataclasses.replace(unsure, first=2), **more)
+
+
+def _refusals() -> Iterator[Case]:
+    """Answers that are errors and pass."""
+    for status, word in ((409, 'once'), (422, 'once')):
+        yield from _each(f'PUT of a chunk {status} {word}',
+                         (BACKUP, INCREMENTAL),
+                         rule(Answer(status), 'PUT', Kind.CHUNK, first=2),
+                         quick=(BACKUP,))
+    yield from _each('PUT of the manifest 409 once', (BACKUP,),
+                     rule(Answer(409), 'PUT', Kind.MANIFEST))
+    yield from _each('DELETE of a chunk 409 once', (DELETE,),
+                     rule(Answer(409), 'DELETE', Kind.CHUNK))
+    yield from _each('DELETE of the manifest 409 once', (DELETE,),
+                     rule(Answer(409), 'DELETE', Kind.MANIFEST))
+    yield from _each(
+        'PUT of a chunk 503 early', (BACKUP,),
+        rule(Answer(503, early=True), 'PUT', Kind.CHUNK, first=2))
+    for fault, operations, method, kind in (
+            ('PUT of chunks', (BACKUP, INCREMENTAL), 'PUT', Kind.CHUNK),
+            ('GET of chunks', (RESTORE,), 'GET', Kind.CHUNK),
+            ('DELETE of chunks', (DELETE,), 'DELETE', Kind.CHUNK)):
+        yield from _each(f'{fault} 503, {_MANY} times', operations,
+                         rule(Answer(503), method, kind, count=_MANY),
+                         quick=(BACKUP, RESTORE, DELETE))
+        yield from _each(
+            f'{fault} 429 with Retry-After, {_MANY} times', operations,
+            rule(Answer(429, {'Retry-After': '1'}), method, kind,
+                 count=_MANY), quick=(BACKUP, RESTORE))
+        yield from _each(f'{fault} 498, {_MANY} times', operations,
+                         rule(Answer(498), method, kind, count=_MANY),
+                         quick=())
+    for fault, operations, method, kind in (
+            ('PUT of the digests', (BACKUP,), 'PUT', Kind.DIGESTS),
+            ('PUT of the manifest', (BACKUP,), 'PUT', Kind.MANIFEST),
+            ('GET of the digests', _READING, 'GET', Kind.DIGESTS),
+            ('GET of the manifest', (*_READING, DELETE), 'GET',
+             Kind.MANIFEST),
+            ('listing', (BACKUP, INCREMENTAL, DELETE), 'GET', Kind.LISTING),
+            ('HEAD of the container', (BACKUP,), 'HEAD', Kind.CONTAINER),
+            ('info', (BACKUP,), 'GET', Kind.INFO)):
+        yield from _each(f'{fault} 503, 4 times', operations,
+                         rule(Answer(503), method, kind, count=4),
+                         quick=(BACKUP,))
+    yield from _each(
+        'every second request 498', (INCREMENTAL,),
+        rule(Answer(498), '', *OBJECTS, count=None, every=2), many=True,
+        patience=30, within=180)
+
+
+def _connections() -> Iterator[Case]:
+    """Connections that break, or are not there."""
+    for moment in (Moment.BEFORE, Moment.IN_BODY, Moment.AFTER_BODY,
+                   Moment.ANSWERED):
+        yield from _each(f'PUT of a chunk reset: {moment}', (BACKUP,),
+                         rule(Reset(moment), 'PUT', Kind.CHUNK, first=2))
+    for fault, operations, method, kind in (
+            ('PUT of the digests', (BACKUP,), 'PUT', Kind.DIGESTS),
+            ('PUT of the manifest', (BACKUP, INCREMENTAL), 'PUT',
+             Kind.MANIFEST),
+            ('DELETE of a chunk', (DELETE,), 'DELETE', Kind.CHUNK),
+            ('DELETE of the manifest', (DELETE,), 'DELETE', Kind.MANIFEST)):
+        yield from _each(f'{fault}: the answer is lost', operations,
+                         rule(Reset(Moment.ANSWERED), method, kind),
+                         quick=(BACKUP, DELETE))
+    yield from _each('GET of a chunk reset', (RESTORE,),
+                     rule(Reset(Moment.IN_ANSWER), 'GET', Kind.CHUNK))
+    for operation, method, first, many in (
+            (BACKUP, 'PUT', 3, False), (INCREMENTAL, 'PUT', 40, True),
+            (RESTORE, 'GET', 3, False), (DELETE, 'DELETE', 3, False)):
+        yield from _each(
+            'idle connections are forgotten', (operation,),
+            rule(Forget(), method, Kind.CHUNK, first=first), many=many)
+    yield from _each(
+        'idle connections are forgotten at the end', (INCREMENTAL,),
+        rule(Forget(), 'PUT', Kind.DIGESTS), many=True)
+    for operation, method in (
+            (BACKUP, 'PUT'), (INCREMENTAL, 'PUT'), (RESTORE, 'GET'),
+            (DELETE, 'DELETE')):
+        for seconds in (2, 20):
+            yield from _each(
+                f'connections are refused for {seconds} s', (operation,),
+                rule(Refuse(seconds), method, Kind.CHUNK, first=2),
+                patience=seconds * 5, within=120,
+                quick=_ALL if seconds == 2 else ())
+
+
+def _bodies() -> Iterator[Case]:
+    """Bodies that arrive damaged, or not whole."""
+    for kind, operations in ((Kind.CHUNK, (RESTORE,)),
+                             (Kind.DIGESTS, _READING),
+                             (Kind.MANIFEST, _READING),
+                             (Kind.LISTING, (BACKUP, DELETE))):
+        yield from _each(f'GET of {kind} breaks off', operations,
+                         rule(Close(), 'GET', kind), quick=(RESTORE, DELETE))
+        yield from _each(f'GET of {kind} is short', operations,
+                         rule(Shorten(), 'GET', kind),
+                         quick=(INCREMENTAL, RESTORE, BACKUP))
+    for kind, operations in ((Kind.CHUNK, (RESTORE,)),
+                             (Kind.DIGESTS, _READING)):
+        yield from _each(f'GET of {kind} with a wrong bit', operations,
+                         rule(Flip(), 'GET', kind))
+    # A restore reads that of the full backup first.
+    for operation, first in ((INCREMENTAL, 1), (RESTORE, 2)):
+        yield from _each('GET of manifest with a wrong bit', (operation,),
+                         rule(Flip('gold'), 'GET', Kind.MANIFEST,
+                              first=first))
+    for kind in (Kind.CHUNK, Kind.DIGESTS, Kind.MANIFEST):
+        yield from _each(f'PUT of {kind} with a wrong bit', (BACKUP,),
+                         rule(Flip(), 'PUT', kind))
+    yield from _each(
+        'every GET of a chunk with a wrong bit', (RESTORE,),
+        rule(Flip(), 'GET', Kind.CHUNK, count=None), outcomes=(DAMAGED,))
+    yield from _each(
+        'every GET of the digests with a wrong bit', (RESTORE,),
+        rule(Flip(), 'GET', Kind.DIGESTS, count=None),
+        outcomes=(DAMAGED, UNAVAILABLE), patience=3)
+
+
+def _listings() -> Iterator[Case]:
+    """Listings that lag."""
+    for extent in (Extent.NOTHING, Extent.HALF):
+        yield from _each(
+            f'listings show {extent}', (BACKUP, INCREMENTAL, DELETE),
+            rule(List(extent), 'GET', Kind.LISTING, count=None))
+    yield from _each(
+        f'listings show {Extent.OLD}', (INCREMENTAL, DELETE),
+        rule(List(Extent.OLD), 'GET', Kind.LISTING, count=None), quick=())
+    yield from _each(
+        'listings show nothing, GET of the manifest 503', (DELETE,),
+        rule(List(Extent.NOTHING), 'GET', Kind.LISTING, count=None),
+        rule(Answer(503), 'GET', Kind.MANIFEST, count=None),
+        outcomes=(UNAVAILABLE,), left=EVERYTHING, patience=3)
+
+
+def _outages() -> Iterator[Case]:
+    """All of it, for good."""
+    more: dict[str, Any] = {
+        'outcomes': (UNAVAILABLE,), 'left': ANYTHING, 'patience': 3}
+    for operation, first in ((BACKUP, 1), (INCREMENTAL, 1), (RESTORE, 1),
+                             (DELETE, 1), (BACKUP, 6), (INCREMENTAL, 10),
+                             (RESTORE, 6), (DELETE, 5)):
+        yield from _each(
+            f'all 503 from request {first} on', (operation,),
+            rule(Answer(503), first=first, count=None),
+            quick=_ALL if first > 1 else (BACKUP,), **more)
+    for operation, first in ((BACKUP, 6), (INCREMENTAL, 10), (RESTORE, 6),
+                             (DELETE, 5)):
+        yield from _each(
+            f'connections are refused from request {first} on', (operation,),
+            rule(Refuse(3600), first=first), quick=(BACKUP,), **more)
+        # As long as a socket waits.
+        yield from _each(
+            f'all stalls from request {first} on', (operation,),
+            rule(Stall(3600), first=first, count=None), quick=(),
+            within=600, **more)
+
+
+def _slowness() -> Iterator[Case]:
+    """What takes its time."""
+    for operation, method in ((BACKUP, 'PUT'), (RESTORE, 'GET')):
+        yield from _each(
+            '256 KiB a second', (operation,),
+            rule(Slow(1 << 18), method, Kind.CHUNK, count=None), quick=())
+        for moment in (Moment.BEFORE, Moment.IN_BODY, Moment.AFTER_BODY):
+            yield from _each(
+                f'{method} of a chunk stalls: {moment}', (operation,),
+                rule(Stall(3600, moment if operation == BACKUP
+                           else Moment.IN_ANSWER), method, Kind.CHUNK),
+                quick=(), patience=300, within=400)
+            if operation == RESTORE:
+                break
+
+
+def _all() -> Iterator[Case]:
+    for some in (_absent, _unsure, _refusals, _connections, _bodies,
+                 _listings, _outages, _slowness):
+        yield from some()
+
+
+CASES = tuple(_all())
+QUICK = tuple(case for case in CASES if case.quick)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Servers that really die in the middle of a backup or restore.
+
+1. The fault proxy slows the operation down, and tells when it has begun.
+2. The operation runs in a thread. This one kills the server, waits, and starts
+   it again: the kernel ties the new process to the thread that started it.
+"""
+
+import atexit
+from concurrent import futures
+import dataclasses
+import functools
+import os
+import tempfile
+import time
+
+from tests import cloud as test_cloud
+from tests.cloud.fault_proxy import proxy as fault_proxy
+from tests.cloud.fault_proxy import rules
+from tests.cloud.fault_proxy.rules import Kind
+from tests.cloud.fault_proxy.rules import rule
+from tests.cloud.info import VARIABLE
+from tests.faults import base
+from tests.faults import cases
+from tests.faults import operations
+
+# Of each chunk, in bytes a second.
+_RATE = 1 << 20
+# How many chunks have been touched when it is the middle.
+_MIDDLE = 5
+# What a server may take to start, and an operation to go on, in seconds.
+_REST = 180
+_TEMPORARY = tempfile.gettempdir()
+KEYSTONE = 'keystone'
+
+
+@functools.cache
+def mortal_cloud():
+    """A cloud whose servers can be killed, one for the process.
+
+    It is the cloud of all tests of the process, if there is no other.
+    """
+    found = test_cloud.Cloud(with_cinder=False, shuns=True)
+    atexit.register(found.stop)
+    found.start()
+    os.environ.setdefault(VARIABLE, str(found.info_file))
+    return found
+
+
+@functools.cache
+def mortal_proxy():
+    """The fault proxy before its Swift."""
+    found = fault_proxy.FaultProxy(mortal_cloud().info.swift_url, _TEMPORARY)
+    atexit.register(found.stop)
+    found.start()
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Death:
+    """A server that is away for some seconds, in an operation."""
+
+    operation: str
+    server: str
+    seconds: int
+
+    @property
+    def fault(self):
+        """What the table calls it."""
+        return f'{self.server} killed for {self.seconds} s'
+
+    @property
+    def name(self):
+        """What a test of it is called."""
+        return f'{self.operation}, {self.fault}'
+
+    def run(self, test, work):
+        """Do the work, and have the server die in the middle of it."""
+        method = 'GET' if self.operation == cases.RESTORE else 'PUT'
+        test.proxy.apply(
+            rule(rules.Slow(_RATE), method, Kind.CHUNK, count=None))
+        with futures.ThreadPoolExecutor(1) as executor:
+            outcome = executor.submit(work)
+            test.wait_soon(lambda: test.proxy.hits()[0] >= _MIDDLE,
+                           'it does not begin')
+            test.assertFalse(outcome.done())
+            self._kill(test)
+            try:
+                time.sleep(self.seconds)
+            finally:
+                self._start(test)
+            found = outcome.result()
+        test.heal()
+        return found
+
+    def _kill(self, test):
+        if self.server == KEYSTONE:
+            mortal_cloud().keystone.kill()
+            return
+        if self.server == 'proxy':
+            # Else it would be there, and its Swift would not.
+            test.proxy.refuse()
+        mortal_cloud().swift.kill_server(self.server)
+
+    def _start(self, test):
+        if self.server == KEYSTONE:
+            mortal_cloud().keystone.start_again()
+            return
+        mortal_cloud().swift.start_server(self.server)
+        test.proxy.accept()
+
+
+DEATHS = tuple(
+    Death(operation, server, seconds)
+    for operation in (cases.BACKUP, cases.RESTORE)
+    for server in ('object.1', 'container', 'account', 'proxy', KEYSTONE)
+    for seconds in (3, 20, 90, 240))
+
+
+class DeathTestCase(base.FaultTestCase):
+    """A test of a server that dies."""
+
+    death = None
+
+    def find_cloud(self):
+        """A cloud where that is possible."""
+        return mortal_cloud().info
+
+    def find_proxy(self):
+        """The proxy before it."""
+        return mortal_proxy()
+
+    def check_death(self):
+        """The operation waits, and goes on."""
+        death = self.death
+        self.be_patient(death.seconds + _REST)
+        operation = operations.KINDS[death.operation](self, many=True)
+        operation.prepare()
+        self.check(operation, death, (cases.DONE,), cases.ANYTHING,
+                   death.seconds + _REST)

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The four operations that a fault can meet, and what is checked of each.
+
+Each is prepared without faults, then run once with them, and then looked at
+without faults again:
+
+* done: everything that was promised is there, byte by byte;
+* failed: what is left can be deleted, and the operation works when repeated.
+"""
+
+import random
+
+from cinder import exception as cinder_exception
+from cinder import objects
+from cinder.objects import fields
+
+from tests.faults import cases
+from tests.functional import cinder_process
+from tests.functional import cinder_side
+from tests.functional.cinder_side import BLOCK
+from tests.functional.cinder_side import CHUNK
+from tests.functional.cinder_side import OURS
+
+_FEW = 5
+_MANY = 16
+# Too far from each other to become one object, and a few in each chunk.
+_DISTANCE = 8 * BLOCK
+METADATA = {'tier': 'gold'}
+
+
+class Operation:
+    """One of them, on a volume of its own."""
+
+    def __init__(self, test, *, many=False):
+        self.test = test
+        self.many = many
+        self.data = bytearray(random.Random(1).randbytes(
+            (_MANY if many else _FEW) * CHUNK))
+        self.volume, self.path = test.make_volume(self.data)
+        cinder_side.db.volume_metadata_update(
+            test.context, self.volume.id, METADATA, True)
+        self.chunks = _MANY if many else _FEW
+
+    def prepare(self):
+        """What comes before, without faults."""
+
+    def run(self):
+        """Do it.
+
+        :raises CinderException: if it fails
+        """
+        raise NotImplementedError
+
+    def check_done(self):
+        """Everything is as if nothing had been wrong."""
+        raise NotImplementedError
+
+    def check_failed(self, left):
+        """Nothing is worse than it was before.
+
+        :param left: what may be left behind, see :mod:`tests.faults.cases`
+        :returns: the number of objects that are left
+        """
+        raise NotImplementedError
+
+    def change(self):
+        """Write to the volume here and there; returns to how many places."""
+        places = (range(0, len(self.data), _DISTANCE) if self.many
+                  else (0, CHUNK + 5 * BLOCK, 4 * CHUNK + BLOCK))
+        for offset in places:
+            self.data[offset:offset + 100] = random.Random(
+                offset).randbytes(100)
+        self.path.write_bytes(self.data)
+        return len(places)
+
+    def back_up(self, parent=None):
+        """A backup without faults."""
+        return self.test.back_up(OURS, self.volume, self.path, parent)
+
+    def objects_of(self, backup):
+        """The names of the objects of a backup."""
+        return [name for name in self.test.object_names(self.test.container)
+                if backup.id in name]
+
+    def delete(self, backup):
+        """Delete a backup; returns None."""
+        OURS(self.test.context).delete_backup(backup)
+
+    def restore_and_compare(self, backup):
+        """A restore without faults."""
+        target = Target(self.test, backup)
+        target.restore()
+        target.check(self.data)
+
+
+class Target:
+    """A volume that a backup is restored to."""
+
+    def __init__(self, test, backup):
+        self._test = test
+        self._backup = backup
+        self.volume, self.path = test.make_volume(b'')
+
+    def restore(self):
+        """Restore, as to a volume made for it."""
+        with open(self.path, 'wb') as handle:
+            self._test.restore_to(OURS, self._backup, self.volume, handle,
+                                  True)
+
+    def check(self, data):
+        """The volume is what was backed up, and so is its metadata."""
+        self._test.assert_content(self.path, data)
+        found = objects.Volume.get_by_id(self._test.context, self.volume.id)
+        self._test.assertEqual(METADATA, found.metadata)
+
+
+class Backup(Operation):
+    """A full backup."""
+
+    parent = None
+
+    def __init__(self, test, *, many=False):
+        super().__init__(test, many=many)
+        self.expected = self.chunks
+        self.backup = None
+
+    def run(self):
+        """See the base class; the record changes as Cinder has it."""
+        self.backup = self.test.make_backup(self.volume, self.parent)
+        try:
+            with self.test.opened(self.path, 'rb') as handle:
+                OURS(self.test.context).backup(
+                    self.backup, cinder_process.passed_on(handle), True)
+        except cinder_exception.CinderException:
+            self.backup.status = fields.BackupStatus.ERROR
+            self.backup.save()
+            raise
+        self.backup.status = fields.BackupStatus.AVAILABLE
+        self.backup.save()
+
+    def check_done(self):
+        """It is what was asked for, and can be restored."""
+        parent = None if self.parent is None else self.parent.id
+        self.test.assertEqual(parent, self.backup.parent_id)
+        self.test.assertEqual(self.expected, self.backup.object_count)
+        self.test.assertEqual(self.expected + 2,
+                              len(self.objects_of(self.backup)))
+        self.restore_and_compare(self.backup)
+
+    def check_failed(self, left):
+        """See the base class."""
+        found = self.objects_of(self.backup)
+        if left == cases.NOTHING:
+            self.test.assertEqual([], found)
+        self.delete(self.backup)
+        self.test.assertEqual([], self.objects_of(self.backup))
+        return len(found)
+
+
+class Incremental(Backup):
+    """An incremental on a full backup."""
+
+    def prepare(self):
+        """Make the full one, and write to the volume."""
+        self.parent = self.back_up()
+        self.expected = self.change()
+
+    def check_failed(self, left):
+        """Its parent is still there, too."""
+        found = super().check_failed(left)
+        self.test.assertEqual(self.chunks + 2,
+                              len(self.objects_of(self.parent)))
+        return found
+
+
+class Restore(Operation):
+    """A restore of an incremental and what it is on."""
+
+    def prepare(self):
+        """Make both."""
+        full = self.back_up()
+        self.change()
+        self.backup = self.back_up(full)
+        self.test.assertEqual(full.id, self.backup.parent_id)
+        self.target = Target(self.test, self.backup)
+
+    def run(self):
+        """See the base class."""
+        self.target.restore()
+
+    def check_done(self):
+        """The volume is as it was."""
+        self.target.check(self.data)
+
+    def check_failed(self, left):
+        """The backup is as good as before."""
+        self.restore_and_compare(self.backup)
+        return 0
+
+
+class Delete(Operation):
+    """A delete of a full backup."""
+
+    def prepare(self):
+        """Make it."""
+        self.backup = self.back_up()
+
+    def run(self):
+        """See the base class."""
+        self.delete(self.backup)
+
+    def check_done(self):
+        """Nothing is left."""
+        self.test.assertEqual([], self.objects_of(self.backup))
+
+    def check_failed(self, left):
+        """It can be repeated, and then nothing is left."""
+        found = len(self.objects_of(self.backup))
+        if left == cases.EVERYTHING:
+            self.test.assertEqual(self.chunks + 2, found)
+        self.test.assertNotEqual(0, found)
+        self.delete(self.backup)
+        self.check_done()
+        return found
+
+
+KINDS = {cases.BACKUP: Backup, cases.INCREMENTAL: Incremental,
+         cases.RESTORE: Restore, cases.DELETE: Delete}

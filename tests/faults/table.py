@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The table of what came of all faults, in reStructuredText."""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+
+from tests.faults import rows
+
+_HEADER = ('Fault', 'Operation', 'Outcome', 'Seconds', 'Objects left',
+           'Next backup')
+# What a test did not come to.
+_UNKNOWN = '?'
+
+
+def render(found: Mapping[str, Iterable[rows.Row]]) -> str:
+    """The table of some modes, by their names.
+
+    A cell has a value for each mode where these differ.
+    """
+    by_case: dict[tuple[str, str], list[rows.Row]] = {}
+    for some in found.values():
+        for row in some:
+            by_case.setdefault((row.fault, row.operation), []).append(row)
+    lines = [
+        f'Modes: {", ".join(found)}. Where they differ, a cell has a value '
+        f'for each.', '', '.. list-table::', '   :header-rows: 1', '']
+    for cells in (_HEADER, *map(_cells, by_case.values())):
+        lines += _line(cells)
+    return '\n'.join(lines) + '\n'
+
+
+def _cells(same: list[rows.Row]) -> tuple[str, ...]:
+    return (same[0].fault, same[0].operation.lower(),
+            _joined(row.outcome for row in same),
+            _joined(f'{row.seconds:.0f}' for row in same),
+            _joined(_UNKNOWN if row.left is None else str(row.left)
+                    for row in same),
+            _joined(row.next for row in same))
+
+
+def _joined(values: Iterable[str]) -> str:
+    found = list(values)
+    return found[0] if len(set(found)) == 1 else ' / '.join(found)
+
+
+def _line(cells: Iterable[str]) -> Iterator[str]:
+    for number, cell in enumerate(cells):
+        yield f'   {"*" if number == 0 else " "} - {cell}'

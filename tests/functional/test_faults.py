@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The quick half of the table of faults, see :mod:`tests.faults`."""
+
+import testscenarios
+
+from tests.faults import base
+from tests.faults import cases
+from tests.faults import deaths
+
+
+class QuickTestCase(testscenarios.WithScenarios, base.CaseTestCase):
+    """Faults that are over soon, or that soon end an operation."""
+
+    scenarios = tuple((case.name, {'case': case}) for case in cases.QUICK)
+
+    def test(self):
+        self.check_case()
+
+
+class DeathTestCase(testscenarios.WithScenarios, deaths.DeathTestCase):
+    """The only object server is away for a moment."""
+
+    scenarios = tuple(
+        (death.name, {'death': death}) for death in deaths.DEATHS
+        if (death.server, death.seconds) == ('object.1', 3))
+
+    def test(self):
+        self.check_death()
