@@ -100,7 +100,7 @@ def _absent() -> Iterator[Case]:
              rule(once, 'GET', Kind.CHUNK, first=2)),
             ('listing 404 once', (BACKUP, INCREMENTAL, DELETE),
              rule(once, 'GET', Kind.LISTING)),
-            ('HEAD of the container 404 once', (BACKUP, INCREMENTAL),
+            ('HEAD of the container 404 once', (BACKUP,),
              rule(once, 'HEAD', Kind.CONTAINER))):
         yield from _each(fault, operations, each)
     yield from _each(
@@ -150,11 +150,12 @@ def _unsure() -> Iterator[Case]:
 
 def _refusals() -> Iterator[Case]:
     """Answers that are errors and pass."""
-    for status, word in ((409, 'once'), (422, 'once')):
-        yield from _each(f'PUT of a chunk {status} {word}',
+    for status, quick in ((408, ()), (409, (BACKUP,)), (422, ()), (500, ()),
+                          (507, ())):
+        yield from _each(f'PUT of a chunk {status} once',
                          (BACKUP, INCREMENTAL),
                          rule(Answer(status), 'PUT', Kind.CHUNK, first=2),
-                         quick=(BACKUP,))
+                         quick=quick)
     yield from _each('PUT of the manifest 409 once', (BACKUP,),
                      rule(Answer(409), 'PUT', Kind.MANIFEST))
     yield from _each('DELETE of a chunk 409 once', (DELETE,),
@@ -174,7 +175,7 @@ def _refusals() -> Iterator[Case]:
         yield from _each(
             f'{fault} 429 with Retry-After, {_MANY} times', operations,
             rule(Answer(429, {'Retry-After': '1'}), method, kind,
-                 count=_MANY), quick=(BACKUP, RESTORE))
+                 count=_MANY), quick=(BACKUP,))
         yield from _each(f'{fault} 498, {_MANY} times', operations,
                          rule(Answer(498), method, kind, count=_MANY),
                          quick=())
@@ -189,7 +190,7 @@ def _refusals() -> Iterator[Case]:
             ('info', (BACKUP,), 'GET', Kind.INFO)):
         yield from _each(f'{fault} 503, 4 times', operations,
                          rule(Answer(503), method, kind, count=4),
-                         quick=(BACKUP,))
+                         quick=(BACKUP,) if method == 'PUT' else ())
     yield from _each(
         'every second request 498', (INCREMENTAL,),
         rule(Answer(498), '', *OBJECTS, count=None, every=2), many=True,
@@ -201,7 +202,8 @@ def _connections() -> Iterator[Case]:
     for moment in (Moment.BEFORE, Moment.IN_BODY, Moment.AFTER_BODY,
                    Moment.ANSWERED):
         yield from _each(f'PUT of a chunk reset: {moment}', (BACKUP,),
-                         rule(Reset(moment), 'PUT', Kind.CHUNK, first=2))
+                         rule(Reset(moment), 'PUT', Kind.CHUNK, first=2),
+                         quick=_ALL if moment == Moment.IN_BODY else ())
     for fault, operations, method, kind in (
             ('PUT of the digests', (BACKUP,), 'PUT', Kind.DIGESTS),
             ('PUT of the manifest', (BACKUP, INCREMENTAL), 'PUT',
@@ -230,7 +232,7 @@ def _connections() -> Iterator[Case]:
                 f'connections are refused for {seconds} s', (operation,),
                 rule(Refuse(seconds), method, Kind.CHUNK, first=2),
                 patience=seconds * 5, within=120,
-                quick=_ALL if seconds == 2 else ())
+                quick=(BACKUP, RESTORE, DELETE) if seconds == 2 else ())
 
 
 def _bodies() -> Iterator[Case]:
@@ -255,7 +257,8 @@ def _bodies() -> Iterator[Case]:
                               first=first))
     for kind in (Kind.CHUNK, Kind.DIGESTS, Kind.MANIFEST):
         yield from _each(f'PUT of {kind} with a wrong bit', (BACKUP,),
-                         rule(Flip(), 'PUT', kind))
+                         rule(Flip(), 'PUT', kind),
+                         quick=_ALL if kind == Kind.MANIFEST else ())
     yield from _each(
         'every GET of a chunk with a wrong bit', (RESTORE,),
         rule(Flip(), 'GET', Kind.CHUNK, count=None), outcomes=(DAMAGED,))
@@ -270,7 +273,9 @@ def _listings() -> Iterator[Case]:
     for extent in (Extent.NOTHING, Extent.HALF):
         yield from _each(
             f'listings show {extent}', (BACKUP, INCREMENTAL, DELETE),
-            rule(List(extent), 'GET', Kind.LISTING, count=None))
+            rule(List(extent), 'GET', Kind.LISTING, count=None),
+            quick=((BACKUP, DELETE) if extent == Extent.NOTHING
+                   else (DELETE,)))
     yield from _each(
         f'listings show {Extent.OLD}', (INCREMENTAL, DELETE),
         rule(List(Extent.OLD), 'GET', Kind.LISTING, count=None), quick=())

@@ -15,12 +15,14 @@ import os
 import tempfile
 import time
 
+from cinder_swift_backup import exceptions
 from tests import cloud as test_cloud
 from tests.cloud.fault_proxy import proxy as fault_proxy
 from tests.cloud.fault_proxy import rules
 from tests.cloud.fault_proxy.rules import Kind
 from tests.cloud.fault_proxy.rules import rule
 from tests.cloud.info import VARIABLE
+from tests.fakes import blobs
 from tests.faults import base
 from tests.faults import cases
 from tests.faults import operations
@@ -31,17 +33,21 @@ _RATE = 1 << 20
 _MIDDLE = 5
 # What a server may take to start, and an operation to go on, in seconds.
 _REST = 180
+# What it takes Swift to forget errors, and more.
+_SHUNNED = 120
 _TEMPORARY = tempfile.gettempdir()
 KEYSTONE = 'keystone'
 
 
 @functools.cache
-def mortal_cloud():
+def mortal_cloud(shuns):
     """A cloud whose servers can be killed, one for the process.
 
     It is the cloud of all tests of the process, if there is no other.
+
+    :param shuns: whether its Swift shuns servers that failed, as real ones do
     """
-    found = test_cloud.Cloud(with_cinder=False, shuns=True)
+    found = test_cloud.Cloud(with_cinder=False, shuns=shuns)
     atexit.register(found.stop)
     found.start()
     os.environ.setdefault(VARIABLE, str(found.info_file))
@@ -49,9 +55,10 @@ def mortal_cloud():
 
 
 @functools.cache
-def mortal_proxy():
+def mortal_proxy(shuns):
     """The fault proxy before its Swift."""
-    found = fault_proxy.FaultProxy(mortal_cloud().info.swift_url, _TEMPORARY)
+    found = fault_proxy.FaultProxy(mortal_cloud(shuns).info.swift_url,
+                                   _TEMPORARY)
     atexit.register(found.stop)
     found.start()
     return found
@@ -92,22 +99,23 @@ class Death:
                 self._start(test)
             found = outcome.result()
         test.heal()
+        test.wait_until_well()
         return found
 
     def _kill(self, test):
         if self.server == KEYSTONE:
-            mortal_cloud().keystone.kill()
+            test.mortal.keystone.kill()
             return
         if self.server == 'proxy':
             # Else it would be there, and its Swift would not.
             test.proxy.refuse()
-        mortal_cloud().swift.kill_server(self.server)
+        test.mortal.swift.kill_server(self.server)
 
     def _start(self, test):
         if self.server == KEYSTONE:
-            mortal_cloud().keystone.start_again()
+            test.mortal.keystone.start_again()
             return
-        mortal_cloud().swift.start_server(self.server)
+        test.mortal.swift.start_server(self.server)
         test.proxy.accept()
 
 
@@ -118,18 +126,40 @@ DEATHS = tuple(
     for seconds in (3, 20, 90, 240))
 
 
-class DeathTestCase(base.FaultTestCase):
+class MortalTestCase(base.FaultTestCase):
+    """A test in a cloud whose servers can die."""
+
+    shuns = True
+
+    def find_cloud(self):
+        """See the base class."""
+        self.mortal = mortal_cloud(self.shuns)
+        return self.mortal.info
+
+    def find_proxy(self):
+        """See the base class."""
+        return mortal_proxy(self.shuns)
+
+
+class DeathTestCase(MortalTestCase):
     """A test of a server that dies."""
 
     death = None
 
-    def find_cloud(self):
-        """A cloud where that is possible."""
-        return mortal_cloud().info
+    def wait_until_well(self):
+        """Wait until Swift no longer shuns the server."""
+        end = time.monotonic() + _SHUNNED
+        while not self._is_well():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(1)
 
-    def find_proxy(self):
-        """The proxy before it."""
-        return mortal_proxy()
+    def _is_well(self):
+        try:
+            blobs.put(self.store, self.container, 'probe', b'')
+            self.store.delete(self.container, 'probe')
+        except exceptions.StoreError:
+            return False
+        return True
 
     def check_death(self):
         """The operation waits, and goes on."""

@@ -9,6 +9,7 @@ without faults again:
 * failed: what is left can be deleted, and the operation works when repeated.
 """
 
+import functools
 import random
 
 from cinder import exception as cinder_exception
@@ -35,12 +36,11 @@ class Operation:
     def __init__(self, test, *, many=False):
         self.test = test
         self.many = many
-        self.data = bytearray(random.Random(1).randbytes(
-            (_MANY if many else _FEW) * CHUNK))
+        self.chunks = _MANY if many else _FEW
+        self.data = bytearray(_noise(self.chunks * CHUNK))
         self.volume, self.path = test.make_volume(self.data)
         cinder_side.db.volume_metadata_update(
             test.context, self.volume.id, METADATA, True)
-        self.chunks = _MANY if many else _FEW
 
     def prepare(self):
         """What comes before, without faults."""
@@ -92,6 +92,11 @@ class Operation:
         target = Target(self.test, backup)
         target.restore()
         target.check(self.data)
+
+
+@functools.cache
+def _noise(length):
+    return random.Random(length).randbytes(length)
 
 
 class Target:

@@ -10,19 +10,12 @@ from tests.faults import deaths
 from tests.faults import rows
 
 
-class TableTestCase(testscenarios.WithScenarios, base.CaseTestCase):
-    """What the fault proxy breaks."""
+class TableTestCase(testscenarios.WithScenarios, base.CaseTestCase,
+                    deaths.MortalTestCase):
+    """What the fault proxy breaks, in the cloud that servers die in."""
 
     scenarios = tuple((case.name, {'case': case}) for case in cases.CASES
                       if rows.wanted(case.name))
-
-    def find_cloud(self):
-        """The one that servers die in, so that there is only one."""
-        return deaths.mortal_cloud().info
-
-    def find_proxy(self):
-        """The proxy before it."""
-        return deaths.mortal_proxy()
 
     def test(self):
         """One case."""

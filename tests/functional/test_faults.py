@@ -21,6 +21,8 @@ class QuickTestCase(testscenarios.WithScenarios, base.CaseTestCase):
 class DeathTestCase(testscenarios.WithScenarios, deaths.DeathTestCase):
     """The only object server is away for a moment."""
 
+    # Or it would be away for a minute.
+    shuns = False
     scenarios = tuple(
         (death.name, {'death': death}) for death in deaths.DEATHS
         if (death.server, death.seconds) == ('object.1', 3))

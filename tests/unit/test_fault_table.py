@@ -42,7 +42,7 @@ class TableTest(base.BaseTestCase):
         failed = rows.Row('u', 'GET 404', 'Restore')
         text = table.render({'green': [row, failed], 'native': [other]})
         self.assertTrue(text.startswith('Modes: green, native.'))
-        self.assertTrue(text.endswith("""
+        self.assertTrue(text.endswith('''
    * - PUT 404
      - backup
      - completed
@@ -55,7 +55,7 @@ class TableTest(base.BaseTestCase):
      - 0
      - ?
      - ?
-"""))
+'''))
 
     def test_rows_in_a_file(self):
         path = pathlib.Path(self.create_tempfiles([('rows', '')], ext='')[0])
