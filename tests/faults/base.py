@@ -12,6 +12,7 @@
 
 import atexit
 import functools
+import gc
 import tempfile
 import threading
 import time
@@ -25,7 +26,6 @@ from tests.cloud.fault_proxy import rules
 from tests.faults import cases
 from tests.faults import operations
 from tests.faults import rows
-from tests.functional import base
 from tests.functional import cinder_side
 
 CONF = cfg.CONF
@@ -36,9 +36,9 @@ _TEMPORARY = tempfile.gettempdir()
 
 
 @functools.cache
-def swift_proxy():
-    """The proxy before the cloud's Swift, one for all tests."""
-    found = fault_proxy.FaultProxy(base.cloud_info().swift_url, _TEMPORARY)
+def proxy_before(url):
+    """The proxy before a service, one for all tests of this process."""
+    found = fault_proxy.FaultProxy(url, _TEMPORARY)
     atexit.register(found.stop)
     found.start()
     return found
@@ -61,7 +61,7 @@ class FaultTestCase(cinder_side.CinderSideTestCase):
 
     def find_proxy(self):
         """The proxy that the test is for."""
-        return swift_proxy()
+        return proxy_before(self.cloud.swift_url)
 
     def heal(self):
         """Have everything work again."""
@@ -92,7 +92,7 @@ class FaultTestCase(cinder_side.CinderSideTestCase):
         row.next = 'works'
         self.wait_soon(lambda: not set(threading.enumerate()) - threads,
                        'threads are left')
-        self.wait_soon(lambda: not self.proxy.connections() - connections,
+        self.wait_soon(lambda: self.are_closed(connections),
                        'connections are open')
 
     def run_operation(self, operation):
@@ -103,6 +103,10 @@ class FaultTestCase(cinder_side.CinderSideTestCase):
             self.addDetail('error', content.text_content(str(err)))
             return type(err).__name__
         return cases.DONE
+
+    def are_closed(self, before):
+        """Whether no connections are open besides those from before."""
+        return not self.proxy.connections() - before
 
     def wait_soon(self, holds, otherwise):
         """Wait for what should come at once."""
@@ -137,6 +141,26 @@ class CaseTestCase(FaultTestCase):
         operation.prepare()
         self.check(operation, _Fault(case.fault, case.rules), case.outcomes,
                    case.left, case.within)
+
+
+class LoginTestCase(CaseTestCase):
+    """A test of a case whose proxy is before Keystone."""
+
+    def setUp(self):
+        super().setUp()
+        self.configure(backup_swift_auth='single_user',
+                       **{**cinder_side.version_3_options(self.cloud,
+                                                          self.cloud.demo),
+                          'backup_swift_auth_url': self.proxy.url})
+
+    def find_proxy(self):
+        """See the base class."""
+        return proxy_before(self.cloud.auth_url)
+
+    def are_closed(self, before):
+        """See the base class; keystoneauth leaves it to the collector."""
+        gc.collect()
+        return super().are_closed(before)
 
 
 class _Fault:

@@ -325,6 +325,21 @@ def _slowness() -> Iterator[Case]:
                 break
 
 
+def _logins() -> Iterator[Case]:
+    """Keystone, where the driver logs in."""
+    yield from _each('logins are refused for 2 s', (BACKUP, RESTORE),
+                     rule(Refuse(2), 'POST'), quick=(BACKUP,))
+    yield from _each('login 503, 4 times', (BACKUP, RESTORE, DELETE),
+                     rule(Answer(503), 'POST', count=4), quick=(RESTORE,))
+    yield from _each(
+        'login 503 for good', (BACKUP, RESTORE, DELETE),
+        rule(Answer(503), 'POST', count=None), quick=(DELETE,),
+        outcomes=(UNAVAILABLE,), left=EVERYTHING, patience=3)
+    yield from _each('a login that stalls', (BACKUP,),
+                     rule(Stall(3600), 'POST'), patience=200, within=300,
+                     quick=())
+
+
 def _all() -> Iterator[Case]:
     for some in (_absent, _unsure, _refusals, _connections, _bodies,
                  _listings, _outages, _slowness):
@@ -333,3 +348,5 @@ def _all() -> Iterator[Case]:
 
 CASES = tuple(_all())
 QUICK = tuple(case for case in CASES if case.quick)
+LOGINS = tuple(_logins())
+QUICK_LOGINS = tuple(case for case in LOGINS if case.quick)

@@ -12,12 +12,10 @@ from concurrent import futures
 import dataclasses
 import functools
 import os
-import tempfile
 import time
 
 from cinder_swift_backup import exceptions
 from tests import cloud as test_cloud
-from tests.cloud.fault_proxy import proxy as fault_proxy
 from tests.cloud.fault_proxy import rules
 from tests.cloud.fault_proxy.rules import Kind
 from tests.cloud.fault_proxy.rules import rule
@@ -35,7 +33,6 @@ _MIDDLE = 5
 _REST = 180
 # What it takes Swift to forget errors, and more.
 _SHUNNED = 120
-_TEMPORARY = tempfile.gettempdir()
 KEYSTONE = 'keystone'
 
 
@@ -51,16 +48,6 @@ def mortal_cloud(shuns):
     atexit.register(found.stop)
     found.start()
     os.environ.setdefault(VARIABLE, str(found.info_file))
-    return found
-
-
-@functools.cache
-def mortal_proxy(shuns):
-    """The fault proxy before its Swift."""
-    found = fault_proxy.FaultProxy(mortal_cloud(shuns).info.swift_url,
-                                   _TEMPORARY)
-    atexit.register(found.stop)
-    found.start()
     return found
 
 
@@ -135,10 +122,6 @@ class MortalTestCase(base.FaultTestCase):
         """See the base class."""
         self.mortal = mortal_cloud(self.shuns)
         return self.mortal.info
-
-    def find_proxy(self):
-        """See the base class."""
-        return mortal_proxy(self.shuns)
 
 
 class DeathTestCase(MortalTestCase):

@@ -22,6 +22,18 @@ class TableTestCase(testscenarios.WithScenarios, base.CaseTestCase,
         self.check_case()
 
 
+class LoginsTestCase(testscenarios.WithScenarios, base.LoginTestCase,
+                     deaths.MortalTestCase):
+    """What the fault proxy breaks of logins."""
+
+    scenarios = tuple((case.name, {'case': case}) for case in cases.LOGINS
+                      if rows.wanted(case.name))
+
+    def test(self):
+        """One case."""
+        self.check_case()
+
+
 class DeathsTestCase(testscenarios.WithScenarios, deaths.DeathTestCase):
     """What dies."""
 

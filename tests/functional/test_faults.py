@@ -18,6 +18,16 @@ class QuickTestCase(testscenarios.WithScenarios, base.CaseTestCase):
         self.check_case()
 
 
+class LoginTestCase(testscenarios.WithScenarios, base.LoginTestCase):
+    """Faults of Keystone, where the driver logs in by itself."""
+
+    scenarios = tuple(
+        (case.name, {'case': case}) for case in cases.QUICK_LOGINS)
+
+    def test(self):
+        self.check_case()
+
+
 class DeathTestCase(testscenarios.WithScenarios, deaths.DeathTestCase):
     """The only object server is away for a moment."""
 
