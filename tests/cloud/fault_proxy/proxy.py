@@ -78,9 +78,9 @@ class FaultProxy:
         """The numbers of the connections that clients have open."""
         return set(self._tell('connections'))
 
-    def forget_idle(self) -> None:
+    def forget(self) -> None:
         """Reset each connection that is open now when it is used again."""
-        self._tell('forget_idle')
+        self._tell('forget')
 
     def refuse(self) -> None:
         """Be as if the process were not there."""

@@ -128,7 +128,11 @@ class Refuse:
 
 @dataclasses.dataclass(frozen=True)
 class Forget:
-    """Forget all other connections: each is reset when it is used again."""
+    """Let it through, then forget all connections.
+
+    Each is reset when it is used again, as by a balancer that was restarted;
+    new ones work.
+    """
 
 
 Action = (Pass | Answer | Reset | Close | Stall | Shorten | Flip | List | Slow

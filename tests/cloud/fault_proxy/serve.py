@@ -124,7 +124,7 @@ class Server:
         """The numbers of the connections that clients have open."""
         return [each.number for each in self._connections]
 
-    async def forget_idle(self) -> None:
+    async def forget(self) -> None:
         """Forget the connections: each is reset when it is used again."""
         for connection in self._connections:
             connection.forgotten = True
@@ -181,8 +181,7 @@ class Server:
             entry.hit = True
         elif isinstance(action, rules.Forget):
             entry.hit = True
-            await self.forget_idle()
-            connection.forgotten = False
+            await self.forget()
         elif isinstance(action, rules.Refuse):
             entry.mark('Refuse')
             await self.refuse()

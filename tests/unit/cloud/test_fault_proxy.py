@@ -297,18 +297,20 @@ class FaultProxyTest(base.BaseTestCase):
         self.assertEqual((200, _DATA), self.send())
 
     def test_forgotten_connections(self):
-        for forget in (self.proxy.forget_idle, self._forget_by_rule):
-            old = self.connect()
-            self.send(client=old)
-            forget()
-            self.assert_gone(client=old)
-            self.assertEqual('forgotten', self.proxy.requests()[-1].result)
-            self.assertEqual((200, _DATA), self.send())
+        self.send()
+        self.proxy.forget()
+        self.assert_gone()
+        self.assertEqual('forgotten', self.proxy.requests()[-1].result)
+        self.assertEqual((200, _DATA), self.send())
 
-    def _forget_by_rule(self):
+    def test_rule_to_forget_connections(self):
+        other = self.connect()
+        self.send(client=other)
         self.proxy.apply(rule(rules.Forget()))
-        for _ in range(2):
-            self.assertEqual((200, _DATA), self.send())
+        self.assertEqual((200, _DATA), self.send())
+        for client in (self.client, other):
+            self.assert_gone(client=client)
+            self.assertEqual((200, _DATA), self.send(client=client))
         self.assertEqual([1], self.proxy.hits())
 
     def test_idle_connections(self):
