@@ -49,8 +49,8 @@ _MANY = 12
 class Case:
     """A fault in an operation, and what has to come of it.
 
-    ``outcomes`` are those that are right. ``left`` is what may be in the
-    container after a failure. ``many`` makes the operation one of many small
+    ``outcomes`` are those that are right. ``left`` is what may be left of the
+    backup after a failure. ``many`` makes the operation one of many small
     objects. ``within`` is a bound in seconds, and no promise.
     """
 
@@ -217,7 +217,7 @@ def _connections() -> Iterator[Case]:
                      rule(Reset(Moment.IN_ANSWER), 'GET', Kind.CHUNK))
     for operation, method, first, many in (
             (BACKUP, 'PUT', 3, False), (INCREMENTAL, 'PUT', 40, True),
-            (RESTORE, 'GET', 3, False), (DELETE, 'DELETE', 3, False)):
+            (RESTORE, 'GET', 10, True), (DELETE, 'DELETE', 3, False)):
         yield from _each(
             'idle connections are forgotten', (operation,),
             rule(Forget(), method, Kind.CHUNK, first=first), many=many)
@@ -331,10 +331,12 @@ def _logins() -> Iterator[Case]:
                      rule(Refuse(2), 'POST'), quick=(BACKUP,))
     yield from _each('login 503, 4 times', (BACKUP, RESTORE, DELETE),
                      rule(Answer(503), 'POST', count=4), quick=(RESTORE,))
-    yield from _each(
-        'login 503 for good', (BACKUP, RESTORE, DELETE),
-        rule(Answer(503), 'POST', count=None), quick=(DELETE,),
-        outcomes=(UNAVAILABLE,), left=EVERYTHING, patience=3)
+    for operation, left in ((BACKUP, NOTHING), (RESTORE, NOTHING),
+                            (DELETE, EVERYTHING)):
+        yield from _each(
+            'login 503 for good', (operation,),
+            rule(Answer(503), 'POST', count=None), quick=(DELETE,),
+            outcomes=(UNAVAILABLE,), left=left, patience=3)
     yield from _each('a login that stalls', (BACKUP,),
                      rule(Stall(3600), 'POST'), patience=200, within=300,
                      quick=())

@@ -48,7 +48,7 @@ class Extent(enum.StrEnum):
 
     NOTHING = 'no objects'
     HALF = 'every second object'
-    OLD = 'what it showed when it was first asked for'
+    OLD = 'what there was at first'
 
 
 @dataclasses.dataclass(frozen=True)
