@@ -313,8 +313,8 @@ def _slowness() -> Iterator[Case]:
     """What takes its time."""
     for operation, method in ((BACKUP, 'PUT'), (RESTORE, 'GET')):
         yield from _each(
-            '256 KiB a second', (operation,),
-            rule(Slow(1 << 18), method, Kind.CHUNK, count=None), quick=())
+            '64 KiB a second', (operation,),
+            rule(Slow(1 << 16), method, Kind.CHUNK, count=None), quick=())
         for moment in (Moment.BEFORE, Moment.IN_BODY, Moment.AFTER_BODY):
             yield from _each(
                 f'{method} of a chunk stalls: {moment}', (operation,),

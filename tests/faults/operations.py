@@ -23,9 +23,10 @@ from tests.functional.cinder_side import BLOCK
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
 
-_FEW = 5
-_MANY = 16
-# Too far from each other to become one object, and a few in each chunk.
+# How many chunks there are, and of how many bytes.
+_FEW = (5, CHUNK // 4)
+_MANY = (16, CHUNK)
+# Too far from each other to become one object.
 _DISTANCE = 8 * BLOCK
 METADATA = {'tier': 'gold'}
 
@@ -36,8 +37,9 @@ class Operation:
     def __init__(self, test, *, many=False):
         self.test = test
         self.many = many
-        self.chunks = _MANY if many else _FEW
-        self.data = bytearray(_noise(self.chunks * CHUNK))
+        self.chunks, self.size = _MANY if many else _FEW
+        test.configure(backup_swift_object_size=self.size)
+        self.data = bytearray(_noise(self.chunks * self.size))
         self.volume, self.path = test.make_volume(self.data)
         cinder_side.db.volume_metadata_update(
             test.context, self.volume.id, METADATA, True)
@@ -72,7 +74,7 @@ class Operation:
     def change(self):
         """Write to the volume here and there; returns to how many places."""
         places = (range(0, len(self.data), _DISTANCE) if self.many
-                  else (0, CHUNK + 5 * BLOCK, 4 * CHUNK + BLOCK))
+                  else (0, self.size + 5 * BLOCK, 4 * self.size + BLOCK))
         for offset in places:
             self.data[offset:offset + 100] = random.Random(
                 offset).randbytes(100)
