@@ -129,6 +129,11 @@ class DeathTestCase(MortalTestCase):
 
     death = None
 
+    def setUp(self):
+        if self.death is None:
+            self.skipTest(base.NONE_CHOSEN)
+        super().setUp()
+
     def wait_until_well(self):
         """Wait until Swift no longer shuns the server."""
         end = time.monotonic() + _SHUNNED
