@@ -119,6 +119,7 @@ class Session:
             result = self._in_room(where, work, stop)
         except absence.NOT_FOUND as err:
             look.judge(err)
+            self._congestion.succeeded()
             raise
         look.found()
         return result
@@ -133,7 +134,9 @@ class Session:
         with self._congestion.room(stop) as began:
             try:
                 result = self._authorised(where, work, stop)
-            except (swift_errors.Again, swift_errors.Passing):
+            except (swift_errors.Again, swift_errors.Passing,
+                    *absence.NOT_FOUND):
+                # Which say nothing about the store by themselves.
                 raise
             except swift_errors.Slowed as err:
                 if (err.retry_after or 0) <= self._longest_pause:

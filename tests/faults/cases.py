@@ -216,8 +216,8 @@ def _connections() -> Iterator[Case]:
     yield from _each('GET of a chunk reset', (RESTORE,),
                      rule(Reset(Moment.IN_ANSWER), 'GET', Kind.CHUNK))
     for operation, method, first, many in (
-            (BACKUP, 'PUT', 3, False), (INCREMENTAL, 'PUT', 40, True),
-            (RESTORE, 'GET', 10, True), (DELETE, 'DELETE', 3, False)):
+            (BACKUP, 'PUT', 5, False), (INCREMENTAL, 'PUT', 40, True),
+            (RESTORE, 'GET', 10, True), (DELETE, 'DELETE', 5, False)):
         yield from _each(
             'idle connections are forgotten', (operation,),
             rule(Forget(), method, Kind.CHUNK, first=first), many=many)

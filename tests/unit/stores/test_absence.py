@@ -167,6 +167,19 @@ class AbsenceTest(base.BaseTestCase):
                               self.store, 'c', 'o')
         self.assertEqual(1, sum(self.clock.sleeps))
 
+    def test_nobody_can_tell_for_good(self):
+        self.store = self._store(retries=0, backoff=1, patience=60)
+        self._all_objects_are_missing()
+        self._answers('HEAD', _CONTAINER, _AWAY)
+        begin = self.clock.now
+        for waited in (60, 0, 0):
+            err = self.assertRaises(exceptions.StoreUnavailable,
+                                    self.store.delete, 'c', 'o')
+            # So that a clean-up does not wait as long for each object.
+            self.assertTrue(err.gone)
+            self.assertAlmostEqual(waited, self.clock.now - begin, delta=30)
+            begin = self.clock.now
+
     def test_container_comes_back(self):
         self.store = self._store(retries=0, backoff=1, patience=60)
         self._answers('HEAD', _CONTAINER, _AWAY, _AWAY, _AWAY, _THERE)
