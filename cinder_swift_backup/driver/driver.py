@@ -140,7 +140,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             backup.volume_id, backup.id, found.availability_zone,
             timeutils.utcnow())
         backup.parent_id = parent.ref.backup_id if parent else None
-        backup.save()
+        observer.database.insist(backup.save)
         engine.archiver.archive(
             archiver.ArchiveJob(
                 ref=records.backup_ref(backup), header=records.header(backup),

@@ -111,6 +111,8 @@ def noted(record, patience):
 class BackupObserver:
     """Cancels a backup whose status was changed, and notifies progress.
 
+    ``database`` waits for the database, for whoever else needs it.
+
     It sends a ``createprogress`` notification after a number of chunks, after
     a number of seconds, and at the end. ``backup_percent`` is the part of the
     volume that is processed.
@@ -128,11 +130,11 @@ class BackupObserver:
         self._percent = 0
         self._chunks = 0
         self._last = time.monotonic()
-        self._database = Database(f'backup {backup.id}', patience)
+        self.database = Database(f'backup {backup.id}', patience)
 
     def checkpoint(self):
         """See :class:`cinder_swift_backup.engine.progress.Observer`."""
-        self._database.glance(self._look)
+        self.database.glance(self._look)
         interval = self._notifications.interval
         if interval is None:
             return
@@ -144,7 +146,7 @@ class BackupObserver:
 
         See :class:`cinder_swift_backup.engine.progress.ArchiveObserver`.
         """
-        self._database.insist(self._look)
+        self.database.insist(self._look)
 
     def _look(self):
         with self._backup.as_read_deleted():
@@ -172,7 +174,7 @@ class BackupObserver:
         self._notify()
         # This comes last: a count tells the delete that there are objects.
         self._backup.object_count = len(manifest.chunks)
-        self._database.insist(self._backup.save)
+        self.database.insist(self._backup.save)
 
     @property
     def deleted(self):
@@ -196,7 +198,7 @@ class RestoreObserver:
     def __init__(self, backup, patience):
         self._backup = backup
         self.database = Database(f'the restore of backup {backup.id}',
-                                  patience)
+                                 patience)
 
     def checkpoint(self):
         """See :class:`cinder_swift_backup.engine.progress.Observer`."""

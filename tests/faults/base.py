@@ -22,6 +22,7 @@ from oslo_config import cfg
 from testtools import content
 from testtools import matchers
 
+from cinder_swift_backup.driver import concurrency
 from tests.cloud.fault_proxy import proxy as fault_proxy
 from tests.cloud.fault_proxy import rules
 from tests.faults import cases
@@ -60,6 +61,8 @@ class FaultTestCase(cinder_side.CinderSideTestCase):
         self.configure(backup_swift_url=f'{self.proxy.url}/v1/AUTH_',
                        backup_swift_retry_backoff=0.1)
         self.store.ensure_container(self.container, create=True)
+        # Eventlet's pool of native threads stays, once there is one.
+        concurrency.runtime().call(int)
 
     def find_proxy(self):
         """The proxy that the test is for."""
