@@ -15,6 +15,7 @@
    cleaned up takes no second patience.
 """
 
+import dataclasses
 import math
 import random
 import threading
@@ -71,8 +72,16 @@ class Repetition:
     """The attempts of one request."""
 
     def __init__(self, transport: transports.Transport,
-                 state: congestion.Congestion, trouble: Trouble) -> None:
-        self._transport = transport
+                 state: congestion.Congestion, trouble: Trouble, *,
+                 patient: bool = True) -> None:
+        """Prepare.
+
+        :param patient: whether to have patience at all; whoever has none
+            cannot tell that the store is gone
+        """
+        self._patient = patient
+        self._transport = (transport if patient else
+                           dataclasses.replace(transport, patience=0))
         self._state = state
         self._trouble = trouble
         self._counted = 0
@@ -99,7 +108,8 @@ class Repetition:
     def end(self, err: BaseException | None) -> None:
         """The request has its answer, or no other attempt."""
         if isinstance(err, exceptions.StoreUnavailable):
-            if self._counted and not isinstance(err, swift_errors.Passing):
+            if self._counted and self._patient and not isinstance(
+                    err, swift_errors.Passing):
                 self._state.give_up(self._first)
                 seconds = time.monotonic() - self._first
                 if self._transport.patience and seconds >= 1:

@@ -76,11 +76,9 @@ class Session:
 
         :param stop: raises when the result is no longer wanted
         """
-        transport = self._transport
-        if not request.patient:
-            transport = dataclasses.replace(transport, patience=0)
-        attempts = repetition.Repetition(transport, self._congestion,
-                                         self._trouble)
+        attempts = repetition.Repetition(
+            self._transport, self._congestion, self._trouble,
+            patient=request.patient)
         look = absence.Look(request.where, request.purpose, self._absences,
                             functools.partial(self._ask, stop))
         try:

@@ -162,9 +162,13 @@ class PatienceTest(base.BaseTestCase):
     def test_cluster_that_does_not_tell_is_not_waited_for(self):
         self.http.get('http://swift.test/info', status_code=503)
         begin = self.clock.now
-        self.assertRaises(exceptions.StoreUnavailable,
-                          self.store.capabilities)
+        err = self.assertRaises(exceptions.StoreUnavailable,
+                                self.store.capabilities)
         self.assertLess(self.clock.now - begin, 20)
+        # That says nothing of other requests.
+        self.assertFalse(err.gone)
+        self._away_for(200, 503)
+        self.assertEqual(b'x', self._get())
 
     def test_without_patience_the_store_is_gone_too(self):
         self.store = self._store()
