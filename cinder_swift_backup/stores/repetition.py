@@ -6,10 +6,11 @@
    the network forgot while it was idle.
 2. An answer that is an error of the request's own, as a body that arrived
    damaged, is repeated as often as ``retries`` says.
-3. Where the store does not work, it is repeated until ``patience`` seconds
-   have passed since the request first failed, or until nothing has worked for
-   so long. Where the store refuses the request for being one too many, these
-   seconds begin again with each request that it takes.
+3. Where the store does not work, it is repeated until nothing has worked for
+   ``patience`` seconds. If other requests work meanwhile, it has as many
+   attempts as ``retries`` says and as long as ``patience`` since it first
+   failed, whichever takes longer; but no end as long as others work, where the
+   store refuses it for being one too many.
 4. When nothing has worked while a request was repeated, the store is gone.
    Then each later request has one attempt, until one works. So what has to be
    cleaned up takes no second patience.
@@ -135,7 +136,7 @@ class Repetition:
         if not self._transport.patience:
             return self._left_of(retries)
         since = self._first
-        if isinstance(err, swift_errors.Slowed):
+        if isinstance(err, swift_errors.Slowed) or self._counted <= retries:
             since = max(since, self._state.last_success)
         left = since + self._transport.patience - time.monotonic()
         return left if left >= _retry_after(err) else 0

@@ -159,6 +159,24 @@ class PatienceTest(base.BaseTestCase):
         self.assertFalse(err.gone)
         self.assertAlmostEqual(300, self.clock.now - begin, delta=1)
 
+    def test_requests_that_take_long_have_their_attempts(self):
+        # Of ten minutes each, while others work.
+        self._answers(_CONTENT, name='other')
+        failures = 3
+
+        def answer(request, context):
+            nonlocal failures
+            self.clock.now += 600
+            self._get('other')
+            if failures:
+                failures -= 1
+                raise requests.ConnectionError
+            context.headers['content-length'] = '1'
+            return b'x'
+
+        self.http.get(_OBJECT, content=answer)
+        self.assertEqual(b'x', self._get())
+
     def test_cluster_that_does_not_tell_is_not_waited_for(self):
         self.http.get('http://swift.test/info', status_code=503)
         begin = self.clock.now
