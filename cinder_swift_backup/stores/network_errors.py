@@ -22,6 +22,7 @@ import ssl
 
 import requests
 import urllib3
+from urllib3.util import ssl_match_hostname
 
 _SECONDS = re.compile(r'timeout=([0-9]+(?:\.[0-9]+)?)')
 _REPR = re.compile(r'<[^<>]* at 0x[0-9a-f]+>[:,]? ?')
@@ -73,6 +74,10 @@ def _distrusted(err: BaseException) -> str:
     return f'the certificate cannot be verified ({why})'
 
 
+def _misnamed(err: BaseException) -> str:
+    return f'the certificate cannot be verified ({err})'
+
+
 def _unsafe(err: BaseException) -> str:
     why = getattr(err, 'reason', None)
     if not isinstance(why, str):
@@ -107,6 +112,8 @@ _Row = tuple[type[BaseException] | tuple[type[BaseException], ...],
              Callable[[BaseException], str]]
 _TABLE: tuple[_Row, ...] = (
     (ssl.SSLCertVerificationError, _distrusted),
+    # urllib3 before 2 compares the name itself.
+    (ssl_match_hostname.CertificateError, _misnamed),
     # Python raises it for a connection that ends without TLS's farewell.
     (ssl.SSLEOFError, _always('connection closed during TLS')),
     (ssl.SSLError, _unsafe),

@@ -135,9 +135,11 @@ class RequestTest(ReasonTestCase):
                         f'http://{_LOOPBACK}:{self.answer(b"")}/'))
 
     def test_short_body(self):
-        port = self.answer(_BEGINNING)
-        self.assertEqual('the answer broke off', self.reason(
-            requests.get, f'http://{_LOOPBACK}:{port}/'))
+        if not urllib3.__version__.startswith('1.'):
+            # Which leaves it to its caller to notice.
+            port = self.answer(_BEGINNING)
+            self.assertEqual('the answer broke off', self.reason(
+                requests.get, f'http://{_LOOPBACK}:{port}/'))
         port = self.answer(_BEGINNING)
         connection = http.client.HTTPConnection(_LOOPBACK, port)
         self.addCleanup(connection.close)
@@ -280,7 +282,8 @@ class TlsTest(ReasonTestCase):
 
     def test_certificates(self):
         for verify, why in ((True, 'self-signed certificate'),
-                            (str(self.certificate), 'mismatch')):
+                            (str(self.certificate),
+                             "(mismatch|doesn't match)")):
             for call in (requests.get, ksa_session.Session().get):
                 found = self.reason(call, self._url(), verify=verify)
                 self.assertRegex(
