@@ -148,9 +148,8 @@ class Repository:
         names |= self._named_by_manifest(ref)
         if not names and (complete or not self._has(parent)):
             raise exceptions.ObjectNotFound(
-                'the account has nothing of this backup, which may be in '
-                'another account', backup_id=ref.backup_id,
-                container=ref.container, name=naming.manifest_name(ref.prefix),
+                'the account has nothing of this backup',
+                backup_id=ref.backup_id, container=ref.container, name=naming.manifest_name(ref.prefix),
                 remedy=exceptions.Remedy.OTHER_ACCOUNT)
         strangers = [name for name in names
                      if not naming.belongs_to(name, ref.prefix)]

@@ -173,7 +173,7 @@ class UserAccountTestCase(FailReasonTestCase):
         for name in names:
             self.store.delete(self.container, name)
         self.fail_to_delete(
-            backup, 'the backup was completed, and its objects are not there',
+            backup, 'the account has nothing of this backup',
             _OTHER_ACCOUNT)
         access = base.swift_credentials(self.cloud.demo).access()
         swift_client.delete_container(access.storage_url, access.token,
