@@ -149,7 +149,8 @@ class Repository:
         if not names and (complete or not self._has(parent)):
             raise exceptions.ObjectNotFound(
                 'the account has nothing of this backup',
-                backup_id=ref.backup_id, container=ref.container, name=naming.manifest_name(ref.prefix),
+                backup_id=ref.backup_id, container=ref.container,
+                name=naming.manifest_name(ref.prefix),
                 remedy=exceptions.Remedy.OTHER_ACCOUNT)
         strangers = [name for name in names
                      if not naming.belongs_to(name, ref.prefix)]
