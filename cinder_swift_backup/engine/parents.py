@@ -91,6 +91,9 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
     plan = repo.runtime.call(planner.plan_restore, chain)
     for link in chain.links:
         _check_chunks(repo, link, checkpoint)
+    fault = presence.examine(repo.store, repo.pipeline, chain, checkpoint)
+    if fault is not None:
+        raise fault
     ref = chain.tip.ref
     check = verification.load_digests(repo, chain.tip, plan.end)
     if check is None:
@@ -117,6 +120,3 @@ def _check_chunks(repo: repository.Repository, link: chains.ChainLink,
             'an object that the manifest names is not there',
             backup_id=link.ref.backup_id, container=link.ref.container,
             name=name)
-    fault = presence.examine(repo.store, repo.pipeline, link, checkpoint)
-    if fault is not None:
-        raise fault

@@ -8,12 +8,12 @@
 
 A listing also shows what is gone: an object that has expired, until the
 expirer comes, and ghosts. And it does not show that an object will expire. So
-before a backup is built on, or called complete:
+before a chain is built on, or a backup called complete:
 
-3. Ask for the manifest, the file of digests and the chunks themselves; of more
-   than :data:`SAMPLE` chunks, for as many taken at random. If one of a hundred
-   chunks is not as it should be, that is noticed in 95 of 100 cases; if one of
-   twenty is not, practically always. It takes less than a second.
+3. Ask for the manifests, the files of digests and the chunks themselves; of
+   more than :data:`SAMPLE` chunks, for as many taken at random. If one of a
+   hundred chunks is not as it should be, that is noticed in 95 of 100 cases;
+   if one of twenty is not, practically always. It takes a second or less.
 """
 
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ LOG = logging.getLogger(__name__)
 _E = TypeVar('_E', bound=exceptions.IntegrityError)
 # How many objects a worker asks for at once. It only waits for the store.
 _AT_ONCE = 4
-# How many chunks of a backup are asked for themselves.
+# How many chunks of a chain, or of a backup, are asked for themselves.
 SAMPLE = 300
 
 
@@ -101,9 +101,9 @@ def is_there(store: base.ObjectStore, container: str, name: str) -> bool:
 
 
 def examine(store: base.ObjectStore, pipeline: pipelines.Pipeline,
-            link: chains.ChainLink, checkpoint: pipelines.Checkpoint,
+            chain: chains.Chain, checkpoint: pipelines.Checkpoint,
             ) -> exceptions.IntegrityError | None:
-    """What is wrong with an object of a backup; None if all are well.
+    """What is wrong with an object of a chain; None if all are well.
 
     All are asked for, but a sample of many chunks.
 
@@ -123,8 +123,7 @@ def examine(store: base.ObjectStore, pipeline: pipelines.Pipeline,
             lambda stop: question.ask(store.until(stop)), 1)
 
     def tasks() -> Iterator[pipelines.Task[exceptions.IntegrityError | None]]:
-        indexes = range(len(link.manifest.chunks))
-        for question in questions(link, indexes, _others(link)):
+        for question in _of_chain(chain):
             if faults:
                 return
             yield task(question)
@@ -183,11 +182,27 @@ def questions(link: chains.ChainLink, indexes: Sequence[int],
     """
     for name in others:
         yield Question(link.ref, name)
-    some = (indexes if len(indexes) <= SAMPLE
-            else sorted(random.sample(indexes, SAMPLE)))
-    for index in some:
+    for index in _some(indexes):
         record = link.manifest.chunks[index]
         yield Question(link.ref, record.name, record)
+
+
+def _of_chain(chain: chains.Chain) -> Iterator[Question]:
+    """What to ask for of a chain: of its chunks no more than of a backup's."""
+    some = _some(range(sum(len(link.manifest.chunks)
+                           for link in chain.links)))
+    first = 0
+    for link in chain.links:
+        end = first + len(link.manifest.chunks)
+        indexes = [index - first for index in some if first <= index < end]
+        yield from questions(link, indexes, _others(link))
+        first = end
+
+
+def _some(indexes: Sequence[int]) -> Sequence[int]:
+    if len(indexes) <= SAMPLE:
+        return indexes
+    return sorted(random.sample(indexes, SAMPLE))
 
 
 def _others(link: chains.ChainLink) -> Iterator[str]:
