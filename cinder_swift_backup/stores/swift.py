@@ -33,9 +33,11 @@ _Purpose = absence.Purpose
 # Headers as swiftclient gives them.
 _SYNC_TO = 'x-container-sync-to'
 _SYNC_KEY = 'x-container-sync-key'
-# The client logs the headers of requests and answers, except for these.
+# The client logs the headers of requests and answers, and shows up to half of
+# the values of these unless told to show nothing.
 if _SYNC_KEY not in client.LOGGER_SENSITIVE_HEADERS:
     client.LOGGER_SENSITIVE_HEADERS.append(_SYNC_KEY)
+client.logger_settings['reveal_sensitive_prefix'] = 0
 
 
 class SwiftStore:

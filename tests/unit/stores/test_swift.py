@@ -31,6 +31,7 @@ _ROOT = 'http://swift.test'
 _URL = f'{_ROOT}/v1/AUTH_p'
 _TIME = datetime.datetime(2026, 8, 1, 12, 0, 0, 500000, datetime.UTC)
 _OBJECT = f'{_URL}/c/o'
+_KEY = '8d0f-key of both containers'
 
 
 def _md5(data):
@@ -571,8 +572,7 @@ class ContainerTest(SwiftTestCase):
         self.assertNotIn('secret', repr(err))
 
     def test_key_is_not_logged(self):
-        log = self.useFixture(fixtures.FakeLogger('swiftclient',
-                                                  level=logging.DEBUG))
+        log = self._debug_log()
         self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
         self._answers('PUT', f'{_URL}/c', {'status_code': 400})
         self.assertRaises(exceptions.ConfigurationError,
@@ -580,14 +580,34 @@ class ContainerTest(SwiftTestCase):
         self._answers('PUT', f'{_URL}/c', {'status_code': 201})
         self._made_with_a_key()
         self._answers('HEAD', f'{_URL}/c', {'headers': {
-            'X-Container-Sync-Key': 'a secret key'}})
-        self.assertEqual('a secret key', self.store.sync('c').key)
+            'X-Container-Sync-Key': _KEY}})
+        self.assertEqual(_KEY, self.store.sync('c').key)
         self.assertIn('sync-key', log.output.lower())
-        self.assertNotIn('a secret key', log.output)
+        self._assert_hidden(_KEY, log.output)
+
+    def test_tokens_are_not_logged(self):
+        log = self._debug_log()
+        access = credentials.Access(_URL, 'a token as long as one of Fernet',
+                                    'service token of the same length')
+        self.enterContext(mock.patch.object(
+            self.credentials, 'access', return_value=access))
+        self._answers('HEAD', f'{_URL}/c', {'status_code': 204})
+        self.store.ensure_container('c', create=False)
+        self.assertIn('x-service-token', log.output.lower())
+        self._assert_hidden(access.token, log.output)
+        self._assert_hidden(access.service_token, log.output)
+
+    def _debug_log(self):
+        return self.useFixture(fixtures.FakeLogger('swiftclient',
+                                                   level=logging.DEBUG))
+
+    def _assert_hidden(self, secret, text):
+        """Nothing of it is shown, not even how it begins."""
+        self.assertNotIn(secret[:4], text)
 
     def _made_with_a_key(self):
         self.store.ensure_container('c', create=True, sync=store_base.Sync(
-            '//realm/b', 'a secret key'))
+            '//realm/b', _KEY))
 
     def test_sync(self):
         for headers, expected in (
