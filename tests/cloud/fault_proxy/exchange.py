@@ -27,6 +27,10 @@ _TRANSACTION = 'tx-of-the-fault-proxy'
 # How often to look whether the client of a stalled request is still there.
 _TICK = 0.05
 _ESTABLISHED = 1
+# What nobody but the two sides should see.
+_SECRET = frozenset((
+    'x-auth-key', 'x-auth-token', 'x-container-sync-key', 'x-service-token',
+    'x-storage-token', 'x-subject-token'))
 # Swift's own 498.
 _RATE_LIMITED = 'Rate Limited'
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -42,7 +46,7 @@ class Entry:
 
     ``rule`` is the number of the rule that took it, ``hit`` says whether that
     did anything to it. ``result`` is the status of the answer, or else what
-    has become of it.
+    has become of it. ``secrets`` are the headers, of both, that are secret.
     """
 
     method: str
@@ -52,6 +56,13 @@ class Entry:
     rule: int | None = None
     hit: bool = False
     result: str = ''
+    secrets: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def note(self, head: messages.Head) -> None:
+        """Note the secrets of the request, or of its answer."""
+        self.secrets.update((name.lower(), value)
+                            for name, value in head.headers
+                            if name.lower() in _SECRET)
 
     def mark(self, result: object) -> None:
         """Note what was done to it."""
@@ -85,6 +96,7 @@ class Exchange:
         if answer is None:
             self.entry.result = 'Swift broke off'
             raise ConnectionResetError(self.entry.result)
+        self.entry.note(answer)
         status = answer.first.split(' ')[1]
         self.entry.result = self.entry.result or status
         await self._at(rules.Moment.ANSWERED)

@@ -154,6 +154,7 @@ class Server:
         entry = exchange.Entry(method, target,
                                rules.kind_of(method, target),
                                connection.number)
+        entry.note(head)
         self._entries.append(entry)
         if connection.forgotten:
             entry.result = 'forgotten'

@@ -56,6 +56,7 @@ class _Handler(server.BaseHTTPRequestHandler):
     def _answer(self, data, body=None):
         self.send_response(200)
         self.send_header('Content-Length', str(len(data)))
+        self.send_header('X-Storage-Token', 'answer')
         self.end_headers()
         self.wfile.write(data if body is None else body)
 
@@ -130,6 +131,16 @@ class FaultProxyTest(base.BaseTestCase):
             [(each.method, each.target, each.kind, each.result)
              for each in self.proxy.requests()])
         self.assertEqual(1, len(self.proxy.connections()))
+
+    def test_secrets_are_told(self):
+        self.proxy.apply()
+        self.client.request('GET', _CHUNK, headers={
+            'X-Auth-Token': 'token', 'X-Service-Token': 'service'})
+        self.client.getresponse().read()
+        request, = self.proxy.requests()
+        self.assertEqual({'x-auth-token': 'token', 'x-service-token':
+                          'service', 'x-storage-token': 'answer'},
+                         request.secrets)
 
     def test_which_requests(self):
         self.proxy.apply(
