@@ -65,6 +65,8 @@ class Remedy(enum.Enum):
     ROOM = 'a quota is full, or objects are too large for the cluster'
     ROLE = 'the user may not write to the account'
     LOGIN = 'the login of the account is wrong'
+    CERTIFICATE = "the server's certificate is wrong, or its CA is not known"
+    SERVICE_CERTIFICATE = 'as above, where the service token comes from'
     TOKEN = "the request's token has expired or was revoked"
     ENDPOINT = 'the catalog has no such endpoint'
     LOGIN_ENDPOINT = 'the catalog has no endpoint to log in at'

@@ -64,6 +64,8 @@ _REMEDIES = {
     exceptions.Remedy.ROLE:
         'The user needs a role that may use the account.',
     exceptions.Remedy.LOGIN: 'Check the login.',
+    exceptions.Remedy.CERTIFICATE:
+        'Name its CA in OS_CACERT, in clouds.yaml, or in ST_CACERT.',
     exceptions.Remedy.TOKEN: 'Get another token.',
     exceptions.Remedy.ENDPOINT:
         'Check the region and the interface of the cloud.',

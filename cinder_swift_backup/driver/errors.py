@@ -67,6 +67,9 @@ _REMEDIES = {
         'Give the user a role that may write to the account.',
     exceptions.Remedy.LOGIN:
         'Check backup_swift_user, backup_swift_key and the role of the user.',
+    exceptions.Remedy.CERTIFICATE: 'Name its CA in backup_swift_ca_cert_file.',
+    exceptions.Remedy.SERVICE_CERTIFICATE:
+        'Name its CA as cafile in [service_user].',
     exceptions.Remedy.TOKEN:
         'The token may have expired: backup_swift_service_auth prevents '
         'that.',

@@ -29,6 +29,10 @@ _T = TypeVar('_T')
 # Seconds until an identity service that is away is asked again, as long as
 # there is a token in hand.
 _AWAY = 10.0
+_REFUSED = (ksa_exceptions.Unauthorized, ksa_exceptions.Forbidden,
+            ksa_exceptions.MissingAuthPlugin)
+_UNFIT = (ksa_exceptions.NotFound, ksa_exceptions.BadRequest,
+          ksa_exceptions.DiscoveryFailure)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -143,7 +147,8 @@ class ServiceToken:
             return bool(self._auth.invalidate())
 
     def _fetch(self) -> str:
-        return identify(lambda: self._auth.get_token(self._session))
+        return identify(lambda: self._auth.get_token(self._session),
+                        exceptions.Remedy.SERVICE_CERTIFICATE)
 
 
 class UserCredentials:
@@ -230,35 +235,45 @@ class SessionCredentials:
         return endpoint
 
 
-def identify(call: Callable[[], str | None]) -> str:
+def identify(call: Callable[[], str | None],
+             distrusted: exceptions.Remedy = exceptions.Remedy.CERTIFICATE,
+             ) -> str:
     """Call the identity service and raise only our own errors.
 
+    :param distrusted: what can be done if its certificate is not trusted
     :raises AccessDenied: when it does not accept the credentials
     :raises StoreUnavailable: when it cannot be reached or fails
     :raises ConfigurationError: when it cannot be asked at all
     """
     try:
         answer = call()
-    except (ksa_exceptions.Unauthorized, ksa_exceptions.Forbidden,
-            ksa_exceptions.MissingAuthPlugin) as err:
-        raise exceptions.AccessDenied(
-            'the identity service refused the credentials', detail=str(err),
-            remedy=exceptions.Remedy.LOGIN) from err
-    except (ksa_exceptions.NotFound, ksa_exceptions.BadRequest,
-            ksa_exceptions.DiscoveryFailure) as err:
-        raise exceptions.ConfigurationError(
-            'the identity service cannot serve the configured credentials',
-            detail=str(err), remedy=exceptions.Remedy.LOGIN) from err
-    except ksa_exceptions.ClientException as err:
-        raise exceptions.StoreUnavailable(
-            f'the identity service failed ({network_errors.reason(err)})',
-            detail=str(err)) from err
-    except OSError as err:
-        # Such as a file of certificates that is not there.
-        raise exceptions.ConfigurationError(
-            'the identity service cannot be asked '
-            f'({network_errors.reason(err)})', detail=str(err),
-            remedy=exceptions.Remedy.LOGIN) from err
+    except (ksa_exceptions.ClientException, OSError) as err:
+        raise _identity_error(err, distrusted) from err
     if not answer:
         raise exceptions.AccessDenied('the identity service gave no token')
     return answer
+
+
+def _identity_error(err: Exception, distrusted: exceptions.Remedy,
+                    ) -> exceptions.BackupError:
+    if network_errors.is_distrust(err):
+        return exceptions.ConfigurationError(
+            'the identity service is not trusted, '
+            f'{network_errors.reason(err)}', detail=str(err),
+            remedy=distrusted)
+    if isinstance(err, _REFUSED):
+        return exceptions.AccessDenied(
+            'the identity service refused the credentials', detail=str(err),
+            remedy=exceptions.Remedy.LOGIN)
+    if isinstance(err, _UNFIT):
+        return exceptions.ConfigurationError(
+            'the identity service cannot serve the configured credentials',
+            detail=str(err), remedy=exceptions.Remedy.LOGIN)
+    if isinstance(err, ksa_exceptions.ClientException):
+        return exceptions.StoreUnavailable(
+            f'the identity service failed ({network_errors.reason(err)})',
+            detail=str(err))
+    # Such as a file of certificates that may not be read.
+    return exceptions.ConfigurationError(
+        f'the identity service cannot be asked ({network_errors.reason(err)})',
+        detail=str(err), remedy=exceptions.Remedy.LOGIN)

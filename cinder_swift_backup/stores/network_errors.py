@@ -25,6 +25,10 @@ import urllib3
 from urllib3.util import ssl_match_hostname
 
 _SECONDS = re.compile(r'timeout=([0-9]+(?:\.[0-9]+)?)')
+# Where OpenSSL fails to read a file of certificates.
+_FILES = ('ASN1', 'PEM', 'X509')
+# What requests says of one that is not there.
+_NO_FILE = re.compile(r'TLS (CA )?certificate')
 _REPR = re.compile(r'<[^<>]* at 0x[0-9a-f]+>[:,]? ?')
 _LONGEST = 100
 
@@ -45,6 +49,18 @@ def reason(err: BaseException) -> str:
         if isinstance(each, OSError) and each.errno:
             return _short(_numbered(each))
     return _short(_REPR.sub('', str(err)) or type(err).__name__)
+
+
+def is_distrust(err: BaseException) -> bool:
+    """Whether certificates are the reason, which no repetition changes.
+
+    Either the server's cannot be verified, or there are none to do it by.
+    """
+    return any(isinstance(each, ssl.SSLCertVerificationError)
+               or (isinstance(each, ssl.SSLError)
+                   and getattr(each, 'library', None) in _FILES)
+               or (type(each) is OSError and _NO_FILE.search(str(each)))
+               for each in _origins(err))
 
 
 def _origins(err: BaseException) -> Iterator[BaseException]:
@@ -79,6 +95,8 @@ def _misnamed(err: BaseException) -> str:
 
 
 def _unsafe(err: BaseException) -> str:
+    if getattr(err, 'library', None) in _FILES:
+        return 'the file of certificates cannot be read'
     why = getattr(err, 'reason', None)
     if not isinstance(why, str):
         return 'TLS failed'

@@ -97,7 +97,12 @@ class Exchange:
                 f'what answers at {self._url.netloc} is not Swift',
                 detail=str(err)), self._where) from err
 
-    def _breakdown(self, err: Exception) -> exceptions.StoreUnavailable:
+    def _breakdown(self, err: Exception) -> exceptions.BackupError:
+        if network_errors.is_distrust(err):
+            return exceptions.ConfigurationError(
+                f'Swift at {self._url.netloc} is not trusted, '
+                f'{network_errors.reason(err)}', detail=str(err),
+                remedy=exceptions.Remedy.CERTIFICATE)
         place = f'Swift at {self._url.netloc}'
         reason = network_errors.reason(err)
         if (self._connection.used and not self._answered

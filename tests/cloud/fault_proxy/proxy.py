@@ -23,22 +23,27 @@ _TIMEOUT = 60.0
 class FaultProxy:
     """A proxy before one Swift."""
 
-    def __init__(self, swift_url: str, directory: str | None = None) -> None:
+    def __init__(self, swift_url: str, directory: str | None = None,
+                 certificate: pathlib.Path | None = None) -> None:
         """Prepare.
 
         :param swift_url: without an account, as ``http://HOST:PORT``
         :param directory: where its log is while it runs; the system's for
             temporary files if None
+        :param certificate: a file with it and its key. With one, clients have
+            to use TLS
         """
         self._swift = urllib.parse.urlsplit(swift_url)
         self._port, self._control = processes.free_ports(2)
         self._directory = directory
+        self._certificate = certificate
         self._stack = contextlib.ExitStack()
 
     @property
     def url(self) -> str:
         """What takes the place of Swift's URL."""
         return self._swift._replace(
+            scheme='https' if self._certificate else 'http',
             netloc=f'{processes.HOST}:{self._port}').geturl()
 
     def start(self) -> None:
@@ -52,7 +57,8 @@ class FaultProxy:
         child = processes.Child(
             'the fault proxy', processes.python_module(
                 'fault_proxy.serve', str(self._port), str(self._control),
-                str(self._swift.hostname), str(self._swift.port)),
+                str(self._swift.hostname), str(self._swift.port),
+                *([str(self._certificate)] if self._certificate else [])),
             directory / 'proxy.log')
         self._stack.callback(processes.stop_all, [child])
         child.wait_until(self._listens, _START_TIMEOUT)

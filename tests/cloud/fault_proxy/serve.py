@@ -4,7 +4,8 @@
 
 ``python -m tests.cloud.fault_proxy.serve PORT CONTROL HOST SWIFT`` listens at
 two ports: requests for Swift come to the first, orders to the second. An order
-is a line of JSON, a list of its name and its arguments; so is the answer.
+is a line of JSON, a list of its name and its arguments; so is the answer. With
+a file of a certificate and its key as one more argument, requests come by TLS.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import contextlib
 import dataclasses
 import json
 import socket
+import ssl
 import struct
 import sys
 from typing import Any
@@ -76,12 +78,14 @@ class Connection:
 class Server:
     """The proxy. All of it runs in one loop."""
 
-    def __init__(self, port: int, swift: tuple[str, int]) -> None:
+    def __init__(self, port: int, swift: tuple[str, int],
+                 tls: ssl.SSLContext | None) -> None:
         """Prepare.
 
         :param swift: host and port
         """
         self._port = port
+        self._tls = tls
         self._swift = swift
         self._listener: asyncio.Server | None = None
         self._connections: set[Connection] = set()
@@ -95,7 +99,8 @@ class Server:
         """Take connections."""
         if self._listener is None:
             self._listener = await asyncio.start_server(
-                self._serve, HOST, self._port, limit=messages.LIMIT)
+                self._serve, HOST, self._port, limit=messages.LIMIT,
+                ssl=self._tls)
 
     async def refuse(self) -> None:
         """Take no more connections, and reset those there are."""
@@ -234,8 +239,9 @@ class Control:
         writer.close()
 
 
-async def _run(port: int, control: int, swift: tuple[str, int]) -> None:
-    server = Server(port, swift)
+async def _run(port: int, control: int, swift: tuple[str, int],
+               tls: ssl.SSLContext | None) -> None:
+    server = Server(port, swift, tls)
     await server.accept()
     orders = await asyncio.start_server(
         Control(server).serve, HOST, control, limit=messages.LIMIT)
@@ -244,9 +250,18 @@ async def _run(port: int, control: int, swift: tuple[str, int]) -> None:
 
 def main() -> None:
     """Do as the command line says."""
-    port, control, host, swift = sys.argv[1:]
+    port, control, host, swift, *certificate = sys.argv[1:]
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_run(int(port), int(control), (host, int(swift))))
+        asyncio.run(_run(int(port), int(control), (host, int(swift)),
+                         _tls(*certificate)))
+
+
+def _tls(certificate: str | None = None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
 
 
 if __name__ == '__main__':

@@ -71,6 +71,8 @@ _LOCAL_SAMPLES = {
 _OTHER = 'backup_swift_option'
 # Remedies that are an argument or an attribute where an error is made.
 _GIVEN_REMEDIES = {
+    'distrusted': (exceptions.Remedy.CERTIFICATE,
+                   exceptions.Remedy.SERVICE_CERTIFICATE),
     'remedy': (exceptions.Remedy.ENDPOINT, exceptions.Remedy.LOGIN_ENDPOINT),
     'self._credentials.remedy': (exceptions.Remedy.TOKEN,
                                  exceptions.Remedy.LOGIN)}

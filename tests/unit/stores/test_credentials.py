@@ -3,6 +3,7 @@
 """Where URL and tokens come from, and what is said when they do not."""
 
 import datetime
+import ssl
 import threading
 from unittest import mock
 import uuid
@@ -13,6 +14,7 @@ from keystoneauth1 import identity
 from keystoneauth1 import session as ksa_session
 from oslo_utils import timeutils
 from oslotest import base
+import requests
 import requests_mock
 
 from cinder_swift_backup import exceptions
@@ -268,6 +270,13 @@ class ServiceTokenTest(CredentialsTestCase):
         self.assertRaises(exceptions.StoreUnavailable, self.service.renew,
                           first)
 
+    def test_a_certificate_without_trust(self):
+        self.http.post(f'{_V3}/auth/tokens', exc=requests.exceptions.SSLError(
+            ssl.SSLCertVerificationError(1, 'self-signed')))
+        err = self.assertRaises(exceptions.ConfigurationError,
+                                self.service.token)
+        self.assertIs(exceptions.Remedy.SERVICE_CERTIFICATE, err.remedy)
+
     def test_beside_the_users_token(self):
         found = credentials.UserCredentials(_SWIFT, 'users', self.service)
         access = found.access()
@@ -340,6 +349,18 @@ class IdentifyTest(base.BaseTestCase):
                 self.assertIn('identity service', str(err))
             else:
                 self.fail(f'{kind} was swallowed')
+
+    def test_a_certificate_without_trust(self):
+        def call(error):
+            raise ksa_exceptions.SSLError('SSL exception') from error
+
+        distrust = ssl.SSLCertVerificationError(1, 'self-signed')
+        err = self.assertRaises(exceptions.ConfigurationError,
+                                credentials.identify, lambda: call(distrust))
+        self.assertIs(exceptions.Remedy.CERTIFICATE, err.remedy)
+        self.assertIn('the identity service is not trusted', str(err))
+        self.assertRaises(exceptions.StoreUnavailable, credentials.identify,
+                          lambda: call(ssl.SSLEOFError(8, 'EOF')))
 
     def test_no_answer(self):
         for nothing in (None, ''):

@@ -289,6 +289,32 @@ class TlsTest(ReasonTestCase):
                 self.assertRegex(
                     found, rf'^the certificate cannot be verified \(.*{why}')
 
+    def test_distrust(self):
+        directory = self.key.parent
+        for name in ('empty', 'broken'):
+            (directory / name).write_text('' if name == 'empty' else (
+                '-----BEGIN CERTIFICATE-----\nMIIB\n'
+                '-----END CERTIFICATE-----\n'))
+        for verify in (True, str(self.certificate),
+                       *(str(directory / name)
+                         for name in ('missing', 'empty', 'broken'))):
+            for call in (requests.get, ksa_session.Session().get):
+                err = self.assertRaises(
+                    (OSError, ksa_exceptions.ClientException),
+                    call, self._url(), verify=verify, timeout=_PATIENCE)
+                self.assertTrue(network_errors.is_distrust(err), verify)
+                self.assertIn('certificate', network_errors.reason(err))
+
+    def test_other_failures_are_no_distrust(self):
+        port = self.answer(b'')
+        for err in (
+                self.assertRaises(requests.exceptions.SSLError, requests.get,
+                                  f'https://{_LOOPBACK}:{port}/',
+                                  timeout=_PATIENCE),
+                ConnectionResetError(104, 'reset'), TimeoutError(),
+                OSError('cannot read from timed out object')):
+            self.assertFalse(network_errors.is_distrust(err), err)
+
     def test_no_tls(self):
         port = self.answer(b'HTTP/1.1 400 Bad Request\r\n\r\n')
         found = self.reason(requests.get, f'https://{_LOOPBACK}:{port}/')

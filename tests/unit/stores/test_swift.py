@@ -7,6 +7,7 @@ import functools
 import gc
 import hashlib
 import logging
+import ssl
 import threading
 from unittest import mock
 import weakref
@@ -198,6 +199,33 @@ class RetryTest(SwiftTestCase):
             server = self._answers('GET', _OBJECT, {'status_code': status})
             self.assertRaises(kind, self._get, 'c', 'o')
             self.assertEqual(1, server.call_count)
+
+    def test_a_certificate_without_trust_is_final(self):
+        store = self._store(patience=300)
+        for error in (
+                requests.exceptions.SSLError(
+                    ssl.SSLCertVerificationError(1, 'self-signed')),
+                OSError('Could not find a suitable TLS CA certificate '
+                        'bundle, invalid path: /nowhere')):
+            server = self._answers('GET', _OBJECT, {'exc': error})
+            err = self.assertRaises(exceptions.ConfigurationError, blobs.get,
+                                    store, 'c', 'o')
+            self.assertEqual(1, server.call_count)
+            self.assertIs(exceptions.Remedy.CERTIFICATE, err.remedy)
+            self.assertIn('Swift at swift.test is not trusted', str(err))
+            self.assertEqual(('c', 'o'), (err.container, err.name))
+
+    def test_a_certificate_without_trust_is_told_when_asked_for_info(self):
+        self._answers('GET', f'{_ROOT}/info', {
+            'exc': requests.exceptions.SSLError(
+                ssl.SSLCertVerificationError(1, 'self-signed'))})
+        self.assertRaises(exceptions.ConfigurationError,
+                          self.store.capabilities)
+
+    def test_other_failures_of_tls_pass(self):
+        self._answers('GET', _OBJECT, {'exc': requests.exceptions.SSLError(
+            ssl.SSLEOFError(8, 'EOF'))}, self._content(b'x'))
+        self.assertEqual(b'x', self._get('c', 'o'))
 
     def test_broken_connections(self):
         for error in (requests.ConnectionError, requests.Timeout,
