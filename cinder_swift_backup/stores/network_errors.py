@@ -56,7 +56,8 @@ def is_distrust(err: BaseException) -> bool:
 
     Either the server's cannot be verified, or there are none to do it by.
     """
-    return any(isinstance(each, ssl.SSLCertVerificationError)
+    return any(isinstance(each, (ssl.SSLCertVerificationError,
+                                 ssl_match_hostname.CertificateError))
                or (isinstance(each, ssl.SSLError)
                    and getattr(each, 'library', None) in _FILES)
                or (type(each) is OSError and _NO_FILE.search(str(each)))
