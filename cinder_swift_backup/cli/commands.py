@@ -117,8 +117,8 @@ class AccountCommand(OurCommand):
             help='how much is done at the same time (default: %(default)s)')
         parser.add_argument(
             '--patience', type=_seconds, default=_PATIENCE, metavar='SECONDS',
-            help='for how long to wait for Swift or Keystone to work again; '
-                 '0 for a few attempts only (default: %(default)g)')
+            help='how long to wait for Swift or Keystone to recover; 0 '
+                 'retries only a few times (default: %(default)g)')
         return parser
 
     def looking(self) -> AbstractContextManager[progress.Observer]:

@@ -224,7 +224,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         if not backup.service_metadata or not backup.container:
             LOG.info('Backup %s never stored anything.', backup.id)
             return
-        with self._engine(backup) as (engine, found):
+        with self._engine(backup) as (engine, found), observers.noted(
+                backup, patience := found.transport.patience):
             ref = records.backup_ref(backup)
             names = self._find_objects(backup, ref, engine.repository)
             mark = (_mark(engine.repository, ref) if found.track_changes
@@ -234,7 +235,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 # If Cinder repeats this delete, it is no error to find
                 # nothing.
                 backup.object_count = 0
-                backup.save()
+                observers.Database(f'the delete of backup {backup.id}',
+                                   patience).insist(backup.save)
 
             engine.repository.discard(ref, names, before_last=expect_nothing)
             if mark is not None:

@@ -67,9 +67,10 @@ _REMEDIES = {
         'Give the user a role that may write to the account.',
     exceptions.Remedy.LOGIN:
         'Check backup_swift_user, backup_swift_key and the role of the user.',
-    exceptions.Remedy.CERTIFICATE: 'Name its CA in backup_swift_ca_cert_file.',
+    exceptions.Remedy.CERTIFICATE:
+        'Set backup_swift_ca_cert_file to its CA certificate.',
     exceptions.Remedy.SERVICE_CERTIFICATE:
-        'Name its CA as cafile in [service_user].',
+        'Set cafile in [service_user] to its CA certificate.',
     exceptions.Remedy.TOKEN:
         'The token may have expired: backup_swift_service_auth prevents '
         'that.',

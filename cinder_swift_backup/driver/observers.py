@@ -99,8 +99,9 @@ def noted(record, patience):
     """
     try:
         yield
-    except DATABASE_ERRORS as err:
-        LOG.error('The database failed: %s', err)
+    except exceptions.Cancelled:
+        raise
+    except Exception:
         with contextlib.suppress(*DATABASE_ERRORS,
                                  cinder_exception.BackupNotFound):
             Database(f'the end of backup {record.id}', patience).insist(

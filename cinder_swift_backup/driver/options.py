@@ -49,11 +49,12 @@ OPTS = [
     cfg.IntOpt('backup_swift_patience',
                default=300,
                min=0,
-               help='How many seconds a backup, a restore or a delete waits '
-                    'for Swift, Keystone or the database to work again '
-                    'before it fails. It then goes on where it was. 0 turns '
-                    'this off, and every request that fails is repeated '
-                    'backup_swift_retry_attempts times.'),
+               help='How long, in seconds, a backup, restore or delete waits '
+                    'for Swift, Keystone or the database to recover before '
+                    'it fails. After an outage the operation resumes where '
+                    'it stopped. With 0, a failed request is only retried '
+                    'backup_swift_retry_attempts times; the database is '
+                    'waited for a minute in any case.'),
     cfg.StrOpt('backup_swift_spool_directory',
                default='$state_path',
                help='Where the digests of volumes above 8 GiB are kept '

@@ -172,8 +172,7 @@ class Repository:
         """Delete the named objects, the digest file first, the manifest last.
 
         If an object cannot be deleted, the others still are, except for the
-        manifest, so that :meth:`find_objects` finds the rest later. If the
-        store is gone, none is tried any more.
+        manifest, so that :meth:`find_objects` finds the rest later.
 
         :param segments: of the digests, besides those that a listing shows
         :param spare: leave the chunks if the digest file cannot be deleted,
@@ -191,7 +190,7 @@ class Repository:
         try:
             found = self._segments(ref, container)
         except exceptions.StoreError as err:
-            failure = _unless_gone(err)
+            failure = err
         stays = self._delete(ref.container, [digest_file_name])
         if stays is not None and spare:
             raise stays
@@ -200,10 +199,25 @@ class Repository:
                             (ref.container, chunks)):
             error = self._delete(place, some)
             failure = failure or error
+        if spare:
+            # What a 404 has hidden meanwhile.
+            failure = failure or self._delete(
+                ref.container, self._left(ref, manifest))
         if failure is not None:
             raise failure
         before_last()
         self.store.until(base.NEVER).delete(ref.container, manifest)
+
+    def _left(self, ref: types.BackupRef, manifest: str) -> list[str]:
+        """What a listing still shows of a backup but for the manifest."""
+        try:
+            return [info.name for info
+                    in self.store.until(base.NEVER).list(ref.container,
+                                                         ref.prefix)
+                    if info.name != manifest
+                    and naming.belongs_to(info.name, ref.prefix)]
+        except exceptions.ContainerNotFound:
+            return []
 
     def _segments(self, ref: types.BackupRef, container: str) -> set[str]:
         """The names of all segments of the digests.
@@ -238,15 +252,12 @@ class Repository:
 
     def _delete(self, container: str,
                 names: Iterable[str]) -> exceptions.StoreError | None:
-        """Delete objects; returns the first error.
-
-        :raises StoreUnavailable: when the store is gone
-        """
+        """Delete objects; returns the first error."""
         failures: list[exceptions.StoreError] = []
 
         def collect(failure: exceptions.StoreError | None) -> None:
             if failure is not None:
-                failures.append(_unless_gone(failure))
+                failures.append(failure)
             if len(failures) >= _ENOUGH_FAILURES:
                 raise failures[0]
 
@@ -257,7 +268,7 @@ class Repository:
                  for name in names),
                 collect, progress.Silent().checkpoint, full=_AT_ONCE)
         except exceptions.StoreError as err:
-            return _unless_gone(err)
+            return err
         return failures[0] if failures else None
 
     def _delete_one(self, container: str, name: str,
@@ -278,13 +289,3 @@ class Repository:
             LOG.warning('Deleting backup %s by its listing alone: %s',
                         ref.backup_id, err)
             return set()
-
-
-def _unless_gone(err: exceptions.StoreError) -> exceptions.StoreError:
-    """The same error.
-
-    :raises StoreUnavailable: it, when it says that the store is gone
-    """
-    if isinstance(err, exceptions.StoreUnavailable) and err.gone:
-        raise err
-    return err

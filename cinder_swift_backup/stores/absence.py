@@ -67,11 +67,13 @@ class Absences:
         try:
             if not self._answers(where, ask):
                 return False
-        except exceptions.AccessDenied:
-            # Somebody who may not look at the container, but at its objects.
-            # To such a user Swift would answer 403 for the object, too, if it
-            # did not know the container and who has access to it.
-            pass
+        except exceptions.AccessDenied as err:
+            if err.remedy is not exceptions.Remedy.ROLE:
+                raise
+            # A 403, for somebody who may not look at the container, but at
+            # its objects. To such a user Swift would answer 403 for the
+            # object, too, if it did not know the container and who has access
+            # to it.
         self._there[where] = time.monotonic()
         return True
 
@@ -112,6 +114,8 @@ class Look:
         """
         try:
             there = self._known.is_there(self._where[:-1], self._ask)
+        except (swift_errors.Again, swift_errors.Slowed):
+            raise
         except exceptions.StoreUnavailable as unavailable:
             raise swift_errors.about(exceptions.StoreUnavailable(
                 f'Swift answered 404, which says nothing as long as '

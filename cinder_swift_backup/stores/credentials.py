@@ -139,12 +139,15 @@ class ServiceToken:
 
     def renew(self, refused: str | None) -> bool:
         """See :class:`Credentials`; ``refused`` is the service token."""
-        if refused is not None:
-            self._held.refuse(refused)
         with self._lock:
-            if self._fetch() != refused:
-                return True
-            return bool(self._auth.invalidate())
+            try:
+                if self._fetch() != refused:
+                    return True
+                return bool(self._auth.invalidate())
+            finally:
+                # Only now: before, it would be fetched and held again.
+                if refused is not None:
+                    self._held.refuse(refused)
 
     def _fetch(self) -> str:
         return identify(lambda: self._auth.get_token(self._session),
@@ -209,12 +212,15 @@ class SessionCredentials:
 
     def renew(self, refused: Access) -> bool:
         """Log in again for the next request."""
-        self._held.refuse(dataclasses.replace(refused, service_token=None))
         if self._service_token is not None:
             self._service_token.renew(refused.service_token)
         with self._lock:
-            if identify(self._session.get_token) == refused.token:
-                self._session.invalidate()
+            try:
+                if identify(self._session.get_token) == refused.token:
+                    self._session.invalidate()
+            finally:
+                self._held.refuse(dataclasses.replace(refused,
+                                                      service_token=None))
         return True
 
     def _endpoint(self) -> str | None:
@@ -265,7 +271,7 @@ def _identity_error(err: Exception, distrusted: exceptions.Remedy,
         return exceptions.AccessDenied(
             'the identity service refused the credentials', detail=str(err),
             remedy=exceptions.Remedy.LOGIN)
-    if isinstance(err, _UNFIT):
+    if isinstance(err, _UNFIT) and not _is_discovery_of_nothing(err):
         return exceptions.ConfigurationError(
             'the identity service cannot serve the configured credentials',
             detail=str(err), remedy=exceptions.Remedy.LOGIN)
@@ -277,3 +283,11 @@ def _identity_error(err: Exception, distrusted: exceptions.Remedy,
     return exceptions.ConfigurationError(
         f'the identity service cannot be asked ({network_errors.reason(err)})',
         detail=str(err), remedy=exceptions.Remedy.LOGIN)
+
+
+def _is_discovery_of_nothing(err: Exception) -> bool:
+    """Whether versions could not be discovered because nobody answered."""
+    return isinstance(err, ksa_exceptions.DiscoveryFailure) and any(
+        isinstance(each, (ksa_exceptions.ConnectionError,
+                          ksa_exceptions.HttpServerError))
+        for each in network_errors.origins(err))

@@ -39,7 +39,7 @@ def reason(err: BaseException) -> str:
     :param err: what requests, urllib3, keystoneauth, ssl or a socket raised
     """
     # It is a ConnectTimeoutError, too, and only its origin knows better.
-    found = [each for each in _origins(err)
+    found = [each for each in origins(err)
              if not isinstance(each, urllib3.exceptions.NewConnectionError)]
     for kinds, words in _TABLE:
         for each in found:
@@ -61,10 +61,10 @@ def is_distrust(err: BaseException) -> bool:
                or (isinstance(each, ssl.SSLError)
                    and getattr(each, 'library', None) in _FILES)
                or (type(each) is OSError and _NO_FILE.search(str(each)))
-               for each in _origins(err))
+               for each in origins(err))
 
 
-def _origins(err: BaseException) -> Iterator[BaseException]:
+def origins(err: BaseException) -> Iterator[BaseException]:
     """An exception, and those that it was made of, each once."""
     seen: list[BaseException] = []
     waiting = [err]

@@ -49,7 +49,7 @@ class Trouble:
                 return
             self._repeated = 0
             self._since = time.monotonic()
-        LOG.warning('Swift is in trouble, and requests are repeated%s: %s',
+        LOG.warning('Requests to Swift are failing and will be retried%s: %s',
                     f' for up to {patience:g} s' if patience else '', err)
 
     def repeated(self) -> None:
@@ -66,7 +66,7 @@ class Trouble:
             over = worked and not self._waiting
         if over:
             LOG.info('Swift works again after %.0f s, in which %d requests '
-                     'were repeated.', seconds, count)
+                     'were retried.', seconds, count)
 
 
 class Repetition:
@@ -86,6 +86,7 @@ class Repetition:
         self._state = state
         self._trouble = trouble
         self._counted = 0
+        self._passed = 0
         self._troubled = False
         self._first = 0.0
 
@@ -97,9 +98,12 @@ class Repetition:
         if isinstance(err, swift_errors.Again):
             LOG.info('A request is repeated: %s', err)
             return err.seconds
-        if not self._counted:
-            self._first = time.monotonic()
-        self._counted += 1
+        if isinstance(err, swift_errors.Passing):
+            self._passed += 1
+        else:
+            if not self._counted:
+                self._first = time.monotonic()
+            self._counted += 1
         left = self._left(err)
         if left <= 0:
             return None
@@ -110,14 +114,16 @@ class Repetition:
         """The request has its answer, or no other attempt."""
         if isinstance(err, exceptions.StoreUnavailable):
             if self._counted and self._patient and not isinstance(
-                    err, swift_errors.Passing):
+                    err, (swift_errors.Passing, swift_errors.Slowed)):
                 self._state.give_up(self._first)
                 seconds = time.monotonic() - self._first
                 if self._transport.patience and seconds >= 1:
                     err.what = f'{err.what}, for {seconds:.0f} s'
             err.gone = self._state.gone
         if self._troubled:
-            self._trouble.ends(worked=err is None)
+            self._trouble.ends(worked=err is None or (
+                isinstance(err, exceptions.StoreError)
+                and not isinstance(err, exceptions.StoreUnavailable)))
 
     def _note(self, err: exceptions.StoreUnavailable) -> None:
         LOG.debug('Failed, and will be repeated: %s', err)
@@ -130,25 +136,25 @@ class Repetition:
         """For how many seconds it may be repeated."""
         retries = self._transport.retries
         if isinstance(err, swift_errors.Passing):
-            return self._left_of(max(retries, err.least))
+            return math.inf if self._passed <= max(retries, err.least) else 0
         if self._state.gone:
             return 0
         if not self._transport.patience:
-            return self._left_of(retries)
+            is_over = (self._counted > retries
+                       or _retry_after(err) > self._transport.longest_wait)
+            return 0 if is_over else math.inf
         since = self._first
         if isinstance(err, swift_errors.Slowed) or self._counted <= retries:
             since = max(since, self._state.last_success)
         left = since + self._transport.patience - time.monotonic()
         return left if left >= _retry_after(err) else 0
 
-    def _left_of(self, retries: int) -> float:
-        return math.inf if self._counted <= retries else 0
-
     def _wait(self, err: exceptions.StoreUnavailable) -> float:
         """What the store asked for, or twice as long as the last time."""
         backoff = self._transport.backoff
         jitter = random.uniform(0, backoff / 2)
-        exponential = backoff * 2.0 ** min(self._counted - 1, 32)
+        count = self._counted + self._passed
+        exponential = backoff * 2.0 ** min(count - 1, 32)
         return max(min(exponential + jitter, self._transport.longest_wait),
                    _retry_after(err))
 

@@ -25,6 +25,7 @@ from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import bodies
 from cinder_swift_backup.stores import downloads
 from cinder_swift_backup.stores import swift_answers
+from cinder_swift_backup.stores import swift_errors
 from cinder_swift_backup.stores import swift_exchange
 from cinder_swift_backup.stores import swift_session
 
@@ -115,7 +116,7 @@ class SwiftStore:
                     name, body, self._stop)) as reader:
                 answer = _put(exchange, reader, body)
             if answer.strip('"') != reader.md5():
-                raise exceptions.StoreUnavailable(
+                raise swift_errors.Passing(
                     'an object was stored with another MD5 than it was sent '
                     'with',
                     container=container, name=name, expected=reader.md5(),
@@ -135,10 +136,22 @@ class SwiftStore:
             {'path': f'/{segment.container}/{segment.name}',
              'etag': segment.md5, 'size_bytes': segment.size}
             for segment in segments]).encode()
+        def send(exchange: swift_exchange.Exchange) -> None:
+            try:
+                exchange.call(client.put_object, contents=manifest,
+                              query_string='multipart-manifest=put')
+            except exceptions.StoreError as err:
+                # A status of no other meaning: Swift also answers 400 when it
+                # cannot see a segment for now.
+                if type(err) is not exceptions.StoreError:
+                    raise
+                raise swift_errors.Passing(
+                    err.what, detail=err.detail, container=container,
+                    name=name, transaction=err.transaction) from err
         try:
-            self._call((container, name), client.put_object, _Purpose.MAKE,
-                       contents=manifest,
-                       query_string='multipart-manifest=put')
+            self._session.request(
+                swift_session.Request((container, name), _Purpose.MAKE),
+                send, self._stop)
         except exceptions.ObjectNotFound as err:
             raise _no_container(container) from err
 

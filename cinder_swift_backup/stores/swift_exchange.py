@@ -108,7 +108,7 @@ class Exchange:
         if (self._connection.used and not self._answered
                 and not isinstance(err, requests.Timeout)):
             return swift_errors.Again(
-                f'the network has forgotten an idle connection to {place} '
+                f'the network has closed an idle connection to {place} '
                 f'({reason})', detail=str(err))
         return exceptions.StoreUnavailable(
             f'{place} cannot be reached or broke off ({reason})',

@@ -70,7 +70,8 @@ class TlsTestCase(cinder_side.CinderSideTestCase):
             error = str(self.assertRaises(
                 cinder_exception.BackupDriverException, work))
             for text in (f'{server} is not trusted', 'certificate',
-                         'Name its CA in backup_swift_ca_cert_file.'):
+                         'Set backup_swift_ca_cert_file to its CA '
+                         'certificate.'):
                 self.assertIn(text, error[:_SHOWN])
         self.assertLess(time.monotonic() - begin, _SOON)
         self.assertEqual([], self.proxy.requests())

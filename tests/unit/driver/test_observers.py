@@ -251,10 +251,20 @@ class DatabaseTest(ObserversTestCase):
                 raise self.error
             self.assertAlmostEqual(waited, self.clock.now - begin, delta=10)
 
-    def test_other_failures_are_let_out_at_once(self):
+    def test_other_failures_wait_for_the_database_too(self):
+        # Or nobody could be told of them.
+        self.refreshed = self._back_after(20)
+        begin = self.clock.now
         with self.assertRaisesRegex(
                 RuntimeError, 'another'), observers.noted(self.backup, 300):
             raise RuntimeError('another')
+        self.assertAlmostEqual(20, self.clock.now - begin, delta=10)
+
+    def test_cancellation_is_let_out_at_once(self):
+        with self.assertRaisesRegex(
+                exceptions.Cancelled, 'enough'), observers.noted(
+                    self.backup, 300):
+            raise exceptions.Cancelled('enough')
         self.assertEqual([], self.clock.sleeps)
 
     def test_progress_is_told_meanwhile(self):

@@ -192,6 +192,22 @@ class DeleteTest(base.EngineTestCase):
         self.assertRaises(exceptions.StoreUnavailable, self._delete)
         self.assertEqual(self.names, self.bench.names())
 
+    def test_chunk_that_a_404_has_hidden(self):
+        hidden = naming.chunk_name(_PREFIX, 0)
+        self.assertIn(hidden, self.names)
+        real, calls = self.bench.memory.delete, []
+
+        def delete(container, name):
+            calls.append(name)
+            if name != hidden or calls.count(name) > 1:
+                real(container, name)
+
+        with mock.patch.object(type(self.bench.memory), 'delete',
+                               lambda store, *where: delete(*where)):
+            self._delete()
+        self.assertEqual([], self.bench.names())
+        self.assertEqual(naming.manifest_name(_PREFIX), calls[-1])
+
     def test_interrupted_anywhere_and_repeated(self):
         for fault in (faulty.fail, faulty.lose_answer):
             for nth in range(1, len(self.names) + 1):

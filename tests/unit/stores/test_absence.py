@@ -151,6 +151,21 @@ class AbsenceTest(base.BaseTestCase):
         self.assertRaises(exceptions.ObjectNotFound, blobs.get, self.store,
                           'c', 'o')
 
+    def test_refused_token_says_nothing_of_the_container(self):
+        self._all_objects_are_missing()
+        self._answers('HEAD', _CONTAINER, {'status_code': 401})
+        self.assertRaises(exceptions.AccessDenied, self.store.delete, 'c',
+                          'o')
+
+    def test_container_that_is_slow_to_answer(self):
+        self._all_objects_are_missing()
+        self._answers('HEAD', _CONTAINER, {
+            'status_code': 429, 'headers': {'retry-after': '7'}}, _THERE)
+        self.store = self._store(patience=60)
+        begin = self.clock.now
+        self.store.delete('c', 'o')
+        self.assertGreaterEqual(self.clock.now - begin, 7)
+
     def test_container_is_asked_for_now_and_then(self):
         self._all_objects_are_missing()
         container = self._answers('HEAD', _CONTAINER, _THERE)

@@ -94,6 +94,21 @@ class PatienceTest(base.BaseTestCase):
             self.assertEqual(4, server.call_count)
             self.assertFalse(err.gone)
 
+    def test_outages_are_no_attempts_of_what_is_counted(self):
+        server = self._answers(*[_status(503)] * 6, *[_status(409)] * 3,
+                               _CONTENT)
+        self.assertEqual(b'x', self._get())
+        self.assertEqual(10, server.call_count)
+
+    def test_retry_after_without_patience(self):
+        self.store = self._store()
+        self._answers(_status(503, retry_after='86400'))
+        begin = self.clock.now
+        err = self.assertRaises(exceptions.StoreUnavailable, self._get)
+        self.assertEqual(begin, self.clock.now)
+        # It has answered.
+        self.assertFalse(err.gone)
+
     def test_retry_after_is_obeyed(self):
         for status in (429, 498, 503):
             self._answers(_status(status, retry_after='30'), _CONTENT)

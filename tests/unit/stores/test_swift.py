@@ -523,6 +523,18 @@ class DeleteTest(SwiftTestCase):
                           self.store.delete, 'c', 'o')
 
 
+class LargeTest(SwiftTestCase):
+    """Large objects."""
+
+    def test_segment_that_is_not_seen_for_now(self):
+        server = self._answers('PUT', _OBJECT, {
+            'status_code': 400, 'text': 'Errors:\n/c/s, 503'},
+            {'status_code': 201, 'headers': {'etag': 'x'}})
+        segment = store_base.Segment('c', 's', 3, _md5(b'abc'))
+        self.store.put_large('c', 'o', [segment])
+        self.assertEqual(2, server.call_count)
+
+
 class StatTest(SwiftTestCase):
     """What an object is by itself."""
 
