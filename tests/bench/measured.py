@@ -28,11 +28,9 @@ import time
 from cinder import objects
 from cinder.backup.drivers import swift as stock_driver
 from cinder.objects import fields
-from eventlet import tpool
 from oslo_config import cfg
 
 from cinder_swift_backup import driver as our_driver
-from cinder_swift_backup.driver import concurrency
 from tests.fakes import process_memory
 from tests.functional import base
 from tests.functional import cinder_process
@@ -113,15 +111,6 @@ def delete(driver, context, backup_id):
     return result
 
 
-def _make_native_threads():
-    """Have as many for green threads to call into as cinder-backup has."""
-    if concurrency.green():
-        # Cinder's manager can only be imported once its objects are there.
-        CONF.import_opt('backup_native_threads_pool_size',
-                        'cinder.backup.manager')
-        tpool.set_num_threads(CONF.backup_native_threads_pool_size)
-
-
 def _count(result, record):
     store = base.swift_store()
     found = list(store.list(record.container, record.service_metadata))
@@ -137,7 +126,7 @@ def main():
     CONF.set_override('backup_compression_algorithm', codec)
     if url:
         CONF.set_override('backup_swift_url', url)
-    _make_native_threads()
+    cinder_process.make_native_threads()
     context = cinder_process.make_context(base.cloud_info().demo)
     function = {'backup': backup, 'restore': restore,
                 'delete': delete}[operation]

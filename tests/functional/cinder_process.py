@@ -19,6 +19,7 @@ from cinder.objects import fields
 from eventlet import tpool
 from oslo_config import cfg
 
+from cinder_swift_backup.driver import concurrency
 from tests.functional import base
 
 CONF = cfg.CONF
@@ -67,6 +68,15 @@ def set_up(directory: pathlib.Path) -> pathlib.Path:
 def read(conf: pathlib.Path) -> None:
     """Have the process use a configuration file."""
     CONF(['--config-file', str(conf)], project='cinder')
+
+
+def make_native_threads() -> None:
+    """Have as many for green threads to call into as cinder-backup has."""
+    if concurrency.green():
+        # Cinder's manager can only be imported once its objects are there.
+        CONF.import_opt('backup_native_threads_pool_size',
+                        'cinder.backup.manager')
+        tpool.set_num_threads(CONF.backup_native_threads_pool_size)
 
 
 def passed_on(handle):
