@@ -7,9 +7,11 @@ collector is open until that comes.
 """
 
 from collections.abc import Iterator
+import ctypes
 import os
 import pathlib
 import re
+import sys
 
 from tests.fakes import process_memory
 from tests.soak import judgement
@@ -25,10 +27,30 @@ def sample() -> judgement.Sample:
     """All of it, now."""
     links = list(_links())
     return judgement.Sample(
-        memory=process_memory.resident(),
+        resident=process_memory.resident(),
+        heap=_heap(),
+        blocks=sys.getallocatedblocks(),
         threads=len(os.listdir(_SELF / 'task')),
         descriptors=len(links),
         connections=len(_sockets(links) & set(_connections())))
+
+
+class _Mallinfo(ctypes.Structure):
+    """What ``mallinfo2`` returns."""
+
+    _fields_ = tuple((name, ctypes.c_size_t) for name in (
+        'arena', 'ordblks', 'smblks', 'hblks', 'hblkhd', 'usmblks',
+        'fsmblks', 'uordblks', 'fordblks', 'keepcost'))
+
+
+def _heap() -> int:
+    """The bytes that malloc has handed out; 0 where it does not tell."""
+    function = getattr(ctypes.CDLL(None), 'mallinfo2', None)
+    if function is None:
+        return 0
+    function.restype = _Mallinfo
+    found = function()
+    return int(found.uordblks + found.hblkhd)
 
 
 def _links() -> Iterator[str]:

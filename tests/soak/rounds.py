@@ -34,8 +34,8 @@ class Soak:
 
     def run(self, rounds: int, crowds: int) -> list[str]:
         """Do it all; returns what has grown."""
-        print(f'{"":12}{"memory, MiB":>13}'
-              + ''.join(f'{name:>13}' for name in judgement.COUNTS))
+        _print('', ('resident, MiB', 'heap, MiB', 'blocks',
+                    *judgement.COUNTS))
         single = [self._sampled(number, self._round, f'round {number}',
                                 number % _LINES == 0 or number == rounds)
                   for number in range(1, rounds + 1)]
@@ -54,9 +54,10 @@ class Soak:
             raise SystemExit(f'{name} has left {left} objects')
         sample = gauges.sample()
         if told:
-            print(f'{name:12}{sample.memory / judgement.MIB:13.1f}'
-                  + ''.join(f'{getattr(sample, count):13}'
-                            for count in judgement.COUNTS), flush=True)
+            _print(name, (
+                f'{sample.resident / judgement.MIB:.1f}',
+                f'{sample.heap / judgement.MIB:.1f}', sample.blocks,
+                *(getattr(sample, count) for count in judgement.COUNTS)))
         return sample
 
     def _round(self):
@@ -85,6 +86,12 @@ class Soak:
                  for each in zip(made_at_once, new, strict=True))
             _all(submit(self._service.delete, each)
                  for each in itertools.chain(made, made_at_once))
+
+
+def _print(name, values):
+    """A line of the table."""
+    print(f'{name:10}' + ''.join(f'{value:>14}' for value in values),
+          flush=True)
 
 
 def _all(working):

@@ -2,23 +2,24 @@
 
 """What counts as growth of a process, and what is counted."""
 
+import dataclasses
+
 from oslotest import base
 
 from tests.fakes import process_memory
 from tests.soak import judgement
 
 MIB = judgement.MIB
-FLAT = judgement.Sample(memory=100 * MIB, threads=1, descriptors=4,
-                        connections=1)
+FLAT = judgement.Sample(resident=100 * MIB, heap=20 * MIB, blocks=100000,
+                        threads=1, descriptors=4, connections=1)
+NAMES = (*judgement.MARGINS, *judgement.COUNTS)
 
 
 def samples(count, **changes):
     """Samples of which each field is a function of the number."""
     found = []
     for number in range(count):
-        values = {name: getattr(FLAT, name)
-                  for name in ('memory', *judgement.COUNTS)}
-        found.append(judgement.Sample(**values | {
+        found.append(dataclasses.replace(FLAT, **{
             name: change(number) for name, change in changes.items()}))
     return found
 
@@ -30,30 +31,53 @@ class GrowthTest(base.BaseTestCase):
         self.assertEqual([], judgement.growth([FLAT] * 200))
 
     def test_memory_that_leaks(self):
-        leak = 100 * 1024
-        [found] = judgement.growth(samples(
-            200, memory=lambda number: 100 * MIB + number * leak))
-        self.assertEqual('memory has grown from 107.3 to 117.0 MiB, by more '
-                         'than 8', found)
+        for name, margin in judgement.MARGINS.items():
+            with self.subTest(name):
+                [found] = self._grown(name, lambda number, margin=margin:
+                                      number * (margin // 100 + 1))
+                self.assertTrue(found.startswith(f'{name}: from '), found)
+
+    def test_memory_within_the_margin(self):
+        for name, margin in judgement.MARGINS.items():
+            self.assertEqual([], self._grown(
+                name, lambda number, margin=margin: number * margin // 100))
+
+    def test_text(self):
+        self.assertEqual(
+            ['blocks: from 74,500 to 174,500, more than 20,000 above'],
+            self._grown('blocks', lambda number: number * 1000))
 
     def test_memory_that_warms_up(self):
-        self.assertEqual([], judgement.growth(samples(
-            200, memory=lambda number: min(100 + number, 150) * MIB)))
+        for name in judgement.MARGINS:
+            self.assertEqual([], self._grown(
+                name, lambda number: min(number, 50) * MIB))
 
     def test_memory_that_goes_up_and_down(self):
-        self.assertEqual([], judgement.growth(samples(
-            200, memory=lambda number: (100 + number % 20) * MIB)))
+        for name in judgement.MARGINS:
+            self.assertEqual([], self._grown(
+                name, lambda number: number % 25 * MIB))
 
     def test_memory_that_is_given_back(self):
-        self.assertEqual([], judgement.growth(samples(
-            200, memory=lambda number: (300 - number) * MIB)))
+        for name in judgement.MARGINS:
+            self.assertEqual([], self._grown(
+                name, lambda number: (300 - number) * MIB))
+
+    def test_memory_in_a_few_rounds(self):
+        leak = dict.fromkeys(judgement.MARGINS, lambda number: number * MIB)
+        long = samples(judgement.LONG, **leak)
+        self.assertEqual(3, len(judgement.growth(long)))
+        [found] = judgement.growth(long[1:])
+        self.assertTrue(found.startswith('heap: from '), found)
+
+    def _grown(self, name, change):
+        return judgement.growth(samples(200, **{name: change}))
 
     def test_counts_that_leak(self):
         for name in judgement.COUNTS:
             found = judgement.growth(samples(
                 200, **{name: lambda number: 4 + number // 50}))
             self.assertEqual(
-                [f'{name} have grown from 4 to 7, by more than 2'], found)
+                [f'{name}: from 4 to 7, more than 2 above'], found)
 
     def test_counts_within_the_slack(self):
         for name in judgement.COUNTS:
@@ -65,9 +89,10 @@ class GrowthTest(base.BaseTestCase):
             200, threads=lambda number: 9 if number == 100 else 1)))
 
     def test_all_that_grows_is_told(self):
-        change = dict.fromkeys(('memory', *judgement.COUNTS),
-                               lambda number: number * MIB)
-        self.assertEqual(4, len(judgement.growth(samples(200, **change))))
+        change = dict.fromkeys(NAMES, lambda number: number * MIB)
+        self.assertEqual(list(NAMES), [
+            found.partition(':')[0]
+            for found in judgement.growth(samples(200, **change))])
 
     def test_fewest(self):
         judgement.growth([FLAT] * judgement.FEWEST)
@@ -77,7 +102,7 @@ class GrowthTest(base.BaseTestCase):
     def test_before_and_after(self):
         one_more = samples(1, threads=lambda number: 4)
         self.assertEqual([], judgement.more([FLAT], [FLAT]))
-        self.assertEqual(['threads have grown from 1 to 4, by more than 2'],
+        self.assertEqual(['threads: from 1 to 4, more than 2 above'],
                          judgement.more([FLAT], [FLAT, *one_more]))
 
 
@@ -117,11 +142,16 @@ done.set()
 ''', '1 0 0')
 
     def test_memory(self):
-        [found] = process_memory.printed(_GAUGES + '''
-kept = b'x' * (64 << 20)
-print((gauges.sample().memory - before.memory) >> 20)
-''')
-        self.assertGreater(int(found), 60)
+        resident, heap, blocks = map(int, process_memory.printed(
+            _GAUGES + '''
+kept = b'x' * (64 << 20), [object() for _ in range(50000)]
+after = gauges.sample()
+for name in judgement.MARGINS:
+    print(getattr(after, name) - getattr(before, name))
+'''))
+        self.assertGreater(resident, 60 * MIB)
+        self.assertGreater(heap, 60 * MIB)
+        self.assertGreater(blocks, 49000)
 
     def _check(self, script, *expected):
         self.assertEqual(' '.join(expected).split(),
