@@ -106,3 +106,7 @@ def _close(http: client.HTTPConnection) -> None:
             if pool is not None:
                 pool.close()
     http.close()
+    # Ends the circle. Else the collector may come for the pool in one of
+    # eventlet's native threads, where the end of a pool makes a hub, with a
+    # descriptor, that stays as long as the thread.
+    http.resp = None

@@ -74,34 +74,35 @@ class _Held(Generic[_T]):
     that passes, the token in hand is still good, until Swift refuses it.
     """
 
-    def __init__(self, fetch: Callable[[], _T]) -> None:
-        self._fetch = fetch
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._value: _T | None = None
         self._not_before = 0.0
 
-    def get(self) -> _T:
+    def get(self, fetch: Callable[[], _T]) -> _T:
         """The current value.
 
+        :param fetch: asks for it; not kept, for in a circle with its owner
+            it would leave a session to the garbage collector
         :raises StoreUnavailable: when there is none, and none can be had
         """
         held = self._value
         if held is None:
             with self._lock:
-                return self._get(self._value)
+                return self._get(fetch, self._value)
         if time.monotonic() < self._not_before:
             return held
         # Somebody else may be waiting for an answer already.
         if not self._lock.acquire(blocking=False):
             return held
         try:
-            return self._get(held)
+            return self._get(fetch, held)
         finally:
             self._lock.release()
 
-    def _get(self, held: _T | None) -> _T:
+    def _get(self, fetch: Callable[[], _T], held: _T | None) -> _T:
         try:
-            self._value = self._fetch()
+            self._value = fetch()
         except exceptions.StoreUnavailable as err:
             if held is None:
                 raise
@@ -131,11 +132,11 @@ class ServiceToken:
         self._auth = auth
         self._session = session
         self._lock = threading.Lock()
-        self._held = _Held(self._fetch)
+        self._held = _Held[str]()
 
     def token(self) -> str:
         """The current service token, fetched when there is none."""
-        return self._held.get()
+        return self._held.get(self._fetch)
 
     def renew(self, refused: str | None) -> bool:
         """See :class:`Credentials`; ``refused`` is the service token."""
@@ -197,13 +198,13 @@ class SessionCredentials:
         self._service_token = service_token
         self._url = url
         self._lock = threading.Lock()
-        self._held = _Held(self._fetch)
+        self._held = _Held[Access]()
 
     def access(self) -> Access:
         """See :class:`Credentials`."""
         service = self._service_token
         return dataclasses.replace(
-            self._held.get(),
+            self._held.get(self._fetch),
             service_token=service.token() if service else None)
 
     def _fetch(self) -> Access:

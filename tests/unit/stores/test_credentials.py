@@ -3,10 +3,12 @@
 """Where URL and tokens come from, and what is said when they do not."""
 
 import datetime
+import gc
 import ssl
 import threading
 from unittest import mock
 import uuid
+import weakref
 
 from keystoneauth1 import exceptions as ksa_exceptions
 from keystoneauth1 import fixture
@@ -85,6 +87,19 @@ class CredentialsTestCase(base.BaseTestCase):
 
 class SessionCredentialsTest(CredentialsTestCase):
     """The service's own account."""
+
+    def test_nothing_is_left_to_the_collector(self):
+        self._serve_v3()
+        who = self._credentials(service_token=credentials.ServiceToken(
+            self._v3_auth(), self._v3_session()))
+        who.access()
+        left = [weakref.ref(each) for each in (
+            who, who._session, who._service_token,
+            who._service_token._session)]
+        gc.disable()
+        self.addCleanup(gc.enable)
+        del who
+        self.assertEqual([None] * 4, [each() for each in left])
 
     def test_v3(self):
         self._serve_v3()

@@ -6,14 +6,17 @@ Scripted answers cannot break a connection in the middle of a body, nor mix
 up two answers on one connection. This server can.
 """
 
+import gc
 import hashlib
 import importlib
 import socket
 import struct
 import threading
 from unittest import mock
+import weakref
 
 from oslotest import base
+from swiftclient import client
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.stores import base as store_base
@@ -116,6 +119,23 @@ class SwiftHttpTest(base.BaseTestCase):
 
     def test_get(self):
         self.assertEqual(_DATA, self._get('c', 'o'))
+
+    def test_nothing_is_left_to_the_collector(self):
+        made = []
+        real = client.HTTPConnection
+
+        def make(*args, **options):
+            http = real(*args, **options)
+            made.extend((weakref.ref(http), weakref.ref(http.request_session)))
+            return http
+
+        store = self._make_store()
+        with mock.patch.object(client, 'HTTPConnection', make):
+            self.assertEqual(_DATA, blobs.get(store, 'c', 'o'))
+        gc.disable()
+        self.addCleanup(gc.enable)
+        store.close()
+        self.assertEqual([None, None], [each() for each in made])
 
     def test_body_that_breaks_off_is_asked_for_again(self):
         for cut in (0, 1, len(_DATA) // 2, len(_DATA) - 1):
