@@ -26,9 +26,10 @@ _LISTENING = '0A'
 def sample() -> judgement.Sample:
     """All of it, now."""
     links = list(_links())
+    resident = process_memory.resident()
     return judgement.Sample(
-        resident=process_memory.resident(),
-        heap=_heap(),
+        resident=resident,
+        used=resident - _free(),
         blocks=sys.getallocatedblocks(),
         threads=len(os.listdir(_SELF / 'task')),
         descriptors=len(links),
@@ -43,14 +44,13 @@ class _Mallinfo(ctypes.Structure):
         'fsmblks', 'uordblks', 'fordblks', 'keepcost'))
 
 
-def _heap() -> int:
-    """The bytes that malloc has handed out; 0 where it does not tell."""
+def _free() -> int:
+    """The bytes that malloc keeps for itself; 0 where it does not tell."""
     function = getattr(ctypes.CDLL(None), 'mallinfo2', None)
     if function is None:
         return 0
     function.restype = _Mallinfo
-    found = function()
-    return int(found.uordblks + found.hblkhd)
+    return int(function().fordblks)
 
 
 def _links() -> Iterator[str]:

@@ -34,7 +34,7 @@ class Soak:
 
     def run(self, rounds: int, crowds: int) -> list[str]:
         """Do it all; returns what has grown."""
-        _print('', ('resident, MiB', 'heap, MiB', 'blocks',
+        _print('', ('resident, MiB', 'used, MiB', 'blocks',
                     *judgement.COUNTS))
         single = [self._sampled(number, self._round, f'round {number}',
                                 number % _LINES == 0 or number == rounds)
@@ -56,7 +56,7 @@ class Soak:
         if told:
             _print(name, (
                 f'{sample.resident / judgement.MIB:.1f}',
-                f'{sample.heap / judgement.MIB:.1f}', sample.blocks,
+                f'{sample.used / judgement.MIB:.1f}', sample.blocks,
                 *(getattr(sample, count) for count in judgement.COUNTS)))
         return sample
 
