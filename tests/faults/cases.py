@@ -175,7 +175,8 @@ def _refusals() -> Iterator[Case]:
         yield from _each(
             f'{fault} 429 with Retry-After, {_MANY} times', operations,
             rule(Answer(429, {'Retry-After': '1'}), method, kind,
-                 count=_MANY), quick=(BACKUP,))
+                 # A second each, if there is one request at a time.
+                 count=_MANY), quick=(BACKUP,), patience=5 * _MANY)
         yield from _each(f'{fault} 498, {_MANY} times', operations,
                          rule(Answer(498), method, kind, count=_MANY),
                          quick=())
