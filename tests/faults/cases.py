@@ -171,7 +171,7 @@ def _refusals() -> Iterator[Case]:
             ('DELETE of chunks', (DELETE,), 'DELETE', Kind.CHUNK)):
         yield from _each(f'{fault} 503, {_MANY} times', operations,
                          rule(Answer(503), method, kind, count=_MANY),
-                         quick=(BACKUP, RESTORE, DELETE))
+                         quick=(BACKUP, RESTORE, DELETE), patience=30)
         yield from _each(
             f'{fault} 429 with Retry-After, {_MANY} times', operations,
             rule(Answer(429, {'Retry-After': '1'}), method, kind,
@@ -179,7 +179,7 @@ def _refusals() -> Iterator[Case]:
                  count=_MANY), quick=(BACKUP,), patience=5 * _MANY)
         yield from _each(f'{fault} 498, {_MANY} times', operations,
                          rule(Answer(498), method, kind, count=_MANY),
-                         quick=())
+                         quick=(), patience=30)
     for fault, operations, method, kind in (
             ('PUT of the digests', (BACKUP,), 'PUT', Kind.DIGESTS),
             ('PUT of the manifest', (BACKUP,), 'PUT', Kind.MANIFEST),
