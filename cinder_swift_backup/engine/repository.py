@@ -11,8 +11,12 @@ Deleting goes like this:
    incremental is made on the backup, see
    :mod:`cinder_swift_backup.engine.parents`.
 3. Delete the chunks, several at a time.
-4. Delete the manifest last, so that an interrupted delete can be repeated and
+4. List the prefix once more, for a 404 may have hidden something, and delete
+   what it still shows.
+5. Delete the manifest last, so that an interrupted delete can be repeated and
    still finds all objects.
+
+Clean-up after a failed backup leaves out the fourth step: it knows all names.
 """
 
 from collections.abc import Callable

@@ -12,7 +12,8 @@ nothing by itself:
    by the same rule, that it is not; of a container if the account answers that
    it is there.
 2. To what makes something, it counts only if what it would be in is not there.
-3. Even then the request is sent once more, for a single 404 may be wrong, too.
+3. Even then a request that looks for something or removes it is sent once
+   more, for a single 404 may be wrong, too.
 4. Anything else is no answer: the store does not work.
 
 That a container or the account is there is remembered for :data:`REMEMBERED`
