@@ -2,7 +2,8 @@
 
 """``python -m tests.faults``: the whole table of faults, in both modes.
 
-1. For each mode run the tests of the table, which start a cloud of their own.
+1. For each mode run the tests of the table. Each process of them starts a
+   cloud of its own, and mostly waits, so several run at once.
 2. Print what came of each fault, and write it to a file if that is asked for.
 3. The status is that of the tests: 0 if all is as it has to be.
 """
@@ -30,7 +31,7 @@ def main() -> int:
         for mode in arguments.concurrency or CONCURRENCY_MODES:
             path = pathlib.Path(directory, mode)
             path.touch()
-            status |= _run(mode, path, arguments.cases)
+            status |= _run(mode, path, arguments.cases, arguments.jobs)
             found[mode] = rows.read(path)
     text = table.render(found)
     print(text)
@@ -50,17 +51,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--concurrency', choices=CONCURRENCY_MODES, action='append',
         help='only this mode; may be repeated')
+    parser.add_argument(
+        '--jobs', metavar='N', type=int, default=4,
+        help='how many processes run tests at once, each with a cloud of '
+        'about 1 GiB (default: %(default)s)')
     parser.add_argument('--output', metavar='FILE', type=pathlib.Path,
                         help='write the table to this file, too')
     return parser
 
 
-def _run(mode: str, path: pathlib.Path, cases: str) -> int:
+def _run(mode: str, path: pathlib.Path, cases: str, jobs: int) -> int:
     """Run the tests in one mode; returns the exit status."""
     native = int(mode == 'threading')
     return _call(
         ['stestr', '--test-path', str(processes.ROOT / 'tests/faults'),
-         'run', '--serial'],
+         'run', '--concurrency', str(jobs)],
         {'OS_CINDER_DISABLE_EVENTLET_PATCHING': str(native),
          'OS_TEST_TIMEOUT': '1800', rows.VARIABLE: str(path),
          rows.CASES: cases})

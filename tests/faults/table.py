@@ -5,6 +5,7 @@
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+import re
 
 from tests.faults import rows
 
@@ -17,7 +18,8 @@ _UNKNOWN = '?'
 def render(found: Mapping[str, Iterable[rows.Row]]) -> str:
     """The table of some modes, by their names.
 
-    A cell has a value for each mode where these differ.
+    They are in the order of their names, as numbers go. A cell has a value for
+    each mode where these differ.
     """
     by_case: dict[tuple[str, str], list[rows.Row]] = {}
     for some in found.values():
@@ -26,9 +28,16 @@ def render(found: Mapping[str, Iterable[rows.Row]]) -> str:
     lines = [
         f'Modes: {", ".join(found)}. Where they differ, a cell has a value '
         f'for each.', '', '.. list-table::', '   :header-rows: 1', '']
-    for cells in (_HEADER, *map(_cells, by_case.values())):
+    found_in_order = (by_case[case] for case in sorted(by_case, key=_place))
+    for cells in (_HEADER, *map(_cells, found_in_order)):
         lines += _line(cells)
     return '\n'.join(lines) + '\n'
+
+
+def _place(case: tuple[str, str]) -> list[tuple[str | int, ...]]:
+    """Where a case belongs: that of 3 s before that of 20 s."""
+    return [tuple(int(word) if word.isdigit() else word
+                  for word in re.split(r'(\d+)', part)) for part in case]
 
 
 def _cells(same: list[rows.Row]) -> tuple[str, ...]:

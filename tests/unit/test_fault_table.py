@@ -43,19 +43,30 @@ class TableTest(base.BaseTestCase):
         text = table.render({'green': [row, failed], 'native': [other]})
         self.assertTrue(text.startswith('Modes: green, native.'))
         self.assertTrue(text.endswith('''
-   * - PUT 404
-     - backup
-     - completed
-     - 1 / 2
-     - 0
-     - works
    * - GET 404
      - restore
      - ?
      - 0
      - ?
      - ?
+   * - PUT 404
+     - backup
+     - completed
+     - 1 / 2
+     - 0
+     - works
 '''))
+
+    def test_rows_are_in_order(self):
+        faults = ('killed for 90 s', 'killed for 240 s', '64 KiB a second')
+        text = table.render({'green': [
+            rows.Row('t', fault, 'Backup')
+            for fault in (*faults, faults[0].replace('90', '3'))]})
+        self.assertEqual(
+            ['Fault', '64 KiB a second', 'killed for 3 s', 'killed for 90 s',
+             'killed for 240 s'],
+            [line.partition(' * - ')[2] for line in text.splitlines()
+             if ' * - ' in line])
 
     def test_rows_in_a_file(self):
         path = pathlib.Path(self.create_tempfiles([('rows', '')], ext='')[0])
