@@ -214,13 +214,7 @@ class QuotaExceeded(StoreError):
 
 
 class StoreUnavailable(StoreError, Retryable):
-    """The store cannot be reached, is overloaded or broke off.
-
-    ``gone`` says whether no request at all has worked for as long as this
-    one was repeated.
-    """
-
-    gone = False
+    """The store cannot be reached, is overloaded or broke off."""
 
 
 class FormatError(BackupError):

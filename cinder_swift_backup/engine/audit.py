@@ -20,6 +20,7 @@ it is lost.
 """
 
 from array import array
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -255,7 +256,8 @@ class _Look:
                 self._others.append(info.name)
             elif self._is_stray(info):
                 self.strays.append(info.name)
-        yield from self._lost(self._ref.container, places)
+        yield from self._unlisted(places, lambda name: presence.Question(
+            self._ref, name, table[places[name]]))
 
     def examine(self, manifest: chains.Manifest) -> Iterator[Finding]:
         """The first object that is not as the listing shows it, if any."""
@@ -294,18 +296,25 @@ class _Look:
     def _damaged(self, info: base.ObjectInfo, what: str) -> Finding:
         return Finding(State.DAMAGED, what, self._ref.container, info.name)
 
-    def _lost(self, container: str,
-              names: Iterable[str]) -> Iterator[Finding]:
-        """A finding of all that is not there, which names the first."""
+    def _unlisted(self, names: Iterable[str],
+                  question: Callable[[str], presence.Question],
+                  ) -> Iterator[Finding]:
+        """What is wrong with objects that should be there and are not listed.
+
+        One that is not there speaks for all the others.
+        """
         rest = sorted(names)
         for number, name in enumerate(rest):
-            if presence.is_there(self._store, container, name):
-                continue
-            count = len(rest) - number
-            what = ('it is not there' if count == 1 else
-                    f'it is not there, and {count - 1} more are not listed')
-            yield Finding(self._missing, what, container, name)
-            return
+            asked = question(name)
+            fault = asked.ask(self._store)
+            if isinstance(fault, exceptions.ChunkMissing):
+                count = len(rest) - number
+                what = ('it is not there' if count == 1 else 'it is not '
+                        f'there, and {count - 1} more are not listed')
+                yield Finding(self._missing, what, asked.ref.container, name)
+                return
+            if fault is not None:
+                yield _finding(fault, State.DAMAGED)
 
     def gaps(self, manifest: chains.Manifest) -> Iterator[Finding]:
         """A full backup has all of its volume."""
@@ -351,7 +360,9 @@ class _Look:
                         'consists of', container, info.name)
         except exceptions.ContainerNotFound:
             pass
-        yield from self._lost(container, wanted)
+        ref = dataclasses.replace(self._ref, container=container)
+        yield from self._unlisted(
+            wanted, lambda name: presence.Question(ref, name))
 
 
 def _finding(err: exceptions.BackupError, state: State) -> Finding:

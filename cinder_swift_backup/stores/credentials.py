@@ -9,6 +9,7 @@ whether another token can be had.
 """
 
 from collections.abc import Callable
+import copy
 import dataclasses
 import threading
 import time
@@ -71,13 +72,17 @@ class _Held(Generic[_T]):
     """What the identity service last gave, used on while it is away.
 
     A token is renewed minutes before it expires. If that fails for a reason
-    that passes, the token in hand is still good, until Swift refuses it.
+    that passes, the token in hand is still good, until Swift refuses it. Those
+    who have none wait for one answer together, also when it is a failure: one
+    after the other they would wait for as many time-outs.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._value: _T | None = None
         self._not_before = 0.0
+        self._failures = 0
+        self._failure: exceptions.StoreUnavailable | None = None
 
     def get(self, fetch: Callable[[], _T]) -> _T:
         """The current value.
@@ -88,8 +93,7 @@ class _Held(Generic[_T]):
         """
         held = self._value
         if held is None:
-            with self._lock:
-                return self._get(fetch, self._value)
+            return self._first(fetch)
         if time.monotonic() < self._not_before:
             return held
         # Somebody else may be waiting for an answer already.
@@ -100,11 +104,21 @@ class _Held(Generic[_T]):
         finally:
             self._lock.release()
 
+    def _first(self, fetch: Callable[[], _T]) -> _T:
+        failures = self._failures
+        with self._lock:
+            if self._failure is not None and self._failures > failures:
+                raise copy.copy(self._failure)
+            return self._get(fetch, self._value)
+
     def _get(self, fetch: Callable[[], _T], held: _T | None) -> _T:
         try:
             self._value = fetch()
         except exceptions.StoreUnavailable as err:
             if held is None:
+                # Without the traceback, and what that holds.
+                self._failure = copy.copy(err)
+                self._failures += 1
                 raise
             self._not_before = time.monotonic() + _AWAY
             LOG.warning('The token in hand is used on, since it cannot be '
@@ -112,12 +126,19 @@ class _Held(Generic[_T]):
             return held
         return self._value
 
-    def refuse(self, value: _T) -> None:
-        """Do not use a value on that Swift has refused."""
+    def refuse(self, value: _T | None, forget: Callable[[], bool]) -> bool:
+        """Have another fetched, since Swift has refused this one.
+
+        :param forget: has whoever is asked forget it, too
+        :returns: whether there may be another
+        """
         with self._lock:
-            if self._value == value:
-                self._value = None
             self._not_before = 0
+            if self._value != value:
+                # That others had refused, too.
+                return True
+            self._value = None
+            return forget()
 
 
 class ServiceToken:
@@ -131,7 +152,6 @@ class ServiceToken:
                  session: ksa_session.Session) -> None:
         self._auth = auth
         self._session = session
-        self._lock = threading.Lock()
         self._held = _Held[str]()
 
     def token(self) -> str:
@@ -140,15 +160,8 @@ class ServiceToken:
 
     def renew(self, refused: str | None) -> bool:
         """See :class:`Credentials`; ``refused`` is the service token."""
-        with self._lock:
-            try:
-                if self._fetch() != refused:
-                    return True
-                return bool(self._auth.invalidate())
-            finally:
-                # Only now: before, it would be fetched and held again.
-                if refused is not None:
-                    self._held.refuse(refused)
+        return self._held.refuse(refused,
+                                 lambda: bool(self._auth.invalidate()))
 
     def _fetch(self) -> str:
         return identify(lambda: self._auth.get_token(self._session),
@@ -197,7 +210,6 @@ class SessionCredentials:
         self._region = region
         self._service_token = service_token
         self._url = url
-        self._lock = threading.Lock()
         self._held = _Held[Access]()
 
     def access(self) -> Access:
@@ -215,13 +227,8 @@ class SessionCredentials:
         """Log in again for the next request."""
         if self._service_token is not None:
             self._service_token.renew(refused.service_token)
-        with self._lock:
-            try:
-                if identify(self._session.get_token) == refused.token:
-                    self._session.invalidate()
-            finally:
-                self._held.refuse(dataclasses.replace(refused,
-                                                      service_token=None))
+        self._held.refuse(dataclasses.replace(refused, service_token=None),
+                          lambda: bool(self._session.invalidate()))
         return True
 
     def _endpoint(self) -> str | None:

@@ -112,14 +112,13 @@ class Repetition:
 
     def end(self, err: BaseException | None) -> None:
         """The request has its answer, or no other attempt."""
-        if isinstance(err, exceptions.StoreUnavailable):
-            if self._counted and self._patient and not isinstance(
-                    err, (swift_errors.Passing, swift_errors.Slowed)):
-                self._state.give_up(self._first)
-                seconds = time.monotonic() - self._first
-                if self._transport.patience and seconds >= 1:
-                    err.what = f'{err.what}, for {seconds:.0f} s'
-            err.gone = self._state.gone
+        if (isinstance(err, exceptions.StoreUnavailable) and self._counted
+                and self._patient and not isinstance(
+                    err, (swift_errors.Passing, swift_errors.Slowed))):
+            self._state.give_up(self._first)
+            seconds = time.monotonic() - self._first
+            if self._transport.patience and seconds >= 1:
+                err.what = f'{err.what}, for {seconds:.0f} s'
         if self._troubled:
             self._trouble.ends(worked=err is None or (
                 isinstance(err, exceptions.StoreError)

@@ -141,6 +141,23 @@ class DamageTest(AuditTestCase):
             matching=lambda name: name == self.prefix))
         self.assertEqual(gone, self._finding().name)
 
+    def test_faults_of_chunks_that_are_not_listed(self):
+        first, second, third = (
+            info.name for info in itertools.islice(
+                self.bench.memory.list(base.CONTAINER, self.prefix), 3))
+        self.bench.damage(first, lambda data: data[::-1])
+        self.bench.memory.expiries = {(base.CONTAINER, second):
+                                      datetime.datetime.now(datetime.UTC)}
+        self._remove(third)
+        self.store.script(faulty.alter(
+            'list', lambda infos: infos[3:],
+            matching=lambda name: name == self.prefix))
+        findings = self._library().audits[0].findings
+        self.assertEqual([first, second, third],
+                         [each.name for each in findings])
+        self.assertIn('MD5', findings[0].what)
+        self.assertIn('delete', findings[1].what)
+
     def test_chunk_of_another_length(self):
         name = naming.chunk_name(self.prefix, 4)
         self.bench.damage(name, lambda data: data[:-1])

@@ -198,7 +198,7 @@ class SessionCredentialsTest(CredentialsTestCase):
         first = found.access()
         self._all_fail(status_code=503)
         found.access()
-        self.assertRaises(exceptions.StoreUnavailable, found.renew, first)
+        self.assertTrue(found.renew(first))
         self.assertRaises(exceptions.StoreUnavailable, found.access)
         self._serve_v3()
         self.assertNotEqual(first.token, found.access().token)
@@ -234,6 +234,42 @@ class SessionCredentialsTest(CredentialsTestCase):
         self.assertEqual(first, found.access())
         leave.set()
         thread.join()
+
+    def test_failure_of_one_login_is_that_of_all_who_wait(self):
+        found = self._credentials()
+        waiting = threading.Semaphore(0)
+        lock = threading.Lock()
+
+        class Counting:
+            def __enter__(self):
+                waiting.release()
+                lock.acquire()
+
+            def __exit__(self, *_):
+                lock.release()
+
+        def slow(request, context):
+            for _ in range(3):
+                self.assertTrue(waiting.acquire(timeout=60))
+            context.status_code = 503
+
+        def login():
+            errors.append(self.assertRaises(exceptions.StoreUnavailable,
+                                            found.access))
+
+        errors = []
+        found._held._lock = Counting()
+        server = self.http.post(f'{_V3}/auth/tokens', text=slow)
+        threads = [threading.Thread(target=login) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(1, server.call_count)
+        self.assertEqual(3, len(set(map(id, errors))))
+        # Who comes later asks anew.
+        self._serve_v3()
+        self.assertEqual(self.tokens, [found.access().token])
 
     def test_wrong_url(self):
         self.http.post(f'{_V3}/auth/tokens', status_code=404)
@@ -282,8 +318,8 @@ class ServiceTokenTest(CredentialsTestCase):
         for _ in range(20):
             self.assertEqual(first, self.service.token())
         self.assertEqual(1, away.call_count)
-        self.assertRaises(exceptions.StoreUnavailable, self.service.renew,
-                          first)
+        self.assertTrue(self.service.renew(first))
+        self.assertRaises(exceptions.StoreUnavailable, self.service.token)
 
     def test_a_certificate_without_trust(self):
         self.http.post(f'{_V3}/auth/tokens', exc=requests.exceptions.SSLError(
