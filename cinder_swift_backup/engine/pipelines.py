@@ -110,10 +110,28 @@ class StopFlag:
 
     def __init__(self) -> None:
         self._raised = threading.Event()
+        self._interrupts: dict[object, Callable[[], None]] = {}
 
     def set(self) -> None:
-        """Have all workers stop."""
+        """Have all workers stop, and wake those that wait for the store."""
         self._raised.set()
+        for interrupt in list(self._interrupts.values()):
+            interrupt()
+
+    @contextlib.contextmanager
+    def interrupting(self, interrupt: Callable[[], None]) -> Iterator[None]:
+        """See :class:`cinder_swift_backup.stores.base.Stop`.
+
+        :raises Cancelled: after :meth:`set`
+        """
+        key = object()
+        self._interrupts[key] = interrupt
+        try:
+            # It may have been set before anybody could be woken.
+            self.check()
+            yield
+        finally:
+            del self._interrupts[key]
 
     def wait(self, seconds: float) -> None:
         """Sleep until the time is up or the flag is set.
@@ -151,6 +169,11 @@ class Watch:
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, POLL))
             self.check()
+
+    def interrupting(self, interrupt: Callable[[], None],
+                     ) -> contextlib.AbstractContextManager[None]:
+        """Nobody can wake the coordinator, which is the one who looks."""
+        return contextlib.nullcontext()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import datetime
 import time
@@ -159,10 +160,22 @@ class Stop(Protocol):
     def wait(self, seconds: float) -> None:
         """Sleep; raise as soon as the result is no longer wanted."""
 
+    def interrupting(self, interrupt: Callable[[], None],
+                     ) -> contextlib.AbstractContextManager[None]:
+        """While the block runs, have something done when it is time to stop.
+
+        :param interrupt: called by another thread, and wakes this one. Not
+            called where this thread is the one that has to find out.
+        """
+
 
 class _Never:
     def check(self) -> None:
         pass
+
+    def interrupting(self, interrupt: Callable[[], None],
+                     ) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -9,13 +9,20 @@ and so do those on all others that were idle at the time. So:
 1. The connection that was used last is used next, and the others grow old.
 2. None is used that was idle for :data:`LONGEST_IDLE` seconds.
 3. When one breaks, all idle ones are closed.
+
+A request may have to wait for a silent Swift when nobody wants its answer any
+more. Then its socket is shut down, which wakes who waits.
 """
 
+from collections.abc import Iterator
 import contextlib
 import dataclasses
+import socket
 import time
+from typing import Any
 
 from swiftclient import client
+import urllib3
 
 from cinder_swift_backup import exceptions
 
@@ -73,6 +80,20 @@ class Connections:
         """Close a connection on which a request has failed."""
         _close(connection.http)
 
+    @staticmethod
+    def interrupt(connection: Connection) -> None:
+        """Have a request that waits on a connection fail at once.
+
+        Called by another thread than the one that waits. While a connection
+        is being made there is no socket yet, and it does not matter much.
+        """
+        for pool in _pools(connection.http):
+            sock = getattr(pool.made, 'sock', None)
+            if sock is not None:
+                # It may have been closed meanwhile.
+                with contextlib.suppress(OSError, ValueError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
     def close_idle(self) -> None:
         """Close all connections but those of requests on their way."""
         with contextlib.suppress(IndexError):
@@ -81,13 +102,46 @@ class Connections:
 
     def _new(self, url: str) -> client.HTTPConnection:
         try:
-            return client.HTTPConnection(
+            http = client.HTTPConnection(
                 url, cacert=self._ca_file, insecure=self._insecure,
                 timeout=self._timeout)
         except client.ClientException as err:
             raise exceptions.ConfigurationError(
                 f'{url} is not the URL of an account in Swift',
                 detail=str(err)) from err
+        for adapter in http.request_session.adapters.values():
+            adapter.poolmanager.pool_classes_by_scheme = _POOLS
+        return http
+
+
+class _Mindful:
+    """A pool that knows the connection it has made last."""
+
+    made: Any = None
+
+    def _new_conn(self) -> Any:
+        self.made = super()._new_conn()  # type: ignore[misc]
+        return self.made
+
+
+class _HTTPPool(_Mindful, urllib3.HTTPConnectionPool):
+    pass
+
+
+class _HTTPSPool(_Mindful, urllib3.HTTPSConnectionPool):
+    pass
+
+
+_POOLS = {'http': _HTTPPool, 'https': _HTTPSPool}
+
+
+def _pools(http: client.HTTPConnection) -> Iterator[Any]:
+    for adapter in http.request_session.adapters.values():
+        pools = adapter.poolmanager.pools
+        for key in pools.keys():  # noqa: SIM118 (it cannot be iterated)
+            pool = pools.get(key)
+            if pool is not None:
+                yield pool
 
 
 def _close(http: client.HTTPConnection) -> None:
@@ -99,12 +153,8 @@ def _close(http: client.HTTPConnection) -> None:
     """
     if http.resp:
         http.resp.close()
-    for adapter in http.request_session.adapters.values():
-        pools = adapter.poolmanager.pools
-        for key in pools.keys():  # noqa: SIM118 (it cannot be iterated)
-            pool = pools.get(key)
-            if pool is not None:
-                pool.close()
+    for pool in _pools(http):
+        pool.close()
     http.close()
     # Ends the circle. Else the collector may come for the pool in one of
     # eventlet's native threads, where the end of a pool makes a hub, with a

@@ -185,9 +185,13 @@ class Session:
         connection = self._connections.take(access.storage_url)
         exchange = swift_exchange.Exchange(access, connection, where, stop)
         try:
-            yield exchange
+            with stop.interrupting(functools.partial(
+                    self._connections.interrupt, connection)):
+                yield exchange
         except BaseException:
             self._connections.drop(connection)
+            # What breaks when nobody wants it any more says nothing.
+            stop.check()
             if exchange.broken:
                 # Others were idle as long, or lead to the same dead server.
                 self._connections.close_idle()

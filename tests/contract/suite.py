@@ -65,6 +65,10 @@ class _Stop:
         if self._left < 0:
             raise exceptions.Cancelled('nobody waits')
 
+    def interrupting(self, interrupt):
+        """Nothing has to be woken."""
+        return base.NEVER.interrupting(interrupt)
+
     def wait(self, seconds):
         """Nothing should have to wait here."""
         raise AssertionError(f'it waits for {seconds} seconds')

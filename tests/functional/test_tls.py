@@ -30,27 +30,34 @@ _SOON = 60
 _SHOWN = 255
 
 
+def make_authority(test):
+    """One that no system knows, for a test."""
+    directory = test.useFixture(fixtures.TempDir()).path
+    return certificates.Authority(pathlib.Path(directory))
+
+
+def start_proxy(test, url, certificate):
+    """A proxy before a service that uses TLS, for a test."""
+    found = proxy.FaultProxy(url, certificate=certificate)
+    test.addCleanup(found.stop)
+    found.start()
+    return found
+
+
 class TlsTestCase(cinder_side.CinderSideTestCase):
     """A test with a proxy that uses TLS."""
 
     def setUp(self):
         super().setUp()
         self.need('swift_url')
-        self.authority = self.make_authority()
+        self.authority = make_authority(self)
         self.configure(backup_swift_patience=_PATIENCE)
         self.operation = operations.Backup(self)
 
-    def make_authority(self):
-        """One more authority."""
-        directory = self.useFixture(fixtures.TempDir()).path
-        return certificates.Authority(pathlib.Path(directory))
-
     def serve(self, url, **certificate):
         """Have a proxy use TLS, with a certificate of the authority."""
-        self.proxy = proxy.FaultProxy(
-            url, certificate=self.authority.issue(**certificate))
-        self.addCleanup(self.proxy.stop)
-        self.proxy.start()
+        self.proxy = start_proxy(self, url,
+                                 self.authority.issue(**certificate))
 
     def trust(self, file):
         """Have the driver take this for the file of authorities."""
@@ -103,7 +110,7 @@ class SwiftTestCase(TlsTestCase):
         self.check_swift_refused()
 
     def test_another_vouches_for_it(self):
-        self.trust(self.make_authority().file)
+        self.trust(make_authority(self).file)
         self.serve_swift()
         self.check_swift_refused()
 

@@ -153,7 +153,7 @@ class RetryTest(SwiftTestCase):
                           'c', 'o', store_base.Body(6, pieces))
 
     def test_back_off_ends_when_nobody_waits(self):
-        stop = mock.Mock()
+        stop = mock.Mock(interrupting=store_base.NEVER.interrupting)
         stop.wait.side_effect = exceptions.Cancelled('nobody waits')
         server = self._answers('GET', _OBJECT, {'status_code': 503},
                                self._content(b'x'))

@@ -12,6 +12,7 @@ import importlib
 import socket
 import struct
 import threading
+import time
 from unittest import mock
 import weakref
 
@@ -19,6 +20,7 @@ from oslotest import base
 from swiftclient import client
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import connections
 from cinder_swift_backup.stores import credentials
@@ -53,6 +55,11 @@ class _Handler(server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         """Send the object, or only a part of it."""
+        if self.path.endswith('/silent'):
+            self.server.asked.release()
+            self.server.over.wait(60)
+            self.close_connection = True
+            return
         data = self.server.objects[self.path]
         cut = self.server.script.pop(0) if self.server.script else None
         self.server.connections.add(self.client_address)
@@ -95,6 +102,9 @@ class SwiftHttpTest(base.BaseTestCase):
         self.server.hosts = []
         self.server.forgotten = set()
         self.server.resets = 0
+        self.server.asked = threading.Semaphore(0)
+        self.server.over = threading.Event()
+        self.addCleanup(self.server.over.set)
         thread = threading.Thread(target=self.server.serve_forever,
                                   kwargs={'poll_interval': 0.01})
         thread.start()
@@ -187,6 +197,27 @@ class SwiftHttpTest(base.BaseTestCase):
         err = self.assertRaises(exceptions.StoreUnavailable,
                                 self._get, 'c', 'o')
         self.assertIn(f'127.0.0.1:{port}', str(err))
+
+    def test_silence_ends_when_nobody_waits(self):
+        stop = pipelines.StopFlag()
+        store = self._make_store(patience=300)
+        errors = []
+        threads = [threading.Thread(target=lambda: errors.append(
+            self.assertRaises(exceptions.Cancelled, blobs.get,
+                              store.until(stop), 'c', 'silent')))
+            for _ in range(3)]
+        for thread in threads:
+            thread.start()
+            self.assertTrue(self.server.asked.acquire(timeout=60))
+        begin = time.monotonic()
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertLess(time.monotonic() - begin, 30)
+        self.assertEqual(3, len(errors))
+        # That was no failure of Swift's, so it is not spared either.
+        self.server.script[:] = [10]
+        self.assertEqual(_DATA, blobs.get(store, 'c', 'o'))
 
     def _used_at_once(self, number):
         """Have so many connections, all idle; returns their addresses."""
