@@ -214,7 +214,13 @@ class QuotaExceeded(StoreError):
 
 
 class StoreUnavailable(StoreError, Retryable):
-    """The store cannot be reached, is overloaded or broke off."""
+    """The store cannot be reached, is overloaded or broke off.
+
+    ``gone`` says whether no request at all has worked for as long as this
+    one was repeated.
+    """
+
+    gone = False
 
 
 class FormatError(BackupError):

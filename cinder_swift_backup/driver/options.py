@@ -53,8 +53,8 @@ OPTS = [
                     'for Swift, Keystone or the database to recover before '
                     'it fails. After an outage the operation resumes where '
                     'it stopped. With 0, a failed request is only retried '
-                    'backup_swift_retry_attempts times; the database is '
-                    'waited for a minute in any case.'),
+                    'backup_swift_retry_attempts times, but the driver '
+                    'still waits up to a minute for the database.'),
     cfg.StrOpt('backup_swift_spool_directory',
                default='$state_path',
                help='Where the digests of volumes above 8 GiB are kept '

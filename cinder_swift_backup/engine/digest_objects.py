@@ -42,7 +42,7 @@ WORTH_SEGMENTS = 64 << 20
 USUAL_LARGEST = 5 << 30
 # Bytes that encoding a segment holds.
 _PIECE = 1 << 20
-# How often to load digests of which a segment came damaged.
+# How often to load digests of which a segment arrived damaged.
 _ATTEMPTS = 4
 
 
@@ -272,7 +272,7 @@ class DigestObjects:
                        store: base.ObjectStore,
                        segments: tuple[base.Segment, ...],
                        ) -> digests.DigestTable:
-        """Load segments, and begin again when one came damaged."""
+        """Load segments, and begin again when one arrived damaged."""
         for _ in range(_ATTEMPTS):
             with contextlib.suppress(_Changed):
                 return self._load_segments(ref, size, store, segments)

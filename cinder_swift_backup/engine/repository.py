@@ -176,7 +176,8 @@ class Repository:
         """Delete the named objects, the digest file first, the manifest last.
 
         If an object cannot be deleted, the others still are, except for the
-        manifest, so that :meth:`find_objects` finds the rest later.
+        manifest, so that :meth:`find_objects` finds the rest later. It ends
+        at once when the store is gone.
 
         :param segments: of the digests, besides those that a listing shows
         :param spare: leave the chunks if the digest file cannot be deleted,
@@ -194,6 +195,7 @@ class Repository:
         try:
             found = self._segments(ref, container)
         except exceptions.StoreError as err:
+            _end_if_gone(err)
             failure = err
         stays = self._delete(ref.container, [digest_file_name])
         if stays is not None and spare:
@@ -256,12 +258,17 @@ class Repository:
 
     def _delete(self, container: str,
                 names: Iterable[str]) -> exceptions.StoreError | None:
-        """Delete objects; returns the first error."""
+        """Delete objects; returns the first error.
+
+        :raises StoreUnavailable: when the store is gone
+        """
         failures: list[exceptions.StoreError] = []
 
         def collect(failure: exceptions.StoreError | None) -> None:
-            if failure is not None:
-                failures.append(failure)
+            if failure is None:
+                return
+            _end_if_gone(failure)
+            failures.append(failure)
             if len(failures) >= _ENOUGH_FAILURES:
                 raise failures[0]
 
@@ -272,6 +279,7 @@ class Repository:
                  for name in names),
                 collect, progress.Silent().checkpoint, full=_AT_ONCE)
         except exceptions.StoreError as err:
+            _end_if_gone(err)
             return err
         return failures[0] if failures else None
 
@@ -293,3 +301,9 @@ class Repository:
             LOG.warning('Deleting backup %s by its listing alone: %s',
                         ref.backup_id, err)
             return set()
+
+
+def _end_if_gone(err: exceptions.StoreError) -> None:
+    """Raise an error after which no other request need be tried."""
+    if isinstance(err, exceptions.StoreUnavailable) and err.gone:
+        raise err

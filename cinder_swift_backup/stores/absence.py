@@ -119,9 +119,9 @@ class Look:
             raise
         except exceptions.StoreUnavailable as unavailable:
             raise swift_errors.about(exceptions.StoreUnavailable(
-                f'Swift answered 404, which says nothing as long as '
-                f'{self._around} does not answer',
-                detail=str(unavailable)), self._where) from err
+                f'Swift answered 404, but {self._around} cannot be checked',
+                detail=str(unavailable)), self._where).about(
+                    remedy=unavailable.remedy) from err
         if self._purpose is Purpose.MAKE:
             if there:
                 raise swift_errors.about(exceptions.StoreUnavailable(
@@ -131,7 +131,7 @@ class Look:
         if self._before is None:
             self._before = err
             raise swift_errors.about(swift_errors.Again(
-                'Swift answered 404, and is asked once more',
+                'Swift answered 404, and will be asked once more',
                 self._seconds()), self._where) from err
         self._known.note(self._where)
 
@@ -162,7 +162,8 @@ def _account_answers(ask: Ask) -> bool:
         raise
     except exceptions.StoreError as err:
         raise exceptions.StoreUnavailable(
-            'the account does not answer', detail=str(err)) from err
+            'the account cannot be checked', detail=str(err),
+            remedy=exceptions.Remedy.ENDPOINT) from err
     return True
 
 

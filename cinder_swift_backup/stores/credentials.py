@@ -69,7 +69,7 @@ class Credentials(Protocol):
 
 
 class _Held(Generic[_T]):
-    """What the identity service last gave, used on while it is away.
+    """What the identity service last gave, kept while it is away.
 
     A token is renewed minutes before it expires. If that fails for a reason
     that passes, the token in hand is still good, until Swift refuses it. Those
@@ -114,15 +114,19 @@ class _Held(Generic[_T]):
     def _get(self, fetch: Callable[[], _T], held: _T | None) -> _T:
         try:
             self._value = fetch()
-        except exceptions.StoreUnavailable as err:
+        except (exceptions.StoreUnavailable,
+                exceptions.ConfigurationError) as err:
+            # The latter may be a service that is being restarted.
             if held is None:
+                if not isinstance(err, exceptions.StoreUnavailable):
+                    raise
                 # Without the traceback, and what that holds.
                 self._failure = copy.copy(err)
                 self._failures += 1
                 raise
             self._not_before = time.monotonic() + _AWAY
-            LOG.warning('The token in hand is used on, since it cannot be '
-                        'renewed for now: %s', err)
+            LOG.warning('The token cannot be renewed for now, so the current '
+                        'one is kept: %s', err)
             return held
         return self._value
 
@@ -263,6 +267,11 @@ def identify(call: Callable[[], str | None],
         answer = call()
     except (ksa_exceptions.ClientException, OSError) as err:
         raise _identity_error(err, distrusted) from err
+    except KeyError as err:
+        # Of a header that keystoneauth takes for granted.
+        raise exceptions.StoreUnavailable(
+            'the identity service failed (its answer is incomplete)',
+            detail=repr(err)) from err
     if not answer:
         raise exceptions.AccessDenied('the identity service gave no token')
     return answer

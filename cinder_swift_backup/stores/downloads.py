@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Reads an object, and reads it again when it came damaged.
+"""Reads an object, and reads it again when it arrived damaged.
 
 A byte may change on its way, and one of several replicas may be rotten while
 the others are good. An object server notices the latter when it has sent the
-whole object, and puts that replica aside, so that the next request gets
+whole object, and quarantines that replica, so that the next request gets
 another. So:
 
 1. Hand the object on in pieces. If it is to be compared, compute its MD5.
@@ -21,7 +21,6 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import hashlib
-import re
 from typing import Any
 from typing import Generic
 from typing import TypeVar
@@ -38,12 +37,11 @@ from cinder_swift_backup.stores import swift_exchange
 
 LOG = logging.getLogger(__name__)
 _T = TypeVar('_T')
-_MD5 = re.compile('[0-9a-f]{32}')
 _DAMAGE = (exceptions.FormatError, exceptions.IntegrityError)
 
 
 class Damaged(swift_errors.Passing):
-    """An object came damaged, which may be another time.
+    """An object arrived damaged, and may arrive intact another time.
 
     ``error`` says how it was noticed.
     """
@@ -91,8 +89,8 @@ class Download(Generic[_T]):
                     self._where[1], answer, extent)),
                 self._expected(answer)))
         if self._damaged:
-            LOG.warning('%s in container %s came damaged %d times, and then '
-                        'as it was stored.', self._where[1], self._where[0],
+            LOG.warning('%s in container %s arrived damaged %d times, then '
+                        'intact.', self._where[1], self._where[0],
                         self._damaged)
         return result
 
@@ -117,7 +115,7 @@ class Download(Generic[_T]):
         self._compared = True
         self._damaged += 1
         return swift_errors.about(
-            Damaged('an object came damaged', err, detail=err.clause),
+            Damaged('an object arrived damaged', err, detail=err.clause),
             self._where)
 
     def _expected(self, answer: dict[str, str]) -> str | None:
@@ -127,7 +125,7 @@ class Download(Generic[_T]):
         if not self._compared or self._extent is not None or large:
             return None
         etag = answer.get('etag', '').strip('"')
-        return etag if _MD5.fullmatch(etag) else None
+        return etag if swift_answers.MD5.fullmatch(etag) else None
 
 
 class _Pieces(Iterator[bytes]):

@@ -64,6 +64,13 @@ def is_distrust(err: BaseException) -> bool:
                for each in origins(err))
 
 
+def is_silence(err: BaseException) -> bool:
+    """Whether nothing came, or could be sent, for as long as was waited."""
+    return any(isinstance(each, (requests.Timeout, TimeoutError,
+                                 urllib3.exceptions.TimeoutError))
+               for each in origins(err))
+
+
 def origins(err: BaseException) -> Iterator[BaseException]:
     """An exception, and those that it was made of, each once."""
     seen: list[BaseException] = []

@@ -37,6 +37,8 @@ class Trouble:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        # Whether the log has the beginning, and not yet the end.
+        self._told = False
         self._waiting = 0
         self._repeated = 0
         self._since = 0.0
@@ -45,8 +47,9 @@ class Trouble:
         """A request failed for the first time, and will be repeated."""
         with self._lock:
             self._waiting += 1
-            if self._waiting > 1:
+            if self._told:
                 return
+            self._told = True
             self._repeated = 0
             self._since = time.monotonic()
         LOG.warning('Requests to Swift are failing and will be retried%s: %s',
@@ -57,16 +60,22 @@ class Trouble:
         with self._lock:
             self._repeated += 1
 
-    def ends(self, *, worked: bool) -> None:
-        """A request that had failed is not repeated any more."""
+    def ends(self, *, began: bool, worked: bool) -> None:
+        """A request was answered, or is not repeated any more.
+
+        :param began: whether it had failed before, and waited
+        """
+        if not (began or self._told):
+            return
         with self._lock:
-            self._waiting -= 1
+            self._waiting -= began
+            if self._waiting or not (worked and self._told):
+                return
+            self._told = False
             count = self._repeated
             seconds = time.monotonic() - self._since
-            over = worked and not self._waiting
-        if over:
-            LOG.info('Swift works again after %.0f s, in which %d requests '
-                     'were retried.', seconds, count)
+        LOG.info('Swift works again after %.0f s, in which %d requests '
+                 'were retried.', seconds, count)
 
 
 class Repetition:
@@ -96,7 +105,7 @@ class Repetition:
         :param err: how the last one failed
         """
         if isinstance(err, swift_errors.Again):
-            LOG.info('A request is repeated: %s', err)
+            LOG.debug('A request is sent again: %s', err)
             return err.seconds
         if isinstance(err, swift_errors.Passing):
             self._passed += 1
@@ -108,27 +117,41 @@ class Repetition:
         if left <= 0:
             return None
         self._note(err)
-        return min(self._wait(err), left)
+        asked = _retry_after(err)
+        # Beyond the patience, it may be over before.
+        return min(self._wait(asked if asked <= left else 0), left)
 
     def end(self, err: BaseException | None) -> None:
         """The request has its answer, or no other attempt."""
-        if (isinstance(err, exceptions.StoreUnavailable) and self._counted
-                and self._patient and not isinstance(
-                    err, (swift_errors.Passing, swift_errors.Slowed))):
+        if isinstance(err, exceptions.StoreUnavailable):
+            self._given_up(err)
+        self._trouble.ends(began=self._troubled, worked=err is None or (
+            isinstance(err, exceptions.StoreError)
+            and not isinstance(err, exceptions.StoreUnavailable)))
+
+    def _given_up(self, err: exceptions.StoreUnavailable) -> None:
+        if (self._counted and self._patient
+                and not isinstance(err, swift_errors.Passing)
+                and not self._is_far_away(err)):
             self._state.give_up(self._first)
             seconds = time.monotonic() - self._first
             if self._transport.patience and seconds >= 1:
                 err.what = f'{err.what}, for {seconds:.0f} s'
-        if self._troubled:
-            self._trouble.ends(worked=err is None or (
-                isinstance(err, exceptions.StoreError)
-                and not isinstance(err, exceptions.StoreUnavailable)))
+        err.gone = self._state.gone
+
+    def _is_far_away(self, err: exceptions.StoreUnavailable) -> bool:
+        """Whether the store works, but wants such a request much later."""
+        if not self._transport.patience:
+            return isinstance(err, swift_errors.Slowed)
+        return isinstance(err, swift_errors.Limited) and self._counted == 1
 
     def _note(self, err: exceptions.StoreUnavailable) -> None:
         LOG.debug('Failed, and will be repeated: %s', err)
         if not self._troubled:
             self._troubled = True
-            self._trouble.begins(err, self._transport.patience)
+            self._trouble.begins(
+                err, 0 if isinstance(err, swift_errors.Passing)
+                else self._transport.patience)
         self._trouble.repeated()
 
     def _left(self, err: exceptions.StoreUnavailable) -> float:
@@ -143,19 +166,21 @@ class Repetition:
                        or _retry_after(err) > self._transport.longest_wait)
             return 0 if is_over else math.inf
         since = self._first
-        if isinstance(err, swift_errors.Slowed) or self._counted <= retries:
+        if isinstance(err, swift_errors.Limited) or self._counted <= retries:
             since = max(since, self._state.last_success)
         left = since + self._transport.patience - time.monotonic()
-        return left if left >= _retry_after(err) else 0
+        if isinstance(err, swift_errors.Limited) and left < _retry_after(err):
+            return 0
+        return left
 
-    def _wait(self, err: exceptions.StoreUnavailable) -> float:
+    def _wait(self, asked: float) -> float:
         """What the store asked for, or twice as long as the last time."""
         backoff = self._transport.backoff
         jitter = random.uniform(0, backoff / 2)
         count = self._counted + self._passed
         exponential = backoff * 2.0 ** min(count - 1, 32)
         return max(min(exponential + jitter, self._transport.longest_wait),
-                   _retry_after(err))
+                   asked)
 
 
 def _retry_after(err: exceptions.StoreUnavailable) -> float:

@@ -10,7 +10,9 @@ listing, for what is not listed may be taken for gone.
 
 from collections.abc import Callable
 import datetime
+import hashlib
 import json
+import re
 from typing import Any
 from typing import NoReturn
 from typing import TypeVar
@@ -22,6 +24,7 @@ from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import swift_errors
 
 _T = TypeVar('_T')
+MD5 = re.compile('[0-9a-f]{32}')
 # What swiftclient raises besides errors that mean the same wherever they come
 # from: an unknown encoding, JSON nested without end, a broken gzip file.
 _UNREADABLE = (LookupError, RecursionError, EOFError, zlib.error)
@@ -86,6 +89,17 @@ def _utc(text: str) -> datetime.datetime:
     found = datetime.datetime.fromisoformat(text)
     return found.replace(tzinfo=found.tzinfo or datetime.UTC).astimezone(
         datetime.UTC)
+
+
+def has_its_md5(answer: tuple[dict[str, str], bytes]) -> bool:
+    """Whether a small object has the MD5 that its ETag tells.
+
+    Also if there is no such object, and if nothing of it came.
+    """
+    headers, body = answer
+    etag = headers.get('etag', '').strip('"')
+    return not body or not MD5.fullmatch(etag) or etag == hashlib.md5(
+        body, usedforsecurity=False).hexdigest()
 
 
 def segments(answer: tuple[object, bytes]) -> tuple[base.Segment, ...]:

@@ -16,13 +16,14 @@ from cinder_swift_backup import exceptions
 
 _E = TypeVar('_E', bound=exceptions.BackupError)
 # The store repeats these: time-outs, a newer object by the clock of another
-# proxy (409), and a body that arrived damaged (422: it does not have the
-# announced MD5). What is not implemented will not be, but for gateways.
-_PASSING = frozenset((408, 409, 422, 501, 505))
+# proxy (409), a body that arrived damaged (422: it does not have the announced
+# MD5), and a client that went away (499), which is a balancer. What is not
+# implemented will not be, but for gateways.
+_PASSING = frozenset((408, 409, 422, 499, 501, 505))
 # Seconds, a year: no number that a gateway sends is too large.
 _LONGEST_RETRY_AFTER = 365 * 86400.0
 # Rate limits; 498 is that of Swift's own.
-_SLOWED = frozenset((429, 498))
+_LIMITED = frozenset((429, 498))
 # What Swift, and Ceph's gateway, say of a storage policy that is not theirs.
 _POLICY = re.compile('policy|InvalidLocationConstraint', re.IGNORECASE)
 
@@ -41,15 +42,22 @@ class Passing(exceptions.StoreUnavailable):
 
 
 class Slowed(exceptions.StoreUnavailable):
-    """The request was one too many, or came too early.
+    """The store asks to wait.
 
-    ``retry_after`` is in how many seconds the store wants it, or None.
+    ``retry_after`` is in how many seconds it wants the request, or None.
     """
 
     def __init__(self, what: str, retry_after: float | None = None,
                  **fields: Any) -> None:
         super().__init__(what, **fields)
         self.retry_after = retry_after
+
+
+class Limited(Slowed):
+    """The request was one too many, or came too early, and others may work.
+
+    Where the limit lasts for hours, nobody has to wait to learn that.
+    """
 
 
 class Again(exceptions.StoreUnavailable):
@@ -121,17 +129,20 @@ def _unavailable(err: client.ClientException,
     if status in _PASSING:
         return Passing(text)
     retry_after = _retry_after(err)
-    if status in _SLOWED or (status == 503 and retry_after is not None):
-        return _slowed(text, retry_after)
+    if status in _LIMITED:
+        return _asked_to_wait(Limited, text, retry_after)
+    if status == 503 and retry_after is not None:
+        return _asked_to_wait(Slowed, text, retry_after)
     if not status or status >= 500:
         return exceptions.StoreUnavailable(text)
     return None
 
 
-def _slowed(text: str, retry_after: float | None) -> Slowed:
+def _asked_to_wait(kind: type[Slowed], text: str,
+                   retry_after: float | None) -> Slowed:
     if retry_after is not None:
         text = f'{text} and asks to wait for {_duration(retry_after)}'
-    return Slowed(text, retry_after)
+    return kind(text, retry_after)
 
 
 def _duration(seconds: float) -> str:

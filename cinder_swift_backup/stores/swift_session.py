@@ -139,16 +139,21 @@ class Session:
             except swift_errors.Slowed as err:
                 if (err.retry_after or 0) <= self._longest_pause:
                     self._congestion.refused(began, err.retry_after)
+                elif not isinstance(err, swift_errors.Limited):
+                    self._failed(began)
                 raise
             except exceptions.StoreUnavailable:
-                if self._transport.patience:
-                    self._congestion.failed(began)
+                self._failed(began)
                 raise
             except exceptions.StoreError:
                 self._congestion.succeeded()
                 raise
             self._congestion.succeeded()
         return result
+
+    def _failed(self, began: float) -> None:
+        if self._transport.patience:
+            self._congestion.failed(began)
 
     @property
     def _longest_pause(self) -> float:

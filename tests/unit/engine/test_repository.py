@@ -254,6 +254,23 @@ class DeleteTest(base.EngineTestCase):
         self.assertLess(len(self.store.names('delete')),
                         len(self.bench.names()) // 2)
 
+    def test_store_that_is_gone_is_asked_once(self):
+        self.bench.archive(1, bytes(range(256)) * 16)
+        names = self.bench.repository.find_objects(base.ref(1), complete=True)
+        gone = _failure()
+        gone.gone = True
+        # Those of chunks are on their way together.
+        for method, matching, most in (
+                ('segments', bool, 1), ('delete', bool, 1),
+                ('delete', base.is_chunk, 8)):
+            self.store.heal()
+            self.store.script(faulty.fail(method, gone, matching=matching))
+            self.assertRaises(
+                exceptions.StoreUnavailable, self.bench.repository.discard,
+                base.ref(1), names, spare=False)
+            self.assertLessEqual(len(list(filter(
+                matching, self.store.names(method)))), most)
+
     def test_store_that_is_down_has_nobody_wait(self):
         # One worker waits to repeat its request while the other finds out
         # that it is no use.

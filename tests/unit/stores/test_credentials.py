@@ -182,7 +182,9 @@ class SessionCredentialsTest(CredentialsTestCase):
         # It expires soon, so that each request would have another.
         for answer in ({'status_code': 503},
                        {'exc': ksa_exceptions.ConnectFailure},
-                       {'exc': ksa_exceptions.ConnectTimeout}):
+                       {'exc': ksa_exceptions.ConnectTimeout},
+                       # While it is restarted, from a balancer.
+                       {'status_code': 404}, {'status_code': 400}):
             self._serve_v3(seconds=30)
             found = self._credentials()
             first = found.access()
@@ -270,6 +272,11 @@ class SessionCredentialsTest(CredentialsTestCase):
         # Who comes later asks anew.
         self._serve_v3()
         self.assertEqual(self.tokens, [found.access().token])
+
+    def test_answer_without_a_token(self):
+        self._all_fail(status_code=201, json={})
+        self.assertRaises(exceptions.StoreUnavailable,
+                          self._credentials().access)
 
     def test_wrong_url(self):
         self.http.post(f'{_V3}/auth/tokens', status_code=404)

@@ -67,7 +67,7 @@ class DamageTest(base.BaseTestCase):
             server = self._answers(bad, bad, bad, _DATA)
             self.assertEqual(_DATA, self._read())
             self.assertEqual(4, server.call_count)
-        self.assertIn('o in container c came damaged 3 times',
+        self.assertIn('o in container c arrived damaged 3 times',
                       self.log.output)
 
     def test_noticed_by_nobody_but_the_store(self):

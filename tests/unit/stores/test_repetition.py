@@ -8,6 +8,7 @@ import fixtures
 from oslotest import base
 import requests
 import requests_mock
+import urllib3
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
@@ -135,6 +136,39 @@ class PatienceTest(base.BaseTestCase):
         self._get('other')
         self.assertEqual(begin, self.clock.now)
 
+    def test_outage_of_unknown_length(self):
+        # A maintenance page tells what somebody hopes for.
+        for retry_after in ('5', '3600'):
+            self._answers(*[_status(503, retry_after=retry_after)] * 2,
+                          *[_status(503)] * 3, _CONTENT)
+            begin = self.clock.now
+            self.assertEqual(b'x', self._get())
+            self.assertLessEqual(self.clock.now - begin, 300)
+
+    def test_asked_to_wait_for_good(self):
+        for status in (429, 498, 503):
+            self.store = self._store(patience=300)
+            self._answers(_status(status, retry_after='5'))
+            begin = self.clock.now
+            self.assertRaises(exceptions.StoreUnavailable, self._get)
+            self.assertAlmostEqual(300, self.clock.now - begin, delta=60)
+            # Whoever cleans up does not wait as long again.
+            self.assert_gone(True)
+
+    def test_limit_of_one_container_is_no_outage(self):
+        self._answers(_status(429, retry_after='14400'))
+        self.assertRaises(exceptions.StoreUnavailable, self._get)
+        self.assert_gone(False)
+
+    def test_socket_that_takes_nothing_is_not_idle(self):
+        self.store = self._store(retries=0)
+        self._answers(_CONTENT)
+        self._get()
+        server = self._answers({'exc': requests.ConnectionError(
+            urllib3.exceptions.ProtocolError('aborted', TimeoutError()))})
+        self.assertRaises(exceptions.StoreUnavailable, self._get)
+        self.assertEqual(1, server.call_count)
+
     def test_refused_for_long_while_others_get_through(self):
         # Each waits its turn; the store works all the time.
         self._answers(*[_status(429)] * 60, _CONTENT)
@@ -222,6 +256,22 @@ class PatienceTest(base.BaseTestCase):
         self.assertIn('503', lines[0])
         self.assertIn('300 s', lines[0])
         self.assertIn('8 requests', lines[1])
+
+    def test_end_is_told_when_others_were_given_up(self):
+        self.http.get('http://swift.test/info', status_code=503)
+        self.assertRaises(exceptions.StoreUnavailable,
+                          self.store.capabilities)
+        self._answers(_CONTENT)
+        for _ in range(3):
+            self._get()
+        lines = self.log.output.splitlines()
+        self.assertEqual(2, len(lines), lines)
+        self.assertIn('works again', lines[1])
+
+    def test_what_is_counted_has_no_time(self):
+        self._answers(*[_status(409)] * 2, _CONTENT)
+        self._get()
+        self.assertNotIn('300 s', self.log.output)
 
     def test_nothing_is_told_of_what_works(self):
         self._answers(_CONTENT)

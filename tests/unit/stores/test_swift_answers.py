@@ -147,6 +147,21 @@ class SegmentsTest(AnswersTestCase):
                 'text': manifest})
         return self.store.segments('c', 'o')
 
+    def test_segments_that_arrive_damaged(self):
+        good = json.dumps([{'name': '/c/s', 'bytes': 1, 'hash': 'h'}])
+        bad = good.replace('/c/s', '/c/t')
+        etag = hashlib.md5(good.encode(), usedforsecurity=False).hexdigest()
+        self._segments('')
+        for answers, name in (((good,), 's'), ((bad, good), 's'),
+                              # Its ETag means something else then.
+                              ((bad, bad), 't')):
+            server = self.http.get(f'{_URL}/c/o', [
+                {'text': text, 'headers': {'etag': f'"{etag}"'}}
+                for text in answers])
+            found = self.store.segments('c', 'o')
+            self.assertEqual([name], [each.name for each in found])
+            self.assertEqual(len(answers), server.call_count)
+
     def test_segments(self):
         self.assertEqual(
             (store_base.Segment('c_segments', 'o/1', 5, _MD5),),

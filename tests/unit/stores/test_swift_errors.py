@@ -35,8 +35,9 @@ class TranslateTest(base.BaseTestCase):
                 (413, _OBJECT, exceptions.QuotaExceeded),
                 (416, _OBJECT, exceptions.LengthMismatch),
                 (422, _OBJECT, swift_errors.Passing),
-                (429, _OBJECT, swift_errors.Slowed),
-                (498, _OBJECT, swift_errors.Slowed),
+                (429, _OBJECT, swift_errors.Limited),
+                (498, _OBJECT, swift_errors.Limited),
+                (499, _OBJECT, swift_errors.Passing),
                 (500, _OBJECT, exceptions.StoreUnavailable),
                 (503, _OBJECT, exceptions.StoreUnavailable),
                 (507, _OBJECT, exceptions.StoreUnavailable),
@@ -52,7 +53,8 @@ class TranslateTest(base.BaseTestCase):
     def test_only_what_may_pass_is_tried_again(self):
         again = {status for status in range(400, 600)
                  if isinstance(_translate(status), exceptions.Retryable)}
-        self.assertEqual({408, 409, 422, 429, 498, *range(500, 600)}, again)
+        self.assertEqual({408, 409, 422, 429, 498, 499, *range(500, 600)},
+                         again)
 
     def test_retry_after(self):
         for text, seconds in (('30', 30), ('0', 0), ('soon', None),
