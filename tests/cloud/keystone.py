@@ -43,6 +43,12 @@ class Keystone:
         assert self._child is not None
         self._child.kill()
 
+    @property
+    def process(self) -> processes.Child:
+        """The process that serves."""
+        assert self._child is not None
+        return self._child
+
     def start_again(self) -> None:
         """Start the process with what it knew, and wait until it answers.
 

@@ -220,6 +220,14 @@ class Child:
         """End the process as a crash would, and all that it started."""
         self.reap(0)
 
+    def freeze(self) -> None:
+        """Have it do nothing, as a machine that swaps or hangs."""
+        self._signal_group(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Have it go on after :meth:`freeze`."""
+        self._signal_group(signal.SIGCONT)
+
     def reap(self, deadline: float) -> None:
         """Wait for the process until the deadline, then kill its group."""
         remaining = max(0.0, deadline - time.monotonic())

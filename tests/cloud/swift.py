@@ -137,6 +137,10 @@ class Swift:
         """End one of the servers as a crash would."""
         self._forget(server).kill()
 
+    def server(self, server: str) -> processes.Child:
+        """The process of one of the servers."""
+        return self._servers[server]
+
     def start_server(self, server: str) -> None:
         """Start a server again that was stopped, and wait until it answers.
 

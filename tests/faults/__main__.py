@@ -47,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--cases', metavar='REGEX', default='',
         help='only those whose name matches, such as "^restore, .*404" or '
-        '"killed"; a death is OPERATION, SERVER killed for SECONDS s')
+        '"killed"; a death is OPERATION, SERVER killed (or frozen) for '
+        'SECONDS s')
     parser.add_argument(
         '--concurrency', choices=CONCURRENCY_MODES, action='append',
         help='only this mode; may be repeated')

@@ -4,13 +4,15 @@
 
 1. Prepare the operation without faults.
 2. Run it with them, behind the fault proxy.
-3. See that each fault has happened, that the outcome is a right one, and that
-   no thread and no connection was left.
+3. See that each fault has happened, that the outcome is a right one, that
+   nothing was sent again that was confirmed, and that no thread and no
+   connection was left.
 4. See without faults that all is well: what is there, what is left, and that
    the next backup works.
 """
 
 import atexit
+import collections
 import functools
 import gc
 import tempfile
@@ -113,6 +115,15 @@ class FaultTestCase(cinder_side.CinderSideTestCase):
             return type(err).__name__
         return cases.DONE
 
+    def check_sent_once(self):
+        """What Swift has confirmed was not sent again."""
+        confirmed = collections.Counter(
+            each.target for each in self.proxy.requests()
+            if (each.method, each.result) == ('PUT', '201')
+            and each.kind in rules.OBJECTS)
+        self.expectThat(confirmed.values(), matchers.AllMatch(
+            matchers.Equals(1)))
+
     def are_closed(self, before):
         """Whether no connections are open besides those from before."""
         return not self.proxy.connections() - before
@@ -202,6 +213,7 @@ class _Fault:
         test.proxy.apply(*self._rules)
         found = work()
         hits, requests = test.proxy.hits(), test.proxy.requests()
+        test.check_sent_once()
         test.heal()
         test.addDetail('requests', content.text_content('\n'.join(
             f'{each.connection} {each.method} {each.kind} {each.result}'

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Servers that really die in the middle of a backup or restore.
+"""Servers that really die in the middle of a backup or restore, or freeze.
 
 1. The fault proxy slows the operation down, and tells when it has begun.
 2. The operation runs in a thread. This one kills the server, waits, and starts
-   it again: the kernel ties the new process to the thread that started it.
+   it again: the kernel ties the new process to the thread that started it. Or
+   it stops the process for a while, whose sockets stay open and say nothing.
 """
 
 import atexit
@@ -58,11 +59,12 @@ class Death:
     operation: str
     server: str
     seconds: int
+    how = 'killed'
 
     @property
     def fault(self):
         """What the table calls it."""
-        return f'{self.server} killed for {self.seconds} s'
+        return f'{self.server} {self.how} for {self.seconds} s'
 
     @property
     def name(self):
@@ -79,17 +81,19 @@ class Death:
             test.wait_soon(lambda: test.proxy.hits()[0] >= _MIDDLE,
                            'it does not begin')
             test.assertFalse(outcome.done())
-            self._kill(test)
+            self.begin(test)
             try:
                 time.sleep(self.seconds)
             finally:
-                self._start(test)
+                self.end(test)
             found = outcome.result()
+        test.check_sent_once()
         test.heal()
         test.wait_until_well()
         return found
 
-    def _kill(self, test):
+    def begin(self, test):
+        """Have the server go."""
         if self.server == KEYSTONE:
             test.mortal.keystone.kill()
             return
@@ -98,7 +102,8 @@ class Death:
             test.proxy.refuse()
         test.mortal.swift.kill_server(self.server)
 
-    def _start(self, test):
+    def end(self, test):
+        """Have it come back."""
         if self.server == KEYSTONE:
             test.mortal.keystone.start_again()
             return
@@ -106,11 +111,30 @@ class Death:
         test.proxy.accept()
 
 
+class Freeze(Death):
+    """A server that says nothing for some seconds, in an operation."""
+
+    how = 'frozen'
+
+    def begin(self, test):
+        """See the base class."""
+        self._process(test).freeze()
+
+    def end(self, test):
+        """See the base class."""
+        self._process(test).thaw()
+
+    def _process(self, test):
+        return (test.mortal.keystone.process if self.server == KEYSTONE
+                else test.mortal.swift.server(self.server))
+
+
 DEATHS = tuple(
-    Death(operation, server, seconds)
+    kind(operation, server, seconds)
+    for kind, lengths in ((Death, (3, 20, 90, 240)), (Freeze, (20, 90)))
     for operation in (cases.BACKUP, cases.RESTORE)
     for server in ('object.1', 'container', 'account', 'proxy', KEYSTONE)
-    for seconds in (3, 20, 90, 240))
+    for seconds in lengths)
 
 
 class MortalTestCase(base.FaultTestCase):

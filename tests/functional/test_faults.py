@@ -42,7 +42,8 @@ class DeathTestCase(testscenarios.WithScenarios, deaths.DeathTestCase):
     shuns = False
     scenarios = tuple(
         (death.name, {'death': death}) for death in deaths.DEATHS
-        if (death.server, death.seconds) == ('object.1', 3)
+        if (death.server, death.how, death.seconds) == (
+            'object.1', 'killed', 3)
         and rows.wanted(death.name))
 
     def test(self):
