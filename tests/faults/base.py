@@ -18,6 +18,7 @@ import gc
 import tempfile
 import threading
 import time
+from unittest import mock
 
 from cinder import exception as cinder_exception
 from oslo_config import cfg
@@ -25,6 +26,9 @@ from testtools import content
 from testtools import matchers
 
 from cinder_swift_backup.driver import concurrency
+from cinder_swift_backup.engine import digest_objects
+from cinder_swift_backup.format import digest_segments
+from cinder_swift_backup.format import digests
 from tests.cloud.fault_proxy import proxy as fault_proxy
 from tests.cloud.fault_proxy import rules
 from tests.faults import cases
@@ -170,11 +174,20 @@ class CaseTestCase(FaultTestCase):
         if self.case.many:
             super()._empty_container()
 
+    def _divide_digests(self):
+        """Have segments that need no terabytes to be filled."""
+        for owner, name, value in (
+                (digest_segments, 'LEAST', 8), (digest_segments, 'NORMAL', 16),
+                (digest_objects, 'WORTH_SEGMENTS', 0), (digests, 'STEP', 8)):
+            self.enterContext(mock.patch.object(owner, name, value))
+
     def check_case(self):
         """Do all of it."""
         case = self.case
         self.be_patient(case.patience)
         self.configure(**case.options)
+        if case.segmented:
+            self._divide_digests()
         operation = operations.KINDS[case.operation](self, many=case.many)
         operation.prepare()
         self.check(operation, _Fault(case.fault, case.rules), case.outcomes,

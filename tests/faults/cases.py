@@ -51,7 +51,8 @@ class Case:
 
     ``outcomes`` are those that are right. ``left`` is what may be left of the
     backup after a failure. ``many`` makes the operation one of many small
-    objects. ``within`` is a bound in seconds, and no promise.
+    objects, ``segmented`` has its digests in segments. ``within`` is a bound
+    in seconds, and no promise.
     """
 
     fault: str
@@ -60,6 +61,7 @@ class Case:
     outcomes: tuple[str, ...] = (DONE,)
     left: str = NOTHING
     many: bool = False
+    segmented: bool = False
     patience: int = 10
     within: int = 60
     quick: bool = True
@@ -326,6 +328,38 @@ def _slowness() -> Iterator[Case]:
                 break
 
 
+def _segments() -> Iterator[Case]:
+    """Digests in segments, in a container of their own."""
+    for fault, operations, action, method, kind in (
+            ('PUT of the container of segments 503', (BACKUP,), Answer(503),
+             'PUT', Kind.CONTAINER),
+            ('PUT of a segment 503', (BACKUP, INCREMENTAL), Answer(503),
+             'PUT', Kind.SEGMENT),
+            ('PUT of a segment 404', (BACKUP,), Answer(404), 'PUT',
+             Kind.SEGMENT),
+            ('PUT of a segment with a wrong bit', (BACKUP,), Flip(), 'PUT',
+             Kind.SEGMENT),
+            ('GET of a segment 404', _READING, Answer(404), 'GET',
+             Kind.SEGMENT),
+            ('GET of a segment with a wrong bit', _READING, Flip(), 'GET',
+             Kind.SEGMENT),
+            ('GET of a segment breaks off', _READING, Close(), 'GET',
+             Kind.SEGMENT),
+            ('GET of the list of segments with a wrong bit',
+             (INCREMENTAL, RESTORE, DELETE), Flip('segments'), 'GET',
+             Kind.DIGESTS),
+            ('DELETE of a segment 503', (DELETE,), Answer(503), 'DELETE',
+             Kind.SEGMENT)):
+        yield from _each(f'{fault} once', operations,
+                         rule(action, method, kind), segmented=True,
+                         quick=(BACKUP, INCREMENTAL, DELETE))
+    yield from _each(
+        'every DELETE of a segment 404, their container 503', (DELETE,),
+        rule(Answer(404), 'DELETE', Kind.SEGMENT, count=None),
+        rule(Answer(503), 'HEAD', Kind.CONTAINER, count=None),
+        segmented=True, outcomes=(UNAVAILABLE,), left=ANYTHING, patience=3)
+
+
 def _logins() -> Iterator[Case]:
     """Keystone, where the driver logs in."""
     yield from _each('logins are refused for 2 s', (BACKUP, RESTORE),
@@ -345,7 +379,7 @@ def _logins() -> Iterator[Case]:
 
 def _all() -> Iterator[Case]:
     for some in (_absent, _unsure, _refusals, _connections, _bodies,
-                 _listings, _outages, _slowness):
+                 _listings, _outages, _slowness, _segments):
         yield from some()
 
 

@@ -16,6 +16,8 @@ from cinder import exception as cinder_exception
 from cinder import objects
 from cinder.objects import fields
 
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import naming
 from tests.faults import cases
 from tests.functional import cinder_process
 from tests.functional import cinder_side
@@ -86,9 +88,18 @@ class Operation:
         return self.test.back_up(OURS, self.volume, self.path, parent)
 
     def objects_of(self, backup):
-        """The names of the objects of a backup."""
+        """The names of the objects of a backup, but for segments."""
         return [name for name in self.test.object_names(self.test.container)
                 if backup.id in name]
+
+    def segments_of(self, backup):
+        """The names of the segments of the digests of a backup."""
+        container = naming.segments_container(self.test.container)
+        try:
+            return [name for name in self.test.object_names(container)
+                    if backup.id in name]
+        except exceptions.ContainerNotFound:
+            return []
 
     def delete(self, backup):
         """Delete a backup; returns None."""
@@ -168,6 +179,7 @@ class Backup(Operation):
         """See the base class."""
         self.delete(self.backup)
         self.test.assertEqual([], self.objects_of(self.backup))
+        self.test.assertEqual([], self.segments_of(self.backup))
 
 
 class Incremental(Backup):
@@ -223,6 +235,7 @@ class Delete(Operation):
     def check_done(self):
         """Nothing is left."""
         self.test.assertEqual([], self.objects_of(self.backup))
+        self.test.assertEqual([], self.segments_of(self.backup))
 
     def left(self):
         """See the base class."""
