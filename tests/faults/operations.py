@@ -10,6 +10,8 @@ without faults again:
 """
 
 import functools
+import itertools
+import json
 import random
 
 from cinder import exception as cinder_exception
@@ -18,6 +20,7 @@ from cinder.objects import fields
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import naming
+from tests.fakes import blobs
 from tests.faults import cases
 from tests.functional import cinder_process
 from tests.functional import cinder_side
@@ -167,9 +170,23 @@ class Backup(Operation):
         parent = None if self.parent is None else self.parent.id
         self.test.assertEqual(parent, self.backup.parent_id)
         self.test.assertEqual(self.expected, self.backup.object_count)
-        self.test.assertEqual(self.expected + 2,
-                              len(self.objects_of(self.backup)))
+        self._check_objects()
         self.restore_and_compare(self.backup)
+
+    def _check_objects(self):
+        """There are as many as there should be, and no others."""
+        prefix = self.backup.service_metadata
+        manifest = naming.manifest_name(prefix)
+        chunks = json.loads(blobs.get(self.test.store, self.test.container,
+                                      manifest))['objects']
+        self.test.assertEqual(self.expected, len(chunks))
+        names = {manifest, naming.digest_file_name(prefix),
+                 *itertools.chain.from_iterable(chunks)}
+        self.test.assertEqual(
+            set(), set(self.objects_of(self.backup)) - names)
+        # A listing lags after its server was away.
+        for name in names:
+            self.test.store.stat(self.test.container, name)
 
     def left(self):
         """See the base class."""
