@@ -66,7 +66,8 @@ def _run(mode: str, path: pathlib.Path, cases: str, jobs: int) -> int:
     native = int(mode == 'threading')
     return _call(
         ['stestr', '--test-path', str(processes.ROOT / 'tests/faults'),
-         'run', '--concurrency', str(jobs)],
+         # Each test by itself, not each class.
+         'run', '--group-regex', '.*', '--concurrency', str(jobs)],
         {'OS_CINDER_DISABLE_EVENTLET_PATCHING': str(native),
          'OS_TEST_TIMEOUT': '1800', rows.VARIABLE: str(path),
          rows.CASES: cases})
