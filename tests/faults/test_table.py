@@ -2,12 +2,20 @@
 
 """All of the table of faults, and all deaths."""
 
+# Chooses green or native threads, so it comes before everything else.
+# isort: off
+import tests.functional  # noqa: F401
+# isort: on
+
 import testscenarios
 
 from tests.faults import base
 from tests.faults import cases
 from tests.faults import deaths
 from tests.faults import rows
+
+# As they are found, so that workers can divide them.
+load_tests = testscenarios.load_tests_apply_scenarios
 
 
 class TableTestCase(testscenarios.WithScenarios, base.CaseTestCase,
