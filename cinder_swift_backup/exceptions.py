@@ -23,6 +23,7 @@ The tree::
     |-- SelectionError            no such backup, or more than one
     |-- VolumeError               the volume cannot be read or written
     |-- SpoolError                a temporary file cannot be written
+    |-- DatabaseUnavailable       the records of backups cannot be had
     `-- Cancelled                 somebody asked us to stop
 
 Errors after which the same request may succeed carry the ``Retryable`` mixin.
@@ -265,6 +266,10 @@ class VolumeError(BackupError):
 
 class SpoolError(BackupError):
     """A temporary file of ours cannot be written or read."""
+
+
+class DatabaseUnavailable(BackupError):
+    """The database with the records of backups does not answer."""
 
 
 class Cancelled(BackupError):

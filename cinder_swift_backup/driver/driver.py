@@ -78,15 +78,16 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises CinderException: the fitting one; nothing is left in Swift
             that can still be reached
         """
-        with self._engine(backup) as (engine, general), observers.noted(
-                backup, patience := general.transport.patience):
+        with self._engine(backup) as (engine, general):
             found = settings.read_for_backup()
             observer = observers.BackupObserver(
-                self.context, backup, found.notifications, patience)
+                self.context, backup, found.notifications,
+                general.transport.patience)
             try:
                 source = self._source(backup, engine, volume_file)
-                with marks.marked(self.context, engine.runtime, source,
-                                  backup, general.track_changes) as marked:
+                with marks.marked(self.context, observer.database,
+                                  engine.runtime, source, backup,
+                                  general.track_changes) as marked:
                     self._backup(backup, marked, backup_metadata, engine,
                                  observer, found)
             except exceptions.Cancelled as err:
@@ -123,15 +124,15 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             LOG.warning('Backup %s is not copied to the other site: %s',
                         backup.id, err)
         parent = self._parent(backup, found.geometry,
-                              engine.repository.until(watch),
-                              observer.checkpoint)
+                              engine.repository.until(watch), observer)
         with engine.runtime.closing(parent):
             self._archive(backup, container, source, parent, backup_metadata,
                           engine, observer, found)
 
     def _archive(self, backup, container, source, parent, backup_metadata,
                  engine, observer, found):
-        volume_meta = (self.get_metadata(backup.volume_id)
+        insist = observer.database.insist
+        volume_meta = (insist(lambda: self.get_metadata(backup.volume_id))
                        if backup_metadata else None)
         observer.checkpoint()
         # Checkpoints read the record again, so it only changes from here on.
@@ -140,7 +141,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             backup.volume_id, backup.id, found.availability_zone,
             timeutils.utcnow())
         backup.parent_id = parent.ref.backup_id if parent else None
-        observer.database.insist(backup.save)
+        insist(backup.save)
         engine.archiver.archive(
             archiver.ArchiveJob(
                 ref=records.backup_ref(backup), header=records.header(backup),
@@ -150,17 +151,18 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 track=source.track),
             source.reader, observer)
 
-    def _parent(self, backup, geometry, repo, checkpoint):
+    def _parent(self, backup, geometry, repo, observer):
         """What an incremental builds on; None for a full backup."""
         if not backup.parent_id:
             return None
         try:
-            refs = records.chain_refs(
-                self.context, records.get_parent(self.context, backup))
+            refs = observer.database.insist(lambda: records.chain_refs(
+                self.context, records.get_parent(self.context, backup)))
         except exceptions.ChainError as err:
             LOG.warning('Backup %s is made a full one: %s', backup.id, err)
             return None
-        return parents.find(repo, refs, geometry.block_size, checkpoint)
+        return parents.find(repo, refs, geometry.block_size,
+                            observer.checkpoint)
 
     def restore(self, backup, volume_id, volume_file, volume_is_new=False):
         """Restore a backup of any place in its chain.
@@ -174,10 +176,10 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises CinderException: the fitting one for anything else
         """
         try:
-            with self._engine(backup) as (engine, found), observers.noted(
-                    backup, patience := found.transport.patience):
+            with self._engine(backup) as (engine, found):
                 self._restore(backup, volume_id, volume_file, engine,
-                              observers.RestoreObserver(backup, patience),
+                              observers.RestoreObserver(
+                                  backup, found.transport.patience),
                               found.verify_restore)
         except exceptions.Cancelled as err:
             raise cinder_exception.BackupRestoreCancel(
@@ -185,17 +187,18 @@ class SwiftBackupDriver(base_driver.BackupDriver):
 
     def _restore(self, backup, volume_id, volume_file, engine, observer,
                  verify):
+        insist = observer.database.insist
         watch = pipelines.Watch(observer.checkpoint)
         chain = engine.repository.until(watch).resolve(
-            records.chain_refs(self.context, backup))
+            insist(lambda: records.chain_refs(self.context, backup)))
         writer = _open(engine, volume_file)
-        volume = self.db.volume_get(self.context, volume_id)
+        volume = insist(lambda: self.db.volume_get(self.context, volume_id))
         engine.restorer.restore(
             chain,
             restorer.RestoreTarget(writer, backup.size * units.Gi,
                                    volume['size'] * units.Gi),
             observer, verify=verify)
-        observer.database.insist(lambda: self._restore_metadata(
+        insist(lambda: self._restore_metadata(
             backup, volume_id, chain.tip.manifest.volume_meta))
 
     def _restore_metadata(self, backup, volume_id, volume_meta):
@@ -219,34 +222,37 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises CinderException: when not all of them can be found and
             deleted; Cinder keeps the record, and the delete can be repeated
         """
-        with errors.translated(backup.id):
-            records.check_no_dependents(self.context, backup)
+        database = observers.Database(f'the delete of backup {backup.id}',
+                                      settings.read_patience())
+        with _told(backup):
+            database.insist(lambda: records.check_no_dependents(
+                self.context, backup))
         if not backup.service_metadata or not backup.container:
             LOG.info('Backup %s never stored anything.', backup.id)
             return
-        with self._engine(backup) as (engine, found), observers.noted(
-                backup, patience := found.transport.patience):
-            ref = records.backup_ref(backup)
-            names = self._find_objects(backup, ref, engine.repository)
-            mark = (_mark(engine.repository, ref) if found.track_changes
-                    else None)
+        with self._engine(backup) as (engine, found):
+            self._delete(backup, engine, found.track_changes, database)
 
-            def expect_nothing():
-                # If Cinder repeats this delete, it is no error to find
-                # nothing.
-                backup.object_count = 0
-                observers.Database(f'the delete of backup {backup.id}',
-                                   patience).insist(backup.save)
+    def _delete(self, backup, engine, tracked, database):
+        ref = records.backup_ref(backup)
+        names = self._find_objects(backup, ref, engine.repository, database)
+        mark = _mark(engine.repository, ref) if tracked else None
 
-            engine.repository.discard(ref, names, before_last=expect_nothing)
-            if mark is not None:
-                marks.forget(self.context, engine.runtime, backup, mark)
+        def expect_nothing():
+            # If Cinder repeats this delete, it is no error to find nothing.
+            backup.object_count = 0
+            database.insist(backup.save)
+
+        engine.repository.discard(ref, names, before_last=expect_nothing)
+        if mark is not None:
+            marks.forget(self.context, database, engine.runtime, backup, mark)
         LOG.info('Deleted %d objects of backup %s.', len(names), backup.id)
 
-    def _find_objects(self, backup, ref, repository):
+    def _find_objects(self, backup, ref, repository, database):
         complete, parent = bool(backup.object_count), None
         try:
-            parent = records.parent_ref(self.context, backup)
+            parent = database.insist(
+                lambda: records.parent_ref(self.context, backup))
         except exceptions.ChainError:
             # Nothing tells that this is the right account.
             complete = True
@@ -256,15 +262,23 @@ class SwiftBackupDriver(base_driver.BackupDriver):
     def _engine(self, backup):
         """The engine for one operation, and the settings that it has.
 
-        Translates errors to Cinder's.
+        Errors are told as by :func:`_told`.
         """
-        with errors.translated(backup.id):
+        with _told(backup):
             found = settings.read()
             with contextlib.closing(auth.make_store(
                     self.context, backup.project_id, found)) as store:
                 yield engines.Engine(store, concurrency.runtime(),
                                      found.workers, codecs.Codecs(),
                                      found.spool_directory), found
+
+
+@contextlib.contextmanager
+def _told(backup):
+    """Raise Cinder's errors instead of ours, when Cinder can note them."""
+    with (errors.translated(backup.id),
+          observers.noted(backup, settings.read_patience())):
+        yield
 
 
 def _mark(repository, ref):

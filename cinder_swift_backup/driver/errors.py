@@ -108,6 +108,8 @@ _DEFAULTS = (
     (exceptions.ChainError, _REMEDIES[exceptions.Remedy.NEW_BACKUP]),
     (exceptions.VolumeError, _REMEDIES[exceptions.Remedy.STORAGE]),
     (exceptions.SpoolError, _REMEDIES[exceptions.Remedy.SPOOL]),
+    (exceptions.DatabaseUnavailable,
+     'Repeat the operation when it does again.'),
     (exceptions.BackupError, "Look for the cause in cinder-backup's log."),
 )
 

@@ -65,18 +65,20 @@ class Source:
 
 
 @contextlib.contextmanager
-def marked(context, runtime, source, backup, wanted):
+def marked(context, database, runtime, source, backup, wanted):
     """Give a volume a new mark, until the end of a block.
 
     Yields a :class:`Source`, whose mark stays if the block ends well.
 
+    :param database: the :class:`observers.Database`
     :param source: what Cinder attached, to back up the volume
     :param wanted: whether changes are to be tracked
     """
     if not isinstance(source, volumes.ImageVolume):
         yield Source(source)
         return
-    with _found(context, runtime, source, backup, wanted) as found:
+    with _found(context, database, runtime, source, backup,
+                wanted) as found:
         if found is None:
             yield Source(source, track=wanted)
             return
@@ -91,7 +93,7 @@ def marked(context, runtime, source, backup, wanted):
 
 
 @contextlib.contextmanager
-def _found(context, runtime, source, backup, wanted):
+def _found(context, database, runtime, source, backup, wanted):
     """The volume that marks are of; None if it cannot be had."""
     if backup.snapshot_id or backup.temp_snapshot_id:
         yield None
@@ -106,7 +108,8 @@ def _found(context, runtime, source, backup, wanted):
     origin, image, snapshot = found
     try:
         reader = None
-        if image == _image_name(context, backup):
+        if image == database.insist(
+                lambda: _image_name(context, backup)):
             reader = _try(runtime, volumes.ClonedVolume, source, origin,
                           snapshot)
         yield None if reader is None else _MarkedOrigin(
@@ -213,9 +216,10 @@ def _try(runtime, function, *arguments):
         return None
 
 
-def forget(context, runtime, backup, mark):
+def forget(context, database, runtime, backup, mark):
     """Remove the mark of a backup from its volume, if both are there.
 
+    :param database: the :class:`observers.Database`
     :param mark: of the backup's manifest
     """
     # Others may be able to write manifests.
@@ -223,7 +227,8 @@ def forget(context, runtime, backup, mark):
         return
     context = context.elevated()
     try:
-        volume = objects.Volume.get_by_id(context, backup.volume_id)
+        volume = database.insist(lambda: objects.Volume.get_by_id(
+            context, backup.volume_id))
         if volume.status != 'available':
             # What it is attached by now, we must not meddle with.
             LOG.info('The mark of backup %s is left on volume %s, which is '

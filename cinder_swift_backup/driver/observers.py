@@ -54,7 +54,7 @@ class Database:
     def glance(self, look):
         """Call ``look``, and ignore its database errors at first.
 
-        :raises Exception: its error, when the database has not answered for
+        :raises DatabaseUnavailable: when the database has not answered for
             as long as patience lasts
         """
         try:
@@ -67,7 +67,7 @@ class Database:
     def insist(self, work):
         """Call ``work`` until the database answers; returns its result.
 
-        :raises Exception: as :meth:`glance`
+        :raises DatabaseUnavailable: as :meth:`glance`
         """
         wait = 1
         while True:
@@ -85,10 +85,19 @@ class Database:
         now = time.monotonic()
         if self._since is None:
             self._since = now
-        if now - self._since >= self._patience:
-            raise err
+        waited = now - self._since
+        if waited >= self._patience:
+            raise exceptions.DatabaseUnavailable(
+                f"Cinder's database has not answered for {waited:.0f} s",
+                detail=_in_brief(err)) from err
         LOG.warning('The database does not answer for %s, which waits for it '
-                    'for up to %d s: %s', self._what, self._patience, err)
+                    'for up to %d s: %s', self._what, self._patience,
+                    _in_brief(err))
+
+
+def _in_brief(err):
+    """What an error of the database says, without the page of SQL behind."""
+    return f'{type(err).__name__}: {str(err).partition(chr(10))[0]}'
 
 
 @contextlib.contextmanager
@@ -102,7 +111,7 @@ def noted(record, patience):
     except exceptions.Cancelled:
         raise
     except Exception:
-        with contextlib.suppress(*DATABASE_ERRORS,
+        with contextlib.suppress(exceptions.DatabaseUnavailable,
                                  cinder_exception.BackupNotFound):
             Database(f'the end of backup {record.id}', patience).insist(
                 record.refresh)

@@ -110,8 +110,13 @@ def read():
             insecure=CONF.backup_swift_auth_insecure,
             retries=CONF.backup_swift_retry_attempts,
             backoff=CONF.backup_swift_retry_backoff,
-            patience=CONF.backup_swift_patience),
+            patience=read_patience()),
         account=read_account())
+
+
+def read_patience():
+    """How many seconds to wait for what is away, the database included."""
+    return CONF.backup_swift_patience
 
 
 def read_for_backup():

@@ -11,10 +11,12 @@ from cinder import exception as cinder_exception
 from cinder import objects
 from cinder.volume import volume_utils
 import fixtures
+from oslo_db import exception as db_exception
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
 from cinder_swift_backup.driver import driver
+from cinder_swift_backup.driver import observers
 from cinder_swift_backup.driver import settings
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.stores import base as store_base
@@ -469,6 +471,120 @@ class DeleteTest(DriverMethodTestCase):
         err = self.assertRaises(cinder_exception.SwiftConnectionFailed,
                                 self.driver.delete_backup, self.backup)
         self.assertIn('no token', str(err))
+
+
+class DatabaseTest(DriverMethodTestCase):
+    """A database that is away for some queries, or for good."""
+
+    def setUp(self):
+        super().setUp()
+        self.parent = self._backup()
+        self.clock = mock.Mock(now=0.0)
+        self.clock.monotonic = lambda: self.clock.now
+        self.clock.sleep = self._sleep
+        self.enterContext(mock.patch.object(observers, 'time', self.clock))
+
+    def _sleep(self, seconds):
+        self.clock.now += seconds
+
+    @contextlib.contextmanager
+    def _away(self, owner, name, times=3):
+        """Have so many queries fail; yields a list with one item for each."""
+        real, failed = getattr(owner, name), []
+
+        def query(*args, **kwargs):
+            if len(failed) < times:
+                failed.append(name)
+                raise db_exception.DBConnectionError(
+                    'no answer\n[SQL: SELECT * FROM backups]')
+            return real(*args, **kwargs)
+
+        with mock.patch.object(owner, name, query):
+            yield failed
+
+    def _back_up(self):
+        backup = self.record(parent_id=self.parent.id)
+        self.driver.backup(backup, io.BytesIO(_DATA), True)
+        return backup
+
+    def _incremental(self):
+        with mock.patch.object(self.driver, 'get_metadata',
+                               return_value='{}'):
+            return self._backup(parent_id=self.parent.id)
+
+    def test_backup(self):
+        self.driver.get_metadata = mock.Mock(return_value='{}')
+        for owner, name in ((objects.Backup, 'get_by_id'),
+                            (self.driver, 'get_metadata'),
+                            (objects.Backup, 'save')):
+            with self._away(owner, name) as failed:
+                self.assertEqual(self.parent.id, self._back_up().parent_id)
+            self.assertEqual(3, len(failed), name)
+
+    def test_restore(self):
+        backup = self._incremental()
+        for owner, name in ((objects.Backup, 'get_by_id'),
+                            (self.driver.db, 'volume_get')):
+            with self._away(owner, name) as failed:
+                self.assertEqual(_DATA, self._restore(backup))
+            self.assertEqual(3, len(failed), name)
+
+    def test_delete(self):
+        for owner, name in ((objects.BackupList, 'get_all'),
+                            (objects.Backup, 'get_by_id'),
+                            (objects.Backup, 'save')):
+            backup = self._incremental()
+            with self._away(owner, name) as failed:
+                self.driver.delete_backup(backup)
+            del self.records[backup.id]
+            self.assertEqual(3, len(failed), name)
+            self.assertEqual(5, len(self._names()))
+
+    def _assert_told(self, function, *args):
+        """It gives up in time, and says so in what Cinder keeps of it."""
+        begin = self.clock.now
+        err = self.assertRaises(cinder_exception.BackupDriverException,
+                                function, *args)
+        self.assertGreater(700, self.clock.now - begin)
+        self.assertRegex(
+            str(err)[:255], r": Cinder's database has not answered for "
+            r"3\d\d s\. Repeat the operation when it does again\. \[")
+        self.assertNotIn('SQL', str(err))
+
+    def test_backup_gives_up(self):
+        self.driver.get_metadata = mock.Mock(return_value='{}')
+        for owner, name in ((objects.Backup, 'get_by_id'),
+                            (self.driver, 'get_metadata'),
+                            (objects.Backup, 'save')):
+            with self._away(owner, name, 1000):
+                self._assert_told(self._back_up)
+            self.assertEqual(5, len(self._names()))
+
+    def test_restore_gives_up(self):
+        backup = self._incremental()
+        for owner, name in ((objects.Backup, 'get_by_id'),
+                            (self.driver.db, 'volume_get')):
+            with self._away(owner, name, 1000):
+                self._assert_told(self._restore, backup)
+
+    def test_delete_gives_up(self):
+        backup = self._incremental()
+        for owner, name, left in ((objects.BackupList, 'get_all', 7),
+                                  (objects.Backup, 'get_by_id', 7),
+                                  (objects.Backup, 'save', 6)):
+            with self._away(owner, name, 1000):
+                self._assert_told(self.driver.delete_backup, backup)
+            self.assertEqual(left, len(self._names()), name)
+        self.driver.delete_backup(backup)
+        self.assertEqual(5, len(self._names()))
+
+    def test_failure_waits_for_the_database(self):
+        # Or nobody could be told of it.
+        auth.make_store.side_effect = exceptions.AccessDenied('no token')
+        with self._away(objects.Backup, 'refresh') as failed:
+            self.assertRaises(cinder_exception.SwiftConnectionFailed,
+                              self._restore, self.parent)
+        self.assertEqual(3, len(failed))
 
 
 class ClassTest(base.DriverTestCase):

@@ -179,8 +179,18 @@ class DatabaseTest(ObserversTestCase):
                 observer.checkpoint()
                 self.clock.now += 1
             self.clock.now += 1
-            self.assertIs(self.error, self.assertRaises(
-                db_exception.DBConnectionError, observer.checkpoint))
+            err = self.assertRaises(exceptions.DatabaseUnavailable,
+                                    observer.checkpoint)
+            self.assertEqual("Cinder's database has not answered for 60 s",
+                             err.what)
+            self.assertIs(self.error, err.__cause__)
+
+    def test_sql_is_for_the_log(self):
+        self.error = db_exception.DBError(ValueError(
+            '(OperationalError) locked\n[SQL: UPDATE backups SET ...]'))
+        err = self.assertRaises(exceptions.DatabaseUnavailable,
+                                self.observer.confirm)
+        self.assertEqual('DBError: (OperationalError) locked', err.detail)
 
     def test_each_answer_starts_a_new_minute(self):
         self.backup.status = 'creating'
@@ -229,7 +239,7 @@ class DatabaseTest(ObserversTestCase):
 
     def test_the_commit_needs_the_answer(self):
         begin = self.clock.now
-        self.assertRaises(db_exception.DBConnectionError,
+        self.assertRaises(exceptions.DatabaseUnavailable,
                           self.observer.confirm)
         self.assertAlmostEqual(60, self.clock.now - begin, delta=10)
 
