@@ -141,6 +141,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             backup.volume_id, backup.id, found.availability_zone,
             timeutils.utcnow())
         backup.parent_id = parent.ref.backup_id if parent else None
+        backup.object_count = records.place(engine.store, container)
         insist(backup.save)
         engine.archiver.archive(
             archiver.ArchiveJob(
@@ -239,8 +240,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         mark = _mark(engine.repository, ref) if tracked else None
 
         def expect_nothing():
-            # If Cinder repeats this delete, it is no error to find nothing.
-            backup.object_count = 0
+            # If Cinder repeats this delete here, it is no error to find
+            # nothing.
+            backup.object_count = records.place(engine.store, ref.container)
             database.insist(backup.save)
 
         engine.repository.discard(ref, names, before_last=expect_nothing)
@@ -249,14 +251,17 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         LOG.info('Deleted %d objects of backup %s.', len(names), backup.id)
 
     def _find_objects(self, backup, ref, repository, database):
-        complete, parent = bool(backup.object_count), None
+        count = backup.object_count or 0
+        if count:
+            here = count == records.place(repository.store, ref.container)
+            return repository.find_objects(ref, complete=not here)
         try:
             parent = database.insist(
                 lambda: records.parent_ref(self.context, backup))
         except exceptions.ChainError:
             # Nothing tells that this is the right account.
-            complete = True
-        return repository.find_objects(ref, complete=complete, parent=parent)
+            return repository.find_objects(ref, complete=True)
+        return repository.find_objects(ref, complete=False, parent=parent)
 
     @contextlib.contextmanager
     def _engine(self, backup):

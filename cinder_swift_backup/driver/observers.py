@@ -182,7 +182,7 @@ class BackupObserver:
         """
         self._percent = 100
         self._notify()
-        # This comes last: a count tells the delete that there are objects.
+        # This comes last: a count tells the delete that there is a manifest.
         self._backup.object_count = len(manifest.chunks)
         self.database.insist(self._backup.save)
 

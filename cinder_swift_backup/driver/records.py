@@ -1,6 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Translates Cinder's records of backups to values of the engine."""
+"""Translates Cinder's records of backups to values of the engine.
+
+A delete that finds nothing has to know whether there was anything. Cinder has
+no field for that, so the ``object_count`` of a record tells:
+
+* a number of chunks: the backup was completed, and its manifest is there;
+* a negative number: it was only begun, or a delete got as far as to the
+  manifest. There may be anything or nothing, but only in the account for which
+  the number stands, see :func:`place`;
+* 0: nothing is known. An incremental that had nothing to store is noted like
+  this, and so are unfinished backups of other drivers and older releases.
+"""
+
+import zlib
 
 from cinder import exception as cinder_exception
 from cinder import objects
@@ -8,6 +21,10 @@ from oslo_utils import units
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import base
+
+# Any; the name of an account is the same in all of them.
+_CLUSTER = base.Sync('//realm/cluster', '')
 
 
 def backup_ref(backup):
@@ -24,6 +41,16 @@ def backup_ref(backup):
         backup_id=backup.id, volume_id=backup.volume_id,
         container=backup.container, prefix=backup.service_metadata,
         volume_size=backup.size * units.Gi)
+
+
+def place(store, container):
+    """A negative number that stands for an account and a container in it.
+
+    It does not change with the host or the protocol by which these are found.
+    """
+    where = store.sync_target(container, _CLUSTER).to
+    # Cinder's column has 32 bits.
+    return -1 - zlib.crc32(where.encode()) // 2
 
 
 def header(backup):

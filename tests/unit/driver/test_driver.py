@@ -374,6 +374,8 @@ class DeleteTest(DriverMethodTestCase):
     def _in_another_account(self, backup):
         """Delete it where there is a container of that name, and no more."""
         other = memory.MemoryStore()
+        other.sync_target = lambda container, sync: sync.completed(
+            'other', container)
         other.ensure_container(_CONTAINER, create=True)
         with mock.patch.object(auth, 'make_store', lambda *_: other):
             self.driver.delete_backup(backup)
@@ -403,7 +405,56 @@ class DeleteTest(DriverMethodTestCase):
                           self._in_another_account, self.backup)
         self.driver.delete_backup(self.backup)
         self.assertEqual([], self._names())
-        self._in_another_account(self.backup)
+
+    def _refused_in_another_account(self, backup):
+        before = self._names()
+        err = self.assertRaises(cinder_exception.InvalidBackup,
+                                self._in_another_account, backup)
+        self.assertIn('another account', str(err))
+        self.assertEqual(before, self._names())
+
+    def test_another_account_after_a_delete_that_failed_at_the_end(self):
+        for fault in (faulty.fail, faulty.lose_answer):
+            backup = self._backup()
+            self.store.script(fault(
+                'delete', exceptions.StoreUnavailable('on fire'),
+                matching=lambda name: name.endswith('_metadata')))
+            self.assertRaises(cinder_exception.SwiftConnectionFailed,
+                              self.driver.delete_backup, backup)
+            self.store.heal()
+            self._refused_in_another_account(backup)
+            self.driver.delete_backup(backup)
+            self.assertEqual(5, len(self._names()))
+
+    def _fail_to_back_up(self, *faults, **fields):
+        backup = self.record(**fields)
+        self.store.script(faulty.fail(
+            'put', exceptions.StoreUnavailable('on fire'), nth=2), *faults)
+        self.assertRaises(cinder_exception.SwiftConnectionFailed,
+                          self.driver.backup, backup, io.BytesIO(_DATA[::-1]),
+                          False)
+        self.store.heal()
+        return backup
+
+    def test_another_account_after_a_backup_that_failed(self):
+        for fields in ({}, {'parent_id': self.backup.id}):
+            backup = self._fail_to_back_up(faulty.fail(
+                'delete', exceptions.StoreUnavailable('on fire')), **fields)
+            self.assertLess(5, len(self._names()))
+            self._refused_in_another_account(backup)
+            self.driver.delete_backup(backup)
+            self.assertEqual(5, len(self._names()))
+
+    def test_backup_that_failed_and_left_nothing(self):
+        backup = self._fail_to_back_up()
+        self.assertEqual(5, len(self._names()))
+        self.driver.delete_backup(backup)
+
+    def test_backup_of_others_that_left_nothing(self):
+        # As an older release or the stock driver notes it.
+        self.driver.delete_backup(self.record(
+            container=_CONTAINER, object_count=0,
+            service_metadata='volume_1/20260801000000/az_nova_backup_2'))
 
     def test_incremental_whose_parent_is_there(self):
         # It was never completed, or a delete got as far as that.
@@ -411,6 +462,7 @@ class DeleteTest(DriverMethodTestCase):
             parent_id=self.backup.id, container=_CONTAINER,
             service_metadata='volume_1/20260801000000/az_nova_backup_2')
         self.driver.delete_backup(backup)
+        backup.object_count = 0
         # Nothing tells that this is the account.
         del self.records[self.backup.id]
         self.assertRaises(cinder_exception.InvalidBackup,
