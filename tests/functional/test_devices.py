@@ -7,6 +7,7 @@ import subprocess
 
 from cinder import exception as cinder_exception
 
+from tests.fakes import file_systems
 from tests.fakes import loop_device
 from tests.functional import cinder_side
 from tests.functional import command
@@ -123,19 +124,11 @@ class DeviceTestCase(cinder_side.CinderSideTestCase):
         self.assertIn(f'mounted at {directory}', done.stderr)
 
     def test_full_file_system(self):
-        directory = self.directory / 'small'
-        directory.mkdir()
-        done = subprocess.run(
-            ['mount', '-t', 'tmpfs', '-o', 'size=1M', 'tmpfs', directory],
-            capture_output=True, text=True, check=False)
-        if done.returncode:
-            self.skipTest('SKIPPED FOR WANT OF MOUNTS: '
-                          f'{done.stderr.strip()}')
-        self.addCleanup(subprocess.run, ['umount', directory], check=True)
+        small = self.useFixture(file_systems.SmallFileSystem(CHUNK))
         backup = self.back_up(OURS, self.volume, self.source.path)
         program = command.Command(
             self, self.cloud.os_environment(self.cloud.demo))
-        done = program.run('restore', backup.id, directory / 'volume',
+        done = program.run('restore', backup.id, small.path / 'volume',
                            '--container', self.container, code=8)
         self.assertIn('No space left', done.stderr)
         self.assertIn('--resume', done.stderr)
