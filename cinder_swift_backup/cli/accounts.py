@@ -25,7 +25,6 @@ from cinder_swift_backup.stores import swift_session
 from cinder_swift_backup.stores import transport
 
 _SERVICE = 'object-store'
-_TIMEOUT = 60
 
 
 def open_store(cloud: str | None, region: str | None,
@@ -38,9 +37,9 @@ def open_store(cloud: str | None, region: str | None,
     :raises ConfigurationError: when nothing says which account it is
     """
     if is_version_1(cloud, environment):
-        return _store(_version_1(environment), region, 'public',
-                      transport.Transport(environment.get('ST_CACERT'),
-                                          patience=patience))
+        how = transport.Transport(environment.get('ST_CACERT'),
+                                  patience=patience)
+        return _store(_version_1(environment, how), region, 'public', how)
     return _keystone(cloud, region, patience)
 
 
@@ -50,16 +49,19 @@ def is_version_1(cloud: str | None, environment: Mapping[str, str]) -> bool:
     return not named and bool(environment.get('ST_AUTH'))
 
 
-def find_cloud(cloud: str | None, region: str | None,
+def find_cloud(cloud: str | None, region: str | None, patience: float,
                ) -> openstack.config.cloud_region.CloudRegion:
     """What is known of a cloud, with how to log in.
+
+    Its services may be silent for as long as its ``api_timeout`` says. If it
+    has none, the patience says it: openstacksdk would wait for ever.
 
     :raises ConfigurationError: when nothing says so
     """
     try:
         found = openstack.config.OpenStackConfig().get_one(
             cloud, region_name=region)
-        found.get_session()
+        session = found.get_session()
     except (openstack.exceptions.ConfigException,
             ksa_exceptions.ClientException,
             # What a file of another structure ends in.
@@ -67,10 +69,13 @@ def find_cloud(cloud: str | None, region: str | None,
         raise exceptions.ConfigurationError(
             'there is no login to use', detail=str(err),
             remedy=exceptions.Remedy.LOGIN) from err
+    if session.timeout is None:
+        session.timeout = transport.Transport(patience=patience).login_timeout
     return found
 
 
-def _version_1(environment: Mapping[str, str]) -> ksa_session.Session:
+def _version_1(environment: Mapping[str, str],
+               how: transport.Transport) -> ksa_session.Session:
     missing = [name for name in ('ST_USER', 'ST_KEY')
                if not environment.get(name)]
     if missing:
@@ -80,13 +85,13 @@ def _version_1(environment: Mapping[str, str]) -> ksa_session.Session:
         environment['ST_AUTH'], environment['ST_USER'],
         environment['ST_KEY'])
     return ksa_session.Session(
-        auth=plugin, timeout=_TIMEOUT,
-        verify=environment.get('ST_CACERT') or True)
+        auth=plugin, timeout=how.login_timeout,
+        verify=how.ca_file or True)
 
 
 def _keystone(cloud: str | None, region: str | None,
               patience: float) -> swift.SwiftStore:
-    found = find_cloud(cloud, region)
+    found = find_cloud(cloud, region, patience)
     verify = found.get_requests_verify_args()[0]
     return _store(found.get_session(), found.get_region_name(_SERVICE),
                   _interface(found),

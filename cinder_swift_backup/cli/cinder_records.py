@@ -30,15 +30,17 @@ class Record:
 
 
 def read(cloud: str | None, region: str | None,
-         environment: Mapping[str, str]) -> dict[str, Record] | None:
+         environment: Mapping[str, str],
+         patience: float) -> dict[str, Record] | None:
     """All records by id; None where the login knows of no Cinder.
 
     :param cloud: its name in ``clouds.yaml``
+    :param patience: as of :func:`accounts.open_store`; nothing is repeated
     :raises ConfigurationError: when there is a Cinder that cannot be asked
     """
     if accounts.is_version_1(cloud, environment):
         return None
-    found = accounts.find_cloud(cloud, region)
+    found = accounts.find_cloud(cloud, region, patience)
     try:
         if found.get_session_endpoint(_SERVICE) is None:
             return None

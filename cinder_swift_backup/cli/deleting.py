@@ -38,7 +38,7 @@ class Delete(commands.BackupCommand):
                     parsed_args.backup, observer)
             _refuse_if_needed(library, wanted)
             # After the objects: whoever writes some has a record already.
-            records = _records(self, required=True)
+            records = _records(self, parsed_args.patience, required=True)
             _refuse_if_known(records or {}, wanted)
             self.left = ('Part of the backup may be deleted. The same '
                          'command deletes the rest.')
@@ -76,7 +76,8 @@ class Orphans(commands.AccountCommand, lister.Lister):
             with self.looking() as observer:
                 library = found.library(observer)
             # After the objects: whoever writes some has a record already.
-            records = _records(self, required=parsed_args.delete)
+            records = _records(self, parsed_args.patience,
+                               required=parsed_args.delete)
             unknown: Sequence[audit.Audit] = ()
             if records is not None:
                 unknown = _unknown(library, records)
@@ -159,8 +160,8 @@ class Orphans(commands.AccountCommand, lister.Lister):
         return True
 
 
-def _records(command: commands.AccountCommand, *, required: bool,
-             ) -> dict[str, cinder_records.Record] | None:
+def _records(command: commands.AccountCommand, patience: float, *,
+             required: bool) -> dict[str, cinder_records.Record] | None:
     """What Cinder knows; None if it is not there.
 
     :param required: whether it has to be asked if it is there
@@ -168,7 +169,7 @@ def _records(command: commands.AccountCommand, *, required: bool,
     options: Any = command.app.options
     try:
         found = cinder_records.read(options.os_cloud, options.os_region_name,
-                                    os.environ)
+                                    os.environ, patience)
     except exceptions.ConfigurationError as err:
         if required:
             raise

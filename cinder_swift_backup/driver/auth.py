@@ -28,8 +28,6 @@ from cinder_swift_backup.stores import swift_session
 
 CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
-# Seconds.
-_TIMEOUT = 60
 
 
 def make_store(context, owner_project_id, found):
@@ -59,7 +57,7 @@ def single_user_store(context, found):
     account = found.account
     session = ksa_session.Session(
         auth=_password_plugin(context, account), verify=account.verify,
-        timeout=_timeout(found))
+        timeout=found.transport.login_timeout)
     return _store(
         credentials.SessionCredentials(
             session, service_type=account.swift.service_type,
@@ -92,11 +90,6 @@ def _account_url(context, owner_project_id, account):
     return url.replace(context.project_id, owner_project_id)
 
 
-def _timeout(found):
-    """How many seconds the identity service may be silent."""
-    return min(_TIMEOUT, found.transport.timeout)
-
-
 def _service_token(found):
     if not found.account.with_service_token:
         return None
@@ -112,7 +105,8 @@ def _service_token(found):
     # As Cinder's own session, which has no time-out unless one is set.
     session = loading.load_session_from_conf_options(
         CONF, service_auth.SERVICE_USER_GROUP, auth=plugin,
-        timeout=CONF.service_user.timeout or _timeout(found))
+        timeout=(CONF.service_user.timeout
+                 or found.transport.login_timeout))
     return credentials.ServiceToken(plugin, session)
 
 

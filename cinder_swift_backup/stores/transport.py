@@ -9,6 +9,8 @@ import dataclasses
 _LONGEST_SILENCE = 120.0
 # Seconds: below that, a proxy that is merely busy would be given up.
 _SHORTEST_SILENCE = 10.0
+# Seconds: a working identity service is never silent for longer.
+_LONGEST_LOGIN = 60.0
 
 # Seconds between two attempts, that a store that works again is soon used.
 _LONGEST_WAIT = 30.0
@@ -43,6 +45,11 @@ class Transport:
             return _LONGEST_SILENCE
         return max(_SHORTEST_SILENCE,
                    min(_LONGEST_SILENCE, self.patience / 4))
+
+    @property
+    def login_timeout(self) -> float:
+        """How many seconds the identity service may be silent."""
+        return min(_LONGEST_LOGIN, self.timeout)
 
     @property
     def longest_wait(self) -> float:

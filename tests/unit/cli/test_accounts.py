@@ -2,16 +2,24 @@
 
 """Which login is used."""
 
+import contextlib
 import os
 import pathlib
+import socket
 import tempfile
+import threading
 from unittest import mock
 
 from oslotest import base
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import accounts
+from cinder_swift_backup.cli import cinder_records
+from cinder_swift_backup.stores import transport
 
+_LOOPBACK = '127.0.0.1'
+# Seconds, after which a server that was silent closes its connections.
+_LONG = 30
 _ST = {'ST_AUTH': 'http://swift.test/auth/v1.0'}
 
 
@@ -51,3 +59,75 @@ class LoginTest(base.BaseTestCase):
                                 accounts.open_store, 'nowhere', None, {},
                                 0)
         self.assertIn('nowhere', str(err))
+
+
+class SilentIdentityTest(base.BaseTestCase):
+    """An identity service that takes connections, and says nothing."""
+
+    def setUp(self):
+        super().setUp()
+        listener = self.enterContext(socket.create_server((_LOOPBACK, 0)))
+        self.url = f'http://{_LOOPBACK}:{listener.getsockname()[1]}/v3'
+        timer = threading.Timer(_LONG, listener.close)
+        timer.start()
+        self.addCleanup(timer.join)
+        self.addCleanup(timer.cancel)
+        self._clouds = pathlib.Path(self.enterContext(
+            tempfile.TemporaryDirectory())) / 'clouds.yaml'
+        self.enterContext(mock.patch.dict(
+            os.environ, OS_CLIENT_CONFIG_FILE=str(self._clouds)))
+        self.write()
+
+    def write(self, more=''):
+        """Write the file of a cloud."""
+        self._clouds.write_text(f'''
+clouds:
+  a:
+    {more}
+    auth:
+      auth_url: {self.url}
+      username: u
+      password: p
+      project_name: p
+      user_domain_name: Default
+      project_domain_name: Default
+''')
+
+    def soon(self):
+        """Have the patience bound what it bounds to tens of seconds."""
+        self.enterContext(mock.patch.object(
+            transport, '_SHORTEST_SILENCE', 0.1))
+
+    def _refused(self, cloud, environment, patience):
+        store = accounts.open_store(cloud, None, environment, patience)
+        with contextlib.closing(store):
+            return str(self.assertRaises(exceptions.StoreUnavailable, list,
+                                         store.containers()))
+
+    def test_patience(self):
+        self.soon()
+        self.assertIn('no answer for 0.1 s', self._refused('a', {}, 0.4))
+
+    def test_time_out_of_the_cloud(self):
+        self.write('api_timeout: 0.2')
+        self.assertIn('no answer for 0.2 s', self._refused('a', {}, 0.4))
+
+    def test_version_1(self):
+        self.soon()
+        self.assertIn('no answer for 0.1 s', self._refused(
+            None, {'ST_AUTH': self.url, 'ST_USER': 'u', 'ST_KEY': 'k'}, 0.4))
+
+    def test_records_of_cinder(self):
+        self.soon()
+        err = self.assertRaises(exceptions.ConfigurationError,
+                                cinder_records.read, 'a', None, {}, 0.4)
+        self.assertIn('Cinder cannot be asked', str(err))
+
+    def test_login_of_variables(self):
+        self.enterContext(mock.patch.dict(
+            os.environ, OS_AUTH_URL=self.url, OS_USERNAME='u',
+            OS_PASSWORD='p', OS_CLIENT_CONFIG_FILE='/nowhere'))
+        for variables, timeout in (({}, 60), ({'OS_API_TIMEOUT': '7'}, 7)):
+            with mock.patch.dict(os.environ, variables):
+                found = accounts.find_cloud(None, None, 300)
+            self.assertEqual(timeout, found.get_session().timeout)
