@@ -5,6 +5,7 @@
 import enum
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import swift_errors
 
 
 class ExitCode(enum.IntEnum):
@@ -61,6 +62,9 @@ _REMEDIES = {
     exceptions.Remedy.STORAGE: 'Look for the cause in the storage.',
     exceptions.Remedy.SPOOL:
         'Make room for temporary files, or set TMPDIR to another directory.',
+    exceptions.Remedy.CREATE_CONTAINER:
+        'Check its name, and that the login is for the account it is in.',
+    exceptions.Remedy.ROOM: 'Raise the quota of the account.',
     exceptions.Remedy.ROLE:
         'The user needs a role that may use the account.',
     exceptions.Remedy.LOGIN: 'Check the login.',
@@ -75,6 +79,25 @@ _REMEDIES = {
     exceptions.Remedy.NEWER_FIRST: 'Delete those first.',
 }
 
+# What to do about those for which nobody knows anything better, the first
+# match again. The others are about what the user has typed, and say it.
+_DEFAULTS = (
+    (swift_errors.Slowed, 'Repeat the command later, or raise --patience.'),
+    (swift_errors.Passing,
+     "Repeat the command, or look for the cause in Swift's logs."),
+    (exceptions.StoreUnavailable,
+     'Check that Swift and Keystone can be reached, or raise --patience.'),
+    (exceptions.AccessDenied, 'Check the login, and the role of the user.'),
+    (exceptions.QuotaExceeded, _REMEDIES[exceptions.Remedy.ROOM]),
+    (exceptions.ContainerNotFound,
+     _REMEDIES[exceptions.Remedy.CREATE_CONTAINER]),
+    (exceptions.ObjectNotFound, 'Repeat the command: it may have been deleted '
+                                'meanwhile.'),
+    (exceptions.StoreError, "Look for the cause in Swift's logs."),
+    (exceptions.StillArriving, 'Repeat the command later.'),
+    (exceptions.ChainError, _REMEDIES[exceptions.Remedy.OTHER_BACKUP]),
+)
+
 
 def code_of(err: exceptions.BackupError) -> ExitCode:
     """The exit code for an error."""
@@ -83,5 +106,11 @@ def code_of(err: exceptions.BackupError) -> ExitCode:
 
 def line_of(err: exceptions.BackupError) -> str:
     """What is wrong, what to do, and the names of what it is about."""
-    remedy = _REMEDIES.get(err.remedy) if err.remedy else None
-    return err.sentence(remedy)
+    return err.sentence(_remedy(err))
+
+
+def _remedy(err: exceptions.BackupError) -> str | None:
+    if err.remedy in _REMEDIES:
+        return _REMEDIES[err.remedy]
+    return next((words for kind, words in _DEFAULTS
+                 if isinstance(err, kind)), None)

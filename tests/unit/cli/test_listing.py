@@ -140,7 +140,8 @@ class ListTest(base.CommandTestCase):
         answer = self.run_command('list', '--container', 'none')
         self.assertEqual(
             (outcomes.ExitCode.SELECTION, '',
-             'there is no such container. [container none]\n'),
+             'there is no such container. Check its name, and that the login '
+             'is for the account it is in. [container none]\n'),
             (answer.code, answer.out, answer.err))
 
     def test_store_that_fails(self):
