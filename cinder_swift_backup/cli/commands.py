@@ -22,6 +22,8 @@ from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import progress
 
+BY_LISTINGS = ('"complete" is what listings show; "verify" asks for the '
+               'objects themselves.')
 # Hours or seconds: what dates can take.
 _MOST = 1e6
 # Seconds.

@@ -50,13 +50,13 @@ class List(commands.AccountCommand, lister.Lister):
             library = found.library(observer)
         for container in sorted(library.copies):
             self.say(_lag(library, container))
-        if parsed_args.formatter == 'table':
-            self.say('The states are by listings alone; "verify" asks for the '
-                     'objects themselves.')
-        rows = [_row(library, each) for each in library.audits
-                if _wanted(parsed_args, library, each)]
+        wanted = [each for each in library.audits
+                  if _wanted(parsed_args, library, each)]
+        if audit.State.COMPLETE in map(library.state, wanted):
+            self.say(commands.BY_LISTINGS)
         return ('Backup', 'Volume', 'Created', 'Size', 'Stored', 'Kind',
-                'Depth', 'State', 'Container'), rows
+                'Depth', 'State', 'Container'), [
+                    _row(library, each) for each in wanted]
 
 
 def _time(text: str) -> datetime.datetime:

@@ -57,6 +57,8 @@ class Show(commands.BackupCommand, show.ShowOne):
                                                        observer)
             fields = {**_facts(library, wanted),
                       **_layers(found, library, wanted)}
+        if library.state(wanted) is audit.State.COMPLETE:
+            self.say(commands.BY_LISTINGS)
         return tuple(fields), tuple(fields.values())
 
 

@@ -12,6 +12,7 @@ from unittest import mock
 
 from cinder_swift_backup.cli import accounts
 from cinder_swift_backup.cli import app
+from cinder_swift_backup.cli import commands
 from tests.unit.engine import base as engine_base
 
 DATA = random.Random(5).randbytes(512)
@@ -54,5 +55,6 @@ class CommandTestCase(engine_base.EngineTestCase):
     def run_json(self, *arguments):
         """The output of a command that ends well, as values."""
         answer = self.run_command(*arguments, '-f', 'json')
-        self.assertEqual((0, ''), (answer.code, answer.err))
+        self.assertEqual(0, answer.code, answer.err)
+        self.assertIn(answer.err, ('', f'{commands.BY_LISTINGS}\n'))
         return json.loads(answer.out)

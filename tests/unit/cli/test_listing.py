@@ -6,6 +6,7 @@ import json
 from unittest import mock
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
@@ -35,8 +36,25 @@ class ListTest(base.CommandTestCase):
         self.assertEqual(0, answer.code, answer.err)
         self.assertIn('| bak-1', answer.out)
         self.assertIn('512 B', answer.out)
-        # Which a listing cannot tell.
-        self.assertIn('"verify" asks', answer.err)
+
+    def test_what_a_listing_cannot_tell(self):
+        # It stands beside the output, whatever form that has.
+        for form in ('table', 'json', 'csv', 'value', 'yaml'):
+            for command in (('list',), ('show', 'bak-1')):
+                if (form, command[0]) == ('csv', 'show'):
+                    continue
+                answer = self.run_command(*command, '-f', form)
+                self.assertEqual(
+                    (0, f'{commands.BY_LISTINGS}\n'),
+                    (answer.code, answer.err))
+                self.assertNotIn('"verify" asks', answer.out)
+
+    def test_nothing_that_is_complete(self):
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.chunk_name(base.ref(1).prefix, 4))
+        for command in (('list',), ('list', '--state', 'complete'),
+                        ('show', 'bak-2')):
+            self.assertEqual('', self.run_command(*command).err)
 
     def test_container_that_is_gone_already(self):
         # A listing of the account may lag.
