@@ -130,7 +130,7 @@ class Look:
             return
         if self._before is None:
             self._before = err
-            raise swift_errors.about(swift_errors.Again(
+            raise swift_errors.about(swift_errors.SecondLook(
                 'Swift answered 404, and will be asked once more',
                 self._seconds()), self._where) from err
         self._known.note(self._where)

@@ -105,7 +105,7 @@ class Repetition:
         :param err: how the last one failed
         """
         if isinstance(err, swift_errors.Again):
-            LOG.debug('A request is sent again: %s', err)
+            LOG.log(err.level, 'A request is sent again: %s', err)
             return err.seconds
         if isinstance(err, swift_errors.Passing):
             self._passed += 1

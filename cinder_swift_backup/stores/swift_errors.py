@@ -5,6 +5,7 @@
 from collections.abc import Callable
 import email.utils
 import functools
+import logging
 import re
 import time
 from typing import Any
@@ -63,12 +64,20 @@ class Limited(Slowed):
 class Again(exceptions.StoreUnavailable):
     """Says nothing about the store: the request is repeated, uncounted.
 
-    ``seconds`` is how soon.
+    ``seconds`` is how soon, ``level`` how much it matters in the log.
     """
+
+    level = logging.INFO
 
     def __init__(self, what: str, seconds: float = 0, **fields: Any) -> None:
         super().__init__(what, **fields)
         self.seconds = seconds
+
+
+class SecondLook(Again):
+    """A 404 before it counts. Most are right, and nobody has to know."""
+
+    level = logging.DEBUG
 
 
 # By status, what nothing but the user can change.

@@ -2,6 +2,9 @@
 
 """What a 404 of Swift is believed."""
 
+import logging
+
+import fixtures
 from oslotest import base
 import requests_mock
 
@@ -100,6 +103,18 @@ class AbsenceTest(base.BaseTestCase):
         self.assertRaises(exceptions.ObjectNotFound, blobs.get, self.store,
                           'c', 'o')
         self.assertRaises(exceptions.ContainerNotFound, self._put)
+
+    def test_those_that_are_right_are_not_told(self):
+        log = self.useFixture(fixtures.FakeLogger('cinder_swift_backup',
+                                                  level=logging.INFO))
+        self._answers('HEAD', _CONTAINER, _THERE)
+        self._answers('GET', _OBJECT, _MISSING)
+        self.assertRaises(exceptions.ObjectNotFound, blobs.get, self.store,
+                          'c', 'o')
+        self.assertEqual('', log.output)
+        self._answers('GET', _OBJECT, _MISSING, _CONTENT)
+        blobs.get(self.store, 'c', 'o')
+        self.assertIn('404 once, though it is there', log.output)
 
     def test_one_404_that_is_wrong(self):
         self._answers('HEAD', _CONTAINER, _THERE)
