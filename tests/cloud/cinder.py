@@ -271,7 +271,7 @@ class Cinder:
             'osapi_volume_workers': 1,
             'enabled_backends': BACKEND,
             'scheduler_driver_init_wait_time': 1,
-            # One process sends the heartbeat of only one of its services.
+            # A machine that is busy may be late with heartbeats.
             'service_down_time': 10**8,
             **{f'quota_{resource}': -1 for resource in quotas},
         }

@@ -29,6 +29,7 @@ import threading
 import time
 from typing import Any
 
+from cinder import context
 from cinder import objects
 from cinder import privsep
 from cinder import rpc
@@ -52,6 +53,7 @@ import sqlalchemy
 from tests.cloud import wsgi
 
 CONF = cfg.CONF
+LOG = logging.getLogger(__name__)
 # Seconds.
 _START_TIMEOUT = 60
 
@@ -66,6 +68,27 @@ def _locked(error: Exception, *_: object) -> None:
     once, however long it may wait: other databases call that a deadlock.
     """
     raise db_exception.DBDeadlock(error)
+
+
+class _Service(service.Service):  # type: ignore[misc]
+    """A service whose heartbeat is its own.
+
+    Cinder remembers the last service that a process started, and takes the
+    heartbeats of all of them for that one's.
+    """
+
+    def report_state(self) -> None:
+        """Send it; whoever is not well sends none."""
+        if not self.manager.is_working():
+            return
+        try:
+            found = objects.Service.get_by_id(
+                context.get_admin_context(), self.origin_service_id
+            )
+            found.report_count += 1
+            found.save()
+        except db_exception.DBError:
+            LOG.exception('No heartbeat of %s', self.binary)
 
 
 def main() -> None:
@@ -154,7 +177,7 @@ def _wait_until_working(manager: Any) -> None:
 
 
 def _create_backup() -> service.Service:
-    return service.Service.create(
+    return _Service.create(
         binary='cinder-backup',
         service_name='backup',
         coordination=True,
@@ -166,13 +189,13 @@ def _create_backup() -> service.Service:
 
 
 def _create_scheduler() -> service.Service:
-    return service.Service.create(binary='cinder-scheduler')
+    return _Service.create(binary='cinder-scheduler')
 
 
 def _create_volume() -> service.Service:
     (backend,) = CONF.enabled_backends
     CONF.register_opt(volume_command.host_opt, group=backend)
-    return service.Service.create(
+    return _Service.create(
         binary='cinder-volume',
         host=f'{CONF.host}@{backend}',
         service_name=backend,
