@@ -12,7 +12,8 @@ holds for all, as with TCP:
    that nobody answers, or that fails for want of a server, makes it 1. Those
    that were on their way already when it shrank, change nothing more.
 3. No request begins before the pause is over that Swift has asked for
-   (``Retry-After``), or one that doubles with each failure in a row.
+   (``Retry-After``), or one that doubles with each failure in a row; but once
+   the store is given up, nobody waits for it.
 4. Each success widens the window by 1 up to half of what it was, and then by
    1 for each time that as many have succeeded as it lets through.
 """
@@ -53,6 +54,7 @@ class Congestion:
         # Whether a request was given up, and none has got an answer since it
         # first failed.
         self.gone = False
+        self._gone_since = 0.0
 
     @contextlib.contextmanager
     def room(self, stop: base.Stop) -> Iterator[float]:
@@ -105,16 +107,24 @@ class Congestion:
                 self._window = 1
             self._wait_for(began, None)
 
-    def give_up(self, since: float) -> None:
-        """A request that has failed since then is not repeated any more."""
+    def give_up(self, since: float) -> float:
+        """A request that has failed since then is not repeated any more.
+
+        Returns since when requests have failed, the others included.
+        """
         with self._lock:
-            self.gone = self.last_success < since
+            if self.last_success >= since:
+                return since
+            if not self.gone:
+                self.gone = True
+                self._gone_since = since
+            return self._gone_since
 
     def _enter(self) -> float:
         """Seconds to wait, or 0 after having gone through."""
         with self._lock:
             left = self._paused_until - time.monotonic()
-            if left > 0:
+            if left > 0 and not self.gone:
                 return left
             if self._flying and self._flying + 1 > self._window:
                 return _POLL

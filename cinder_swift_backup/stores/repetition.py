@@ -11,8 +11,9 @@
    attempts as ``retries`` says and as long as ``patience`` since it first
    failed, whichever takes longer; but no end as long as others work, where the
    store refuses it for being one too many.
-4. When nothing has worked while a request was repeated, the store is gone.
-   Then each later request has one attempt, until one works. So what has to be
+4. When nothing has worked while a request was repeated, the store is gone,
+   also when the request was called off before its patience was over. Then each
+   later request has one attempt, at once, until one works. So what has to be
    cleaned up takes no second patience.
 """
 
@@ -30,6 +31,8 @@ from cinder_swift_backup.stores import swift_errors
 from cinder_swift_backup.stores import transport as transports
 
 LOG = logging.getLogger(__name__)
+# Seconds without an answer that may be more than a hitch.
+_A_WHILE = 3.0
 
 
 class Trouble:
@@ -96,6 +99,9 @@ class Repetition:
         self._trouble = trouble
         self._counted = 0
         self._passed = 0
+        # Whether the last attempt met a store that works.
+        self._works = False
+        self._began = time.monotonic()
         self._troubled = False
         self._first = 0.0
 
@@ -113,6 +119,8 @@ class Repetition:
             if not self._counted:
                 self._first = time.monotonic()
             self._counted += 1
+        self._works = isinstance(
+            err, (swift_errors.Limited, swift_errors.Passing))
         left = self._left(err)
         if left <= 0:
             return None
@@ -122,28 +130,36 @@ class Repetition:
         return min(self._wait(asked if asked <= left else 0), left)
 
     def end(self, err: BaseException | None) -> None:
-        """The request has its answer, or no other attempt."""
-        if isinstance(err, exceptions.StoreUnavailable):
-            self._given_up(err)
-        self._trouble.ends(began=self._troubled, worked=err is None or (
+        """The request has its answer, or no other attempt.
+
+        Whoever has called it off does not wait for the store either.
+        """
+        answered = err is None or (
             isinstance(err, exceptions.StoreError)
-            and not isinstance(err, exceptions.StoreUnavailable)))
+            and not isinstance(err, exceptions.StoreUnavailable))
+        if isinstance(err, exceptions.StoreUnavailable):
+            if self._patient and self._is_away(err):
+                seconds = time.monotonic() - self._state.give_up(self._first)
+                if self._transport.patience and seconds >= 1:
+                    err.what += f', for {seconds:.0f} s'
+            err.gone = self._state.gone
+        elif not answered and self._patient and self._seemed_away():
+            self._state.give_up(self._first if self._counted else self._began)
+        self._trouble.ends(began=self._troubled, worked=answered)
 
-    def _given_up(self, err: exceptions.StoreUnavailable) -> None:
-        if (self._counted and self._patient
-                and not isinstance(err, swift_errors.Passing)
-                and not self._is_far_away(err)):
-            self._state.give_up(self._first)
-            seconds = time.monotonic() - self._first
-            if self._transport.patience and seconds >= 1:
-                err.what = f'{err.what}, for {seconds:.0f} s'
-        err.gone = self._state.gone
-
-    def _is_far_away(self, err: exceptions.StoreUnavailable) -> bool:
-        """Whether the store works, but wants such a request much later."""
+    def _is_away(self, err: exceptions.StoreUnavailable) -> bool:
+        """Whether the store works for nobody, if it works for nobody else."""
+        if not self._counted or isinstance(err, swift_errors.Passing):
+            return False
         if not self._transport.patience:
-            return isinstance(err, swift_errors.Slowed)
-        return isinstance(err, swift_errors.Limited) and self._counted == 1
+            return not isinstance(err, swift_errors.Slowed)
+        # Else it works, and wants such a request much later.
+        return not isinstance(err, swift_errors.Limited) or self._counted > 1
+
+    def _seemed_away(self) -> bool:
+        """The same, of a request that was called off."""
+        seconds = time.monotonic() - self._began
+        return not self._works and seconds >= _A_WHILE
 
     def _note(self, err: exceptions.StoreUnavailable) -> None:
         LOG.debug('Failed, and will be repeated: %s', err)

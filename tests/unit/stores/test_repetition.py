@@ -199,6 +199,47 @@ class PatienceTest(base.BaseTestCase):
         self._get()
         self.assertEqual(4, server.call_count)
 
+    def test_store_that_is_gone_is_asked_at_once(self):
+        self._answers(_status(503))
+        self.assertRaises(exceptions.StoreUnavailable, self._get)
+        begin = self.clock.now
+        for _ in range(8):
+            err = self.assertRaises(exceptions.StoreUnavailable, self._get)
+            # Whichever of them is told of.
+            self.assertRegex(str(err), ', for 30[0-9] s')
+        self.assertEqual(begin, self.clock.now)
+
+    def test_called_off_while_the_store_is_away(self):
+        self._answers(_status(503))
+        self._call_off()
+        self.assert_gone(True)
+
+    def test_called_off_soon(self):
+        self._answers(_status(503))
+        self._call_off(after=1)
+        self.assert_gone(False)
+
+    def test_called_off_while_others_work(self):
+        self._answers(_status(503))
+        self._answers(_CONTENT, name='other')
+        self._call_off(lambda: self._get('other'))
+        self.assert_gone(False)
+
+    def test_called_off_while_the_rate_is_limited(self):
+        self._answers(_status(429))
+        self._call_off()
+        self.assert_gone(False)
+
+    def _call_off(self, meanwhile=lambda: None, after=5):
+        class Off(pipelines.StopFlag):
+            def wait(stop, seconds):
+                self.clock.now += after
+                meanwhile()
+                raise exceptions.Cancelled('off')
+
+        self.assertRaises(exceptions.Cancelled, blobs.get,
+                          self.store.until(Off()), 'c', 'o')
+
     def test_one_object_that_cannot_be_had(self):
         self._answers(_status(503))
         self._answers(_CONTENT, name='other')
