@@ -43,9 +43,9 @@ class FailReasonTestCase(own_cinder.OwnCinderTestCase):
         """Make the container, which the service cannot."""
         self.store.ensure_container(self.container, create=True)
 
-    def fail_to_back_up(self, volume, *texts):
+    def fail_to_back_up(self, volume, *texts, **options):
         """Begin a backup, which is to fail with such a reason."""
-        backup = self.start_backup(volume)
+        backup = self.start_backup(volume, **options)
         self.assert_failed(backup, *texts)
         self.wait(self.cinder.volumes, volume, 'available')
         return backup
@@ -60,32 +60,45 @@ class FailReasonTestCase(own_cinder.OwnCinderTestCase):
 
         :param what: a regular expression for the beginning
         """
-        self.wait_until(self._has_failed, backup)
+        self.wait_until(self.has_failed, backup)
         reason = self.cinder.backups.get(backup.id).fail_reason
         self.assertLessEqual(len(reason), _KEPT)
         self.assertRegex(
             reason, rf'^[A-Z][a-z ]+: {what}\. {re.escape(remedy)} \[')
-        self.wait_until(self._log_has, reason)
+        self.wait_until(self.log_has, reason)
         # Our error is in the log as the cause of Cinder's.
         self.assertRegex(self.own.log.read_text(errors='replace'),
                          rf'cinder_swift_backup\.[.\w]+: {what} \[.*\]')
 
-    def _has_failed(self, backup):
+    def has_failed(self, backup):
+        """Whether Cinder says so of a backup."""
         return self.cinder.backups.get(backup.id).status == 'error'
 
-    def _log_has(self, text):
+    def log_has(self, text):
+        """Whether the service's log has it."""
         return text in self.own.log.read_text(errors='replace')
 
-    def fail_to_restore(self, backup, what, remedy):
+    def fail_to_restore(self, backup, *texts):
         """Begin a restore, which is to be logged with such a reason."""
+        self.assert_not_restored(backup, self.start_restore(backup), *texts)
+
+    def start_restore(self, backup):
+        """Begin a restore to a new volume, which it returns."""
         answer = self.cinder.restores.restore(backup.id)
         target = self.cinder.volumes.get(answer.volume_id)
         self.forget_later(self.forget_volume, target)
+        return target
+
+    def assert_not_restored(self, backup, target, what, remedy):
+        """The states say so, and the log has the reason and its cause.
+
+        :param what: a regular expression for the beginning
+        """
         self.wait_until(self._restore_has_failed, target)
         self.wait(self.cinder.backups, backup, 'available')
         begins = (f'Restoring backup {backup.id} to volume {target.id} '
                   f'failed.')
-        self.wait_until(self._log_has, begins)
+        self.wait_until(self.log_has, begins)
         log = self.own.log.read_text(errors='replace').partition(begins)[2]
         found = re.search(
             rf'^.*cinder\.exception\.\w+: ([A-Z][a-z ]+: {what}\. '
@@ -97,7 +110,7 @@ class FailReasonTestCase(own_cinder.OwnCinderTestCase):
         self.assertRegex(log, rf'cinder_swift_backup\.[.\w]+: {what} \[')
 
     def _restore_has_failed(self, volume):
-        return self.cinder.volumes.get(volume.id).status.startswith('error')
+        return self.cinder.volumes.get(volume.id).status == 'error_restoring'
 
     def relay(self, url):
         """A way to a server, as a URL, and a function that ends it."""
@@ -154,7 +167,7 @@ class UserAccountTestCase(FailReasonTestCase):
         self.start_backup(volume)
         backup = self.cinder.backups.list(
             search_opts={'volume_id': volume.id}, sort='created_at:desc')[0]
-        self.wait_until(self._has_failed, backup)
+        self.wait_until(self.has_failed, backup)
         self.assertRegex(
             self.cinder.backups.get(backup.id).fail_reason,
             rf'^Invalid volume: the volume is attached with a size of 0 '
