@@ -9,9 +9,13 @@
    the headers that carry any.
 4. No part of them that is as long as chance cannot make it is in the texts.
 5. Log such a part of each, and see that it is found.
+
+Drivers do it in the process of the test, with each way to log in, and a real
+service does it with its own log.
 """
 
 import logging
+import random
 import re
 import secrets
 import traceback
@@ -25,6 +29,7 @@ from swiftclient import authv1
 from swiftclient import client
 
 from cinder_swift_backup.stores import credentials
+from tests.cloud.fault_proxy import proxy as fault_proxy
 from tests.cloud.fault_proxy.rules import Answer
 from tests.cloud.fault_proxy.rules import Flip
 from tests.cloud.fault_proxy.rules import Kind
@@ -35,6 +40,8 @@ from tests.faults import base as faults
 from tests.faults import operations
 from tests.functional import base
 from tests.functional import cinder_side
+from tests.functional import own_cinder
+from tests.functional.api import MIB
 from tests.functional.cinder_side import OURS
 
 CONF = cfg.CONF
@@ -86,6 +93,51 @@ class Ear(logging.Handler):
         self.lines.append(self.format(record))
 
 
+class Secrets:
+    """What nobody should be told, and where it was seen."""
+
+    def __init__(self):
+        self._seen = {}
+
+    def learn(self, source, secret):
+        """Remember a secret."""
+        self._seen.setdefault(secret, set()).add(source)
+
+    def learn_from(self, proxy):
+        """Remember the secrets that a fault proxy has seen."""
+        for request in proxy.requests():
+            for header, value in request.secrets.items():
+                self.learn(header, value)
+
+    def all(self):
+        """All of them."""
+        return sorted(self._seen)
+
+    def check_seen(self, test, headers):
+        """There are some of each of these headers, and configured ones."""
+        seen = set().union(*self._seen.values())
+        test.assertEqual(set(), {*headers, 'configured'} - seen)
+
+    def parts(self):
+        """A part of each, as long as chance cannot make it."""
+        return [secret[1:1 + _size(secret)] for secret in self.all()]
+
+    def found(self, text):
+        """The secrets of which a text tells a part."""
+        told = {size: _parts(text, size) for size in (_PART, _HEX_PART)}
+        return [secret for secret in self.all()
+                if told[_size(secret)] & _parts(secret, _size(secret))]
+
+
+def _size(secret):
+    return _HEX_PART if _HEX.fullmatch(secret) else _PART
+
+
+def _parts(text, size):
+    return {text[place:place + size]
+            for place in range(len(text) - size + 1)}
+
+
 class SecretsTestCase(faults.FaultTestCase):
     """What is common to all ways to log in."""
 
@@ -94,10 +146,10 @@ class SecretsTestCase(faults.FaultTestCase):
 
     def setUp(self):
         self._proxies = []
-        self._secrets = {}
+        self._secrets = Secrets()
         super().setUp()
         # A proxy tells of the test before, too.
-        self._secrets.clear()
+        self._secrets = Secrets()
         self.ear = self._listen()
         # Not that which the base class has made.
         self.container = f'{self.container}-secret'
@@ -106,7 +158,7 @@ class SecretsTestCase(faults.FaultTestCase):
             backup_swift_container=self.container,
             backup_swift_container_sync_to='//realm/site',
             backup_swift_container_sync_key=self.sync_key)
-        self._learn('configured', self.sync_key)
+        self._secrets.learn('configured', self.sync_key)
 
     def find_proxy(self):
         """See the base class."""
@@ -121,9 +173,7 @@ class SecretsTestCase(faults.FaultTestCase):
     def heal(self):
         """See the base class; what the proxies have seen is kept."""
         for proxy in self._proxies:
-            for request in proxy.requests():
-                for header, value in request.secrets.items():
-                    self._learn(header, value)
+            self._secrets.learn_from(proxy)
             proxy.accept()
             proxy.apply()
 
@@ -154,7 +204,7 @@ class SecretsTestCase(faults.FaultTestCase):
     def deny_login(self):
         """Have the login refused from now on."""
         wrong = secrets.token_urlsafe(12)
-        self._learn('configured', wrong)
+        self._secrets.learn('configured', wrong)
         self.configure(backup_swift_key=wrong)
 
     def allow_login(self):
@@ -205,35 +255,18 @@ class SecretsTestCase(faults.FaultTestCase):
         self.addCleanup(logging.getLogger().removeHandler, ear)
         return ear
 
-    def _learn(self, source, secret):
-        self._secrets.setdefault(secret, set()).add(source)
-
     def _check_secrets(self):
-        seen = set().union(*self._secrets.values())
-        self.assertEqual(set(), {*self.carriers, 'configured'} - seen)
+        self._secrets.check_seen(self, self.carriers)
         for speaker in _SPEAKERS:
             self.assertTrue(any(name.startswith(speaker)
                                 for name in self.ear.names), speaker)
         self.assertEqual([], self._found())
-        for secret in self._secrets:
-            LOG.debug('%s', secret[1:1 + _size(secret)])
-        self.assertEqual(sorted(self._secrets), self._found())
+        for part in self._secrets.parts():
+            LOG.debug('%s', part)
+        self.assertEqual(self._secrets.all(), self._found())
 
     def _found(self):
-        """The secrets of which a part was told."""
-        text = '\n'.join(self.ear.lines)
-        told = {size: _parts(text, size) for size in (_PART, _HEX_PART)}
-        return sorted(secret for secret in self._secrets
-                      if told[_size(secret)] & _parts(secret, _size(secret)))
-
-
-def _size(secret):
-    return _HEX_PART if _HEX.fullmatch(secret) else _PART
-
-
-def _parts(text, size):
-    return {text[place:place + size]
-            for place in range(len(text) - size + 1)}
+        return self._secrets.found('\n'.join(self.ear.lines))
 
 
 class UserTestCase(SecretsTestCase):
@@ -244,15 +277,15 @@ class UserTestCase(SecretsTestCase):
     def test(self):
         self.need('cinder')
         self.configure(backup_swift_service_auth=True)
-        self._learn('configured', self.cloud.cinder.password)
-        self._learn('configured', self.cloud.demo.password)
+        self._secrets.learn('configured', self.cloud.cinder.password)
+        self._secrets.learn('configured', self.cloud.demo.password)
         self.check()
 
     def deny_login(self):
         """See the base class: a token that is none."""
         self._token = self.context.auth_token
         self.context.auth_token = secrets.token_urlsafe(100)
-        self._learn('configured', self.context.auth_token)
+        self._secrets.learn('configured', self.context.auth_token)
 
     def allow_login(self):
         """See the base class."""
@@ -271,7 +304,7 @@ class KeystoneTestCase(SecretsTestCase):
         keystone = self.use_proxy(self.cloud.auth_url)
         self._add_to_catalog()
         self.password = self.cloud.demo.password
-        self._learn('configured', self.password)
+        self._secrets.learn('configured', self.password)
         self.configure(
             backup_swift_auth='single_user', backup_swift_url=None,
             swift_catalog_info=f'{self.service_type}:swift:publicURL',
@@ -301,7 +334,7 @@ class VersionOneTestCase(SecretsTestCase):
         self.need('v1')
         user = self.cloud.v1
         self.password = user.password
-        self._learn('configured', self.password)
+        self._secrets.learn('configured', self.password)
         path = urllib.parse.urlsplit(user.auth_url).path
         self.configure(
             backup_swift_auth='single_user', backup_swift_auth_version='1',
@@ -317,3 +350,87 @@ class VersionOneTestCase(SecretsTestCase):
                 user.auth_url, user.username, user.password)),
             service_type='object-store', interface='public',
             region=None).access()
+
+
+class ServiceTestCase(own_cinder.OwnCinderTestCase):
+    """What a real service writes to its log, with all of it at DEBUG."""
+
+    carriers = SecretsTestCase.carriers | {'x-service-token'}
+
+    def start(self):
+        """See the base class."""
+        self._secrets = Secrets()
+        self.proxy = fault_proxy.FaultProxy(self.cloud.swift_url)
+        self.addCleanup(self.proxy.stop)
+        self.proxy.start()
+        self.sync_key = secrets.token_urlsafe(24)
+        # Which this service has no use for.
+        password = secrets.token_urlsafe(24)
+        for secret in (self.sync_key, password, self.cloud.cinder.password,
+                       self.cloud.demo.password):
+            self._secrets.learn('configured', secret)
+        self.own.extra_options.update(
+            debug=True, default_log_levels=','.join(
+                f'{name}=DEBUG' for name in _SPEAKERS),
+            backup_compression_algorithm='none',
+            backup_swift_container_sync_key=self.sync_key,
+            backup_swift_container_sync_to='//realm/site',
+            backup_swift_key=password,
+            backup_swift_object_size=MIB,
+            backup_swift_service_auth=True,
+            backup_swift_url=f'{self.proxy.url}/v1/AUTH_')
+        super().start()
+
+    def test(self):
+        self._make_container()
+        volume = self.make_volume()
+        self.write(volume, 0, random.Random(1).randbytes(6 * MIB))
+        full = self._with(_BACKUP, lambda: self.back_up(volume))
+        for offset in range(0, 6 * MIB, MIB):
+            self.write(volume, offset, b'changed')
+        tip = self._with(_INCREMENTAL, lambda: self.back_up(
+            volume, incremental=True))
+        self.assertTrue(tip.is_incremental)
+        restored = self._with(_RESTORE, lambda: self.restore(tip))
+        self.assertEqual(self.sha256(volume), self.sha256(restored))
+        self._with([rule(Answer(403), 'DELETE', Kind.CHUNK)],
+                   lambda: self._fail_to_delete(tip))
+        self.delete_backup(tip)
+        self._with(_DELETE, lambda: self.delete_backup(full))
+        self._check_log()
+
+    def _make_container(self):
+        access = base.swift_credentials(self.cloud.demo).access()
+        client.put_container(
+            access.storage_url, access.token, self.container,
+            headers={'X-Container-Sync-Key': self.sync_key})
+
+    def _with(self, rules, work):
+        """Do work while these faults happen, each of which has to."""
+        self.proxy.apply(*rules)
+        try:
+            result = work()
+            self.assertNotIn(0, self.proxy.hits())
+        finally:
+            self._secrets.learn_from(self.proxy)
+            self.proxy.apply()
+        return result
+
+    def _fail_to_delete(self, backup):
+        self.cinder.backups.delete(backup)
+        self.wait_until(
+            lambda: self.cinder.backups.get(backup.id).status == 'error')
+
+    def _check_log(self):
+        self._secrets.check_seen(self, self.carriers)
+        for speaker in _SPEAKERS:
+            self.assertRegex(self._log(), rf' DEBUG {speaker}\b')
+        self.assertEqual([], self._secrets.found(self._log()))
+        # The API logs what it is asked.
+        for part in self._secrets.parts():
+            self.cinder.volumes.list(search_opts={'name': part})
+        self.wait_until(lambda: self._secrets.found(self._log())
+                        == self._secrets.all())
+
+    def _log(self):
+        return self.own.log.read_text(errors='replace')
