@@ -11,12 +11,14 @@ and so do those on all others that were idle at the time. So:
 3. When one breaks, all idle ones are closed.
 
 A request may have to wait for a silent Swift when nobody wants its answer any
-more. Then its socket is shut down, which wakes who waits.
+more. Then its socket is shut down, which wakes who waits. If the connection is
+just being made, there is no socket yet: it is shut down when it is there.
 """
 
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import functools
 import socket
 import time
 from typing import Any
@@ -32,11 +34,19 @@ LONGEST_IDLE = 50.0
 _CONNECT = 10.0
 
 
+@dataclasses.dataclass(slots=True)
+class Flag:
+    """Whether nobody wants a connection any more."""
+
+    raised: bool = False
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Connection:
     """A connection; ``used`` tells whether it has answered before."""
 
     http: client.HTTPConnection
+    unwanted: Flag
     used: bool = False
 
 
@@ -54,7 +64,7 @@ class Connections:
         self._timeout = (min(_CONNECT, timeout), timeout)
         # With the time from which on each was idle, the newest last.
         # Appending and popping are atomic for both kinds of threads.
-        self._idle: list[tuple[float, client.HTTPConnection]] = []
+        self._idle: list[tuple[float, Connection]] = []
 
     def take(self, url: str) -> Connection:
         """A connection for one request, to an account's URL.
@@ -63,17 +73,20 @@ class Connections:
         """
         with contextlib.suppress(IndexError):
             while True:
-                since, http = self._idle.pop()
+                since, connection = self._idle.pop()
                 fresh = time.monotonic() - since < LONGEST_IDLE
                 # The account may have moved since, by a renewed login.
-                if fresh and http.url == url:
-                    return Connection(http, used=True)
-                _close(http)
-        return Connection(self._new(url))
+                if fresh and connection.http.url == url:
+                    return dataclasses.replace(connection, used=True)
+                _close(connection.http)
+        return self._new(url)
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection whose last answer was read to its end."""
-        self._idle.append((time.monotonic(), connection.http))
+        if connection.unwanted.raised:
+            _close(connection.http)
+            return
+        self._idle.append((time.monotonic(), connection))
 
     @staticmethod
     def drop(connection: Connection) -> None:
@@ -84,23 +97,20 @@ class Connections:
     def interrupt(connection: Connection) -> None:
         """Have a request that waits on a connection fail at once.
 
-        Called by another thread than the one that waits. While a connection
-        is being made there is no socket yet, and it does not matter much.
+        Called by another thread than the one that waits.
         """
+        # First, for whoever makes the connection looks when it is made.
+        connection.unwanted.raised = True
         for pool in _pools(connection.http):
-            sock = getattr(pool.made, 'sock', None)
-            if sock is not None:
-                # It may have been closed meanwhile.
-                with contextlib.suppress(OSError, ValueError):
-                    sock.shutdown(socket.SHUT_RDWR)
+            _shut_down(pool.made)
 
     def close_idle(self) -> None:
         """Close all connections but those of requests on their way."""
         with contextlib.suppress(IndexError):
             while True:
-                _close(self._idle.pop()[1])
+                _close(self._idle.pop()[1].http)
 
-    def _new(self, url: str) -> client.HTTPConnection:
+    def _new(self, url: str) -> Connection:
         try:
             http = client.HTTPConnection(
                 url, cacert=self._ca_file, insecure=self._insecure,
@@ -109,9 +119,31 @@ class Connections:
             raise exceptions.ConfigurationError(
                 f'{url} is not the URL of an account in Swift',
                 detail=str(err)) from err
+        unwanted = Flag()
+        pools = {scheme: functools.partial(pool, unwanted=unwanted)
+                 for scheme, pool in _POOLS.items()}
         for adapter in http.request_session.adapters.values():
-            adapter.poolmanager.pool_classes_by_scheme = _POOLS
-        return http
+            adapter.poolmanager.pool_classes_by_scheme = pools
+        return Connection(http, unwanted)
+
+
+class _Interruptible:
+    """Is shut down as soon as it is made if nobody wants it any more."""
+
+    unwanted: Flag
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        if self.unwanted.raised:
+            _shut_down(self)
+
+
+class _HTTPConnection(_Interruptible, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _HTTPSConnection(_Interruptible, urllib3.connection.HTTPSConnection):
+    pass
 
 
 class _Mindful:
@@ -119,17 +151,23 @@ class _Mindful:
 
     made: Any = None
 
+    def __init__(self, *arguments: Any, unwanted: Flag,
+                 **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._unwanted = unwanted
+
     def _new_conn(self) -> Any:
         self.made = super()._new_conn()  # type: ignore[misc]
+        self.made.unwanted = self._unwanted
         return self.made
 
 
 class _HTTPPool(_Mindful, urllib3.HTTPConnectionPool):
-    pass
+    ConnectionCls = _HTTPConnection
 
 
 class _HTTPSPool(_Mindful, urllib3.HTTPSConnectionPool):
-    pass
+    ConnectionCls = _HTTPSConnection
 
 
 _POOLS = {'http': _HTTPPool, 'https': _HTTPSPool}
@@ -142,6 +180,14 @@ def _pools(http: client.HTTPConnection) -> Iterator[Any]:
             pool = pools.get(key)
             if pool is not None:
                 yield pool
+
+
+def _shut_down(made: Any) -> None:
+    sock = getattr(made, 'sock', None)
+    if sock is not None:
+        # It may have been closed meanwhile.
+        with contextlib.suppress(OSError, ValueError):
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 def _close(http: client.HTTPConnection) -> None:

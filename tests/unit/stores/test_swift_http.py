@@ -18,6 +18,7 @@ import weakref
 
 from oslotest import base
 from swiftclient import client
+import urllib3
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
@@ -218,6 +219,24 @@ class SwiftHttpTest(base.BaseTestCase):
         # That was no failure of Swift's, so it is not spared either.
         self.server.script[:] = [10]
         self.assertEqual(_DATA, blobs.get(store, 'c', 'o'))
+
+    def test_silence_ends_when_nobody_waits_for_the_connection(self):
+        stop = pipelines.StopFlag()
+        connect = urllib3.util.connection.create_connection
+
+        def stopped(*arguments, **options):
+            made = connect(*arguments, **options)
+            # Nobody can see it yet.
+            stop.set()
+            return made
+
+        begin = time.monotonic()
+        with mock.patch.object(urllib3.util.connection, 'create_connection',
+                               stopped):
+            self.assertRaises(
+                exceptions.Cancelled, blobs.get,
+                self._make_store(patience=300).until(stop), 'c', 'silent')
+        self.assertLess(time.monotonic() - begin, 30)
 
     def _used_at_once(self, number):
         """Have so many connections, all idle; returns their addresses."""
