@@ -20,9 +20,9 @@ from cinder_swift_backup.cli import outcomes
 
 
 class CheckConfig(commands.OurCommand, lister.Lister):
-    """Tell what the driver would do with a configuration of Cinder.
+    """Show what the driver would do with a configuration of Cinder.
 
-    Run it where cinder-backup runs, as its user. Nothing is written, neither
+    Run it where cinder-backup runs, as its user. It writes nothing, neither
     there nor to Swift.
     """
 
@@ -57,6 +57,6 @@ def _load() -> Any:
         from cinder_swift_backup.driver import checkup  # noqa: PLC0415
     except ImportError as err:
         raise exceptions.ConfigurationError(
-            'the driver cannot be loaded, which needs Cinder here',
+            'the driver cannot be loaded: it needs Cinder on this host',
             detail=str(err)) from err
     return checkup

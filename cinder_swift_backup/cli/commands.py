@@ -22,8 +22,8 @@ from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import progress
 
-BY_LISTINGS = ('"complete" is what listings show; "verify" asks for the '
-               'objects themselves.')
+BY_LISTINGS = ('"complete" means that listings show every object; "verify" '
+               'checks the objects themselves.')
 # Hours or seconds: what dates can take.
 _MOST = 1e6
 # Seconds.
@@ -53,7 +53,8 @@ def _number_of(unit: str, text: str) -> float:
     except ValueError:
         value = -1
     if not 0 <= value <= _MOST:
-        raise argparse.ArgumentTypeError(f'{text!r} is no number of {unit}')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number of '
+                                         f'{unit}')
     return value
 
 
@@ -63,7 +64,8 @@ _seconds = functools.partial(_number_of, 'seconds')
 
 def _workers(text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f'{text!r} is no number above 0')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number '
+                                         f'above 0')
     return int(text)
 
 
@@ -108,15 +110,15 @@ class AccountCommand(OurCommand):
         parser = super().get_parser(prog_name)
         parser.add_argument(
             '--container', action='append', default=[], metavar='NAME',
-            help='where to look; may be repeated (default: everywhere)')
+            help='a container to look in; may be repeated (default: all)')
         parser.add_argument(
             '--grace', type=_hours, default=shelf.GRACE.total_seconds() / 3600,
             metavar='HOURS',
-            help='for how long what is missing may still arrive '
+            help='how long after its last write a backup may be incomplete '
                  '(default: %(default)g)')
         parser.add_argument(
             '--workers', type=_workers, default=shelf.WORKERS, metavar='N',
-            help='how much is done at the same time (default: %(default)s)')
+            help='how many objects to process at once (default: %(default)s)')
         parser.add_argument(
             '--patience', type=_seconds, default=_PATIENCE, metavar='SECONDS',
             help='how long to wait for Swift or Keystone to recover; 0 '
@@ -146,7 +148,7 @@ class BackupCommand(AccountCommand):
         """See cliff."""
         parser = super().get_parser(prog_name)
         parser.add_argument('backup', metavar='BACKUP',
-                            help='its id, or the beginning of it')
+                            help='the id of a backup, or its beginning')
         return parser
 
 
@@ -154,5 +156,5 @@ def add_backup_or_all(parser: argparse.ArgumentParser) -> None:
     """Let the user name one backup, or say that it is all of them."""
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument('backup', metavar='BACKUP', nargs='?',
-                       help='its id, or the beginning of it')
+                       help='the id of a backup, or its beginning')
     which.add_argument('--all', action='store_true', help='all backups')

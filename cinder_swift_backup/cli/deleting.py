@@ -22,12 +22,12 @@ from cinder_swift_backup.engine import libraries
 
 
 class Delete(commands.BackupCommand):
-    """Delete a backup that no other needs, in whatever container that is.
+    """Delete a backup that no other backup needs, in any container.
 
-    Nothing of a copy is deleted: delete it where it is copied from. Where the
-    login knows of a Cinder, that is asked first: what it has a record of is
-    not deleted, use "cinder backup-delete", nor is anything of a volume of
-    which it is making a backup.
+    A copy is never deleted: delete the backup where it is copied from. If the
+    login leads to a Cinder, the command asks it first. It does not delete what
+    Cinder has a record of (use "cinder backup-delete"), nor any backup of a
+    volume that Cinder is backing up.
     """
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
@@ -48,18 +48,18 @@ class Delete(commands.BackupCommand):
 
 
 class Orphans(commands.AccountCommand, lister.Lister):
-    """List objects that belong to no backup, and delete them if told to.
+    """List objects that belong to no backup, and delete them on request.
 
     These are backups without a manifest, from which nothing can be restored,
     and objects beside a complete backup that its manifest does not name. What
     was written to within the time of grace may be in the making, and is not
-    listed. Nothing of a copy is an orphan. Where a container is copied
-    elsewhere, perhaps both ways, orphans are only deleted if it is named.
+    listed. Nothing in a copy is an orphan. If a container is copied elsewhere,
+    perhaps both ways, its orphans are deleted only if you name it.
 
-    Where the login knows of a Cinder, that is asked, too: what it has a record
-    of is listed with its status there, and not deleted; use "cinder
-    backup-delete". What is there and not in Cinder, and the other way round,
-    is told.
+    If the login leads to a Cinder, the command asks it, too. It lists what
+    Cinder has a record of with its status there, and does not delete it: use
+    "cinder backup-delete". It also tells which backups Cinder does not know,
+    and which of Cinder's backups are not in Swift.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -108,7 +108,7 @@ class Orphans(commands.AccountCommand, lister.Lister):
                 if each.container in containers
                 and each.status == 'available' and each.backup_id not in here]
         if gone:
-            self.say(f'There is nothing of {", ".join(gone)}, which Cinder '
+            self.say(f'Swift has nothing of {", ".join(gone)}, which Cinder '
                      f'calls available.')
 
     def _row(self, found: shelf.Shelf, each: audit.Audit,
@@ -145,17 +145,17 @@ class Orphans(commands.AccountCommand, lister.Lister):
             return True
         name = each.found.ref.backup_id
         if container in library.shared:
-            self.say(f'Container {container} is copied elsewhere, so {name} '
-                     f'is left, which may come from there. If nobody else '
-                     f'writes to it, name it by --container.')
+            self.say(f'Container {container} is copied elsewhere, so the '
+                     f'command leaves {name}, which may come from there. If '
+                     f'nobody else writes to it, name it with --container.')
             return False
         # Cinder tells nobody that it has not told everything.
         if each.state is audit.State.ORPHANED and any(
                 other.found.ref.container == container for other in unknown):
-            self.say(f'Container {container} has backups of which Cinder '
-                     f'tells this login no record, so {name} is left, which '
-                     f'may be in the making. If nobody writes to the '
-                     f'container, name it by --container.')
+            self.say(f'Cinder shows this login no record of some backups in '
+                     f'container {container}, so the command leaves {name}, '
+                     f'which may be in the making. If nobody writes to the '
+                     f'container, name it with --container.')
             return False
         return True
 
@@ -176,7 +176,7 @@ def _records(command: commands.AccountCommand, patience: float, *,
         command.say(outcomes.line_of(err))
         return None
     if found is None:
-        command.say('The login knows of no Cinder to ask for records.')
+        command.say('The login leads to no Cinder that could have records.')
     return found
 
 

@@ -20,26 +20,26 @@ from cinder_swift_backup.engine import libraries
 class List(commands.AccountCommand, lister.Lister):
     """List backups, the oldest first.
 
-    A backup is complete if listings show all that it needs: then it can be
-    restored. Only "verify" asks for the objects themselves. A size with ~ is
-    inferred, as Cinder's own driver does not note it. It is arriving if what
-    is missing may still come, orphaned if it was never finished, and damaged
-    otherwise.
+    A backup is complete if listings show all that it needs; only "verify"
+    checks the objects themselves. It is arriving if what is missing may still
+    come, orphaned if it was never finished, and damaged otherwise. A size
+    with ~ is inferred, because Cinder's own driver does not record it.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
         parser.add_argument('--volume', metavar='ID',
-                            help='only those of volumes whose id begins so')
+                            help='only backups of volumes whose id begins so')
         parser.add_argument('--since', type=_time, metavar='TIME',
-                            help='only those made then or later, in ISO 8601')
+                            help='only backups made at this time or later, in '
+                                 'ISO 8601')
         parser.add_argument('--until', type=_time, metavar='TIME',
-                            help='only those made before')
+                            help='only backups made before this time')
         parser.add_argument(
             '--state', action='append', metavar='STATE',
             choices=[state.value for state in audit.State],
-            help='only those that are complete, arriving, orphaned or '
+            help='only backups that are complete, arriving, orphaned or '
                  'damaged; may be repeated')
         return parser
 
@@ -64,7 +64,7 @@ def _time(text: str) -> datetime.datetime:
         found = datetime.datetime.fromisoformat(text)
     except ValueError as err:
         raise argparse.ArgumentTypeError(
-            f'{text!r} is no time in ISO 8601') from err
+            f'{text!r} is not a time in ISO 8601') from err
     return found.replace(tzinfo=found.tzinfo or datetime.UTC)
 
 

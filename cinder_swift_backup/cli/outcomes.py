@@ -52,13 +52,13 @@ _REMEDIES = {
     exceptions.Remedy.OTHER_BACKUP:
         'Another backup may be whole: see "list".',
     exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED:
-        'Another backup may be whole: see "list". What there is of this one '
-        'can be had with --unverified.',
+        'Another backup may be whole: see "list". To restore this one as it '
+        'is, use --unverified.',
     exceptions.Remedy.NEW_BACKUP: 'Another backup may be whole: see "list".',
     exceptions.Remedy.REPEAT: 'Repeat the command.',
     exceptions.Remedy.NEWER_RELEASE:
-        'Use the release that wrote the backup, or newer.',
-    exceptions.Remedy.LARGER_VOLUME: 'Restore to something larger.',
+        'Use the release that wrote the backup, or a newer one.',
+    exceptions.Remedy.LARGER_VOLUME: 'Restore to a larger target.',
     exceptions.Remedy.STORAGE: 'Look for the cause in the storage.',
     exceptions.Remedy.SPOOL:
         'Make room for temporary files, or set TMPDIR to another directory.',

@@ -31,10 +31,10 @@ _SERVICES = {
 
 
 class ExportRecord(commands.AccountCommand, lister.Lister):
-    """Make the records of a backup and of all that it builds on.
+    """Make Cinder's records of a backup and of all that it builds on.
 
-    Or those of all backups that can be restored. Import them in this order,
-    each with "cinder backup-import
+    With --all, make those of all backups that can be restored. Import them in
+    the order in which they are listed, each with "cinder backup-import
     BACKUP_SERVICE BACKUP_URL", in a cloud whose cinder-backup uses the account
     that the backups are in.
     """

@@ -25,11 +25,11 @@ _MOUNTS = pathlib.Path('/proc/self/mountinfo')
 class Restore(commands.BackupCommand):
     """Restore a backup to a file, a block device or the standard output.
 
-    Every block is compared with its digest before it is written. Backups of
+    Every block is compared with its digest before it is written. Backups from
     before Cinder 2015.1 have no digests; their objects are compared with their
-    MD5. A new file is sparse. What is there already is only overwritten with
-    --force, or with --resume, which goes on where an earlier restore of the
-    same backup ended.
+    MD5. A new file is sparse. What exists already is overwritten only with
+    --force, or with --resume, which continues an earlier restore of the same
+    backup.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -44,13 +44,13 @@ class Restore(commands.BackupCommand):
                  'restore its newest backup that is complete')
         existing = parser.add_mutually_exclusive_group()
         existing.add_argument('--force', action='store_true',
-                              help='overwrite a file or a device')
+                              help='overwrite a file or device that exists')
         existing.add_argument(
             '--resume', action='store_true',
-            help='overwrite what is not yet as in the backup')
+            help='overwrite only what differs from the backup')
         parser.add_argument(
             '--unverified', action='store_true',
-            help='restore what cannot be verified, too')
+            help='also restore what cannot be verified')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
@@ -89,8 +89,8 @@ class Restore(commands.BackupCommand):
                  arguments: argparse.Namespace, *, is_new: bool) -> None:
         target = arguments.target
         with opened(target, is_new=is_new) as volume:
-            self.left = (f'{target} may be partly written. The same command '
-                         f'with --resume goes on.')
+            self.left = (f'{target} may be partly written. To continue, '
+                         f'repeat the command with --resume.')
             found.engine.restorer.restore(
                 chain, restorer.RestoreTarget(
                     volume, size, size,

@@ -49,17 +49,17 @@ class _Row:
 
 
 class Verify(commands.AccountCommand, lister.Lister):
-    """Tell whether backups can be restored.
+    """Check whether backups can be restored.
 
-    Without --deep, what the manifests name is compared with listings: that
-    every object is there, with the length and MD5 that the manifest has for
-    it. Those of Cinder's own driver have none since its release 2015.1, so of
-    them only --deep finds an object that was changed. Each object is also
-    asked for itself, because listings show some that are gone, and whether
-    Swift will delete it; of a backup with more than 300 chunks, 300 are,
-    taken at random: if one of a hundred is gone, that shows in 95 of 100
-    cases. With --deep, all of it is fetched, decoded and compared with its
-    digests. A backup is looked at with all that it builds on.
+    Without --deep, the command compares manifests with listings: every object
+    has to be there, with the length and MD5 that the manifest has for it.
+    Manifests of Cinder's own driver have had no MD5 since release 2015.1, so
+    in its backups only --deep finds an object that was changed. The command
+    also asks Swift for each object, because listings show some that are gone,
+    and whether it will expire. Of a backup with more than 300 chunks it asks
+    for 300, taken at random: if one of a hundred is gone, that shows in 95 of
+    100 cases. With --deep, it fetches and decodes everything, and compares it
+    with the digests. It checks a backup with all that it builds on.
     """
 
     closely = True
@@ -103,7 +103,7 @@ class Verify(commands.AccountCommand, lister.Lister):
         try:
             found.extend(rows)
         except KeyboardInterrupt:
-            self.say('Interrupted. This is what was looked at so far:')
+            self.say('Interrupted. This is what was checked so far:')
             self.code = outcomes.ExitCode.INTERRUPTED
         return found
 
@@ -146,7 +146,7 @@ class Verify(commands.AccountCommand, lister.Lister):
                 self._inspect(found, library, each, part))
         except exceptions.StoreError as err:
             yield _Row(ref, None, err.name or '',
-                       f'not all of it could be looked at: '
+                       f'not all of it could be checked: '
                        f'{outcomes.line_of(err)}')
             return
         except exceptions.ChainError as err:
@@ -186,7 +186,7 @@ def _percent(text: str) -> float:
     except ValueError:
         value = 0
     if not 0 < value <= 100:
-        raise argparse.ArgumentTypeError(f'{text!r} is no part of 100')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a percentage')
     return value / 100
 
 
@@ -196,7 +196,7 @@ def _look(library: libraries.Library, each: audit.Audit) -> Iterator[_Row]:
     for name in each.strays:
         yield _Row(ref, audit.State.ORPHANED, name,
                    "its manifest does not name it; Cinder's own driver "
-                   'restores nothing then: see "orphans"')
+                   'restores nothing while it is there: see "orphans"')
     for finding in each.findings:
         yield _Row(ref, finding.state, finding.name or '',
                    finding.what)

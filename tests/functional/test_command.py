@@ -132,7 +132,7 @@ class InterruptedTestCase(cinder_side.CinderSideTestCase):
         if process.wait(60) == 0:
             self.skipTest('it was faster than this test')
         self.assertEqual(130, process.returncode, text)
-        self.assertIn('--resume goes on', text)
+        self.assertIn('repeat the command with --resume', text)
         self.command.run('restore', self.backup.id, target, '--resume',
                          '--container', self.container)
         self.assertEqual(random.Random(3).randbytes(8 * MIB),

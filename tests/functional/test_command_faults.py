@@ -229,7 +229,7 @@ class LateOutageTestCase(CommandTestCase):
         _, err = self.ended(
             self.start(RESTORE, '--patience', _PATIENCE), _STORE)
         self.assertIn(_HINT, err)
-        self.assertIn('--resume goes on', err.splitlines()[-1])
+        self.assertIn('repeat the command with --resume', err.splitlines()[-1])
         self.heal()
         self.assertNotEqual(self.image, self.target.read_bytes())
         self.ended(self.start(RESTORE, '--resume'), 0)

@@ -169,7 +169,7 @@ class OrphansTest(DeletingTestCase):
         self.assertEqual(
             ['Cinder has no record of bak-1: see "export-record" and '
              '"delete".',
-             'There is nothing of bak-3, which Cinder calls available.'],
+             'Swift has nothing of bak-3, which Cinder calls available.'],
             answer.err.splitlines())
 
     def test_login_that_does_not_see_all_records(self):
@@ -179,7 +179,7 @@ class OrphansTest(DeletingTestCase):
         self.bench.put(stray, b'x')
         answer = self.run_command('orphans', '--grace', '0', '--delete')
         self.assertEqual(0, answer.code)
-        self.assertIn('bak-2 is left', answer.err)
+        self.assertIn('the command leaves bak-2', answer.err)
         self.assertEqual(self.before, self.bench.names())
         answer = self.run_command('orphans', '--grace', '0', '--delete',
                                   '--container', base.CONTAINER)
@@ -221,7 +221,7 @@ class OrphansTest(DeletingTestCase):
         self.bench.memory.syncs[base.CONTAINER] = store_base.Sync(
             '//realm/b/account/container', 'k')
         answer = self.run_command('orphans', '--grace', '0', '--delete')
-        self.assertIn('bak-2 is left', answer.err)
+        self.assertIn('the command leaves bak-2', answer.err)
         self.assertEqual(self.before, self.bench.names())
         (row,) = self.run_json('orphans', '--grace', '0', '--delete',
                                '--container', base.CONTAINER)
