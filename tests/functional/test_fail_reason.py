@@ -12,6 +12,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from typing import ClassVar
 import urllib.parse
 
@@ -19,12 +20,20 @@ from swiftclient import client as swift_client
 
 from tests.cloud import info
 from tests.cloud import processes
+from tests.cloud.fault_proxy import proxy as fault_proxy
+from tests.cloud.fault_proxy.rules import Answer
+from tests.cloud.fault_proxy.rules import Kind
+from tests.cloud.fault_proxy.rules import rule
+from tests.cloud.fault_proxy.rules import Slow
 from tests.fakes import blobs
 from tests.functional import base
 from tests.functional import cinder_side
 from tests.functional import own_cinder
+from tests.functional.api import MIB
 
 _KEPT = 255
+# Bytes a second, so that a chunk takes some.
+_RATE = MIB // 2
 # What fails here fails for good.
 _IMPATIENT = {'backup_swift_retry_attempts': 1,
               'backup_swift_retry_backoff': 1,
@@ -200,7 +209,8 @@ class UserAccountTestCase(FailReasonTestCase):
 
     def test_restores(self):
         self.make_container()
-        self.backup = self.back_up(self.make_volume(1))
+        volume = self.make_volume(1)
+        self.backup = self.back_up(volume)
         self._spoil('first', None, 'an object that the manifest names is not '
                                    'there', 'Restore another backup.')
         self._spoil('first', _flipped, 'an object is damaged: its SHA-256 is '
@@ -214,13 +224,44 @@ class UserAccountTestCase(FailReasonTestCase):
                     'Use the release that wrote the backup, or newer.')
         self._spoil('_metadata', _cut, r'the manifest is damaged, .*',
                     'Restore another backup.')
-        self._spoil('_metadata', None, 'there is no manifest: the backup was '
-                    'never completed or its objects were deleted',
-                    'Use another backup, or make a new full one.')
+        tip = self.back_up(volume, incremental=True)
+        for backup in (self.backup, tip):
+            self._spoil('_metadata', None, 'there is no manifest: the backup '
+                        'was never completed or its objects were deleted',
+                        'Use another backup, or make a new full one.', backup)
+        self._let_expire(volume)
+        # Which the API only sees to within a project.
+        self.fail_to_delete(
+            self.backup, 'nothing was deleted, because newer backups need '
+            'this one', 'Delete those first, then reset the state of this '
+            'one and delete it.', cinder=self.client(self.cloud.admin))
 
-    def _spoil(self, which, change, what, remedy):
-        """Restore while an object is gone, or something else."""
-        names = self.object_names(self.container)
+    def _let_expire(self, volume):
+        """Have Swift delete a chunk tomorrow, which nobody builds on."""
+        access = base.swift_credentials(self.cloud.demo).access()
+        name = self._names()[0]
+        swift_client.post_object(
+            access.storage_url, access.token, self.container, name,
+            {'X-Delete-At': str(int(time.time()) + 86400)})
+        backup = self.back_up(volume, incremental=True)
+        self.assertFalse(backup.is_incremental)
+        self.assertRegex(
+            self.own.log.read_text(errors='replace'),
+            rf'A full backup is made instead of an incremental on [-\w]+: '
+            rf'Swift will delete an object at [-:+\w]+ \[object {name} in')
+
+    def _names(self):
+        """The names of the objects of the full backup."""
+        return [name for name in self.object_names(self.container)
+                if self.backup.id in name]
+
+    def _spoil(self, which, change, what, remedy, backup=None):
+        """Restore while an object is gone, or something else.
+
+        :param which: of the full backup's objects
+        :param backup: what to restore; the full one if None
+        """
+        names = self._names()
         name = names[0] if which == 'first' else next(
             each for each in names if each.endswith(which))
         data = blobs.get(self.store, self.container, name)
@@ -228,7 +269,7 @@ class UserAccountTestCase(FailReasonTestCase):
             self.store.delete(self.container, name)
         else:
             blobs.put(self.store, self.container, name, change(data))
-        self.fail_to_restore(self.backup, what, remedy)
+        self.fail_to_restore(backup or self.backup, what, remedy)
         blobs.put(self.store, self.container, name, data)
 
 
@@ -244,29 +285,54 @@ def _newer(data):
     return json.dumps({**json.loads(data), 'version': '9.0.0'}).encode()
 
 
-class UnreachableTestCase(FailReasonTestCase):
-    """Swift goes away; until then, nobody may make containers."""
+class ProxyTestCase(FailReasonTestCase):
+    """Through the fault proxy; at first, nobody may make containers."""
 
     options: ClassVar[dict] = {**_IMPATIENT,
-                               'backup_create_containers': False}
-    # Without Swift, nothing can be deleted.
-    cloud_stays = False
+                               'backup_create_containers': False,
+                               'backup_swift_object_size': 2 * MIB,
+                               'backup_swift_workers': 1}
 
     def start(self):
-        url, self.end = self.relay(self.cloud.swift_url)
-        self.host = urllib.parse.urlsplit(url).netloc
-        self.own.extra_options['backup_swift_url'] = f'{url}/v1/AUTH_'
+        self.proxy = fault_proxy.FaultProxy(self.cloud.swift_url)
+        self.addCleanup(self.proxy.stop)
+        self.proxy.start()
+        self.host = urllib.parse.urlsplit(self.proxy.url).netloc
+        self.own.extra_options['backup_swift_url'] = (
+            f'{self.proxy.url}/v1/AUTH_')
         super().start()
 
-    def test_swift(self):
-        volume = self.make_volume(1)
+    def test_backups(self):
+        volume = self.make_volume(10)
         self.fail_to_back_up(
             volume, 'there is no such container',
             'Create it, or let backup_create_containers do it.')
-        self.end()
+        self.make_container()
+        self.proxy.apply(rule(Answer(429, {'Retry-After': '36000'}), 'PUT',
+                              Kind.CHUNK, count=None))
         self.fail_to_back_up(
-            volume, rf'Swift at {self.host} .*\(connection refused\)',
+            volume, 'Swift answered 429 Too Many Requests and asks to wait '
+            'for 10 hours', 'Repeat the operation later.')
+        self._shrink_volume(volume)
+        self.assertEqual([], self.object_names(self.container))
+        self.proxy.refuse()
+        self.fail_to_back_up(
+            self.make_volume(1),
+            rf'Swift at {self.host} .*\(connection refused\)',
             'Repeat the operation later.')
+        self.proxy.accept()
+
+    def _shrink_volume(self, volume):
+        """Cut it off while a chunk of it is on its way."""
+        self.proxy.apply(rule(Slow(_RATE), 'PUT', Kind.CHUNK, first=2))
+        backup = self.start_backup(volume)
+        self.wait_until(lambda: any(self.proxy.hits()))
+        with open(self.volumes.path(volume.id), 'r+b') as file:
+            file.truncate(MIB)
+        self.assert_failed(
+            backup, r'the volume ended early: it was resized or detached '
+            r'meanwhile \(\d+ instead of \d+\)', 'Repeat the operation.')
+        self.wait(self.cinder.volumes, volume, 'available')
 
 
 class OwnAccountTestCase(FailReasonTestCase):
