@@ -14,15 +14,16 @@ What ends the connection is an exception: ``ConnectionResetError`` resets it,
 import asyncio
 from collections.abc import AsyncIterator
 import dataclasses
+import hashlib
 import http
 import json
+import re
 import socket
 from typing import Any
 
 from tests.cloud.fault_proxy import messages
 from tests.cloud.fault_proxy import rules
 
-_BODY = b'<html><h1>A fault of the tests</h1></html>'
 _TRANSACTION = 'tx-of-the-fault-proxy'
 # How often to look whether the client of a stalled request is still there.
 _TICK = 0.05
@@ -91,6 +92,11 @@ class Exchange:
         if isinstance(self.action, rules.Answer):
             await self._answer(self.action)
             return
+        if isinstance(self.action, rules.Lose):
+            await self._lose()
+            return
+        if isinstance(self.action, rules.Other):
+            self._ask_for_other(self.action)
         await self._send()
         answer = await messages.read_head(self.swift[0])
         if answer is None:
@@ -100,6 +106,10 @@ class Exchange:
         status = answer.first.split(' ')[1]
         self.entry.result = self.entry.result or status
         await self._at(rules.Moment.ANSWERED)
+        if isinstance(self.action, rules.Claim):
+            await self._swallow(answer, int(status))
+            await self._reply(rules.Answer(self.action.status))
+            return
         await self._receive(answer, int(status))
 
     async def _at(self, moment: rules.Moment) -> None:
@@ -116,13 +126,10 @@ class Exchange:
 
     async def _stall(self, seconds: float) -> None:
         """Do nothing, but notice when the client gives up."""
-        connection = self.client[1].get_extra_info('socket')
         clock = asyncio.get_running_loop().time
         end = clock() + seconds
         while clock() < end:
-            state = connection.getsockopt(
-                socket.IPPROTO_TCP, socket.TCP_INFO, 1)
-            if state[0] != _ESTABLISHED:
+            if is_gone(self.client[1]):
                 return
             await asyncio.sleep(_TICK)
 
@@ -132,18 +139,60 @@ class Exchange:
         if not action.early:
             async for _ in messages.pieces(self.client[0], self.head):
                 pass
+        await self._reply(action)
+
+    async def _reply(self, action: rules.Answer) -> None:
+        self.entry.mark(f'{action.status} by the proxy')
+        body = action.body.encode()
         answer = messages.Head(
             f'HTTP/1.1 {action.status} {_reason(action.status)}', [
-                ('Content-Length', str(len(_BODY))),
+                ('Content-Length', str(len(body))),
                 ('Content-Type', 'text/html'),
-                ('X-Trans-Id', _TRANSACTION),
-                *action.headers.items()])
+                ('X-Trans-Id', _TRANSACTION)])
+        if action.status == 204:
+            answer.remove('Content-Length')
+        for name, value in action.headers.items():
+            answer.set(name, value)
         if action.early:
             answer.set('Connection', 'close')
-        body = b'' if self.entry.method == 'HEAD' else _BODY
+        if self.entry.method == 'HEAD' or action.status == 204:
+            body = b''
         await self._pass(self.client[1], bytes(answer) + body)
         if action.early:
             raise Closed
+
+    async def _lose(self) -> None:
+        """Say that it is done."""
+        digest = hashlib.md5(usedforsecurity=False)
+        async for piece in messages.pieces(self.client[0], self.head):
+            digest.update(piece)
+        await self._reply(rules.Answer(204) if self.entry.method == 'DELETE'
+                          else rules.Answer(
+                              201, {'Etag': digest.hexdigest()}, body=''))
+
+    def _ask_for_other(self, action: rules.Other) -> None:
+        other = re.sub(action.pattern, action.text, self.head.first)
+        if other != self.head.first:
+            self.head.first = other
+            self.entry.mark('Other')
+
+    def _told(self, answer: messages.Head) -> messages.Head:
+        """The head of an answer as the client gets it."""
+        found = messages.Head(answer.first, answer.headers)
+        if isinstance(self.action, rules.Tell):
+            self.entry.mark(f'Tell, {self.entry.result}')
+            for name, value in self.action.headers.items():
+                found.remove(name)
+                if value is not None:
+                    found.set(name, value)
+        return found
+
+    async def _swallow(self, answer: messages.Head, status: int) -> None:
+        """Read what Swift has to say."""
+        if self.entry.method == 'HEAD' or status in (204, 304):
+            return
+        async for _ in messages.pieces(self.swift[0], answer, None):
+            pass
 
     async def _send(self) -> None:
         """Pass the request on, always a piece late."""
@@ -161,7 +210,9 @@ class Exchange:
     async def _receive(self, answer: messages.Head, status: int) -> None:
         """Pass the answer on."""
         if self.entry.method == 'HEAD' or status in (204, 304):
-            await self._pass(self.client[1], bytes(answer))
+            await self._pass_head(told := self._told(answer))
+            if told.ends_connection:
+                raise Closed
             return
         body = messages.pieces(self.swift[0], answer, None)
         if status == 200 and self.entry.kind == rules.Kind.LISTING:
@@ -172,11 +223,13 @@ class Exchange:
                 body = self._shorten(answer, body)
         elif answer.length is None and not answer.is_chunked:
             answer.set('Connection', 'close')
-        await self._pass(self.client[1], bytes(answer))
+        if status < 300:
+            body = await self._other_form(answer, body)
+        await self._pass_head(told := self._told(answer))
         async for piece in self._in_halves(body, answer.length,
                                            rules.Moment.IN_ANSWER):
             await self._pass(self.client[1], piece)
-        if answer.ends_connection:
+        if answer.ends_connection or told.ends_connection:
             raise Closed
 
     async def _in_halves(self, body: AsyncIterator[bytes],
@@ -238,9 +291,49 @@ class Exchange:
         old = self.first_listings.setdefault(self.entry.target, found)
         if isinstance(self.action, rules.List):
             self.entry.mark(f'List: {self.action.extent}')
+            if self.action.extent == rules.Extent.FIRST:
+                old = self._last_first_page(found)
             found = _listing(self.action.extent, found, old)
         answer.set('Content-Length', len(found))
         return _whole(found)
+
+    def _last_first_page(self, found: bytes) -> bytes:
+        """The first page when it was asked for last."""
+        key = 'last ' + re.sub('&?marker=[^&]*', '', self.entry.target)
+        if 'marker=' not in self.entry.target:
+            self.first_listings[key] = found
+        return self.first_listings.setdefault(key, found)
+
+    async def _other_form(self, answer: messages.Head,
+                          body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The body as another text, or in another form."""
+        action = self.action
+        if not isinstance(action, rules.Replace | rules.Substitute
+                          | rules.Unmeasured):
+            return body
+        self.entry.mark(type(action).__name__)
+        found = b''.join([piece async for piece in body])
+        if isinstance(action, rules.Replace):
+            found = action.text.encode()
+            answer.set('Content-Type', action.type)
+        elif isinstance(action, rules.Substitute):
+            found = found.replace(action.old.encode(), action.new.encode())
+        if isinstance(action, rules.Unmeasured):
+            answer.remove('Content-Length')
+            answer.set('Transfer-Encoding', 'chunked')
+            found = b'%x\r\n%b\r\n0\r\n\r\n' % (len(found), found)
+        else:
+            answer.set('Content-Length', len(found))
+        return _whole(found)
+
+    async def _pass_head(self, answer: messages.Head) -> None:
+        if not isinstance(self.action, rules.Drip):
+            await self._pass(self.client[1], bytes(answer))
+            return
+        self.entry.mark('Drip')
+        for byte in bytes(answer):
+            await self._pass(self.client[1], bytes((byte,)))
+            await asyncio.sleep(1 / self.action.rate)
 
     async def _pass(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         if isinstance(self.action, rules.Slow):
@@ -250,9 +343,19 @@ class Exchange:
         await writer.drain()
 
 
+def is_gone(client: asyncio.StreamWriter) -> bool:
+    """Whether a client has closed its connection, or reset it."""
+    state = client.get_extra_info('socket').getsockopt(
+        socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    return bool(state[0] != _ESTABLISHED)
+
+
 def _reason(status: int) -> str:
-    return (_RATE_LIMITED if status == 498
-            else http.HTTPStatus(status).phrase)
+    try:
+        return (_RATE_LIMITED if status == 498
+                else http.HTTPStatus(status).phrase)
+    except ValueError:
+        return 'A fault'
 
 
 async def _whole(data: bytes) -> AsyncIterator[bytes]:
@@ -261,10 +364,23 @@ async def _whole(data: bytes) -> AsyncIterator[bytes]:
 
 
 def _listing(extent: rules.Extent, body: bytes, old: bytes) -> bytes:
-    if extent == rules.Extent.OLD:
-        return old
+    match extent:
+        case rules.Extent.OLD | rules.Extent.FIRST:
+            return old
+        case rules.Extent.CUT:
+            return body[:len(body) // 2]
     # Of a page with a single entry nothing is left, or else the next page
     # would bring what this one has left out.
     found: list[Any] = json.loads(body or b'[]')
-    kept = [] if extent == rules.Extent.NOTHING else found[1::2]
-    return json.dumps(kept).encode()
+    match extent:
+        case rules.Extent.NOTHING:
+            found = []
+        case rules.Extent.HALF:
+            found = found[1::2]
+        case rules.Extent.TWICE:
+            found = [entry for entry in found for _ in range(2)]
+        case rules.Extent.BACKWARDS:
+            found = found[::-1]
+        case rules.Extent.NULLS:
+            found = [dict.fromkeys(entry) for entry in found]
+    return json.dumps(found).encode()

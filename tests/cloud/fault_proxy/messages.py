@@ -25,9 +25,13 @@ class Head:
 
     def set(self, name: str, value: object) -> None:
         """Give a header this value and no other."""
+        self.remove(name)
+        self.headers.append((name, str(value)))
+
+    def remove(self, name: str) -> None:
+        """Take a header away."""
         self.headers = [(key, old) for key, old in self.headers
                         if key.lower() != name.lower()]
-        self.headers.append((name, str(value)))
 
     @property
     def length(self) -> int | None:

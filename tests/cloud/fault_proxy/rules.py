@@ -49,6 +49,11 @@ class Extent(enum.StrEnum):
     NOTHING = 'no objects'
     HALF = 'every second object'
     OLD = 'what there was at first'
+    FIRST = 'the first page again'
+    TWICE = 'every object twice'
+    BACKWARDS = 'objects backwards'
+    CUT = 'half of their text'
+    NULLS = 'objects without values'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +66,81 @@ class Answer:
     """Answer with a status instead of Swift.
 
     ``early`` answers before the body is read, and closes the connection.
+    ``body`` is what to say; ``headers`` win over those that belong to it.
     """
 
     status: int
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     early: bool = False
+    body: str = '<html><h1>A fault of the tests</h1></html>'
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """Have Swift do it, and answer with this status instead of Swift's."""
+
+    status: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Lose:
+    """Answer as Swift would that it is done, and do nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tell:
+    """Change headers of the answer: None takes one away."""
+
+    headers: Mapping[str, str | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Replace:
+    """Answer as Swift does, with another text."""
+
+    text: str
+    type: str = 'text/html'
+
+
+@dataclasses.dataclass(frozen=True)
+class Substitute:
+    """Replace a text in the body of the answer."""
+
+    old: str
+    new: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Unmeasured:
+    """Send the body in chunks of HTTP, without its length."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Other:
+    """Ask Swift for something else: a regular expression, and its place."""
+
+    pattern: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Drip:
+    """Send the head of the answer a byte at a time, so many a second."""
+
+    rate: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Limit:
+    """Answer with a status what is more than so many requests at once."""
+
+    count: int
+    status: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Alone:
+    """Serve a connection only when no other one is open."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,10 +211,12 @@ class Forget:
 
 
 Action = (Pass | Answer | Reset | Close | Stall | Shorten | Flip | List | Slow
-          | Refuse | Forget)
+          | Refuse | Forget | Claim | Lose | Tell | Replace | Substitute
+          | Unmeasured | Other | Drip | Limit | Alone)
 _ACTIONS = {each.__name__: each for each in (
     Pass, Answer, Reset, Close, Stall, Shorten, Flip, List, Slow, Refuse,
-    Forget)}
+    Forget, Claim, Lose, Tell, Replace, Substitute, Unmeasured, Other, Drip,
+    Limit, Alone)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +227,8 @@ class Rule:
     number of the first of these requests that is broken, and with ``every``
     above 1 only each so many-th behind it; ``count`` is how many are, or None
     if all the rest. ``idle`` leaves out those whose connection has been idle
-    for less than so many seconds.
+    for less than so many seconds. ``match``, a regular expression, has to be
+    in the target. Behind the first that is broken, it lasts ``seconds``.
     """
 
     action: Action
@@ -160,18 +238,20 @@ class Rule:
     count: int | None = 1
     every: int = 1
     idle: float = 0
+    match: str = ''
+    seconds: float | None = None
 
-    def concerns(self, method: str, kind: Kind) -> bool:
+    def concerns(self, method: str, kind: Kind, target: str) -> bool:
         """Whether it is for such requests."""
         return ((not self.methods or method in self.methods)
-                and (not self.kinds or kind in self.kinds))
+                and (not self.kinds or kind in self.kinds)
+                and bool(re.search(self.match, target)))
 
 
-def rule(action: Action, method: str = '', *kinds: Kind, first: int = 1,
-         count: int | None = 1, every: int = 1, idle: float = 0) -> Rule:
+def rule(action: Action, method: str = '', *kinds: Kind,
+         count: int | None = 1, **more: Any) -> Rule:
     """A rule, written briefly: ``method`` may be several, as ``HEAD GET``."""
-    return Rule(action, tuple(method.split()), kinds, first, count, every,
-                idle)
+    return Rule(action, tuple(method.split()), kinds, count=count, **more)
 
 
 def dump(rules: Iterable[Rule]) -> str:

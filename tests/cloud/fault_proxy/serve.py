@@ -36,18 +36,26 @@ class Active:
     rule: rules.Rule
     seen: int = 0
     taken: int = 0
+    since: float | None = None
 
-    def takes(self, method: str, kind: rules.Kind, idle: float) -> bool:
+    def takes(self, entry: exchange.Entry, idle: float) -> bool:
         """Count a request; say whether the rule takes it."""
-        if not self.rule.concerns(method, kind) or idle < self.rule.idle:
+        if (not self.rule.concerns(entry.method, entry.kind, entry.target)
+                or idle < self.rule.idle):
             return False
         behind = self.seen - self.rule.first + 1
         self.seen += 1
         if (behind < 0 or behind % self.rule.every
-                or self.taken == self.rule.count):
+                or self.taken == self.rule.count or self._is_over()):
             return False
         self.taken += 1
         return True
+
+    def _is_over(self) -> bool:
+        if self.since is None:
+            self.since = _now()
+        return (self.rule.seconds is not None
+                and _now() - self.since > self.rule.seconds)
 
 
 @dataclasses.dataclass(eq=False)
@@ -67,6 +75,11 @@ class Connection:
             writer.get_extra_info('socket').setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         writer.transport.abort()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the client has left."""
+        return exchange.is_gone(self.client[1])
 
     def close(self) -> None:
         """Close it, and the one to Swift."""
@@ -90,6 +103,8 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._number = 0
+        self._running = 0
+        self._alone: Connection | None = None
         self._active: list[Active] = []
         self._entries: list[exchange.Entry] = []
         self._first_listings: dict[str, bytes] = {}
@@ -165,24 +180,30 @@ class Server:
             entry.result = 'forgotten'
             raise ConnectionResetError(entry.result)
         action = self._choose(entry, _now() - connection.used)
-        await self._at_once(action, connection, entry)
-        await exchange.Exchange(
-            connection.client, await self._to_swift(connection, entry), head,
-            entry, action, self._first_listings).run()
+        self._running += 1
+        try:
+            action = await self._at_once(action, connection, entry)
+            await exchange.Exchange(
+                connection.client, await self._to_swift(connection, entry),
+                head, entry, action, self._first_listings).run()
+        finally:
+            self._running -= 1
         return not head.ends_connection
 
     def _choose(self, entry: exchange.Entry, idle: float) -> rules.Action:
         """What to do with a request. All rules count those they are for."""
         action: rules.Action = _PASS
         for number, active in enumerate(self._active):
-            if (active.takes(entry.method, entry.kind, idle)
-                    and entry.rule is None):
+            if active.takes(entry, idle) and entry.rule is None:
                 entry.rule, action = number, active.rule.action
         return action
 
     async def _at_once(self, action: rules.Action, connection: Connection,
-                       entry: exchange.Entry) -> None:
-        """What does not only touch the request itself."""
+                       entry: exchange.Entry) -> rules.Action:
+        """What does not only touch the request itself.
+
+        :returns: what is left to do
+        """
         if isinstance(action, rules.Pass):
             entry.hit = True
         elif isinstance(action, rules.Forget):
@@ -195,6 +216,23 @@ class Server:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             raise ConnectionResetError(entry.result)
+        elif isinstance(action, rules.Limit):
+            entry.hit = True
+            return (rules.Answer(action.status)
+                    if self._running > action.count else _PASS)
+        elif isinstance(action, rules.Alone):
+            entry.hit = True
+            await self._be_alone(connection)
+        return action
+
+    async def _be_alone(self, connection: Connection) -> None:
+        """Wait until no other connection is the only one."""
+        while (self._alone in self._connections
+               and self._alone is not connection):
+            await asyncio.sleep(0.02)
+            if connection.is_gone:
+                raise exchange.Closed
+        self._alone = connection
 
     async def _accept_in(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
