@@ -8,21 +8,31 @@ import dataclasses
 from typing import Any
 
 from tests.cloud.fault_proxy import rules
+from tests.cloud.fault_proxy.rules import Alone
 from tests.cloud.fault_proxy.rules import Answer
+from tests.cloud.fault_proxy.rules import Claim
 from tests.cloud.fault_proxy.rules import Close
+from tests.cloud.fault_proxy.rules import Drip
 from tests.cloud.fault_proxy.rules import Extent
 from tests.cloud.fault_proxy.rules import Flip
 from tests.cloud.fault_proxy.rules import Forget
 from tests.cloud.fault_proxy.rules import Kind
+from tests.cloud.fault_proxy.rules import Limit
 from tests.cloud.fault_proxy.rules import List
+from tests.cloud.fault_proxy.rules import Lose
 from tests.cloud.fault_proxy.rules import Moment
 from tests.cloud.fault_proxy.rules import OBJECTS
+from tests.cloud.fault_proxy.rules import Other
 from tests.cloud.fault_proxy.rules import Refuse
+from tests.cloud.fault_proxy.rules import Replace
 from tests.cloud.fault_proxy.rules import Reset
 from tests.cloud.fault_proxy.rules import rule
 from tests.cloud.fault_proxy.rules import Shorten
 from tests.cloud.fault_proxy.rules import Slow
 from tests.cloud.fault_proxy.rules import Stall
+from tests.cloud.fault_proxy.rules import Substitute
+from tests.cloud.fault_proxy.rules import Tell
+from tests.cloud.fault_proxy.rules import Unmeasured
 
 BACKUP = 'backup'
 INCREMENTAL = 'incremental'
@@ -35,12 +45,16 @@ _ALL = (BACKUP, INCREMENTAL, RESTORE, DELETE)
 DONE = 'completed'
 UNAVAILABLE = 'SwiftConnectionFailed'
 DAMAGED = 'InvalidBackup'
+FAILED = 'BackupDriverException'
 
 # What is left behind: nothing, all of it, or what could not be deleted.
 NOTHING = 'nothing'
 EVERYTHING = 'everything'
 ANYTHING = 'anything'
 
+# What is counted may fail a few times, too.
+_RETRIED = {'backup_swift_retry_attempts': 3}
+_PAGE = '<html><body>Sign in to the network</body></html>'
 # A repetition follows each failure, so this is more than a request survives.
 _MANY = 12
 
@@ -122,6 +136,35 @@ def _absent() -> Iterator[Case]:
         rule(once, 'GET', Kind.DIGESTS, count=None), outcomes=(DAMAGED,))
 
 
+def _absent_for_a_while() -> Iterator[Case]:
+    """Caches of proxies that do not know what is there."""
+    gone = Answer(404)
+    yield from _each(
+        'the container 404, 3 times, and 3 PUTs of chunks', (BACKUP,),
+        rule(gone, 'HEAD', Kind.CONTAINER, count=3),
+        rule(gone, 'PUT', Kind.CHUNK, count=3))
+    yield from _each(
+        'PUTs of chunks 404 for 6 s', (BACKUP, INCREMENTAL),
+        rule(gone, 'PUT', Kind.CHUNK, count=None, seconds=6), patience=30,
+        quick=())
+    yield from _each(
+        'all 404 and the account 503 for 5 s',
+        (INCREMENTAL, RESTORE, DELETE),
+        rule(gone, '', Kind.CONTAINER, Kind.LISTING, *OBJECTS, count=None,
+             seconds=5),
+        rule(Answer(503), '', Kind.ACCOUNT, count=None, seconds=5),
+        patience=30, quick=(DELETE,))
+    yield from _each(
+        'the manifest 404 and nothing listed, for good', (DELETE,),
+        rule(gone, 'GET HEAD', Kind.MANIFEST, count=None),
+        rule(List(Extent.NOTHING), 'GET', Kind.LISTING, count=None),
+        outcomes=(DAMAGED,), left=EVERYTHING)
+    yield from _each(
+        'listings 404 for good', (DELETE,),
+        rule(gone, 'GET', Kind.LISTING, count=None),
+        outcomes=(FAILED,), left=EVERYTHING, quick=())
+
+
 def _unsure() -> Iterator[Case]:
     """A 404 where nobody can say that it is true."""
     gone = Answer(404)
@@ -200,6 +243,68 @@ def _refusals() -> Iterator[Case]:
         patience=30, within=180)
 
 
+def _statuses() -> Iterator[Case]:
+    """Answers that are rarer, and those that are combined."""
+    for operation, method in ((BACKUP, 'PUT'), (RESTORE, 'GET'),
+                              (DELETE, 'DELETE')):
+        for status in (502, 504, 520):
+            yield from _each(
+                f'{method} of a chunk {status} once', (operation,),
+                rule(Answer(status), method, Kind.CHUNK, first=2), quick=())
+        for status in (401, 403):
+            yield from _each(
+                f'{method} of chunks {status} for good', (operation,),
+                rule(Answer(status), method, Kind.CHUNK, count=None),
+                outcomes=(UNAVAILABLE,), quick=(BACKUP,),
+                left=ANYTHING if operation == DELETE else NOTHING)
+    for value in ('Wed, 21 Oct 2015 07:28:00 GMT', 'soon', '-5', 'nan', '',
+                  # An upper 2, which is a digit and no number.
+                  '\xb2'):
+        yield from _each(
+            f'PUT of a chunk 429, Retry-After {value!a}', (BACKUP,),
+            rule(Answer(429, {'Retry-After': value}), 'PUT', Kind.CHUNK,
+                 first=2, count=2), quick=())
+    yield from _each('429 without Retry-After, 8 times', _ALL,
+                     rule(Answer(429), '', *OBJECTS, first=2, count=8),
+                     patience=30, quick=())
+    yield from _each('every second HEAD and DELETE 498', (BACKUP, DELETE),
+                     rule(Answer(498), 'HEAD DELETE', count=None, every=2),
+                     patience=30, quick=(DELETE,))
+    yield from _each('every second request 503', _ALL,
+                     rule(Answer(503), '', count=None, every=2), patience=30,
+                     quick=())
+    yield from _each(
+        'PUTs 503 and reset in turn', (BACKUP, INCREMENTAL),
+        rule(Answer(503), 'PUT', *OBJECTS, every=2, count=3),
+        rule(Reset(), 'PUT', *OBJECTS, first=2, every=2, count=3),
+        patience=30, quick=(INCREMENTAL,))
+    for answer in (Answer(404), Answer(500), Answer(200, body=_PAGE),
+                   Answer(200, body='null'),
+                   Answer(200, body='{"swift": 7, "slo": []}')):
+        yield from _each(
+            f'info {answer.status} {answer.body[:30]}', (BACKUP,),
+            rule(answer, 'GET', Kind.INFO, count=None), quick=())
+
+
+def _denials() -> Iterator[Case]:
+    """What was done and is denied, or is not and is told to be."""
+    for kind in (Kind.CHUNK, Kind.DIGESTS, Kind.MANIFEST):
+        for status in (404, 409, 500):
+            yield from _each(
+                f'PUT of {kind} is done, and answered {status}', (BACKUP,),
+                rule(Claim(status), 'PUT', kind), quick=())
+        for status in (404, 500):
+            yield from _each(
+                f'DELETE of {kind} is done, and answered {status}',
+                (DELETE,), rule(Claim(status), 'DELETE', kind), quick=())
+    yield from _each('DELETE of a chunk is lost, and answered 204',
+                     (DELETE,), rule(Lose(), 'DELETE', Kind.CHUNK))
+    for kind in (Kind.CHUNK, Kind.DIGESTS):
+        yield from _each(f'PUT of {kind} is lost, and answered 201',
+                         (BACKUP,), rule(Lose(), 'PUT', kind),
+                         outcomes=(DAMAGED,))
+
+
 def _connections() -> Iterator[Case]:
     """Connections that break, or are not there."""
     for moment in (Moment.BEFORE, Moment.IN_BODY, Moment.AFTER_BODY,
@@ -238,6 +343,22 @@ def _connections() -> Iterator[Case]:
                 quick=(BACKUP, RESTORE, DELETE) if seconds == 2 else ())
 
 
+def _few_connections() -> Iterator[Case]:
+    """Connections that are few, or that do not live long."""
+    for fault, action, every in (
+            ('idle connections are forgotten at every 4th request',
+             Forget(), 4),
+            ('every 4th request is reset', Reset(), 4),
+            ('every 3rd connection is closed after its answer',
+             Tell({'Connection': 'close'}), 3),
+            ('one request at a time, or else 503', Limit(1, 503), 1),
+            ('one request at a time, or else 429', Limit(1, 429), 1),
+            ('one connection at a time', Alone(), 1)):
+        yield from _each(fault, _ALL,
+                         rule(action, '', count=None, every=every),
+                         patience=30, within=180, quick=())
+
+
 def _bodies() -> Iterator[Case]:
     """Bodies that arrive damaged, or not whole."""
     for kind, operations in ((Kind.CHUNK, (RESTORE,)),
@@ -271,6 +392,82 @@ def _bodies() -> Iterator[Case]:
         outcomes=(DAMAGED, UNAVAILABLE), patience=3)
 
 
+def _strange_answers() -> Iterator[Case]:
+    """Answers of something else, and answers for something else."""
+    for kind, operations in ((Kind.MANIFEST, (*_READING, DELETE)),
+                             (Kind.DIGESTS, _READING),
+                             (Kind.CHUNK, (RESTORE,)),
+                             (Kind.LISTING, (BACKUP, DELETE))):
+        yield from _each(f'GET of {kind} answered by a web page', operations,
+                         rule(Answer(200, body=_PAGE), 'GET', kind),
+                         options=_RETRIED, quick=(RESTORE, DELETE))
+        yield from _each(f'GET of {kind} answered 204', operations,
+                         rule(Answer(204), 'GET', kind),
+                         options=_RETRIED, quick=())
+    yield from _each(
+        'listings are web pages', (DELETE,),
+        rule(Answer(200, body=_PAGE), 'GET', Kind.LISTING, count=None),
+        outcomes=(UNAVAILABLE,), left=EVERYTHING, patience=3)
+    yield from _each(
+        'a manifest with the MD5 of another text', _READING,
+        rule(Replace(_PAGE), 'GET', Kind.MANIFEST), options=_RETRIED,
+        quick=())
+    yield from _each(
+        'DELETE of a chunk answered by a web page', (DELETE,),
+        rule(Answer(200, body=_PAGE), 'DELETE', Kind.CHUNK))
+    yield from _each(
+        'PUT of a chunk answered by a web page', (BACKUP,),
+        rule(Answer(200, body=_PAGE), 'PUT', Kind.CHUNK))
+    yield from _each(
+        'GET of a chunk answers another, once', (RESTORE,),
+        rule(Other('-00008 ', '-00016 '), 'GET', Kind.CHUNK,
+             match='-00008'))
+    yield from _each(
+        'GET of a chunk answers another, for good', (RESTORE,),
+        rule(Other('-00008 ', '-00016 '), 'GET', Kind.CHUNK, count=None,
+             match='-00008'), outcomes=(DAMAGED,))
+    yield from _each(
+        'GET of the manifest answers the digests, once',
+        (*_READING, DELETE),
+        rule(Other('_metadata', '_sha256file'), 'GET', Kind.MANIFEST),
+        quick=())
+
+
+def _headers() -> Iterator[Case]:
+    """Headers of answers that are wrong, or not there."""
+    for fault, headers in (('wrong', {'Etag': '0' * 32}),
+                           ('missing', {'Etag': None})):
+        yield from _each(
+            f'PUT of a chunk, the ETag is {fault} once', (BACKUP,),
+            rule(Tell(headers), 'PUT', Kind.CHUNK))
+        yield from _each(
+            f'PUT of chunks, the ETag is {fault} for good', (BACKUP,),
+            rule(Tell(headers), 'PUT', Kind.CHUNK, count=None),
+            outcomes=(UNAVAILABLE,), quick=())
+    yield from _each(
+        'GETs, no ETag', _READING,
+        rule(Tell({'Etag': None}), 'GET', *OBJECTS, count=None), quick=())
+    for value in ('999999999', '100', '-1', 'abc', '0'):
+        for operation, kind in ((RESTORE, Kind.CHUNK),
+                                (DELETE, Kind.MANIFEST)):
+            yield from _each(
+                f'GET of {kind}, the length is {value}', (operation,),
+                rule(Tell({'Content-Length': value}), 'GET', kind),
+                patience=30, quick=(RESTORE,) if value == '100' else ())
+    yield from _each(
+        'GET of a chunk without a length', (RESTORE,),
+        rule(Unmeasured(), 'GET', Kind.CHUNK), quick=())
+    yield from _each(
+        'every GET without a length', (RESTORE,),
+        rule(Unmeasured(), 'GET', count=None), outcomes=(UNAVAILABLE,),
+        patience=3, quick=())
+    yield from _each(
+        'a container that does not count', (BACKUP, DELETE),
+        rule(Tell({'X-Container-Object-Count': '-3',
+                   'X-Container-Bytes-Used': None}), 'HEAD GET',
+             Kind.CONTAINER, Kind.LISTING, count=None), quick=())
+
+
 def _listings() -> Iterator[Case]:
     """Listings that lag."""
     for extent in (Extent.NOTHING, Extent.HALF):
@@ -282,6 +479,19 @@ def _listings() -> Iterator[Case]:
     yield from _each(
         f'listings show {Extent.OLD}', (INCREMENTAL, DELETE),
         rule(List(Extent.OLD), 'GET', Kind.LISTING, count=None), quick=())
+    for extent in (Extent.TWICE, Extent.BACKWARDS):
+        yield from _each(
+            f'listings show {extent}', (BACKUP, INCREMENTAL, DELETE),
+            rule(List(extent), 'GET', Kind.LISTING, count=None),
+            quick=(DELETE,))
+    for extent in (Extent.FIRST, Extent.CUT, Extent.NULLS):
+        yield from _each(
+            f'listings show {extent}, for good', (DELETE,),
+            rule(List(extent), 'GET', Kind.LISTING, count=None),
+            outcomes=(UNAVAILABLE,), left=EVERYTHING, patience=3)
+        yield from _each(
+            f'listings show {extent}, once', (BACKUP, DELETE),
+            rule(List(extent), 'GET', Kind.LISTING), quick=())
     yield from _each(
         'listings show nothing, GET of the manifest 503', (DELETE,),
         rule(List(Extent.NOTHING), 'GET', Kind.LISTING, count=None),
@@ -360,6 +570,24 @@ def _segments() -> Iterator[Case]:
         segmented=True, outcomes=(UNAVAILABLE,), left=ANYTHING, patience=3)
 
 
+def _silence() -> Iterator[Case]:
+    """What says nothing for long, and goes on."""
+    yield from _each(
+        'bodies slower than patience', (RESTORE,),
+        rule(Slow(45 << 10), 'GET', Kind.CHUNK, count=None), many=True,
+        patience=8, within=300, quick=())
+    for kind, operations in ((Kind.CHUNK, (RESTORE,)),
+                             (Kind.MANIFEST, (*_READING, DELETE)),
+                             (Kind.LISTING, (BACKUP, DELETE))):
+        yield from _each(
+            f'GET of {kind} stalls before its answer', operations,
+            rule(Stall(3600, Moment.ANSWERED), 'GET', kind),
+            patience=60, within=120, quick=())
+    yield from _each(
+        'the head of an answer at 20 bytes a second', (BACKUP, RESTORE),
+        rule(Drip(20), 'PUT GET', Kind.CHUNK), within=120, quick=())
+
+
 def _logins() -> Iterator[Case]:
     """Keystone, where the driver logs in."""
     yield from _each('logins are refused for 2 s', (BACKUP, RESTORE),
@@ -372,14 +600,30 @@ def _logins() -> Iterator[Case]:
             'login 503 for good', (operation,),
             rule(Answer(503), 'POST', count=None), quick=(DELETE,),
             outcomes=(UNAVAILABLE,), left=left, patience=3)
+    yield from _each('login 500, twice', (BACKUP,),
+                     rule(Answer(500), 'POST', count=2), quick=())
+    yield from _each(
+        'login answered by a web page for good', (BACKUP, DELETE),
+        rule(Answer(201, body=_PAGE), 'POST', count=None), patience=3,
+        outcomes=(UNAVAILABLE, FAILED), left=ANYTHING, quick=())
+    yield from _each(
+        'a catalog without object-store', (BACKUP, DELETE),
+        rule(Substitute('object-store', 'objekt-store'), 'POST', count=None),
+        outcomes=(FAILED,), left=ANYTHING, quick=(BACKUP,))
+    yield from _each(
+        'tokens that have always expired', (BACKUP, RESTORE),
+        rule(Substitute('"expires_at": "20', '"expires_at": "19'), 'POST',
+             count=None), quick=())
     yield from _each('a login that stalls', (BACKUP,),
                      rule(Stall(3600), 'POST'), patience=200, within=300,
                      quick=())
 
 
 def _all() -> Iterator[Case]:
-    for some in (_absent, _unsure, _refusals, _connections, _bodies,
-                 _listings, _outages, _slowness, _segments):
+    for some in (_absent, _absent_for_a_while, _unsure, _refusals, _statuses,
+                 _denials, _connections, _few_connections, _bodies,
+                 _strange_answers, _headers, _listings, _outages, _slowness,
+                 _silence, _segments):
         yield from some()
 
 
