@@ -66,6 +66,7 @@ class Remedy(enum.Enum):
     ROOM = 'a quota is full, or objects are too large for the cluster'
     ROLE = 'the user may not write to the account'
     LOGIN = 'the login of the account is wrong'
+    SERVICE_LOGIN = 'as above, where the service token comes from'
     CERTIFICATE = "the server's certificate is wrong, or its CA is not known"
     SERVICE_CERTIFICATE = 'as above, where the service token comes from'
     TOKEN = "the request's token has expired or was revoked"

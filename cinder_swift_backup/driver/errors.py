@@ -67,6 +67,8 @@ _REMEDIES = {
         'Give the user a role that may write to the account.',
     exceptions.Remedy.LOGIN:
         'Check backup_swift_user, backup_swift_key and the role of the user.',
+    exceptions.Remedy.SERVICE_LOGIN:
+        'Check the login in [service_user].',
     exceptions.Remedy.CERTIFICATE:
         'Set backup_swift_ca_cert_file to its CA certificate.',
     exceptions.Remedy.SERVICE_CERTIFICATE:

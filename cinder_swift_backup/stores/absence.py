@@ -11,14 +11,17 @@ nothing by itself:
 1. Of an object it counts if the container answers, either that it is there or,
    by the same rule, that it is not; of a container if the account answers that
    it is there.
-2. To what makes something, it counts only if what it would be in is not there.
+2. To what makes something, it counts only if what it would be in is not there,
+   and has not been there since the operation began.
 3. Even then a request that looks for something or removes it is sent once
-   more, for a single 404 may be wrong, too.
+   more, for a single 404 may be wrong, too. One that looks for an object is
+   sent :data:`_LOOKS` times, and the container is asked each time: one of
+   several proxies may be sick, and the container answer through another.
 4. Anything else is no answer: the store does not work.
 
 That a container or the account is there is remembered for :data:`REMEMBERED`
-seconds. So is that a 404 turned out to be right, and the next need not wait.
-Then real absences take one request more.
+seconds. So is that a 404 turned out to be right: then the next is sent only
+once more, and need not wait.
 """
 
 from collections.abc import Callable
@@ -33,8 +36,10 @@ from cinder_swift_backup.stores import swift_errors
 LOG = logging.getLogger(__name__)
 # Seconds.
 REMEMBERED = 5.0
-# Seconds before the second look for what is expected to be there.
-_SECOND_LOOK = 1.0
+# Seconds before another look for what is expected to be there.
+_BETWEEN_LOOKS = 1.0
+# How many looks for an object, and for anything else.
+_LOOKS, _FEW_LOOKS = 4, 2
 
 NOT_FOUND = (exceptions.ObjectNotFound, exceptions.ContainerNotFound)
 
@@ -58,12 +63,14 @@ class Absences:
         self._there: dict[tuple[str, ...], float] = {}
         self._absent: dict[tuple[str, ...], float] = {}
 
-    def is_there(self, where: tuple[str, ...], ask: Ask) -> bool:
+    def is_there(self, where: tuple[str, ...], ask: Ask, *,
+                 anew: bool = False) -> bool:
         """Whether there is such a container, or account if it is empty.
 
+        :param anew: ask in any case
         :raises StoreUnavailable: when that cannot be told
         """
-        if _recent(self._there.get(where)):
+        if not anew and _recent(self._there.get(where)):
             return True
         try:
             if not self._answers(where, ask):
@@ -88,12 +95,20 @@ class Absences:
             return self.is_there((), ask) and _is_there_after_all(where, ask)
         return True
 
-    def wait(self, where: tuple[str, ...]) -> float:
-        """Seconds until the second look."""
-        return 0 if _recent(self._absent.get(where[:-1])) else _SECOND_LOOK
+    def found(self, where: tuple[str, ...]) -> None:
+        """Something was made there."""
+        self._there[where] = time.monotonic()
+
+    def has_been_there(self, where: tuple[str, ...]) -> bool:
+        """Whether it was there at any time."""
+        return where in self._there
+
+    def are_usual(self, where: tuple[str, ...]) -> bool:
+        """Whether a 404 beside it was right a moment ago."""
+        return _recent(self._absent.get(where[:-1]))
 
     def note(self, where: tuple[str, ...]) -> None:
-        """Both looks were the same."""
+        """All looks were the same."""
         self._absent[where[:-1]] = time.monotonic()
 
 
@@ -107,14 +122,18 @@ class Look:
         self._known = known
         self._ask = ask
         self._before: exceptions.StoreError | None = None
+        self._looks = 0
 
     def judge(self, err: exceptions.StoreError) -> None:
         """Let a 404 pass if it counts.
 
         :raises StoreUnavailable: if it does not
         """
+        usual = self._known.are_usual(self._where)
         try:
-            there = self._known.is_there(self._where[:-1], self._ask)
+            there = self._known.is_there(
+                self._where[:-1], self._ask,
+                anew=self._looks > 0 and self._is_object and not usual)
         except (swift_errors.Again, swift_errors.Slowed):
             raise
         except exceptions.StoreUnavailable as unavailable:
@@ -123,28 +142,38 @@ class Look:
                 detail=str(unavailable)), self._where).about(
                     remedy=unavailable.remedy) from err
         if self._purpose is Purpose.MAKE:
-            if there:
+            if there or self._known.has_been_there(self._where[:-1]):
+                is_there = 'is' if there else 'was'
                 raise swift_errors.about(exceptions.StoreUnavailable(
-                    f'Swift answered 404, and {self._around} is there'),
-                    self._where) from err
+                    f'Swift answered 404, and {self._around} {is_there} '
+                    f'there'), self._where) from err
             return
-        if self._before is None:
-            self._before = err
+        self._before = err
+        self._looks += 1
+        if self._looks < self._wanted(usual):
             raise swift_errors.about(swift_errors.SecondLook(
                 'Swift answered 404, and will be asked once more',
-                self._seconds()), self._where) from err
+                self._seconds(usual)), self._where) from err
         self._known.note(self._where)
 
     def found(self) -> None:
         """The request was answered by something else."""
+        if self._purpose is Purpose.MAKE:
+            self._known.found(self._where[:-1] or self._where)
         if self._before is not None and self._purpose is Purpose.LOOK:
-            LOG.warning('Swift answered 404 once, though it is there: %s',
-                        self._before)
+            LOG.warning('Swift answered 404 (%d in a row), though it is '
+                        'there: %s', self._looks, self._before)
 
-    def _seconds(self) -> float:
-        if self._purpose is Purpose.REMOVE or len(self._where) < 2:
-            return 0
-        return self._known.wait(self._where)
+    def _wanted(self, usual: bool) -> int:
+        return _LOOKS if self._is_object and not usual else _FEW_LOOKS
+
+    def _seconds(self, usual: bool) -> float:
+        return _BETWEEN_LOOKS if self._is_object and not usual else 0
+
+    @property
+    def _is_object(self) -> bool:
+        """Whether it is one that is looked for."""
+        return self._purpose is Purpose.LOOK and len(self._where) == 2
 
     @property
     def _around(self) -> str:

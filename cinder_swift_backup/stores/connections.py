@@ -119,6 +119,8 @@ class Connections:
             raise exceptions.ConfigurationError(
                 f'{url} is not the URL of an account in Swift',
                 detail=str(err)) from err
+        # They would take the token along, and make a GET of anything.
+        http.request_session.max_redirects = 0
         unwanted = Flag()
         pools = {scheme: functools.partial(pool, unwanted=unwanted)
                  for scheme, pool in _POOLS.items()}

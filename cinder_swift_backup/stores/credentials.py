@@ -32,6 +32,13 @@ _T = TypeVar('_T')
 _AWAY = 10.0
 _REFUSED = (ksa_exceptions.Unauthorized, ksa_exceptions.Forbidden,
             ksa_exceptions.MissingAuthPlugin)
+# Of a wrong certificate and a wrong login, by whether they are the service's.
+_REMEDIES = {
+    False: (exceptions.Remedy.CERTIFICATE, exceptions.Remedy.LOGIN),
+    True: (exceptions.Remedy.SERVICE_CERTIFICATE,
+           exceptions.Remedy.SERVICE_LOGIN)}
+# What keystoneauth raises for an answer that lacks something or is other JSON.
+_ODD = (LookupError, TypeError, AttributeError, ValueError)
 _UNFIT = (ksa_exceptions.NotFound, ksa_exceptions.BadRequest,
           ksa_exceptions.DiscoveryFailure)
 
@@ -169,7 +176,7 @@ class ServiceToken:
 
     def _fetch(self) -> str:
         return identify(lambda: self._auth.get_token(self._session),
-                        exceptions.Remedy.SERVICE_CERTIFICATE)
+                        service=True)
 
 
 class UserCredentials:
@@ -253,12 +260,10 @@ class SessionCredentials:
         return endpoint
 
 
-def identify(call: Callable[[], str | None],
-             distrusted: exceptions.Remedy = exceptions.Remedy.CERTIFICATE,
-             ) -> str:
+def identify(call: Callable[[], str | None], *, service: bool = False) -> str:
     """Call the identity service and raise only our own errors.
 
-    :param distrusted: what can be done if its certificate is not trusted
+    :param service: whether it is about the service token
     :raises AccessDenied: when it does not accept the credentials
     :raises StoreUnavailable: when it cannot be reached or fails
     :raises ConfigurationError: when it cannot be asked at all
@@ -266,32 +271,31 @@ def identify(call: Callable[[], str | None],
     try:
         answer = call()
     except (ksa_exceptions.ClientException, OSError) as err:
-        raise _identity_error(err, distrusted) from err
-    except KeyError as err:
-        # Of a header that keystoneauth takes for granted.
+        raise _identity_error(err, service) from err
+    except _ODD as err:
         raise exceptions.StoreUnavailable(
-            'the identity service failed (its answer is incomplete)',
+            'the identity service failed (its answer is not as it should be)',
             detail=repr(err)) from err
     if not answer:
         raise exceptions.AccessDenied('the identity service gave no token')
     return answer
 
 
-def _identity_error(err: Exception, distrusted: exceptions.Remedy,
-                    ) -> exceptions.BackupError:
+def _identity_error(err: Exception, service: bool) -> exceptions.BackupError:
+    certificate, login = _REMEDIES[service]
     if network_errors.is_distrust(err):
         return exceptions.ConfigurationError(
             'the identity service is not trusted, '
             f'{network_errors.reason(err)}', detail=str(err),
-            remedy=distrusted)
+            remedy=certificate)
     if isinstance(err, _REFUSED):
         return exceptions.AccessDenied(
             'the identity service refused the credentials', detail=str(err),
-            remedy=exceptions.Remedy.LOGIN)
+            remedy=login)
     if isinstance(err, _UNFIT) and not _is_discovery_of_nothing(err):
         return exceptions.ConfigurationError(
             'the identity service cannot serve the configured credentials',
-            detail=str(err), remedy=exceptions.Remedy.LOGIN)
+            detail=str(err), remedy=login)
     if isinstance(err, ksa_exceptions.ClientException):
         return exceptions.StoreUnavailable(
             f'the identity service failed ({network_errors.reason(err)})',
@@ -299,7 +303,7 @@ def _identity_error(err: Exception, distrusted: exceptions.Remedy,
     # Such as a file of certificates that may not be read.
     return exceptions.ConfigurationError(
         f'the identity service cannot be asked ({network_errors.reason(err)})',
-        detail=str(err), remedy=exceptions.Remedy.LOGIN)
+        detail=str(err), remedy=login)
 
 
 def _is_discovery_of_nothing(err: Exception) -> bool:

@@ -9,9 +9,9 @@ another. So:
 
 1. Hand the object on in pieces. If it is to be compared, compute its MD5.
 2. If whoever takes the pieces finds damage, read the object to its end anyway.
-3. If its MD5 is what Swift has recorded, it came as it is stored, and the
-   damage is for good. Otherwise, or where the MD5 is not known, read it again,
-   on another connection, and compare it this time.
+3. Read it again, on another connection, and compare it with the MD5 that Swift
+   has recorded. If it has that and is still damaged, it is stored so, and the
+   damage is for good. Otherwise, or where the MD5 is not known, go on.
 
 Chunks are compared only when they are read again, because their blocks have
 digests of their own. Swift tells no MD5 of the content of large objects.
@@ -99,7 +99,7 @@ class Download(Generic[_T]):
             result = self._use(pieces)
         except _DAMAGE as err:
             pieces.drain()
-            if pieces.are_as_stored:
+            if pieces.are_as_stored and self._damaged:
                 raise
             raise self._again(err) from err
         if self._compared:

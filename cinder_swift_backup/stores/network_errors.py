@@ -156,5 +156,6 @@ _TABLE: tuple[_Row, ...] = (
     ((http.client.IncompleteRead, urllib3.exceptions.IncompleteRead),
      _always('the answer broke off')),
     (http.client.HTTPException, _always('the answer is not HTTP')),
+    (requests.TooManyRedirects, _always('the answer is a redirect')),
     (requests.exceptions.InvalidURL, _always('the URL is not valid')),
 )

@@ -33,6 +33,8 @@ from cinder_swift_backup.stores import transport as transports
 LOG = logging.getLogger(__name__)
 # Seconds without an answer that may be more than a hitch.
 _A_WHILE = 3.0
+# Seconds between two attempts, whatever the operator wants.
+_SHORTEST = 0.05
 
 
 class Trouble:
@@ -93,8 +95,8 @@ class Repetition:
             cannot tell that the store is gone
         """
         self._patient = patient
-        self._transport = (transport if patient else
-                           dataclasses.replace(transport, patience=0))
+        self._transport = (transport if patient else dataclasses.replace(
+            transport, patience=0, retries=min(transport.retries, 1)))
         self._state = state
         self._trouble = trouble
         self._counted = 0
@@ -196,7 +198,7 @@ class Repetition:
         count = self._counted + self._passed
         exponential = backoff * 2.0 ** min(count - 1, 32)
         return max(min(exponential + jitter, self._transport.longest_wait),
-                   asked)
+                   asked, _SHORTEST)
 
 
 def _retry_after(err: exceptions.StoreUnavailable) -> float:

@@ -198,9 +198,16 @@ class SwiftStore:
 
     def delete(self, container: str, name: str) -> None:
         """See the contract."""
+        where = (container, name)
+
+        def remove(exchange: swift_exchange.Exchange) -> None:
+            answer: dict[str, Any] = {}
+            exchange.call(client.delete_object, response_dict=answer)
+            swift_answers.read(where, swift_answers.deleted, lambda: answer)
         with contextlib.suppress(exceptions.ObjectNotFound):
-            self._call((container, name), client.delete_object,
-                       _Purpose.REMOVE)
+            self._session.request(
+                swift_session.Request(where, _Purpose.REMOVE), remove,
+                self._stop)
 
     def containers(self) -> Iterator[str]:
         """See the contract."""

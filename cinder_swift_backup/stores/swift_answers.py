@@ -11,6 +11,7 @@ listing, for what is not listed may be taken for gone.
 from collections.abc import Callable
 import datetime
 import hashlib
+import http
 import json
 import re
 from typing import Any
@@ -157,6 +158,12 @@ def stat(headers: dict[str, str]) -> base.Stat:
         float(seconds), datetime.UTC)
     return base.Stat(_length(headers), headers.get('etag', '').strip('"'),
                      expires)
+
+
+def deleted(answer: dict[str, Any]) -> None:
+    """Nothing, if it is how Swift answers to DELETE."""
+    if answer['status'] != http.HTTPStatus.NO_CONTENT:
+        raise ValueError(f'{answer["status"]} to a DELETE')
 
 
 def body_length(name: str, headers: dict[str, str],

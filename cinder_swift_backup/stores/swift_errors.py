@@ -142,7 +142,7 @@ def _unavailable(err: client.ClientException,
         return _asked_to_wait(Limited, text, retry_after)
     if status == 503 and retry_after is not None:
         return _asked_to_wait(Slowed, text, retry_after)
-    if not status or status >= 500:
+    if not status or status < 400 or status >= 500:
         return exceptions.StoreUnavailable(text)
     return None
 
@@ -168,10 +168,10 @@ def _retry_after(err: client.ClientException) -> float | None:
     if text.isdecimal():
         return min(float(text), _LONGEST_RETRY_AFTER)
     try:
-        date = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        date = email.utils.parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return max(date.timestamp() - time.time(), 0)
+    return min(max(date - time.time(), 0), _LONGEST_RETRY_AFTER)
 
 
 def _answer(err: client.ClientException) -> str:

@@ -32,6 +32,7 @@ from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import congestion
 from cinder_swift_backup.stores import connections
 from cinder_swift_backup.stores import credentials as credentials_
+from cinder_swift_backup.stores import network_errors
 from cinder_swift_backup.stores import repetition
 from cinder_swift_backup.stores import swift_errors
 from cinder_swift_backup.stores import swift_exchange
@@ -124,7 +125,16 @@ class Session:
 
     def _ask(self, stop: base.Stop, where: tuple[str, ...]) -> None:
         head = client.head_container if where else client.head_account
-        self._in_room(where, lambda exchange: exchange.call(head), stop)
+        try:
+            self._in_room(where, lambda exchange: exchange.call(head), stop)
+        except (swift_errors.Again, swift_errors.Slowed):
+            raise
+        except exceptions.StoreUnavailable as err:
+            # Behind a balancer, pairs of requests may be in step with servers
+            # of which one fails.
+            if network_errors.is_silence(err):
+                raise
+            self._in_room(where, lambda exchange: exchange.call(head), stop)
 
     def _in_room(self, where: tuple[str, ...], work: Work[_T],
                  stop: base.Stop) -> _T:

@@ -71,8 +71,9 @@ _LOCAL_SAMPLES = {
 _OTHER = 'backup_swift_option'
 # Remedies that are an argument or an attribute where an error is made.
 _GIVEN_REMEDIES = {
-    'distrusted': (exceptions.Remedy.CERTIFICATE,
-                   exceptions.Remedy.SERVICE_CERTIFICATE),
+    'certificate': (exceptions.Remedy.CERTIFICATE,
+                    exceptions.Remedy.SERVICE_CERTIFICATE),
+    'login': (exceptions.Remedy.LOGIN, exceptions.Remedy.SERVICE_LOGIN),
     'remedy': (exceptions.Remedy.ENDPOINT, exceptions.Remedy.LOGIN_ENDPOINT),
     'self._credentials.remedy': (exceptions.Remedy.TOKEN,
                                  exceptions.Remedy.LOGIN)}

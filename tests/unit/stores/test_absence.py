@@ -114,7 +114,7 @@ class AbsenceTest(base.BaseTestCase):
         self.assertEqual('', log.output)
         self._answers('GET', _OBJECT, _MISSING, _CONTENT)
         blobs.get(self.store, 'c', 'o')
-        self.assertIn('404 once, though it is there', log.output)
+        self.assertIn('404 (1 in a row), though it is there', log.output)
 
     def test_one_404_that_is_wrong(self):
         self._answers('HEAD', _CONTAINER, _THERE)
@@ -131,6 +131,34 @@ class AbsenceTest(base.BaseTestCase):
         self.assertEqual([], list(self.store.list('c', '')))
         self._answers('HEAD', _CONTAINER, _MISSING, _THERE)
         self.store.ensure_container('c', create=False)
+
+    def test_proxy_that_is_sick(self):
+        # It knows nothing of containers, and another answers in between.
+        self._answers('HEAD', _CONTAINER, _THERE)
+        self._answers('GET', _OBJECT, *[_MISSING] * 3, _CONTENT)
+        self.assertEqual(b'x', blobs.get(self.store, 'c', 'o'))
+        # Here it is the one that is asked for the container.
+        self.clock.now += 60
+        self._answers('HEAD', _CONTAINER, _THERE, _THERE, _AWAY, _AWAY)
+        self._answers('GET', _OBJECT, _MISSING)
+        self.assertRaises(exceptions.StoreUnavailable, blobs.get, self.store,
+                          'c', 'o')
+
+    def test_requests_in_step_with_servers_that_fail(self):
+        self._answers('HEAD', _CONTAINER, _AWAY, _THERE)
+        self._answers('GET', _OBJECT, _MISSING)
+        self.assertRaises(exceptions.ObjectNotFound, blobs.get, self.store,
+                          'c', 'o')
+
+    def test_container_that_was_there_and_is_not(self):
+        self.store = self._store(backoff=1, patience=60)
+        self._answers('PUT', _OBJECT, _STORED, _MISSING, _MISSING, _STORED)
+        self._answers('HEAD', _CONTAINER, _MISSING)
+        self._answers('HEAD', _URL, _THERE)
+        for _ in range(2):
+            self._put()
+        self._answers('PUT', _OBJECT, _MISSING)
+        self.assertRaises(exceptions.StoreUnavailable, self._put)
 
     def test_put_right_after_the_container_was_made(self):
         self.store = self._store(retries=3)
@@ -195,7 +223,7 @@ class AbsenceTest(base.BaseTestCase):
         for _ in range(100):
             self.assertRaises(exceptions.ObjectNotFound, blobs.get,
                               self.store, 'c', 'o')
-        self.assertEqual(1, sum(self.clock.sleeps))
+        self.assertEqual(3, sum(self.clock.sleeps))
 
     def test_nobody_can_tell_for_good(self):
         self.store = self._store(retries=0, backoff=1, patience=60)
@@ -211,7 +239,7 @@ class AbsenceTest(base.BaseTestCase):
 
     def test_container_comes_back(self):
         self.store = self._store(retries=0, backoff=1, patience=60)
-        self._answers('HEAD', _CONTAINER, _AWAY, _AWAY, _AWAY, _THERE)
+        self._answers('HEAD', _CONTAINER, *[_AWAY] * 4, _THERE)
         deleted = self._answers('DELETE', _OBJECT, *[_MISSING] * 3, _THERE)
         self.store.delete('c', 'o')
         self.assertEqual(4, deleted.call_count)

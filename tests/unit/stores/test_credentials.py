@@ -274,9 +274,23 @@ class SessionCredentialsTest(CredentialsTestCase):
         self.assertEqual(self.tokens, [found.access().token])
 
     def test_answer_without_a_token(self):
-        self._all_fail(status_code=201, json={})
-        self.assertRaises(exceptions.StoreUnavailable,
-                          self._credentials().access)
+        for document in (None, [], 5, {}, {'token': None}, {'token': {}},
+                         {'token': {'expires_at': 'soon'}},
+                         {'token': {'expires_at': '2099-01-01T00:00:00Z',
+                                    'catalog': [None]}}):
+            for headers in ({}, {'X-Subject-Token': 't'}):
+                self._all_fail(status_code=201, json=document,
+                               headers=headers)
+                err = self.assertRaises(exceptions.BackupError,
+                                        self._credentials().access)
+                self.assertLess(len(err.what), 100, (document, headers))
+
+    def test_service_token_that_is_refused(self):
+        self._all_fail(status_code=401)
+        err = self.assertRaises(
+            exceptions.AccessDenied, credentials.ServiceToken(
+                self._v3_auth(), self._v3_session()).token)
+        self.assertIs(exceptions.Remedy.SERVICE_LOGIN, err.remedy)
 
     def test_wrong_url(self):
         self.http.post(f'{_V3}/auth/tokens', status_code=404)

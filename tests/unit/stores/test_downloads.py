@@ -88,7 +88,8 @@ class DamageTest(base.BaseTestCase):
         server = self._answers(_DATA)
         self.assertRaises(exceptions.FormatError, self._read, use,
                           compared=True)
-        self.assertEqual(1, server.call_count)
+        # It may have been another object's answer.
+        self.assertEqual(2, server.call_count)
 
     def test_always_damaged(self):
         server = self._answers(b'bad data')

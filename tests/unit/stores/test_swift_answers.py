@@ -38,7 +38,7 @@ _RUBBISH = (
 class AnswersTestCase(test_swift.SwiftTestCase):
     """Everything is asked for again, and is an error in the end."""
 
-    def _refused(self, ask, *answers):
+    def _refused(self, ask, *answers, attempts=4):
         for answer in answers:
             self.http.reset()
             # One that has not been failed before.
@@ -46,7 +46,7 @@ class AnswersTestCase(test_swift.SwiftTestCase):
             self._answers('GET', self.url, answer)
             err = self.assertRaises(exceptions.StoreUnavailable, ask)
             self.assertLess(len(str(err)), 300)
-            self.assertEqual(4, self.http.call_count, answer)
+            self.assertEqual(attempts, self.http.call_count, answer)
 
 
 class ListTest(AnswersTestCase):
@@ -123,7 +123,8 @@ class InfoTest(AnswersTestCase):
 
     def test_refused(self):
         self._refused(self._ask, *_RUBBISH, *(
-            {'json': page} for page in (None, [], 'swift', 0)))
+            {'json': page} for page in (None, [], 'swift', 0)),
+                      attempts=2)
 
     def test_other_fields(self):
         self._refused(self._ask, *({'json': page} for page in (
@@ -134,7 +135,8 @@ class InfoTest(AnswersTestCase):
               for value in ('5', -1, 1.5, [], True)),
             *({'swift': {'policies': value}} for value in (
                 True, 'gold', {}, ['gold'], [{}], [{'name': 5}],
-                [{'name': 'a', 'aliases': None}], [{'name': '\ud800'}])))))
+                [{'name': 'a', 'aliases': None}], [{'name': '\ud800'}])))),
+                      attempts=2)
 
 
 class SegmentsTest(AnswersTestCase):
@@ -181,6 +183,19 @@ class SegmentsTest(AnswersTestCase):
                              entry)
         for manifest in ('', _DEEP, '{}', '5', 'null', '<html>'):
             self.assertEqual((), self._segments(manifest), manifest)
+
+
+class DeleteTest(AnswersTestCase):
+    """What is deleted has its own answer."""
+
+    def test_answers_that_are_none(self):
+        for status in (200, 202, 304):
+            self.store = self._store()
+            server = self._answers('DELETE', f'{_URL}/c/o',
+                                   {'status_code': status, 'text': 'hello'})
+            self.assertRaises(exceptions.StoreUnavailable,
+                              self.store.delete, 'c', 'o')
+            self.assertEqual(4, server.call_count)
 
 
 class LengthTest(AnswersTestCase):

@@ -56,6 +56,9 @@ class _Handler(server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         """Send the object, or only a part of it."""
+        if self.path.endswith('/moved'):
+            self._redirect()
+            return
         if self.path.endswith('/silent'):
             self.server.asked.release()
             self.server.over.wait(60)
@@ -76,6 +79,17 @@ class _Handler(server.BaseHTTPRequestHandler):
             self.wfile.write(data)
         except OSError:
             self.close_connection = True
+
+    def do_DELETE(self):
+        """Point to somewhere else."""
+        self._redirect()
+
+    def _redirect(self):
+        self.server.connections.add(self.client_address)
+        self.send_response(302)
+        self.send_header('Location', self.path.replace('/moved', '/small'))
+        self.send_header('Content-Length', '0')
+        self.end_headers()
 
     def do_PUT(self):
         """Take an object and tell its MD5."""
@@ -198,6 +212,14 @@ class SwiftHttpTest(base.BaseTestCase):
         err = self.assertRaises(exceptions.StoreUnavailable,
                                 self._get, 'c', 'o')
         self.assertIn(f'127.0.0.1:{port}', str(err))
+
+    def test_redirects_are_not_followed(self):
+        # The token would go along, and a DELETE would become a GET.
+        self.store = self._make_store(retries=0)
+        for request in (lambda: self._get('c', 'moved'),
+                        lambda: self.store.delete('c', 'moved')):
+            err = self.assertRaises(exceptions.StoreUnavailable, request)
+            self.assertIn('redirect', str(err))
 
     def test_silence_ends_when_nobody_waits(self):
         stop = pipelines.StopFlag()
