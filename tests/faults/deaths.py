@@ -87,7 +87,10 @@ class Death:
             finally:
                 self.end(test)
             found = outcome.result()
-        test.check_sent_once()
+        if self.how == 'killed' and self.server != 'proxy':
+            # What is frozen does its work later, when nobody waits for it, and
+            # connections that end together lose answers.
+            test.check_sent_once()
         test.heal()
         test.wait_until_well()
         return found
