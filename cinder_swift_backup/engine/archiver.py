@@ -12,7 +12,8 @@
    progress and notices cancellation.
 3. When every chunk is confirmed by the store, put the digest file, then the
    manifest, unless the parent or a chunk has gone meanwhile. The manifest is
-   the commit point: without it there is no backup.
+   the commit point: without it there is no backup. So it is asked for, though
+   the store has confirmed it.
 4. Tell the observer, who records the result.
 5. If anything fails before that, delete every object that may exist.
 
@@ -253,10 +254,14 @@ class Archiver:
         if job.parent is not None:
             job.parent.confirm(self._repository.until(watch))
         observer.confirm()
-        store.put(
-            job.ref.container, naming.manifest_name(job.ref.prefix),
-            base.Body(length, lambda: runtime.each(
-                manifest_format.encode(manifest))))
+        name = naming.manifest_name(job.ref.prefix)
+        store.put(job.ref.container, name, base.Body(
+            length, lambda: runtime.each(manifest_format.encode(manifest))))
+        if not presence.is_there(store, job.ref.container, name):
+            raise exceptions.StoreUnavailable(
+                'the manifest was not stored', backup_id=job.ref.backup_id,
+                container=job.ref.container, name=name,
+                remedy=exceptions.Remedy.REPEAT)
 
     def _confirm_objects(self, store: base.ObjectStore, ref: types.BackupRef,
                          manifest: chains.Manifest,

@@ -51,12 +51,12 @@ class Parent:
         :raises ChainError: when it was deleted or replaced meanwhile
         :raises StoreError: when the store fails
         """
-        now = repo.load(self.ref)
+        try:
+            now = repo.load(self.ref)
+        except exceptions.FormatError as err:
+            raise self._replaced() from err
         if not repo.runtime.call(now.__eq__, self.manifest):
-            raise exceptions.ChainError(
-                'the parent was replaced while a backup was made on top of it',
-                backup_id=self.ref.backup_id,
-                remedy=exceptions.Remedy.REPEAT)
+            raise self._replaced()
         name = naming.digest_file_name(self.ref.prefix)
         if not presence.is_there(repo.store, self.ref.container, name):
             raise exceptions.ChainError(
@@ -64,6 +64,11 @@ class Parent:
                 'it',
                 backup_id=self.ref.backup_id, container=self.ref.container,
                 name=name, remedy=exceptions.Remedy.REPEAT)
+
+    def _replaced(self) -> exceptions.ChainError:
+        return exceptions.ChainError(
+            'the parent was replaced while a backup was made on top of it',
+            backup_id=self.ref.backup_id, remedy=exceptions.Remedy.REPEAT)
 
 
 def find(repo: repository.Repository, refs: Sequence[types.BackupRef],

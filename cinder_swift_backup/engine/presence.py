@@ -57,25 +57,44 @@ def missing(store: base.ObjectStore, pipeline: pipelines.Pipeline,
     """
     if not chunks:
         return None
-    lost: list[str] = []
+    return _first(store, pipeline, ref.container,
+                  chunks.absent(_listed(store, ref)), checkpoint, there=False)
+
+
+def remaining(store: base.ObjectStore, pipeline: pipelines.Pipeline,
+              container: str, names: Iterable[str],
+              checkpoint: pipelines.Checkpoint) -> str | None:
+    """The name of an object that is there; None if none of them is.
+
+    :param checkpoint: called now and then
+    :raises StoreError: when the store cannot be asked
+    """
+    return _first(store, pipeline, container, names, checkpoint, there=True)
+
+
+def _first(store: base.ObjectStore, pipeline: pipelines.Pipeline,
+           container: str, names: Iterable[str],
+           checkpoint: pipelines.Checkpoint, *, there: bool) -> str | None:
+    """The first to be found that is there, or that is not."""
+    found: list[str] = []
 
     def collect(name: str | None) -> None:
         if name is not None:
-            lost.append(name)
+            found.append(name)
 
     def task(name: str) -> pipelines.Task[str | None]:
         return pipelines.Task(
-            lambda stop: None if is_there(store.until(stop), ref.container,
-                                          name) else name, 1)
+            lambda stop: name if there is is_there(
+                store.until(stop), container, name) else None, 1)
 
     def tasks() -> Iterator[pipelines.Task[str | None]]:
-        for name in chunks.absent(_listed(store, ref)):
-            if lost:
+        for name in names:
+            if found:
                 return
             yield task(name)
 
     pipeline.run(tasks(), collect, checkpoint, full=_AT_ONCE)
-    return lost[0] if lost else None
+    return found[0] if found else None
 
 
 def _listed(store: base.ObjectStore, ref: types.BackupRef) -> Iterator[str]:

@@ -11,15 +11,17 @@ Deleting goes like this:
    incremental is made on the backup, see
    :mod:`cinder_swift_backup.engine.parents`.
 3. Delete the chunks, several at a time.
-4. List the prefix once more, for a 404 may have hidden something, and delete
-   what it still shows.
+4. Believe no answer: list the prefix once more, and delete again what it
+   still shows. Ask for what is listed even then, for listings lag. If one of
+   them is there, the delete has failed.
 5. Delete the manifest last, so that an interrupted delete can be repeated and
-   still finds all objects.
+   still finds all objects. See in the same way that it is gone.
 
-Clean-up after a failed backup leaves out the fourth step: it knows all names.
+Clean-up after a failed backup knows all names and does the same.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -77,8 +79,8 @@ class Repository:
 
         :raises ChainError: when there is none: the backup was not completed,
             or was deleted
-        :raises FormatError: when it is damaged, or larger than the volume's
-            size can explain
+        :raises FormatError: when it is damaged, another backup's, or larger
+            than the volume's size can explain
         """
         name = naming.manifest_name(ref.prefix)
         most = (None if ref.volume_size is None
@@ -89,7 +91,10 @@ class Repository:
             reader = manifest_format.Reader(ref.prefix)
             for piece in base.bounded(pieces, name, most):
                 self.runtime.call(reader.feed, piece)
-            return self.runtime.call(reader.finish)
+            manifest = self.runtime.call(reader.finish)
+            # In here, so that the store reads it again.
+            _check_owner(ref, name, manifest.header.backup_id)
+            return manifest
 
         try:
             return self.store.read(ref.container, name, read, compared=True)
@@ -183,6 +188,8 @@ class Repository:
         :param spare: leave the chunks if the digest file cannot be deleted,
             because an incremental may be in the making that needs them
         :param before_last: called when only the manifest is left
+        :raises StoreUnavailable: when an object is still there, whatever the
+            store has answered
         :raises StoreError: the first error
         """
         manifest = naming.manifest_name(ref.prefix)
@@ -190,10 +197,10 @@ class Repository:
         chunks = (name for name in names
                   if name not in (manifest, digest_file_name))
         container = naming.segments_container(ref.container)
-        found: set[str] = set()
+        every = set(segments)
         failure = None
         try:
-            found = self._segments(ref, container)
+            every |= self._segments(ref, container)
         except exceptions.StoreError as err:
             _end_if_gone(err)
             failure = err
@@ -201,27 +208,64 @@ class Repository:
         if stays is not None and spare:
             raise stays
         failure = failure or stays
-        for place, some in ((container, {*segments, *found}),
-                            (ref.container, chunks)):
+        for place, some in ((container, every), (ref.container, chunks)):
             error = self._delete(place, some)
             failure = failure or error
-        if spare:
-            # What a 404 has hidden meanwhile.
-            failure = failure or self._delete(
-                ref.container, self._left(ref, manifest))
         if failure is not None:
             raise failure
+        if every:
+            self._delete_rest(ref, container, functools.partial(
+                self._listed_segments, ref, container))
+        self._delete_rest(ref, ref.container, functools.partial(
+            self._left, ref, manifest))
         before_last()
         self.store.until(base.NEVER).delete(ref.container, manifest)
+        self._refuse_if_there(ref, ref.container, [
+            name for name in self._listed(ref.container, manifest)
+            if name == manifest])
+
+    def _delete_rest(self, ref: types.BackupRef, container: str,
+                     left: Callable[[], Collection[str]]) -> None:
+        """Delete what is left though the store has answered otherwise.
+
+        :param left: what a listing shows
+        :raises StoreUnavailable: when an object stays even then
+        :raises StoreError: the first error
+        """
+        names = left()
+        if not names:
+            return
+        failure = self._delete(container, names)
+        if failure is not None:
+            raise failure
+        self._refuse_if_there(ref, container, left())
+
+    def _refuse_if_there(self, ref: types.BackupRef, container: str,
+                         names: Collection[str]) -> None:
+        """Ask for objects that a listing shows, for it may lag.
+
+        :raises StoreUnavailable: when one of them is there
+        """
+        if not names:
+            return
+        name = presence.remaining(self.store, self.pipeline, container, names,
+                                  progress.Silent().checkpoint)
+        if name is not None:
+            raise exceptions.StoreUnavailable(
+                'Swift has not deleted an object',
+                backup_id=ref.backup_id, container=container, name=name,
+                remedy=exceptions.Remedy.REPEAT)
 
     def _left(self, ref: types.BackupRef, manifest: str) -> list[str]:
         """What a listing still shows of a backup but for the manifest."""
+        return [name for name in self._listed(ref.container, ref.prefix)
+                if name != manifest and naming.belongs_to(name, ref.prefix)]
+
+    def _listed(self, container: str, prefix: str) -> list[str]:
+        """What a listing shows; nothing where there is no container."""
         try:
             return [info.name for info
-                    in self.store.until(base.NEVER).list(ref.container,
-                                                         ref.prefix)
-                    if info.name != manifest
-                    and naming.belongs_to(info.name, ref.prefix)]
+                    in self.store.until(base.NEVER).list(container, prefix)]
         except exceptions.ContainerNotFound:
             return []
 
@@ -245,16 +289,18 @@ class Repository:
         except exceptions.ObjectNotFound:
             # An earlier delete has got so far, or a backup has not.
             pass
+        return found | self._listed_segments(ref, container)
+
+    def _listed_segments(self, ref: types.BackupRef,
+                         container: str) -> set[str]:
         try:
-            return found | {info.name
-                            for info in store.list(container, prefix)}
-        except exceptions.ContainerNotFound:
-            return found
+            return set(self._listed(container,
+                                    naming.digest_segments(ref.prefix)))
         except exceptions.AccessDenied as err:
             # Who may not look there cannot have put anything.
             LOG.info('Looking for segments of the digests of backup %s: %s',
                      ref.backup_id, err)
-            return found
+            return set()
 
     def _delete(self, container: str,
                 names: Iterable[str]) -> exceptions.StoreError | None:
@@ -301,6 +347,21 @@ class Repository:
             LOG.warning('Deleting backup %s by its listing alone: %s',
                         ref.backup_id, err)
             return set()
+
+
+def _check_owner(ref: types.BackupRef, name: str, owner: str) -> None:
+    """Refuse the manifest of another backup.
+
+    The record of a backup may have got another id, and its prefix has not.
+
+    :param owner: the id that the manifest tells, if it tells any
+    :raises FormatError: when it is another's
+    """
+    if owner != ref.backup_id and not ref.prefix.endswith(owner):
+        raise exceptions.FormatError(
+            'the manifest is that of another backup', name=name,
+            expected=ref.backup_id, actual=owner,
+            remedy=exceptions.Remedy.OTHER_BACKUP)
 
 
 def _end_if_gone(err: exceptions.StoreError) -> None:

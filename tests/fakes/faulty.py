@@ -53,9 +53,10 @@ class Rule:
     :param before: called before the store is, with the stop flag of who
         waits for the answer; may raise
     :param after: takes the store's answer and returns another; may raise
+    :param lost: whether the store never gets the call; its answer is None
     """
 
-    def __init__(self, method: str, *,
+    def __init__(self, method: str, *, lost: bool = False,
                  matching: Callable[[str], bool] = lambda name: True,
                  nth: int | None = None,
                  before: Callable[[base.Stop], None] = lambda stop: None,
@@ -66,6 +67,7 @@ class Rule:
         self._matching = matching
         self._nth = nth
         self._seen = 0
+        self.lost = lost
         self.before = before
         self.after = after
 
@@ -108,6 +110,11 @@ class Busy(Rule):
 def lose_answer(method: str, error: Exception, **which: Any) -> Rule:
     """The store does what it was asked to do and the call raises."""
     return Rule(method, after=_raiser(error), **which)
+
+
+def lose(method: str, **which: Any) -> Rule:
+    """The store says that it is done, and does nothing."""
+    return Rule(method, lost=True, **which)
 
 
 def alter(method: str, change: Callable[[Any], Any], **which: Any) -> Rule:
@@ -232,7 +239,7 @@ class FaultyStore:
             rules = [rule for rule in self._rules if rule.applies(call)]
         for rule in rules:
             rule.before(self._stop)
-        answer = ask()
+        answer = None if any(rule.lost for rule in rules) else ask()
         for rule in rules:
             answer = rule.after(answer)
         return answer

@@ -190,7 +190,10 @@ class CaseTestCase(FaultTestCase):
             self._divide_digests()
         operation = operations.KINDS[case.operation](self, many=case.many)
         operation.prepare()
-        self.check(operation, _Fault(case.fault, case.rules), case.outcomes,
+        faults = case.rules
+        if case.late is not None:
+            faults += (case.late(operation.backup, operation.parent),)
+        self.check(operation, _Fault(case.fault, faults), case.outcomes,
                    case.left, case.within)
 
 

@@ -2,9 +2,12 @@
 
 """The table of faults: what breaks, in which operation, what comes of it."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
+import functools
+import re
 from typing import Any
 
 from tests.cloud.fault_proxy import rules
@@ -80,6 +83,7 @@ class Case:
     within: int = 60
     quick: bool = True
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    late: Callable[[Any, Any], rules.Rule] | None = None
 
     @property
     def name(self) -> str:
@@ -297,12 +301,53 @@ def _denials() -> Iterator[Case]:
             yield from _each(
                 f'DELETE of {kind} is done, and answered {status}',
                 (DELETE,), rule(Claim(status), 'DELETE', kind), quick=())
-    yield from _each('DELETE of a chunk is lost, and answered 204',
-                     (DELETE,), rule(Lose(), 'DELETE', Kind.CHUNK))
     for kind in (Kind.CHUNK, Kind.DIGESTS):
         yield from _each(f'PUT of {kind} is lost, and answered 201',
                          (BACKUP,), rule(Lose(), 'PUT', kind),
                          outcomes=(DAMAGED,))
+    yield from _each('PUT of the manifest is lost, and answered 201',
+                     (BACKUP, INCREMENTAL),
+                     rule(Lose(), 'PUT', Kind.MANIFEST),
+                     outcomes=(UNAVAILABLE,), quick=(BACKUP,))
+
+
+def _deletes() -> Iterator[Case]:
+    """What is told to be deleted, and is not."""
+    for fault, action in (('404', Answer(404)),
+                          ('204, and is lost', Lose())):
+        yield from _each(
+            f'every DELETE answered {fault}', (DELETE,),
+            rule(action, 'DELETE', *OBJECTS, count=None),
+            outcomes=(UNAVAILABLE,), left=EVERYTHING,
+            quick=(DELETE,) if fault == '404' else ())
+    for kind in (Kind.CHUNK, Kind.DIGESTS):
+        yield from _each(f'DELETE of {kind} is lost, and answered 204',
+                         (DELETE,), rule(Lose(), 'DELETE', kind),
+                         quick=(DELETE,) if kind == Kind.CHUNK else ())
+    # The delete is repeated, and then nothing is left.
+    for fault, faults in (
+            ('is lost, and answered 204',
+             rule(Lose(), 'DELETE', Kind.MANIFEST)),
+            ('404 twice', rule(Answer(404), 'DELETE', Kind.MANIFEST,
+                               count=2))):
+        yield from _each(f'DELETE of the manifest {fault}', (DELETE,),
+                         faults, outcomes=(UNAVAILABLE,), left=ANYTHING,
+                         quick=(DELETE,) if fault == '404 twice' else ())
+    # A 404 is followed by a second look.
+    yield from _each(
+        'PUT of the manifest is lost, DELETE of the digests 404 twice',
+        (BACKUP, INCREMENTAL), rule(Lose(), 'PUT', Kind.MANIFEST),
+        rule(Answer(404), 'DELETE', Kind.DIGESTS, count=2),
+        outcomes=(UNAVAILABLE,), quick=(BACKUP,))
+    for kind in (Kind.SEGMENT, Kind.DIGESTS):
+        yield from _each(
+            f'DELETE of {kind} 404 twice', (DELETE,),
+            rule(Answer(404), 'DELETE', kind, count=2), segmented=True,
+            quick=())
+    yield from _each(
+        'every DELETE of a segment 404', (DELETE,),
+        rule(Answer(404), 'DELETE', Kind.SEGMENT, count=None),
+        segmented=True, outcomes=(UNAVAILABLE,), left=ANYTHING, quick=())
 
 
 def _connections() -> Iterator[Case]:
@@ -392,6 +437,13 @@ def _bodies() -> Iterator[Case]:
         outcomes=(DAMAGED, UNAVAILABLE), patience=3)
 
 
+def _another_manifest(count: int | None, backup: Any,
+                      parent: Any) -> rules.Rule:
+    mine, others = (each.service_metadata for each in (backup, parent))
+    return rule(Other(re.escape(mine), others), 'GET', Kind.MANIFEST,
+                count=count, match=re.escape(mine))
+
+
 def _strange_answers() -> Iterator[Case]:
     """Answers of something else, and answers for something else."""
     for kind, operations in ((Kind.MANIFEST, (*_READING, DELETE)),
@@ -426,6 +478,12 @@ def _strange_answers() -> Iterator[Case]:
         'GET of a chunk answers another, for good', (RESTORE,),
         rule(Other('-00008 ', '-00016 '), 'GET', Kind.CHUNK, count=None,
              match='-00008'), outcomes=(DAMAGED,))
+    for fault, count, outcome in (('once', 1, DONE),
+                                  ('for good', None, DAMAGED)):
+        yield from _each(
+            f"GET of the manifest answers the parent's, {fault}",
+            (RESTORE,), late=functools.partial(_another_manifest, count),
+            outcomes=(outcome,), quick=())
     yield from _each(
         'GET of the manifest answers the digests, once',
         (*_READING, DELETE),
@@ -621,7 +679,7 @@ def _logins() -> Iterator[Case]:
 
 def _all() -> Iterator[Case]:
     for some in (_absent, _absent_for_a_while, _unsure, _refusals, _statuses,
-                 _denials, _connections, _few_connections, _bodies,
+                 _denials, _deletes, _connections, _few_connections, _bodies,
                  _strange_answers, _headers, _listings, _outages, _slowness,
                  _silence, _segments):
         yield from some()

@@ -219,10 +219,10 @@ class Restore(Operation):
 
     def prepare(self):
         """Make both."""
-        full = self.back_up()
+        self.parent = self.back_up()
         self.change()
-        self.backup = self.back_up(full)
-        self.test.assertEqual(full.id, self.backup.parent_id)
+        self.backup = self.back_up(self.parent)
+        self.test.assertEqual(self.parent.id, self.backup.parent_id)
         self.target = Target(self.test, self.backup)
 
     def run(self):

@@ -363,6 +363,25 @@ class LifeTest(DigestObjectsTestCase):
             self.bench.names())
         self.assertEqual([], self._segments())
 
+    def test_segment_whose_delete_is_lost(self):
+        def which(name):
+            return '_sha256file-' in name
+
+        self.bench.archive(1, self.data)
+        self.store.script(faulty.lose('delete', matching=which, nth=1))
+        self.bench.delete(base.ref(1))
+        self.assertEqual([], self._segments() + self.bench.names())
+        self.bench.archive(1, self.data)
+        self.store.heal()
+        self.store.script(faulty.lose('delete', matching=which))
+        err = self.assertRaises(exceptions.StoreUnavailable,
+                                self.bench.delete, base.ref(1))
+        self.assertIn(err.name, self._segments())
+        self.assertIn(naming.manifest_name(_PREFIX), self.bench.names())
+        self.store.heal()
+        self.bench.delete(base.ref(1))
+        self.assertEqual([], self._segments() + self.bench.names())
+
     def test_interrupted_delete(self):
         self.bench.archive(1, self.data)
         self.store.script(faulty.fail(

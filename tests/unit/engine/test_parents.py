@@ -222,3 +222,8 @@ class ConfirmTest(base.EngineTestCase):
         self.assertIn('bak-1', str(err))
         self.assertEqual([], [found for found in self.bench.names()
                               if found.startswith(base.ref(2).prefix)])
+
+    def test_replaced_by_something_else(self):
+        err = self._archive_while(lambda: self.bench.put(
+            naming.manifest_name(base.ref(1).prefix), b'{'))
+        self.assertIs(exceptions.Remedy.REPEAT, err.remedy)
