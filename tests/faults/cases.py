@@ -69,7 +69,8 @@ class Case:
     ``outcomes`` are those that are right. ``left`` is what may be left of the
     backup after a failure. ``many`` makes the operation one of many small
     objects, ``segmented`` has its digests in segments. ``within`` is a bound
-    in seconds, and no promise.
+    in seconds, and no promise. ``late`` makes one more rule, from the records
+    of the backup and its parent.
     """
 
     fault: str
@@ -305,7 +306,7 @@ def _denials() -> Iterator[Case]:
         yield from _each(f'PUT of {kind} is lost, and answered 201',
                          (BACKUP,), rule(Lose(), 'PUT', kind),
                          outcomes=(DAMAGED,))
-    yield from _each('PUT of the manifest is lost, and answered 201',
+    yield from _each('PUT of manifest is lost, and answered 201',
                      (BACKUP, INCREMENTAL),
                      rule(Lose(), 'PUT', Kind.MANIFEST),
                      outcomes=(UNAVAILABLE,), quick=(BACKUP,))
