@@ -359,7 +359,7 @@ def _check_owner(ref: types.BackupRef, name: str, owner: str) -> None:
     """
     if owner != ref.backup_id and not ref.prefix.endswith(owner):
         raise exceptions.FormatError(
-            'the manifest is that of another backup', name=name,
+            'the manifest belongs to a different backup', name=name,
             expected=ref.backup_id, actual=owner,
             remedy=exceptions.Remedy.OTHER_BACKUP)
 

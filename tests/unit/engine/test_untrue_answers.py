@@ -182,7 +182,7 @@ class AnotherManifestTest(base.EngineTestCase):
         err = self.assertRaises(exceptions.FormatError,
                                 self.bench.repository.load, base.ref(1))
         self.assertEqual(
-            ('the manifest is that of another backup', 'bak-1',
+            ('the manifest belongs to a different backup', 'bak-1',
              base.CONTAINER, _MANIFEST, 'bak-1', 'bak-2',
              exceptions.Remedy.OTHER_BACKUP),
             (err.what, err.backup_id, err.container, err.name, err.expected,
