@@ -21,10 +21,6 @@ from oslo_utils import units
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
-from cinder_swift_backup.stores import base
-
-# Any; the name of an account is the same in all of them.
-_CLUSTER = base.Sync('//realm/cluster', '')
 
 
 def backup_ref(backup):
@@ -47,8 +43,10 @@ def place(store, container):
     """A negative number that stands for an account and a container in it.
 
     It does not change with the host or the protocol by which these are found.
+
+    :raises StoreError: when there is no access to the account
     """
-    where = store.sync_target(container, _CLUSTER).to
+    where = f'{store.account()}/{container}'
     # Cinder's column has 32 bits.
     return -1 - zlib.crc32(where.encode()) // 2
 

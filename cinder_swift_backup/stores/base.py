@@ -218,6 +218,12 @@ class ObjectStore(Protocol):
         :raises ContainerNotFound: when the container does not exist
         """
 
+    def account(self) -> str:
+        """The name of the account, by whatever host it is found.
+
+        :raises StoreError: when there is no access to it
+        """
+
     def sync_target(self, container: str, sync: Sync) -> Sync:
         """What a container of this account is made with for ``sync``."""
 

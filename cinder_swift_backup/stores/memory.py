@@ -74,9 +74,13 @@ class MemoryStore:
             self._objects(container)
             return self.syncs.get(container)
 
+    def account(self) -> str:
+        """See the contract."""
+        return 'memory'
+
     def sync_target(self, container: str, sync: base.Sync) -> base.Sync:
         """See the contract."""
-        return sync.completed('memory', container)
+        return sync.completed(self.account(), container)
 
     def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""

@@ -105,9 +105,13 @@ class SwiftStore:
         key = found.get(_SYNC_KEY)
         return base.Sync(found.get(_SYNC_TO), key) if key else None
 
+    def account(self) -> str:
+        """See the contract."""
+        return self._session.account(self._stop)
+
     def sync_target(self, container: str, sync: base.Sync) -> base.Sync:
         """See the contract."""
-        return sync.completed(self._session.account(), container)
+        return sync.completed(self.account(), container)
 
     def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""

@@ -77,36 +77,46 @@ class Session:
 
         :param stop: raises when the result is no longer wanted
         """
-        attempts = repetition.Repetition(
-            self._transport, self._congestion, self._trouble,
-            patient=request.patient)
         look = absence.Look(request.where, request.purpose, self._absences,
                             functools.partial(self._ask, stop))
+        return self._repeated(
+            lambda: self._judged(request.where, work, stop, look), stop,
+            patient=request.patient)
+
+    def account(self, stop: base.Stop) -> str:
+        """The name of the account.
+
+        :param stop: raises when it is no longer wanted
+        """
+        access = self._repeated(self._credentials.access, stop)
+        url = urllib.parse.urlparse(access.storage_url)
+        return url.path.rstrip('/').rpartition('/')[2]
+
+    def _repeated(self, attempt: Callable[[], _T], stop: base.Stop, *,
+                  patient: bool = True) -> _T:
+        """What an attempt returns, once it does not fail in passing."""
+        attempts = repetition.Repetition(
+            self._transport, self._congestion, self._trouble, patient=patient)
         try:
-            result = self._repeated(request.where, work, stop, look, attempts)
+            result = self._attempted(attempt, stop, attempts)
         except BaseException as err:
             attempts.end(err)
             raise
         attempts.end(None)
         return result
 
-    def _repeated(self, where: tuple[str, ...], work: Work[_T],
-                  stop: base.Stop, look: absence.Look,
-                  attempts: repetition.Repetition) -> _T:
+    @staticmethod
+    def _attempted(attempt: Callable[[], _T], stop: base.Stop,
+                   attempts: repetition.Repetition) -> _T:
         while True:
             stop.check()
             try:
-                return self._judged(where, work, stop, look)
+                return attempt()
             except exceptions.StoreUnavailable as err:
                 seconds = attempts.next(err)
                 if seconds is None:
                     raise
             stop.wait(seconds)
-
-    def account(self) -> str:
-        """The name of the account."""
-        url = urllib.parse.urlparse(self._credentials.access().storage_url)
-        return url.path.rstrip('/').rpartition('/')[2]
 
     def close(self) -> None:
         """Close all connections."""

@@ -386,8 +386,9 @@ class StoreContract:
                           self.new_container_name())
 
     def test_where_a_container_is_copied_to(self):
-        account = self.store.sync_target('c', base.Sync('//r/s', 'k'))
-        self.assertRegex(account.to, '//r/s/[^/]+/c')
+        found = self.store.sync_target('c', base.Sync('//r/s', 'k'))
+        self.assertEqual(f'//r/s/{self.store.account()}/c', found.to)
+        self.assertRegex(self.store.account(), r'\A[^/]+\Z')
         self.assertEqual(base.Sync('//r/s/a/c', 'k'),
                          self.store.sync_target('c', base.Sync('//r/s/a',
                                                                'k')))

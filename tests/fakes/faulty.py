@@ -169,6 +169,10 @@ class FaultyStore:
         """See the contract."""
         return self._store.sync(container)
 
+    def account(self) -> str:
+        """See the contract."""
+        return self._store.account()
+
     def sync_target(self, container: str, sync: base.Sync) -> base.Sync:
         """See the contract."""
         return self._store.sync_target(container, sync)

@@ -374,8 +374,7 @@ class DeleteTest(DriverMethodTestCase):
     def _in_another_account(self, backup):
         """Delete it where there is a container of that name, and no more."""
         other = memory.MemoryStore()
-        other.sync_target = lambda container, sync: sync.completed(
-            'other', container)
+        other.account = lambda: 'other'
         other.ensure_container(_CONTAINER, create=True)
         with mock.patch.object(auth, 'make_store', lambda *_: other):
             self.driver.delete_backup(backup)

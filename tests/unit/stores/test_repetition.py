@@ -3,6 +3,7 @@
 """How long requests are repeated, and that they slow down together."""
 
 import logging
+from unittest import mock
 
 import fixtures
 from oslotest import base
@@ -101,6 +102,17 @@ class PatienceTest(base.BaseTestCase):
             self.assertRaises(exceptions.StoreUnavailable, self._get)
             self.assertEqual(4, server.call_count)
             self.assert_gone(False)
+
+    def test_login_is_waited_for(self):
+        # Also where nothing is asked of Swift.
+        access = credentials.Access(_URL, 't')
+        found = mock.Mock()
+        found.access.side_effect = [
+            *[exceptions.StoreUnavailable('away')] * 3, access]
+        store = swift.SwiftStore(swift_session.Session(
+            found, transport.Transport(patience=300)))
+        self.addCleanup(store.close)
+        self.assertEqual('AUTH_p', store.account())
 
     def test_outages_are_no_attempts_of_what_is_counted(self):
         server = self._answers(*[_status(503)] * 6, *[_status(409)] * 3,
