@@ -3,8 +3,9 @@
 """The table of what came of all faults, in reStructuredText."""
 
 from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Mapping
+import csv
+import io
 import re
 
 from tests.faults import rows
@@ -25,13 +26,15 @@ def render(found: Mapping[str, Iterable[rows.Row]]) -> str:
     for some in found.values():
         for row in some:
             by_case.setdefault((row.fault, row.operation), []).append(row)
-    lines = [
-        f'Modes: {", ".join(found)}. Where they differ, a cell has a value '
-        f'for each.', '', '.. list-table::', '   :header-rows: 1', '']
+    text = io.StringIO()
+    text.write(f'Modes: {", ".join(found)}. Where they differ, a cell has a '
+               f'value for each.\n\n.. csv-table::\n   :header-rows: 1\n\n')
+    writer = csv.writer(text, lineterminator='\n')
     found_in_order = (by_case[case] for case in sorted(by_case, key=_place))
     for cells in (_HEADER, *map(_cells, found_in_order)):
-        lines += _line(cells)
-    return '\n'.join(lines) + '\n'
+        text.write('   ')
+        writer.writerow(cells)
+    return text.getvalue()
 
 
 def _place(case: tuple[str, str]) -> list[tuple[str | int, ...]]:
@@ -52,8 +55,3 @@ def _cells(same: list[rows.Row]) -> tuple[str, ...]:
 def _joined(values: Iterable[str]) -> str:
     found = list(values)
     return found[0] if len(set(found)) == 1 else ' / '.join(found)
-
-
-def _line(cells: Iterable[str]) -> Iterator[str]:
-    for number, cell in enumerate(cells):
-        yield f'   {"*" if number == 0 else " "} - {cell}'
