@@ -111,7 +111,7 @@ _DEFAULTS = (
     (exceptions.VolumeError, _REMEDIES[exceptions.Remedy.STORAGE]),
     (exceptions.SpoolError, _REMEDIES[exceptions.Remedy.SPOOL]),
     (exceptions.DatabaseUnavailable,
-     'Repeat the operation when it does again.'),
+     'Repeat the operation when it answers again.'),
     (exceptions.BackupError, "Look for the cause in cinder-backup's log."),
 )
 

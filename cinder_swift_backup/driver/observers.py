@@ -21,6 +21,9 @@ from cinder_swift_backup import exceptions
 LOG = logging.getLogger(__name__)
 # Raised when the database is down, restarts or is overloaded.
 DATABASE_ERRORS = (db_exception.DBError, sqlalchemy_exc.SQLAlchemyError)
+# Of these, what it answers for good.
+_FINAL = (db_exception.DBDataError, db_exception.DBDuplicateEntry,
+          db_exception.DBReferenceError, db_exception.DBConstraintError)
 # Seconds, where the operator has turned patience off: to fail while the
 # database is away helps nobody, for Cinder cannot note it.
 _LEAST_PATIENCE = 60
@@ -82,6 +85,8 @@ class Database:
             wait = min(2 * wait, _LONGEST_WAIT)
 
     def _tolerate(self, err):
+        if isinstance(err, _FINAL):
+            raise err
         now = time.monotonic()
         if self._since is None:
             self._since = now

@@ -11,8 +11,8 @@ nothing by itself:
 1. Of an object it counts if the container answers, either that it is there or,
    by the same rule, that it is not; of a container if the account answers that
    it is there.
-2. To what makes something, it counts only if what it would be in is not there,
-   and has not been there since the operation began.
+2. To what makes something, it counts only if what it would be in is not
+   there, and has not been there since the operation began.
 3. Even then a request that looks for something or removes it is sent once
    more, for a single 404 may be wrong, too. One that looks for an object is
    sent :data:`_LOOKS` times, and the container is asked each time: one of
@@ -20,8 +20,8 @@ nothing by itself:
 4. Anything else is no answer: the store does not work.
 
 That a container or the account is there is remembered for :data:`REMEMBERED`
-seconds. So is that a 404 turned out to be right: then the next is sent only
-once more, and need not wait.
+seconds. So is that a 404 turned out to be right: then the looks for the next
+do not wait.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ LOG = logging.getLogger(__name__)
 # Seconds.
 REMEMBERED = 5.0
 # Seconds before another look for what is expected to be there.
-_BETWEEN_LOOKS = 1.0
+_BETWEEN_LOOKS = 0.5
 # How many looks for an object, and for anything else.
 _LOOKS, _FEW_LOOKS = 4, 2
 
@@ -121,7 +121,8 @@ class Look:
         self._purpose = purpose
         self._known = known
         self._ask = ask
-        self._before: exceptions.StoreError | None = None
+        # As a text: with its traceback it would keep what led here.
+        self._before: str | None = None
         self._looks = 0
 
     def judge(self, err: exceptions.StoreError) -> None:
@@ -133,7 +134,7 @@ class Look:
         try:
             there = self._known.is_there(
                 self._where[:-1], self._ask,
-                anew=self._looks > 0 and self._is_object and not usual)
+                anew=self._looks > 0 and self._is_object)
         except (swift_errors.Again, swift_errors.Slowed):
             raise
         except exceptions.StoreUnavailable as unavailable:
@@ -148,13 +149,14 @@ class Look:
                     f'Swift answered 404, and {self._around} {is_there} '
                     f'there'), self._where) from err
             return
-        self._before = err
+        self._before = str(err)
         self._looks += 1
-        if self._looks < self._wanted(usual):
+        if self._looks < (_LOOKS if self._is_object else _FEW_LOOKS):
             raise swift_errors.about(swift_errors.SecondLook(
                 'Swift answered 404, and will be asked once more',
                 self._seconds(usual)), self._where) from err
-        self._known.note(self._where)
+        if self._purpose is Purpose.LOOK:
+            self._known.note(self._where)
 
     def found(self) -> None:
         """The request was answered by something else."""
@@ -163,9 +165,6 @@ class Look:
         if self._before is not None and self._purpose is Purpose.LOOK:
             LOG.warning('Swift answered 404 (%d in a row), though it is '
                         'there: %s', self._looks, self._before)
-
-    def _wanted(self, usual: bool) -> int:
-        return _LOOKS if self._is_object and not usual else _FEW_LOOKS
 
     def _seconds(self, usual: bool) -> float:
         return _BETWEEN_LOOKS if self._is_object and not usual else 0

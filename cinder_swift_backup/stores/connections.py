@@ -102,7 +102,7 @@ class Connections:
         # First, for whoever makes the connection looks when it is made.
         connection.unwanted.raised = True
         for pool in _pools(connection.http):
-            _shut_down(pool.made)
+            _shut_down(getattr(pool, 'made', None))
 
     def close_idle(self) -> None:
         """Close all connections but those of requests on their way."""
@@ -177,19 +177,22 @@ _POOLS = {'http': _HTTPPool, 'https': _HTTPSPool}
 
 def _pools(http: client.HTTPConnection) -> Iterator[Any]:
     for adapter in http.request_session.adapters.values():
-        pools = adapter.poolmanager.pools
-        for key in pools.keys():  # noqa: SIM118 (it cannot be iterated)
-            pool = pools.get(key)
-            if pool is not None:
-                yield pool
+        # The latter where the environment has proxies.
+        for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 (not iterable)
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    yield pool
 
 
 def _shut_down(made: Any) -> None:
     sock = getattr(made, 'sock', None)
     if sock is not None:
-        # It may have been closed meanwhile.
-        with contextlib.suppress(OSError, ValueError):
-            sock.shutdown(socket.SHUT_RDWR)
+        # It may have been closed meanwhile. TLS's own method would have who
+        # is sending go on in plain text. Eventlet wraps the others.
+        with contextlib.suppress(OSError):
+            socket.SocketType.shutdown(getattr(sock, 'fd', sock),
+                                       socket.SHUT_RDWR)
 
 
 def _close(http: client.HTTPConnection) -> None:

@@ -106,6 +106,7 @@ class Exchange:
         place = f'Swift at {self._url.netloc}'
         reason = network_errors.reason(err)
         if (self._connection.used and not self._answered
+                and not isinstance(err, requests.TooManyRedirects)
                 and not network_errors.is_silence(err)):
             return swift_errors.Again(
                 f'the network has closed an idle connection to {place} '

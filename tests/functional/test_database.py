@@ -142,7 +142,7 @@ class LongTestCase(DatabaseTestCase):
         self.back.set()
         self.assertRegex(
             str(error)[:255], r": Cinder's database has not answered for \d+ "
-            r"s\. Repeat the operation when it does again\. \[")
+            r"s\. Repeat the operation when it answers again\. \[")
         for text in (str(error), self.log.output):
             self.assertNotIn('SELECT', text)
 

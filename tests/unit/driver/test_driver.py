@@ -599,7 +599,7 @@ class DatabaseTest(DriverMethodTestCase):
         self.assertGreater(700, self.clock.now - begin)
         self.assertRegex(
             str(err)[:255], r": Cinder's database has not answered for "
-            r"3\d\d s\. Repeat the operation when it does again\. \[")
+            r"3\d\d s\. Repeat the operation when it answers again\. \[")
         self.assertNotIn('SQL', str(err))
 
     def test_backup_gives_up(self):

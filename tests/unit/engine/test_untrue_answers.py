@@ -168,7 +168,7 @@ class CommitTest(base.EngineTestCase):
 
 
 class AnotherManifestTest(base.EngineTestCase):
-    """A manifest that is that of another backup."""
+    """The manifest of another backup."""
 
     def setUp(self):
         super().setUp()

@@ -92,7 +92,7 @@ class AbsenceTest(base.BaseTestCase):
                           'c', 'o')
         self.assertRaises(exceptions.ObjectNotFound, self.store.segments,
                           'c', 'o')
-        self.assertEqual([2, 2, 2, 0],
+        self.assertEqual([4, 4, 2, 0],
                          [server.call_count for server in servers])
 
     def test_object_of_a_container_that_is_not_there(self):
@@ -223,7 +223,7 @@ class AbsenceTest(base.BaseTestCase):
         for _ in range(100):
             self.assertRaises(exceptions.ObjectNotFound, blobs.get,
                               self.store, 'c', 'o')
-        self.assertEqual(3, sum(self.clock.sleeps))
+        self.assertEqual(1.5, sum(self.clock.sleeps))
 
     def test_nobody_can_tell_for_good(self):
         self.store = self._store(retries=0, backoff=1, patience=60)
