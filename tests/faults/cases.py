@@ -578,7 +578,7 @@ def _outages() -> Iterator[Case]:
         yield from _each(
             f'all stalls from request {first} on', (operation,),
             rule(Stall(3600), first=first, count=None), quick=(),
-            within=600, **more)
+            within=90, **more)
 
 
 def _slowness() -> Iterator[Case]:
