@@ -182,7 +182,7 @@ class Repository:
 
         If an object cannot be deleted, the others still are, except for the
         manifest, so that :meth:`find_objects` finds the rest later. It ends
-        at once when the store is gone.
+        soon when the store is gone.
 
         :param segments: of the digests, besides those that a listing shows
         :param spare: leave the chunks if the digest file cannot be deleted,
@@ -202,7 +202,6 @@ class Repository:
         try:
             every |= self._segments(ref, container)
         except exceptions.StoreError as err:
-            _end_if_gone(err)
             failure = err
         stays = self._delete(ref.container, [digest_file_name])
         if stays is not None and spare:
@@ -306,16 +305,16 @@ class Repository:
                 names: Iterable[str]) -> exceptions.StoreError | None:
         """Delete objects; returns the first error.
 
-        :raises StoreUnavailable: when the store is gone
+        Where the store is gone, that ends it. It may only have been gone for
+        the objects that were asked for before, and then it is not any more.
         """
         failures: list[exceptions.StoreError] = []
 
         def collect(failure: exceptions.StoreError | None) -> None:
             if failure is None:
                 return
-            _end_if_gone(failure)
             failures.append(failure)
-            if len(failures) >= _ENOUGH_FAILURES:
+            if len(failures) >= _ENOUGH_FAILURES or _is_gone(failure):
                 raise failures[0]
 
         try:
@@ -325,7 +324,6 @@ class Repository:
                  for name in names),
                 collect, progress.Silent().checkpoint, full=_AT_ONCE)
         except exceptions.StoreError as err:
-            _end_if_gone(err)
             return err
         return failures[0] if failures else None
 
@@ -364,7 +362,6 @@ def _check_owner(ref: types.BackupRef, name: str, owner: str) -> None:
             remedy=exceptions.Remedy.OTHER_BACKUP)
 
 
-def _end_if_gone(err: exceptions.StoreError) -> None:
-    """Raise an error after which no other request need be tried."""
-    if isinstance(err, exceptions.StoreUnavailable) and err.gone:
-        raise err
+def _is_gone(err: exceptions.StoreError) -> bool:
+    """Whether no others need be tried after this error."""
+    return isinstance(err, exceptions.StoreUnavailable) and err.gone

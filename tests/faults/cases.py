@@ -569,6 +569,11 @@ def _outages() -> Iterator[Case]:
             f'all 503 from request {first} on', (operation,),
             rule(Answer(503), first=first, count=None),
             quick=_ALL if first > 1 else (BACKUP,), **more)
+    # Everything else works, and so does cleaning up.
+    yield from _each(
+        'PUT and HEAD of the digests 503 for good', (BACKUP, INCREMENTAL),
+        rule(Answer(503), 'PUT HEAD', Kind.DIGESTS, count=None),
+        quick=(BACKUP,), **{**more, 'left': NOTHING})
     for operation, first in ((BACKUP, 6), (INCREMENTAL, 10), (RESTORE, 6),
                              (DELETE, 5)):
         yield from _each(

@@ -167,7 +167,7 @@ class LoginTestCase(ShortLivedTestCase):
         self.proxy.apply(rule(Refuse(3600), 'POST', first=first))
         yield
         self.assertEqual([1], self.proxy.hits())
-        self.assertIn('The token in hand is used on', self.log.output)
+        self.assertIn('so the current one is kept', self.log.output)
         self.log.reset_output()
         self.proxy.accept()
 

@@ -254,14 +254,14 @@ class DeleteTest(base.EngineTestCase):
         self.assertLess(len(self.store.names('delete')),
                         len(self.bench.names()) // 2)
 
-    def test_store_that_is_gone_is_asked_once(self):
+    def test_store_that_is_gone_is_not_asked_for_every_object(self):
         self.bench.archive(1, bytes(range(256)) * 16)
         names = self.bench.repository.find_objects(base.ref(1), complete=True)
         gone = _failure()
         gone.gone = True
         # Those of chunks are on their way together.
         for method, matching, most in (
-                ('segments', bool, 1), ('delete', bool, 1),
+                ('segments', bool, 1), ('delete', bool, 9),
                 ('delete', base.is_chunk, 8)):
             self.store.heal()
             self.store.script(faulty.fail(method, gone, matching=matching))
@@ -270,6 +270,18 @@ class DeleteTest(base.EngineTestCase):
                 base.ref(1), names, spare=False)
             self.assertLessEqual(len(list(filter(
                 matching, self.store.names(method)))), most)
+
+    def test_store_that_is_gone_for_one_object(self):
+        names = self.bench.repository.find_objects(base.ref(1), complete=True)
+        gone = _failure()
+        gone.gone = True
+        for method in ('segments', 'delete'):
+            self.store.script(faulty.fail(
+                method, gone, matching=lambda name: name.endswith('file')))
+        self.assertRaises(
+            exceptions.StoreUnavailable, self.bench.repository.discard,
+            base.ref(1), names, spare=False)
+        self.assertEqual([], list(filter(base.is_chunk, self.bench.names())))
 
     def test_store_that_is_down_has_nobody_wait(self):
         # One worker waits to repeat its request while the other finds out
