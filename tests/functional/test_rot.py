@@ -53,7 +53,7 @@ class RotTestCase(cinder_side.CinderSideTestCase):
         self.assertEqual(set(rotten), self.aside())
         # All have been met, so all have been healed.
         for name in rotten.values():
-            self.assertIn(f'{name} in container {self.container} came '
+            self.assertIn(f'{name} in container {self.container} arrived '
                           f'damaged', log.output)
 
     def rot(self):
