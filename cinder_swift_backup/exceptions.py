@@ -23,7 +23,7 @@ The tree::
     |-- SelectionError            no such backup, or more than one
     |-- VolumeError               the volume cannot be read or written
     |-- SpoolError                a temporary file cannot be written
-    |-- DatabaseUnavailable       the records of backups cannot be had
+    |-- DatabaseUnavailable       Cinder's database does not answer
     `-- Cancelled                 somebody asked us to stop
 
 Errors after which the same request may succeed carry the ``Retryable`` mixin.

@@ -53,8 +53,8 @@ def find_cloud(cloud: str | None, region: str | None, patience: float,
                ) -> openstack.config.cloud_region.CloudRegion:
     """What is known of a cloud, with how to log in.
 
-    Its services may be silent for as long as its ``api_timeout`` says. If it
-    has none, the patience says it: openstacksdk would wait for ever.
+    Its ``api_timeout`` limits how long its services may be silent. If it has
+    none, the patience sets the limit: openstacksdk would wait for ever.
 
     :raises ConfigurationError: when nothing says so
     """

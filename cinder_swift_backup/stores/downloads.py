@@ -124,8 +124,7 @@ class Download(Generic[_T]):
                  or 'x-object-manifest' in answer)
         if not self._compared or self._extent is not None or large:
             return None
-        etag = answer.get('etag', '').strip('"')
-        return etag if swift_answers.MD5.fullmatch(etag) else None
+        return swift_answers.recorded_md5(answer)
 
 
 class _Pieces(Iterator[bytes]):

@@ -25,7 +25,7 @@ from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import swift_errors
 
 _T = TypeVar('_T')
-MD5 = re.compile('[0-9a-f]{32}')
+_MD5 = re.compile('[0-9a-f]{32}')
 # What swiftclient raises besides errors that mean the same wherever they come
 # from: an unknown encoding, JSON nested without end, a broken gzip file.
 _UNREADABLE = (LookupError, RecursionError, EOFError, zlib.error)
@@ -98,9 +98,14 @@ def has_its_md5(answer: tuple[dict[str, str], bytes]) -> bool:
     Also if there is no such object, and if nothing of it came.
     """
     headers, body = answer
+    return not body or recorded_md5(headers) in (None, hashlib.md5(
+        body, usedforsecurity=False).hexdigest())
+
+
+def recorded_md5(headers: dict[str, str]) -> str | None:
+    """The MD5 that the ETag of an object tells; None if it tells none."""
     etag = headers.get('etag', '').strip('"')
-    return not body or not MD5.fullmatch(etag) or etag == hashlib.md5(
-        body, usedforsecurity=False).hexdigest()
+    return etag if _MD5.fullmatch(etag) else None
 
 
 def segments(answer: tuple[object, bytes]) -> tuple[base.Segment, ...]:
