@@ -115,7 +115,8 @@ class ImpatientTestCase(StatesTestCase):
             self.assertEqual(before, self.object_names(self.container))
         for offset in range(0, 20 * MIB, 5 * MIB):
             self.write(volume, offset, b'changed')
-        with self.broken(rule(Refuse(_ALWAYS), 'PUT', Kind.CHUNK, first=2)):
+        # When digests are put, all chunks are stored.
+        with self.broken(rule(Refuse(_ALWAYS), 'PUT', Kind.DIGESTS)):
             failed = self.fail_to_back_up(volume, _REFUSED, _LATER,
                                           incremental=True)
         self.assertNotEqual([], self.objects_of(failed))
