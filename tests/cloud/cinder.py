@@ -84,6 +84,8 @@ class Cinder:
         self.concurrency = concurrency
         self.extra_options = dict(extra_options or {})
         self.database = database or directory / 'cinder.db'
+        # Seconds that a query waits for others, and may be changed as well.
+        self.database_timeout = 60
         self.volumes_directory = volumes_directory or directory / 'volumes'
         self.port = port or processes.free_ports(1)[0]
         self.services = services
@@ -223,7 +225,8 @@ class Cinder:
                     **self.extra_options,
                 },
                 'database': {
-                    'connection': f'sqlite:///{self.database}?timeout=60',
+                    'connection': f'sqlite:///{self.database}'
+                    f'?timeout={self.database_timeout}',
                     'sqlite_synchronous': False,
                 },
                 BACKEND: {

@@ -1,17 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What users see of an error, through the real Cinder API.
+"""What users see of an error of Swift or Keystone.
 
-Each kind of error that can be made to happen quickly happens in a service of
-its own. Cinder keeps 255 characters of it as the ``fail_reason`` of a backup:
-they have to have all of what is wrong and of what to do. Of a restore it
-keeps nothing, but logs it.
+Each kind that can be made to happen quickly happens in a service of its own.
 """
 
 import json
-import re
-import subprocess
-import sys
 import time
 from typing import ClassVar
 import urllib.parse
@@ -19,128 +13,31 @@ import urllib.parse
 from swiftclient import client as swift_client
 
 from tests.cloud import info
-from tests.cloud import processes
 from tests.cloud.fault_proxy import proxy as fault_proxy
 from tests.cloud.fault_proxy.rules import Answer
 from tests.cloud.fault_proxy.rules import Kind
+from tests.cloud.fault_proxy.rules import Lose
+from tests.cloud.fault_proxy.rules import OBJECTS
 from tests.cloud.fault_proxy.rules import rule
 from tests.cloud.fault_proxy.rules import Slow
 from tests.fakes import blobs
 from tests.functional import base
 from tests.functional import cinder_side
-from tests.functional import own_cinder
+from tests.functional import reasons
 from tests.functional.api import MIB
 
-_KEPT = 255
 # Bytes a second, so that a chunk takes some.
 _RATE = MIB // 2
-# What fails here fails for good.
-_IMPATIENT = {'backup_swift_retry_attempts': 1,
-              'backup_swift_retry_backoff': 1,
-              'backup_swift_patience': 0}
 _OTHER_ACCOUNT = (
     'It may be in another account: check backup_swift_auth. If it is gone for '
     'good, put an empty object of this name there and delete it again.')
-_STORAGE = ('Look for the cause on the host and in the storage, then try '
-            'again.')
 
 
-class FailReasonTestCase(own_cinder.OwnCinderTestCase):
-    """A test with a service that fails in many ways."""
-
-    def make_container(self):
-        """Make the container, which the service cannot."""
-        self.store.ensure_container(self.container, create=True)
-
-    def fail_to_back_up(self, volume, *texts, **options):
-        """Begin a backup, which is to fail with such a reason."""
-        backup = self.start_backup(volume, **options)
-        self.assert_failed(backup, *texts)
-        self.wait(self.cinder.volumes, volume, 'available')
-        return backup
-
-    def fail_to_delete(self, backup, *texts, cinder=None):
-        """Begin a delete, which is to fail with such a reason."""
-        (cinder or self.cinder).backups.delete(backup)
-        self.assert_failed(backup, *texts)
-
-    def assert_failed(self, backup, what, remedy):
-        """The reason is whole, and the log has all of it and its cause.
-
-        :param what: a regular expression for the beginning
-        """
-        self.wait_until(self.has_failed, backup)
-        reason = self.cinder.backups.get(backup.id).fail_reason
-        self.assertLessEqual(len(reason), _KEPT)
-        self.assertRegex(
-            reason, rf'^[A-Z][a-z ]+: {what}\. {re.escape(remedy)} \[')
-        self.wait_until(self.log_has, reason)
-        # Our error is in the log as the cause of Cinder's.
-        self.assertRegex(self.own.log.read_text(errors='replace'),
-                         rf'cinder_swift_backup\.[.\w]+: {what} \[.*\]')
-
-    def has_failed(self, backup):
-        """Whether Cinder says so of a backup."""
-        return self.cinder.backups.get(backup.id).status == 'error'
-
-    def log_has(self, text):
-        """Whether the service's log has it."""
-        return text in self.own.log.read_text(errors='replace')
-
-    def fail_to_restore(self, backup, *texts):
-        """Begin a restore, which is to be logged with such a reason."""
-        self.assert_not_restored(backup, self.start_restore(backup), *texts)
-
-    def start_restore(self, backup):
-        """Begin a restore to a new volume, which it returns."""
-        answer = self.cinder.restores.restore(backup.id)
-        target = self.cinder.volumes.get(answer.volume_id)
-        self.forget_later(self.forget_volume, target)
-        return target
-
-    def assert_not_restored(self, backup, target, what, remedy):
-        """The states say so, and the log has the reason and its cause.
-
-        :param what: a regular expression for the beginning
-        """
-        self.wait_until(self._restore_has_failed, target)
-        self.wait(self.cinder.backups, backup, 'available')
-        begins = (f'Restoring backup {backup.id} to volume {target.id} '
-                  f'failed.')
-        self.wait_until(self.log_has, begins)
-        log = self.own.log.read_text(errors='replace').partition(begins)[2]
-        found = re.search(
-            rf'^.*cinder\.exception\.\w+: ([A-Z][a-z ]+: {what}\. '
-            rf'{re.escape(remedy)}) \[(.*)$', log, re.MULTILINE)
-        self.assertIsNotNone(found, log[:5000])
-        self.assertLessEqual(len(found[1]), _KEPT)
-        self.assertIn(backup.id, found[2])
-        # Our error is in the log as the cause of Cinder's.
-        self.assertRegex(log, rf'cinder_swift_backup\.[.\w]+: {what} \[')
-
-    def _restore_has_failed(self, volume):
-        return self.cinder.volumes.get(volume.id).status == 'error_restoring'
-
-    def relay(self, url):
-        """A way to a server, as a URL, and a function that ends it."""
-        target = urllib.parse.urlsplit(url)
-        child = subprocess.Popen(
-            [sys.executable, '-m', 'tests.bench.delay', target.hostname,
-             str(target.port), '0'], cwd=processes.ROOT,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-        def end():
-            child.communicate()
-        self.addCleanup(end)
-        port = int(child.stdout.readline())
-        return target._replace(netloc=f'{processes.HOST}:{port}').geturl(), end
-
-
-class UserAccountTestCase(FailReasonTestCase):
+class UserAccountTestCase(reasons.FailReasonTestCase):
     """In the accounts of users; new containers are of no storage policy."""
 
     options: ClassVar[dict] = {
-        **_IMPATIENT, 'backup_swift_create_storage_policy': 'nowhere',
+        **reasons.IMPATIENT, 'backup_swift_create_storage_policy': 'nowhere',
         'backup_compression_algorithm': 'none'}
 
     def test_backups_and_deletes(self):
@@ -180,7 +77,7 @@ class UserAccountTestCase(FailReasonTestCase):
         self.assertRegex(
             self.cinder.backups.get(backup.id).fail_reason,
             rf'^Invalid volume: the volume is attached with a size of 0 '
-            rf'bytes\. {_STORAGE} \[backup {backup.id}; '
+            rf'bytes\. {reasons.STORAGE} \[backup {backup.id}; '
             rf'volume {volume.id}\]$')
 
     def _delete_as_a_stranger(self, backup):
@@ -285,10 +182,10 @@ def _newer(data):
     return json.dumps({**json.loads(data), 'version': '9.0.0'}).encode()
 
 
-class ProxyTestCase(FailReasonTestCase):
+class ProxyTestCase(reasons.FailReasonTestCase):
     """Through the fault proxy; at first, nobody may make containers."""
 
-    options: ClassVar[dict] = {**_IMPATIENT,
+    options: ClassVar[dict] = {**reasons.IMPATIENT,
                                'backup_create_containers': False,
                                'backup_swift_object_size': 2 * MIB,
                                'backup_swift_workers': 1}
@@ -322,6 +219,27 @@ class ProxyTestCase(FailReasonTestCase):
             'Repeat the operation later.')
         self.proxy.accept()
 
+    def test_what_swift_does_not_do(self):
+        self.make_container()
+        volume = self.make_volume(1)
+        self.proxy.apply(rule(Lose(), 'PUT', Kind.MANIFEST))
+        self.fail_to_back_up(volume, 'the manifest was not stored',
+                             'Repeat the operation.')
+        self.proxy.apply(rule(Answer(401), 'PUT', Kind.CHUNK, count=None))
+        self.fail_to_back_up(
+            volume, 'Swift answered 401 Unauthorized',
+            'The token may have expired: backup_swift_service_auth prevents '
+            'that.')
+        self.proxy.apply()
+        self.assertEqual([], self.object_names(self.container))
+        backup = self.back_up(volume)
+        self.proxy.apply(rule(Lose(), 'DELETE', *OBJECTS, count=None))
+        self.fail_to_delete(backup, 'Swift has not deleted an object',
+                            'Repeat the operation.')
+        self.proxy.apply()
+        self.delete_backup(backup)
+        self.assertEqual([], self.object_names(self.container))
+
     def _shrink_volume(self, volume):
         """Cut it off while a chunk of it is on its way."""
         self.proxy.apply(rule(Slow(_RATE), 'PUT', Kind.CHUNK, first=2))
@@ -335,10 +253,10 @@ class ProxyTestCase(FailReasonTestCase):
         self.wait(self.cinder.volumes, volume, 'available')
 
 
-class OwnAccountTestCase(FailReasonTestCase):
+class OwnAccountTestCase(reasons.FailReasonTestCase):
     """In the service's own account, with a login that becomes wrong."""
 
-    options: ClassVar[dict] = _IMPATIENT
+    options: ClassVar[dict] = reasons.IMPATIENT
     cloud_stays = False
 
     def start(self):

@@ -23,7 +23,7 @@ from tests.cloud.fault_proxy.rules import Moment
 from tests.cloud.fault_proxy.rules import Refuse
 from tests.cloud.fault_proxy.rules import rule
 from tests.cloud.fault_proxy.rules import Stall
-from tests.functional import test_fail_reason
+from tests.functional import reasons
 from tests.functional.api import MIB
 
 # Seconds: for good, as far as a test goes.
@@ -37,7 +37,7 @@ _UNAVAILABLE = r'Swift answered 503 Service Unavailable, for \d+ s'
 _REFUSED = r'Swift at [\d.:]+ .*\(connection refused\), for \d+ s'
 
 
-class StatesTestCase(test_fail_reason.FailReasonTestCase):
+class StatesTestCase(reasons.FailReasonTestCase):
     """A test whose service goes through the fault proxy."""
 
     options: ClassVar[dict] = {}
