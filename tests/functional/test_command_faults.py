@@ -42,7 +42,7 @@ _CHUNKS = 4
 _PATIENCE = 3
 # For what passes, because waits are a quarter of it. One failure never ends
 # it, not even one that asks for a second.
-_BRIEFLY = 1.5
+_BRIEFLY = 3
 # Far more than any command takes here, and less than a socket waits for with
 # the patience that is the default.
 _SOON = 60

@@ -29,7 +29,7 @@ CONF = cfg.CONF
 # Native ones, which go on while sqlite has a patched process wait.
 _threading = patcher.original('threading')
 # Seconds that it is away for, unless it stays away.
-_AWAY = 4
+_AWAY = 8
 _FOR_GOOD = 600
 # How long a query waits, in milliseconds: here, and as Python has it.
 _SHORT = 500
@@ -62,9 +62,10 @@ class DatabaseTestCase(cinder_side.CinderSideTestCase):
 
     def _be_away(self, seconds):
         locked = _threading.Event()
-        holder = _threading.Thread(target=self._hold, args=(locked, seconds))
-        holder.start()
-        self.addCleanup(holder.join)
+        self.holder = _threading.Thread(target=self._hold,
+                                        args=(locked, seconds))
+        self.holder.start()
+        self.addCleanup(self.holder.join)
         self.addCleanup(self.back.set)
         locked.wait(60)
 
@@ -140,6 +141,7 @@ class LongTestCase(DatabaseTestCase):
                                       function, *arguments)
         self.assertFalse(self.back.is_set())
         self.back.set()
+        self.holder.join()
         self.assertRegex(
             str(error)[:255], r": Cinder's database has not answered for \d+ "
             r"s\. Repeat the operation when it answers again\. \[")

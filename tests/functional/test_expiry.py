@@ -23,7 +23,7 @@ from tests.functional import cinder_side
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
 
-_LIFETIME = 10
+_LIFETIME = 25
 # Seconds: enough for an operation, and so few that a login is wanted for each
 # request, for keystoneauth trusts no token that has less than two minutes.
 _SHORT = 100

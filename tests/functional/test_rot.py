@@ -10,6 +10,7 @@
 """
 
 import os
+import time
 
 import fixtures
 
@@ -19,6 +20,8 @@ from tests.functional import cinder_side
 _SERVERS = 3
 # By then each bad replica was met, but for one chance of a thousand million.
 _ROUNDS = 60
+# Seconds, for the last of three replicas to be written.
+_PATIENCE = 60
 _METADATA = 'user.swift.metadata'
 
 
@@ -64,8 +67,7 @@ class RotTestCase(cinder_side.CinderSideTestCase):
         names = self.object_names(self.container)
         rotten = {}
         for number, name in enumerate(names):
-            replicas = self.replicas(name)
-            self.assertEqual(_SERVERS, len(replicas), name)
+            replicas = self.all_replicas(name)
             bad = replicas[number % _SERVERS]
             _flip(bad)
             rotten[_device(bad) / bad.parent.name] = name
@@ -73,6 +75,14 @@ class RotTestCase(cinder_side.CinderSideTestCase):
         # Manifests and files of digests, and more chunks than servers.
         self.assertLess(2 * 2 + _SERVERS, len(rotten))
         return rotten
+
+    def all_replicas(self, name):
+        """The files that are an object. Swift answers when two are there."""
+        end = time.monotonic() + _PATIENCE
+        while len(replicas := self.replicas(name)) < _SERVERS:
+            self.assertLess(time.monotonic(), end, name)
+            time.sleep(0.1)
+        return replicas
 
     def replicas(self, name):
         """The files that are an object, one of each server."""

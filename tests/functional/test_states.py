@@ -30,6 +30,8 @@ from tests.functional.api import MIB
 _ALWAYS = 3600
 # Far less than the patience of who does not wait for it to end.
 _SOON = 60
+# More than the longest pauses, and what is done after them.
+_BACK = 300
 # How many have to come, one a second.
 _HEARTBEATS = 5
 _LATER = 'Repeat the operation later.'
@@ -158,7 +160,8 @@ class PatientTestCase(StatesTestCase):
                 [self.status(each) for each in (made, unwanted, full)])
             self.cancel(unwanted, full, target)
             self.assertEqual('creating', self.status(made))
-        self.wait(self.cinder.backups, made, 'available')
+        self.wait(self.cinder.backups, made, 'available',
+                  patience=_BACK)
         self.wait_gone(self.cinder.backups, unwanted)
         self.assertTrue(self.log_has('Swift works again after '))
         # Nothing of the unwanted one.
@@ -211,6 +214,7 @@ class KilledTestCase(StatesTestCase):
             target = self.start_restore(restored)
             self.cinder.backups.delete(deleted)
             self.wait_until(self.is_hit)
+            self.wait_until(self.is_stored)
             self.assertEqual(
                 ['creating', 'restoring', 'deleting'],
                 [self.status(each) for each in (made, restored, deleted)])
@@ -222,6 +226,12 @@ class KilledTestCase(StatesTestCase):
         self.check_killed_delete(deleted)
         self.assertEqual(self.sha256(volume), self.sha256(
             self.restore(self.back_up(volume))))
+
+    def is_stored(self):
+        """Whether Swift has a chunk of the backup that is being made."""
+        return any((each.method, each.kind, each.result)
+                   == ('PUT', Kind.CHUNK, '201')
+                   for each in self.proxy.requests())
 
     def check_killed_backup(self, backup):
         """It failed, which can be seen, and leaves nothing when deleted."""

@@ -173,7 +173,7 @@ class FileTestCase(base.FaultTestCase):
         volume, path = self.make_volume(_DATA)
         backup = self.make_backup(volume)
         # Nothing behind it is read meanwhile.
-        self.proxy.apply(rule(Stall(3), 'PUT', Kind.CHUNK, first=2))
+        self.proxy.apply(rule(Stall(3600), 'PUT', Kind.CHUNK, first=2))
 
         def work():
             with open(path, 'rb') as handle:
@@ -184,6 +184,9 @@ class FileTestCase(base.FaultTestCase):
             result = executor.submit(work)
             self.wait_soon(lambda: any(self.proxy.hits()), 'it never waits')
             os.truncate(path, 3 * CHUNK)
+            # Now the chunk is sent again.
+            self.proxy.refuse()
+            self.proxy.accept()
             error = result.exception()
         self.assertIsInstance(error, cinder_exception.InvalidVolume)
         self.assertIn(_ENDED, str(error))

@@ -12,6 +12,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import gc
 import json
 import socket
 import ssl
@@ -25,6 +26,8 @@ from tests.cloud.fault_proxy import rules
 from tests.cloud.processes import HOST
 
 # With this, closing is resetting.
+# Seconds in which asyncio drops what comes to a server that is closed.
+_DROPPED = 0.02
 _NO_LINGER = struct.pack('ii', 1, 0)
 _PASS = rules.Pass()
 
@@ -124,6 +127,9 @@ class Server:
             self._listener = None
         for connection in self._connections:
             connection.reset()
+        # Those that were accepted and are not served yet are dropped, but in
+        # a circle of references that keeps their sockets open.
+        asyncio.get_running_loop().call_later(_DROPPED, gc.collect)
 
     async def apply(self, text: str) -> None:
         """Go by these rules from now on, and forget what has been."""
@@ -155,6 +161,9 @@ class Server:
         connection = Connection(self._number, (reader, writer), _now())
         self._connections.add(connection)
         try:
+            if self._listener is None:
+                # It was on its way in when the others were reset.
+                raise ConnectionResetError
             while await self._one(connection):
                 connection.used = _now()
         except exchange.Closed:

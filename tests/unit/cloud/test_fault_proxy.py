@@ -2,6 +2,8 @@
 
 """The fault proxy, before a web server that always works."""
 
+from concurrent import futures
+import contextlib
 import hashlib
 import http.client
 import importlib
@@ -26,6 +28,8 @@ _PREFIX = '/v1/AUTH_p/c/volume_1/20260101000000/az_nova_backup_2'
 _CHUNK = f'{_PREFIX}-00000'
 _MANIFEST = f'{_PREFIX}_metadata'
 _GONE = (ConnectionError, http.client.RemoteDisconnected)
+# Connections at once, and how often.
+_MANY, _ROUNDS = 14, 10
 # Generous: what takes longer is not slow, it hangs.
 _LONG = 30
 
@@ -286,13 +290,30 @@ class FaultProxyTest(base.BaseTestCase):
     def test_refusing(self):
         other = self.connect()
         self.send(client=other)
-        self.proxy.apply(rule(rules.Refuse(0.5), first=2))
+        self.proxy.apply(rule(rules.Refuse(3), first=2))
         self.send()
         self.assert_gone()
         self.assert_gone(client=other)
         self.assert_refused()
         self.wait_until(self._is_there)
         self.assertEqual((200, _DATA), self.send())
+
+    def test_refusing_many_that_come_at_once(self):
+        def send(number):
+            with contextlib.suppress(*_GONE):
+                self.send(client=clients[number])
+                return True
+            return False
+
+        for _ in range(_ROUNDS):
+            self.proxy.accept()
+            self.proxy.apply(rule(rules.Refuse(3600), first=3))
+            clients = [self.connect() for _ in range(_MANY)]
+            with futures.ThreadPoolExecutor(_MANY) as executor:
+                self.assertGreaterEqual(
+                    2, sum(executor.map(send, range(_MANY))))
+            for client in clients:
+                client.close()
 
     def _is_there(self):
         try:
@@ -325,10 +346,10 @@ class FaultProxyTest(base.BaseTestCase):
         self.assertEqual([1], self.proxy.hits())
 
     def test_idle_connections(self):
-        self.proxy.apply(rule(rules.Reset(), count=None, idle=0.3))
+        self.proxy.apply(rule(rules.Reset(), count=None, idle=1))
         self.send()
         self.send()
-        time.sleep(0.4)
+        time.sleep(1.2)
         self.assert_gone()
         self.assertEqual((200, _DATA), self.send())
         self.assertEqual([1], self.proxy.hits())

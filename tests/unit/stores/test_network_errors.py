@@ -47,12 +47,15 @@ class ReasonTestCase(base.BaseTestCase):
         self.addCleanup(listener.close)
 
         def run():
-            connection, _ = listener.accept()
-            with connection, contextlib.suppress(OSError):
-                act(connection)
+            with contextlib.suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    act(connection)
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         self.addCleanup(thread.join, _PATIENCE)
+        # It may be waiting for a connection that never comes.
+        self.addCleanup(listener.shutdown, socket.SHUT_RDWR)
         return listener.getsockname()[1]
 
     def answer(self, text):
