@@ -96,6 +96,9 @@ _DEFAULTS = (
     (exceptions.StoreError, "Look for the cause in Swift's logs."),
     (exceptions.StillArriving, 'Repeat the command later.'),
     (exceptions.ChainError, _REMEDIES[exceptions.Remedy.OTHER_BACKUP]),
+    (exceptions.FormatError, _REMEDIES[exceptions.Remedy.OTHER_BACKUP]),
+    (exceptions.IntegrityError, _REMEDIES[exceptions.Remedy.OTHER_BACKUP]),
+    (exceptions.SpoolError, _REMEDIES[exceptions.Remedy.SPOOL]),
 )
 
 

@@ -107,6 +107,12 @@ class Congestion:
                 self._window = 1
             self._wait_for(began, None)
 
+    def wait_at_most(self, seconds: float) -> None:
+        """Shorten the pause that the store has asked for."""
+        with self._lock:
+            self._paused_until = min(self._paused_until,
+                                     time.monotonic() + seconds)
+
     def give_up(self, since: float) -> float:
         """A request that has failed since then is not repeated any more.
 

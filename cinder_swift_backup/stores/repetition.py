@@ -128,8 +128,11 @@ class Repetition:
             return None
         self._note(err)
         asked = _retry_after(err)
-        # Beyond the patience, it may be over before.
-        return min(self._wait(asked if asked <= left else 0), left)
+        if asked > left:
+            # Patience is over before, and the outage may be.
+            self._state.wait_at_most(left)
+            asked = 0
+        return min(self._wait(asked), left)
 
     def end(self, err: BaseException | None) -> None:
         """The request has its answer, or no other attempt.

@@ -37,9 +37,11 @@ class RemedyTest(base.BaseTestCase):
                            exceptions.Remedy.SIZES):
                 self._check(kind, remedy)
 
-    def test_errors_of_chains(self):
-        for kind in _kinds(exceptions.ChainError):
-            self._check(kind)
+    def test_other_errors(self):
+        for base_ in (exceptions.ChainError, exceptions.FormatError,
+                      exceptions.IntegrityError, exceptions.SpoolError):
+            for kind in _kinds(base_):
+                self._check(kind)
 
     def test_what_nobody_answers(self):
         line = outcomes.line_of(exceptions.StoreUnavailable('it is silent'))
