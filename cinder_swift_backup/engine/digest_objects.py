@@ -11,10 +11,17 @@ reads it like any other.
 1. Cut the file into parts, and put each as a segment, that of zeros once.
 2. Put the large object.
 
-To load a large object, fetch each segment once: if one comes again, and the
-reader is where it was before it, take the same digests again.
+To load a large object:
+
+1. Ask what it consists of.
+2. Fetch each segment once: if one comes again, and the reader is where it was
+   before it, take the same digests again.
+3. Begin again if a segment is not what was asked for, or if all of them are
+   another backup's: they, or the list of them, may have been answered for
+   others. If the list is the same then, it is stored so.
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
@@ -30,6 +37,7 @@ from cinder_swift_backup.engine import spool
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import documents
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
@@ -44,10 +52,16 @@ USUAL_LARGEST = 5 << 30
 _PIECE = 1 << 20
 # How often to load digests of which a segment arrived damaged.
 _ATTEMPTS = 4
+# The container and name of an object.
+_Where = tuple[str, str]
 
 
 class _Changed(Exception):
-    """A segment is another now than it was when it was fed."""
+    """A segment was fed that is not the one that was asked for."""
+
+    def __init__(self, where: _Where) -> None:
+        super().__init__()
+        self.where = where
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -225,17 +239,13 @@ class DigestObjects:
         table.
 
         :param size: of the volume in bytes, as the manifest tells
-        :raises FormatError: when the file is damaged, or has more digests
-            than the volume has blocks
+        :raises FormatError: when the file is damaged, another backup's, or has
+            more digests than the volume has blocks
         :raises SpoolError: when there is no room for the digests
         """
         name = naming.digest_file_name(ref.prefix)
         try:
-            segments = store.segments(ref.container, name)
-            if not segments:
-                return store.read(ref.container, name, functools.partial(
-                    self._load_pieces, ref, size), compared=True)
-            return self._load_changing(ref, size, store, segments)
+            return self._load_changing(ref, size, store)
         except exceptions.ObjectNotFound as err:
             if err.name != name:
                 raise exceptions.FormatError(
@@ -266,20 +276,51 @@ class DigestObjects:
         with self._reader(ref, size) as reader:
             for piece in pieces:
                 self._call(reader.feed, piece)
-            return self._call(reader.finish)
+            # In here, so that the store reads it again.
+            return self._finish(ref, reader)
+
+    def _finish(self, ref: types.BackupRef,
+                reader: digest_file.Reader) -> digests.DigestTable:
+        table = self._call(reader.finish)
+        documents.check_owner(naming.digest_file_name(ref.prefix), ref,
+                              reader.owner)
+        return table
 
     def _load_changing(self, ref: types.BackupRef, size: int,
-                       store: base.ObjectStore,
-                       segments: tuple[base.Segment, ...],
-                       ) -> digests.DigestTable:
-        """Load segments, and begin again when one arrived damaged."""
+                       store: base.ObjectStore) -> digests.DigestTable:
+        """Load digests, and begin again when segments arrived damaged."""
+        where = ref.container, naming.digest_file_name(ref.prefix)
+        damaged: collections.Counter[_Where] = collections.Counter()
+        before = None
         for _ in range(_ATTEMPTS):
-            with contextlib.suppress(_Changed):
-                return self._load_segments(ref, size, store, segments)
+            segments = store.segments(*where)
+            try:
+                table = self._load_listed(ref, size, store, segments)
+            except _Changed as err:
+                damaged[err.where] += 1
+                continue
+            except exceptions.FormatError:
+                if not segments or segments == before:
+                    raise
+                damaged[where] += 1
+                before = segments
+                continue
+            _tell_of(damaged)
+            return table
         raise exceptions.FormatError(
-            'a segment of it is another each time it is read',
-            name=naming.digest_file_name(ref.prefix),
+            'a segment of it is another each time it is read', name=where[1],
             remedy=exceptions.Remedy.REPEAT)
+
+    def _load_listed(self, ref: types.BackupRef, size: int,
+                     store: base.ObjectStore,
+                     segments: tuple[base.Segment, ...] | None,
+                     ) -> digests.DigestTable:
+        """Load digests, which have these segments if any."""
+        if segments:
+            return self._load_segments(ref, size, store, segments)
+        return store.read(
+            ref.container, naming.digest_file_name(ref.prefix),
+            functools.partial(self._load_pieces, ref, size), compared=True)
 
     def _load_segments(self, ref: types.BackupRef, size: int,
                        store: base.ObjectStore,
@@ -297,17 +338,26 @@ class DigestObjects:
                     self._call(reader.repeat, *given)
                     continue
                 store.read(segment.container, segment.name, _Once(
-                    lambda rest: self._call(reader.feed, rest)),
+                    segment, lambda rest: self._call(reader.feed, rest)),
                     compared=True)
                 if before is not None and reader.pending == before:
                     known[segment, before] = first, reader.count
-            return self._call(reader.finish)
+            return self._finish(ref, reader)
+
+
+def _tell_of(damaged: collections.Counter[_Where]) -> None:
+    """Say in the log which objects were intact in the end."""
+    for (container, name), times in damaged.items():
+        LOG.warning('%s in container %s arrived damaged %d times, then '
+                    'intact.', name, container, times)
 
 
 class _Once:
-    """Feeds each byte of an object once, though requests are repeated."""
+    """Feeds each byte of a segment once, though requests are repeated."""
 
-    def __init__(self, feed: Callable[[bytes], None]) -> None:
+    def __init__(self, segment: base.Segment,
+                 feed: Callable[[bytes], None]) -> None:
+        self._segment = segment
         self._feed = feed
         self._fed = 0
         self._hash = hashlib.md5(usedforsecurity=False)
@@ -315,7 +365,8 @@ class _Once:
     def __call__(self, pieces: Iterator[bytes]) -> None:
         """Take the pieces of one request.
 
-        :raises _Changed: when bytes that were fed are others now
+        :raises _Changed: when bytes that were fed are others now, or are not
+            those of the segment
         """
         again = hashlib.md5(usedforsecurity=False)
         known = self._fed
@@ -330,7 +381,12 @@ class _Once:
                 self._fed += len(rest)
                 self._feed(rest)
         self._confirm(again)
+        if self._hash.hexdigest() != self._segment.md5.lower():
+            raise self._changed()
 
     def _confirm(self, again: 'hashlib._Hash') -> None:
         if again.digest() != self._hash.digest():
-            raise _Changed
+            raise self._changed()
+
+    def _changed(self) -> _Changed:
+        return _Changed((self._segment.container, self._segment.name))

@@ -122,6 +122,7 @@ class Reader(long_list.LongListReader):
         self._make = make
         self._packed: digests.Packed
         self._count = 0
+        self._owner = ''
 
     def finish(self) -> digests.DigestTable:
         """The digests, once everything was fed.
@@ -136,7 +137,20 @@ class Reader(long_list.LongListReader):
             raise documents.damaged(
                 self._name, f'its blocks of {block_size} bytes are larger '
                             f'than any driver makes them')
+        self._owner = self._read_owner(fields)
         return digests.DigestTable(block_size, self._packed)
+
+    def _read_owner(self, fields: dict[str, Any]) -> str:
+        try:
+            return documents.identifier(self._name, fields, 'backup_id') or ''
+        except exceptions.FormatError:
+            # What is no id says nothing, and the digests may still be right.
+            return ''
+
+    @property
+    def owner(self) -> str:
+        """The id of the backup, once it has finished; '' if it tells none."""
+        return self._owner
 
     @property
     def count(self) -> int:

@@ -92,6 +92,21 @@ def read_header(name: str, fields: dict[str, Any]) -> types.BackupHeader:
         created_at=text(name, fields, 'created_at') or '')
 
 
+def check_owner(name: str, ref: types.BackupRef, owner: str) -> None:
+    """Refuse the document of another backup.
+
+    The record of a backup may have got another id, and its prefix has not.
+
+    :param owner: the id that the document tells, if it tells any
+    :raises FormatError: when it is another's
+    """
+    if owner != ref.backup_id and not ref.prefix.endswith(owner):
+        raise exceptions.FormatError(
+            f'{_noun(name)} belongs to a different backup', name=name,
+            expected=ref.backup_id, actual=owner,
+            remedy=exceptions.Remedy.OTHER_BACKUP)
+
+
 def text(name: str, fields: dict[str, Any], key: str) -> str | None:
     """A field that is a string, null or absent."""
     value = fields.get(key)

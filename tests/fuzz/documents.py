@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
+import hashlib
 import json
 from typing import Any
 
@@ -14,6 +15,7 @@ from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digest_file as digest_file_format
 from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import documents as document_format
 from cinder_swift_backup.format import manifest as manifest_format
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -115,20 +117,25 @@ def _check_digests(found: digests.DigestTable,
     checks.same(found, _read_digests(checks.cut(stored)))
 
 
-def _read_digests(pieces: Iterable[bytes]) -> digests.DigestTable:
+def _read_digests(pieces: Iterable[bytes],
+                  ref: types.BackupRef | None = None) -> digests.DigestTable:
+    """Read a file; ``ref`` is whose it has to be, if anybody's."""
     reader = digest_file_format.Reader(
         _PREFIX, _VOLUME, digest_file_format.most_digests(_VOLUME),
         lambda zeros: bytearray())
     for piece in pieces:
         reader.feed(piece)
-    return reader.finish()
+    found = reader.finish()
+    if ref is not None:
+        document_format.check_owner('', ref, reader.owner)
+    return found
 
 
 def segments(data: bytes) -> None:
     """A digest file that is a large object; equal segments are one."""
     parts = data.split(BORDER)
     whole = checks.value_of(lambda: _read_digests(
-        each for part in parts for each in checks.cut(part)))
+        (each for part in parts for each in checks.cut(part)), _REF))
     with checks.memory(_PARSED * len(data)):
         found = checks.value_of(lambda: _load_digests(parts))
     checks.same(whole, found)
@@ -151,7 +158,8 @@ class _LargeObject:
     def __init__(self, parts: list[bytes]) -> None:
         self._parts = {part.hex(): part for part in parts}
         self._segments = tuple(
-            base.Segment('s', part.hex(), len(part), part.hex())
+            base.Segment('s', part.hex(), len(part), hashlib.md5(
+                part, usedforsecurity=False).hexdigest())
             for part in parts)
 
     def segments(self, container: str,

@@ -114,9 +114,9 @@ class Bench:
         """Replace an object by what ``change`` makes of it."""
         self.put(name, change(self.get(name)))
 
-    def get(self, name):
+    def get(self, name, container=CONTAINER):
         """What is stored under a name."""
-        return blobs.get(self.memory, CONTAINER, name)
+        return blobs.get(self.memory, container, name)
 
     def put(self, name, data, container=CONTAINER):
         """Store something, whatever is there."""

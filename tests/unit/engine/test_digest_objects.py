@@ -8,6 +8,7 @@ import random
 import tracemalloc
 from unittest import mock
 
+import fixtures
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,11 @@ _DATA = random.Random(8)
 _NONE = store_base.NewContainers(allowed=False)
 
 
+def _of_second(name):
+    """The object of backup 2 for one of backup 1."""
+    return name.replace(_PREFIX, base.ref(2).prefix)
+
+
 class DigestObjectsTestCase(base.EngineTestCase):
     """Segments are small, and worth it from the first byte."""
 
@@ -51,10 +57,11 @@ class DigestObjectsTestCase(base.EngineTestCase):
         self.addCleanup(place.close)
         return digests.DigestTable(16, place)
 
-    def _put(self, table, most=1000, largest=None, **options):
+    def _put(self, table, most=1000, largest=None, ref=None, **options):
+        ref = ref or base.ref(1)
         self.objects.put(
             digest_objects.DigestFile(
-                base.ref(1), base.header(base.ref(1)),
+                ref, base.header(ref),
                 store_base.Capabilities(max_object_size=largest,
                                         max_segments=most), **options),
             table, self.announced.append, lambda: None)
@@ -231,6 +238,91 @@ class LargeTest(DigestObjectsTestCase):
 
         self.assertEqual(table, self._load_repeated(flip))
         self.assertFalse(damaged)
+
+    def test_segment_that_came_damaged_is_told(self):
+        self._put(self._table(_DATA.randbytes(32 * 100) + _ZEROS * 1000))
+        self._load()
+        log = self.useFixture(fixtures.FakeLogger())
+        name = self._segments()[1]
+        for times in (1, 2):
+            for nth in range(1, times + 1):
+                self.store.script(faulty.alter(
+                    'read', lambda data: data.replace(b'a', b'b'), nth=nth,
+                    matching=lambda each: each == name))
+            self._load()
+            self.assertIn(f'{name} in container {_SEGMENTS} arrived damaged '
+                          f'{times} times, then intact.', log.output)
+            self.store.heal()
+        self.assertEqual(2, log.output.count('arrived damaged'))
+
+    def test_nothing_is_told_when_all_is_well(self):
+        self._put(self._table(_DATA.randbytes(32 * 100) + _ZEROS * 1000))
+        log = self.useFixture(fixtures.FakeLogger())
+        self._load()
+        self.assertEqual('', log.output)
+
+    def _put_two(self):
+        """The digests of two backups of one size; returns those of one."""
+        tables = [self._table(_DATA.randbytes(32 * 100)) for _ in range(2)]
+        for where, table in zip((base.ref(1), base.ref(2)), tables,
+                                strict=True):
+            self._put(table, largest=2000, ref=where)
+        return tables[0]
+
+    def test_segment_that_is_answered_for_another(self):
+        table = self._put_two()
+        mine = [name for name in self._segments() if 'bak-1' in name]
+        for name in mine:
+            for other in (_of_second(name), mine[1]):
+                if other == name:
+                    continue
+                content = self.bench.get(other, _SEGMENTS)
+                self.store.script(faulty.alter(
+                    'read', lambda data, content=content: content, nth=1,
+                    matching=lambda each, name=name: each == name))
+                self.assertEqual(table, self._load())
+                self.store.heal()
+
+    def test_segment_that_is_always_answered_for_another(self):
+        self._put_two()
+        name = [name for name in self._segments() if 'bak-1' in name][2]
+        content = self.bench.get(_of_second(name), _SEGMENTS)
+        self.store.script(faulty.alter(
+            'read', lambda data: content,
+            matching=lambda each: each == name))
+        err = self.assertRaises(exceptions.FormatError, self._load)
+        self.assertEqual((_NAME, exceptions.Remedy.REPEAT),
+                         (err.name, err.remedy))
+
+    def test_list_of_segments_of_another_backup(self):
+        table = self._put_two()
+        other = self.bench.memory.segments(
+            base.CONTAINER, naming.digest_file_name(base.ref(2).prefix))
+        log = self.useFixture(fixtures.FakeLogger())
+        self.store.script(faulty.alter('segments', lambda found: other,
+                                       nth=1))
+        self.assertEqual(table, self._load())
+        self.assertIn(f'{_NAME} in container {base.CONTAINER} arrived '
+                      'damaged 1 times, then intact.', log.output)
+        self.store.heal()
+        self.store.script(faulty.alter('segments', lambda found: other))
+        err = self.assertRaises(exceptions.FormatError, self._load)
+        self.assertEqual(
+            ('the file of digests belongs to a different backup', _NAME,
+             'bak-1', 'bak-2'),
+            (err.what, err.name, err.expected, err.actual))
+        # Once more, and then it is taken to be stored so.
+        self.assertEqual(2, len(self.store.names('segments')))
+
+    def test_list_of_segments_of_an_ordinary_object(self):
+        self._put_two()
+        table = self._table(_DATA.randbytes(32 * 20))
+        self._put(table)
+        other = self.bench.memory.segments(
+            base.CONTAINER, naming.digest_file_name(base.ref(2).prefix))
+        self.store.script(faulty.alter('segments', lambda found: other,
+                                       nth=1))
+        self.assertEqual(table, self._load())
 
     def test_segment_that_is_another_each_time(self):
         self._put(self._table(_DATA.randbytes(32 * 100) + _ZEROS * 1000))

@@ -24,6 +24,19 @@ def _is(*names):
     return lambda name: name in names
 
 
+def _reading_again():
+    """Have the store read again what was damaged, as Swift's does."""
+    read = faulty.FaultyStore.read
+
+    def again(store, container, name, use, **how):
+        try:
+            return read(store, container, name, use, **how)
+        except exceptions.FormatError:
+            return read(store, container, name, use, **how)
+
+    return mock.patch.object(faulty.FaultyStore, 'read', again)
+
+
 class DeleteTest(base.EngineTestCase):
     """Deletes that were not done."""
 
@@ -189,17 +202,9 @@ class AnotherManifestTest(base.EngineTestCase):
              err.actual, err.remedy))
 
     def test_is_found_while_the_store_can_read_again(self):
-        read = faulty.FaultyStore.read
-
-        def again(store, container, name, use, **how):
-            try:
-                return read(store, container, name, use, **how)
-            except exceptions.FormatError:
-                return read(store, container, name, use, **how)
-
         self.store.script(faulty.alter('read', lambda data: self.other,
                                        nth=1))
-        with mock.patch.object(faulty.FaultyStore, 'read', again):
+        with _reading_again():
             found = self.bench.repository.load(base.ref(1))
         self.assertEqual('bak-1', found.header.backup_id)
         self.assertEqual([_MANIFEST] * 2, self.store.names('read'))
@@ -214,3 +219,75 @@ class AnotherManifestTest(base.EngineTestCase):
             b'"backup_id"', b'"nothing"'))
         self.assertEqual('', self.bench.repository.load(
             base.ref(1)).header.backup_id)
+
+
+class AnotherDigestsTest(base.EngineTestCase):
+    """The digests of another backup, of as many blocks."""
+
+    def setUp(self):
+        super().setUp()
+        self.bench.archive(1, _DATA)
+        self.bench.archive(2, _DATA[::-1])
+        self.other = self.bench.get(
+            naming.digest_file_name(base.ref(2).prefix))
+        self.store.heal()
+
+    def _load(self, where=None):
+        table = self.bench.repository.load_digests(
+            where or base.ref(1), len(_DATA))
+        self.addCleanup(table.close)
+        return table
+
+    def _answer_once(self):
+        self.store.script(faulty.alter(
+            'read', lambda data: self.other, matching=_is(_DIGESTS), nth=1))
+
+    def test_for_good(self):
+        self.bench.put(_DIGESTS, self.other)
+        err = self.assertRaises(exceptions.FormatError, self._load)
+        self.assertEqual(
+            ('the file of digests belongs to a different backup', 'bak-1',
+             base.CONTAINER, _DIGESTS, 'bak-1', 'bak-2',
+             exceptions.Remedy.OTHER_BACKUP),
+            (err.what, err.backup_id, err.container, err.name, err.expected,
+             err.actual, err.remedy))
+        self.assertIsNone(self.bench.find_parent(1))
+
+    def test_is_found_while_the_store_can_read_again(self):
+        right = self._load()
+        self.store.heal()
+        self._answer_once()
+        with _reading_again():
+            self.assertEqual(right, self._load())
+        self.assertEqual([_DIGESTS] * 2, self.store.names('read'))
+
+    def test_incremental(self):
+        # With the other's digests there would be nothing to store.
+        self._answer_once()
+        with _reading_again():
+            self.bench.archive(3, _DATA[::-1], parent=1)
+        target = self.bench.restore(self.bench.resolve(1, 3),
+                                    bytes(len(_DATA)))
+        self.assertEqual(_DATA[::-1], bytes(target.data))
+
+    def test_restore(self):
+        self._answer_once()
+        with _reading_again():
+            target = self.bench.restore(self.bench.resolve(1),
+                                        bytes(len(_DATA)))
+        self.assertEqual(_DATA, bytes(target.data))
+
+    def test_record_under_another_id(self):
+        right = self._load()
+        self.assertEqual(right, self._load(dataclasses.replace(
+            base.ref(1), backup_id='bak-9')))
+
+    def test_digests_that_tell_no_id(self):
+        right = self._load()
+        before = self.bench.get(_DIGESTS)
+        for said in (b'"nothing": ""', b'"backup_id": null',
+                     b'"backup_id": 17', b'"backup_id": ["bak-2"]'):
+            self.bench.put(_DIGESTS, before.replace(
+                b'"backup_id": "bak-1"', said))
+            self.assertNotEqual(before, self.bench.get(_DIGESTS))
+            self.assertEqual(right, self._load())
