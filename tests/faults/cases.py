@@ -39,6 +39,8 @@ from tests.cloud.fault_proxy.rules import Unmeasured
 
 BACKUP = 'backup'
 INCREMENTAL = 'incremental'
+# On another incremental.
+SECOND = 'second incremental'
 RESTORE = 'restore'
 DELETE = 'delete'
 _READING = (INCREMENTAL, RESTORE)
@@ -70,7 +72,8 @@ class Case:
     backup after a failure. ``many`` makes the operation one of many small
     objects, ``segmented`` has its digests in segments. ``within`` is a bound
     in seconds, and no promise. ``late`` makes one more rule, from the records
-    of the backup and its parent.
+    of the backup and its parent; of a second incremental, from those of its
+    parent's parent and of its parent.
     """
 
     fault: str
@@ -438,10 +441,16 @@ def _bodies() -> Iterator[Case]:
         outcomes=(DAMAGED, UNAVAILABLE), patience=3)
 
 
-def _another_manifest(count: int | None, backup: Any,
-                      parent: Any) -> rules.Rule:
-    mine, others = (each.service_metadata for each in (backup, parent))
-    return rule(Other(re.escape(mine), others), 'GET', Kind.MANIFEST,
+def _of_parent(kind: Kind, count: int | None, backup: Any,
+               parent: Any) -> rules.Rule:
+    """What is asked of the backup is answered for its parent."""
+    return _of_other(kind, count, parent, backup)
+
+
+def _of_other(kind: Kind, count: int | None, other: Any,
+              asked: Any) -> rules.Rule:
+    mine, others = (each.service_metadata for each in (asked, other))
+    return rule(Other(re.escape(mine), others), 'GET', kind,
                 count=count, match=re.escape(mine))
 
 
@@ -483,8 +492,17 @@ def _strange_answers() -> Iterator[Case]:
                                   ('for good', None, DAMAGED)):
         yield from _each(
             f"GET of the manifest answers the parent's, {fault}",
-            (RESTORE,), late=functools.partial(_another_manifest, count),
+            (RESTORE,), late=functools.partial(
+                _of_parent, Kind.MANIFEST, count),
             outcomes=(outcome,), quick=())
+        yield from _each(
+            f'GET of the digests answers another, {fault}', (RESTORE,),
+            late=functools.partial(_of_parent, Kind.DIGESTS, count),
+            outcomes=(outcome,), quick=(RESTORE,) if count else ())
+    # With the other's digests there is nothing to store.
+    yield from _each(
+        'GET of the digests answers another, once', (SECOND,),
+        late=functools.partial(_of_other, Kind.DIGESTS, 1))
     yield from _each(
         'GET of the manifest answers the digests, once',
         (*_READING, DELETE),
@@ -632,6 +650,15 @@ def _segments() -> Iterator[Case]:
         rule(Answer(404), 'DELETE', Kind.SEGMENT, count=None),
         rule(Answer(503), 'HEAD', Kind.CONTAINER, count=None),
         segmented=True, outcomes=(UNAVAILABLE,), left=ANYTHING, patience=3)
+    for fault, kind in (('a segment', Kind.SEGMENT),
+                        ('the list of segments', Kind.DIGESTS)):
+        yield from _each(
+            f'GET of {fault} answers another, once', (RESTORE,),
+            late=functools.partial(_of_parent, kind, 1), segmented=True)
+        yield from _each(
+            f'GET of {fault} answers another, once', (SECOND,),
+            late=functools.partial(_of_other, kind, 1), segmented=True,
+            quick=())
 
 
 def _silence() -> Iterator[Case]:

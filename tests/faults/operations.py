@@ -214,6 +214,23 @@ class Incremental(Backup):
                               len(self.objects_of(self.parent)))
 
 
+class Second(Incremental):
+    """An incremental on another: the volume is again what it was at first."""
+
+    def prepare(self):
+        """Make both that are before it."""
+        first = bytes(self.data)
+        super().prepare()
+        # Until it is made, this is the other one.
+        self.backup, self.parent = self.parent, self.back_up(self.parent)
+        self.data[:] = first
+        self.path.write_bytes(self.data)
+
+    def check_failed(self):
+        """What it has left can go."""
+        Backup.check_failed(self)
+
+
 class Restore(Operation):
     """A restore of an incremental and what it is on."""
 
@@ -265,4 +282,4 @@ class Delete(Operation):
 
 
 KINDS = {cases.BACKUP: Backup, cases.INCREMENTAL: Incremental,
-         cases.RESTORE: Restore, cases.DELETE: Delete}
+         cases.SECOND: Second, cases.RESTORE: Restore, cases.DELETE: Delete}
