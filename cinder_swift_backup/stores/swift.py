@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
 import functools
+import hashlib
 import json
 from typing import Any
 from typing import TypeVar
@@ -74,7 +75,8 @@ class SwiftStore:
                          sync: base.Sync | None = None) -> None:
         """See the contract."""
         try:
-            self._call((container,), client.head_container)
+            self._ask((container,), swift_answers.container,
+                      client.head_container)
             return
         except exceptions.ContainerNotFound:
             if not create:
@@ -87,8 +89,7 @@ class SwiftStore:
             headers[_SYNC_TO] = target.to or ''
             headers[_SYNC_KEY] = target.key
         try:
-            self._call((container,), client.put_container, _Purpose.MAKE,
-                       headers=headers or None)
+            self._make(container, headers)
         except exceptions.StoreError as err:
             # A status of no other meaning.
             if sync is None or type(err) is not exceptions.StoreError:
@@ -99,9 +100,21 @@ class SwiftStore:
                 transaction=err.transaction,
                 remedy=exceptions.Remedy.SYNC) from err
 
+    def _make(self, container: str, headers: dict[str, str]) -> None:
+        def send(exchange: swift_exchange.Exchange) -> None:
+            answer: dict[str, Any] = {}
+            exchange.call(client.put_container, headers=headers or None,
+                          response_dict=answer)
+            swift_answers.read((container,), swift_answers.made,
+                               lambda: answer)
+        self._session.request(
+            swift_session.Request((container,), _Purpose.MAKE), send,
+            self._stop)
+
     def sync(self, container: str) -> base.Sync | None:
         """See the contract."""
-        found = self._call((container,), client.head_container)
+        found = self._ask((container,), swift_answers.container,
+                          client.head_container)
         key = found.get(_SYNC_KEY)
         return base.Sync(found.get(_SYNC_TO), key) if key else None
 
@@ -140,10 +153,15 @@ class SwiftStore:
             {'path': f'/{segment.container}/{segment.name}',
              'etag': segment.md5, 'size_bytes': segment.size}
             for segment in segments]).encode()
+        etag = hashlib.md5(''.join(
+            segment.md5 for segment in segments).encode(),
+            usedforsecurity=False).hexdigest()
+
         def send(exchange: swift_exchange.Exchange) -> None:
             try:
-                exchange.call(client.put_object, contents=manifest,
-                              query_string='multipart-manifest=put')
+                answer: str = exchange.call(
+                    client.put_object, contents=manifest,
+                    query_string='multipart-manifest=put')
             except exceptions.StoreError as err:
                 # A status of no other meaning: Swift also answers 400 when it
                 # cannot see a segment for now.
@@ -152,6 +170,11 @@ class SwiftStore:
                 raise swift_errors.Passing(
                     err.what, detail=err.detail, container=container,
                     name=name, transaction=err.transaction) from err
+            if answer.strip('"') != etag:
+                raise swift_errors.Passing(
+                    'a large object was stored with another ETag than that '
+                    'of its segments', container=container, name=name,
+                    expected=etag, actual=answer)
         try:
             self._session.request(
                 swift_session.Request((container, name), _Purpose.MAKE),
@@ -167,8 +190,8 @@ class SwiftStore:
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:
         """See the contract."""
-        found = self._call((container, name), client.head_object)
-        if found.get('x-static-large-object', '').lower() != 'true':
+        if not self._ask((container, name), swift_answers.is_large,
+                         client.head_object):
             return None
         seen: set[bytes] = set()
 
@@ -216,11 +239,25 @@ class SwiftStore:
     def containers(self) -> Iterator[str]:
         """See the contract."""
         marker = None
-        while page := self._ask(
-                (), functools.partial(_containers, marker),
-                client.get_account, marker=marker):
+        while page := self._page_of_account(marker):
             yield from page
             marker = page[-1]
+
+    def _page_of_account(self, marker: str | None) -> list[str]:
+        def ask(exchange: swift_exchange.Exchange) -> list[str]:
+            try:
+                return swift_answers.read(
+                    (), functools.partial(_containers, marker),
+                    lambda: exchange.call(client.get_account, marker=marker))
+            except swift_errors.AccountNotFound as err:
+                # No account is ever known to be absent: it may be another
+                # URL, or for now only.
+                raise exceptions.StoreUnavailable(
+                    'Swift answered 404 for the account',
+                    transaction=err.transaction,
+                    remedy=exceptions.Remedy.ENDPOINT) from err
+        return self._session.request(swift_session.Request(()), ask,
+                                     self._stop)
 
     def list(self, container: str, prefix: str) -> Iterator[base.ObjectInfo]:
         """See the contract."""
@@ -235,16 +272,9 @@ class SwiftStore:
         """See the contract."""
         self._session.close()
 
-    def _call(self, where: tuple[str, ...], function: Callable[..., _T],
-              purpose: absence.Purpose = _Purpose.LOOK,
-              **options: Any) -> _T:
-        return self._session.request(
-            swift_session.Request(where, purpose),
-            lambda exchange: exchange.call(function, **options), self._stop)
-
     def _ask(self, where: tuple[str, ...], understand: Callable[[Any], _T],
              function: Callable[..., Any], **options: Any) -> _T:
-        """As :meth:`_call`, with an answer that has to be understood."""
+        """What an answer of Swift means, to one of swiftclient's calls."""
         return self._session.request(
             swift_session.Request(where),
             lambda exchange: swift_answers.read(

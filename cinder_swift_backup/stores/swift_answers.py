@@ -26,6 +26,9 @@ from cinder_swift_backup.stores import swift_errors
 
 _T = TypeVar('_T')
 _MD5 = re.compile('[0-9a-f]{32}')
+# Those of S3's large objects count their parts, and a balancer that compresses
+# makes an ETag weak. Web pages have others.
+_ETAG = re.compile(f'(W/)?"?{_MD5.pattern}(-[0-9]+)?"?')
 # What swiftclient raises besides errors that mean the same wherever they come
 # from: an unknown encoding, JSON nested without end, a broken gzip file.
 _UNREADABLE = (LookupError, RecursionError, EOFError, zlib.error)
@@ -68,6 +71,17 @@ def objects(page: object, marker: str | None) -> list[base.ObjectInfo]:
         name, _number(entry['bytes']), _text(entry['hash']),
         _utc(_text(entry['last_modified'])))
         for entry, name in _named(page, marker)]
+
+
+def is_listed(container: str, answer: tuple[dict[str, str], object]) -> bool:
+    """Whether the account has a container, by a listing that begins with it.
+
+    A server that lists any others does not tell, and it may have it.
+    """
+    headers, page = answer
+    account(headers)
+    return any(name == container or not name.startswith(container)
+               for name in containers(page, None))
 
 
 def containers(page: object, marker: str | None) -> list[str]:
@@ -156,13 +170,53 @@ def _policy_names(policies: object) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
+def account(headers: dict[str, str]) -> dict[str, str]:
+    """The same headers, if they are those of an account."""
+    return _with('x-account-container-count', headers)
+
+
+def container(headers: dict[str, str]) -> dict[str, str]:
+    """The same headers, if they are those of a container."""
+    return _with('x-container-object-count', headers)
+
+
+def _with(name: str, headers: dict[str, str]) -> dict[str, str]:
+    if name not in headers:
+        raise ValueError(f'it has no {name}')
+    return headers
+
+
+def is_large(headers: dict[str, str]) -> bool:
+    """Whether they are those of a static large object.
+
+    :raises ValueError: when they are not those of an object
+    """
+    # A dynamic large object of very many segments has no ETag.
+    if 'x-object-manifest' not in headers:
+        _check_etag(headers.get('etag', ''))
+    return headers.get('x-static-large-object', '').lower() == 'true'
+
+
+def _check_etag(etag: str) -> None:
+    if not _ETAG.fullmatch(etag):
+        raise ValueError(f'{etag!r:.{_SHOWN}} is no ETag of an object')
+
+
 def stat(headers: dict[str, str]) -> base.Stat:
     """An object, by the headers of an answer to HEAD."""
+    is_large(headers)
     seconds = headers.get('x-delete-at')
     expires = None if seconds is None else datetime.datetime.fromtimestamp(
         float(seconds), datetime.UTC)
     return base.Stat(_length(headers), headers.get('etag', '').strip('"'),
                      expires)
+
+
+def made(answer: dict[str, Any]) -> None:
+    """Nothing, if it is how Swift answers to PUT of a container."""
+    if answer['status'] not in (http.HTTPStatus.CREATED,
+                                http.HTTPStatus.ACCEPTED):
+        raise ValueError(f'{answer["status"]} to a PUT')
 
 
 def deleted(answer: dict[str, Any]) -> None:

@@ -33,6 +33,10 @@ class TokenRefused(exceptions.AccessDenied):
     """A 401: the store tries to renew the token before it gives up."""
 
 
+class AccountNotFound(exceptions.StoreError):
+    """A 404 of the account, or of the cluster's features."""
+
+
 class Passing(exceptions.StoreUnavailable):
     """An answer of a store that works, which may be another next time.
 
@@ -94,7 +98,7 @@ def translate(err: client.ClientException,
               where: tuple[str, ...]) -> exceptions.BackupError:
     """Our error for a refused request.
 
-    :param where: container, or container and object; empty for ``/info``
+    :param where: container, or container and object; empty for others
     """
     return about(_kind(err, where), where).about(
         transaction=_headers(err).get('x-trans-id'))
@@ -110,8 +114,8 @@ def _kind(err: client.ClientException,
           where: tuple[str, ...]) -> exceptions.BackupError:
     status = err.http_status
     text = f'Swift answered {_answer(err)}'
-    if status == 404 and where:
-        return _not_found(where)
+    if status == 404:
+        return _not_found(where, text)
     if status == 416 and len(where) == 2:
         return exceptions.LengthMismatch(
             'an object ends before the bytes that were asked for')
@@ -123,7 +127,9 @@ def _kind(err: client.ClientException,
     return _unavailable(err, text) or exceptions.StoreError(text)
 
 
-def _not_found(where: tuple[str, ...]) -> exceptions.StoreError:
+def _not_found(where: tuple[str, ...], text: str) -> exceptions.StoreError:
+    if not where:
+        return AccountNotFound(text)
     if len(where) == 2:
         return exceptions.ObjectNotFound('there is no such object')
     return exceptions.ContainerNotFound(

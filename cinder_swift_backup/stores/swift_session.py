@@ -34,6 +34,7 @@ from cinder_swift_backup.stores import connections
 from cinder_swift_backup.stores import credentials as credentials_
 from cinder_swift_backup.stores import network_errors
 from cinder_swift_backup.stores import repetition
+from cinder_swift_backup.stores import swift_answers
 from cinder_swift_backup.stores import swift_errors
 from cinder_swift_backup.stores import swift_exchange
 from cinder_swift_backup.stores import transport as transports
@@ -78,7 +79,8 @@ class Session:
         :param stop: raises when the result is no longer wanted
         """
         look = absence.Look(request.where, request.purpose, self._absences,
-                            functools.partial(self._ask, stop))
+                            functools.partial(self._ask, stop),
+                            functools.partial(self._is_listed, stop))
         return self._repeated(
             lambda: self._judged(request.where, work, stop, look), stop,
             patient=request.patient)
@@ -134,9 +136,28 @@ class Session:
         return result
 
     def _ask(self, stop: base.Stop, where: tuple[str, ...]) -> None:
-        head = client.head_container if where else client.head_account
+        def head(exchange: swift_exchange.Exchange) -> None:
+            if where:
+                swift_answers.read(where, swift_answers.container,
+                                   lambda: exchange.call(
+                                       client.head_container))
+            else:
+                swift_answers.read(where, swift_answers.account,
+                                   lambda: exchange.call(client.head_account))
+        self._twice_if_needed(where, head, stop)
+
+    def _is_listed(self, stop: base.Stop, container: str) -> bool:
+        def ask(exchange: swift_exchange.Exchange) -> bool:
+            return swift_answers.read(
+                (), functools.partial(swift_answers.is_listed, container),
+                lambda: exchange.call(client.get_account, prefix=container,
+                                      limit=1))
+        return self._twice_if_needed((), ask, stop)
+
+    def _twice_if_needed(self, where: tuple[str, ...], work: Work[_T],
+                         stop: base.Stop) -> _T:
         try:
-            self._in_room(where, lambda exchange: exchange.call(head), stop)
+            return self._in_room(where, work, stop)
         except (swift_errors.Again, swift_errors.Slowed):
             raise
         except exceptions.StoreUnavailable as err:
@@ -144,7 +165,7 @@ class Session:
             # of which one fails.
             if network_errors.is_silence(err):
                 raise
-            self._in_room(where, lambda exchange: exchange.call(head), stop)
+            return self._in_room(where, work, stop)
 
     def _in_room(self, where: tuple[str, ...], work: Work[_T],
                  stop: base.Stop) -> _T:

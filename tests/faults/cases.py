@@ -144,6 +144,18 @@ def _absent() -> Iterator[Case]:
         rule(once, 'GET', Kind.DIGESTS, count=None), outcomes=(DAMAGED,))
 
 
+def _absent_containers() -> Iterator[Case]:
+    """404s of a container that is there."""
+    gone = Answer(404)
+    yield from _each('listings 404, twice', (BACKUP, INCREMENTAL, DELETE),
+                     rule(gone, 'GET', Kind.LISTING, count=2),
+                     quick=(DELETE,))
+    yield from _each(
+        'HEAD of the container 404, twice, none to be created',
+        (BACKUP, INCREMENTAL), rule(gone, 'HEAD', Kind.CONTAINER, count=2),
+        quick=(BACKUP,), options={'backup_create_containers': False})
+
+
 def _absent_for_a_while() -> Iterator[Case]:
     """Caches of proxies that do not know what is there."""
     gone = Answer(404)
@@ -481,6 +493,17 @@ def _strange_answers() -> Iterator[Case]:
         'PUT of a chunk answered by a web page', (BACKUP,),
         rule(Answer(200, body=_PAGE), 'PUT', Kind.CHUNK))
     yield from _each(
+        'HEAD of the digests answered by a web page', (INCREMENTAL, DELETE),
+        rule(Answer(200, body=_PAGE), 'HEAD', Kind.DIGESTS))
+    yield from _each(
+        'nothing is listed, HEAD of a chunk answered by a web page',
+        (BACKUP,),
+        rule(List(Extent.NOTHING), 'GET', Kind.LISTING, count=None),
+        rule(Answer(200, body=_PAGE), 'HEAD', Kind.CHUNK))
+    yield from _each(
+        'HEAD of the container answered by a web page', (BACKUP,),
+        rule(Answer(200, body=_PAGE), 'HEAD', Kind.CONTAINER))
+    yield from _each(
         'GET of a chunk answers another, once', (RESTORE,),
         rule(Other('-00008 ', '-00016 '), 'GET', Kind.CHUNK,
              match='-00008'))
@@ -629,6 +652,11 @@ def _segments() -> Iterator[Case]:
              'PUT', Kind.SEGMENT),
             ('PUT of a segment 404', (BACKUP,), Answer(404), 'PUT',
              Kind.SEGMENT),
+            ('PUT of the digests answered by a web page,', (BACKUP,),
+             Answer(200, body=_PAGE), 'PUT', Kind.DIGESTS),
+            ('HEAD of the list of segments answered by a web page,',
+             (RESTORE, DELETE), Answer(200, body=_PAGE), 'HEAD',
+             Kind.DIGESTS),
             ('PUT of a segment with a wrong bit', (BACKUP,), Flip(), 'PUT',
              Kind.SEGMENT),
             ('GET of a segment 404', _READING, Answer(404), 'GET',
@@ -711,7 +739,7 @@ def _logins() -> Iterator[Case]:
 
 
 def _all() -> Iterator[Case]:
-    for some in (_absent, _absent_for_a_while, _unsure, _refusals, _statuses,
+    for some in (_absent, _absent_containers, _absent_for_a_while, _unsure, _refusals, _statuses,
                  _denials, _deletes, _connections, _few_connections, _bodies,
                  _strange_answers, _headers, _listings, _outages, _slowness,
                  _silence, _segments):

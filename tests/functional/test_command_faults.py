@@ -197,6 +197,20 @@ class PassingTestCase(testscenarios.WithScenarios, CommandTestCase):
         self.check(run, out)
 
 
+class AccountTestCase(CommandTestCase):
+    """A 404 of the account, where all its containers are looked at."""
+
+    def test_it(self):
+        self.proxy.apply(rule(Answer(404), 'GET', Kind.ACCOUNT))
+        process = self.command.start('list', '-f', 'json', '--patience',
+                                     _BRIEFLY)
+        out, _ = self.ended(process, 0)
+        self.assertEqual([1], self.proxy.hits())
+        mine = [row for row in json.loads(out)
+                if row['Backup'] in (self.full.id, self.tip.id)]
+        self.check(LIST, json.dumps(mine))
+
+
 class OutageTestCase(testscenarios.WithScenarios, CommandTestCase):
     """A Swift that does not come back."""
 

@@ -15,6 +15,7 @@ from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
 from cinder_swift_backup.stores import transport
+from tests.fakes import answers
 from tests.fakes import blobs
 from tests.fakes import clock
 
@@ -22,7 +23,7 @@ _URL = 'http://swift.test/v1/AUTH_p'
 _CONTAINER = f'{_URL}/c'
 _OBJECT = f'{_URL}/c/o'
 _MISSING = {'status_code': 404}
-_THERE = {'status_code': 204}
+_DELETED = {'status_code': 204}
 _AWAY = {'status_code': 503}
 _CONTENT = {'status_code': 200, 'content': b'x',
             'headers': {'content-length': '1'}}
@@ -38,6 +39,7 @@ class AbsenceTest(base.BaseTestCase):
         self.http = self.enterContext(requests_mock.Mocker())
         self.clock = self.useFixture(clock.Clock())
         self.store = self._store()
+        self._answers('GET', _URL, answers.listed())
 
     def _store(self, **options):
         store = swift.SwiftStore(swift_session.Session(
@@ -46,8 +48,8 @@ class AbsenceTest(base.BaseTestCase):
         self.addCleanup(store.close)
         return store
 
-    def _answers(self, method, url, *answers):
-        return self.http.register_uri(method, url, list(answers))
+    def _answers(self, method, url, *replies):
+        return self.http.register_uri(method, url, list(replies))
 
     def _put(self):
         blobs.put(self.store, 'c', 'o', b'x')
@@ -86,7 +88,7 @@ class AbsenceTest(base.BaseTestCase):
 
     def test_object_that_is_not_there(self):
         servers = self._all_objects_are_missing()
-        self._answers('HEAD', _CONTAINER, _THERE)
+        self._answers('HEAD', _CONTAINER, answers.CONTAINER)
         self.store.delete('c', 'o')
         self.assertRaises(exceptions.ObjectNotFound, blobs.get, self.store,
                           'c', 'o')
@@ -98,7 +100,7 @@ class AbsenceTest(base.BaseTestCase):
     def test_object_of_a_container_that_is_not_there(self):
         self._all_objects_are_missing()
         self._answers('HEAD', _CONTAINER, _MISSING)
-        self._answers('HEAD', _URL, _THERE)
+        self._answers('HEAD', _URL, answers.ACCOUNT)
         self.store.delete('c', 'o')
         self.assertRaises(exceptions.ObjectNotFound, blobs.get, self.store,
                           'c', 'o')
@@ -107,7 +109,7 @@ class AbsenceTest(base.BaseTestCase):
     def test_those_that_are_right_are_not_told(self):
         log = self.useFixture(fixtures.FakeLogger('cinder_swift_backup',
                                                   level=logging.INFO))
-        self._answers('HEAD', _CONTAINER, _THERE)
+        self._answers('HEAD', _CONTAINER, answers.CONTAINER)
         self._answers('GET', _OBJECT, _MISSING)
         self.assertRaises(exceptions.ObjectNotFound, blobs.get, self.store,
                           'c', 'o')
@@ -117,35 +119,36 @@ class AbsenceTest(base.BaseTestCase):
         self.assertIn('404 (1 in a row), though it is there', log.output)
 
     def test_one_404_that_is_wrong(self):
-        self._answers('HEAD', _CONTAINER, _THERE)
-        self._answers('HEAD', _URL, _THERE)
+        self._answers('HEAD', _CONTAINER, answers.CONTAINER)
+        self._answers('HEAD', _URL, answers.ACCOUNT)
         self._answers('GET', _OBJECT, _MISSING, _CONTENT)
         self.assertEqual(b'x', blobs.get(self.store, 'c', 'o'))
-        self._answers('HEAD', _OBJECT, _MISSING, _CONTENT)
+        self._answers('HEAD', _OBJECT, _MISSING, answers.OBJECT)
         self.assertIsNone(self.store.segments('c', 'o'))
-        deleted = self._answers('DELETE', _OBJECT, _MISSING, _THERE)
+        deleted = self._answers('DELETE', _OBJECT, _MISSING, _DELETED)
         self.store.delete('c', 'o')
         self.assertEqual(2, deleted.call_count)
         self._answers('GET', _CONTAINER, _MISSING,
                       {'status_code': 200, 'json': []})
         self.assertEqual([], list(self.store.list('c', '')))
-        self._answers('HEAD', _CONTAINER, _MISSING, _THERE)
+        self._answers('HEAD', _CONTAINER, _MISSING, answers.CONTAINER)
         self.store.ensure_container('c', create=False)
 
     def test_proxy_that_is_sick(self):
         # It knows nothing of containers, and another answers in between.
-        self._answers('HEAD', _CONTAINER, _THERE)
+        self._answers('HEAD', _CONTAINER, answers.CONTAINER)
         self._answers('GET', _OBJECT, *[_MISSING] * 3, _CONTENT)
         self.assertEqual(b'x', blobs.get(self.store, 'c', 'o'))
         # Here it is the one that is asked for the container.
         self.clock.now += 60
-        self._answers('HEAD', _CONTAINER, _THERE, _THERE, _AWAY, _AWAY)
+        self._answers('HEAD', _CONTAINER, *[answers.CONTAINER] * 2,
+                      *[_AWAY] * 2)
         self._answers('GET', _OBJECT, _MISSING)
         self.assertRaises(exceptions.StoreUnavailable, blobs.get, self.store,
                           'c', 'o')
 
     def test_requests_in_step_with_servers_that_fail(self):
-        self._answers('HEAD', _CONTAINER, _AWAY, _THERE)
+        self._answers('HEAD', _CONTAINER, _AWAY, answers.CONTAINER)
         self._answers('GET', _OBJECT, _MISSING)
         self.assertRaises(exceptions.ObjectNotFound, blobs.get, self.store,
                           'c', 'o')
@@ -154,27 +157,147 @@ class AbsenceTest(base.BaseTestCase):
         self.store = self._store(backoff=1, patience=60)
         self._answers('PUT', _OBJECT, _STORED, _MISSING, _MISSING, _STORED)
         self._answers('HEAD', _CONTAINER, _MISSING)
-        self._answers('HEAD', _URL, _THERE)
+        self._answers('HEAD', _URL, answers.ACCOUNT)
         for _ in range(2):
             self._put()
         self._answers('PUT', _OBJECT, _MISSING)
         self.assertRaises(exceptions.StoreUnavailable, self._put)
 
+    def _asks_for_the_container(self):
+        return {
+            'list': lambda: list(self.store.list('c', '')),
+            'sync': lambda: self.store.sync('c'),
+            'ensure': lambda: self.store.ensure_container('c', create=False)}
+
+    def _container_answers(self, *replies):
+        self._answers('HEAD', _CONTAINER, *replies, answers.CONTAINER)
+        self._answers('GET', _CONTAINER, *replies,
+                      {'status_code': 200, 'json': []})
+
+    def test_container_that_is_listed_and_404_for_a_moment(self):
+        self._answers('HEAD', _URL, answers.ACCOUNT)
+        # A listing that others are not allowed, fails, or shows something
+        # else, tells nothing.
+        for listing in (answers.listed('c', 'ca'), answers.listed('b'), _AWAY,
+                        _MISSING, {'status_code': 403}, answers.PAGE):
+            self._answers('GET', _URL, listing)
+            for name, call in self._asks_for_the_container().items():
+                self.store = self._store()
+                begin = self.clock.now
+                self._container_answers(_MISSING, _MISSING, _MISSING)
+                call()
+                self.assertGreaterEqual(self.clock.now - begin, 1, name)
+
+    def test_container_that_is_listed_and_404_for_good(self):
+        self._answers('HEAD', _URL, answers.ACCOUNT)
+        self._answers('GET', _URL, answers.listed('c'))
+        self._container_answers(*[_MISSING] * 4)
+        self.assertRaises(exceptions.ContainerNotFound, self.store.sync, 'c')
+
+    def test_container_that_is_nowhere_is_cheap(self):
+        servers = [self._answers('HEAD', _URL, answers.ACCOUNT),
+                   self._answers('GET', _URL, answers.listed('ca'))]
+        for call in self._asks_for_the_container().values():
+            self._container_answers(_MISSING, _MISSING)
+            self.assertRaises(exceptions.ContainerNotFound, call)
+        self.assertEqual([1, 3], [server.call_count for server in servers])
+        self.assertEqual(['c'], servers[1].last_request.qs['prefix'])
+        self.assertEqual([], [each for each in self.clock.sleeps if each])
+
+    def test_container_that_was_there_is_not_gone(self):
+        self._answers('HEAD', _URL, answers.ACCOUNT)
+        self._all_objects_are_missing()
+        for seen in self._asks_for_the_container().values():
+            self.store = self._store()
+            self._container_answers()
+            seen()
+            # However long ago.
+            self.clock.now += 3600
+            self._answers('HEAD', _CONTAINER, _MISSING)
+            self._answers('GET', _CONTAINER, _MISSING)
+            for name, call in {**self._calls(),
+                               **self._asks_for_the_container()}.items():
+                if name == 'delete':
+                    # Which is looked at afterwards.
+                    call()
+                    continue
+                err = self.assertRaises(exceptions.StoreUnavailable, call)
+                self.assertIn('the container was there', str(err), name)
+
+    def test_container_that_was_there_comes_back(self):
+        self.store = self._store(backoff=1, patience=60)
+        self._answers('HEAD', _URL, answers.ACCOUNT)
+        self._container_answers()
+        self.store.sync('c')
+        for call in self._asks_for_the_container().values():
+            begin = self.clock.now
+            self._container_answers(*[_MISSING] * 5)
+            call()
+            self.assertLess(self.clock.now - begin, 60)
+        self._answers('HEAD', _CONTAINER, _MISSING)
+        begin = self.clock.now
+        self.assertRaises(exceptions.StoreUnavailable, self.store.sync, 'c')
+        self.assertAlmostEqual(60, self.clock.now - begin, delta=15)
+
+    def test_nothing_is_known_of_another_store(self):
+        self._answers('HEAD', _URL, answers.ACCOUNT)
+        self._container_answers()
+        self.store.sync('c')
+        self._answers('HEAD', _CONTAINER, _MISSING)
+        self.assertRaises(exceptions.ContainerNotFound, self._store().sync,
+                          'c')
+
+    def test_what_the_cluster_can_do_tells_nothing_of_the_account(self):
+        self._answers('GET', 'http://swift.test/info', {'json': {}})
+        self.store.capabilities()
+        self._answers('GET', _CONTAINER, _MISSING)
+        self._answers('HEAD', _URL, _AWAY)
+        self.assertRaises(exceptions.StoreUnavailable, list,
+                          self.store.list('c', ''))
+
+    def test_pages_of_others_instead_of_the_container(self):
+        self._all_objects_are_missing()
+        self._answers('HEAD', _CONTAINER, answers.PAGE)
+        for call in self._calls().values():
+            self.assertRaises(exceptions.StoreUnavailable, call)
+        self._answers('HEAD', _CONTAINER, _MISSING)
+        self._answers('HEAD', _URL, answers.PAGE)
+        for call in (*self._calls().values(), lambda: self.store.sync('c')):
+            self.assertRaises(exceptions.StoreUnavailable, call)
+
+    def test_account_404(self):
+        server = self._answers('GET', _URL, _MISSING, answers.listed('c'),
+                               _MISSING, answers.listed())
+        self.store = self._store(retries=1)
+        self.assertEqual(['c'], list(self.store.containers()))
+        self.assertEqual(4, server.call_count)
+
+    def test_account_404_for_good(self):
+        self.store = self._store(backoff=1, patience=60)
+        self._answers('GET', _URL, {
+            'status_code': 404, 'headers': {'X-Trans-Id': 'tx1'}})
+        begin = self.clock.now
+        err = self.assertRaises(exceptions.StoreUnavailable, list,
+                                self.store.containers())
+        self.assertAlmostEqual(60, self.clock.now - begin, delta=15)
+        self.assertIs(exceptions.Remedy.ENDPOINT, err.remedy)
+        self.assertEqual('tx1', err.transaction)
+
     def test_put_right_after_the_container_was_made(self):
         self.store = self._store(retries=3)
-        self._answers('HEAD', _CONTAINER, _THERE)
+        self._answers('HEAD', _CONTAINER, answers.CONTAINER)
         server = self._answers('PUT', _OBJECT, _MISSING, _MISSING, _STORED)
         self._put()
         self.assertEqual(3, server.call_count)
 
     def test_put_that_is_always_wrong(self):
         self._answers('PUT', _OBJECT, _MISSING)
-        self._answers('HEAD', _CONTAINER, _THERE)
+        self._answers('HEAD', _CONTAINER, answers.CONTAINER)
         self.assertRaises(exceptions.StoreUnavailable, self._put)
 
     def test_container_that_is_to_be_made(self):
         self._answers('HEAD', _CONTAINER, _MISSING)
-        self._answers('HEAD', _URL, _THERE)
+        self._answers('HEAD', _URL, answers.ACCOUNT)
         made = self._answers('PUT', _CONTAINER, {'status_code': 201})
         self.store.ensure_container('c', create=True)
         self.assertEqual(1, made.call_count)
@@ -203,7 +326,8 @@ class AbsenceTest(base.BaseTestCase):
     def test_container_that_is_slow_to_answer(self):
         self._all_objects_are_missing()
         self._answers('HEAD', _CONTAINER, {
-            'status_code': 429, 'headers': {'retry-after': '7'}}, _THERE)
+            'status_code': 429, 'headers': {'retry-after': '7'}},
+                      answers.CONTAINER)
         self.store = self._store(patience=60)
         begin = self.clock.now
         self.store.delete('c', 'o')
@@ -211,7 +335,7 @@ class AbsenceTest(base.BaseTestCase):
 
     def test_container_is_asked_for_now_and_then(self):
         self._all_objects_are_missing()
-        container = self._answers('HEAD', _CONTAINER, _THERE)
+        container = self._answers('HEAD', _CONTAINER, answers.CONTAINER)
         for _ in range(40):
             self.store.delete('c', 'o')
             self.clock.now += 1
@@ -219,7 +343,7 @@ class AbsenceTest(base.BaseTestCase):
 
     def test_only_the_first_absence_takes_time(self):
         self._all_objects_are_missing()
-        self._answers('HEAD', _CONTAINER, _THERE)
+        self._answers('HEAD', _CONTAINER, answers.CONTAINER)
         for _ in range(100):
             self.assertRaises(exceptions.ObjectNotFound, blobs.get,
                               self.store, 'c', 'o')
@@ -239,7 +363,7 @@ class AbsenceTest(base.BaseTestCase):
 
     def test_container_comes_back(self):
         self.store = self._store(retries=0, backoff=1, patience=60)
-        self._answers('HEAD', _CONTAINER, *[_AWAY] * 4, _THERE)
-        deleted = self._answers('DELETE', _OBJECT, *[_MISSING] * 3, _THERE)
+        self._answers('HEAD', _CONTAINER, *[_AWAY] * 4, answers.CONTAINER)
+        deleted = self._answers('DELETE', _OBJECT, *[_MISSING] * 3, _DELETED)
         self.store.delete('c', 'o')
         self.assertEqual(4, deleted.call_count)

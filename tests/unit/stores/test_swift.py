@@ -26,6 +26,7 @@ from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
 from cinder_swift_backup.stores import transport
+from tests.fakes import answers as fake_answers
 from tests.fakes import blobs
 
 _ROOT = 'http://swift.test'
@@ -85,8 +86,9 @@ class SwiftTestCase(base.BaseTestCase):
         self.credentials = Credentials()
         self.store = self._store()
         # What a 404 of an object or a container is checked by.
-        for url in (_URL, f'{_URL}/c'):
-            self._answers('HEAD', url, {'status_code': 204})
+        self._answers('HEAD', _URL, fake_answers.ACCOUNT)
+        self._answers('GET', _URL, fake_answers.listed())
+        self._answers('HEAD', f'{_URL}/c', fake_answers.CONTAINER)
 
     def _store(self, **options):
         options = {'retries': 3, 'backoff': 2, **options}
@@ -529,10 +531,27 @@ class LargeTest(SwiftTestCase):
     def test_segment_that_is_not_seen_for_now(self):
         server = self._answers('PUT', _OBJECT, {
             'status_code': 400, 'text': 'Errors:\n/c/s, 503'},
-            {'status_code': 201, 'headers': {'etag': 'x'}})
+            {'status_code': 201, 'headers': {
+                'etag': f'"{_md5(_md5(b"abc").encode())}"'}})
         segment = store_base.Segment('c', 's', 3, _md5(b'abc'))
         self.store.put_large('c', 'o', [segment])
         self.assertEqual(2, server.call_count)
+
+    def test_answers_that_are_none_of_swift_s(self):
+        segments = [store_base.Segment('c', 's', 3, _md5(b'abc')),
+                    store_base.Segment('c', 't', 3, _md5(b'abd'))]
+        etag = _md5(''.join(each.md5 for each in segments).encode())
+        right = {'status_code': 201, 'headers': {'etag': f'"{etag}"'}}
+        for wrong in (fake_answers.PAGE, {'status_code': 201},
+                      {'status_code': 201, 'headers': {
+                          'etag': _md5(b'the manifest')}}):
+            server = self._answers('PUT', _OBJECT, wrong, right)
+            self.store.put_large('c', 'o', segments)
+            self.assertEqual(2, server.call_count)
+            self._answers('PUT', _OBJECT, wrong)
+            err = self.assertRaises(exceptions.StoreUnavailable,
+                                    self.store.put_large, 'c', 'o', segments)
+            self.assertEqual(('c', 'o'), (err.container, err.name))
 
 
 class StatTest(SwiftTestCase):
@@ -545,11 +564,13 @@ class StatTest(SwiftTestCase):
         return self.store.stat('c', 'o')
 
     def test_stat(self):
-        self.assertEqual(store_base.Stat(5, 'abc'), self._stat(
-            content_length='5', etag='"abc"'))
+        etag = _md5(b'')
+        for told in (etag, f'"{etag}"'):
+            self.assertEqual(store_base.Stat(5, etag), self._stat(
+                content_length='5', etag=told))
 
     def test_it_will_expire(self):
-        found = self._stat(content_length='5', etag='abc',
+        found = self._stat(content_length='5', etag=_md5(b''),
                            x_delete_at='1785585600')
         self.assertEqual(datetime.datetime(2026, 8, 1, 12,
                                            tzinfo=datetime.UTC),
@@ -559,15 +580,43 @@ class StatTest(SwiftTestCase):
         for headers in ({}, {'content_length': 'x'},
                         {'content_length': '1', 'x_delete_at': 'never'},
                         {'content_length': '1', 'x_delete_at': '9' * 99}):
-            self.assertRaises(exceptions.StoreUnavailable,
-                              lambda headers=headers: self._stat(**headers))
+            self.assertRaises(
+                exceptions.StoreUnavailable,
+                lambda headers=headers: self._stat(
+                    etag=_md5(b''), **headers))
+
+    def test_etags(self):
+        for etag, ours in ((_md5(b''), True), (f'W/"{_md5(b"")}"', True),
+                           (f'"{_md5(b"")}-17"', True), ('', False),
+                           ('"64b0f1a2-267"', False), ('abc', False)):
+            calls = (lambda etag=etag: self._stat(content_length='5',
+                                                  etag=etag),
+                     lambda: self.store.segments('c', 'o'))
+            for call in calls:
+                if ours:
+                    call()
+                else:
+                    self.assertRaises(exceptions.StoreUnavailable, call)
+
+    def test_dynamic_large_object_of_many_segments(self):
+        self.assertEqual('', self._stat(content_length='5',
+                                        x_object_manifest='c/o/').etag)
+        self.assertIsNone(self.store.segments('c', 'o'))
+
+    def test_page_of_another_server(self):
+        for call in (lambda: self.store.stat('c', 'o'),
+                     lambda: self.store.segments('c', 'o')):
+            server = self._answers('HEAD', _OBJECT, fake_answers.PAGE,
+                                   fake_answers.OBJECT)
+            call()
+            self.assertEqual(2, server.call_count)
 
 
 class ContainerTest(SwiftTestCase):
     """Containers."""
 
     def test_exists(self):
-        self._answers('HEAD', f'{_URL}/c', {'status_code': 204})
+        self._answers('HEAD', f'{_URL}/c', fake_answers.CONTAINER)
         put = self._answers('PUT', f'{_URL}/c', {'status_code': 201})
         self.store.ensure_container('c', create=True, storage_policy='gold')
         self.assertEqual(0, put.call_count)
@@ -578,7 +627,7 @@ class ContainerTest(SwiftTestCase):
         self.store.ensure_container('c', create=True, storage_policy='gold')
         self.assertEqual('gold',
                          _header(put.last_request, 'X-Storage-Policy'))
-        self.store.ensure_container('c', create=True)
+        self._store().ensure_container('c', create=True)
         self.assertNotIn('X-Storage-Policy', put.last_request.headers)
 
     def test_unknown_policy(self):
@@ -620,7 +669,7 @@ class ContainerTest(SwiftTestCase):
         self._answers('PUT', f'{_URL}/c', {'status_code': 201})
         self._made_with_a_key()
         self._answers('HEAD', f'{_URL}/c', {'headers': {
-            'X-Container-Sync-Key': _KEY}})
+            'X-Container-Object-Count': '0', 'X-Container-Sync-Key': _KEY}})
         self.assertEqual(_KEY, self.store.sync('c').key)
         self.assertIn('sync-key', log.output.lower())
         self._assert_hidden(_KEY, log.output)
@@ -631,7 +680,7 @@ class ContainerTest(SwiftTestCase):
                                     'service token of the same length')
         self.enterContext(mock.patch.object(
             self.credentials, 'access', return_value=access))
-        self._answers('HEAD', f'{_URL}/c', {'status_code': 204})
+        self._answers('HEAD', f'{_URL}/c', fake_answers.CONTAINER)
         self.store.ensure_container('c', create=False)
         self.assertIn('x-service-token', log.output.lower())
         self._assert_hidden(access.token, log.output)
@@ -656,9 +705,26 @@ class ContainerTest(SwiftTestCase):
                 ({'X-Container-Sync-Key': 'k',
                   'X-Container-Sync-To': '//r/b/a/c'},
                  store_base.Sync('//r/b/a/c', 'k'))):
-            self._answers('HEAD', f'{_URL}/c',
-                          {'status_code': 204, 'headers': headers})
+            self._answers('HEAD', f'{_URL}/c', {
+                'status_code': 204, 'headers': {
+                    'X-Container-Object-Count': '0', **headers}})
             self.assertEqual(expected, self.store.sync('c'))
+
+    def test_page_of_another_server(self):
+        for call in (lambda: self.store.sync('c'), lambda:
+                     self.store.ensure_container('c', create=True)):
+            server = self._answers('HEAD', f'{_URL}/c', fake_answers.PAGE,
+                                   fake_answers.CONTAINER)
+            call()
+            self.assertEqual(2, server.call_count)
+
+    def test_made_by_another_server(self):
+        self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
+        for status in (201, 202):
+            server = self._answers('PUT', f'{_URL}/c', fake_answers.PAGE,
+                                   {'status_code': status})
+            self._store().ensure_container('c', create=True)
+            self.assertEqual(2, server.call_count)
 
     def test_not_to_be_made(self):
         self._answers('HEAD', f'{_URL}/c', {'status_code': 404})

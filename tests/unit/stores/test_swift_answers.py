@@ -143,10 +143,11 @@ class SegmentsTest(AnswersTestCase):
     """Parts that cannot be asked for are put together by Swift."""
 
     def _segments(self, manifest):
-        for method in ('HEAD', 'GET'):
-            self._answers(method, f'{_URL}/c/o', {
-                'headers': {'X-Static-Large-Object': 'True'},
-                'text': manifest})
+        headers = {'X-Static-Large-Object': 'True'}
+        self._answers('HEAD', f'{_URL}/c/o', {
+            'headers': {**headers, 'ETag': f'"{_MD5}"'}})
+        self._answers('GET', f'{_URL}/c/o', {
+            'headers': headers, 'text': manifest})
         return self.store.segments('c', 'o')
 
     def test_segments_that_arrive_damaged(self):

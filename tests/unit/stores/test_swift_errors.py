@@ -30,7 +30,7 @@ class TranslateTest(base.BaseTestCase):
                 (403, _OBJECT, exceptions.AccessDenied),
                 (404, ('c',), exceptions.ContainerNotFound),
                 (404, _OBJECT, exceptions.ObjectNotFound),
-                (404, (), exceptions.StoreError),
+                (404, (), swift_errors.AccountNotFound),
                 (408, _OBJECT, swift_errors.Passing),
                 (413, _OBJECT, exceptions.QuotaExceeded),
                 (416, _OBJECT, exceptions.LengthMismatch),
