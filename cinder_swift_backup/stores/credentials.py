@@ -275,7 +275,7 @@ def identify(call: Callable[[], str | None], *, service: bool = False) -> str:
     except _ODD as err:
         raise exceptions.StoreUnavailable(
             'the identity service failed (its answer is not as it should be)',
-            detail=repr(err)) from err
+            detail=network_errors.detail(repr(err))) from err
     if not answer:
         raise exceptions.AccessDenied('the identity service gave no token')
     return answer
@@ -286,24 +286,24 @@ def _identity_error(err: Exception, service: bool) -> exceptions.BackupError:
     if network_errors.is_distrust(err):
         return exceptions.ConfigurationError(
             'the identity service is not trusted, '
-            f'{network_errors.reason(err)}', detail=str(err),
-            remedy=certificate)
+            f'{network_errors.reason(err)}',
+            detail=network_errors.detail(str(err)), remedy=certificate)
     if isinstance(err, _REFUSED):
         return exceptions.AccessDenied(
-            'the identity service refused the credentials', detail=str(err),
-            remedy=login)
+            'the identity service refused the credentials',
+            detail=network_errors.detail(str(err)), remedy=login)
     if isinstance(err, _UNFIT) and not _is_discovery_of_nothing(err):
         return exceptions.ConfigurationError(
             'the identity service cannot serve the configured credentials',
-            detail=str(err), remedy=login)
+            detail=network_errors.detail(str(err)), remedy=login)
     if isinstance(err, ksa_exceptions.ClientException):
         return exceptions.StoreUnavailable(
             f'the identity service failed ({network_errors.reason(err)})',
-            detail=str(err))
+            detail=network_errors.detail(str(err)))
     # Such as a file of certificates that may not be read.
     return exceptions.ConfigurationError(
         f'the identity service cannot be asked ({network_errors.reason(err)})',
-        detail=str(err), remedy=login)
+        detail=network_errors.detail(str(err)), remedy=login)
 
 
 def _is_discovery_of_nothing(err: Exception) -> bool:

@@ -31,6 +31,7 @@ _FILES = ('ASN1', 'PEM', 'X509')
 _NO_FILE = re.compile(r'TLS (CA )?certificate')
 _REPR = re.compile(r'<[^<>]* at 0x[0-9a-f]+>[:,]? ?')
 _LONGEST = 100
+_LONGEST_DETAIL = 500
 
 
 def reason(err: BaseException) -> str:
@@ -49,6 +50,13 @@ def reason(err: BaseException) -> str:
         if isinstance(each, OSError) and each.errno:
             return _short(_numbered(each))
     return _short(_REPR.sub('', str(err)) or type(err).__name__)
+
+
+def detail(text: str) -> str:
+    """What an exception says, but not all of a page that a server sent."""
+    if len(text) <= _LONGEST_DETAIL:
+        return text
+    return f'{text[:_LONGEST_DETAIL - 3]}...'
 
 
 def is_distrust(err: BaseException) -> bool:

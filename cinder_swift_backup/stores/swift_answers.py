@@ -22,6 +22,7 @@ import zlib
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
+from cinder_swift_backup.stores import network_errors
 from cinder_swift_backup.stores import swift_errors
 
 _T = TypeVar('_T')
@@ -59,7 +60,8 @@ def read(where: tuple[str, ...], understand: Callable[[Any], _T],
 def _not_swift(where: tuple[str, ...],
                err: Exception) -> exceptions.BackupError:
     return swift_errors.about(exceptions.StoreUnavailable(
-        'what came is not an answer of Swift', detail=repr(err)), where)
+        'what came is not an answer of Swift',
+        detail=network_errors.detail(repr(err))), where)
 
 
 def objects(page: object, marker: str | None) -> list[base.ObjectInfo]:

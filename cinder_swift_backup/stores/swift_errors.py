@@ -23,6 +23,8 @@ _E = TypeVar('_E', bound=exceptions.BackupError)
 _PASSING = frozenset((408, 409, 422, 499, 501, 505))
 # Seconds, a year: no number that a gateway sends is too large.
 _LONGEST_RETRY_AFTER = 365 * 86400.0
+# Characters of what a server says.
+_SHOWN = 120
 # Rate limits; 498 is that of Swift's own.
 _LIMITED = frozenset((429, 498))
 # What Swift, and Ceph's gateway, say of a storage policy that is not theirs.
@@ -182,9 +184,9 @@ def _retry_after(err: client.ClientException) -> float | None:
 
 def _answer(err: client.ClientException) -> str:
     body = _body(err).strip().splitlines()
-    words = [str(err.http_status), err.http_reason or '']
+    words = [str(err.http_status), (err.http_reason or '')[:_SHOWN]]
     if body and not body[0].startswith('<'):
-        words.append(f'({body[0][:120]})')
+        words.append(f'({body[0][:_SHOWN]})')
     return ' '.join(word for word in words if word)
 
 

@@ -95,13 +95,14 @@ class Exchange:
         except ValueError as err:
             raise swift_errors.about(exceptions.StoreUnavailable(
                 f'what answers at {self._url.netloc} is not Swift',
-                detail=str(err)), self._where) from err
+                detail=network_errors.detail(str(err))), self._where) from err
 
     def _breakdown(self, err: Exception) -> exceptions.BackupError:
         if network_errors.is_distrust(err):
             return exceptions.ConfigurationError(
                 f'Swift at {self._url.netloc} is not trusted, '
-                f'{network_errors.reason(err)}', detail=str(err),
+                f'{network_errors.reason(err)}',
+                detail=network_errors.detail(str(err)),
                 remedy=exceptions.Remedy.CERTIFICATE)
         place = f'Swift at {self._url.netloc}'
         reason = network_errors.reason(err)
@@ -110,7 +111,7 @@ class Exchange:
                 and not network_errors.is_silence(err)):
             return swift_errors.Again(
                 f'the network has closed an idle connection to {place} '
-                f'({reason})', detail=str(err))
+                f'({reason})', detail=network_errors.detail(str(err)))
         return exceptions.StoreUnavailable(
             f'{place} cannot be reached or broke off ({reason})',
-            detail=str(err))
+            detail=network_errors.detail(str(err)))
