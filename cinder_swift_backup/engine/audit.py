@@ -27,6 +27,7 @@ from collections.abc import Mapping
 import dataclasses
 import datetime
 import enum
+import itertools
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import intervals
@@ -239,9 +240,11 @@ class _Look:
         self._store = store
         self._patience = patience
         self._missing = missing
-        # The indexes of the chunks that are listed, and what else is.
+        # The indexes of the chunks that are listed, what else is, and segments
+        # of the digests.
         self._listed = array('q')
         self._others: list[str] = []
+        self._segments: list[tuple[types.BackupRef, base.Segment]] = []
         self.strays: list[str] = []
 
     def chunks(self, manifest: chains.Manifest) -> Iterator[Finding]:
@@ -261,9 +264,10 @@ class _Look:
 
     def examine(self, manifest: chains.Manifest) -> Iterator[Finding]:
         """The first object that is not as the listing shows it, if any."""
-        for question in presence.questions(
-                chains.ChainLink(self._ref, manifest), self._listed,
-                self._others):
+        for question in itertools.chain(
+                presence.questions(chains.ChainLink(self._ref, manifest),
+                                   self._listed, self._others),
+                presence.of_segments(self._segments)):
             fault = question.ask(self._store)
             # Lengths and MD5s are those of the listing.
             if isinstance(fault, (exceptions.ChunkMissing,
@@ -343,18 +347,20 @@ class _Look:
                           self._ref.container, name)
             return
         if segments:
-            yield from self._segments(segments)
+            yield from self._compare_segments(segments)
 
-    def _segments(self,
-                  segments: tuple[base.Segment, ...]) -> Iterator[Finding]:
+    def _compare_segments(self, segments: tuple[base.Segment, ...],
+                          ) -> Iterator[Finding]:
         wanted = {segment.name: segment for segment in segments}
         container = segments[0].container
         try:
             for info in self._store.list(
                     container, naming.digest_segments(self._ref.prefix)):
                 segment = wanted.pop(info.name, None)
-                if segment is not None and (
-                        segment.size, segment.md5) != (info.size, info.etag):
+                if segment is None:
+                    continue
+                self._segments.append((self._ref, segment))
+                if (segment.size, segment.md5) != (info.size, info.etag):
                     yield Finding(
                         State.DAMAGED, 'it is not what the file of digests '
                         'consists of', container, info.name)

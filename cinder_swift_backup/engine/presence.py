@@ -10,16 +10,18 @@ A listing also shows what is gone: an object that has expired, until the
 expirer comes, and ghosts. And it does not show that an object will expire. So
 before a chain is built on, or a backup called complete:
 
-3. Ask for the manifests, the files of digests and the chunks themselves; of
-   more than :data:`SAMPLE` chunks, for as many taken at random. If one of a
-   hundred chunks is not as it should be, that is noticed in 95 of 100 cases;
-   if one of twenty is not, practically always. It takes a second or less.
+3. Ask for the manifests, the files of digests, the segments of these and the
+   chunks themselves; of more than :data:`SAMPLE` chunks, for as many taken at
+   random, and so of the segments. If one of a hundred is not as it should be,
+   that is noticed in 95 of 100 cases; if one of twenty is not, practically
+   always. It takes a second or less.
 """
 
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
+import itertools
 import random
 from typing import TypeVar
 
@@ -35,9 +37,11 @@ from cinder_swift_backup.stores import base
 
 LOG = logging.getLogger(__name__)
 _E = TypeVar('_E', bound=exceptions.IntegrityError)
+_T = TypeVar('_T')
 # How many objects a worker asks for at once. It only waits for the store.
 _AT_ONCE = 4
-# How many chunks of a chain, or of a backup, are asked for themselves.
+# How many chunks of a chain, or of a backup, are asked for themselves; and how
+# many segments of digests.
 SAMPLE = 300
 
 
@@ -124,13 +128,14 @@ def examine(store: base.ObjectStore, pipeline: pipelines.Pipeline,
             ) -> exceptions.IntegrityError | None:
     """What is wrong with an object of a chain; None if all are well.
 
-    All are asked for, but a sample of many chunks.
+    All are asked for, but a sample of many chunks, and of many segments.
 
     :param checkpoint: called now and then
     :raises StoreError: when the store cannot be asked
     :raises Exception: what ``checkpoint`` raised
     """
     faults: list[exceptions.IntegrityError] = []
+    segments = _segments_of_chain(store, pipeline, chain, checkpoint)
 
     def collect(fault: exceptions.IntegrityError | None) -> None:
         if fault is not None:
@@ -142,7 +147,8 @@ def examine(store: base.ObjectStore, pipeline: pipelines.Pipeline,
             lambda stop: question.ask(store.until(stop)), 1)
 
     def tasks() -> Iterator[pipelines.Task[exceptions.IntegrityError | None]]:
-        for question in _of_chain(chain):
+        for question in itertools.chain(_of_chain(chain),
+                                        of_segments(segments)):
             if faults:
                 return
             yield task(question)
@@ -206,6 +212,43 @@ def questions(link: chains.ChainLink, indexes: Sequence[int],
         yield Question(link.ref, record.name, record)
 
 
+def of_segments(segments: Sequence[tuple[types.BackupRef, base.Segment]],
+                ) -> Iterator[Question]:
+    """What to ask for of the segments of digests, each with whose it is."""
+    for ref, segment in _some(segments):
+        yield Question(dataclasses.replace(ref, container=segment.container),
+                       segment.name)
+
+
+def _segments_of_chain(store: base.ObjectStore, pipeline: pipelines.Pipeline,
+                       chain: chains.Chain, checkpoint: pipelines.Checkpoint,
+                       ) -> list[tuple[types.BackupRef, base.Segment]]:
+    """The segments of all digests, each once."""
+    found: list[tuple[types.BackupRef, base.Segment]] = []
+
+    def task(ref: types.BackupRef) -> pipelines.Task[
+            list[tuple[types.BackupRef, base.Segment]]]:
+        return pipelines.Task(lambda stop: [
+            (ref, segment) for segment in _segments(store.until(stop), ref)],
+            1)
+
+    pipeline.run((task(link.ref) for link in chain.links
+                  if link.manifest.era is not chains.Era.BEFORE_DIGESTS),
+                 found.extend, checkpoint, full=_AT_ONCE)
+    return found
+
+
+def _segments(store: base.ObjectStore,
+              ref: types.BackupRef) -> Iterable[base.Segment]:
+    try:
+        segments = store.segments(ref.container,
+                                  naming.digest_file_name(ref.prefix))
+    except exceptions.ObjectNotFound:
+        # Whoever asks for the digests themselves finds out.
+        return ()
+    return dict.fromkeys(segments or ())
+
+
 def _of_chain(chain: chains.Chain) -> Iterator[Question]:
     """What to ask for of a chain: of its chunks no more than of a backup's."""
     some = _some(range(sum(len(link.manifest.chunks)
@@ -218,10 +261,12 @@ def _of_chain(chain: chains.Chain) -> Iterator[Question]:
         first = end
 
 
-def _some(indexes: Sequence[int]) -> Sequence[int]:
-    if len(indexes) <= SAMPLE:
-        return indexes
-    return sorted(random.sample(indexes, SAMPLE))
+def _some(items: Sequence[_T]) -> Sequence[_T]:
+    """All items, or a sample of many, in their order."""
+    if len(items) <= SAMPLE:
+        return items
+    return [items[place] for place
+            in sorted(random.sample(range(len(items)), SAMPLE))]
 
 
 def _others(link: chains.ChainLink) -> Iterator[str]:

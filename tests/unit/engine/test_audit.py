@@ -11,6 +11,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import libraries
+from cinder_swift_backup.engine import presence
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import naming
@@ -310,12 +311,12 @@ class SegmentsTest(base.EngineTestCase):
                       in self.bench.memory.list(self.container, '')]
         self.assertGreater(len(self.names), 2)
 
-    def _audit(self):
+    def _audit(self, **options):
         engine = self.bench.engine
         patience = audit.Patience(datetime.datetime.now(datetime.UTC), _DAY)
         (found,) = engine.auditor(patience).audit(
             engine.inventory.scan([base.CONTAINER]),
-            observers.Recorder())
+            observers.Recorder(), **options)
         return found
 
     def test_complete(self):
@@ -332,3 +333,39 @@ class SegmentsTest(base.EngineTestCase):
         (finding,) = self._audit().findings
         self.assertEqual((_State.DAMAGED, self.container, self.names[1]),
                          (finding.state, finding.container, finding.name))
+
+    def test_all_are_asked_for_once(self):
+        self.bench.store.heal()
+        self._audit()
+        self.assertEqual(self.names, sorted(
+            call.name for call in self.bench.store.calls
+            if (call.method, call.container) == ('stat', self.container)))
+
+    def test_segment_that_is_only_listed(self):
+        for gone in self.names:
+            self.bench.store.heal()
+            self.bench.store.script(faulty.fail(
+                'stat', exceptions.ObjectNotFound('no'),
+                matching=lambda name, gone=gone: name == gone))
+            (finding,) = self._audit().findings
+            self.assertEqual((_State.DAMAGED, self.container, gone),
+                             (finding.state, finding.container, finding.name))
+            # Of what a listing shows, a look that is not close says nothing.
+            self.assertEqual((), self._audit(closely=False).findings)
+
+    def test_segment_that_will_expire(self):
+        when = datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC)
+        for name in self.names:
+            self.bench.memory.expiries = {(self.container, name): when}
+            (finding,) = self._audit().findings
+            self.assertEqual((_State.DAMAGED, self.container, name),
+                             (finding.state, finding.container, finding.name))
+            self.assertIn('2099-01-01', finding.what)
+
+    def test_sample_of_many(self):
+        self.enterContext(mock.patch.object(presence, 'SAMPLE', 2))
+        self.bench.store.heal()
+        self._audit()
+        self.assertEqual(2, len({
+            call.name for call in self.bench.store.calls
+            if (call.method, call.container) == ('stat', self.container)}))

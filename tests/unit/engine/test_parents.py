@@ -7,9 +7,15 @@ import json
 import random
 from unittest import mock
 
+import fixtures
+
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import presence
+from cinder_swift_backup.format import digest_segments
+from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.stores import base as store_base
 from tests.fakes import documents
 from tests.fakes import faulty
 from tests.fakes import observers
@@ -159,6 +165,67 @@ class ListedTest(base.EngineTestCase):
         self.assertLess(len(found), len(self.names))
         # Manifests, digests and chunks of both.
         self.assertEqual(2 * 2 + 3, len(set(found)))
+
+
+class ListedSegmentsTest(base.EngineTestCase):
+    """Digests of both are large objects, and their segments are listed."""
+
+    def setUp(self):
+        super().setUp()
+        for owner, name, value in ((digest_segments, 'LEAST', 3),
+                                   (digest_segments, 'NORMAL', 8),
+                                   (digests, 'STEP', 4),
+                                   (digest_objects, 'WORTH_SEGMENTS', 1)):
+            self.enterContext(mock.patch.object(owner, name, value))
+        self.bench = base.Bench(
+            capabilities=store_base.Capabilities(max_segments=100))
+        self.store = self.bench.store
+        data = bytes(64 * 40)
+        self.bench.archive(1, data + _DATA)
+        self.bench.archive(2, data + _NOW, parent=1)
+        self.container = naming.segments_container(base.CONTAINER)
+        self.names = [info.name for info
+                      in self.bench.memory.list(self.container, '')]
+        self.assertEqual({True, False}, {
+            name.startswith(base.ref(1).prefix) for name in self.names})
+        self.store.heal()
+
+    def _asked(self):
+        return [call.name for call in self.store.calls
+                if (call.method, call.container) == ('stat', self.container)]
+
+    def test_all_are_asked_for_once(self):
+        self.bench.find_parent(1, 2).close()
+        self.assertEqual(self.names, sorted(self._asked()))
+
+    def test_will_expire(self):
+        when = datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC)
+        for name in self.names:
+            self.bench.memory.expiries = {(self.container, name): when}
+            self.assertIsNone(self.bench.find_parent(1, 2), name)
+
+    def test_gone(self):
+        for gone in self.names:
+            self.store.heal()
+            self.store.script(faulty.fail(
+                'stat', exceptions.ObjectNotFound('no'),
+                matching=lambda name, gone=gone: name == gone))
+            self.assertIsNone(self.bench.find_parent(1, 2), gone)
+
+    def test_digests_that_are_gone(self):
+        # They are what is missing, and not their segments.
+        log = self.useFixture(fixtures.FakeLogger())
+        name = naming.digest_file_name(base.ref(1).prefix)
+        self.bench.memory.delete(base.CONTAINER, name)
+        self.assertIsNone(self.bench.find_parent(1, 2))
+        self.assertIn(f'object {name} in container {base.CONTAINER}',
+                      log.output)
+
+    def test_sample_of_many(self):
+        self.enterContext(mock.patch.object(presence, 'SAMPLE', 3))
+        self.bench.find_parent(1, 2).close()
+        self.assertLess(3, len(self.names))
+        self.assertEqual(3, len(set(self._asked())))
 
 
 class ConfirmTest(base.EngineTestCase):
