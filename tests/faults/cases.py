@@ -460,10 +460,10 @@ def _of_parent(kind: Kind, count: int | None, backup: Any,
 
 
 def _of_other(kind: Kind, count: int | None, other: Any,
-              asked: Any) -> rules.Rule:
+              asked: Any, first: int = 1) -> rules.Rule:
     mine, others = (each.service_metadata for each in (asked, other))
     return rule(Other(re.escape(mine), others), 'GET', kind,
-                count=count, match=re.escape(mine))
+                first=first, count=count, match=re.escape(mine))
 
 
 def _strange_answers() -> Iterator[Case]:
@@ -678,15 +678,16 @@ def _segments() -> Iterator[Case]:
         rule(Answer(404), 'DELETE', Kind.SEGMENT, count=None),
         rule(Answer(503), 'HEAD', Kind.CONTAINER, count=None),
         segmented=True, outcomes=(UNAVAILABLE,), left=ANYTHING, patience=3)
-    for fault, kind in (('a segment', Kind.SEGMENT),
-                        ('the list of segments', Kind.DIGESTS)):
+    # An incremental asks for the list before, to see whether all are there.
+    for fault, kind, first in (('a segment', Kind.SEGMENT, 1),
+                               ('the list of segments', Kind.DIGESTS, 2)):
         yield from _each(
             f'GET of {fault} answers another, once', (RESTORE,),
             late=functools.partial(_of_parent, kind, 1), segmented=True)
         yield from _each(
             f'GET of {fault} answers another, once', (SECOND,),
-            late=functools.partial(_of_other, kind, 1), segmented=True,
-            quick=())
+            late=functools.partial(_of_other, kind, 1, first=first),
+            segmented=True, quick=())
 
 
 def _silence() -> Iterator[Case]:
