@@ -740,10 +740,10 @@ def _logins() -> Iterator[Case]:
 
 
 def _all() -> Iterator[Case]:
-    for some in (_absent, _absent_containers, _absent_for_a_while, _unsure, _refusals, _statuses,
-                 _denials, _deletes, _connections, _few_connections, _bodies,
-                 _strange_answers, _headers, _listings, _outages, _slowness,
-                 _silence, _segments):
+    for some in (_absent, _absent_containers, _absent_for_a_while, _unsure,
+                 _refusals, _statuses, _denials, _deletes, _connections,
+                 _few_connections, _bodies, _strange_answers, _headers,
+                 _listings, _outages, _slowness, _silence, _segments):
         yield from some()
 
 
