@@ -36,6 +36,7 @@ from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import documents
 from cinder_swift_backup.format import manifest as manifest_format
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -93,7 +94,7 @@ class Repository:
                 self.runtime.call(reader.feed, piece)
             manifest = self.runtime.call(reader.finish)
             # In here, so that the store reads it again.
-            _check_owner(ref, name, manifest.header.backup_id)
+            documents.check_owner(name, ref, manifest.header.backup_id)
             return manifest
 
         try:
@@ -345,21 +346,6 @@ class Repository:
             LOG.warning('Deleting backup %s by its listing alone: %s',
                         ref.backup_id, err)
             return set()
-
-
-def _check_owner(ref: types.BackupRef, name: str, owner: str) -> None:
-    """Refuse the manifest of another backup.
-
-    The record of a backup may have got another id, and its prefix has not.
-
-    :param owner: the id that the manifest tells, if it tells any
-    :raises FormatError: when it is another's
-    """
-    if owner != ref.backup_id and not ref.prefix.endswith(owner):
-        raise exceptions.FormatError(
-            'the manifest belongs to a different backup', name=name,
-            expected=ref.backup_id, actual=owner,
-            remedy=exceptions.Remedy.OTHER_BACKUP)
 
 
 def _is_gone(err: exceptions.StoreError) -> bool:

@@ -10,6 +10,7 @@ from oslo_config import cfg
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import checkup
 from cinder_swift_backup.driver import compat
+from tests.fakes import answers
 from tests.unit.driver import base
 
 _SWIFT = 'http://swift.test/v1/AUTH_own'
@@ -50,14 +51,15 @@ class CheckupTest(base.HttpTestCase):
         return {each.subject: each.text for each in self._check(*args)
                 if not each.problem}
 
-    def _serve(self, status=204, headers=None, **swift):
+    def _serve(self, *, exists=True, **swift):
         self.http.get('http://swift.test/auth/v1.0', headers={
             'X-Storage-Url': _SWIFT, 'X-Auth-Token': 'token'})
         self.http.get('http://swift.test/info', json={
             'swift': {'max_file_size': 5 << 30, **swift}})
-        self.http.head(_SWIFT, status_code=204)
-        self.http.head(f'{_SWIFT}/volumebackups', status_code=status,
-                       headers=headers or {})
+        self.http.head(_SWIFT, **answers.ACCOUNT)
+        self.http.get(_SWIFT, **answers.listed())
+        self.http.head(f'{_SWIFT}/volumebackups', **(
+            answers.CONTAINER if exists else {'status_code': 404}))
         self.http.head(f'{_SWIFT}/volumebackups_segments', status_code=404)
 
     def test_defaults(self):
@@ -123,7 +125,7 @@ class CheckupTest(base.HttpTestCase):
         self.assertIn(str(5 << 30), found['Cluster'])
 
     def test_container_to_be_made(self):
-        self._serve(404, policies=[{'name': 'gold'}])
+        self._serve(exists=False, policies=[{'name': 'gold'}])
         self.assertIn('will be made', self._texts(
             f'{_LOGIN}backup_swift_create_storage_policy = gold\n',
         )['Container'])
@@ -137,7 +139,7 @@ class CheckupTest(base.HttpTestCase):
     def test_copy(self):
         text = (f'{_LOGIN}backup_swift_container_sync_to = //realm/b\n'
                 f'backup_swift_container_sync_key = k\n')
-        self._serve(404)
+        self._serve(exists=False)
         self.assertEqual('//realm/b/AUTH_own/volumebackups',
                          self._texts(text)['Copy'])
         self._serve()
