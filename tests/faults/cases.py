@@ -154,6 +154,13 @@ def _absent_containers() -> Iterator[Case]:
         'HEAD of the container 404, twice, none to be created',
         (BACKUP, INCREMENTAL), rule(gone, 'HEAD', Kind.CONTAINER, count=2),
         quick=(BACKUP,), options={'backup_create_containers': False})
+    # As if it had been deleted meanwhile, which its account denies.
+    yield from _each(
+        'every DELETE 404, and then the container, for good', (DELETE,),
+        rule(gone, 'DELETE', *OBJECTS, count=None),
+        rule(gone, 'GET HEAD', Kind.LISTING, Kind.CONTAINER, first=3,
+             count=None),
+        outcomes=(UNAVAILABLE,), left=EVERYTHING, patience=3)
 
 
 def _absent_for_a_while() -> Iterator[Case]:

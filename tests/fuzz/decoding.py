@@ -78,7 +78,12 @@ def _decoder(word: str, data: bytes) -> None:
             raise AssertionError(_STRICT[word](stored, length))
         return
     checks.same(length, len(found))
-    checks.same(found, _STOCK[word](stored, length))
+    try:
+        checks.same(found, _STOCK[word](stored, length))
+    except _Refused:
+        # ISA-L does not look at codes that the data does not use.
+        assert word == 'zlib'
+        checks.same(stored[-4:], zlib.adler32(found).to_bytes(4))
     for level in _LEVELS:
         again = _encode(word, level, found)
         checks.same(found, _decode(word, length, checks.cut(again)))
