@@ -99,6 +99,9 @@ class UserAccountTestCase(reasons.FailReasonTestCase):
                                       self.container)
         self.fail_to_delete(backup, 'the account has no such container',
                             _OTHER_ACCOUNT)
+        # To the store that has seen it, it is not gone.
+        self.store = base.swift_store()
+        self.addCleanup(self.store.close)
         self.make_container()
         manifest, = (name for name in names if name.endswith('_metadata'))
         blobs.put(self.store, self.container, manifest, b'')
