@@ -11,6 +11,7 @@ from unittest import mock
 import uuid
 
 from cinder import exception as cinder_exception
+from swiftclient import client
 
 from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.format import digest_segments
@@ -94,13 +95,13 @@ class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
         """Make the containers of the other site."""
         for container in containers:
             self.stores['b'].ensure_container(container, create=True)
-            self._post(self.stores['b'], container)
+            self._post('b', container)
 
-    @staticmethod
-    def _post(store, container):
-        from swiftclient import client  # noqa: PLC0415
-        store._call((container,), client.post_container,
-                    headers={'X-Container-Sync-Key': _KEY})
+    def _post(self, name, container):
+        session = base.keystone_session(self.cloud.demo)
+        client.post_container(
+            self._account_url(name), session.get_token(), container,
+            {'X-Container-Sync-Key': _KEY})
 
     def _program(self, name):
         login = self.cloud.os_environment(self.cloud.demo)
