@@ -308,8 +308,8 @@ class DigestObjects:
             _tell_of(damaged)
             return table
         raise exceptions.FormatError(
-            'a segment of it is another each time it is read', name=where[1],
-            remedy=exceptions.Remedy.REPEAT)
+            'a segment of it is damaged each time it is read', name=where[1],
+            remedy=exceptions.Remedy.OTHER_BACKUP)
 
     def _load_listed(self, ref: types.BackupRef, size: int,
                      store: base.ObjectStore,
@@ -337,9 +337,11 @@ class DigestObjects:
                 if given is not None:
                     self._call(reader.repeat, *given)
                     continue
-                store.read(segment.container, segment.name, _Once(
-                    segment, lambda rest: self._call(reader.feed, rest)),
-                    compared=True)
+                once = _Once(segment,
+                             lambda rest: self._call(reader.feed, rest))
+                store.read(segment.container, segment.name, once,
+                           compared=True)
+                once.check()
                 if before is not None and reader.pending == before:
                     known[segment, before] = first, reader.count
             return self._finish(ref, reader)
@@ -365,8 +367,7 @@ class _Once:
     def __call__(self, pieces: Iterator[bytes]) -> None:
         """Take the pieces of one request.
 
-        :raises _Changed: when bytes that were fed are others now, or are not
-            those of the segment
+        :raises _Changed: when bytes that were fed are others now
         """
         again = hashlib.md5(usedforsecurity=False)
         known = self._fed
@@ -381,6 +382,12 @@ class _Once:
                 self._fed += len(rest)
                 self._feed(rest)
         self._confirm(again)
+
+    def check(self) -> None:
+        """Compare what was fed with the segment.
+
+        :raises _Changed: when it was something else
+        """
         if self._hash.hexdigest() != self._segment.md5.lower():
             raise self._changed()
 

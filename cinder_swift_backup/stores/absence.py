@@ -205,10 +205,10 @@ class Look:
             return True
         try:
             return self._is_listed(self._where[0])
-        except (swift_errors.Again, swift_errors.Slowed):
+        except swift_errors.Again:
             raise
         except exceptions.StoreError:
-            # Not every user may list the account.
+            # Not every user may list the account, or at any time.
             return True
 
     @property

@@ -150,8 +150,9 @@ class Session:
         def ask(exchange: swift_exchange.Exchange) -> bool:
             return swift_answers.read(
                 (), functools.partial(swift_answers.is_listed, container),
+                # Ceph's gateway filters what comes after the marker.
                 lambda: exchange.call(client.get_account, prefix=container,
-                                      limit=1))
+                                      marker=container[:-1]))
         return self._twice_if_needed((), ask, stop)
 
     def _twice_if_needed(self, where: tuple[str, ...], work: Work[_T],

@@ -179,7 +179,8 @@ class AbsenceTest(base.BaseTestCase):
         # A listing that others are not allowed, fails, or shows something
         # else, tells nothing.
         for listing in (answers.listed('c', 'ca'), answers.listed('b'), _AWAY,
-                        _MISSING, {'status_code': 403}, answers.PAGE):
+                        _MISSING, {'status_code': 403}, {'status_code': 429},
+                        answers.PAGE):
             self._answers('GET', _URL, listing)
             for name, call in self._asks_for_the_container().items():
                 self.store = self._store()
@@ -202,6 +203,8 @@ class AbsenceTest(base.BaseTestCase):
             self.assertRaises(exceptions.ContainerNotFound, call)
         self.assertEqual([1, 3], [server.call_count for server in servers])
         self.assertEqual(['c'], servers[1].last_request.qs['prefix'])
+        # Ceph's gateway filters by the prefix only after it has counted.
+        self.assertNotIn('limit', servers[1].last_request.qs)
         self.assertEqual([], [each for each in self.clock.sleeps if each])
 
     def test_container_that_was_there_is_not_gone(self):
