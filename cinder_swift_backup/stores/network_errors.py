@@ -54,9 +54,7 @@ def reason(err: BaseException) -> str:
 
 def detail(text: str) -> str:
     """What an exception says, but not all of a page that a server sent."""
-    if len(text) <= _LONGEST_DETAIL:
-        return text
-    return f'{text[:_LONGEST_DETAIL - 3]}...'
+    return _cut(text, _LONGEST_DETAIL)
 
 
 def is_distrust(err: BaseException) -> bool:
@@ -97,8 +95,11 @@ def origins(err: BaseException) -> Iterator[BaseException]:
 
 
 def _short(text: str) -> str:
-    words = ' '.join(text.split()).rstrip('.')
-    return words if len(words) <= _LONGEST else f'{words[:_LONGEST - 3]}...'
+    return _cut(' '.join(text.split()).rstrip('.'), _LONGEST)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f'{text[:longest - 3]}...'
 
 
 def _distrusted(err: BaseException) -> str:

@@ -193,20 +193,20 @@ def is_large(headers: dict[str, str]) -> bool:
 
     :raises ValueError: when they are not those of an object
     """
-    # A dynamic large object of very many segments has no ETag.
-    if 'x-object-manifest' not in headers:
-        _check_etag(headers.get('etag', ''))
+    _check_object(headers)
     return headers.get('x-static-large-object', '').lower() == 'true'
 
 
-def _check_etag(etag: str) -> None:
-    if not _ETAG.fullmatch(etag):
+def _check_object(headers: dict[str, str]) -> None:
+    etag = headers.get('etag', '')
+    # A dynamic large object of very many segments has none.
+    if 'x-object-manifest' not in headers and not _ETAG.fullmatch(etag):
         raise ValueError(f'{etag!r:.{_SHOWN}} is no ETag of an object')
 
 
 def stat(headers: dict[str, str]) -> base.Stat:
     """An object, by the headers of an answer to HEAD."""
-    is_large(headers)
+    _check_object(headers)
     seconds = headers.get('x-delete-at')
     expires = None if seconds is None else datetime.datetime.fromtimestamp(
         float(seconds), datetime.UTC)

@@ -136,15 +136,13 @@ class Session:
         return result
 
     def _ask(self, stop: base.Stop, where: tuple[str, ...]) -> None:
-        def head(exchange: swift_exchange.Exchange) -> None:
-            if where:
-                swift_answers.read(where, swift_answers.container,
-                                   lambda: exchange.call(
-                                       client.head_container))
-            else:
-                swift_answers.read(where, swift_answers.account,
-                                   lambda: exchange.call(client.head_account))
-        self._twice_if_needed(where, head, stop)
+        understand, head = (
+            (swift_answers.container, client.head_container) if where
+            else (swift_answers.account, client.head_account))
+
+        def ask(exchange: swift_exchange.Exchange) -> None:
+            swift_answers.read(where, understand, lambda: exchange.call(head))
+        self._twice_if_needed(where, ask, stop)
 
     def _is_listed(self, stop: base.Stop, container: str) -> bool:
         def ask(exchange: swift_exchange.Exchange) -> bool:

@@ -13,6 +13,7 @@ import sys
 import urllib.parse
 
 from tests.cloud import processes
+from tests.cloud.fault_proxy import proxy as fault_proxy
 from tests.functional import own_cinder
 
 # Options for what fails for good.
@@ -25,6 +26,14 @@ _KEPT = 255
 
 class FailReasonTestCase(own_cinder.OwnCinderTestCase):
     """A test with a service that fails in many ways."""
+
+    def start_proxy(self, **options):
+        """Have the service go through the fault proxy from its start."""
+        self.proxy = fault_proxy.FaultProxy(self.cloud.swift_url, **options)
+        self.addCleanup(self.proxy.stop)
+        self.proxy.start()
+        self.own.extra_options['backup_swift_url'] = (
+            f'{self.proxy.url}/v1/AUTH_')
 
     def make_container(self):
         """Make the container, which the service cannot."""

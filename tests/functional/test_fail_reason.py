@@ -13,7 +13,6 @@ import urllib.parse
 from swiftclient import client as swift_client
 
 from tests.cloud import info
-from tests.cloud.fault_proxy import proxy as fault_proxy
 from tests.cloud.fault_proxy.rules import Answer
 from tests.cloud.fault_proxy.rules import Kind
 from tests.cloud.fault_proxy.rules import Lose
@@ -194,12 +193,8 @@ class ProxyTestCase(reasons.FailReasonTestCase):
                                'backup_swift_workers': 1}
 
     def start(self):
-        self.proxy = fault_proxy.FaultProxy(self.cloud.swift_url)
-        self.addCleanup(self.proxy.stop)
-        self.proxy.start()
+        self.start_proxy()
         self.host = urllib.parse.urlsplit(self.proxy.url).netloc
-        self.own.extra_options['backup_swift_url'] = (
-            f'{self.proxy.url}/v1/AUTH_')
         super().start()
 
     def test_backups(self):

@@ -12,7 +12,6 @@ import sqlite3
 import tempfile
 
 from tests.cloud import certificates
-from tests.cloud.fault_proxy import proxy as fault_proxy
 from tests.cloud.fault_proxy.rules import Kind
 from tests.cloud.fault_proxy.rules import rule
 from tests.cloud.fault_proxy.rules import Slow
@@ -55,13 +54,9 @@ class CertificateTestCase(reasons.FailReasonTestCase):
             tempfile.mkdtemp(prefix='authority-', dir=self.cloud.directory)))
             for _ in range(2))
         self.file = first.file
-        self.proxy = fault_proxy.FaultProxy(self.cloud.swift_url,
-                                            certificate=first.issue())
-        self.addCleanup(self.proxy.stop)
-        self.proxy.start()
+        self.start_proxy(certificate=first.issue())
         self.own.extra_options.update({
             **reasons.IMPATIENT,
-            'backup_swift_url': f'{self.proxy.url}/v1/AUTH_',
             'backup_swift_ca_cert_file': self.file})
         super().start()
 
@@ -86,13 +81,10 @@ class DatabaseTestCase(reasons.FailReasonTestCase):
 
     def start(self):
         self.own.database_timeout = 1
-        self.proxy = fault_proxy.FaultProxy(self.cloud.swift_url)
-        self.addCleanup(self.proxy.stop)
-        self.proxy.start()
+        self.start_proxy()
         self.own.extra_options.update({
             'backup_swift_patience': 0,
-            'backup_compression_algorithm': 'none',
-            'backup_swift_url': f'{self.proxy.url}/v1/AUTH_'})
+            'backup_compression_algorithm': 'none'})
         super().start()
 
     def test_backup(self):

@@ -16,7 +16,6 @@ import contextlib
 import random
 from typing import ClassVar
 
-from tests.cloud.fault_proxy import proxy as fault_proxy
 from tests.cloud.fault_proxy.rules import Answer
 from tests.cloud.fault_proxy.rules import Kind
 from tests.cloud.fault_proxy.rules import Moment
@@ -46,11 +45,8 @@ class StatesTestCase(reasons.FailReasonTestCase):
 
     def start(self):
         """See the base class."""
-        self.proxy = fault_proxy.FaultProxy(self.cloud.swift_url)
-        self.addCleanup(self.proxy.stop)
-        self.proxy.start()
+        self.start_proxy()
         self.own.extra_options.update({
-            'backup_swift_url': f'{self.proxy.url}/v1/AUTH_',
             'backup_swift_object_size': 2 * MIB,
             'backup_compression_algorithm': 'none',
             **self.options})

@@ -25,9 +25,9 @@ from tests.cloud.fault_proxy import messages
 from tests.cloud.fault_proxy import rules
 from tests.cloud.processes import HOST
 
-# With this, closing is resetting.
 # Seconds in which asyncio drops what comes to a server that is closed.
 _DROPPED = 0.02
+# With this, closing is resetting.
 _NO_LINGER = struct.pack('ii', 1, 0)
 _PASS = rules.Pass()
 
