@@ -305,11 +305,13 @@ def _statuses() -> Iterator[Case]:
         rule(Answer(503), 'PUT', *OBJECTS, every=2, count=3),
         rule(Reset(), 'PUT', *OBJECTS, first=2, every=2, count=3),
         patience=30, quick=(INCREMENTAL,))
-    for answer in (Answer(404), Answer(500), Answer(200, body=_PAGE),
-                   Answer(200, body='null'),
-                   Answer(200, body='{"swift": 7, "slo": []}')):
+    for what, answer in (
+            ('a web page', Answer(404)), ('a web page', Answer(500)),
+            ('a web page', Answer(200, body=_PAGE)),
+            ('null', Answer(200, body='null')),
+            ('nonsense', Answer(200, body='{"swift": 7, "slo": []}'))):
         yield from _each(
-            f'info {answer.status} {answer.body[:30]}', (BACKUP,),
+            f'info answers {answer.status} with {what}', (BACKUP,),
             rule(answer, 'GET', Kind.INFO, count=None), quick=())
 
 
