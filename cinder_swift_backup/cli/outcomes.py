@@ -59,6 +59,9 @@ _REMEDIES = {
     exceptions.Remedy.NEWER_RELEASE:
         'Use the release that wrote the backup, or a newer one.',
     exceptions.Remedy.LARGER_VOLUME: 'Restore to a larger target.',
+    exceptions.Remedy.CONVERT:
+        'Restore to a file, and convert that with "qemu-img convert".',
+    exceptions.Remedy.WHOLE_TARGET: 'Restore to another file.',
     exceptions.Remedy.STORAGE: 'Look for the cause in the storage.',
     exceptions.Remedy.SPOOL:
         'Make room for temporary files, or set TMPDIR to another directory.',

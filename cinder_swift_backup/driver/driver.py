@@ -196,11 +196,17 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         volume = insist(lambda: self.db.volume_get(self.context, volume_id))
         engine.restorer.restore(
             chain,
-            restorer.RestoreTarget(writer, backup.size * units.Gi,
-                                   volume['size'] * units.Gi),
+            restorer.RestoreTarget(
+                writer, backup.size * units.Gi, volume['size'] * units.Gi,
+                file_format=insist(lambda: self._file_format(volume_id))),
             observer, verify=verify)
         insist(lambda: self._restore_metadata(
             backup, volume_id, chain.tip.manifest.volume_meta))
+
+    def _file_format(self, volume_id):
+        """What Cinder is going to read the volume's file as, if it says so."""
+        return self.db.volume_admin_metadata_get(
+            self.context.elevated(), volume_id).get('format')
 
     def _restore_metadata(self, backup, volume_id, volume_meta):
         if not volume_meta:

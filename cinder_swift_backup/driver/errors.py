@@ -43,6 +43,15 @@ _REMEDIES = {
     exceptions.Remedy.NEWER_RELEASE:
         'Use the release that wrote the backup, or newer.',
     exceptions.Remedy.LARGER_VOLUME: 'Restore to a larger volume.',
+    exceptions.Remedy.SNAPSHOT: 'Back up a snapshot of the volume instead.',
+    exceptions.Remedy.CONVERT:
+        'Restore it to a file with "cinder-swift-backup restore", and convert '
+        'that with "qemu-img convert".',
+    exceptions.Remedy.WHOLE_TARGET:
+        'Restore to a new volume, or to one without snapshots.',
+    exceptions.Remedy.SAME_FORMAT:
+        'Restore to one that is in the format of the backup. On NFS, one with '
+        'snapshots is in format qcow2.',
     exceptions.Remedy.STORAGE:
         'Look for the cause on the host and in the storage, then try again.',
     exceptions.Remedy.SPOOL:

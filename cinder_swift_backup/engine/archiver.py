@@ -2,20 +2,22 @@
 
 """Making a backup of a volume.
 
-1. Ask the volume what may differ from the parent, if it knows, and where it
+1. Refuse a file that is only part of a volume; see
+   :mod:`cinder_swift_backup.engine.format_checks`.
+2. Ask the volume what may differ from the parent, if it knows, and where it
    may have data, and cut it into chunks. What is
    read and stored in which order, see
    :mod:`cinder_swift_backup.engine.schedules`; how, see
    :mod:`cinder_swift_backup.engine.chunk_writer`. An incremental stores only
    what differs from the parent's digests.
-2. The coordinator keeps the results in the order of the volume, reports
+3. The coordinator keeps the results in the order of the volume, reports
    progress and notices cancellation.
-3. When every chunk is confirmed by the store, put the digest file, then the
+4. When every chunk is confirmed by the store, put the digest file, then the
    manifest, unless the parent or a chunk has gone meanwhile. The manifest is
    the commit point: without it there is no backup. So it is asked for, though
    the store has confirmed it.
-4. Tell the observer, who records the result.
-5. If anything fails before that, delete every object that may exist.
+5. Tell the observer, who records the result.
+6. If anything fails before that, delete every object that may exist.
 
 Memory: workers x (chunk size + a few MiB), and 50 bytes for each object.
 Blocks above 2 MiB take more. The digests, 32 bytes for each block, are in a
@@ -33,6 +35,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import changes
 from cinder_swift_backup.engine import chunk_writer
 from cinder_swift_backup.engine import digest_objects
+from cinder_swift_backup.engine import format_checks
 from cinder_swift_backup.engine import holes
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import parents
@@ -105,8 +108,8 @@ class Archiver:
         """Back up a volume; all or nothing.
 
         :raises FormatError: when the codec is not known
-        :raises VolumeError: when it cannot be read, or is too large for the
-            store
+        :raises VolumeError: when it cannot be read, is too large for the
+            store, or is a file without all of the volume
         :raises SpoolError: when there is no room for the digests
         :raises ChainError: when the parent was deleted meanwhile
         :raises ChunkMissing: when an object of its own was, as a chunk
@@ -131,6 +134,8 @@ class Archiver:
                  observer: progress.ArchiveObserver,
                  traces: _Traces) -> chains.Manifest:
         size = source.size
+        file_format = format_checks.check_source(self._pipeline.one(
+            lambda _: format_checks.read_head(source), observer.checkpoint))
         file = self._digest_file(job, observer)
         self._repository.digests.check(
             file, job.geometry.block_size, job.geometry.blocks(size),
@@ -159,7 +164,7 @@ class Archiver:
             manifest = chains.Manifest(
                 header=job.header, chunks=call(records.in_order),
                 volume_size=size, volume_meta=job.volume_meta,
-                mark=job.mark,
+                mark=job.mark, file_format=file_format,
                 parent_id=job.parent.ref.backup_id if job.parent else None,
                 parent=job.parent.ref if job.parent else None)
             observer.checkpoint()

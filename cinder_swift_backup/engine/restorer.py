@@ -5,7 +5,8 @@
 1. Resolve the chain: every manifest is read before anything is written.
 2. Plan: overlay the chain, newest wins, so that each byte of the volume is
    written once; see :mod:`cinder_swift_backup.engine.planner`.
-3. Check that the plan fits the volume, and that all codecs are known.
+3. Check that the plan fits the volume, that all codecs are known, and that
+   files go to files; see :mod:`cinder_swift_backup.engine.format_checks`.
 4. Each worker takes one chunk of the plan and writes the blocks that the
    reader has compared with the tip's digests; see
    :mod:`cinder_swift_backup.engine.chunk_reader`. What is zeros by these
@@ -32,6 +33,8 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import chunk_reader
+from cinder_swift_backup.engine import format_checks
+from cinder_swift_backup.engine import image_formats
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
@@ -39,6 +42,7 @@ from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import verification
 from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.engine import windows
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import naming
@@ -57,12 +61,15 @@ class RestoreTarget:
     ``source_size`` is the size of the volume that was backed up, ``size``
     that of this one, both in bytes. ``before`` reads the target, if part of
     the backup may be there already; its ``size`` is what there is.
+    ``file_format`` is the format that a file has to have, such as "qcow2" or
+    "raw"; None if any will do.
     """
 
     writer: volumes.VolumeWriter
     source_size: int
     size: int
     before: volumes.VolumeReader | None = None
+    file_format: str | None = None
 
     def length(self, restored: int) -> int:
         """The length for a regular file that ``restored`` bytes go to.
@@ -125,13 +132,17 @@ class Restorer:
             manifest says; the volume is then partly written. When not
             everything that the plan writes can be verified, or the backup
             ends before its volume did; nothing is written then
-        :raises VolumeError: when the volume is too small
+        :raises VolumeError: when the volume is too small, or a device where
+            the backup is of a file in a format of its own, or only a part of
+            another volume; nothing is written then
         :raises SpoolError: when there is no room for the digests
         :raises Cancelled: when the observer cancelled
         """
         plan = self.plan(chain)
-        self._check_fits(chain, plan, target)
         with self.checked(chain, plan, observer, verify=verify) as check:
+            self._check_format(chain.tip, plan, target,
+                               self.fetcher(check, observer))
+            self._check_fits(chain, plan, target)
             self._check_end(chain, plan, target,
                             sure=check.digests is not None, verify=verify)
             self._execute(plan, target, check, observer)
@@ -163,11 +174,32 @@ class Restorer:
         with self._pipeline.runtime.closing(check):
             yield check
 
-    def reader(self,
-               check: verification.Check) -> chunk_reader.ChunkReader:
-        """Reads the chunks of a plan."""
+    def fetcher(self, check: verification.Check,
+                observer: progress.Observer) -> windows.Fetcher:
+        """Fetches parts of a plan into memory."""
+        return windows.Fetcher(self._pipeline, self._reader(check), check,
+                               observer.checkpoint)
+
+    def _reader(self,
+                check: verification.Check) -> chunk_reader.ChunkReader:
         return chunk_reader.ChunkReader(
             self._store, self._pipeline.runtime, self._codecs, check)
+
+    def _check_format(self, tip: chains.ChainLink, plan: planner.RestorePlan,
+                      target: RestoreTarget, fetcher: windows.Fetcher) -> None:
+        found = None
+        if not format_checks.is_raw(tip.manifest, plan.end,
+                                    target.source_size):
+            found = image_formats.find(bytes(fetcher.fetch(windows.first(
+                plan, image_formats.HEAD, fetcher.grain))))
+        if target.writer.capacity is not None:
+            format_checks.check_device(found)
+            return
+        head = self._pipeline.one(
+            lambda _: format_checks.read_target(target.writer),
+            fetcher.checkpoint)
+        format_checks.check_file(found, image_formats.find(head),
+                                 target.file_format)
 
     def _execute(self, plan: planner.RestorePlan, target: RestoreTarget,
                  check: verification.Check,
@@ -181,7 +213,7 @@ class Restorer:
             observer.advanced(done, plan.end)
 
         observer.checkpoint()
-        reader = self.reader(check)
+        reader = self._reader(check)
         filling = runtime.call(_Filling, target.writer, plan.end)
         self._pipeline.run(
             (pipelines.Task(functools.partial(

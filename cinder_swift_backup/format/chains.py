@@ -21,8 +21,10 @@ class Manifest:
     """The content of ``_metadata``: what a backup consists of.
 
     ``chunks`` are in the order in which they overwrite each other, the last
-    one winning. ``volume_size`` (bytes), ``parent`` and ``mark`` are our
-    additions and None in manifests of the stock driver.
+    one winning. ``volume_size`` (bytes), ``parent``, ``mark`` and
+    ``file_format`` are our additions and None in manifests of the stock
+    driver. The last one is the name of the format if the volume was in a file
+    of its own format, such as "qcow2".
     """
 
     header: types.BackupHeader
@@ -32,6 +34,7 @@ class Manifest:
     volume_size: int | None = None
     parent: types.BackupRef | None = None
     mark: types.Mark | None = None
+    file_format: str | None = None
     era: Era = Era.DIGESTS
 
     @property

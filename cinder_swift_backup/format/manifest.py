@@ -41,6 +41,7 @@ _STORED_MD5 = 'csb_stored_md5'
 _VOLUME_SIZE = 'csb_volume_size'
 _PARENT = 'csb_parent'
 _MARK = 'csb_mark'
+_FILE_FORMAT = 'csb_file_format'
 # Bytes for all fields but "objects". The metadata of a volume takes a few KiB.
 _MOST_FIELDS = 16 << 20
 # Characters of one of its entries, of the end of a name, and of the word for a
@@ -80,6 +81,8 @@ def encode(manifest: chains.Manifest) -> Iterator[bytes]:
             'changes': [[extent.offset, extent.length]
                         for extent in manifest.mark.changes],
         }
+    if manifest.file_format is not None:
+        fields[_FILE_FORMAT] = manifest.file_format
     yield f'{json.dumps(fields)[:-1]}, "objects": ['.encode()
     chunks = iter(manifest.chunks)
     lead = ''
@@ -174,7 +177,8 @@ class Reader(long_list.LongListReader):
             volume_meta=documents.text(name, fields, 'volume_meta'),
             volume_size=volume_size,
             parent=_decode_parent(name, fields.get(_PARENT)),
-            mark=_decode_mark(fields.get(_MARK)))
+            mark=_decode_mark(fields.get(_MARK)),
+            file_format=documents.text(name, fields, _FILE_FORMAT))
 
     def _begin(self, fields: dict[str, Any]) -> None:
         # All fields are looked at in the end.

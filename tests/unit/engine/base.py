@@ -2,10 +2,12 @@
 
 """What the engine's tests have in common: a store, workers and jobs."""
 
+import fixtures
 from oslotest import base
 
 from cinder_swift_backup import engine
 from cinder_swift_backup.engine import archiver
+from cinder_swift_backup.engine import format_checks
 from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import restorer
@@ -130,3 +132,10 @@ class EngineTestCase(base.BaseTestCase):
         super().setUp()
         self.bench = Bench()
         self.store = self.bench.store
+
+    def have_volumes_of_any_size(self):
+        """Have volumes be raw though they have no whole GiB.
+
+        Of what may be in a format of its own the beginning is fetched first.
+        """
+        self.useFixture(fixtures.MockPatchObject(format_checks, 'GIB', 1))

@@ -114,6 +114,7 @@ class DamageTest(RestoreTestCase):
         self._refused(exceptions.DigestMismatch)
 
     def test_each_extent_of_a_chunk_is_checked_before_it_is_written(self):
+        self.have_volumes_of_any_size()
         # An incremental replaces its middle, so two parts are left of it.
         now = _DATA[:80] + bytes(16) + _DATA[96:]
         self.bench.archive(2, now, parent=1)
@@ -122,7 +123,8 @@ class DamageTest(RestoreTestCase):
                                if chunk.record == self.record])
         self.bench.damage(self.record.name, lambda data: _flip(data, 60))
         self.assertRaises(exceptions.DigestMismatch, self.bench.restore_to,
-                          self.target, self.bench.resolve(1, 2))
+                          self.target, self.bench.resolve(1, 2),
+                          source_size=len(now))
         self.assertEqual(_DATA[64:80], bytes(self.target.data[64:80]))
         self.assertEqual(b'\xa5' * 32, bytes(self.target.data[96:128]))
 
@@ -250,8 +252,9 @@ class ManifestTest(RestoreTestCase):
         self.assertEqual(_DATA, bytes(self.target.data))
 
     def test_each_object_is_fetched_once(self):
+        self.have_volumes_of_any_size()
         self.store.heal()
-        self._restore()
+        self._restore(source_size=len(_DATA))
         gets = self.store.names('read')
         self.assertEqual(len(set(gets)), len(gets))
 

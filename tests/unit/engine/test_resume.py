@@ -23,6 +23,7 @@ class ResumeTest(base.EngineTestCase):
 
     def setUp(self):
         super().setUp()
+        self.have_volumes_of_any_size()
         self.bench.archive(1, _DATA)
 
     def _resume(self, before, *, verify=True):

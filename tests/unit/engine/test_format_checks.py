@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which files are backed up, and what goes where in a restore."""
+
+import io
+import json
+import tempfile
+import threading
+
+import fixtures
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import restorer
+from cinder_swift_backup.engine import volumes as engine_volumes
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
+from tests.fakes import images
+from tests.fakes import observers
+from tests.fakes import volumes
+from tests.unit.engine import base
+
+_GEOMETRY = types.Geometry(chunk_size=65536, block_size=4096)
+_OVERLAY = images.load('qcow2-overlay')
+_WHOLE = images.load('qcow2')
+_RAW = b'a disk with a guest on it' * 4000
+
+
+class FormatTestCase(base.EngineTestCase):
+    """Files in a directory of the test's."""
+
+    def setUp(self):
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger())
+
+    def open(self, data):
+        """A file that has ``data``."""
+        handle = self.enterContext(tempfile.TemporaryFile())
+        handle.write(data)
+        handle.flush()
+        return handle
+
+    def back_up(self, source, number=1, **options):
+        """Back up what is no file, if it is bytes."""
+        return self.bench.archive(number, source, geometry=_GEOMETRY,
+                                  **options)
+
+    def restore(self, target, *, source_size, **options):
+        """Restore the only backup."""
+        self.bench.restore_to(target, self.bench.resolve(1),
+                              source_size=source_size, **options)
+
+    def restore_to_file(self, before, *, source_size, file_format=None):
+        """Restore to what was ``before``; returns what it is then."""
+        handle = self.open(before)
+        target = restorer.RestoreTarget(
+            engine_volumes.open_volume(handle, threading.Lock()),
+            source_size, source_size, file_format=file_format)
+        try:
+            self.bench.restorer.restore(self.bench.resolve(1), target,
+                                        observers.Recorder())
+        finally:
+            handle.seek(0)
+            self.left = handle.read()
+        return self.left
+
+    def forget_format(self):
+        """Have a manifest as other drivers write them."""
+        def forget(data):
+            fields = json.loads(data)
+            fields.pop('csb_file_format', None)
+            return json.dumps(fields).encode()
+
+        self.bench.damage(naming.manifest_name(base.ref(1).prefix), forget)
+
+
+class BackupTest(FormatTestCase):
+    """What is refused, and what is noted."""
+
+    def _assert_refused(self, handle, *words, **options):
+        source = engine_volumes.open_volume(handle, threading.Lock())
+        before = self.bench.names()
+        err = self.assertRaises(exceptions.VolumeError, self.back_up, source,
+                                **options)
+        self.assertEqual(exceptions.Remedy.SNAPSHOT, err.remedy)
+        for word in words:
+            self.assertIn(word, str(err))
+        self.assertEqual(before, self.bench.names())
+
+    def test_part_of_a_volume(self):
+        for name, *words in (
+                ('qcow2-overlay', 'qcow2', 'backing file qcow2'),
+                ('qcow2-data-file', 'qcow2', 'data file'),
+                ('vmdk-descriptor', 'VMDK', 'other files'),
+                ('vmdk-delta', 'VMDK', 'parent'),
+                ('qed-overlay', 'QED', 'backing file')):
+            self._assert_refused(self.open(images.load(name)), *words)
+
+    def test_handle_without_a_descriptor(self):
+        self._assert_refused(io.BytesIO(_OVERLAY), 'backing file')
+
+    def test_incremental_after_a_snapshot(self):
+        self.back_up(engine_volumes.open_volume(self.open(_WHOLE), None))
+        self._assert_refused(self.open(_OVERLAY), 'backing file', number=2,
+                             parent=1)
+
+    def test_whole_files(self):
+        for number, (name, file_format) in enumerate(
+                (('qcow2', 'qcow2'), ('qcow2-extended', 'qcow2'),
+                 ('vmdk', 'VMDK'), ('vmdk-stream', 'VMDK'), ('qed', 'QED'))):
+            self.back_up(engine_volumes.open_volume(
+                self.open(images.load(name)), None), number)
+            self.assertEqual(file_format, self.bench.repository.load(
+                base.ref(number)).file_format)
+
+    def test_raw(self):
+        manifest = self.back_up(engine_volumes.open_volume(
+            self.open(_RAW), None))
+        self.assertIsNone(manifest.file_format)
+
+    def test_device_whose_guest_wrote_a_header(self):
+        for source in (volumes.RamVolume(_OVERLAY),
+                       engine_volumes.open_volume(
+                           volumes.RbdHandle(volumes.Image(_OVERLAY)),
+                           threading.Lock())):
+            self.assertIsNone(self.back_up(source).file_format)
+
+
+class RestoreTest(FormatTestCase):
+    """Files to files, and the rest to anything."""
+
+    def _assert_refused(self, remedy, call, *arguments, **options):
+        err = self.assertRaises(exceptions.VolumeError, call, *arguments,
+                                **options)
+        self.assertEqual(remedy, err.remedy)
+
+    def _assert_no_device(self, source_size):
+        target = volumes.RamVolume(bytes(1 << 20))
+        image = volumes.Image(bytes(1 << 20))
+        for each in (target, engine_volumes.open_volume(
+                volumes.RbdHandle(image), threading.Lock())):
+            self._assert_refused(exceptions.Remedy.CONVERT, self.restore,
+                                 each, source_size=source_size)
+        self.assertEqual([], target.writes)
+        self.assertEqual(bytes(1 << 20), bytes(image.data))
+
+    def test_file_to_a_device(self):
+        for name in ('qcow2', 'vmdk-stream', 'vdi'):
+            head = images.load(name)
+            self.back_up(engine_volumes.open_volume(self.open(head), None))
+            for source_size in (1 << 30, len(head)):
+                self._assert_no_device(source_size)
+            self.bench.delete(base.ref(1))
+
+    def test_file_to_a_device_that_is_too_small(self):
+        self.back_up(engine_volumes.open_volume(self.open(_WHOLE), None))
+        self._assert_refused(
+            exceptions.Remedy.CONVERT, self.restore,
+            volumes.RamVolume(bytes(4096)), source_size=4096)
+
+    def test_file_that_is_as_long_as_a_volume(self):
+        self.have_volumes_of_any_size()
+        self.back_up(engine_volumes.open_volume(self.open(_WHOLE), None))
+        self._assert_no_device(len(_WHOLE))
+
+    def test_files_of_the_stock_driver_to_a_device(self):
+        self.back_up(engine_volumes.open_volume(self.open(_WHOLE), None))
+        self.forget_format()
+        self._assert_no_device(1 << 30)
+
+    def test_device_whose_guest_wrote_a_header(self):
+        self.have_volumes_of_any_size()
+        self.back_up(_WHOLE)
+        target = volumes.RamVolume(bytes(len(_WHOLE)))
+        self.restore(target, source_size=len(_WHOLE))
+        self.assertEqual(_WHOLE, bytes(target.data))
+
+    def test_device_that_is_not_as_large_as_its_record(self):
+        self.back_up(_RAW)
+        target = volumes.RamVolume(bytes(len(_RAW)))
+        self.restore(target, source_size=1 << 30)
+        self.assertEqual(_RAW, bytes(target.data))
+
+    def test_file_to_a_file(self):
+        self.back_up(engine_volumes.open_volume(self.open(_WHOLE), None))
+        for before in (b'', bytes(1 << 20), _WHOLE, _RAW):
+            self.assertEqual(_WHOLE, self.restore_to_file(
+                before, source_size=1 << 30))
+        self.assertNotIn('only', self.log.output)
+
+    def test_volume_onto_part_of_another(self):
+        for source in (_RAW, engine_volumes.open_volume(
+                self.open(_WHOLE), None)):
+            self.back_up(source)
+            for sizes in (1 << 30, len(_RAW)):
+                self._assert_refused(
+                    exceptions.Remedy.WHOLE_TARGET, self.restore_to_file,
+                    _OVERLAY, source_size=sizes)
+                self.assertEqual(_OVERLAY, self.left)
+            self.bench.delete(base.ref(1))
+
+    def test_format_that_the_volume_has_to_have(self):
+        self.have_volumes_of_any_size()
+        for source, right, wrong in (
+                (_RAW, 'raw', 'qcow2'),
+                (engine_volumes.open_volume(self.open(_WHOLE), None), 'qcow2',
+                 'raw')):
+            self.back_up(source)
+            size = len(_RAW if right == 'raw' else _WHOLE)
+            self._assert_refused(
+                exceptions.Remedy.SAME_FORMAT, self.restore_to_file, b'',
+                source_size=size, file_format=wrong)
+            self.assertEqual(b'', self.left)
+            self.assertEqual(size, len(self.restore_to_file(
+                b'', source_size=size, file_format=right)))
+            self.bench.delete(base.ref(1))
+
+    def test_part_of_a_volume(self):
+        # As they were backed up once.
+        self.back_up(_OVERLAY)
+        for before in (b'', _OVERLAY):
+            self.assertEqual(_OVERLAY, self.restore_to_file(
+                before, source_size=1 << 30))
+        self.assertIn('only the qcow2 file', self.log.output)
+        self.assertIn('backing file qcow2', self.log.output)
+        self._assert_no_device(1 << 30)
+
+    def test_stream_has_the_file(self):
+        self.back_up(engine_volumes.open_volume(self.open(_WHOLE), None))
+        written = []
+        self.bench.engine.streamer.stream(
+            self.bench.resolve(1), lambda data: written.append(bytes(data)),
+            observers.Recorder())
+        self.assertEqual(_WHOLE, b''.join(written))
