@@ -149,7 +149,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 geometry=found.geometry, compression=found.compression,
                 level=found.level, parent=parent, volume_meta=volume_meta,
                 containers=found.containers, mark=source.mark,
-                track=source.track),
+                track=source.track, read_all=found.read_all),
             source.reader, observer)
 
     def _parent(self, backup, geometry, repo, observer):

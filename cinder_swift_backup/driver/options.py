@@ -69,6 +69,14 @@ OPTS = [
                      'The snapshot takes up what is overwritten or '
                      'discarded meanwhile. It goes with the backup or the '
                      'volume.'),
+    cfg.BoolOpt('backup_swift_read_all',
+                default=False,
+                help='Read all of a volume for each backup, whatever the '
+                     'file system or Ceph says is a hole or unchanged. '
+                     'Each backup checks a sample of that, and reads '
+                     'everything if one place of it is wrong. Turn this on '
+                     'as long as a defect of them is known that may be too '
+                     'small for a sample.'),
     cfg.StrOpt('backup_swift_container_sync_to',
                help='Where Swift copies backups to, by its container sync: '
                     '//REALM/CLUSTER, or //REALM/CLUSTER/ACCOUNT if the '

@@ -91,6 +91,7 @@ class BackupSettings:
     geometry: types.Geometry
     compression: str
     level: codecs.Level
+    read_all: bool
     notifications: Notifications
 
 
@@ -136,6 +137,7 @@ def read_for_backup():
         geometry=_geometry(),
         compression=_compression(),
         level=codecs.Level(CONF.backup_swift_compression_level),
+        read_all=CONF.backup_swift_read_all,
         notifications=_notifications())
 
 

@@ -5,7 +5,8 @@
 1. Refuse a file that is only part of a volume; see
    :mod:`cinder_swift_backup.engine.format_checks`.
 2. Ask the volume what may differ from the parent, if it knows, and where it
-   may have data, and cut it into chunks. What is
+   may have data, and cut it into chunks. A sample tells whether that is true;
+   see :mod:`cinder_swift_backup.engine.maps`. What is
    read and stored in which order, see
    :mod:`cinder_swift_backup.engine.schedules`; how, see
    :mod:`cinder_swift_backup.engine.chunk_writer`. An incremental stores only
@@ -38,6 +39,7 @@ from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import format_checks
 from cinder_swift_backup.engine import holes
 from cinder_swift_backup.engine import intervals
+from cinder_swift_backup.engine import maps
 from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import presence
@@ -56,6 +58,8 @@ from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
 LOG = logging.getLogger(__name__)
+# What is read, what may differ from the parent, and what each chunk may hold.
+_Answers = tuple[volumes.VolumeReader, intervals.IntervalSet | None, bytearray]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class ArchiveJob:
     ``compression`` is the word of a codec. ``containers`` is what a container
     for segments of digests is like. ``mark`` has exactly what the volume holds
     as long as it is read. ``track`` says whether to ask the volume what
-    differs from the parent's mark.
+    differs from the parent's mark, ``read_all`` that it is asked nothing.
     """
 
     ref: types.BackupRef
@@ -78,6 +82,7 @@ class ArchiveJob:
     containers: base.NewContainers = base.ANY
     mark: types.Mark | None = None
     track: bool = False
+    read_all: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -143,10 +148,7 @@ class Archiver:
         records = chunk_table.ChunkTable(job.ref.prefix)
         observer.checkpoint()
         call = self._pipeline.runtime.call
-        changed = self._changes(job, source, observer)
-        states = self._pipeline.one(functools.partial(
-            holes.chunks, source, job.geometry, changed),
-            observer.checkpoint)
+        source, changed, states = self._ask(job, source, observer)
         call(self._check_room, source, job.geometry, states)
         with self._pipeline.runtime.closing(
                 call(self._make_table, job.geometry, size)) as table:
@@ -172,6 +174,37 @@ class Archiver:
                                          observer.checkpoint)
             self._commit(job, manifest, observer)
         return manifest
+
+    def _ask(self, job: ArchiveJob, source: volumes.VolumeReader,
+             observer: progress.Observer) -> _Answers:
+        """What need not be read, by the word of the volume."""
+        if job.read_all:
+            return self._unasked(job, source, observer)
+        changed = self._changes(job, source, observer)
+        left = maps.Left(job.geometry.block_size)
+        states = self._pipeline.one(functools.partial(
+            holes.chunks, source, job.geometry, changed, left),
+            observer.checkpoint)
+        lie = maps.Checker(
+            source, job.geometry.block_size,
+            job.parent.digests if job.parent else None,
+        ).find_lie(left, self._pipeline, observer.checkpoint)
+        if lie is None:
+            return source, changed, states
+        LOG.error('Volume %s is not as its storage says: %s, and are not. So '
+                  'backup %s, which reads all of the volume now, is right, '
+                  'but older ones may lack data. Look for a known defect of '
+                  'the file system, the NFS server or librbd, and have '
+                  'everything read until it is mended.', job.ref.volume_id,
+                  lie, job.ref.backup_id)
+        return self._unasked(job, source, observer)
+
+    def _unasked(self, job: ArchiveJob, source: volumes.VolumeReader,
+                 observer: progress.Observer) -> _Answers:
+        source = volumes.UnmappedVolume(source)
+        return source, None, self._pipeline.one(functools.partial(
+            holes.chunks, source, job.geometry, None,
+            maps.Left(job.geometry.block_size)), observer.checkpoint)
 
     def _changes(self, job: ArchiveJob, source: volumes.VolumeReader,
                  observer: progress.Observer,

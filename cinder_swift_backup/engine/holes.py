@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import itertools
 
 from cinder_swift_backup.engine import intervals
+from cinder_swift_backup.engine import maps
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import types
@@ -55,24 +56,27 @@ def _joined(source: volumes.VolumeReader, within: types.Extent,
 
 
 def chunks(source: volumes.VolumeReader, geometry: types.Geometry,
-           changes: intervals.IntervalSet | None,
+           changes: intervals.IntervalSet | None, left: maps.Left,
            stop: pipelines.StopFlag) -> bytearray:
     """For each chunk, what it may hold.
 
     :param changes: what may differ from the parent; None if that is not known
+    :param left: notes what the volume says it need not be read for
     :raises VolumeError: when the volume does not answer
     :raises Cancelled: when ``stop`` is set
     """
     size = source.size
     found = bytearray([SAME]) * geometry.chunks(size)
     whole = types.Extent(0, size)
+    left.note_changes(changes, size)
     for changed in [whole] if changes is None else changes.extents():
         _mark(found, geometry, changed, HOLE)
     # All of them first: what is found out changes what they are made of.
     for state, group in list(groups(found, geometry, size)):
         for window in group.parts(WINDOW) if state == HOLE else ():
             stop.check()
-            for extent in source.data_extents(window):
+            for extent in left.holes.between(source.data_extents(window),
+                                             window):
                 _mark(found, geometry, extent, DATA)
     return found
 

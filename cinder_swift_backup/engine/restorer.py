@@ -36,6 +36,7 @@ from cinder_swift_backup.engine import chunk_reader
 from cinder_swift_backup.engine import format_checks
 from cinder_swift_backup.engine import image_formats
 from cinder_swift_backup.engine import intervals
+from cinder_swift_backup.engine import maps
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import progress
@@ -88,11 +89,14 @@ class _Filling:
     It skips zeros where the volume already read as zeros before the restore.
     """
 
-    def __init__(self, writer: volumes.VolumeWriter, length: int) -> None:
+    def __init__(self, writer: volumes.VolumeWriter,
+                 data: intervals.IntervalSet) -> None:
+        """Prepare.
+
+        :param data: where the volume may read as anything but zeros
+        """
         self._writer = writer
-        self._data = intervals.IntervalSet()
-        for extent in writer.data_extents(types.Extent(0, length)):
-            self._data.claim(extent)
+        self._data = data
 
     def zero(self, extents: Iterable[types.Extent]) -> None:
         """Make extents zeros that nothing was written to yet."""
@@ -109,6 +113,20 @@ class _Filling:
                 self._writer.write(extent.offset, data[run.offset:run.end])
             elif repeated or self._data.overlaps(extent):
                 self._writer.zero(extent)
+
+
+def _data_extents(writer: volumes.VolumeWriter, within: types.Extent,
+                  left: maps.Left) -> intervals.IntervalSet:
+    """Where a volume says that it may have data.
+
+    :param left: notes what it does not name
+    """
+    found = intervals.IntervalSet()
+    # What is behind the end of a file, nobody can read.
+    there = types.Extent(0, min(within.length, writer.size))
+    for extent in left.holes.between(writer.data_extents(within), there):
+        found.claim(extent)
+    return found
 
 
 class Restorer:
@@ -214,7 +232,8 @@ class Restorer:
 
         observer.checkpoint()
         reader = self._reader(check)
-        filling = runtime.call(_Filling, target.writer, plan.end)
+        filling = _Filling(target.writer, self._data(
+            target.writer, types.Extent(0, plan.end), observer))
         self._pipeline.run(
             (pipelines.Task(functools.partial(
                 self._restore_chunk, runtime, check, reader, chunk, filling,
@@ -222,6 +241,29 @@ class Restorer:
              for chunk in plan.chunks), collect, observer.checkpoint,
             full=chunk_reader.FULL)
         runtime.call(target.writer.finish, target.length(plan.end))
+
+    def _data(self, writer: volumes.VolumeWriter, within: types.Extent,
+              observer: progress.Observer) -> intervals.IntervalSet:
+        """Where a volume may read as anything but zeros."""
+        left = maps.Left(maps.GRAIN)
+        found = self._pipeline.one(
+            lambda _: _data_extents(writer, within, left), observer.checkpoint)
+        try:
+            lie = maps.Checker(writer, maps.GRAIN).find_lie(
+                left, self._pipeline, observer.checkpoint)
+        except exceptions.VolumeError as err:
+            LOG.info('All zeros are written, because the volume to restore '
+                     'to cannot be read: %s', err)
+            found.claim(within)
+            return found
+        if lie is not None:
+            LOG.error('The volume to restore to is not as its storage says: '
+                      '%s, and are not. So all zeros are written to it, and '
+                      'the restore is right. Look for a known defect of the '
+                      'file system, the NFS server or librbd: backups may '
+                      'lack data because of it.', lie)
+            found.claim(within)
+        return found
 
     def _check_fits(self, chain: chains.Chain, plan: planner.RestorePlan,
                     target: RestoreTarget) -> None:

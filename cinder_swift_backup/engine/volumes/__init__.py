@@ -20,11 +20,13 @@ from cinder_swift_backup.engine.volumes import clone
 from cinder_swift_backup.engine.volumes import file
 from cinder_swift_backup.engine.volumes import image
 from cinder_swift_backup.engine.volumes import seeking
+from cinder_swift_backup.engine.volumes import unmapped
 
 Volume = (file.FileVolume | file.DeviceVolume | image.ImageVolume
           | seeking.SeekingVolume)
 ClonedVolume = clone.ClonedVolume
 ImageVolume = image.ImageVolume
+UnmappedVolume = unmapped.UnmappedVolume
 VolumeReader = base.VolumeReader
 VolumeWriter = base.VolumeWriter
 

@@ -57,16 +57,13 @@ class VolumeReader(Protocol):
         """
 
 
-class VolumeWriter(Protocol):
-    """The volume to restore to.
+class VolumeWriter(VolumeReader, Protocol):
+    """The volume to restore to; as a reader, it has what is there before.
 
     ``capacity`` is in bytes, and None for a regular file, which grows.
     """
 
     capacity: int | None
-
-    def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
-        """See :class:`VolumeReader`."""
 
     def write(self, offset: int, data: memoryview) -> None:
         """Write all of ``data`` at ``offset``."""

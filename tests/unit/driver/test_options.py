@@ -52,6 +52,7 @@ class OptionsTest(base.DriverTestCase):
             {'backup_swift_container_sync_key',
              'backup_swift_container_sync_to',
              'backup_swift_patience', 'backup_swift_rbd_cbt',
+             'backup_swift_read_all',
              'backup_swift_workers', 'backup_swift_compression_level',
              'backup_swift_spool_directory', 'backup_swift_verify_restore'},
             {option.name for option in options.OPTS

@@ -100,6 +100,7 @@ class TrackedTest(base.EngineTestCase):
             benches[0].resolve(1, 2), bytes(len(second))).data))
 
     def test_only_what_changed_is_read(self):
+        self.have_volumes_believed()
         before = bytes(range(1, 255)) * 40
         now = bytearray(before)
         now[2000:2010] = b'x' * 10
@@ -115,6 +116,7 @@ class TrackedTest(base.EngineTestCase):
                                   for extent in source.asked[:1]])
 
     def test_unchanged_volume_is_not_read(self):
+        self.have_volumes_believed()
         before = bytes(range(1, 255)) * 40
         source = TrackedVolume(before, before)
         self._archive(self.bench, 1, TrackedVolume(before))

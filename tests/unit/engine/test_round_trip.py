@@ -252,6 +252,7 @@ class DetailTest(base.EngineTestCase):
                 reads.append(extent)
                 return super().read(extent, buffer)
 
+        self.have_volumes_believed()
         reads = []
         # Holes inside a chunk are worth leaving out from some size.
         data = bytearray(64 * 100)
