@@ -106,6 +106,11 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 'the volume is attached with a size of 0 bytes',
                 backup_id=backup.id, detail=f'volume {backup.volume_id}',
                 remedy=exceptions.Remedy.STORAGE)
+        if isinstance(source, volumes.ImageVolume) and not source.tells_holes:
+            LOG.warning('All of volume %s is read, because it is a clone and '
+                        'this release of librbd does not tell of all that a '
+                        'clone has. Upgrade librbd to 16.2.8 or newer.',
+                        backup.volume_id)
         return source
 
     def _backup(self, backup, source, backup_metadata, engine, observer,

@@ -5,6 +5,9 @@
 import json
 import subprocess
 
+# Bytes that a backup reads, at most, to see whether Ceph says the truth.
+SAMPLE = 4 << 20
+
 
 def bytes_read(ceph_directory):
     """What it has delivered to clients so far, all of them."""

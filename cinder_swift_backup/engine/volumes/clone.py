@@ -21,14 +21,13 @@ class ClonedVolume:
     :param snapshot: of the origin, which is what the clone has
     """
 
-    tells_holes = True
-
     def __init__(self, clone: image.ImageVolume, origin: image.ImageVolume,
                  snapshot: str) -> None:
         self._clone = clone
         self._origin = origin
         self._snapshot = snapshot
         self.size = clone.size
+        self.tells_holes = clone.tells_holes
         origin.use(snapshot)
 
     def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:

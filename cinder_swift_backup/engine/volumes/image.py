@@ -10,6 +10,7 @@ from typing import Any
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine.volumes import base
+from cinder_swift_backup.engine.volumes import librbd
 from cinder_swift_backup.format import types
 
 # Bytes that are asked for at once: 16 thousand objects.
@@ -29,8 +30,6 @@ class ImageVolume:
     :param lock: for what is remembered
     """
 
-    tells_holes = True
-
     def __init__(self, image: Any, lock: base.Lock) -> None:
         self._lock = lock
         # What os-brick opened it with.
@@ -45,6 +44,8 @@ class ImageVolume:
         with base.failing(base.MEASURING, errors=self._errors):
             self.size: int = self._image.size()
         self.capacity: int | None = self.size
+        self.tells_holes = not (librbd.leaves_out_origins()
+                                and self._origin_info() is not None)
 
     def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
         """See :class:`base.VolumeReader`; librbd makes buffers of its own."""
@@ -57,6 +58,9 @@ class ImageVolume:
         They include the objects of the image's parent.
         """
         if not within.length:
+            return
+        if not self.tells_holes:
+            yield within
             return
         last = (within.end - 1) // _WINDOW
         for number in range(within.offset // _WINDOW, last + 1):
@@ -146,17 +150,24 @@ class ImageVolume:
         """
         if self._client is None:
             return None
+        found = self._origin_info()
+        if found is None:
+            return None
+        pool, name, snapshot = found
         with base.failing(base.MARKING, errors=self._errors):
-            try:
-                pool, name, snapshot = self._image.parent_info()
-            except self._errors:
-                # It has none.
-                return None
             if pool != self._client.rbd_pool or self._objects(
                     types.Extent(0, self.size), None, include_parent=False):
                 return None
-            found = self._client.rbd.Image(self._client.ioctx, name)
-        return ImageVolume(found, self._lock), name, snapshot
+            image = self._client.rbd.Image(self._client.ioctx, name)
+        return ImageVolume(image, self._lock), name, snapshot
+
+    def _origin_info(self) -> tuple[str, str, str] | None:
+        """Pool, image and snapshot that this is a clone of, if it is one."""
+        try:
+            pool, name, snapshot = self._image.parent_info()
+        except self._errors:
+            return None
+        return pool, name, snapshot
 
     def close(self) -> None:
         """Close an image that was opened here.

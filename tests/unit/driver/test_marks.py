@@ -12,6 +12,7 @@ import fixtures
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import marks
+from cinder_swift_backup.engine import maps
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
 from tests.fakes import volumes as fakes
@@ -26,6 +27,9 @@ class MarksTestCase(test_driver.DriverMethodTestCase):
     def setUp(self):
         super().setUp()
         self.config(backup_swift_rbd_cbt=True)
+        # What a volume says is checked elsewhere.
+        self.enterContext(mock.patch.object(maps.Checker, 'find_lie',
+                                            return_value=None))
         self.image = fakes.Image(_DATA)
 
     def _backup(self, **fields):
