@@ -7,6 +7,7 @@ one when the service starts, to check the configuration.
 """
 
 import contextlib
+import dataclasses
 
 from cinder import exception as cinder_exception
 from cinder import interface
@@ -27,6 +28,7 @@ from cinder_swift_backup.driver import options
 from cinder_swift_backup.driver import records
 from cinder_swift_backup.driver import settings
 from cinder_swift_backup.driver import setup_check
+from cinder_swift_backup.driver import told_changes
 from cinder_swift_backup.engine import archiver
 from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
@@ -88,8 +90,11 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 with marks.marked(self.context, observer.database,
                                   engine.runtime, source, backup,
                                   general.track_changes) as marked:
-                    self._backup(backup, marked, backup_metadata, engine,
-                                 observer, found)
+                    told = (told_changes.ask(volume_file)
+                            if backup.parent_id else None)
+                    self._backup(
+                        backup, dataclasses.replace(marked, told=told),
+                        backup_metadata, engine, observer, found)
             except exceptions.Cancelled as err:
                 if not observer.deleted:
                     # If this returned, Cinder would call the backup available.
@@ -154,7 +159,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 geometry=found.geometry, compression=found.compression,
                 level=found.level, parent=parent, volume_meta=volume_meta,
                 containers=found.containers, mark=source.mark,
-                track=source.track, read_all=found.read_all),
+                track=source.track, told=source.told, read_all=found.read_all),
             source.reader, observer)
 
     def _parent(self, backup, geometry, repo, observer):

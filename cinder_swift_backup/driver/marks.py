@@ -56,12 +56,14 @@ class Source:
     """A volume to back up.
 
     ``mark`` has what ``reader`` reads; None if there can be none, or none is
-    wanted. ``track`` says whether the parent's mark may be used.
+    wanted. ``track`` says whether the parent's mark may be used. ``told`` is
+    what Cinder says was written since the parent; None if it does not.
     """
 
     reader: volumes.VolumeReader
     mark: types.Mark | None = None
     track: bool = False
+    told: tuple[types.Extent, ...] | None = None
 
 
 @contextlib.contextmanager

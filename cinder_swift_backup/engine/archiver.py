@@ -69,7 +69,9 @@ class ArchiveJob:
     ``compression`` is the word of a codec. ``containers`` is what a container
     for segments of digests is like. ``mark`` has exactly what the volume holds
     as long as it is read. ``track`` says whether to ask the volume what
-    differs from the parent's mark, ``read_all`` that it is asked nothing.
+    differs from the parent's mark, ``read_all`` that nothing is asked.
+    ``told`` is what may differ by the word of somebody else; None if nobody
+    knows.
     """
 
     ref: types.BackupRef
@@ -83,6 +85,7 @@ class ArchiveJob:
     mark: types.Mark | None = None
     track: bool = False
     read_all: bool = False
+    told: tuple[types.Extent, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -210,9 +213,13 @@ class Archiver:
                  observer: progress.Observer,
                  ) -> intervals.IntervalSet | None:
         """What may differ from the parent; None if that is not known."""
-        if job.parent is None or not job.track:
+        if job.parent is None or (job.told is None and not job.track):
             return None
         try:
+            if job.told is not None:
+                return self._pipeline.runtime.call(
+                    changes.take, job.told, source.size, job.parent.manifest,
+                    job.geometry.block_size)
             return self._pipeline.one(functools.partial(
                 changes.find, source, job.parent.manifest,
                 job.geometry.block_size), observer.checkpoint)

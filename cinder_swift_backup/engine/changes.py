@@ -2,16 +2,18 @@
 
 """Which parts of a volume may differ from the backup that it builds on.
 
-Where a volume can tell, only these are read, and all other digests are taken
-from the parent.
+Where that is known, only these are read, and all other digests are taken from
+the parent.
 
 1. The volume compares itself with the parent's mark, a window at a time. A
    mark is a snapshot that has exactly what the parent was read from, but for
-   changes that are noted with it.
+   changes that are noted with it. Or somebody else has said what was written.
 2. What differs is extended to whole blocks, for which there are digests.
 3. If the volume has another size than the parent, so may its end: everything
    from the last block of the shorter one on.
 """
+
+from collections.abc import Iterable
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import intervals
@@ -33,13 +35,11 @@ def find(source: volumes.VolumeReader, parent: chains.Manifest,
     :raises VolumeError: when the volume does not know
     :raises Cancelled: when ``stop`` is set
     """
-    mark, before = parent.mark, parent.volume_size
-    if mark is None or before is None:
+    mark = parent.mark
+    if mark is None:
         raise exceptions.VolumeError('that backup has no mark')
     size = source.size
-    found = intervals.IntervalSet()
-    for extent in mark.changes:
-        found.claim(extent.whole_blocks(block_size, size))
+    found = take(mark.changes, size, parent, block_size)
     for window in types.Extent(0, size).parts(WINDOW):
         stop.check()
         changes = source.changed_since(mark, window)
@@ -48,6 +48,25 @@ def find(source: volumes.VolumeReader, parent: chains.Manifest,
                 'the volume does not know what was written to it')
         for extent in changes:
             found.claim(extent.whole_blocks(block_size, size))
+    return found
+
+
+def take(told: Iterable[types.Extent], size: int, parent: chains.Manifest,
+         block_size: int) -> intervals.IntervalSet:
+    """What may differ from a parent by what was told, and by its size.
+
+    :param told: extents in any order
+    :param size: of the volume in bytes
+    :param block_size: of digests, in bytes
+    :raises VolumeError: when the size of the parent is not known
+    """
+    before = parent.volume_size
+    if before is None:
+        raise exceptions.VolumeError(
+            'that backup does not say how large the volume was')
+    found = intervals.IntervalSet()
+    for extent in told:
+        found.claim(extent.whole_blocks(block_size, size))
     if size != before:
         start = min(size, before) // block_size * block_size
         found.claim(types.Extent(start, size - start))
