@@ -17,10 +17,11 @@ Each backup is looked at alone. It is no better than what it builds on; see
 What is missing may still be on its way: while a backup is made, its manifest
 is; while a container is copied to another site, anything is. After some time
 it is lost.
+
+Memory: the manifest of each backup that is looked at, with 50 bytes for each
+chunk, and a bit for each to know which of them are listed.
 """
 
-from array import array
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -217,12 +218,11 @@ class Auditor:
                 naming.manifest_name(found.ref.prefix)),))
         except exceptions.FormatError as err:
             return Audit(found, None, (_finding(err, State.DAMAGED),))
-        look = _Look(found.ref, repo.store, self._patience,
-                     self._patience.incomplete(found))
-        findings = [*look.chunks(manifest), *look.digests(manifest),
-                    *look.gaps(manifest)]
+        look = _Look(chains.ChainLink(found.ref, manifest), repo.store,
+                     self._patience, self._patience.incomplete(found))
+        findings = [*look.chunks(), *look.digests(), *look.gaps()]
         if closely:
-            findings += look.examine(manifest)
+            findings += look.examine()
         return Audit(found, summarise(manifest), tuple(findings),
                      tuple(look.strays))
 
@@ -230,43 +230,43 @@ class Auditor:
 class _Look:
     """A quick look at the objects of one backup."""
 
-    def __init__(self, ref: types.BackupRef, store: base.ObjectStore,
+    def __init__(self, link: chains.ChainLink, store: base.ObjectStore,
                  patience: Patience, missing: State) -> None:
         """Prepare.
 
         :param missing: what a missing object makes of the backup
         """
-        self._ref = ref
+        self._link = link
+        self._ref = link.ref
+        self._manifest = link.manifest
+        self._seen = chunk_table.Sightings(link.manifest.chunks)
         self._store = store
         self._patience = patience
         self._missing = missing
-        # The indexes of the chunks that are listed, what else is, and segments
-        # of the digests.
-        self._listed = array('q')
+        # What is listed besides chunks, and segments of the digests.
         self._others: list[str] = []
         self._segments: list[tuple[types.BackupRef, base.Segment]] = []
         self.strays: list[str] = []
 
-    def chunks(self, manifest: chains.Manifest) -> Iterator[Finding]:
-        table = manifest.chunks
-        places = {name: index for index, name in enumerate(table.names())}
+    def chunks(self) -> Iterator[Finding]:
+        table = self._manifest.chunks
         for info in self._store.list(self._ref.container, self._ref.prefix):
-            index = places.pop(info.name, None)
+            index = self._seen.see(info.name)
             if index is not None:
-                self._listed.append(index)
                 yield from self._compare(table[index], info)
             elif self._is_other(info):
                 self._others.append(info.name)
             elif self._is_stray(info):
                 self.strays.append(info.name)
-        yield from self._unlisted(places, lambda name: presence.Question(
-            self._ref, name, table[places[name]]))
+        yield from self._unlisted(
+            len(table) - len(self._seen),
+            (presence.Question(self._ref, record.name, record)
+             for record in map(table.__getitem__, self._seen.unseen())))
 
-    def examine(self, manifest: chains.Manifest) -> Iterator[Finding]:
+    def examine(self) -> Iterator[Finding]:
         """The first object that is not as the listing shows it, if any."""
         for question in itertools.chain(
-                presence.questions(chains.ChainLink(self._ref, manifest),
-                                   self._listed, self._others),
+                presence.questions(self._link, self._seen, self._others),
                 presence.of_segments(self._segments)):
             fault = question.ask(self._store)
             # Lengths and MD5s are those of the listing.
@@ -300,28 +300,29 @@ class _Look:
     def _damaged(self, info: base.ObjectInfo, what: str) -> Finding:
         return Finding(State.DAMAGED, what, self._ref.container, info.name)
 
-    def _unlisted(self, names: Iterable[str],
-                  question: Callable[[str], presence.Question],
+    def _unlisted(self, count: int, questions: Iterable[presence.Question],
                   ) -> Iterator[Finding]:
         """What is wrong with objects that should be there and are not listed.
 
         One that is not there speaks for all the others.
+
+        :param count: of the questions
         """
-        rest = sorted(names)
-        for number, name in enumerate(rest):
-            asked = question(name)
+        for number, asked in enumerate(questions, 1):
             fault = asked.ask(self._store)
             if isinstance(fault, exceptions.ChunkMissing):
-                count = len(rest) - number
-                what = ('it is not there' if count == 1 else 'it is not '
-                        f'there, and {count - 1} more are not listed')
-                yield Finding(self._missing, what, asked.ref.container, name)
+                rest = count - number
+                what = ('it is not there' if not rest else 'it is not '
+                        f'there, and {rest} more are not listed')
+                yield Finding(self._missing, what, asked.ref.container,
+                              asked.name)
                 return
             if fault is not None:
                 yield _finding(fault, State.DAMAGED)
 
-    def gaps(self, manifest: chains.Manifest) -> Iterator[Finding]:
+    def gaps(self) -> Iterator[Finding]:
         """A full backup has all of its volume."""
+        manifest = self._manifest
         if manifest.parent_id is not None:
             return
         claimed = intervals.IntervalSet()
@@ -336,8 +337,8 @@ class _Look:
                 naming.manifest_name(self._ref.prefix))
             return
 
-    def digests(self, manifest: chains.Manifest) -> Iterator[Finding]:
-        if manifest.era is chains.Era.BEFORE_DIGESTS:
+    def digests(self) -> Iterator[Finding]:
+        if self._manifest.era is chains.Era.BEFORE_DIGESTS:
             return
         name = naming.digest_file_name(self._ref.prefix)
         try:
@@ -368,7 +369,8 @@ class _Look:
             pass
         ref = dataclasses.replace(self._ref, container=container)
         yield from self._unlisted(
-            wanted, lambda name: presence.Question(ref, name))
+            len(wanted), (presence.Question(ref, name)
+                          for name in sorted(wanted)))
 
 
 def _finding(err: exceptions.BackupError, state: State) -> Finding:

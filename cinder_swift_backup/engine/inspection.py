@@ -12,6 +12,7 @@ once, however many backups need it. Nothing is written anywhere.
 """
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 import dataclasses
 import functools
 import random
@@ -126,9 +127,9 @@ class Inspector:
         return damage
 
     @staticmethod
-    def _chosen(count: int, part: float) -> list[int]:
+    def _chosen(count: int, part: float) -> Sequence[int]:
         if part >= 1:
-            return list(range(count))
+            return range(count)
         # One at least, wherever there is one.
         some = min(max(round(count * part), 1), count)
         return sorted(random.sample(range(count), some))

@@ -62,7 +62,17 @@ def missing(store: base.ObjectStore, pipeline: pipelines.Pipeline,
     if not chunks:
         return None
     return _first(store, pipeline, ref.container,
-                  chunks.absent(_listed(store, ref)), checkpoint, there=False)
+                  _absent(chunks, _listed(store, ref)), checkpoint,
+                  there=False)
+
+
+def _absent(chunks: chunk_table.ChunkTable,
+            names: Iterable[str]) -> Iterator[str]:
+    """The names of chunks that are not among ``names``."""
+    seen = chunk_table.Sightings(chunks)
+    for name in names:
+        seen.see(name)
+    return map(chunks.name, seen.unseen())
 
 
 def remaining(store: base.ObjectStore, pipeline: pipelines.Pipeline,
@@ -198,16 +208,22 @@ class Question:
                          container=self.ref.container, name=self.name)
 
 
-def questions(link: chains.ChainLink, indexes: Sequence[int],
+def questions(link: chains.ChainLink, seen: chunk_table.Sightings,
               others: Iterable[str]) -> Iterator[Question]:
-    """What to ask for of a backup.
+    """What to ask for of a backup, of what a listing shows.
 
-    :param indexes: of chunks, in the manifest
     :param others: names of objects that are no chunks
     """
+    # Each chunk has the same chance, however many a listing shows.
+    some = _some(range(len(link.manifest.chunks)))
+    return _questions(link, filter(seen.__contains__, some), others)
+
+
+def _questions(link: chains.ChainLink, indexes: Iterable[int],
+               others: Iterable[str]) -> Iterator[Question]:
     for name in others:
         yield Question(link.ref, name)
-    for index in _some(indexes):
+    for index in indexes:
         record = link.manifest.chunks[index]
         yield Question(link.ref, record.name, record)
 
@@ -257,7 +273,7 @@ def _of_chain(chain: chains.Chain) -> Iterator[Question]:
     for link in chain.links:
         end = first + len(link.manifest.chunks)
         indexes = [index - first for index in some if first <= index < end]
-        yield from questions(link, indexes, _others(link))
+        yield from _questions(link, indexes, _others(link))
         first = end
 
 

@@ -9,6 +9,7 @@ and again; in columns they take 50 bytes, and nothing is visited.
 
 from array import array
 import bisect
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -167,27 +168,35 @@ class ChunkTable(Sequence[types.ChunkRecord]):
         return all(one < other for one, other
                    in itertools.pairwise(self._numbers))
 
-    def absent(self, names: Iterable[str]) -> Iterator[str]:
-        """The names of those objects that are not among ``names``.
+    def finder(self) -> Callable[[str], int | None]:
+        """A function that tells the index of the record with a name.
 
-        :param names: in any order, with others among them
+        It returns None if there is no such record. Where two have the same
+        name, it never finds one of them.
         """
-        numbers = self._numbers
-        if not self._numbers_rise():
-            numbers = array('q', sorted(set(numbers)))
-        seen = bytearray(len(numbers))
-        odd = set(self._odd_names.values())
-        for name in names:
-            odd.discard(name)
+        numbers, indexes = self._in_order_of_numbers()
+        odd = {name: index for index, name in self._odd_names.items()}
+
+        def find(name: str) -> int | None:
             number = self._number(name)
-            index = bisect.bisect_left(numbers, number)
-            if (number != _NONE and index < len(numbers)
-                    and numbers[index] == number):
-                seen[index] = True
-        yield from odd
-        for number, found in zip(numbers, seen, strict=True):
-            if number != _NONE and not found:
-                yield naming.chunk_name(self._prefix, number)
+            if number == _NONE:
+                return odd.get(name)
+            place = bisect.bisect_left(numbers, number)
+            if place == len(numbers) or numbers[place] != number:
+                return None
+            return indexes[place]
+
+        return find
+
+    def _in_order_of_numbers(self) -> tuple[Sequence[int], Sequence[int]]:
+        """All numbers, and the index of the record that has each."""
+        if self._numbers_rise():
+            return self._numbers, range(len(self))
+        numbers = array('q', self._numbers_in_order())
+        indexes = array('q', bytes(8 * len(self)))
+        for index, number in enumerate(self._numbers):
+            indexes[bisect.bisect_left(numbers, number)] = index
+        return numbers, indexes
 
     def forget_md5s(self) -> None:
         """Have no record tell an MD5."""
@@ -227,3 +236,42 @@ class ChunkTable(Sequence[types.ChunkRecord]):
         """A few of the records, and how many there are."""
         return (f'<ChunkTable of {len(self)} at {self._prefix}: '
                 f'{list(self[:3])!r}...>')
+
+
+class Sightings:
+    """Which objects of a table were seen, such as in a listing.
+
+    Memory: a bit for each record; 16 bytes where their numbers do not rise,
+    as no driver leaves them. No two records may have the same name.
+    """
+
+    def __init__(self, table: ChunkTable) -> None:
+        """Begin with none.
+
+        :param table: does not change any more
+        """
+        self._table = table
+        self._find = table.finder()
+        self._bits = bytearray(-(-len(table) // 8))
+        self._seen = 0
+
+    def see(self, name: str) -> int | None:
+        """Note an object; returns the index of its record, or None."""
+        index = self._find(name)
+        if index is not None and index not in self:
+            self._bits[index >> 3] |= 1 << (index & 7)
+            self._seen += 1
+        return index
+
+    def __contains__(self, index: int) -> bool:
+        """Whether the object of a record was seen."""
+        return bool(self._bits[index >> 3] >> (index & 7) & 1)
+
+    def __len__(self) -> int:
+        """How many were seen."""
+        return self._seen
+
+    def unseen(self) -> Iterator[int]:
+        """The indexes of the records whose objects were not, in order."""
+        return (index for index in range(len(self._table))
+                if index not in self)

@@ -5,16 +5,24 @@
 import datetime
 import itertools
 import json
+import tracemalloc
 from unittest import mock
 
+from cinder_swift_backup import engine
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import digest_objects
+from cinder_swift_backup.engine import inventory
 from cinder_swift_backup.engine import libraries
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import presence
+from cinder_swift_backup.engine import repository
 from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base as store_base
 from tests.fakes import faulty
 from tests.fakes import observers
@@ -262,6 +270,61 @@ class DamageTest(AuditTestCase):
             self.bench.damage(name, lambda data, parent=parent: data.replace(
                 b'"parent_id": null', b'"parent_id": "bak-%d"' % parent))
         self.assertEqual(['damaged'] * 2, self._states())
+
+
+class MemoryTest(base.EngineTestCase):
+    """A backup may have millions of chunks, and four are looked at."""
+
+    def setUp(self):
+        super().setUp()
+        # The store in front of this one keeps whole listings.
+        self.engine = engine.Engine(self.bench.memory, pipelines.Runtime(),
+                                    4, codecs.Codecs())
+
+    def _table(self, count):
+        prefix = base.ref(1).prefix
+        return chunk_table.ChunkTable(prefix, (
+            types.ChunkRecord(naming.chunk_name(prefix, number),
+                              types.Extent(64 * number, 64), 'none', 64,
+                              'f' * 32)
+            for number in range(count)))
+
+    def _peak(self, table, look):
+        """How many bytes a look takes for each chunk; all are listed."""
+        now = datetime.datetime.now(datetime.UTC)
+        self.enterContext(mock.patch.object(
+            self.bench.memory, 'list', side_effect=lambda *_: (
+                store_base.ObjectInfo(record.name, 64, 'f' * 32, now)
+                for record in table)))
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        look()
+        return tracemalloc.get_traced_memory()[1] / len(table)
+
+    def test_audit(self):
+        table = self._table(10000)
+        manifest = chains.Manifest(base.header(base.ref(1)), table,
+                                   era=chains.Era.BEFORE_DIGESTS)
+        self.enterContext(mock.patch.object(
+            repository.Repository, 'load', return_value=manifest))
+        now = datetime.datetime.now(datetime.UTC)
+        found = inventory.Found(base.ref(1), now, now)
+        auditor = self.engine.auditor(audit.Patience(now, _DAY))
+
+        def look():
+            (looked,) = auditor.audit([found], observers.Recorder(),
+                                      closely=False)
+            self.assertIs(_State.COMPLETE, looked.state)
+
+        self.assertLess(self._peak(table, look), 8)
+
+    def test_parents(self):
+        # The same of what an incremental wants to build on.
+        table = self._table(10000)
+        self.assertLess(self._peak(table, lambda: self.assertIsNone(
+            presence.missing(
+                self.engine.store, self.engine.repository.pipeline,
+                base.ref(1), table, observers.Recorder().checkpoint))), 8)
 
 
 class ArrivalTest(AuditTestCase):

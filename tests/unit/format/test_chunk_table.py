@@ -3,6 +3,7 @@
 """Records in columns come out as they were put in."""
 
 import pickle
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,15 +64,6 @@ class ChunkTableTest(base.BaseTestCase):
             sorted(records, key=lambda record: record.extent.offset),
             list(table.in_order()))
 
-    @given(st.lists(_RECORDS, max_size=8), st.data())
-    def test_absent(self, records, data):
-        table = chunk_table.ChunkTable(_PREFIX, records)
-        names = [record.name for record in records]
-        listed = data.draw(st.lists(st.sampled_from(
-            [*names, f'{_PREFIX}_metadata', f'{_PREFIX}-99999', 'other'])))
-        self.assertEqual(sorted(set(names) - set(listed)),
-                         sorted(table.absent(listed)))
-
     def test_other_records(self):
         table = chunk_table.ChunkTable(_PREFIX, [_record(1, 0)])
         for others in ([], [_record(1, 1)], [_record(1, 0), _record(2, 0)]):
@@ -85,3 +77,34 @@ class ChunkTableTest(base.BaseTestCase):
                                        types.Extent(0, 1), 'none', 1, md5)
             self.assertRaises(ValueError, chunk_table.ChunkTable, _PREFIX,
                               [record])
+
+
+class SightingsTest(base.BaseTestCase):
+    """A bit for each record."""
+
+    @given(st.lists(_RECORDS, max_size=20,
+                    unique_by=lambda record: record.name), st.data())
+    def test_against_a_set(self, records, data):
+        table = chunk_table.ChunkTable(_PREFIX, records)
+        names = [record.name for record in records]
+        seen = chunk_table.Sightings(table)
+        listed = data.draw(st.lists(st.sampled_from(
+            [*names, f'{_PREFIX}_metadata', f'{_PREFIX}-99998', 'other'])))
+        for name in listed:
+            self.assertEqual(
+                names.index(name) if name in names else None, seen.see(name))
+        self.assertEqual(len(set(listed) & set(names)), len(seen))
+        self.assertEqual(
+            [index for index, name in enumerate(names) if name not in listed],
+            list(seen.unseen()))
+        self.assertEqual([name in listed for name in names],
+                         [index in seen for index in range(len(names))])
+
+    @given(st.permutations(range(10)))
+    def test_numbers_in_any_order(self, numbers):
+        table = chunk_table.ChunkTable(
+            _PREFIX, [_record(number, 0) for number in numbers])
+        with mock.patch.object(chunk_table, '_SORTED', 3):
+            seen = chunk_table.Sightings(table)
+        self.assertEqual(list(range(10)), list(map(seen.see, table.names())))
+        self.assertIsNone(seen.see(f'{_PREFIX}-00010'))
