@@ -93,13 +93,17 @@ class Restore(commands.BackupCommand):
                          f'repeat the command with --resume.')
             found.engine.restorer.restore(
                 chain, restorer.RestoreTarget(
-                    volume, size, size,
-                    volume if arguments.resume else None),
+                    volume, 0, size, volume if arguments.resume else None),
                 observer, verify=not arguments.unverified)
-            rest = (volume.capacity or 0) - size
-        if rest > 0:
-            self.say(f'{target} is larger than the backup: its last {rest} '
-                     f'bytes are as they were.')
+            room = volume.capacity
+        if room is None:
+            return
+        if room > size:
+            self.say(f'{target} is larger than the backup: its last '
+                     f'{room - size} bytes are as they were.')
+        elif room < size:
+            self.say(f'{target} is smaller than the backup: the last '
+                     f'{size - room} bytes, which are zeros, are left out.')
 
 
 def _checked(chain: chains.Chain, arguments: argparse.Namespace) -> str:

@@ -238,7 +238,8 @@ class DigestObjects:
         Cinder wrote no digests before 2015.1. The caller has to close the
         table.
 
-        :param size: of the volume in bytes, as the manifest tells
+        :param size: of the volume in bytes, as the manifest tells; see
+            :func:`digest_file.credible_size`
         :raises FormatError: when the file is damaged, another backup's, or has
             more digests than the volume has blocks
         :raises SpoolError: when there is no room for the digests
@@ -261,7 +262,7 @@ class DigestObjects:
     def _reader(self, ref: types.BackupRef,
                 size: int) -> Iterator[digest_file.Reader]:
         """A reader; if all goes well, its table is left to the caller."""
-        known = size if ref.volume_size is None else ref.volume_size
+        known = digest_file.credible_size(ref.volume_size, size)
         with contextlib.ExitStack() as spools:
             def make(zeros: bytes) -> spool.Spool:
                 return spools.enter_context(contextlib.closing(

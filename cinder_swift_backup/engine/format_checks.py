@@ -10,8 +10,9 @@ See :mod:`cinder_swift_backup.engine.image_formats` for formats.
 3. Restore no file in a format of its own to a device or an image, whose guest
    would see the file and not what is in it. Where the manifest does not tell,
    the beginning of the backup does. It need not be fetched if the backup has
-   the size of its volume, by the record of it, and whole GiB, as all volumes
-   of Cinder have: then it is raw, whatever a guest wrote to its beginning.
+   the size of its volume, as far as there is a record of it, and whole GiB, as
+   all volumes of Cinder have: then it is raw, whatever a guest wrote to its
+   beginning.
 4. Restore onto no file that refers to another one, unless the backup is of
    such a file, too. Those are from before this was checked, or by the stock
    driver.
@@ -80,9 +81,10 @@ def is_raw(manifest: chains.Manifest, length: int, source_size: int) -> bool:
     """Whether a backup is certain to be of a device, or of a raw file.
 
     :param length: of what is restored, in bytes
-    :param source_size: of the volume in bytes, by the record of it
+    :param source_size: of the volume in bytes, by the record of it; 0 if that
+        is not known
     """
-    return (manifest.file_format is None and length == source_size
+    return (manifest.file_format is None and source_size in (0, length)
             and not length % GIB)
 
 

@@ -196,12 +196,14 @@ class _Runs:
         self.lengths.append(end - start)
 
 
-def plan_restore(chain: chains.Chain) -> RestorePlan:
+def plan_restore(chain: chains.Chain, end: int | None = None) -> RestorePlan:
     """The plan that brings back the tip of ``chain``.
 
+    :param end: where to stop, in bytes; by default where the volume ended
     :raises ChainError: when part of the volume is in none of its backups
     """
-    end = _restored_size(chain)
+    if end is None:
+        end = _restored_size(chain)
     layers = _Layers(chain)
     try:
         runs = _sweep(layers.items(), end)

@@ -5,8 +5,10 @@
 1. Resolve the chain: every manifest is read before anything is written.
 2. Plan: overlay the chain, newest wins, so that each byte of the volume is
    written once; see :mod:`cinder_swift_backup.engine.planner`.
-3. Check that the plan fits the volume, that all codecs are known, and that
-   files go to files; see :mod:`cinder_swift_backup.engine.format_checks`.
+3. Check that the plan fits the volume, see
+   :mod:`cinder_swift_backup.engine.fitting`, that all codecs are known, and
+   that files go to files, see
+   :mod:`cinder_swift_backup.engine.format_checks`.
 4. Each worker takes one chunk of the plan and writes the blocks that the
    reader has compared with the tip's digests; see
    :mod:`cinder_swift_backup.engine.chunk_reader`. What is zeros by these
@@ -23,7 +25,6 @@ Many digests are in a temporary file; see
 :mod:`cinder_swift_backup.engine.spool`.
 """
 
-from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -33,10 +34,10 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import chunk_reader
+from cinder_swift_backup.engine import filling
+from cinder_swift_backup.engine import fitting
 from cinder_swift_backup.engine import format_checks
 from cinder_swift_backup.engine import image_formats
-from cinder_swift_backup.engine import intervals
-from cinder_swift_backup.engine import maps
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import progress
@@ -46,9 +47,9 @@ from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine import windows
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
-from cinder_swift_backup.format import zeros
 
 LOG = logging.getLogger(__name__)
 # Bytes. For less, waiting for the disk takes longer than the writing.
@@ -59,8 +60,9 @@ WORTH_SYNCING = 8 << 20
 class RestoreTarget:
     """The volume to restore to.
 
-    ``source_size`` is the size of the volume that was backed up, ``size``
-    that of this one, both in bytes. ``before`` reads the target, if part of
+    ``source_size`` is the size of the volume that was backed up, by its
+    record, and 0 if that is not known. ``size`` is that of this one, both in
+    bytes. ``before`` reads the target, if part of
     the backup may be there already; its ``size`` is what there is.
     ``file_format`` is the format that a file has to have, such as "qcow2" or
     "raw"; None if any will do.
@@ -81,52 +83,6 @@ class RestoreTarget:
         length.
         """
         return self.size if restored == self.source_size else restored
-
-
-class _Filling:
-    """Writes data to a volume, and makes the rest of it zeros.
-
-    It skips zeros where the volume already read as zeros before the restore.
-    """
-
-    def __init__(self, writer: volumes.VolumeWriter,
-                 data: intervals.IntervalSet) -> None:
-        """Prepare.
-
-        :param data: where the volume may read as anything but zeros
-        """
-        self._writer = writer
-        self._data = data
-
-    def zero(self, extents: Iterable[types.Extent]) -> None:
-        """Make extents zeros that nothing was written to yet."""
-        for extent in extents:
-            if self._data.overlaps(extent):
-                self._writer.zero(extent)
-
-    def write(self, offset: int, data: memoryview, *,
-              repeated: bool) -> None:
-        """See :class:`chunk_reader.Use`."""
-        for is_zero, run in zeros.runs(data):
-            extent = types.Extent(offset + run.offset, run.length)
-            if not is_zero:
-                self._writer.write(extent.offset, data[run.offset:run.end])
-            elif repeated or self._data.overlaps(extent):
-                self._writer.zero(extent)
-
-
-def _data_extents(writer: volumes.VolumeWriter, within: types.Extent,
-                  left: maps.Left) -> intervals.IntervalSet:
-    """Where a volume says that it may have data.
-
-    :param left: notes what it does not name
-    """
-    found = intervals.IntervalSet()
-    # What is behind the end of a file, nobody can read.
-    there = types.Extent(0, min(within.length, writer.size))
-    for extent in left.holes.between(writer.data_extents(within), there):
-        found.claim(extent)
-    return found
 
 
 class Restorer:
@@ -150,9 +106,10 @@ class Restorer:
             manifest says; the volume is then partly written. When not
             everything that the plan writes can be verified, or the backup
             ends before its volume did; nothing is written then
-        :raises VolumeError: when the volume is too small, or a device where
-            the backup is of a file in a format of its own, or only a part of
-            another volume; nothing is written then
+        :raises VolumeError: when the volume is too small, but not if what
+            is behind it is zeros by the tip's digests. When it is a device
+            and the backup is of a file in a format of its own, or when it is
+            only a part of another volume; nothing is written then
         :raises SpoolError: when there is no room for the digests
         :raises Cancelled: when the observer cancelled
         """
@@ -160,10 +117,12 @@ class Restorer:
         with self.checked(chain, plan, observer, verify=verify) as check:
             self._check_format(chain.tip, plan, target,
                                self.fetcher(check, observer))
-            self._check_fits(chain, plan, target)
+            fit = self._fit(chain, plan, target, check, observer)
             self._check_end(chain, plan, target,
                             sure=check.digests is not None, verify=verify)
-            self._execute(plan, target, check, observer)
+            self._execute(fit, target, check, observer)
+            self._pipeline.runtime.call(target.writer.finish,
+                                        target.length(plan.end))
 
     def plan(self, chain: chains.Chain) -> planner.RestorePlan:
         """What to fetch for the tip of ``chain``.
@@ -219,10 +178,11 @@ class Restorer:
         format_checks.check_file(found, image_formats.find(head),
                                  target.file_format)
 
-    def _execute(self, plan: planner.RestorePlan, target: RestoreTarget,
+    def _execute(self, fit: fitting.Fit, target: RestoreTarget,
                  check: verification.Check,
                  observer: progress.Observer) -> None:
         runtime = self._pipeline.runtime
+        plan = fit.plan
         done = 0
 
         def collect(written: int) -> None:
@@ -232,49 +192,50 @@ class Restorer:
 
         observer.checkpoint()
         reader = self._reader(check)
-        filling = _Filling(target.writer, self._data(
-            target.writer, types.Extent(0, plan.end), observer))
+        filler = filling.make(target.writer, types.Extent(0, fit.end),
+                              self._pipeline, observer.checkpoint)
         self._pipeline.run(
             (pipelines.Task(functools.partial(
-                self._restore_chunk, runtime, check, reader, chunk, filling,
+                self._restore_chunk, runtime, check, reader, chunk, filler,
                 target), chunk.record.extent.length)
              for chunk in plan.chunks), collect, observer.checkpoint,
             full=chunk_reader.FULL)
-        runtime.call(target.writer.finish, target.length(plan.end))
+        if fit.rest.length:
+            runtime.call(filler.zero, (fit.rest,))
 
-    def _data(self, writer: volumes.VolumeWriter, within: types.Extent,
-              observer: progress.Observer) -> intervals.IntervalSet:
-        """Where a volume may read as anything but zeros."""
-        left = maps.Left(maps.GRAIN)
-        found = self._pipeline.one(
-            lambda _: _data_extents(writer, within, left), observer.checkpoint)
-        try:
-            lie = maps.Checker(writer, maps.GRAIN).find_lie(
-                left, self._pipeline, observer.checkpoint)
-        except exceptions.VolumeError as err:
-            LOG.info('All zeros are written, because the volume to restore '
-                     'to cannot be read: %s', err)
-            found.claim(within)
-            return found
-        if lie is not None:
-            LOG.error('The volume to restore to is not as its storage says: '
-                      '%s, and are not. So all zeros are written to it, and '
-                      'the restore is right. Look for a known defect of the '
-                      'file system, the NFS server or librbd: backups may '
-                      'lack data because of it.', lie)
-            found.claim(within)
-        return found
-
-    def _check_fits(self, chain: chains.Chain, plan: planner.RestorePlan,
-                    target: RestoreTarget) -> None:
+    def _fit(self, chain: chains.Chain, plan: planner.RestorePlan,
+             target: RestoreTarget, check: verification.Check,
+             observer: progress.Observer) -> fitting.Fit:
+        """What of the plan to restore: all of it, where there is room."""
         room = target.writer.capacity
         if room is None:
             room = target.length(plan.end)
-        if plan.end > room:
-            raise exceptions.VolumeError(
-                'the volume ends before the data does',
-                backup_id=chain.tip.ref.backup_id, expected=plan.end,
-                actual=room, remedy=exceptions.Remedy.LARGER_VOLUME)
+        if plan.end <= room:
+            return fitting.Fit(plan, plan.end)
+        with self._any_digests(chain, plan, check, observer) as table:
+            fit = self._pipeline.one(functools.partial(
+                fitting.fit, chain, plan,
+                fitting.Room(room, target.source_size), table),
+                observer.checkpoint)
+        LOG.info('The last %d bytes of backup %s are zeros, and left out.',
+                 plan.end - fit.end, chain.tip.ref.backup_id)
+        return fit
+
+    @contextlib.contextmanager
+    def _any_digests(self, chain: chains.Chain, plan: planner.RestorePlan,
+                     check: verification.Check, observer: progress.Observer,
+                     ) -> Iterator[digests.DigestTable | None]:
+        """The digests of the tip, also where nothing is verified."""
+        found, ours = check.digests, None
+        if check is verification.NONE:
+            try:
+                found = ours = self._load_digests(chain, plan, observer)
+            except (exceptions.IntegrityError,
+                    exceptions.FormatError) as err:
+                LOG.warning('Whether the backup ends in zeros is not known: '
+                            '%s', err)
+        with self._pipeline.runtime.closing(verification.Check(ours)):
+            yield None if found is None else found.table
 
     @staticmethod
     def _check_end(chain: chains.Chain, plan: planner.RestorePlan,
@@ -301,13 +262,18 @@ class Restorer:
             raise err
         LOG.warning('The rest of the target is left as it is: %s', err)
 
+    def _load_digests(
+            self, chain: chains.Chain, plan: planner.RestorePlan,
+            observer: progress.Observer) -> verification.DigestCheck | None:
+        return verification.load_digests(
+            self._repository.until(pipelines.Watch(observer.checkpoint)),
+            chain.tip, plan.end)
+
     def _digest_check(
             self, chain: chains.Chain, plan: planner.RestorePlan,
             observer: progress.Observer) -> verification.DigestCheck | None:
         ref = chain.tip.ref
-        check = verification.load_digests(
-            self._repository.until(pipelines.Watch(observer.checkpoint)),
-            chain.tip, plan.end)
+        check = self._load_digests(chain, plan, observer)
         if check is not None:
             try:
                 self._pipeline.runtime.call(check.check_plan, plan)
@@ -331,12 +297,12 @@ class Restorer:
     def _restore_chunk(runtime: pipelines.Runtime,
                        check: verification.Check,
                        reader: chunk_reader.ChunkReader,
-                       chunk: planner.PlannedChunk, filling: _Filling,
+                       chunk: planner.PlannedChunk, filler: filling.Filler,
                        target: RestoreTarget,
                        stop: pipelines.StopFlag) -> int:
         stop.check()
         done = runtime.call(check.zeros, chunk.extents)
-        runtime.call(filling.zero, done)
+        runtime.call(filler.zero, done)
         if target.before is not None:
             done |= runtime.call(check.present, chunk.extents, target.before,
                                  stop.check)
@@ -344,7 +310,7 @@ class Restorer:
                      if extent not in done)
         if data:
             reader.read(dataclasses.replace(chunk, extents=data),
-                        filling.write, stop)
+                        filler.write, stop)
         if sum(extent.length for extent in data) >= WORTH_SYNCING:
             runtime.call(target.writer.sync)
         return sum(extent.length for extent in chunk.extents)

@@ -33,6 +33,9 @@ PIECE = 15000
 # and after a digest. Real files have far less.
 _MOST_FIELDS = 1 << 20
 _MOST_SPACE = 1 << 10
+# Bytes: PowerFlex makes all volumes a multiple of this, and no other storage
+# rounds up by as much.
+_ROUNDED = 8 << 30
 _MOST_WORD = 2 * _MOST_SPACE + 2 * digests.DIGEST_SIZE + len('"",')
 
 _CLOSING_TEXT = b']}'
@@ -79,13 +82,28 @@ def encoded_length(header: types.BackupHeader, block_size: int, count: int,
     return length
 
 
+def credible_size(recorded: int | None, told: int) -> int:
+    """How large a volume may be, in bytes.
+
+    Storage rounds up, so the device of a volume may be larger than its record
+    says, by a few KiB or by some GiB. Then the backup knows better. Beyond
+    that it is not believed, for others may be able to write to the account.
+
+    :param recorded: by Cinder; None if that is not known
+    :param told: by the manifest
+    """
+    if recorded is None:
+        return told
+    return max(recorded, min(told, 2 * recorded + _ROUNDED))
+
+
 def most_digests(volume_size: int) -> int:
     """An upper bound for the number of digests.
 
     The file itself says how small its blocks are, so it may say anything. A
     file that holds a volume may be longer than the volume, but not much.
 
-    :param volume_size: in bytes, as Cinder's record tells
+    :param volume_size: in bytes, as far as it is credible
     """
     return (2 * volume_size + (1 << 30)) // types.SMALLEST_BLOCK
 

@@ -119,9 +119,10 @@ def largest(volume_size: int, prefix: str) -> int:
 
     An entry has a name and a few numbers and stands for at least one block,
     or one object, which may be as small. The constant covers the fields that
-    do not depend on the volume's size.
+    do not depend on the volume's size. Where storage has rounded that up to
+    eight times as much, there is still an entry for each 4 KiB.
 
-    :param volume_size: in bytes
+    :param volume_size: in bytes, as Cinder's record tells
     :param prefix: of the backup
     """
     entry = len(json.dumps(prefix)) + _BESIDE_PREFIX

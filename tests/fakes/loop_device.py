@@ -14,7 +14,7 @@ class LoopDevice(fixtures.Fixture):
     """A loop device; skips the test loudly where there can be none.
 
     :param size: in bytes, a multiple of 512
-    :param byte: what it is full of
+    :param byte: what it is full of; zeros take up nothing on the disk
     """
 
     def __init__(self, size: int, byte: int) -> None:
@@ -30,7 +30,9 @@ class LoopDevice(fixtures.Fixture):
         # Tests of more than one process may be looking for a free one.
         backing = self.useFixture(fixtures.TempDir())
         self._file = pathlib.Path(backing.path, 'device')
-        self._file.write_bytes(bytes([self._byte]) * self._size)
+        self._file.write_bytes(bytes([self._byte]) * self._size
+                               if self._byte else b'')
+        os.truncate(self._file, self._size)
         made = subprocess.run(
             ['losetup', '--find', '--show', str(self._file)],
             capture_output=True, text=True, check=False)

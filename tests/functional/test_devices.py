@@ -2,10 +2,12 @@
 
 """Volumes that are block devices, full of what a former tenant left."""
 
+import os
 import random
 import subprocess
 
 from cinder import exception as cinder_exception
+from oslo_utils import units
 
 from tests.fakes import file_systems
 from tests.fakes import loop_device
@@ -142,3 +144,73 @@ class DeviceTestCase(cinder_side.CinderSideTestCase):
                               self.restore_to, OURS, backup, volume, handle,
                               True)
         self.assertEqual({_FORMER}, set(target.content()))
+
+
+class RoundedTestCase(cinder_side.CinderSideTestCase):
+    """A volume of 1 GiB whose device is larger, as LINSTOR makes it."""
+
+    def setUp(self):
+        super().setUp()
+        self.configure(backup_swift_object_size=4096 * BLOCK)
+        self.source = self.useFixture(
+            loop_device.LoopDevice(units.Gi + 8192, 0))
+        self._write(0, _NOISE)
+        self._write(units.Gi - 512, b'the end.' * 64)
+        self.volume, _ = self.make_volume(b'')
+
+    def _write(self, offset, data):
+        with open(self.source.path, 'r+b') as handle:
+            handle.seek(offset)
+            handle.write(data)
+            os.fsync(handle.fileno())
+
+    def _restore(self, backup):
+        """Restore to a device of exactly 1 GiB, and look at its ends."""
+        target = self.useFixture(loop_device.LoopDevice(units.Gi, 0))
+        volume, _ = self.make_volume(b'')
+        with open(target.path, 'wb') as handle:
+            self.restore_to(OURS, backup, volume, handle, True)
+        self._check(target)
+
+    def _check(self, target):
+        with open(target.path, 'rb') as handle:
+            self.assertEqual(_NOISE, handle.read(len(_NOISE)))
+            handle.seek(units.Gi - 1024)
+            self.assertEqual(bytes(512) + b'the end.' * 64, handle.read())
+
+    def test_to_the_recorded_size(self):
+        for driver in (OURS, STOCK):
+            self._restore(self.back_up(driver, self.volume,
+                                       self.source.path))
+
+    def test_without_verification(self):
+        backup = self.back_up(OURS, self.volume, self.source.path)
+        self.configure(backup_swift_verify_restore=False)
+        self._restore(backup)
+
+    def test_data_behind_the_recorded_size(self):
+        base = self.back_up(OURS, self.volume, self.source.path)
+        self._write(units.Gi + 4096, b'!')
+        tip = self.back_up(OURS, self.volume, self.source.path, base)
+        err = self.assertRaises(cinder_exception.InvalidVolume,
+                                self._restore, tip)
+        self.assertIn('needs one of 2 GiB', str(err))
+        self._restore(base)
+
+    def test_without_cinder(self):
+        backup = self.back_up(OURS, self.volume, self.source.path)
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        where = ('--container', self.container)
+        target = self.useFixture(loop_device.LoopDevice(units.Gi, 0))
+        done = program.run('restore', backup.id, target.path, *where,
+                           '--force')
+        self.assertIn('8192 bytes, which are zeros', done.stderr)
+        self._check(target)
+        # What has no end gets everything.
+        path = self.directory / 'image'
+        program.run('restore', backup.id, path, *where)
+        self.assertEqual(units.Gi + 8192, path.stat().st_size)
+        os.truncate(path, units.Gi)
+        target.path = path
+        self._check(target)

@@ -54,6 +54,7 @@ class RestoreTest(base.CommandTestCase):
         self.assertEqual(base.NOW, self.target.read_bytes())
 
     def test_resume(self):
+        self.have_volumes_of_any_size()
         self.store.script(faulty.fail(
             'read', exceptions.StoreUnavailable('down'),
             matching=lambda name: name.endswith('-00020')))
@@ -134,22 +135,47 @@ class RestoreTest(base.CommandTestCase):
             self._refused(outcomes.ExitCode.TARGET, 'exists')
         self.assertEqual(b'precious', self.target.read_bytes())
 
-    def test_larger_target_that_keeps_its_rest(self):
-        self.target.write_bytes(b'x' * 600)
+    def _device(self, size):
+        """Have what is restored to be a device of some size."""
+        self.target.write_bytes(b'x' * size)
         opened = restoring.opened
 
         @contextlib.contextmanager
         def device(target, *, is_new):
             with opened(target, is_new=is_new) as volume:
-                volume.capacity = 600
+                volume.capacity = size
                 volume.finish = lambda size: None
                 yield volume
 
-        with mock.patch.object(restoring, 'opened', device):
+        return mock.patch.object(restoring, 'opened', device)
+
+    def test_larger_target_that_keeps_its_rest(self):
+        with self._device(600):
             answer = self._restore('bak-2', '--force')
         self.assertEqual(0, answer.code, answer.err)
         self.assertIn('its last 88 bytes are as they were', answer.err)
         self.assertEqual(base.NOW + b'x' * 88, self.target.read_bytes())
+
+    def test_smaller_target_where_zeros_are_left_out(self):
+        self.bench.archive(3, base.DATA + bytes(200))
+        for options in (('--force',), ('--resume',),
+                        ('--force', '--unverified')):
+            with self._device(512):
+                answer = self._restore('bak-3', *options)
+            self.assertEqual(0, answer.code, answer.err)
+            self.assertIn('the last 200 bytes, which are zeros, are left out',
+                          answer.err)
+            self.assertEqual(base.DATA, self.target.read_bytes())
+
+    def test_smaller_target_where_something_would_be_lost(self):
+        self.bench.archive(3, base.DATA + bytes(199) + b'!')
+        for options in (('--force',), ('--resume',),
+                        ('--force', '--unverified')):
+            with self._device(512):
+                answer = self._restore('bak-3', *options)
+            self.assertEqual(outcomes.ExitCode.TARGET, answer.code)
+            self.assertIn('needs one of 1 GiB', answer.err)
+            self.assertEqual(b'x' * 512, self.target.read_bytes())
 
     def test_to_a_pipe_that_breaks(self):
         self.target = '-'

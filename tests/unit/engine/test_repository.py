@@ -80,11 +80,25 @@ class LoadTest(base.EngineTestCase):
         # Whatever the manifest says, which may be just as wrong.
         small = dataclasses.replace(base.ref(1), volume_size=8)
         self.bench.archive(1, _DATA)
-        with mock.patch.object(digest_file, 'most_digests',
-                               lambda size: {8: 5}[size]):
+        with (mock.patch.object(digest_file, '_ROUNDED', 30),
+              mock.patch.object(digest_file, 'most_digests',
+                                lambda size: {46: 5}[size])):
             self.assertRaises(exceptions.FormatError,
                               self.bench.repository.load_digests, small,
                               len(_DATA))
+
+    def test_more_digests_than_the_record_explains(self):
+        # As of a device that is larger, and no more than the manifest tells.
+        small = dataclasses.replace(base.ref(1), volume_size=8)
+        self.bench.archive(1, _DATA)
+        with mock.patch.object(digest_file, 'most_digests',
+                               lambda size: -(-size // 16)):
+            found = self.bench.repository.load_digests(small, len(_DATA))
+            self.assertEqual(17, len(found))
+            found.close()
+            self.assertRaises(exceptions.FormatError,
+                              self.bench.repository.load_digests, small,
+                              len(_DATA) - 1)
 
     def test_store_error_is_not_a_missing_manifest(self):
         self.bench.archive(1, _DATA)

@@ -199,6 +199,15 @@ class DecodeTest(base.BaseTestCase):
                 digest_file.most_digests(size) * digests.DIGEST_SIZE,
                 size // 8 + (64 << 20))
 
+    def test_credible_size(self):
+        gib = 1 << 30
+        for recorded, told, expected in (
+                (None, 5 * gib, 5 * gib), (gib, 7, gib), (gib, gib, gib),
+                (gib, gib + 8192, gib + 8192), (gib, 8 * gib, 8 * gib),
+                (gib, 1 << 62, 10 * gib)):
+            self.assertEqual(expected, digest_file.credible_size(
+                recorded, told))
+
     def test_white_space_without_end(self):
         # Where two expressions match the same, trying takes for ever.
         word = f'"{_sha256(b"").hex()}"'.encode()

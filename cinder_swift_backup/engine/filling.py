@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Writes a backup's data to a volume, and makes the rest of it zeros.
+
+1. Ask the volume where it may read as anything but zeros, before anything is
+   written. A sample tells whether that is true; see
+   :mod:`cinder_swift_backup.engine.maps`.
+2. Skip zeros everywhere else.
+"""
+
+from collections.abc import Iterable
+
+from oslo_log import log as logging
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import intervals
+from cinder_swift_backup.engine import maps
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.format import types
+from cinder_swift_backup.format import zeros
+
+LOG = logging.getLogger(__name__)
+
+
+class Filler:
+    """Fills one volume; may be used by several workers."""
+
+    def __init__(self, writer: volumes.VolumeWriter,
+                 data: intervals.IntervalSet) -> None:
+        """Prepare.
+
+        :param data: where the volume may read as anything but zeros
+        """
+        self._writer = writer
+        self._data = data
+
+    def zero(self, extents: Iterable[types.Extent]) -> None:
+        """Make extents zeros that nothing was written to yet."""
+        for extent in extents:
+            if self._data.overlaps(extent):
+                self._writer.zero(extent)
+
+    def write(self, offset: int, data: memoryview, *,
+              repeated: bool) -> None:
+        """See :class:`chunk_reader.Use`."""
+        for is_zero, run in zeros.runs(data):
+            extent = types.Extent(offset + run.offset, run.length)
+            if not is_zero:
+                self._writer.write(extent.offset, data[run.offset:run.end])
+            elif repeated or self._data.overlaps(extent):
+                self._writer.zero(extent)
+
+
+def make(writer: volumes.VolumeWriter, within: types.Extent,
+         pipeline: pipelines.Pipeline,
+         checkpoint: pipelines.Checkpoint) -> Filler:
+    """A filler for the first bytes of a volume.
+
+    :param within: from 0 on, what is going to be filled
+    :raises VolumeError: when the volume does not answer
+    """
+    left = maps.Left(maps.GRAIN)
+    found = pipeline.one(
+        lambda _: _data_extents(writer, within, left), checkpoint)
+    if not _is_true(writer, left, pipeline, checkpoint):
+        found.claim(within)
+    return Filler(writer, found)
+
+
+def _is_true(writer: volumes.VolumeWriter, left: maps.Left,
+             pipeline: pipelines.Pipeline,
+             checkpoint: pipelines.Checkpoint) -> bool:
+    try:
+        lie = maps.Checker(writer, maps.GRAIN).find_lie(left, pipeline,
+                                                        checkpoint)
+    except exceptions.VolumeError as err:
+        LOG.info('All zeros are written, because the volume to restore to '
+                 'cannot be read: %s', err)
+        return False
+    if lie is not None:
+        LOG.error('The volume to restore to is not as its storage says: %s, '
+                  'and are not. So all zeros are written to it, and the '
+                  'restore is right. Look for a known defect of the file '
+                  'system, the NFS server or librbd: backups may lack data '
+                  'because of it.', lie)
+    return lie is None
+
+
+def _data_extents(writer: volumes.VolumeWriter, within: types.Extent,
+                  left: maps.Left) -> intervals.IntervalSet:
+    """Where a volume says that it may have data.
+
+    :param left: notes what it does not name
+    """
+    found = intervals.IntervalSet()
+    # What is behind the end of a file, nobody can read.
+    there = types.Extent(0, min(within.length, writer.size))
+    for extent in left.holes.between(writer.data_extents(within), there):
+        found.claim(extent)
+    return found
