@@ -36,6 +36,18 @@ _COMMANDS: dict[str, type[command.Command]] = {
 }
 
 
+class _Lines(logging.Formatter):
+    """Messages that do nothing to a terminal, a line each."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """See logging."""
+        return values.line(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging; a traceback has more lines."""
+        return values.printable(super().format(record))
+
+
 class Shell(app.App):
     """Finds and runs commands."""
 
@@ -70,6 +82,9 @@ class Shell(app.App):
     def configure_logging(self) -> None:
         """See cliff; what libraries tell each other is for nobody."""
         super().configure_logging()
+        for handler in logging.getLogger().handlers:
+            if getattr(handler, 'stream', None) is self.stderr:
+                handler.setFormatter(_Lines(self.CONSOLE_MESSAGE_FORMAT))
         if not self.options.debug:
             for name in ('keystoneauth', 'openstack', 'stevedore', 'urllib3',
                          'swiftclient', 'requests', 'oslo_service'):

@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 import warnings
 
-from cliff import lister
-
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import outcomes
 
 
-class CheckConfig(commands.OurCommand, lister.Lister):
+class CheckConfig(commands.OurCommand, commands.Table):
     """Show what the driver would do with a configuration of Cinder.
 
     Run it where cinder-backup runs, as its user. It writes nothing, neither

@@ -3,7 +3,9 @@
 """What all commands have in common: an account, and how they end."""
 
 import argparse
+from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 from contextlib import AbstractContextManager
 import datetime
@@ -13,6 +15,8 @@ from typing import Any
 
 from cliff import columns
 from cliff import command
+from cliff import lister
+from cliff import show
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import accounts
@@ -24,6 +28,8 @@ from cinder_swift_backup.engine import progress
 
 BY_LISTINGS = ('"complete" means that listings show every object; "verify" '
                'checks the objects themselves.')
+# The formats in which the end of a line means something.
+_LINES = ('table', 'value', 'shell')
 # Hours or seconds: what dates can take.
 _MOST = 1e6
 # Seconds.
@@ -96,7 +102,41 @@ class OurCommand(command.Command):
 
     def say(self, line: str) -> None:
         """Tell the user something, beside the output."""
-        self.app.stderr.write(f'{values.printable(line)}\n')
+        self.app.stderr.write(f'{values.line(line)}\n')
+
+
+class Table(lister.Lister):
+    """A table. A row is one line, whatever its names are."""
+
+    def produce_output(self, parsed_args: argparse.Namespace,
+                       column_names: Sequence[str],
+                       data: Iterable[Sequence[Any]]) -> int:
+        """See cliff."""
+        return super().produce_output(parsed_args, column_names, [
+            _in_lines(row, parsed_args) for row in data])
+
+
+class Fields(show.ShowOne):
+    """The fields of one thing, each a line unless it is a list."""
+
+    def produce_output(self, parsed_args: argparse.Namespace,
+                       column_names: Sequence[str],
+                       data: Sequence[Any]) -> int:
+        """See cliff."""
+        return super().produce_output(parsed_args, column_names,
+                                      _in_lines(data, parsed_args))
+
+
+def _in_lines(cells: Sequence[Any],
+              arguments: argparse.Namespace) -> list[Any]:
+    """Texts in one line each, where a new one would seem to be another cell.
+
+    The other formats have quotes, and whoever reads them wants the text.
+    """
+    if arguments.formatter not in _LINES:
+        return list(cells)
+    return [values.line(each) if isinstance(each, str) else each
+            for each in cells]
 
 
 class AccountCommand(OurCommand):

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 import os
 from typing import Any
 
-from cliff import lister
-
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
@@ -47,7 +45,7 @@ class Delete(commands.BackupCommand):
                  f'objects.')
 
 
-class Orphans(commands.AccountCommand, lister.Lister):
+class Orphans(commands.AccountCommand, commands.Table):
     """List objects that belong to no backup, and delete them on request.
 
     These are backups without a manifest, from which nothing can be restored,

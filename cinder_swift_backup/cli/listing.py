@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import datetime
 from typing import Any
 
-from cliff import lister
-
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import values
@@ -17,7 +15,7 @@ from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import libraries
 
 
-class List(commands.AccountCommand, lister.Lister):
+class List(commands.AccountCommand, commands.Table):
     """List backups, the oldest first.
 
     A backup is complete if listings show all that it needs; only "verify"

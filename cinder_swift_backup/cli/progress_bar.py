@@ -79,8 +79,9 @@ def shown(output: TextIO, what: str) -> Iterator[progress.Observer]:
     """An observer that shows progress in bytes until the end of a block.
 
     :param output: where to; not where data goes
-    :param what: what is done
+    :param what: what is done; may have names in it
     """
+    what = values.line(what)
     if not output.isatty():
         yield _Lines(output, what)
         return
@@ -120,7 +121,7 @@ class _Rate(rich_progress.ProgressColumn):
 def _bar(output: TextIO, *columns: rich_progress.ProgressColumn,
          stays: bool = True) -> rich_progress.Progress:
     return rich_progress.Progress(
-        rich_progress.TextColumn('{task.description}'),
+        rich_progress.TextColumn('{task.description}', markup=False),
         rich_progress.BarColumn(), *columns,
         rich_progress.TimeRemainingColumn(),
         console=rich_console.Console(file=output), transient=not stays)

@@ -15,8 +15,6 @@ from collections.abc import Sequence
 import json
 from typing import Any
 
-from cliff import lister
-
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
@@ -30,7 +28,7 @@ _SERVICES = {
 }
 
 
-class ExportRecord(commands.AccountCommand, lister.Lister):
+class ExportRecord(commands.AccountCommand, commands.Table):
     """Make Cinder's records of a backup and of all that it builds on.
 
     With --all, make those of all backups that can be restored. Import them in

@@ -9,7 +9,6 @@ import string
 from typing import Any
 
 from cliff import columns
-from cliff import show
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
@@ -36,12 +35,12 @@ class Lines(columns.FormattableColumn):  # type: ignore[type-arg]
 
 def _line(value: object) -> str:
     if isinstance(value, dict):
-        return ', '.join(f'{name} {item}' for name, item in value.items()
-                         if item not in (None, ''))
-    return str(value)
+        value = ', '.join(f'{name} {item}' for name, item in value.items()
+                          if item not in (None, ''))
+    return values.line(str(value))
 
 
-class Show(commands.BackupCommand, show.ShowOne):
+class Show(commands.BackupCommand, commands.Fields):
     """Show a backup: what it builds on, who wrote it, and what is where.
 
     The map is of the volume, from its beginning to its end. Each letter stands

@@ -5,7 +5,11 @@
 import datetime
 from typing import Any
 from typing import TextIO
+import unicodedata
 
+# What no terminal is harmed by, though Python calls it not printable, besides
+# the spaces of other scripts: joiners are parts of words and of emojis.
+_HARMLESS = '\n\u200c\u200d'
 _UNITS = ('B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB')
 
 
@@ -46,8 +50,14 @@ def printable(text: str) -> str:
     Names of objects and backups may hold anything.
     """
     return ''.join(
-        each if each.isprintable() or each == '\n'
+        each if each.isprintable() or each in _HARMLESS
+        or unicodedata.category(each) == 'Zs'
         else each.encode('unicode_escape').decode() for each in text)
+
+
+def line(text: str) -> str:
+    """A printable text that is one line, whatever somebody put into it."""
+    return printable(text).replace('\n', '\\n')
 
 
 class Printable:

@@ -10,8 +10,6 @@ import dataclasses
 import functools
 from typing import Any
 
-from cliff import lister
-
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import outcomes
@@ -48,7 +46,7 @@ class _Row:
                 self.ref.container)
 
 
-class Verify(commands.AccountCommand, lister.Lister):
+class Verify(commands.AccountCommand, commands.Table):
     """Check whether backups can be restored.
 
     Without --deep, the command compares manifests with listings: every object

@@ -24,8 +24,19 @@ class ValuesTest(base.BaseTestCase):
 
     def test_printable(self):
         self.assertEqual('Größe → 5\n', values.printable('Größe → 5\n'))
-        self.assertEqual('\\x1b[2J\\t\\x07\\x9b\\ud800',
-                         values.printable('\x1b[2J\t\x07\x9b\ud800'))
+        self.assertEqual('\\x1b[2J\\t\\x07\\x9b\\ud800\\u202e',
+                         values.printable('\x1b[2J\t\x07\x9b\ud800\u202e'))
+
+    def test_what_other_scripts_need_is_printable(self):
+        # Wide and narrow spaces, and what joins letters and emojis.
+        for text in ('\u591c\u9593\u3000\u9031', '10\u202f000\u00a0km',
+                     '\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645',
+                     '\U0001f469\u200d\U0001f4bb'):
+            self.assertEqual(text, values.line(text))
+
+    def test_line(self):
+        self.assertEqual('a\\nb\\r\\u2028\\x85',
+                         values.line('a\nb\r\u2028\x85'))
 
     def test_stream(self):
         output = io.StringIO()
@@ -62,6 +73,16 @@ class BarTest(base.BaseTestCase):
         self.assertRegex(text, r'/4\.0.*MiB')
         self.assertRegex(text, r'iB/s')
         self.assertRegex(text, r'0:00:\d\d')
+
+    def test_names(self):
+        # Square brackets are markup to the library.
+        text = self._shown(lambda output: progress_bar.shown(
+            output, 'of [/x]\x07\n[red]'))
+        self.assertIn('of [/x]\\x07\\n[red]', text)
+        output = io.StringIO()
+        with progress_bar.shown(output, 'of x\x1b') as observer:
+            observer.advanced(1, 1)
+        self.assertTrue(output.getvalue().startswith('of x\\x1b: 1 B'))
 
     def test_numbers(self):
         text = self._shown(lambda output: progress_bar.counted(
