@@ -92,7 +92,8 @@ def record(library: libraries.Library, each: audit.Audit,
     """The fields of a record.
 
     The size is in GiB: that of the volume if Cinder noted it, which may be
-    stored as a smaller file, else that of the data, rounded up. The times
+    stored as a smaller file or on a larger device, else that of the data,
+    rounded up. The times
     order the backups of a volume, so that the next incremental builds on the
     newest. All dependents count, whether they are imported or not: Cinder must
     not delete what one of them needs.
@@ -109,8 +110,8 @@ def record(library: libraries.Library, each: audit.Audit,
         'container': found.ref.container,
         'service': service,
         'service_metadata': found.ref.prefix,
-        'size': max(-(-(library.size(each) or 0) // _GIB),
-                    (summary and summary.cinder_size) or 0),
+        'size': ((summary and summary.cinder_size)
+                 or -(-(library.size(each) or 0) // _GIB)),
         'object_count': sum(
             stored.chunks for stored in summary.by_codec.values()
         ) if summary else 0,

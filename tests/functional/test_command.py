@@ -2,6 +2,7 @@
 
 """The command for backups without Cinder, on backups that Cinder made."""
 
+import base64
 import filecmp
 import json
 import random
@@ -15,6 +16,7 @@ from tests.functional import cinder_side
 from tests.functional import command
 from tests.functional import test_interop
 from tests.functional.api import MIB
+from tests.functional.cinder_side import BLOCK
 from tests.functional.cinder_side import OURS
 from tests.functional.cinder_side import STOCK
 
@@ -30,12 +32,21 @@ class AnyDriverTestCase(testscenarios.WithScenarios,
                                       {'writer': STOCK})],
         [(word, {'compression': word}) for word in ('zlib', 'zstd')])
 
+    name = 'nightly'
+
     def setUp(self):
         super().setUp()
         self.configure(backup_compression_algorithm=self.compression)
         self.command = command.Command(
             self, self.cloud.os_environment(self.cloud.demo))
         self.where = ('--container', self.container)
+
+    def make_backup(self, volume, parent=None):
+        """See the base; with the name that a user has given."""
+        backup = super().make_backup(volume, parent)
+        backup.display_name = self.name
+        backup.save()
+        return backup
 
     def _same(self, path, expected):
         self.assertEqual(bytes(expected), path.read_bytes())
@@ -76,6 +87,24 @@ class AnyDriverTestCase(testscenarios.WithScenarios,
         for backup in (tip, full):
             self.command.run('delete', backup.id, *self.where)
         self.assertEqual([], self.object_names(self.container))
+
+    def test_names(self):
+        # As long and as odd as Cinder's API lets them be.
+        volume, path = self.make_volume(b'x' * BLOCK)
+        for name, shown in (
+                ('\U0001f4be' * 255, '\U0001f4be' * 255),
+                ('a\x1b[2J\t\x00\r\nb', '| a\\x1b[2J\\t\\x00\\r\\nb ')):
+            self.name = name
+            backup = self.back_up(self.writer, volume, path)
+            where = (backup.id, *self.where)
+            done = self.command.run('show', *where)
+            self.assertIn(shown, done.stdout)
+            self.assertEqual(name, self.command.json('show', *where)['Name'])
+            (row,) = self.command.json('export-record', *where)
+            self.assertEqual(name, json.loads(base64.b64decode(
+                row['backup_url']))['display_name'])
+        done = self.command.run('list', '-f', 'value', *self.where)
+        self.assertEqual(2, done.stdout.count('\n'))
 
     def test_damage(self):
         volume, path = self.make_volume(test_interop.make_image())

@@ -4,8 +4,10 @@
 
 import base64
 import json
+from unittest import mock
 
 from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import records
 from cinder_swift_backup.format import naming
 from tests.unit.cli import base
 
@@ -64,6 +66,20 @@ class ExportRecordTest(base.CommandTestCase):
         (row,) = self.run_json('export-record', 'bak-3')
         self.assertEqual(7, json.loads(base64.b64decode(
             row['backup_url']))['size'])
+
+    def test_device_that_is_larger_than_cinder_noted(self):
+        # As storage rounds up. Cinder lets nobody restore it to a volume of
+        # the same size if the record says more.
+        self.enterContext(mock.patch.object(records, '_GIB', len(base.DATA)))
+        for number, meta, size in (
+                (3, {'size': 1}, 1), (4, {'size': 3}, 3), (5, {}, 2),
+                (6, {'size': 0}, 2)):
+            self.bench.archive(
+                number, base.DATA + bytes(8), volume_meta=json.dumps(
+                    {'version': 2, 'volume-base-metadata': meta}))
+            (row,) = self.run_json('export-record', f'bak-{number}')
+            self.assertEqual(size, json.loads(base64.b64decode(
+                row['backup_url']))['size'])
 
     def test_for_the_stock_driver(self):
         rows, records = self._records('--service', 'stock')

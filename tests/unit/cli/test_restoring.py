@@ -3,6 +3,7 @@
 """``restore``."""
 
 import contextlib
+import json
 import os
 import pathlib
 import sys
@@ -104,6 +105,30 @@ class RestoreTest(base.CommandTestCase):
         self.assertEqual(base.NOW,
                          (self.directory / 'output').read_bytes())
         self.assertIn('every block is verified', answer.err)
+
+    def test_more_than_cinder_noted(self):
+        # All that was backed up, as long as nobody says where to cut it.
+        for number, rest in ((3, bytes(100)), (4, b'more' * 25)):
+            self.bench.archive(
+                number, base.DATA + rest, volume_meta=json.dumps(
+                    {'version': 2, 'volume-base-metadata': {'size': 1}}))
+        # The stock driver does not say how large the volume is.
+        self.bench.damage(
+            naming.manifest_name(base.ref(4).prefix),
+            lambda stored: stored.replace(b'csb_volume_size', b'unknown'))
+        for number, rest in ((3, bytes(100)), (4, b'more' * 25)):
+            backup = f'bak-{number}'
+            answer = self.run_command('restore', backup,
+                                      self.directory / backup)
+            self.assertEqual(0, answer.code, answer.err)
+            self.assertIn('every block is verified', answer.err)
+            with open(self.directory / 'output', 'w+') as output, \
+                    mock.patch.object(sys, 'stdout', output):
+                answer = self.run_command('restore', backup, '-')
+            self.assertEqual(0, answer.code, answer.err)
+            for name in (backup, 'output'):
+                self.assertEqual(base.DATA + rest,
+                                 (self.directory / name).read_bytes())
 
     def test_to_a_terminal(self):
         self.target = '-'
