@@ -178,7 +178,8 @@ class AccountCommand(OurCommand):
                 arguments.patience)) as store:
             yield shelf.Shelf(store, arguments.container,
                               datetime.timedelta(hours=arguments.grace),
-                              arguments.workers, closely=self.closely)
+                              arguments.workers, closely=self.closely,
+                              say=self.say)
 
 
 class BackupCommand(AccountCommand):

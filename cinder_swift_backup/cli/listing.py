@@ -86,7 +86,7 @@ def _lag(library: libraries.Library, container: str) -> str:
                  if each.found.ref.container == container)
     lags = library.lags(container)
     behind = [lag for lag in lags if lag is not None]
-    age = values.duration(datetime.datetime.now(datetime.UTC) - newest)
+    age = values.duration(library.now - newest)
     line = (f'Container {container} is a copy, whose newest object was '
             f'stored {age} ago: of {len(lags)} volumes, {len(behind)} lag')
     if behind:

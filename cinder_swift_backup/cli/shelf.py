@@ -2,12 +2,14 @@
 
 """The backups in an account, as a command looks at them."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 import datetime
 
 from cinder_swift_backup import engine as engines
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import inspection
 from cinder_swift_backup.engine import inventory
@@ -20,6 +22,8 @@ from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
 GRACE = datetime.timedelta(days=1)
+# Seconds: clocks that differ by no more are the same.
+_SAME = 60
 WORKERS = 4
 
 
@@ -29,19 +33,23 @@ class Shelf:
     def __init__(self, store: base.ObjectStore,
                  containers: Sequence[str] = (),
                  grace: datetime.timedelta = GRACE,
-                 workers: int = WORKERS, *, closely: bool = False) -> None:
+                 workers: int = WORKERS, *, closely: bool = False,
+                 say: Callable[[str], None] = lambda line: None) -> None:
         """Prepare.
 
         :param containers: where to look; everywhere if there are none
         :param grace: for how long what is missing may still arrive
         :param workers: how many chunks are processed at the same time
         :param closely: whether to ask for the objects that listings show
+        :param say: told what the user should know besides
         """
         self.engine = engines.Engine(store, pipelines.Runtime(), workers,
                                      codecs.Codecs())
         self._containers = list(containers)
         self._grace = grace
         self._closely = closely
+        self._say = say
+        self._has_said = False
 
     def find(self) -> list[inventory.Found]:
         """All backups, as listings show them."""
@@ -137,13 +145,23 @@ class Shelf:
         syncs = {name: self.engine.store.sync(name)
                  for name in {each.ref.container for each in found}}
         patience = audit.Patience(
-            datetime.datetime.now(datetime.UTC), self._grace,
+            self._now(), self._grace,
             copies=frozenset(name for name, sync in syncs.items()
                              if sync and sync.to is None),
             shared=frozenset(name for name, sync in syncs.items()
                              if sync and sync.to is not None))
         return libraries.Library(self.engine.auditor(patience).audit(
             found, observer, closely=self._closely), patience)
+
+    def _now(self) -> datetime.datetime:
+        """The time by the store's clock; by ours if it does not tell."""
+        told, ours = self.engine.store.now(), datetime.datetime.now(
+            datetime.UTC)
+        line = _difference(told, ours)
+        if line and not self._has_said:
+            self._say(line)
+            self._has_said = True
+        return told or ours
 
     def check_owner(self) -> None:
         """Make sure that it is seen which containers are copies.
@@ -156,6 +174,21 @@ class Shelf:
     def is_named(self, container: str) -> bool:
         """Whether the user named a container."""
         return container in self._containers
+
+
+def _difference(told: datetime.datetime | None,
+                ours: datetime.datetime) -> str | None:
+    """What there is to say of two clocks; None if they are the same."""
+    if told is None:
+        return ("Swift does not tell the time; the command goes by this "
+                "host's clock.")
+    apart = round((ours - told).total_seconds())
+    if abs(apart) <= _SAME:
+        return None
+    how_far = values.duration(datetime.timedelta(seconds=abs(apart)))
+    return (f"This host's clock is {how_far} "
+            f"{'ahead of' if apart > 0 else 'behind'} Swift's; the command "
+            f"goes by Swift's.")
 
 
 def usable(library: libraries.Library, wanted: audit.Audit) -> None:

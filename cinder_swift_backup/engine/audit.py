@@ -131,9 +131,10 @@ class Audit:
 class Patience:
     """For how long what is missing may still arrive.
 
-    ``now`` is in UTC. ``copies`` are the containers that another site is
-    copied to. ``shared`` are those that are copied elsewhere, and perhaps the
-    other way, too.
+    ``now`` is in UTC, by the store's clock as the times of objects are. Where
+    ``grace`` is 0, nothing is waited for. ``copies`` are the containers that
+    another site is copied to. ``shared`` are those that are copied elsewhere,
+    and perhaps the other way, too.
     """
 
     now: datetime.datetime
@@ -143,7 +144,8 @@ class Patience:
 
     def is_late(self, modified: datetime.datetime) -> bool:
         """Whether an object is older than what may still be worked on."""
-        return self.now - modified >= self.grace
+        # A store tells its time to the second, and that of objects better.
+        return not self.grace or self.now - modified >= self.grace
 
     def without_manifest(self, found: inventory.Found) -> State:
         """The state of a backup that has none.

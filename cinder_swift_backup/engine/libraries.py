@@ -96,12 +96,15 @@ class Library:
         """Newer backups of the volume that may build on one, or may not.
 
         Their manifests cannot be read, or are still to come: also that of an
-        incremental which has found nothing to store for a long time.
+        incremental which has found nothing to store for a long time. Names
+        have the time of the host that made the backup, and objects that of the
+        store: newer is what is so by either.
         """
         return [other for other in self.audits
                 if other.summary is None and other is not each
                 and other.found.ref.volume_id == each.found.ref.volume_id
-                and other.found.created >= each.found.created]
+                and (other.found.created >= each.found.created
+                     or other.found.modified >= each.found.modified)]
 
     def dependents(self, each: audit.Audit) -> list[audit.Audit]:
         """The backups that build on one directly."""
@@ -151,6 +154,11 @@ class Library:
         usable = [each.found.created for each in audits
                   if self.state(each) is audit.State.COMPLETE]
         return max(times) - max(usable, default=min(times))
+
+    @property
+    def now(self) -> datetime.datetime:
+        """When the backups were looked at, in UTC, by the store's clock."""
+        return self._patience.now
 
     @property
     def copies(self) -> frozenset[str]:

@@ -227,6 +227,15 @@ class ObjectStore(Protocol):
     def sync_target(self, container: str, sync: Sync) -> Sync:
         """What a container of this account is made with for ``sync``."""
 
+    def now(self) -> datetime.datetime | None:
+        """The time by the store's clock, in UTC; None if it does not tell.
+
+        It is that of :class:`ObjectInfo`, up to a few seconds, and never the
+        host's.
+
+        :raises StoreError: when the store cannot be asked
+        """
+
     def put(self, container: str, name: str, body: Body) -> str:
         """Store an object, replacing one of the same name; returns its MD5.
 

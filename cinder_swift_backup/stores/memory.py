@@ -28,6 +28,8 @@ class MemoryStore:
         self._containers: dict[str, dict[str, bytes]] = {}
         self._times: dict[tuple[str, str], datetime.datetime] = {}
         self._large: dict[tuple[str, str], tuple[base.Segment, ...]] = {}
+        # How far its clock is ahead; tests may change it.
+        self.ahead = datetime.timedelta()
         # By container; tests may change it.
         self.syncs: dict[str, base.Sync] = {}
         # By container and name; tests may change it. Nothing is deleted.
@@ -82,6 +84,10 @@ class MemoryStore:
         """See the contract."""
         return sync.completed(self.account(), container)
 
+    def now(self) -> datetime.datetime:
+        """See the contract."""
+        return datetime.datetime.now(datetime.UTC) + self.ahead
+
     def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""
         self._stop.check()
@@ -118,7 +124,7 @@ class MemoryStore:
 
     def _keep(self, container: str, name: str, data: bytes) -> None:
         self._objects(container)[name] = data
-        self._times[container, name] = datetime.datetime.now(datetime.UTC)
+        self._times[container, name] = self.now()
 
     def stat(self, container: str, name: str) -> base.Stat:
         """See the contract."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
+import datetime
 import functools
 import hashlib
 import json
@@ -125,6 +126,13 @@ class SwiftStore:
     def sync_target(self, container: str, sync: base.Sync) -> base.Sync:
         """See the contract."""
         return sync.completed(self.account(), container)
+
+    def now(self) -> datetime.datetime | None:
+        """See the contract; by the latest answer, of whatever it was."""
+        clock = self._session.clock
+        if clock.now() is None:
+            self._ask((), swift_answers.account, client.head_account)
+        return clock.now()
 
     def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""

@@ -3,17 +3,17 @@
 """Translates Swift's error responses to our errors."""
 
 from collections.abc import Callable
-import email.utils
+import datetime
 import functools
 import logging
 import re
-import time
 from typing import Any
 from typing import TypeVar
 
 from swiftclient import client
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import clock
 
 _E = TypeVar('_E', bound=exceptions.BackupError)
 # The store repeats these: time-outs, a newer object by the clock of another
@@ -172,14 +172,17 @@ def _duration(seconds: float) -> str:
 
 def _retry_after(err: client.ClientException) -> float | None:
     """Seconds, of either form of the header; None without or if senseless."""
-    text = (err.http_response_headers or {}).get('retry-after', '').strip()
+    headers = _headers(err)
+    text = headers.get('retry-after', '').strip()
     if text.isdecimal():
         return min(float(text), _LONGEST_RETRY_AFTER)
-    try:
-        date = email.utils.parsedate_to_datetime(text).timestamp()
-    except (ValueError, OverflowError):
+    until = clock.parse(text)
+    if until is None:
         return None
-    return min(max(date - time.time(), 0), _LONGEST_RETRY_AFTER)
+    # By the clock of the server, which need not be the host's.
+    now = clock.parse(headers.get('date', '')) or datetime.datetime.now(
+        datetime.UTC)
+    return min(max((until - now).total_seconds(), 0), _LONGEST_RETRY_AFTER)
 
 
 def _answer(err: client.ClientException) -> str:

@@ -15,6 +15,7 @@ import urllib3
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.stores import base
+from cinder_swift_backup.stores import clock
 from cinder_swift_backup.stores import connections
 from cinder_swift_backup.stores import credentials as credentials_
 from cinder_swift_backup.stores import network_errors
@@ -27,7 +28,8 @@ _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 class Exchange:
     """One attempt of a request.
 
-    ``broken`` says whether the connection turned out to be dead.
+    ``broken`` says whether the connection turned out to be dead, and ``told``
+    what time it was at Swift, by its latest answer.
     """
 
     def __init__(self, access: credentials_.Access,
@@ -41,6 +43,7 @@ class Exchange:
         self._ended = False
         self._answered = False
         self.broken = False
+        self.told: clock.Told | None = None
 
     def end(self) -> None:
         """Allow no more reads, since the connection is given back."""
@@ -57,6 +60,9 @@ class Exchange:
                 http_conn=(self._url, self._connection.http),
                 service_token=self._access.service_token, **options)
             self._answered = True
+            # Before the body of an object, which may take hours.
+            self.told = clock.told(
+                self._connection.http.resp.headers.get('Date'))
             return result
 
     def pieces(self, body: Any, length: int) -> Iterator[bytes]:

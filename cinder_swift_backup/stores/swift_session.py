@@ -29,6 +29,7 @@ from swiftclient import client
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.stores import absence
 from cinder_swift_backup.stores import base
+from cinder_swift_backup.stores import clock
 from cinder_swift_backup.stores import congestion
 from cinder_swift_backup.stores import connections
 from cinder_swift_backup.stores import credentials as credentials_
@@ -58,7 +59,10 @@ class Request:
 
 
 class Session:
-    """Sends requests to one Swift account, from any number of threads."""
+    """Sends requests to one Swift account, from any number of threads.
+
+    ``clock`` has the time at Swift, once it has answered.
+    """
 
     def __init__(self, credentials: credentials_.Credentials,
                  transport: transports.Transport) -> None:
@@ -71,6 +75,7 @@ class Session:
             transport.backoff, transport.longest_wait)
         self._trouble = repetition.Trouble()
         self._absences = absence.Absences()
+        self.clock = clock.Clock()
 
     def request(self, request: Request, work: Work[_T],
                 stop: base.Stop) -> _T:
@@ -221,7 +226,10 @@ class Session:
     def _once(self, access: credentials_.Access, where: tuple[str, ...],
               work: Work[_T], stop: base.Stop) -> _T:
         with self._exchange(access, where, stop) as exchange:
-            return work(exchange)
+            result = work(exchange)
+        # A page of somebody else's is an error by now, and tells no time.
+        self.clock.set(exchange.told)
+        return result
 
     @contextlib.contextmanager
     def _exchange(self, access: credentials_.Access,

@@ -256,6 +256,15 @@ class StoreContract:
         # The cluster has a clock of its own.
         self.assertLess(abs(age), datetime.timedelta(minutes=10))
 
+    def test_now(self):
+        self._put('a', b'abc')
+        now = self.store.now()
+        self.assertEqual(datetime.timedelta(), now.utcoffset())
+        (info,) = self.store.list(self.container, '')
+        self.assertLess(abs(now - info.modified),
+                        datetime.timedelta(minutes=1))
+        self.assertLess(now, self.store.now() + datetime.timedelta(seconds=5))
+
     def test_containers(self):
         names = [self.new_container_name() for _ in range(3)]
         for name in names:

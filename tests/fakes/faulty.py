@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import copy
 import dataclasses
+import datetime
 import threading
 from typing import Any
 from typing import TypeVar
@@ -176,6 +177,10 @@ class FaultyStore:
     def sync_target(self, container: str, sync: base.Sync) -> base.Sync:
         """See the contract."""
         return self._store.sync_target(container, sync)
+
+    def now(self) -> datetime.datetime | None:
+        """See the contract."""
+        return self._store.now()
 
     def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""

@@ -13,6 +13,8 @@ runs commands with them:
 """
 
 import dataclasses
+import datetime
+import email.utils
 import json
 import random
 import signal
@@ -30,6 +32,7 @@ from tests.cloud.fault_proxy.rules import Reset
 from tests.cloud.fault_proxy.rules import rule
 from tests.cloud.fault_proxy.rules import Shorten
 from tests.cloud.fault_proxy.rules import Stall
+from tests.cloud.fault_proxy.rules import Tell
 from tests.faults import base
 from tests.functional import command
 from tests.functional.cinder_side import BLOCK
@@ -209,6 +212,27 @@ class AccountTestCase(CommandTestCase):
         mine = [row for row in json.loads(out)
                 if row['Backup'] in (self.full.id, self.tip.id)]
         self.check(LIST, json.dumps(mine))
+
+
+class ClockTestCase(CommandTestCase):
+    """A host whose clock is two days ahead of Swift's."""
+
+    def test_backup_in_the_making(self):
+        self.store.delete(self.container, next(
+            name for name in self.names
+            if self.tip.id in name and name.endswith('_metadata')))
+        left = self.object_names(self.container)
+        there = datetime.datetime.now(datetime.UTC) - datetime.timedelta(
+            days=2)
+        self.proxy.apply(rule(Tell({'Date': email.utils.format_datetime(
+            there, usegmt=True)}), count=None))
+        # Far less than it is old by this host's clock.
+        out, err = self.ended(self.command.start(
+            'orphans', '--delete', '--grace', '1e-9', '--container',
+            self.container, '-f', 'json'), 0)
+        self.assertEqual([], json.loads(out), err)
+        self.assertEqual(1, err.count('2 d 0 h ahead'), err)
+        self.assertEqual(left, self.object_names(self.container))
 
 
 class OutageTestCase(testscenarios.WithScenarios, CommandTestCase):

@@ -2,6 +2,7 @@
 
 """``delete`` and ``orphans``."""
 
+import datetime
 from unittest import mock
 
 from cinder_swift_backup import exceptions
@@ -286,3 +287,54 @@ class OrphansTest(DeletingTestCase):
             {name for name in self.before
              if name.startswith(base.ref(1).prefix)}, set(self.bench.names()))
         self.assertEqual([], self.run_json('orphans', '--grace', '0'))
+
+
+class ClockTest(DeletingTestCase):
+    """The time is that of the store, whatever this host's clock says."""
+
+    def setUp(self):
+        super().setUp()
+        self.records.return_value = None
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.manifest_name(base.ref(2).prefix))
+
+    def _store_again(self, days):
+        """Have the store's clock be so far ahead, and write all anew."""
+        self.bench.memory.ahead = datetime.timedelta(days=days)
+        for name in self.bench.names():
+            self.bench.put(name, self.bench.get(name))
+        return self.bench.names()
+
+    def test_host_whose_clock_is_wrong(self):
+        for days, text in ((-2, '2 d 0 h ahead of'), (2, '2 d 0 h behind')):
+            before = self._store_again(days)
+            answer = self.run_command('orphans', '--delete')
+            self.assertEqual(0, answer.code, answer.err)
+            self.assertNotIn('bak-2', answer.out)
+            self.assertEqual(1, answer.err.count(text), answer.err)
+            self.assertEqual(before, self.bench.names())
+
+    def test_clock_of_the_store_goes_on(self):
+        self._store_again(0)
+        self.bench.memory.ahead = datetime.timedelta(days=2)
+        answer = self.run_command('orphans', '--delete')
+        self.assertIn('bak-2', answer.out)
+        self.assertIn('behind', answer.err)
+
+    def test_said_once(self):
+        # The command looks again before it deletes.
+        self._store_again(-2)
+        answer = self.run_command('orphans', '--delete', '--grace', '0')
+        self.assertIn('bak-2', answer.out)
+        self.assertEqual(1, answer.err.count('ahead of'), answer.err)
+
+    def test_clocks_that_hardly_differ(self):
+        for seconds in (-50, 50):
+            self.bench.memory.ahead = datetime.timedelta(seconds=seconds)
+            self.assertNotIn('clock', self.run_command('orphans').err)
+
+    def test_store_that_does_not_tell(self):
+        with mock.patch.object(self.bench.memory, 'now', return_value=None):
+            answer = self.run_command('orphans')
+        self.assertEqual(0, answer.code)
+        self.assertIn("by this host's clock", answer.err)

@@ -2,6 +2,7 @@
 
 """What a look at a backup finds, and what it makes of it."""
 
+import dataclasses
 import datetime
 import itertools
 import json
@@ -263,6 +264,33 @@ class DamageTest(AuditTestCase):
             {(base.CONTAINER, 'damaged'), ('other', 'complete')},
             {(each.found.ref.container, library.state(each).value)
              for each in library.audits})
+
+    def test_what_may_build_on_one_whose_host_had_another_time(self):
+        # By its name it is older than what it builds on.
+        early = dataclasses.replace(
+            base.ref(2), prefix=base.ref(2).prefix.replace('2026', '2025'))
+        for name in list(self.bench.names()):
+            if name.startswith(base.ref(2).prefix):
+                data = self.bench.get(name)
+                self._remove(name)
+                if name != naming.manifest_name(base.ref(2).prefix):
+                    self.bench.put(name.replace(base.ref(2).prefix,
+                                                early.prefix), data)
+        library = self._library()
+        self.assertEqual(
+            {1: ['bak-2'], 2: []},
+            {number: [other.found.ref.backup_id for each in library.audits
+                      if each.found.ref.backup_id == f'bak-{number}'
+                      for other in library.unknown(each)]
+             for number in (1, 2)})
+
+    def test_no_grace_is_none_whatever_the_time(self):
+        # Of a store that tells its time to the second.
+        now = datetime.datetime.now(datetime.UTC)
+        for grace, late in ((0, True), (1, False)):
+            self.assertEqual(late, audit.Patience(
+                now, datetime.timedelta(seconds=grace)).is_late(
+                    now + datetime.timedelta(seconds=0.9)))
 
     def test_its_own_ancestor(self):
         for number, parent in ((1, 2), (2, 1)):

@@ -28,6 +28,7 @@ from cinder_swift_backup.stores import swift_session
 from cinder_swift_backup.stores import transport
 from tests.fakes import answers as fake_answers
 from tests.fakes import blobs
+from tests.fakes import clock as fake_clock
 
 _ROOT = 'http://swift.test'
 _URL = f'{_ROOT}/v1/AUTH_p'
@@ -112,6 +113,64 @@ class SwiftTestCase(base.BaseTestCase):
     def _content(self, data, **headers):
         return {'status_code': 200, 'content': data, 'headers': {
             'content-length': str(len(data)), **headers}}
+
+
+class ClockTest(SwiftTestCase):
+    """The time is that of Swift's answers."""
+
+    def _dated(self, text, answer=fake_answers.ACCOUNT):
+        return {**answer, 'headers': {**answer['headers'], 'Date': text}}
+
+    def _assert_about(self, wanted, found):
+        self.assertLess(abs(found - wanted), datetime.timedelta(minutes=5))
+
+    def test_asked_for_once(self):
+        server = self._answers('HEAD', _URL, self._dated(
+            'Sat, 01 Aug 2026 12:00:00 GMT'))
+        for _ in range(2):
+            self._assert_about(_TIME, self.store.now())
+        self.assertEqual(1, server.call_count)
+
+    def test_that_of_the_latest_answer_and_what_has_passed(self):
+        clock = self.useFixture(fake_clock.Clock())
+        self._answers('HEAD', f'{_URL}/c', self._dated(
+            'Sat, 01 Aug 2026 11:00:00 GMT', fake_answers.CONTAINER),
+            self._dated('Sat, 01 Aug 2026 12:00:00 GMT',
+                        fake_answers.CONTAINER))
+        self.store.sync('c')
+        self.store.sync('c')
+        clock.now += 3600
+        self._assert_about(_TIME + datetime.timedelta(hours=1),
+                           self.store.now())
+
+    def test_before_a_long_body(self):
+        clock = self.useFixture(fake_clock.Clock())
+        self._answers('GET', _OBJECT, self._content(
+            b'x', Date='Sat, 01 Aug 2026 12:00:00 GMT'))
+
+        def use(pieces):
+            clock.now += 86400
+            return b''.join(pieces)
+
+        self.store.read('c', 'o', use)
+        self._assert_about(_TIME + datetime.timedelta(days=1),
+                           self.store.now())
+
+    def test_somebody_elses(self):
+        self._answers(
+            'HEAD', _URL, self._dated('Sat, 01 Aug 2026 12:00:00 GMT'),
+            self._dated('Sat, 01 Aug 2026 12:00:00 GMT'))
+        self.store.now()
+        self._answers('HEAD', f'{_URL}/c', self._dated(
+            'Fri, 07 Aug 2026 12:00:00 GMT', fake_answers.PAGE))
+        self.assertRaises(exceptions.StoreUnavailable, self.store.sync, 'c')
+        self._assert_about(_TIME, self.store.now())
+
+    def test_none(self):
+        for text in (None, '', 'today', '-1', 'Sat, 32 Aug 2026'):
+            self._answers('HEAD', _URL, fake_answers.ACCOUNT if text is None
+                          else self._dated(text))
+            self.assertIsNone(self.store.now(), text)
 
 
 class RetryTest(SwiftTestCase):

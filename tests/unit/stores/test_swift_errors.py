@@ -69,6 +69,14 @@ class TranslateTest(base.BaseTestCase):
         err = _translate(429, headers={'retry-after': date})
         self.assertTrue(80 < err.retry_after <= 100, err.retry_after)
 
+    def test_retry_after_a_date_by_a_clock_that_is_not_ours(self):
+        for there in (-172800, 172800):
+            now, until = (email.utils.formatdate(
+                time.time() + there + seconds, usegmt=True)
+                for seconds in (0, 100))
+            err = _translate(429, headers={'retry-after': until, 'date': now})
+            self.assertEqual(100, err.retry_after)
+
     def test_unavailable_until_then(self):
         err = _translate(503, headers={'retry-after': '5'})
         self.assertIs(swift_errors.Slowed, type(err))
