@@ -10,6 +10,9 @@ reads it like any other.
 
 1. Cut the file into parts, and put each as a segment, that of zeros once.
 2. Put the large object.
+3. Where there cannot be segments, because their container is forbidden, or of
+   a storage policy that takes no more, or full, put one object if it is not
+   too large, and delete the segments that are there already.
 
 To load a large object:
 
@@ -23,6 +26,7 @@ To load a large object:
 
 import collections
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -50,6 +54,8 @@ WORTH_SEGMENTS = 64 << 20
 USUAL_LARGEST = 5 << 30
 # Bytes that encoding a segment holds.
 _PIECE = 1 << 20
+# What there may be instead of segments, or of their container.
+_REFUSALS = (exceptions.StoreError, exceptions.ConfigurationError)
 # How often to load digests of which a segment arrived damaged.
 _ATTEMPTS = 4
 # The container and name of an object.
@@ -87,12 +93,19 @@ class DigestFile:
         largest = self.cluster.max_object_size
         return USUAL_LARGEST if largest is None else largest
 
-    def too_large(self, block_size: int,
-                  count: int) -> exceptions.VolumeError:
-        """The error for digests that cannot be stored."""
+    def too_large(self, block_size: int, count: int,
+                  why: exceptions.BackupError | None = None,
+                  ) -> exceptions.VolumeError:
+        """The error for digests that cannot be stored.
+
+        :param why: there can be no segments
+        """
+        detail = f'of {count} blocks of {block_size} bytes'
+        if why is not None:
+            detail = f'{detail}; there can be no segments: {why}'
         return exceptions.VolumeError(
             'the digests take more bytes than the cluster allows in an object',
-            detail=f'of {count} blocks of {block_size} bytes',
+            detail=detail,
             expected=self._largest,
             actual=digest_file.encoded_length(self.header, block_size, count),
             remedy=exceptions.Remedy.LARGER_BLOCKS)
@@ -147,10 +160,15 @@ class DigestObjects:
         """
         if file.fits(block_size, count):
             return
-        store = self._store.until(pipelines.Watch(checkpoint))
-        if file.segment_size(block_size, count) is None or (
-                not self._has_segments_container(file, store)):
+        if file.segment_size(block_size, count) is None:
             raise file.too_large(block_size, count)
+        try:
+            self._ensure_container(file, self._store.until(
+                pipelines.Watch(checkpoint)))
+        except exceptions.StoreUnavailable:
+            raise
+        except _REFUSALS as err:
+            raise file.too_large(block_size, count, err) from err
 
     def put(self, file: DigestFile, table: digests.DigestTable,
             announce: Callable[[str], None],
@@ -162,31 +180,57 @@ class DigestObjects:
         :raises StoreError: when the store fails
         :raises SpoolError: when the digests cannot be read
         """
-        store = self._store.until(pipelines.Watch(checkpoint))
-        name = naming.digest_file_name(file.ref.prefix)
         parts = self._pipeline.one(
             functools.partial(file.parts, table), checkpoint)
-        if len(parts) > 1 and self._has_segments_container(file, store):
-            store.put_large(file.ref.container, name, self._put_segments(
-                file, table, parts, announce, checkpoint))
-            return
-        store.put(file.ref.container, name, self._body(
-            file, table, digest_segments.Part(0, len(table))))
+        begun: list[str] = []
 
-    def _has_segments_container(self, file: DigestFile,
-                                store: base.ObjectStore) -> bool:
+        def begin(name: str) -> None:
+            begun.append(name)
+            announce(name)
+
+        if len(parts) > 1:
+            try:
+                self._put_large(file, table, parts, begin, checkpoint)
+                return
+            except _REFUSALS as err:
+                _pass_on(err, file, table)
+        store = self._store.until(pipelines.Watch(checkpoint))
+        store.put(file.ref.container, naming.digest_file_name(file.ref.prefix),
+                  self._body(file, table,
+                             digest_segments.Part(0, len(table))))
+        self._delete_segments(file, begun, store)
+
+    def _put_large(self, file: DigestFile, table: digests.DigestTable,
+                   parts: list[digest_segments.Part],
+                   begin: Callable[[str], None],
+                   checkpoint: pipelines.Checkpoint) -> None:
+        store = self._store.until(pipelines.Watch(checkpoint))
+        self._ensure_container(file, store)
+        store.put_large(
+            file.ref.container, naming.digest_file_name(file.ref.prefix),
+            self._put_segments(file, table, parts, begin, checkpoint))
+
+    @staticmethod
+    def _ensure_container(file: DigestFile, store: base.ObjectStore) -> None:
+        store.ensure_container(
+            naming.segments_container(file.ref.container),
+            create=file.containers.allowed,
+            storage_policy=file.containers.storage_policy,
+            like=file.ref.container, sync=file.containers.sync)
+
+    @staticmethod
+    def _delete_segments(file: DigestFile, names: Iterable[str],
+                         store: base.ObjectStore) -> None:
+        """Delete what nothing refers to; as much as can be."""
         container = naming.segments_container(file.ref.container)
-        try:
-            store.ensure_container(
-                container, create=file.containers.allowed,
-                storage_policy=file.containers.storage_policy,
-                sync=file.containers.sync)
-        except (exceptions.ContainerNotFound,
-                exceptions.AccessDenied) as err:
-            LOG.info('There can be no segments of the digests of backup %s: '
-                     '%s', file.ref.backup_id, err)
-            return False
-        return True
+        for name in names:
+            try:
+                store.delete(container, name)
+            except exceptions.StoreError as err:
+                LOG.warning('Segments of the digests of backup %s, which have '
+                            'no use, cannot be deleted: %s',
+                            file.ref.backup_id, err)
+                return
 
     def _put_segments(self, file: DigestFile, table: digests.DigestTable,
                       parts: list[digest_segments.Part],
@@ -346,6 +390,21 @@ class DigestObjects:
                 if before is not None and reader.pending == before:
                     known[segment, before] = first, reader.count
             return self._finish(ref, reader)
+
+
+def _pass_on(err: exceptions.BackupError, file: DigestFile,
+             table: digests.DigestTable) -> None:
+    """Say why there are no segments; raise it if there have to be some."""
+    if isinstance(err, exceptions.StoreUnavailable) and err.gone:
+        raise err
+    if not file.fits(table.block_size, len(table)):
+        raise err
+    # That there may be no new containers is what the operator wants.
+    usual = (isinstance(err, exceptions.ContainerNotFound)
+             and not file.containers.allowed)
+    LOG.log(logging.INFO if usual else logging.WARNING,
+            'The digests of backup %s are stored as one object, because there '
+            'can be no segments: %s', file.ref.backup_id, err)
 
 
 def _tell_of(damaged: collections.Counter[_Where]) -> None:

@@ -201,11 +201,13 @@ class ObjectStore(Protocol):
 
     def ensure_container(self, container: str, *, create: bool,
                          storage_policy: str | None = None,
+                         like: str | None = None,
                          sync: Sync | None = None) -> None:
         """Make sure that a container exists.
 
         :param create: whether to make it where it is missing
         :param storage_policy: for a container made here only
+        :param like: a container whose storage policy it gets, if none is told
         :param sync: as that of :class:`NewContainers`, and as above
         :raises ContainerNotFound: when it is missing and not to be made
         :raises ConfigurationError: when the storage policy is unknown, or

@@ -32,6 +32,8 @@ class MemoryStore:
         self.ahead = datetime.timedelta()
         # By container; tests may change it.
         self.syncs: dict[str, base.Sync] = {}
+        # By container; None is the default of the cluster.
+        self.policies: dict[str, str | None] = {}
         # By container and name; tests may change it. Nothing is deleted.
         self.expiries: dict[tuple[str, str], datetime.datetime] = {}
         self._lock = threading.Lock()
@@ -50,6 +52,7 @@ class MemoryStore:
 
     def ensure_container(self, container: str, *, create: bool,
                          storage_policy: str | None = None,
+                         like: str | None = None,
                          sync: base.Sync | None = None) -> None:
         """See the contract."""
         self._stop.check()
@@ -66,6 +69,8 @@ class MemoryStore:
                     container=container,
                     remedy=exceptions.Remedy.STORAGE_POLICY)
             self._containers[container] = {}
+            self.policies[container] = (
+                storage_policy or (like and self.policies.get(like)))
             if sync is not None:
                 self.syncs[container] = self.sync_target(container, sync)
 

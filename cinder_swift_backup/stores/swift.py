@@ -73,6 +73,7 @@ class SwiftStore:
 
     def ensure_container(self, container: str, *, create: bool,
                          storage_policy: str | None = None,
+                         like: str | None = None,
                          sync: base.Sync | None = None) -> None:
         """See the contract."""
         try:
@@ -83,8 +84,9 @@ class SwiftStore:
             if not create:
                 raise
         headers = {}
-        if storage_policy:
-            headers['X-Storage-Policy'] = storage_policy
+        policy = storage_policy or (like and self._policy(like))
+        if policy:
+            headers['X-Storage-Policy'] = policy
         if sync is not None:
             target = self.sync_target(container, sync)
             headers[_SYNC_TO] = target.to or ''
@@ -100,6 +102,10 @@ class SwiftStore:
                 detail=f'to {target.to}: {err.what}',
                 transaction=err.transaction,
                 remedy=exceptions.Remedy.SYNC) from err
+
+    def _policy(self, container: str) -> str | None:
+        return self._ask((container,), swift_answers.container,
+                         client.head_container).get('x-storage-policy')
 
     def _make(self, container: str, headers: dict[str, str]) -> None:
         def send(exchange: swift_exchange.Exchange) -> None:

@@ -159,12 +159,13 @@ class FaultyStore:
 
     def ensure_container(self, container: str, *, create: bool,
                          storage_policy: str | None = None,
+                         like: str | None = None,
                          sync: base.Sync | None = None) -> None:
         """See the contract."""
         self._run(Call('ensure_container', container),
                   lambda: self._store.ensure_container(
                       container, create=create,
-                      storage_policy=storage_policy, sync=sync))
+                      storage_policy=storage_policy, like=like, sync=sync))
 
     def sync(self, container: str) -> base.Sync | None:
         """See the contract."""

@@ -4,6 +4,7 @@
 
 import hashlib
 import itertools
+import logging
 import random
 import tracemalloc
 from unittest import mock
@@ -144,6 +145,85 @@ class LargeTest(DigestObjectsTestCase):
         self.assertEqual([], self._segments())
         self.assertEqual(1000, len(self._load()))
 
+    def _assert_one_object(self, table):
+        self.assertIsNone(self.bench.memory.segments(base.CONTAINER, _NAME))
+        self.assertEqual([], self._segments())
+        self.assertEqual(table, self._load())
+
+    def test_storage_policy_of_the_container(self):
+        table = self._table(_ZEROS * 1000)
+        for policy, option, expected in (
+                (None, None, None), ('silver', None, 'silver'),
+                ('silver', 'gold', 'gold')):
+            self.bench = base.Bench()
+            self.bench.memory.policies[base.CONTAINER] = policy
+            self.objects = self.bench.repository.digests
+            self._put(table, containers=store_base.NewContainers(
+                storage_policy=option))
+            self.assertEqual(expected, self.bench.memory.policies[_SEGMENTS])
+
+    def test_container_that_cannot_be_had(self):
+        log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+        table = self._table(_ZEROS * 1000)
+        for error in (
+                exceptions.AccessDenied('403'),
+                exceptions.QuotaExceeded('413'),
+                exceptions.ConfigurationError('the policy is deprecated'),
+                exceptions.StoreError('409'),
+                # Of this request alone.
+                exceptions.StoreUnavailable('500')):
+            self.store.heal()
+            self.store.script(faulty.fail('ensure_container', error))
+            self._put(table)
+            self._assert_one_object(table)
+            self.assertIn(error.what, log.output)
+
+    def test_segments_that_are_refused(self):
+        table = self._table(_ZEROS * 4000)
+        for refused in (
+                {'nth': 1}, {'nth': 3},
+                # The list of them.
+                {'nth': 1, 'matching': _NAME.__eq__}):
+            self.store.heal()
+            self.store.script(faulty.fail(
+                'put', exceptions.QuotaExceeded('full'), **refused))
+            self._put(table)
+            self.store.heal()
+            self._assert_one_object(table)
+
+    def test_segments_that_cannot_be_deleted_either(self):
+        log = self.useFixture(fixtures.FakeLogger())
+        table = self._table(_ZEROS * 4000)
+        self.store.script(
+            faulty.fail('put', exceptions.QuotaExceeded('full'), nth=3),
+            faulty.fail('delete', exceptions.AccessDenied('403')))
+        self._put(table)
+        self.assertEqual(table, self._load())
+        self.assertIn('have no use', log.output)
+
+    def test_refusal_where_there_have_to_be_segments(self):
+        table = self._table(_DATA.randbytes(32 * 100))
+        for method in ('ensure_container', 'put'):
+            self.store.heal()
+            self.store.script(faulty.fail(
+                method, exceptions.QuotaExceeded('full')))
+            self.assertRaises(exceptions.QuotaExceeded, self._put, table,
+                              largest=2000)
+
+    def test_store_that_is_gone(self):
+        error = exceptions.StoreUnavailable('500')
+        error.gone = True
+        self.store.script(faulty.fail('ensure_container', error))
+        self.assertIs(error, self.assertRaises(
+            exceptions.StoreUnavailable, self._put,
+            self._table(_ZEROS * 1000)))
+        self.assertEqual([], self.bench.names())
+
+    def test_what_is_usual_is_no_warning(self):
+        log = self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
+        self._put(self._table(_ZEROS * 1000), containers=_NONE)
+        self.assertEqual('', log.output)
+
     def test_refused_before_anything(self):
         header = base.header(base.ref(1))
         for most, largest, refused in (
@@ -175,8 +255,9 @@ class LargeTest(DigestObjectsTestCase):
                 store_base.Capabilities(max_object_size=2000,
                                         max_segments=1000),
                 containers=_NONE)
-            self.assertRaises(exceptions.VolumeError, objects.check, file, 16,
-                              1000, lambda: None)
+            err = self.assertRaises(exceptions.VolumeError, objects.check,
+                                    file, 16, 1000, lambda: None)
+            self.assertIn(str(error or 'no such container'), err.detail)
             objects.check(file, 16, 10, lambda: None)
 
     def test_segment_that_is_missing(self):

@@ -689,6 +689,23 @@ class ContainerTest(SwiftTestCase):
         self._store().ensure_container('c', create=True)
         self.assertNotIn('X-Storage-Policy', put.last_request.headers)
 
+    def test_made_like_another(self):
+        self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
+        put = self._answers('PUT', f'{_URL}/c', {'status_code': 201})
+        for policy, option, expected in (
+                ('silver', None, 'silver'), ('silver', 'gold', 'gold'),
+                (None, None, None)):
+            self._answers('HEAD', f'{_URL}/main', {
+                'status_code': 204, 'headers': {
+                    **fake_answers.CONTAINER['headers'],
+                    **({'X-Storage-Policy': policy} if policy else {})}})
+            self._store().ensure_container(
+                'c', create=True, storage_policy=option, like='main')
+            headers = put.last_request.headers
+            self.assertEqual(
+                expected, _header(put.last_request, 'X-Storage-Policy')
+                if 'X-Storage-Policy' in headers else None)
+
     def test_unknown_policy(self):
         self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
         self._answers('PUT', f'{_URL}/c', {
