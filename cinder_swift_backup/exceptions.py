@@ -69,6 +69,7 @@ class Remedy(enum.Enum):
     SYNC_HEADERS = 'the container is set to be copied in another way'
     ROOM = 'a quota is full, or objects are too large for the cluster'
     ROLE = 'the user may not write to the account'
+    ROLE_OR_NAME = 'as above, or the container is that of another project'
     LOGIN = 'the login of the account is wrong'
     SERVICE_LOGIN = 'as above, where the service token comes from'
     CERTIFICATE = "the server's certificate is wrong, or its CA is not known"

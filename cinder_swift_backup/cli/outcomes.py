@@ -70,6 +70,9 @@ _REMEDIES = {
     exceptions.Remedy.ROOM: 'Raise the quota of the account.',
     exceptions.Remedy.ROLE:
         'The user needs a role that may use the account.',
+    exceptions.Remedy.ROLE_OR_NAME:
+        'The user needs a role that may use the account. In Ceph without '
+        'implicit tenants, another project may have a container of this name.',
     exceptions.Remedy.LOGIN: 'Check the login.',
     exceptions.Remedy.CERTIFICATE:
         'Name its CA in OS_CACERT, in clouds.yaml, or in ST_CACERT.',

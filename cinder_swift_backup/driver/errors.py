@@ -74,6 +74,9 @@ _REMEDIES = {
         'Raise the quota, or lower backup_swift_object_size.',
     exceptions.Remedy.ROLE:
         'Give the user a role that may write to the account.',
+    exceptions.Remedy.ROLE_OR_NAME:
+        'Give the user a role that may write to the account. In Ceph without '
+        'implicit tenants, another project may have a container of this name.',
     exceptions.Remedy.LOGIN:
         'Check backup_swift_user, backup_swift_key and the role of the user.',
     exceptions.Remedy.SERVICE_LOGIN:

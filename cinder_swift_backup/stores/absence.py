@@ -29,6 +29,7 @@ do not wait.
 """
 
 from collections.abc import Callable
+import contextlib
 import enum
 import time
 
@@ -79,16 +80,12 @@ class Absences:
         """
         if not anew and _recent(self._there.get(where)):
             return True
-        try:
+        # A 403 is for somebody who may not look at the container, but at its
+        # objects. To such a user Swift would answer 403 for the object, too,
+        # if it did not know the container and who has access to it.
+        with contextlib.suppress(swift_errors.Forbidden):
             if not self._answers(where, ask):
                 return False
-        except exceptions.AccessDenied as err:
-            if err.remedy is not exceptions.Remedy.ROLE:
-                raise
-            # A 403, for somebody who may not look at the container, but at
-            # its objects. To such a user Swift would answer 403 for the
-            # object, too, if it did not know the container and who has access
-            # to it.
         self._there[where] = time.monotonic()
         self.found(where)
         return True

@@ -27,12 +27,20 @@ _LONGEST_RETRY_AFTER = 365 * 86400.0
 _SHOWN = 120
 # Rate limits; 498 is that of Swift's own.
 _LIMITED = frozenset((429, 498))
+# As Swift makes them (its "generate_trans_id"). Those of Ceph's gateway go on
+# with its instance and zone ("unique_trans_id" in its sources), and so may
+# Swift's with what its operator wants.
+_SWIFTS_TRANSACTION = re.compile('tx[0-9a-f]{21}-[0-9a-f]{10}')
 # What Swift, and Ceph's gateway, say of a storage policy that is not theirs.
 _POLICY = re.compile('policy|InvalidLocationConstraint', re.IGNORECASE)
 
 
 class TokenRefused(exceptions.AccessDenied):
     """A 401: the store tries to renew the token before it gives up."""
+
+
+class Forbidden(exceptions.AccessDenied):
+    """A 403: this user may not do that."""
 
 
 class AccountNotFound(exceptions.StoreError):
@@ -89,8 +97,6 @@ class SecondLook(Again):
 # By status, what nothing but the user can change.
 _FINAL: dict[int, Callable[[str], exceptions.StoreError]] = {
     401: TokenRefused,
-    403: functools.partial(exceptions.AccessDenied,
-                           remedy=exceptions.Remedy.ROLE),
     413: functools.partial(exceptions.QuotaExceeded,
                            remedy=exceptions.Remedy.ROOM),
 }
@@ -124,9 +130,27 @@ def _kind(err: client.ClientException,
     if status == 400 and _POLICY.search(_body(err)):
         return exceptions.ConfigurationError(
             text, remedy=exceptions.Remedy.STORAGE_POLICY)
+    if status == 403:
+        return _forbidden(err, where)
     if status in _FINAL:
         return _FINAL[status](text)
     return _unavailable(err, text) or exceptions.StoreError(text)
+
+
+def _forbidden(err: client.ClientException,
+               where: tuple[str, ...]) -> Forbidden:
+    """The error for a 403.
+
+    Where Ceph's gateway gives projects no tenants of their own, the first to
+    use the name of a container has it, in all of the cluster.
+    """
+    transaction = _headers(err).get('x-trans-id', '')
+    if not where or _SWIFTS_TRANSACTION.fullmatch(transaction):
+        return Forbidden(f'Swift answered {_answer(err)}',
+                         remedy=exceptions.Remedy.ROLE)
+    # There is a lot to do about it, so what else it says comes last.
+    return Forbidden('Swift answered 403 Forbidden', detail=_said(err),
+                     remedy=exceptions.Remedy.ROLE_OR_NAME)
 
 
 def _not_found(where: tuple[str, ...], text: str) -> exceptions.StoreError:
@@ -186,11 +210,18 @@ def _retry_after(err: client.ClientException) -> float | None:
 
 
 def _answer(err: client.ClientException) -> str:
-    body = _body(err).strip().splitlines()
     words = [str(err.http_status), (err.http_reason or '')[:_SHOWN]]
-    if body and not body[0].startswith('<'):
-        words.append(f'({body[0][:_SHOWN]})')
+    if said := _said(err):
+        words.append(f'({said})')
     return ' '.join(word for word in words if word)
+
+
+def _said(err: client.ClientException) -> str | None:
+    """The beginning of what a server says, unless it is a web page."""
+    body = _body(err).strip().splitlines()
+    if not body or body[0].startswith('<'):
+        return None
+    return body[0][:_SHOWN]
 
 
 def _headers(err: client.ClientException) -> dict[str, str]:

@@ -27,7 +27,7 @@ class TranslateTest(base.BaseTestCase):
     def test_kinds(self):
         for status, where, kind in (
                 (401, _OBJECT, swift_errors.TokenRefused),
-                (403, _OBJECT, exceptions.AccessDenied),
+                (403, _OBJECT, swift_errors.Forbidden),
                 (404, ('c',), exceptions.ContainerNotFound),
                 (404, _OBJECT, exceptions.ObjectNotFound),
                 (404, (), swift_errors.AccountNotFound),
@@ -100,10 +100,33 @@ class TranslateTest(base.BaseTestCase):
 
     def test_remedies(self):
         for status, where, remedy in (
-                (403, _OBJECT, exceptions.Remedy.ROLE),
+                (403, (), exceptions.Remedy.ROLE),
                 (404, ('c',), exceptions.Remedy.CREATE_CONTAINER),
                 (413, _OBJECT, exceptions.Remedy.ROOM)):
             self.assertIs(remedy, _translate(status, where).remedy)
+
+    def test_forbidden_by_what_may_have_one_name_for_all_projects(self):
+        # Swift's own, then those of Ceph's gateway, and of who knows what.
+        for transaction, remedy in (
+                ('tx2d9a7f0b1c3e4d5f6a7b8-0066c1a2b3',
+                 exceptions.Remedy.ROLE),
+                ('tx00000c5f1e2d3b4a59687-0066c1a2b3-1037-default',
+                 exceptions.Remedy.ROLE_OR_NAME),
+                ('tx000000000000000000012-005e4f5a6b-5e3a-eu%2Dwest',
+                 exceptions.Remedy.ROLE_OR_NAME),
+                ('7f3a', exceptions.Remedy.ROLE_OR_NAME),
+                (None, exceptions.Remedy.ROLE_OR_NAME)):
+            headers = {'x-trans-id': transaction} if transaction else None
+            for where in (('c',), _OBJECT):
+                err = _translate(403, where, headers=headers)
+                self.assertIs(remedy, err.remedy, transaction)
+                self.assertIsInstance(err, exceptions.AccessDenied)
+                told = str(_translate(403, where, b'over the limit',
+                                      'Forbidden', headers))
+                self.assertRegex(
+                    told, '^Swift answered 403 Forbidden .*over the limit')
+            self.assertIs(exceptions.Remedy.ROLE,
+                          _translate(403, (), headers=headers).remedy)
 
     def test_place(self):
         for where, fields in ((_OBJECT, ('c', 'o')), (('c',), ('c', None)),
