@@ -142,8 +142,8 @@ class Shelf:
     def _look(self, found: Iterable[inventory.Found],
               observer: progress.Observer) -> libraries.Library:
         found = list(found)
-        syncs = {name: self.engine.store.sync(name)
-                 for name in {each.ref.container for each in found}}
+        syncs = self.engine.inventory.syncs(
+            {each.ref.container for each in found})
         patience = audit.Patience(
             self._now(), self._grace,
             copies=frozenset(name for name, sync in syncs.items()

@@ -41,7 +41,7 @@ class Engine:
         self.archiver = archiver.Archiver(self.repository, pipeline, known)
         self.restorer = restorer.Restorer(self.repository, pipeline, known)
         self.streamer = streamer.Streamer(self.restorer, pipeline)
-        self.inventory = inventory.Inventory(store)
+        self.inventory = inventory.Inventory(store, pipeline)
         self.inspector = inspection.Inspector(self.repository, pipeline,
                                               known)
         self._pipeline = pipeline

@@ -2,24 +2,35 @@
 
 """Which backups there are, found in the store alone.
 
-1. List the containers. The name of each object tells its backup, its volume
-   and the time.
-2. List the containers of segments, and count what is there to the backups.
+1. List the account, if no containers are named. What it shows no container of
+   segments of is not asked for one, which takes four requests to be sure.
+2. List the containers, several at a time, for there may be one for each volume
+   or project. The name of each object tells its backup, its volume and the
+   time.
+3. List the containers of segments, and count what is there to the backups.
 
 Nothing is read but listings, so that this is quick. What a backup builds on is
 in its manifest; see :mod:`cinder_swift_backup.engine.audit`.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import datetime
+import itertools
+from typing import TypeVar
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import progress
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
+_T = TypeVar('_T')
+# How many containers a worker looks at at once. It only waits for the store.
+_AT_ONCE = 4
 _SUFFIX = naming.segments_container('')
 
 
@@ -43,16 +54,10 @@ class Found:
 class Inventory:
     """Finds backups in a store."""
 
-    def __init__(self, store: base.ObjectStore) -> None:
+    def __init__(self, store: base.ObjectStore,
+                 pipeline: pipelines.Pipeline) -> None:
         self._store = store
-
-    def containers(self) -> list[str]:
-        """All containers but those of segments."""
-        names = list(self._store.containers())
-        known = frozenset(names)
-        return [name for name in names
-                if not (name.endswith(_SUFFIX)
-                        and name.removesuffix(_SUFFIX) in known)]
+        self._pipeline = pipeline
 
     def scan(self, containers: Iterable[str]) -> list[Found]:
         """All backups in some containers, the oldest first.
@@ -60,65 +65,109 @@ class Inventory:
         :raises ContainerNotFound: when there is no such container
         :raises StoreError: when a listing fails
         """
-        return _in_order(each for container in containers
-                         for each in self._scan(container))
+        return self._scan_each(containers, _scan)
 
     def scan_all(self) -> list[Found]:
         """All backups in all containers, the oldest first.
 
         :raises StoreError: when a listing fails
         """
-        return _in_order(each for container in self.containers()
-                         for each in self._scan_if_there(container))
+        known = frozenset(self._store.containers())
 
-    def _scan_if_there(self, container: str) -> Iterable[Found]:
-        """A listing of the account may show what is deleted already."""
-        try:
-            return self._scan(container)
-        except exceptions.ContainerNotFound:
-            return ()
+        def scan(store: base.ObjectStore, container: str) -> Iterable[Found]:
+            try:
+                return _scan(store, container, segmented=(
+                    naming.segments_container(container) in known))
+            except exceptions.ContainerNotFound:
+                # What the account lists may be deleted already.
+                return ()
+        return self._scan_each(
+            (name for name in sorted(known)
+             if not _holds_segments(name, known)), scan)
+
+    def syncs(self, containers: Iterable[str],
+              ) -> dict[str, base.Sync | None]:
+        """Where each container is copied to; None if it takes no part.
+
+        :raises ContainerNotFound: when there is no such container
+        """
+        names = list(containers)
+        return dict(zip(names, self._ask_each(
+            names, lambda store, name: store.sync(name)), strict=True))
+
+    def _scan_each(self, containers: Iterable[str],
+                   scan: Callable[[base.ObjectStore, str], Iterable[Found]],
+                   ) -> list[Found]:
+        return _in_order(itertools.chain.from_iterable(
+            self._ask_each(containers, scan)))
+
+    def _ask_each(self, containers: Iterable[str],
+                  ask: Callable[[base.ObjectStore, str], _T]) -> list[_T]:
+        """What is to be known of containers, in their order."""
+        results: dict[int, _T] = {}
+
+        def task(number: int,
+                 container: str) -> pipelines.Task[tuple[int, _T]]:
+            return pipelines.Task(
+                lambda stop: (number, ask(self._store.until(stop),
+                                          container)), size=1)
+
+        self._pipeline.run(
+            itertools.starmap(task, enumerate(containers)),
+            lambda result: results.update([result]),
+            progress.Silent().checkpoint, full=_AT_ONCE)
+        return [results[number] for number in range(len(results))]
 
     def refresh(self, known: Found) -> Found | None:
         """What listings show of a backup now; None if it is nothing.
 
         :raises StoreError: when a listing fails
         """
-        return next((each for each in self._scan(known.ref.container,
-                                                 known.ref.prefix)
-                     if each.ref == known.ref), None)
+        return next((each for each in _scan(
+            self._store, known.ref.container, known.ref.prefix)
+            if each.ref == known.ref), None)
 
-    def _scan(self, container: str,
-              prefix: str = naming.ALL) -> Iterable[Found]:
-        found: dict[str, Found] = {}
-        # The sizes of the files of digests.
-        files: dict[str, int] = {}
-        for info in self._store.list(container, prefix):
-            place = naming.place(info.name)
-            if place is None:
-                continue
-            _count(found, container, place, info)
-            if info.name == naming.digest_file_name(place.prefix):
-                files[place.prefix] = info.size
-        for info in self._segments(container, prefix):
-            place = naming.place_of_segment(info.name)
-            if place is None:
-                continue
-            each = _count(found, container, place, info)
-            # A large object is shown with the size of all its segments,
-            # however often it has each of them.
-            each.stored_bytes -= files.pop(place.prefix, 0)
-        return found.values()
 
-    def _segments(self, container: str,
-                  prefix: str) -> Iterator[base.ObjectInfo]:
-        try:
-            yield from self._store.list(
-                naming.segments_container(container), prefix)
-        except exceptions.ContainerNotFound:
-            return
-        except exceptions.AccessDenied:
-            # Who may not look there cannot have put anything.
-            return
+def _holds_segments(name: str, known: frozenset[str]) -> bool:
+    return name.endswith(_SUFFIX) and name.removesuffix(_SUFFIX) in known
+
+
+def _scan(store: base.ObjectStore, container: str, prefix: str = naming.ALL,
+          *, segmented: bool = True) -> Iterable[Found]:
+    """The backups in a container.
+
+    :param segmented: whether there may be a container of segments
+    """
+    found: dict[str, Found] = {}
+    # The sizes of the files of digests.
+    files: dict[str, int] = {}
+    for info in store.list(container, prefix):
+        place = naming.place(info.name)
+        if place is None:
+            continue
+        _count(found, container, place, info)
+        if info.name == naming.digest_file_name(place.prefix):
+            files[place.prefix] = info.size
+    for info in _segments(store, container, prefix) if segmented else ():
+        place = naming.place_of_segment(info.name)
+        if place is None:
+            continue
+        each = _count(found, container, place, info)
+        # A large object is shown with the size of all its segments, however
+        # often it has each of them.
+        each.stored_bytes -= files.pop(place.prefix, 0)
+    return found.values()
+
+
+def _segments(store: base.ObjectStore, container: str,
+              prefix: str) -> Iterator[base.ObjectInfo]:
+    try:
+        yield from store.list(naming.segments_container(container), prefix)
+    except exceptions.ContainerNotFound:
+        return
+    except exceptions.AccessDenied:
+        # Who may not look there cannot have put anything.
+        return
 
 
 def _in_order(found: Iterable[Found]) -> list[Found]:

@@ -3,14 +3,39 @@
 """Backups that are found in a store."""
 
 import datetime
+import threading
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import inventory
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.stores import base as store_base
 from tests.fakes import faulty
 from tests.unit.engine import base
 
+# Seconds, for what comes at once.
+_LONG = 60
 _DATA = bytes(range(256)) * 2
+
+
+class _Gauge:
+    """How many calls there are at the same time."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._now = self.most = 0
+
+    def enter(self, stop):
+        """One more."""
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+
+    def leave(self, answer):
+        """One less."""
+        with self._lock:
+            self._now -= 1
+        return answer
 
 
 class ScanTest(base.EngineTestCase):
@@ -18,7 +43,8 @@ class ScanTest(base.EngineTestCase):
 
     def setUp(self):
         super().setUp()
-        self.inventory = inventory.Inventory(self.store)
+        self.inventory = inventory.Inventory(
+            self.store, pipelines.Pipeline(pipelines.Runtime(), 2))
 
     def _scan(self, *containers):
         return self.inventory.scan(containers or [base.CONTAINER])
@@ -84,11 +110,71 @@ class ScanTest(base.EngineTestCase):
                          (found.ref, found.objects, found.stored_bytes,
                           found.has_manifest))
 
-    def test_containers(self):
+    def _asked(self, method):
+        return [call.container for call in self.store.calls
+                if call.method == method]
+
+    def test_each_container_of_the_account_once(self):
         for name in ('a', 'a_segments', 'b_segments', 'c'):
             self.bench.memory.ensure_container(name, create=True)
-        self.assertEqual(['a', 'b_segments', 'c', base.CONTAINER],
-                         self.inventory.containers())
+        self.assertEqual([], self.inventory.scan_all())
+        self.assertEqual(1, len(self._asked('containers')))
+        # None of segments that the account does not show.
+        self.assertEqual(
+            ['a', 'a_segments', 'b_segments', 'c', base.CONTAINER],
+            sorted(self._asked('list')))
+
+    def test_segments_in_the_account(self):
+        self.bench.archive(1, _DATA)
+        other = naming.segments_container(base.CONTAINER)
+        self.bench.memory.ensure_container(other, create=True)
+        self.bench.put(naming.digest_segment_name(base.ref(1).prefix, 0),
+                       b'twelve bytes', container=other)
+        self.assertEqual(self._scan(), self.inventory.scan_all())
+
+    def test_container_that_is_gone_though_it_is_listed(self):
+        self.bench.archive(1, _DATA)
+        self.store.script(faulty.alter(
+            'containers', lambda names: ('another', *names, 'one more')))
+        (found,) = self.inventory.scan_all()
+        self.assertEqual(base.ref(1), found.ref)
+
+    def test_many_containers(self):
+        names = [f'volume-{number:03d}' for number in range(100)]
+        for name in names:
+            self.bench.memory.ensure_container(name, create=True)
+            # Of one second, so in the order of their names.
+            self.bench.put(base.ref(1).prefix + '_metadata', b'x', name)
+        gauge, both = _Gauge(), threading.Barrier(2)
+        self.store.script(
+            faulty.Rule('list', before=gauge.enter, after=gauge.leave),
+            # The first two wait for each other.
+            *(faulty.Rule('list', nth=number,
+                          before=lambda stop: both.wait(_LONG))
+              for number in (1, 2)))
+        found = self.inventory.scan_all()
+        self.assertEqual(names, [each.ref.container for each in found])
+        # Several at a time, and with two workers no more than eight.
+        self.assertTrue(1 < gauge.most <= 8, gauge.most)
+        self.assertEqual(names, [
+            each.ref.container for each in self.inventory.scan(names)])
+
+    def test_failure_of_one_of_many(self):
+        for name in ('a', 'b', 'c'):
+            self.bench.memory.ensure_container(name, create=True)
+        self.store.script(faulty.fail(
+            'list', exceptions.StoreUnavailable('down'), nth=2))
+        self.assertRaises(exceptions.StoreUnavailable,
+                          self.inventory.scan_all)
+
+    def test_where_containers_are_copied_to(self):
+        names = [f'volume-{number:03d}' for number in range(20)]
+        for name in names:
+            self.bench.memory.ensure_container(name, create=True)
+        sync = store_base.Sync('//r/c/a/volume-007', 'key')
+        self.bench.memory.syncs['volume-007'] = sync
+        self.assertEqual({**dict.fromkeys(names), 'volume-007': sync},
+                         self.inventory.syncs(names))
 
     def test_segments_that_may_not_be_looked_at(self):
         self.bench.archive(1, _DATA)
@@ -107,7 +193,7 @@ class SelectTest(base.EngineTestCase):
         super().setUp()
         for number in (1, 2, 10):
             self.bench.archive(number, _DATA)
-        self.found = inventory.Inventory(self.store).scan([base.CONTAINER])
+        self.found = self.bench.engine.inventory.scan([base.CONTAINER])
 
     def test_whole_id(self):
         self.assertEqual(
