@@ -15,18 +15,24 @@ import openstack.exceptions
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import accounts
+from cinder_swift_backup.engine import audit
 
 _SERVICE = 'block-storage'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """What Cinder tells of a backup; some drivers have no container."""
+    """What Cinder tells of a backup; some drivers have no container.
+
+    ``has_dependents`` is whether Cinder counts any backups that build on it.
+    """
 
     backup_id: str
     volume_id: str
     status: str
     container: str | None
+    is_incremental: bool = False
+    has_dependents: bool = False
 
 
 def read(cloud: str | None, region: str | None,
@@ -46,10 +52,20 @@ def read(cloud: str | None, region: str | None,
             return None
         api = connection.Connection(config=found).block_storage
         return {each.id: Record(each.id, each.volume_id, each.status,
-                                each.container)
+                                each.container, bool(each.is_incremental),
+                                bool(each.has_dependent_backups))
                 for each in api.backups(all_projects=True)}
     except (openstack.exceptions.SDKException,
             ksa_exceptions.ClientException) as err:
         raise exceptions.ConfigurationError(
             'Cinder cannot be asked for its records',
             detail=str(err)) from err
+
+
+def record_of(records: Mapping[str, Record],
+              each: audit.Audit) -> Record | None:
+    """The record of a backup, unless that is of a copy elsewhere."""
+    record = records.get(each.found.ref.backup_id)
+    if record is None or record.container in (None, each.found.ref.container):
+        return record
+    return None

@@ -12,6 +12,7 @@ from typing import Any
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import dependents
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
@@ -57,7 +58,8 @@ class Orphans(commands.AccountCommand, commands.Table):
     If the login leads to a Cinder, the command asks it, too. It lists what
     Cinder has a record of with its status there, and does not delete it: use
     "cinder backup-delete". It also tells which backups Cinder does not know,
-    and which of Cinder's backups are not in Swift.
+    which of Cinder's backups are not in Swift, and which records are wrong
+    about other backups depending on theirs.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -86,7 +88,7 @@ class Orphans(commands.AccountCommand, commands.Table):
                 row for each in library.audits if _has_orphans(library, each)
                 if (row := self._row(
                     found, each,
-                    _record_of(records or {}, each),
+                    cinder_records.record_of(records or {}, each),
                     delete=parsed_args.delete and self._may_delete(
                         found, library, each, unknown))) is not None]
         return ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
@@ -108,6 +110,8 @@ class Orphans(commands.AccountCommand, commands.Table):
         if gone:
             self.say(f'Swift has nothing of {", ".join(gone)}, which Cinder '
                      f'calls available.')
+        for line in dependents.lines(library, records):
+            self.say(line)
 
     def _row(self, found: shelf.Shelf, each: audit.Audit,
              record: cinder_records.Record | None, *,
@@ -183,16 +187,7 @@ def _unknown(library: libraries.Library,
              ) -> list[audit.Audit]:
     """The backups with a manifest of which Cinder tells no record."""
     return [each for each in library.audits if each.summary is not None
-            and _record_of(records, each) is None]
-
-
-def _record_of(records: Mapping[str, cinder_records.Record],
-               each: audit.Audit) -> cinder_records.Record | None:
-    """Cinder's record, unless that is of a copy in another container."""
-    record = records.get(each.found.ref.backup_id)
-    if record is None or record.container in (None, each.found.ref.container):
-        return record
-    return None
+            and cinder_records.record_of(records, each) is None]
 
 
 def _has_orphans(library: libraries.Library, each: audit.Audit) -> bool:
@@ -213,9 +208,9 @@ def _refuse_if_needed(library: libraries.Library, wanted: audit.Audit) -> None:
         raise exceptions.SelectionError(
             'nothing was deleted, because the backup may be in the making: '
             '--grace says for how long', backup_id=wanted.found.ref.backup_id)
-    dependents = library.dependents(wanted)
-    if dependents:
-        names = ', '.join(each.found.ref.backup_id for each in dependents)
+    needed_by = library.dependents(wanted)
+    if needed_by:
+        names = ', '.join(each.found.ref.backup_id for each in needed_by)
         raise exceptions.SelectionError(
             'nothing was deleted, because newer backups need this one',
             backup_id=wanted.found.ref.backup_id,
@@ -234,7 +229,7 @@ def _refuse_if_needed(library: libraries.Library, wanted: audit.Audit) -> None:
 def _refuse_if_known(records: Mapping[str, cinder_records.Record],
                      wanted: audit.Audit) -> None:
     ref = wanted.found.ref
-    record = _record_of(records, wanted)
+    record = cinder_records.record_of(records, wanted)
     if record is not None:
         raise exceptions.SelectionError(
             f'nothing was deleted, because Cinder has a record of the backup, '

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which of Cinder's records are wrong about what depends on their backups.
+
+A record has the number of the incrementals that build on its backup directly
+(``num_dependent_backups``). Cinder reads it, adds or subtracts one and writes
+it back, and so loses what another process does meanwhile (LP#2163042; 2026.2
+does it in one statement). Cinder itself lets a backup be deleted when no
+record names it as its parent, whatever the number is. Clients go by whether it
+is 0, which the API tells as ``has_dependent_backups``: openstacksdk's project
+cleanup never deletes a backup for which it is not.
+
+1. Take the records of backups whose manifests were read, unless the volume has
+   an incremental that is not available, which may count or not, or of which
+   it is not known what it builds on.
+2. Count those whose manifests name one as their parent, and of which there are
+   records.
+3. Compare that with what the API tells, which is whether it is 0.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+
+from cinder_swift_backup.cli import cinder_records
+from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine import libraries
+
+_Records = Mapping[str, cinder_records.Record]
+
+
+def lines(library: libraries.Library, records: _Records) -> Iterator[str]:
+    """What to say of records that are wrong, and how to mend them."""
+    found = _drifted(library, records)
+    if not found:
+        return
+    yield ('Cinder is wrong about whether other backups depend on '
+           f'{", ".join(sorted(found))}. In its database, this mends it:')
+    for number in sorted(set(found.values())):
+        names = ', '.join(f"'{name}'" for name in sorted(found)
+                          if found[name] == number)
+        yield (f'UPDATE backups SET num_dependent_backups = {number} '
+               f'WHERE id IN ({names});')
+
+
+def _drifted(library: libraries.Library,
+             records: _Records) -> dict[str, int]:
+    """By the ids of the records, the numbers that they should have."""
+    read = {each.found.ref.backup_id: each for each in library.audits
+            if each.summary is not None
+            and cinder_records.record_of(records, each) is not None}
+    unsure = {record.volume_id for record in records.values()
+              if record.is_incremental and (
+                  record.status != 'available'
+                  or record.backup_id not in read)}
+    return {name: number for name, each in read.items()
+            if records[name].volume_id not in unsure
+            and (number := _number(library, each, read)) is not None
+            and bool(number) != records[name].has_dependents}
+
+
+def _number(library: libraries.Library, each: audit.Audit,
+            read: Mapping[str, audit.Audit]) -> int | None:
+    """How many records build on a backup; None if that is not known.
+
+    A backup that only Swift has may be of a record that the login may not see.
+    """
+    found = library.dependents(each)
+    known = [other for other in found if other.found.ref.backup_id in read]
+    return len(known) if known or not found else None
