@@ -134,6 +134,15 @@ class Sync:
             to = f'{to}/{account}'
         return Sync(f'{to}/{container}', self.key)
 
+    def beside(self, container: str) -> 'Sync | None':
+        """For another container to go to the same place, if it goes to any.
+
+        This one is completed.
+        """
+        if not self.to:
+            return None
+        return Sync(f'{self.to.rpartition("/")[0]}/{container}', self.key)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NewContainers:
@@ -207,7 +216,8 @@ class ObjectStore(Protocol):
 
         :param create: whether to make it where it is missing
         :param storage_policy: for a container made here only
-        :param like: a container whose storage policy it gets, if none is told
+        :param like: a container whose storage policy it gets, and which it is
+            copied beside, as far as these are not told
         :param sync: as that of :class:`NewContainers`, and as above
         :raises ContainerNotFound: when it is missing and not to be made
         :raises ConfigurationError: when the storage policy is unknown, or

@@ -71,8 +71,11 @@ class MemoryStore:
             self._containers[container] = {}
             self.policies[container] = (
                 storage_policy or (like and self.policies.get(like)))
-            if sync is not None:
-                self.syncs[container] = self.sync_target(container, sync)
+            model = self.syncs.get(like or '')
+            target = (self.sync_target(container, sync) if sync
+                      else model and model.beside(container))
+            if target:
+                self.syncs[container] = target
 
     def sync(self, container: str) -> base.Sync | None:
         """See the contract."""

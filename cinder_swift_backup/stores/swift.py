@@ -77,25 +77,27 @@ class SwiftStore:
                          sync: base.Sync | None = None) -> None:
         """See the contract."""
         try:
-            self._ask((container,), swift_answers.container,
-                      client.head_container)
+            self._container(container)
             return
         except exceptions.ContainerNotFound:
             if not create:
                 raise
         headers = {}
-        policy = storage_policy or (like and self._policy(like))
+        model = self._container(like) if like else {}
+        policy = storage_policy or model.get('x-storage-policy')
         if policy:
             headers['X-Storage-Policy'] = policy
-        if sync is not None:
-            target = self.sync_target(container, sync)
+        found = _sync(model)
+        target = (self.sync_target(container, sync) if sync
+                  else found and found.beside(container))
+        if target:
             headers[_SYNC_TO] = target.to or ''
             headers[_SYNC_KEY] = target.key
         try:
             self._make(container, headers)
         except exceptions.StoreError as err:
             # A status of no other meaning.
-            if sync is None or type(err) is not exceptions.StoreError:
+            if not target or type(err) is not exceptions.StoreError:
                 raise
             raise exceptions.ConfigurationError(
                 'Swift refuses to copy the container', container=container,
@@ -103,9 +105,10 @@ class SwiftStore:
                 transaction=err.transaction,
                 remedy=exceptions.Remedy.SYNC) from err
 
-    def _policy(self, container: str) -> str | None:
+    def _container(self, container: str) -> dict[str, str]:
+        """The headers of a container."""
         return self._ask((container,), swift_answers.container,
-                         client.head_container).get('x-storage-policy')
+                         client.head_container)
 
     def _make(self, container: str, headers: dict[str, str]) -> None:
         def send(exchange: swift_exchange.Exchange) -> None:
@@ -120,10 +123,7 @@ class SwiftStore:
 
     def sync(self, container: str) -> base.Sync | None:
         """See the contract."""
-        found = self._ask((container,), swift_answers.container,
-                          client.head_container)
-        key = found.get(_SYNC_KEY)
-        return base.Sync(found.get(_SYNC_TO), key) if key else None
+        return _sync(self._container(container))
 
     def account(self) -> str:
         """See the contract."""
@@ -304,6 +304,11 @@ def _objects(marker: str | None,
 def _containers(marker: str | None,
                 answer: tuple[object, object]) -> list[str]:
     return swift_answers.containers(answer[1], marker)
+
+
+def _sync(headers: dict[str, str]) -> base.Sync | None:
+    key = headers.get(_SYNC_KEY)
+    return base.Sync(headers.get(_SYNC_TO), key) if key else None
 
 
 def _no_container(container: str) -> exceptions.ContainerNotFound:

@@ -203,6 +203,17 @@ class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
         self.assertRegex(done.stderr, r'of 1 volumes, 0 lag\.')
 
     def test_digests_that_are_a_large_object(self):
+        self._check_segments()
+
+    def test_container_that_somebody_else_has_copied(self):
+        self.configure(backup_swift_container_sync_to=None,
+                       backup_swift_container_sync_key=None)
+        self.stores['a'].ensure_container(
+            self.container, create=True,
+            sync=store_base.Sync(f'//{_REALM}/b', _KEY))
+        self._check_segments()
+
+    def _check_segments(self):
         for owner, name, value in (
                 (digest_segments, 'LEAST', 8), (digest_segments, 'NORMAL', 16),
                 (digest_objects, 'WORTH_SEGMENTS', 1), (digests, 'STEP', 8)):

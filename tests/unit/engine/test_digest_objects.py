@@ -162,6 +162,18 @@ class LargeTest(DigestObjectsTestCase):
                 storage_policy=option))
             self.assertEqual(expected, self.bench.memory.policies[_SEGMENTS])
 
+    def test_copied_as_the_container_is(self):
+        sync = store_base.Sync('//r/b/a/volumebackups', 'key')
+        for main, expected in (
+                (sync, store_base.Sync(f'//r/b/a/{_SEGMENTS}', 'key')),
+                (store_base.Sync(None, 'key'), None), (None, None)):
+            self.bench = base.Bench()
+            if main:
+                self.bench.memory.syncs[base.CONTAINER] = main
+            self.objects = self.bench.repository.digests
+            self._put(self._table(_ZEROS * 1000))
+            self.assertEqual(expected, self.bench.memory.syncs.get(_SEGMENTS))
+
     def test_container_that_cannot_be_had(self):
         log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
         table = self._table(_ZEROS * 1000)

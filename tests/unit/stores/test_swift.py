@@ -706,6 +706,33 @@ class ContainerTest(SwiftTestCase):
                 expected, _header(put.last_request, 'X-Storage-Policy')
                 if 'X-Storage-Policy' in headers else None)
 
+    def test_copied_beside_another(self):
+        self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
+        put = self._answers('PUT', f'{_URL}/c', {'status_code': 201})
+        told = store_base.Sync('//realm/d', 'other')
+        for to, key, sync, expected in (
+                ('//realm/b/AUTH_x/main', 'key', None,
+                 ('//realm/b/AUTH_x/c', 'key')),
+                ('//realm/b/AUTH_x/main', 'key', told,
+                 ('//realm/d/AUTH_p/c', 'other')),
+                # It only receives, or takes no part.
+                ('', 'key', None, None), ('', '', None, None)):
+            self._answers('HEAD', f'{_URL}/main', {
+                'status_code': 204, 'headers': {
+                    **fake_answers.CONTAINER['headers'],
+                    **({'X-Container-Sync-To': to} if to else {}),
+                    **({'X-Container-Sync-Key': key} if key else {})}})
+            self._store().ensure_container('c', create=True, like='main',
+                                           sync=sync)
+            headers = put.last_request.headers
+            names = [f'X-Container-Sync-{name}' for name in ('To', 'Key')]
+            if expected is None:
+                self.assertNotIn(names[0], headers)
+                self.assertNotIn(names[1], headers)
+            else:
+                self.assertEqual(expected, tuple(
+                    _header(put.last_request, name) for name in names))
+
     def test_unknown_policy(self):
         self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
         self._answers('PUT', f'{_URL}/c', {
