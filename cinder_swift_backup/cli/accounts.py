@@ -16,13 +16,13 @@ from keystoneauth1 import session as ksa_session
 import openstack.config
 import openstack.config.cloud_region
 import openstack.exceptions
-from swiftclient import authv1
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
 from cinder_swift_backup.stores import transport
+from cinder_swift_backup.stores import version_1
 
 _SERVICE = 'object-store'
 
@@ -81,9 +81,8 @@ def _version_1(environment: Mapping[str, str],
     if missing:
         raise exceptions.ConfigurationError(
             f'ST_AUTH is set, and {" and ".join(missing)} is not')
-    plugin = authv1.PasswordPlugin(
-        environment['ST_AUTH'], environment['ST_USER'],
-        environment['ST_KEY'])
+    plugin = version_1.plugin(environment['ST_AUTH'], environment['ST_USER'],
+                              environment['ST_KEY'])
     return ksa_session.Session(
         auth=plugin, timeout=how.login_timeout,
         verify=how.ca_file or True)

@@ -18,13 +18,13 @@ from keystoneauth1 import loading
 from keystoneauth1 import session as ksa_session
 from oslo_config import cfg
 from oslo_log import log as logging
-from swiftclient import authv1
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import catalog
 from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
+from cinder_swift_backup.stores import version_1
 
 CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ def _password_plugin(context, account):
         context.service_catalog, account.keystone, account.region,
         exceptions.Remedy.LOGIN_ENDPOINT)
     if login.version == '1':
-        return authv1.PasswordPlugin(url, login.user, login.key)
+        return version_1.plugin(url, login.user, login.key)
     if login.version == '2':
         return identity.V2Password(
             _versioned(url, 'v2.0'), username=login.user, password=login.key,

@@ -17,6 +17,7 @@ from cinder_swift_backup.driver import catalog
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
+from cinder_swift_backup.stores import headers
 from cinder_swift_backup.stores import transport
 
 CONF = cfg.CONF
@@ -164,6 +165,10 @@ def _sync():
         raise exceptions.ConfigurationError(
             f'backup_swift_container_sync_to is {to!r} and has to be '
             f'//REALM/CLUSTER or //REALM/CLUSTER/ACCOUNT')
+    if not headers.are_fit(key):
+        raise exceptions.ConfigurationError(
+            'backup_swift_container_sync_key begins with a space, or has a '
+            'line break in it, and goes into a header')
     return base.Sync(to, key)
 
 

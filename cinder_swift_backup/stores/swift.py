@@ -26,6 +26,7 @@ from cinder_swift_backup.stores import absence
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import bodies
 from cinder_swift_backup.stores import downloads
+from cinder_swift_backup.stores import headers
 from cinder_swift_backup.stores import swift_answers
 from cinder_swift_backup.stores import swift_errors
 from cinder_swift_backup.stores import swift_exchange
@@ -82,19 +83,23 @@ class SwiftStore:
         except exceptions.ContainerNotFound:
             if not create:
                 raise
-        headers = {}
+        given = {}
         model = self._container(like) if like else {}
         policy = storage_policy or model.get('x-storage-policy')
         if policy:
-            headers['X-Storage-Policy'] = policy
+            given['X-Storage-Policy'] = policy
         found = _sync(model)
         target = (self.sync_target(container, sync) if sync
                   else found and found.beside(container))
         if target:
-            headers[_SYNC_TO] = target.to or ''
-            headers[_SYNC_KEY] = target.key
+            given[_SYNC_TO] = target.to or ''
+            given[_SYNC_KEY] = target.key
+        if not headers.are_fit(*given.values()):
+            raise exceptions.ConfigurationError(
+                'a container cannot be made so: a header begins with a space, '
+                'or has a line break in it', container=container)
         try:
-            self._make(container, headers)
+            self._make(container, given)
         except exceptions.StoreError as err:
             # A status of no other meaning.
             if not target or type(err) is not exceptions.StoreError:
@@ -110,10 +115,10 @@ class SwiftStore:
         return self._ask((container,), swift_answers.container,
                          client.head_container)
 
-    def _make(self, container: str, headers: dict[str, str]) -> None:
+    def _make(self, container: str, given: dict[str, str]) -> None:
         def send(exchange: swift_exchange.Exchange) -> None:
             answer: dict[str, Any] = {}
-            exchange.call(client.put_container, headers=headers or None,
+            exchange.call(client.put_container, headers=given or None,
                           response_dict=answer)
             swift_answers.read((container,), swift_answers.made,
                                lambda: answer)

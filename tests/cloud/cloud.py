@@ -262,7 +262,10 @@ def _plan(
     if swift_of is None:
         return own
     return dataclasses.replace(
-        own, swift_url=swift_of.swift_url, v1=swift_of.v1
+        own,
+        swift_url=swift_of.swift_url,
+        v1=swift_of.v1,
+        v1_unicode=swift_of.v1_unicode,
     )
 
 
@@ -276,6 +279,7 @@ def _with_gateway(info: CloudInfo) -> CloudInfo:
         v1=dataclasses.replace(
             info.v1, auth_url=f'{info.swift_url}/auth/v1.0'
         ),
+        v1_unicode=None,
     )
 
 
@@ -296,6 +300,12 @@ def _plan_own(
         cinder=_user('cinder', 'service'),
         v1=V1Credentials(
             f'{swift}/auth/v1.0', 'backup:tester', secrets.token_hex(8)
+        ),
+        # The last byte of some of these is a space in Latin-1.
+        v1_unicode=V1Credentials(
+            f'{swift}/auth/v1.0',
+            'b\u00e0ckup:\u65e5\u672c',
+            f'\u00c5\u043f\u00e0{secrets.token_hex(8)}\u00e0',
         ),
         swift_url=swift,
         cinder_url=f'{cinder}/v3',

@@ -21,4 +21,4 @@ def write(path: pathlib.Path, sections: Mapping[str, Section]) -> None:
         lines += [f'{key} = {value}' for key, value in options.items()]
         lines.append('')
     path.touch(mode=0o600)
-    path.write_text('\n'.join(lines))
+    path.write_text('\n'.join(lines), encoding='utf-8')

@@ -51,7 +51,8 @@ class CloudInfo:
       projects of their own;
     * ``cinder`` is the service user, with the roles ``service``, ``admin``
       and ``ResellerAdmin``;
-    * ``v1`` is the user of Swift's built-in authentication;
+    * ``v1`` is the user of Swift's built-in authentication, and
+      ``v1_unicode`` another one, whose name and key are not ASCII;
     * ``ceph_directory`` is where the Ceph is that volumes are in, or
       ``volume_group`` the group; they are files in ``volumes_directory`` if
       there is neither;
@@ -65,6 +66,7 @@ class CloudInfo:
     other: Credentials | None = None
     cinder: Credentials | None = None
     v1: V1Credentials | None = None
+    v1_unicode: V1Credentials | None = None
     swift_url: str | None = None
     cinder_url: str | None = None
     concurrency: str | None = None
@@ -99,7 +101,8 @@ class CloudInfo:
         fields: dict[str, Any] = json.loads(path.read_text())
         for name in ('demo', 'admin', 'other', 'cinder'):
             fields[name] = fields[name] and Credentials(**fields[name])
-        fields['v1'] = fields['v1'] and V1Credentials(**fields['v1'])
+        for name in ('v1', 'v1_unicode'):
+            fields[name] = fields[name] and V1Credentials(**fields[name])
         for name in ('directory', 'volumes_directory', 'ceph_directory'):
             fields[name] = fields[name] and pathlib.Path(fields[name])
         return cls(**fields)

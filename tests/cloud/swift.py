@@ -31,6 +31,7 @@ from tests.cloud import errors
 from tests.cloud import processes
 from tests.cloud.config_files import Section
 from tests.cloud.info import CloudInfo
+from tests.cloud.info import V1Credentials
 
 START_TIMEOUT = 180.0
 POLICIES = ('standard', 'silver')
@@ -124,7 +125,9 @@ class Swift:
 
         Those of the version 1 authentication stay.
         """
-        self._info = dataclasses.replace(info, v1=self._info.v1)
+        self._info = dataclasses.replace(
+            info, v1=self._info.v1, v1_unicode=self._info.v1_unicode
+        )
         self.stop_server('proxy')
         self._start_server('proxy')
         self.wait()
@@ -381,18 +384,28 @@ class Swift:
         }
 
     def _tempauth(self) -> Section:
-        """Return the user of version 1 authentication."""
-        user = self._info.v1
-        assert user is not None
-        account, name = user.username.split(':')
+        """Return the users of version 1 authentication."""
         key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         return {
             'use': 'egg:swift#tempauth',
             'reseller_prefix': 'TEMP',
-            f'user_{account}_{name}': f'{user.password} .admin',
+            **dict(
+                _tempauth_user(user)
+                for user in (self._info.v1, self._info.v1_unicode)
+                if user is not None
+            ),
             'fernet_key_only': key,
             'active_fernet_key_id': 'only',
         }
+
+
+def _tempauth_user(user: V1Credentials) -> tuple[str, str]:
+    """Return the option of a user; its name has both parts in base64."""
+    parts = (
+        base64.b64encode(part.encode()).decode().rstrip('=')
+        for part in user.username.split(':')
+    )
+    return f'user64_{"_".join(parts)}', f'{user.password} .admin'
 
 
 def _user_name() -> str:

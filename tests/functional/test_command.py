@@ -207,7 +207,13 @@ clouds:
 
     def test_version_1(self):
         self.need('v1')
-        user = self.cloud.v1
+        self._use_version_1(self.cloud.v1)
+
+    def test_version_1_beyond_ascii(self):
+        self.need('v1_unicode')
+        self._use_version_1(self.cloud.v1_unicode)
+
+    def _use_version_1(self, user):
         program = command.Command(self, {
             'ST_AUTH': user.auth_url, 'ST_USER': user.username,
             'ST_KEY': user.password})

@@ -464,7 +464,13 @@ class AuthenticationTestCase(cinder_side.CinderSideTestCase):
 
     def test_single_user_version_1(self):
         self.need('v1')
-        user = self.cloud.v1
+        self._use_version_1(self.cloud.v1)
+
+    def test_single_user_version_1_beyond_ascii(self):
+        self.need('v1_unicode')
+        self._use_version_1(self.cloud.v1_unicode)
+
+    def _use_version_1(self, user):
         self.configure(backup_swift_auth='single_user',
                        backup_swift_auth_version='1',
                        backup_swift_auth_url=user.auth_url,

@@ -185,6 +185,29 @@ class SingleUserTest(AuthTestCase):
                          login.last_request.headers['X-Auth-User'])
         self.assertEqual('key', login.last_request.headers['X-Auth-Key'])
 
+    def test_v1_beyond_ascii(self):
+        self.config(backup_swift_auth_url=f'{_KEYSTONE}/auth/v1.0',
+                    backup_swift_user='b\u00e4ckup:\u65e5\u672c',
+                    backup_swift_key='\u00e0 \u043f\u0430\u0440')
+        login = self.http.get(f'{_KEYSTONE}/auth/v1.0', headers={
+            'X-Storage-Url': 'http://swift.test/v1/AUTH_own',
+            'X-Auth-Token': 'services-own'})
+        self._used('http://swift.test/v1/AUTH_own', self._store())
+        # As HTTP libraries send a text.
+        sent = {name: login.last_request.headers[name].encode('latin-1')
+                for name in ('X-Auth-User', 'X-Auth-Key')}
+        self.assertEqual(
+            {'X-Auth-User': 'b\u00e4ckup:\u65e5\u672c'.encode(),
+             'X-Auth-Key': '\u00e0 \u043f\u0430\u0440'.encode()}, sent)
+
+    def test_v1_that_cannot_be_sent(self):
+        self.config(backup_swift_auth_url=f'{_KEYSTONE}/auth/v1.0',
+                    backup_swift_key=' very-secret')
+        err = self.assertRaises(exceptions.ConfigurationError, self._store)
+        self.assertIn('the key of the login', str(err))
+        self.assertNotIn('secret', str(err))
+        self.assertIs(exceptions.Remedy.LOGIN, err.remedy)
+
     def test_v1_refused(self):
         self.config(backup_swift_auth_url=f'{_KEYSTONE}/auth/v1.0')
         self.http.get(f'{_KEYSTONE}/auth/v1.0', status_code=401)

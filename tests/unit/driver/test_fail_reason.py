@@ -65,6 +65,7 @@ _LOCAL_SAMPLES = {
         '(char 1)',
     ('format/streams.py', 'what'):
         'an object is no valid zstd stream (Data corruption detected)',
+    ('stores/version_1.py', 'what'): 'user',
     ('format/streams.py', 'err'):
         'Error -3 while decompressing data: invalid distance too far back',
 }

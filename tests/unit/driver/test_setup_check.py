@@ -56,6 +56,13 @@ class CheckTest(base.HttpTestCase):
         for wrong in ('realm/b', '//realm', '//realm/b/a/c', 'http://x/y'):
             self.config(backup_swift_container_sync_to=wrong)
             self._refused(repr(wrong), '//REALM/CLUSTER')
+        self.config(backup_swift_container_sync_to='//realm/b')
+        for wrong in (' k-secret', 'k-\nsecret', 'k-secret\r'):
+            self.config(backup_swift_container_sync_key=wrong)
+            self._refused('backup_swift_container_sync_key begins')
+            err = self.assertRaises(exceptions.ConfigurationError,
+                                    self._check)
+            self.assertNotIn('secret', str(err))
 
     def test_container_that_exists(self):
         wanted = store_base.NewContainers(

@@ -763,6 +763,17 @@ class ContainerTest(SwiftTestCase):
         self.assertIn('No realm key', str(err))
         self.assertNotIn('secret', repr(err))
 
+    def test_key_that_cannot_be_sent(self):
+        log = self._debug_log()
+        self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
+        for key in (f' {_KEY}', f'{_KEY}\n', f'{_KEY}\r\nX-Other: x',
+                    f'{_KEY}\0'):
+            err = self.assertRaises(
+                exceptions.ConfigurationError, self.store.ensure_container,
+                'c', create=True, sync=store_base.Sync('//realm/b', key))
+            self.assertIn('header', str(err))
+            self._assert_hidden(_KEY, f'{err!r}{log.output}')
+
     def test_key_is_not_logged(self):
         log = self._debug_log()
         self._answers('HEAD', f'{_URL}/c', {'status_code': 404})
