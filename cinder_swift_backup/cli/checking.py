@@ -20,16 +20,25 @@ from cinder_swift_backup.cli import outcomes
 class CheckConfig(commands.OurCommand, commands.Table):
     """Show what the driver would do with a configuration of Cinder.
 
-    Run it where cinder-backup runs, as its user. It writes nothing, neither
-    there nor to Swift.
+    Run it where cinder-backup runs, as its user, with the --config-file and
+    --config-dir that cinder-backup is started with, in their order: what comes
+    later overrides. It writes nothing, neither there nor to Swift.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--config-file', metavar='FILE', default='/etc/cinder/cinder.conf',
-            help='the configuration (default: %(default)s)')
+        for option, metavar, what, usual in (
+                ('--config-file', 'FILE', 'a file of the configuration',
+                 '/etc/cinder/cinder.conf'),
+                ('--config-dir', 'DIR', 'a directory with more of such files, '
+                 '*.conf', '/etc/cinder/cinder.conf.d')):
+            # Both in one list, for their order counts.
+            parser.add_argument(
+                option, dest='sources', action='append', metavar=metavar,
+                type=f'{option}={{}}'.format, default=[],
+                help=f'{what}; may be repeated (default: what Cinder finds by '
+                     f'itself, such as {usual})')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace,
@@ -39,7 +48,7 @@ class CheckConfig(commands.OurCommand, commands.Table):
             # Cinder says that what it is built on is deprecated.
             warnings.simplefilter('ignore')
             driver = _load()
-        answers = driver.check(parsed_args.config_file)
+        answers = driver.check(parsed_args.sources)
         problems = [each for each in answers if each.problem]
         if problems:
             error = problems[0].error

@@ -6,7 +6,8 @@ The service stops at the first thing that is wrong. Somebody who writes a
 configuration wants to know all of it, so here each part is looked at by
 itself:
 
-1. Read the file as Cinder does.
+1. Read the files as the service does: those that its arguments name, or those
+   that it finds by itself.
 2. Look for names that are no options.
 3. Read the settings, and try the directory for temporary files.
 4. Ask the cluster, as far as it can be reached without a user's request, for
@@ -16,6 +17,9 @@ itself:
 import contextlib
 import dataclasses
 import difflib
+import glob
+import io
+import os
 
 from cinder import context as cinder_context
 from cinder import objects
@@ -31,6 +35,8 @@ from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.engine import spool
 
 CONF = cfg.CONF
+# Whose configuration it is. More files are found by this name.
+_PROGRAM = 'cinder-backup'
 # How much the name of no option is like that of one, of 1.
 _ALIKE = 0.9
 # What a worker takes besides its chunk, in bytes.
@@ -50,37 +56,66 @@ class Answer:
     error: exceptions.BackupError | None = None
 
 
-def check(config_file):
+def check(arguments=()):
     """What the driver would do, as a list of answers.
 
-    :param config_file: the path of a ``cinder.conf``
-    :raises ConfigurationError: when it cannot be read
+    :param arguments: each ``--config-file=FILE`` and ``--config-dir=DIR``
+        that the service is started with
+    :raises ConfigurationError: when a file cannot be read, or there is none
     """
-    _load(config_file)
+    _load(arguments)
+    files = list(_files())
+    if not files:
+        raise exceptions.ConfigurationError(
+            'there is no configuration where Cinder looks for one: name it '
+            'with --config-file')
     checkup = _Checkup()
-    checkup.options(_given(config_file))
+    checkup.sources(files)
+    checkup.options(_given(files))
     checkup.values()
     checkup.settings()
     return checkup.answers
 
 
-def _load(config_file):
+def _load(arguments):
+    said = io.StringIO()
     try:
-        CONF([], project='cinder', default_config_files=[config_file],
-             default_config_dirs=[])
-    except (cfg.Error, OSError, ValueError) as err:
+        with contextlib.redirect_stderr(said):
+            CONF(arguments, project='cinder', prog=_PROGRAM)
+    except (cfg.Error, OSError, ValueError, SystemExit) as err:
+        # It is said, and not raised, what is wrong with options that a service
+        # also takes as arguments.
         raise exceptions.ConfigurationError(
-            f'{config_file} cannot be read', detail=_one_line(err)) from err
+            'the configuration cannot be read',
+            detail=said.getvalue() or _one_line(err)) from err
     # Cinder registers what its backup service reads when it loads that.
     objects.register_all()
     CONF.import_opt('backup_driver', 'cinder.backup.manager')
 
 
-def _given(config_file):
-    """The names that stand in the section DEFAULT of a file."""
-    sections = {}
-    cfg.ConfigParser(config_file, sections).parse()
-    return sorted(sections.get('DEFAULT', {}))
+def _directories():
+    # The latter has those that are found, and no more than one that is named.
+    return [os.path.expanduser(path)
+            for path in CONF.config_dirs or CONF.config_dir]
+
+
+def _files():
+    """The files that are read."""
+    for path in CONF.config_file:
+        yield os.path.expanduser(path)
+    for directory in _directories():
+        yield from sorted(glob.glob(os.path.join(directory, '*.conf')))
+
+
+def _given(files):
+    """The names that stand in the section DEFAULT of files, and in which."""
+    found = {}
+    for path in files:
+        sections = {}
+        cfg.ConfigParser(path, sections).parse()
+        for name in sections.get('DEFAULT', {}):
+            found.setdefault(name, []).append(path)
+    return dict(sorted(found.items()))
 
 
 def _known():
@@ -99,22 +134,36 @@ class _Checkup:
     def __init__(self):
         self.answers = []
 
+    def sources(self, files):
+        """Which files are read, and whether there may be more."""
+        self._say('Configuration', ', '.join(files))
+        for directory in _directories():
+            if not os.access(directory, os.R_OK | os.X_OK):
+                self._say('Configuration', directory,
+                          'It may not be read, so what is in there is passed '
+                          'over. Run this as the user of cinder-backup, and '
+                          'let that read it.')
+
     def options(self, given):
-        """Whether the driver is ours, and all names are those of options."""
+        """Whether the driver is ours, and all names are those of options.
+
+        :param given: the files in which a name stands, by name
+        """
         driver = CONF.backup_driver
         self._say('Driver', driver, '' if driver == compat.OURS else
                   f'It is not this one. Set backup_driver = {compat.OURS}.')
         known = _known()
-        for name in given:
+        for name, files in given.items():
             if name in known or name in CONF:
                 continue
             (like,) = difflib.get_close_matches(
                 name, known, 1, _ALIKE) or ('',)
+            where = f'in {", ".join(files)}'
             if like:
-                self._say(name, problem=f'There is no such option. If it is '
-                                        f'to be {like}, correct it.')
+                self._say(name, where, f'There is no such option. If it is to '
+                                       f'be {like}, correct it.')
             elif name.startswith('backup_swift_'):
-                self._say(name, problem='There is no such option. Remove it.')
+                self._say(name, where, 'There is no such option. Remove it.')
 
     def values(self):
         """Whether each option has a value of its type."""

@@ -11,6 +11,7 @@ import time
 
 import testscenarios
 
+from tests.cloud import config_files
 from tests.functional import api
 from tests.functional import cinder_side
 from tests.functional import command
@@ -249,9 +250,9 @@ class CheckConfigTestCase(cinder_side.CinderSideTestCase):
     def test_as_it_runs(self):
         self.assertIn('catalog', self._check()['Account'])
 
-    def test_own_account(self):
+    def _login(self):
         user = self.cloud.v1
-        login = {
+        return {
             'backup_swift_auth': 'single_user',
             'backup_swift_auth_version': '1',
             'backup_swift_auth_url': user.auth_url,
@@ -260,6 +261,28 @@ class CheckConfigTestCase(cinder_side.CinderSideTestCase):
             'backup_swift_container': 'not-yet',
             'backup_swift_create_storage_policy': 'silver',
         }
+
+    def test_files_and_a_directory(self):
+        login = self._login()
+        self._check(4, **{**login, 'backup_swift_key': 'wrong'})
+        drop_ins = self.directory / 'conf.d'
+        drop_ins.mkdir()
+        key = drop_ins / '50-key.conf'
+        config_files.write(key, {'DEFAULT': {
+            'backup_swift_key': login['backup_swift_key']}})
+        workers = self.directory / 'workers.conf'
+        config_files.write(workers, {'DEFAULT': {'backup_swift_workers': 3}})
+        found = {row['Subject']: row['Value']
+                 for row in command.Command(self, {}).json(
+                     'check-config', '--config-file', self.conf,
+                     '--config-file', workers, '--config-dir', drop_ins)}
+        self.assertIn('standard, silver', found['Cluster'])
+        self.assertIn('3;', found['Workers'])
+        self.assertEqual(f'{self.conf}, {workers}, {key}',
+                         found['Configuration'])
+
+    def test_own_account(self):
+        login = self._login()
         found = self._check(**login)
         self.assertIn('standard, silver', found['Cluster'])
         self.assertIn('silver', found['Container'])

@@ -19,8 +19,8 @@ class CheckConfigTest(base.CommandTestCase):
     def _answers(self, *answers):
         self.asked = []
 
-        def check(path):
-            self.asked.append(path)
+        def check(sources):
+            self.asked.append(sources)
             return [types.SimpleNamespace(
                 subject=subject, text=text, problem=problem, error=error)
                 for subject, text, problem, error in answers]
@@ -37,16 +37,24 @@ class CheckConfigTest(base.CommandTestCase):
         self.assertEqual(
             [{'Subject': 'Objects', 'Value': 'of 1 byte', 'Problem': ''}],
             json.loads(answer.out))
-        self.assertEqual(['/etc/cinder/cinder.conf'], self.asked)
+        # What Cinder finds.
+        self.assertEqual([[]], self.asked)
 
     def test_problems(self):
         self._answers(('Driver', 'x', 'Set another.', None))
-        answer = self.run_command('check-config', '--config-file', 'f')
-        self.assertEqual(4, answer.code)
-        self.assertEqual(['f'], self.asked)
+        self.assertEqual(4, self.run_command('check-config').code)
         self._answers(('Cluster', '', 'It is down.',
                        exceptions.StoreUnavailable('it is down')))
         self.assertEqual(5, self.run_command('check-config').code)
+
+    def test_sources_in_their_order(self):
+        self._answers(('Objects', 'of 1 byte', '', None))
+        self.assertEqual(0, self.run_command(
+            'check-config', '--config-file', '/a.conf', '--config-dir=/b.d',
+            '--config-file', 'c d.conf', '--config-dir', '/e.d').code)
+        self.assertEqual(
+            [['--config-file=/a.conf', '--config-dir=/b.d',
+              '--config-file=c d.conf', '--config-dir=/e.d']], self.asked)
 
     def test_without_cinder(self):
         self._driver_is(None)

@@ -2,8 +2,10 @@
 
 """What is said of a configuration file."""
 
+import os
 import pathlib
 import tempfile
+from unittest import mock
 
 from oslo_config import cfg
 
@@ -33,11 +35,11 @@ class CheckupTest(base.HttpTestCase):
             self.enterContext(tempfile.TemporaryDirectory()))
         cfg.CONF.clear_override('backup_swift_spool_directory')
 
-    def _check(self, text='', driver=compat.OURS):
+    def _check(self, text='', driver=compat.OURS, more=()):
         path = self.directory / 'cinder.conf'
         path.write_text(f'[DEFAULT]\nbackup_driver = {driver}\n'
                         f'state_path = {self.directory}\n{text}')
-        answers = checkup.check(str(path))
+        answers = checkup.check([f'--config-file={path}', *more])
         for each in answers:
             self.assertNotIn('very-secret', f'{each.text}{each.problem}')
             self.assertNotIn('\n', f'{each.text}{each.problem}')
@@ -47,9 +49,17 @@ class CheckupTest(base.HttpTestCase):
         return {each.subject: each.problem
                 for each in self._check(*args, **options) if each.problem}
 
-    def _texts(self, *args):
-        return {each.subject: each.text for each in self._check(*args)
+    def _texts(self, *args, **options):
+        return {each.subject: each.text
+                for each in self._check(*args, **options)
                 if not each.problem}
+
+    def _file(self, name, text):
+        """Write a file of options; returns its path."""
+        path = self.directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f'[DEFAULT]\n{text}\n')
+        return path
 
     def _serve(self, *, exists=True, **swift):
         self.http.get('http://swift.test/auth/v1.0', headers={
@@ -152,13 +162,100 @@ class CheckupTest(base.HttpTestCase):
         self.assertIsInstance(refused.error, exceptions.AccessDenied)
 
     def test_file_that_is_none(self):
-        for path in (self.directory / 'none', self.directory):
-            self.assertRaises(exceptions.ConfigurationError, checkup.check,
-                              str(path))
         path = self.directory / 'cinder.conf'
         path.write_text('this is no configuration')
-        self.assertRaises(exceptions.ConfigurationError, checkup.check,
-                          str(path))
+        for wrong in (f'file={self.directory}/none', f'file={self.directory}',
+                      f'file={path}', f'dir={self.directory}/none',
+                      # In which it is.
+                      f'dir={self.directory}'):
+            err = self.assertRaises(exceptions.ConfigurationError,
+                                    checkup.check, [f'--config-{wrong}'])
+            self.assertIn(str(self.directory), str(err), wrong)
+
+    def test_value_that_is_also_an_argument(self):
+        path = self._file('cinder.conf', 'debug = perhaps')
+        err = self.assertRaises(exceptions.ConfigurationError, checkup.check,
+                                [f'--config-file={path}'])
+        self.assertIn('perhaps', str(err))
+
+    def test_several_files(self):
+        other = self._file('secrets.conf', 'backup_swift_key = very-secret\n'
+                           'backup_swift_workers = 7\n'
+                           'backup_swift_wings = 2')
+        more = [f'--config-file={other}']
+        answers = {each.subject: each for each in self._check(
+            'backup_swift_workers = 5\nbackup_swift_auth = single_user\n'
+            'backup_swift_user = u\nbackup_swift_wings = 1\n', more=more)}
+        first = self.directory / 'cinder.conf'
+        self.assertEqual(f'{first}, {other}', answers['Configuration'].text)
+        self.assertIn('user u', answers['Account'].text)
+        self.assertIn('7;', answers['Workers'].text)
+        self.assertEqual(f'in {first}, {other}',
+                         answers['backup_swift_wings'].text)
+
+    def test_directories(self):
+        for name, workers in (('a.d/20-b.conf', 6), ('a.d/10-a.conf', 5),
+                              ('a.d/30.conf.old', 9), ('b.d/00.conf', 7)):
+            self._file(name, f'backup_swift_workers = {workers}')
+        for names, workers in (
+                ('a.d', 6), ('a.d b.d', 7), ('b.d a.d', 6)):
+            found = self._texts('backup_swift_workers = 1\n', more=[
+                f'--config-dir={self.directory}/{name}'
+                for name in names.split()])
+            self.assertIn(f'{workers};', found['Workers'], names)
+        self.assertEqual(
+            [str(self.directory / name) for name in (
+                'cinder.conf', 'b.d/00.conf', 'a.d/10-a.conf',
+                'a.d/20-b.conf')], found['Configuration'].split(', '))
+
+    def test_option_of_no_name_in_a_directory(self):
+        path = self._file('a.d/1.conf', 'backup_swift_wings = 2')
+        (found,) = [each for each in self._check(
+            more=[f'--config-dir={path.parent}']) if each.problem]
+        self.assertEqual(('backup_swift_wings', f'in {path}'),
+                         (found.subject, found.text))
+
+    def test_directory_that_may_not_be_read(self):
+        (self.directory / 'a.d').mkdir()
+
+        def refuse(path, mode):
+            return not str(path).endswith('a.d')
+        with mock.patch.object(os, 'access', refuse):
+            found = self._problems(
+                more=[f'--config-dir={self.directory}/a.d'])
+        self.assertEqual(['Configuration'], list(found))
+
+    def test_what_cinder_finds_by_itself(self):
+        self.enterContext(mock.patch.dict(os.environ,
+                                          HOME=str(self.directory)))
+        self._file('.cinder/cinder.conf',
+                   f'backup_driver = {compat.OURS}\n'
+                   f'state_path = {self.directory}\n'
+                   f'backup_swift_workers = 5')
+        self._file('.cinder/cinder-backup.conf', 'backup_swift_workers = 6')
+        # So that nobody looks for them in the host's /etc.
+        for name in ('cinder', 'cinder-backup'):
+            (self.directory / f'.cinder/{name}.conf.d').mkdir()
+        found = self._found()
+        self.assertIn('6;', found['Workers'])
+        self._file('.cinder/cinder.conf.d/1.conf', 'backup_swift_workers = 7')
+        self.assertIn('7;', self._found()['Workers'])
+        self._file('.cinder/cinder-backup.conf.d/1.conf',
+                   'backup_swift_workers = 8')
+        self.assertIn('8;', self._found()['Workers'])
+
+    def _found(self):
+        """What is said of the files that nobody has named."""
+        answers = checkup.check()
+        self.assertEqual([], [each.problem for each in answers
+                              if each.problem])
+        return {each.subject: each.text for each in answers}
+
+    def test_nothing_that_cinder_finds(self):
+        with mock.patch.object(cfg, 'find_config_files', return_value=[]):
+            err = self.assertRaises(exceptions.ConfigurationError,
+                                    checkup.check)
+        self.assertIn('--config-file', str(err))
 
     def test_what_should_not_be_so(self):
         self._serve()
