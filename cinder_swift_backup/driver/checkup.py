@@ -250,7 +250,7 @@ class _Checkup:
             yield store
 
     def _cluster(self, store, found, for_backup):
-        limits = store.capabilities()
+        limits = setup_check.ask_capabilities(store)
         self._say('Cluster', f'largest object: '
                              f'{limits.max_object_size or "it does not say"}; '
                              f'storage policies: '

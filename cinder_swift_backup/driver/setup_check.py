@@ -11,6 +11,9 @@ from cinder_swift_backup.driver import auth
 from cinder_swift_backup.driver import settings
 from cinder_swift_backup.engine import spool
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.stores import base
+from cinder_swift_backup.stores import network_errors
+from cinder_swift_backup.stores import swift_errors
 
 LOG = logging.getLogger(__name__)
 
@@ -35,11 +38,46 @@ def check(context):
                  'not contacted at start.')
         return
     try:
-        check_capabilities(store.capabilities(), for_backup)
+        check_capabilities(ask_capabilities(store), for_backup)
         if found.account.login is not None:
             check_sync(store, for_backup.container, for_backup.containers)
     finally:
         store.close()
+
+
+def ask_capabilities(store):
+    """What the cluster says of itself; nothing where a gateway keeps that.
+
+    Some let through what belongs to accounts, and answer everything else
+    themselves: with a page, a redirect, or as if Swift were down.
+
+    :raises StoreUnavailable: when Swift is down
+    """
+    why = 'it does not say'
+    try:
+        found = store.capabilities()
+        if found != base.Capabilities():
+            return found
+    except swift_errors.NotSwift as err:
+        why = err
+    except exceptions.StoreUnavailable as err:
+        if network_errors.is_silence(err) or not _answers(store):
+            raise
+        why = err
+    LOG.warning('The limits of the cluster are not known, and not compared '
+                'with the options: %s', why)
+    return base.Capabilities()
+
+
+def _answers(store):
+    """Whether Swift answers for the account, be it that we may not look."""
+    try:
+        next(store.containers(), None)
+    except exceptions.AccessDenied:
+        return True
+    except exceptions.StoreError:
+        return False
+    return True
 
 
 def check_sync(store, container, wanted):

@@ -59,7 +59,7 @@ def read(where: tuple[str, ...], understand: Callable[[Any], _T],
 
 def _not_swift(where: tuple[str, ...],
                err: Exception) -> exceptions.BackupError:
-    return swift_errors.about(exceptions.StoreUnavailable(
+    return swift_errors.about(swift_errors.NotSwift(
         'what came is not an answer of Swift',
         detail=network_errors.detail(repr(err))), where)
 

@@ -47,6 +47,10 @@ class AccountNotFound(exceptions.StoreError):
     """A 404 of the account, or of the cluster's features."""
 
 
+class NotSwift(exceptions.StoreUnavailable):
+    """Somebody answers, and not as Swift does."""
+
+
 class Passing(exceptions.StoreUnavailable):
     """An answer of a store that works, which may be another next time.
 
@@ -127,7 +131,7 @@ def _kind(err: client.ClientException,
     if status == 416 and len(where) == 2:
         return exceptions.LengthMismatch(
             'an object ends before the bytes that were asked for')
-    if status == 400 and _POLICY.search(_body(err)):
+    if status == 400 and len(where) == 1 and _POLICY.search(_body(err)):
         return exceptions.ConfigurationError(
             text, remedy=exceptions.Remedy.STORAGE_POLICY)
     if status == 403:
@@ -174,7 +178,9 @@ def _unavailable(err: client.ClientException,
         return _asked_to_wait(Limited, text, retry_after)
     if status == 503 and retry_after is not None:
         return _asked_to_wait(Slowed, text, retry_after)
-    if not status or status < 400 or status >= 500:
+    if status and status < 400:
+        return NotSwift(text)
+    if not status or status >= 500:
         return exceptions.StoreUnavailable(text)
     return None
 

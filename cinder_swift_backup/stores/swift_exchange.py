@@ -5,6 +5,7 @@
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import gzip
 from typing import Any
 from typing import TypeVar
 import urllib.parse
@@ -22,6 +23,9 @@ from cinder_swift_backup.stores import network_errors
 from cinder_swift_backup.stores import swift_errors
 
 _T = TypeVar('_T')
+# An answer that can be read, and not understood.
+_ODD = (requests.TooManyRedirects, requests.exceptions.ContentDecodingError,
+        gzip.BadGzipFile)
 _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
@@ -99,7 +103,7 @@ class Exchange:
             raise swift_errors.about(self._breakdown(err),
                                      self._where) from err
         except ValueError as err:
-            raise swift_errors.about(exceptions.StoreUnavailable(
+            raise swift_errors.about(swift_errors.NotSwift(
                 f'what answers at {self._url.netloc} is not Swift',
                 detail=network_errors.detail(str(err))), self._where) from err
 
@@ -112,8 +116,11 @@ class Exchange:
                 remedy=exceptions.Remedy.CERTIFICATE)
         place = f'Swift at {self._url.netloc}'
         reason = network_errors.reason(err)
+        if isinstance(err, _ODD):
+            return swift_errors.NotSwift(
+                f'what answers at {self._url.netloc} is not Swift ({reason})',
+                detail=network_errors.detail(str(err)))
         if (self._connection.used and not self._answered
-                and not isinstance(err, requests.TooManyRedirects)
                 and not network_errors.is_silence(err)):
             return swift_errors.Again(
                 f'the network has closed an idle connection to {place} '

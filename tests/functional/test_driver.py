@@ -3,6 +3,7 @@
 """The driver's promises beside the data itself, on a real Swift."""
 
 import json
+import urllib.parse
 import uuid
 
 from cinder import context as cinder_context
@@ -12,6 +13,8 @@ from cinder.objects import fields
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import naming
+from tests.cloud.fault_proxy import proxy
+from tests.cloud.fault_proxy import rules
 from tests.fakes import blobs
 from tests.functional import base
 from tests.functional import cinder_process
@@ -383,6 +386,42 @@ class SetupTestCase(cinder_side.CinderSideTestCase):
         self.use_url()
         self.configure(backup_swift_create_storage_policy='silver')
         OURS(cinder_context.get_admin_context()).check_for_setup_error()
+
+    def test_info_behind_somebody_elses_door(self):
+        self.need('swift_url', 'v1')
+        if self.cloud.objects != 'swift':
+            self.skipTest('The proxy finds the information by its path.')
+        door = proxy.FaultProxy(self.cloud.swift_url)
+        self.addCleanup(door.stop)
+        door.start()
+        user = self.cloud.v1
+        path = urllib.parse.urlsplit(user.auth_url).path
+        for options in (
+                {'backup_swift_url': f'{door.url}/v1/AUTH_'},
+                {'backup_swift_auth': 'single_user',
+                 'backup_swift_auth_version': '1',
+                 'backup_swift_auth_url': f'{door.url}{path}',
+                 'backup_swift_user': user.username,
+                 'backup_swift_key': user.password}):
+            self.configure(backup_swift_retry_attempts=0,
+                           backup_swift_create_storage_policy='unknown',
+                           **options)
+            self._pass(door)
+            door.apply(rules.rule(rules.Answer(503), count=None))
+            self.assert_refused('503')
+        self.configure(backup_swift_key='wrong')
+        door.apply(rules.rule(rules.Answer(200), 'GET', rules.Kind.INFO))
+        self.assert_refused('backup_swift_key')
+
+    def _pass(self, door):
+        """Start well, whatever somebody else says for the cluster."""
+        driver = OURS(cinder_context.get_admin_context())
+        for answer in (rules.Answer(404), rules.Answer(200),
+                       rules.Answer(302, {'Location': '/login'}),
+                       rules.Answer(503), rules.Answer(401)):
+            door.apply(rules.rule(answer, 'GET', rules.Kind.INFO))
+            driver.check_for_setup_error()
+            self.assertEqual([1], list(door.hits()))
 
     def test_unreachable(self):
         self.configure(backup_swift_url='http://127.0.0.1:9/v1/AUTH_',

@@ -146,6 +146,14 @@ class CheckupTest(base.HttpTestCase):
         self._serve(max_file_size=1000)
         self.assertIn('at most 1000', self._problems(_LOGIN)['Cluster'])
 
+    def test_cluster_that_does_not_tell(self):
+        self._serve()
+        self.http.get('http://swift.test/info', **answers.PAGE)
+        found = self._texts(_LOGIN)
+        self.assertIn('it does not say', found['Cluster'])
+        self.assertEqual('volumebackups, which exists', found['Container'])
+        self.assertEqual({}, self._problems(_LOGIN))
+
     def test_copy(self):
         text = (f'{_LOGIN}backup_swift_container_sync_to = //realm/b\n'
                 f'backup_swift_container_sync_key = k\n')

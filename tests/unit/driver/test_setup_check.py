@@ -5,6 +5,7 @@
 from unittest import mock
 
 from cinder import exception as cinder_exception
+import requests
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import driver
@@ -12,9 +13,23 @@ from cinder_swift_backup.driver import settings
 from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import memory
+from tests.fakes import answers
 from tests.unit.driver import base
 
 _INFO = 'http://swift.test/info'
+_LOGIN = 'http://swift.test/auth/v1.0'
+_OWN = 'http://swift.test/v1/AUTH_own'
+# How somebody else answers for the cluster.
+_DOORS = (
+    answers.PAGE, {'text': ''}, {'text': '{"swift": {"max_file'},
+    {'json': []}, {'json': {}}, {'json': {'swift': {'max_file_size': 'x'}}},
+    {'content': b'\xff\xfe'},
+    {'text': '{}', 'headers': {'Content-Encoding': 'gzip'}},
+    {'status_code': 302, 'headers': {'Location': 'http://swift.test/login'}},
+    {'status_code': 307, 'headers': {'Location': '/info/'}},
+    {'status_code': 302}, {'status_code': 300}, {'status_code': 204},
+    *({'status_code': status, 'text': '<html>See our privacy policy</html>'}
+      for status in (400, 401, 403, 404, 405, 406, 410, 418)))
 
 
 class CheckTest(base.HttpTestCase):
@@ -114,8 +129,11 @@ class CheckTest(base.HttpTestCase):
     def _single_user(self, **answer):
         self.config(backup_swift_auth='single_user', backup_swift_user='u',
                     backup_swift_key='k', backup_swift_retry_attempts=0,
-                    backup_swift_auth_url='http://swift.test/auth/v1.0')
-        self.http.get('http://swift.test/auth/v1.0', **answer)
+                    backup_swift_auth_url=_LOGIN)
+        self.http.get(_LOGIN, **answer)
+
+    def _logged_in(self):
+        self._single_user(headers={'X-Storage-Url': _OWN, 'X-Auth-Token': 't'})
 
     def test_single_user_that_is_refused(self):
         self._single_user(status_code=401)
@@ -127,9 +145,7 @@ class CheckTest(base.HttpTestCase):
         self.assertRaises(exceptions.StoreUnavailable, self._check)
 
     def test_single_user_checks_the_cluster(self):
-        self._single_user(headers={
-            'X-Storage-Url': 'http://swift.test/v1/AUTH_own',
-            'X-Auth-Token': 't'})
+        self._logged_in()
         self._serve_info(max_file_size=1000)
         self._refused('takes objects of at most 1000 bytes')
 
@@ -162,6 +178,55 @@ class CheckTest(base.HttpTestCase):
         self.config(backup_swift_url=base.SWIFT,
                     backup_swift_retry_attempts=0)
         self.http.get(_INFO, status_code=503)
+        self.http.get(base.SWIFT, status_code=503)
+        self.assertRaises(exceptions.StoreUnavailable, self._check)
+
+    def _passes_with_a_warning(self, door):
+        with mock.patch.object(setup_check.LOG, 'warning') as warned:
+            self._check()
+        self.assertEqual(1, warned.call_count, door)
+        self.assertIn('limits of the cluster are not known',
+                      warned.call_args.args[0])
+
+    def test_info_behind_somebody_elses_door(self):
+        self.config(backup_swift_url=base.SWIFT, backup_swift_retry_attempts=0,
+                    backup_swift_create_storage_policy='gold')
+        for door in _DOORS:
+            self.http.get(_INFO, **door)
+            self._passes_with_a_warning(door)
+
+    def test_info_behind_somebody_elses_door_of_a_login(self):
+        self._logged_in()
+        self.http.get(_OWN, **answers.listed())
+        for door in _DOORS:
+            self.http.get(_INFO, **door)
+            self._passes_with_a_warning(door)
+
+    def test_gateway_that_has_no_place_for_info(self):
+        self.config(backup_swift_url=base.SWIFT, backup_swift_retry_attempts=0)
+        for status in (429, 500, 501, 502, 503, 504):
+            self.http.get(_INFO, status_code=status)
+            for account in (401, 403):
+                self.http.get(base.SWIFT, status_code=account)
+                self._passes_with_a_warning((status, account))
+        for account in ({'status_code': 404}, {'status_code': 503},
+                        answers.PAGE):
+            self.http.get(base.SWIFT, **account)
+            err = self.assertRaises(exceptions.StoreUnavailable, self._check)
+            self.assertIn('504', str(err))
+
+    def test_silence_is_waited_for_once(self):
+        self.config(backup_swift_url=base.SWIFT, backup_swift_retry_attempts=0)
+        self.http.get(_INFO, exc=requests.ReadTimeout)
+        account = self.http.get(base.SWIFT, status_code=401)
+        self.assertRaises(exceptions.StoreUnavailable, self._check)
+        self.assertEqual(0, account.call_count)
+
+    def test_wrong_login_behind_somebody_elses_door(self):
+        self.http.get(_INFO, **answers.PAGE)
+        self._single_user(status_code=401)
+        self.assertRaises(exceptions.AccessDenied, self._check)
+        self._single_user(status_code=503)
         self.assertRaises(exceptions.StoreUnavailable, self._check)
 
     def test_malformed_catalog_info_that_is_not_used(self):

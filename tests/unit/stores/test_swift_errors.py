@@ -41,6 +41,7 @@ class TranslateTest(base.BaseTestCase):
                 (500, _OBJECT, exceptions.StoreUnavailable),
                 (503, _OBJECT, exceptions.StoreUnavailable),
                 (507, _OBJECT, exceptions.StoreUnavailable),
+                (302, _OBJECT, swift_errors.NotSwift),
                 (None, _OBJECT, exceptions.StoreUnavailable),
                 (0, _OBJECT, exceptions.StoreUnavailable),
                 (400, _OBJECT, exceptions.StoreError),
