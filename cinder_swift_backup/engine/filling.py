@@ -75,11 +75,11 @@ def _is_true(writer: volumes.VolumeWriter, left: maps.Left,
         lie = maps.Checker(writer, maps.GRAIN).find_lie(left, pipeline,
                                                         checkpoint)
     except exceptions.VolumeError as err:
-        LOG.info('All zeros are written, because the volume to restore to '
-                 'cannot be read: %s', err)
+        LOG.info('All zeros are written, because the target cannot be read: '
+                 '%s', err)
         return False
     if lie is not None:
-        LOG.error('The volume to restore to is not as its storage says: %s, '
+        LOG.error('The target of the restore is not as its storage says: %s, '
                   'and are not. So all zeros are written to it, and the '
                   'restore is right. Look for a known defect of the file '
                   'system, the NFS server or librbd: backups may lack data '

@@ -128,5 +128,5 @@ def _check_wanted(found: image_formats.ImageFormat | None,
     if wanted is None or name.lower() == wanted.lower():
         return
     raise exceptions.VolumeError(
-        f'the backup is in format {name}, and the volume to restore to has to '
-        f'be in format {wanted}', remedy=exceptions.Remedy.SAME_FORMAT)
+        f'the backup is in format {name}, and its target has to be in format '
+        f'{wanted}', remedy=exceptions.Remedy.SAME_FORMAT)

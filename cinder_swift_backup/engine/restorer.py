@@ -74,15 +74,20 @@ class RestoreTarget:
     before: volumes.VolumeReader | None = None
     file_format: str | None = None
 
-    def length(self, restored: int) -> int:
+    def length(self, restored: int, *, is_raw: bool) -> int:
         """The length for a regular file that ``restored`` bytes go to.
 
         A backup as long as its volume was is raw, and the guest of a larger
         volume has to see the larger size. Any other length means that the
         file has a format of its own, such as qcow2 or VMDK, and must keep its
-        length.
+        length; or that the volume was a device, which storage has rounded up.
+
+        :param is_raw: whether the beginning is of no other format
         """
-        return self.size if restored == self.source_size else restored
+        if (restored == self.source_size
+                or (is_raw and 0 < self.source_size < restored)):
+            return self.size
+        return restored
 
 
 class Restorer:
@@ -115,14 +120,16 @@ class Restorer:
         """
         plan = self.plan(chain)
         with self.checked(chain, plan, observer, verify=verify) as check:
-            self._check_format(chain.tip, plan, target,
-                               self.fetcher(check, observer))
-            fit = self._fit(chain, plan, target, check, observer)
+            is_raw = self._check_format(chain.tip, plan, target,
+                                        self.fetcher(check, observer))
+            fit = self._fit(chain, plan, target, check, observer,
+                            is_raw=is_raw)
             self._check_end(chain, plan, target,
                             sure=check.digests is not None, verify=verify)
             self._execute(fit, target, check, observer)
-            self._pipeline.runtime.call(target.writer.finish,
-                                        target.length(plan.end))
+            self._pipeline.runtime.call(
+                target.writer.finish,
+                max(fit.end, target.length(plan.end, is_raw=is_raw)))
 
     def plan(self, chain: chains.Chain) -> planner.RestorePlan:
         """What to fetch for the tip of ``chain``.
@@ -163,7 +170,8 @@ class Restorer:
             self._store, self._pipeline.runtime, self._codecs, check)
 
     def _check_format(self, tip: chains.ChainLink, plan: planner.RestorePlan,
-                      target: RestoreTarget, fetcher: windows.Fetcher) -> None:
+                      target: RestoreTarget, fetcher: windows.Fetcher) -> bool:
+        """Refuse what cannot go there; returns whether the backup is raw."""
         found = None
         if not format_checks.is_raw(tip.manifest, plan.end,
                                     target.source_size):
@@ -171,12 +179,13 @@ class Restorer:
                 plan, image_formats.HEAD, fetcher.grain))))
         if target.writer.capacity is not None:
             format_checks.check_device(found)
-            return
+            return found is None
         head = self._pipeline.one(
             lambda _: format_checks.read_target(target.writer),
             fetcher.checkpoint)
         format_checks.check_file(found, image_formats.find(head),
                                  target.file_format)
+        return found is None
 
     def _execute(self, fit: fitting.Fit, target: RestoreTarget,
                  check: verification.Check,
@@ -205,18 +214,30 @@ class Restorer:
 
     def _fit(self, chain: chains.Chain, plan: planner.RestorePlan,
              target: RestoreTarget, check: verification.Check,
-             observer: progress.Observer) -> fitting.Fit:
+             observer: progress.Observer, *, is_raw: bool) -> fitting.Fit:
         """What of the plan to restore: all of it, where there is room."""
         room = target.writer.capacity
         if room is None:
-            room = target.length(plan.end)
+            room = target.length(plan.end, is_raw=is_raw)
         if plan.end <= room:
             return fitting.Fit(plan, plan.end)
+        try:
+            return self._cut(chain, plan, fitting.Room(
+                room, target.source_size), check, observer)
+        except exceptions.VolumeError:
+            # A file can be longer than a volume that storage has rounded up.
+            if (target.writer.capacity is None
+                    and plan.end > target.source_size):
+                return fitting.Fit(plan, plan.end)
+            raise
+
+    def _cut(self, chain: chains.Chain, plan: planner.RestorePlan,
+             room: fitting.Room, check: verification.Check,
+             observer: progress.Observer) -> fitting.Fit:
+        """Leave out zeros at the end of a plan."""
         with self._any_digests(chain, plan, check, observer) as table:
             fit = self._pipeline.one(functools.partial(
-                fitting.fit, chain, plan,
-                fitting.Room(room, target.source_size), table),
-                observer.checkpoint)
+                fitting.fit, chain, plan, room, table), observer.checkpoint)
         LOG.info('The last %d bytes of backup %s are zeros, and left out.',
                  plan.end - fit.end, chain.tip.ref.backup_id)
         return fit

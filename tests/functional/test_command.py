@@ -90,7 +90,7 @@ class AnyDriverTestCase(testscenarios.WithScenarios,
         self.assertEqual([], self.object_names(self.container))
 
     def test_names(self):
-        # As long and as odd as Cinder's API lets them be.
+        # As long and as odd as Cinder's records take them.
         volume, path = self.make_volume(b'x' * BLOCK)
         for name, shown in (
                 ('\U0001f4be' * 255, '\U0001f4be' * 255),

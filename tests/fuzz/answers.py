@@ -69,7 +69,7 @@ class _Connection:
     def __init__(self, answers: Iterator[_Answer]) -> None:
         self._answers = answers
         self.url = ''
-        self.resp = None
+        self.resp = mock.Mock(headers={})
         self.request_session = mock.Mock(adapters={})
 
     def __call__(self, url: str, **options: Any) -> '_Connection':

@@ -4,6 +4,7 @@
 
 import json
 import random
+import tempfile
 import threading
 from unittest import mock
 
@@ -103,6 +104,24 @@ class ExcessTest(FittingTestCase):
                                        threading.Lock()),
             self.bench.resolve(1), source_size=_RECORDED)
         self.assertEqual(_DATA, bytes(image.data))
+
+    def test_file_is_as_long_as_its_volume(self):
+        for rest, size, length in (
+                (bytes(40), _RECORDED, _RECORDED),
+                (bytes(40), 2 * _RECORDED, 2 * _RECORDED),
+                # Rather too long than without something.
+                (bytes(40) + b'x', _RECORDED, _RECORDED + 41)):
+            self.bench.archive(1, _DATA + rest)
+            with tempfile.TemporaryFile() as handle:
+                self.bench.restore_to(
+                    engine_volumes.open_volume(handle, threading.Lock()),
+                    self.bench.resolve(1), source_size=_RECORDED, size=size)
+                handle.seek(0)
+                found = handle.read()
+            self.assertEqual(length, len(found))
+            self.assertEqual((_DATA + rest).ljust(length, b'\0')[:length],
+                             found)
+            self.bench.delete(base.ref(1))
 
     def test_data_behind_the_end(self):
         for place in (_RECORDED, _RECORDED + 20, _RECORDED + 39):
