@@ -64,6 +64,8 @@ class Remedy(enum.Enum):
     SIZES = 'the sizes of chunks and blocks do not fit together'
     LARGER_BLOCKS = 'blocks are too small for such a volume'
     CREATE_CONTAINER = 'the container has to be made'
+    CONTAINER_NAME = 'no container can have such a name'
+    MOVE_OBJECTS = 'the objects are not where a record says, and can be moved'
     STORAGE_POLICY = 'the storage policy has to be one of the cluster'
     SYNC = 'the cluster does not copy containers to that place'
     SYNC_HEADERS = 'the container is set to be copied in another way'

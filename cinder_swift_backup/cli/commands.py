@@ -25,6 +25,7 @@ from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import progress
+from cinder_swift_backup.format import container_names
 
 BY_LISTINGS = ('"complete" means that listings show every object; "verify" '
                'checks the objects themselves.')
@@ -73,6 +74,13 @@ def _workers(text: str) -> int:
         raise argparse.ArgumentTypeError(f'{text!r} is not a number '
                                          f'above 0')
     return int(text)
+
+
+def _container(text: str) -> str:
+    if fault := container_names.fault(text):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} cannot be a container: it {fault}')
+    return text
 
 
 class OurCommand(command.Command):
@@ -149,7 +157,8 @@ class AccountCommand(OurCommand):
         """See cliff."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            '--container', action='append', default=[], metavar='NAME',
+            '--container', type=_container, action='append', default=[],
+            metavar='NAME',
             help='a container to look in; may be repeated (default: all)')
         parser.add_argument(
             '--grace', type=_hours, default=shelf.GRACE.total_seconds() / 3600,

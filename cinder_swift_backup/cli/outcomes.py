@@ -67,6 +67,7 @@ _REMEDIES = {
         'Make room for temporary files, or set TMPDIR to another directory.',
     exceptions.Remedy.CREATE_CONTAINER:
         'Check its name, and that the login is for the account it is in.',
+    exceptions.Remedy.CONTAINER_NAME: 'Name another container.',
     exceptions.Remedy.ROOM: 'Raise the quota of the account.',
     exceptions.Remedy.ROLE:
         'The user needs a role that may use the account.',

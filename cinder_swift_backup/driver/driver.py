@@ -35,6 +35,7 @@ from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import naming
 
 LOG = logging.getLogger(__name__)
@@ -82,6 +83,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         """
         with self._engine(backup) as (engine, general):
             found = settings.read_for_backup()
+            container = backup.container or found.container
+            container_names.check_new(container)
             observer = observers.BackupObserver(
                 self.context, backup, found.notifications,
                 general.transport.patience)
@@ -93,7 +96,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                     told = (told_changes.ask(volume_file)
                             if backup.parent_id else None)
                     self._backup(
-                        backup, dataclasses.replace(marked, told=told),
+                        backup, container,
+                        dataclasses.replace(marked, told=told),
                         backup_metadata, engine, observer, found)
             except exceptions.Cancelled as err:
                 if not observer.deleted:
@@ -118,9 +122,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                         backup.volume_id)
         return source
 
-    def _backup(self, backup, source, backup_metadata, engine, observer,
-                found):
-        container = backup.container or found.container
+    def _backup(self, backup, container, source, backup_metadata, engine,
+                observer, found):
         watch = pipelines.Watch(observer.checkpoint)
         store = engine.store.until(watch)
         store.ensure_container(

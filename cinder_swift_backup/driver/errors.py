@@ -63,6 +63,10 @@ _REMEDIES = {
         'objects.',
     exceptions.Remedy.CREATE_CONTAINER:
         'Create it, or let backup_create_containers do it.',
+    exceptions.Remedy.CONTAINER_NAME: 'Name another container.',
+    exceptions.Remedy.MOVE_OBJECTS:
+        'Nothing was changed. The documentation says how to move its '
+        'objects, or to delete them, by hand.',
     exceptions.Remedy.STORAGE_POLICY:
         'Check backup_swift_create_storage_policy.',
     exceptions.Remedy.SYNC:

@@ -20,19 +20,29 @@ from cinder import objects
 from oslo_utils import units
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import types
 
 
 def backup_ref(backup):
     """Where a backup's objects are.
 
-    :raises ChainError: when the record does not tell
+    :raises ChainError: when the record does not tell, or they are elsewhere
     """
     if not backup.container or not backup.service_metadata:
         raise exceptions.ChainError(
             'the record of the backup does not say where its objects are: it '
             'was never completed', backup_id=backup.id,
             remedy=exceptions.Remedy.NEW_BACKUP)
+    if fault := container_names.fault(backup.container):
+        container, _, rest = backup.container.partition('/')
+        where = (f'; in container {container}, objects {rest}/'
+                 f'{backup.service_metadata}...' if container and rest else '')
+        raise exceptions.ChainError(
+            f'the record has what can be no container, its name {fault}',
+            backup_id=backup.id,
+            detail=f'container {backup.container!r}{where}',
+            remedy=exceptions.Remedy.MOVE_OBJECTS)
     return types.BackupRef(
         backup_id=backup.id, volume_id=backup.volume_id,
         container=backup.container, prefix=backup.service_metadata,

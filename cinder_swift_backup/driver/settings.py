@@ -15,6 +15,7 @@ from oslo_config import cfg
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import catalog
 from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import headers
@@ -129,7 +130,7 @@ def read_for_backup():
     :raises FormatError: when the compression is not known
     """
     return BackupSettings(
-        container=CONF.backup_swift_container,
+        container=_container(),
         containers=base.NewContainers(
             allowed=CONF.backup_create_containers,
             storage_policy=CONF.backup_swift_create_storage_policy,
@@ -140,6 +141,15 @@ def read_for_backup():
         level=codecs.Level(CONF.backup_swift_compression_level),
         read_all=CONF.backup_swift_read_all,
         notifications=_notifications())
+
+
+def _container():
+    name = CONF.backup_swift_container
+    if fault := container_names.fault_of_new(name or ''):
+        raise exceptions.ConfigurationError(
+            f'backup_swift_container cannot be the name of a container: it '
+            f'{fault}', detail=repr(name))
+    return name
 
 
 def _geometry():

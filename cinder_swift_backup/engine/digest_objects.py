@@ -38,6 +38,7 @@ from oslo_log import log as logging
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import spool
+from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import digests
@@ -113,7 +114,8 @@ class DigestFile:
     def segment_size(self, block_size: int, count: int) -> int | None:
         """How many digests a segment has; None if there can be none."""
         most = self.cluster.max_segments
-        if not most:
+        if not most or container_names.fault_of_new(
+                naming.segments_container(self.ref.container)):
             return None
         return digest_segments.segment_size(
             count, most, self.cluster.max_object_size,

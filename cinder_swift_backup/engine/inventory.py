@@ -24,6 +24,7 @@ from typing import TypeVar
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
+from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
@@ -72,7 +73,10 @@ class Inventory:
 
         :raises StoreError: when a listing fails
         """
-        known = frozenset(self._store.containers())
+        # A client that does not resolve paths can make containers that others
+        # cannot ask for.
+        known = frozenset(name for name in self._store.containers()
+                          if not container_names.fault(name))
 
         def scan(store: base.ObjectStore, container: str) -> Iterable[Found]:
             try:

@@ -19,6 +19,8 @@ What every implementation promises, and ``tests/contract`` checks:
   each attempt of a request, while it waits, and before each piece of a body.
 * The caller keeps buffers that it hands in unchanged until the call
   returns; buffers that it gets are its own.
+* A name that leads elsewhere than to a container, as one with a slash, is a
+  ConfigurationError, whatever is to be done there. Nothing is sent.
 * All methods may be called from several threads at once. Requests that fail
   for a passing reason are repeated in here and nowhere else; what comes out
   is final.

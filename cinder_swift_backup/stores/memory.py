@@ -12,6 +12,7 @@ import threading
 from typing import TypeVar
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import bodies
@@ -55,7 +56,7 @@ class MemoryStore:
                          like: str | None = None,
                          sync: base.Sync | None = None) -> None:
         """See the contract."""
-        self._stop.check()
+        self._begin(container)
         with self._lock:
             if container in self._containers:
                 return
@@ -79,7 +80,7 @@ class MemoryStore:
 
     def sync(self, container: str) -> base.Sync | None:
         """See the contract."""
-        self._stop.check()
+        self._begin(container)
         with self._lock:
             self._objects(container)
             return self.syncs.get(container)
@@ -98,7 +99,7 @@ class MemoryStore:
 
     def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""
-        self._stop.check()
+        self._begin(container)
         reader = bodies.BodyReader(name, body, self._stop)
         data = b''.join(iter(reader.read, b''))
         limit = self._capabilities.max_object_size
@@ -119,7 +120,7 @@ class MemoryStore:
     def put_large(self, container: str, name: str,
                   segments: Sequence[base.Segment]) -> None:
         """See the contract."""
-        self._stop.check()
+        self._begin(container)
         for segment in segments:
             data = self._data(segment.container, segment.name)
             if (len(data), _md5(data)) != (segment.size, segment.md5):
@@ -136,7 +137,7 @@ class MemoryStore:
 
     def stat(self, container: str, name: str) -> base.Stat:
         """See the contract."""
-        self._stop.check()
+        self._begin(container)
         self._own_data(container, name)
         info = self._info(container, name)
         return base.Stat(info.size, info.etag,
@@ -145,7 +146,7 @@ class MemoryStore:
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:
         """See the contract."""
-        self._stop.check()
+        self._begin(container)
         self._own_data(container, name)
         return self._large.get((container, name))
 
@@ -169,7 +170,7 @@ class MemoryStore:
              extent: types.Extent | None = None, *,
              compared: bool = False) -> _T:
         """See the contract."""
-        self._stop.check()
+        self._begin(container)
         data = self._data(container, name)
         if extent is not None:
             data = data[extent.offset:extent.end]
@@ -187,7 +188,7 @@ class MemoryStore:
 
     def delete(self, container: str, name: str) -> None:
         """See the contract."""
-        self._stop.check()
+        self._begin(container)
         with self._lock:
             self._containers.get(container, {}).pop(name, None)
             self._large.pop((container, name), None)
@@ -201,7 +202,7 @@ class MemoryStore:
 
     def list(self, container: str, prefix: str) -> Iterator[base.ObjectInfo]:
         """See the contract."""
-        self._stop.check()
+        self._begin(container)
         with self._lock:
             found = [self._info(container, name)
                      for name in self._objects(container)
@@ -219,6 +220,10 @@ class MemoryStore:
 
     def close(self) -> None:
         """See the contract; there is nothing to give back."""
+
+    def _begin(self, container: str) -> None:
+        self._stop.check()
+        container_names.check(container)
 
     def _objects(self, container: str) -> dict[str, bytes]:
         if container not in self._containers:

@@ -20,6 +20,7 @@ from typing import TypeVar
 import zlib
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import network_errors
@@ -138,7 +139,7 @@ def segments(answer: tuple[object, bytes]) -> tuple[base.Segment, ...]:
                 return ()
             container, _, path = _text(entry['name']).lstrip('/').partition(
                 '/')
-            if not container or not path:
+            if container_names.fault(container) or not path:
                 return ()
             found.append(base.Segment(container, path, _number(
                 entry['bytes']), _text(entry['hash'])))

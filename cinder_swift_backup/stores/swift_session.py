@@ -27,6 +27,7 @@ import urllib.parse
 from swiftclient import client
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import container_names
 from cinder_swift_backup.stores import absence
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import clock
@@ -51,11 +52,17 @@ class Request:
     ``where`` is container, or container and object, and empty for the account
     and the cluster. ``patient`` says whether the request is worth waiting for
     a Swift that does not work.
+
+    :raises ConfigurationError: when there can be no such container
     """
 
     where: tuple[str, ...]
     purpose: absence.Purpose = absence.Purpose.LOOK
     patient: bool = True
+
+    def __post_init__(self) -> None:
+        if self.where:
+            container_names.check(self.where[0])
 
 
 class Session:

@@ -506,6 +506,42 @@ class StoreContract:
         blobs.put(other, self.container, 'a', b'data')
         self.assertEqual(b'data', self._get('a'))
 
+    def test_names_that_lead_elsewhere(self):
+        body = blobs.body_of(b'data')
+        segment = base.Segment(self.container, 'a', 4, 'd' * 32)
+        # Into the container that there is, too.
+        for name in (f'{self.container}/a', '', '.', '..', 'a\0', '\ud800'):
+            for call in (
+                    lambda name: self.store.ensure_container(name,
+                                                             create=True),
+                    self.store.sync,
+                    lambda name: self.store.put(name, 'a', body),
+                    lambda name: self.store.put_large(name, 'a', [segment]),
+                    lambda name: self.store.stat(name, 'a'),
+                    lambda name: self.store.segments(name, 'a'),
+                    lambda name: self.store.read(name, 'a', list),
+                    lambda name: self.store.delete(name, 'a'),
+                    lambda name: list(self.store.list(name, ''))):
+                err = self.assertRaises(exceptions.ConfigurationError, call,
+                                        name)
+                self.assertIs(exceptions.Remedy.CONTAINER_NAME, err.remedy)
+        self.assertEqual([], self._names())
+
+    def test_containers_whose_names_have_to_be_quoted(self):
+        for beginning in (' a ', '%2F', 'a?b&c=d#e', 'a;b,c', '"q"', "it's",
+                          'a\\b', '\u65e5\u672c', 'e\u0301\n'):
+            container = f'{beginning}{self.new_container_name()}'
+            self.addCleanup(self._clean_up, container)
+            self.assertRaises(exceptions.ContainerNotFound, list,
+                              self.store.list(container, ''))
+            self.store.ensure_container(container, create=True)
+            self.store.put(container, 'o', blobs.body_of(b'data'))
+            self.assertEqual(['o'], self._names('', container))
+            self.assertEqual(b'data', blobs.get(self.store, container, 'o'))
+            self.assertIn(container, list(self.store.containers()))
+            self.store.delete(container, 'o')
+            self.assertEqual([], self._names('', container))
+
     def test_work_that_is_called_off(self):
         self._put('a', b'data')
         stop = _Stop(0)

@@ -2,6 +2,7 @@
 
 """``list``."""
 
+import io
 import json
 from unittest import mock
 
@@ -64,6 +65,15 @@ class ListTest(base.CommandTestCase):
             self.assertEqual(2, len(self.run_json('list')))
         answer = self.run_command('list', '--container', 'gone')
         self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+
+    def test_container_that_cannot_be(self):
+        for command in (('list',), ('verify', '--all'), ('delete', 'bak-1'),
+                        ('orphans', '--delete'), ('restore', 'bak-1', '-')):
+            for name in ('foo/bar', '', '..', 'a\udcff'):
+                with mock.patch('sys.stderr', io.StringIO()) as told:
+                    answer = self.run_command(*command, '--container', name)
+                self.assertEqual(outcomes.ExitCode.USAGE, answer.code)
+                self.assertIn('cannot be a container', told.getvalue())
 
     def test_backup_from_before_digests(self):
         def change(data):

@@ -24,6 +24,7 @@ from cinder_swift_backup.stores import memory
 from tests.fakes import blobs
 from tests.fakes import faulty
 from tests.unit.driver import base
+from tests.unit.format import test_container_names
 
 _BLOCK = 512
 _DATA = random.Random(5).randbytes(10 * _BLOCK)
@@ -85,6 +86,39 @@ class BackupTest(DriverMethodTestCase):
     def test_container_of_the_user(self):
         self._backup(container='mine')
         self.assertEqual(5, len(self._names('mine')))
+
+    def test_container_that_cannot_be(self):
+        self.store.ensure_container('foo', create=True)
+        for name in (*test_container_names.UNASKABLE,
+                     *test_container_names.UNWANTED):
+            if not name:
+                # Which is how forms say that there is none.
+                continue
+            backup = self.record(container=name)
+            asked = len(self.store.calls)
+            err = self.assertRaises(
+                cinder_exception.BackupDriverException, self.driver.backup,
+                backup, io.BytesIO(_DATA), False)
+            self.assertIn('there can be no such container', str(err))
+            self.assertIn('Name another container.', str(err)[:255])
+            self.assertTrue(str(err).isprintable())
+            self.assertEqual(asked, len(self.store.calls))
+            self.assertIsNone(backup.service_metadata)
+            # So there is nothing to be deleted, and no reason to refuse it.
+            self.driver.delete_backup(backup)
+        self.assertEqual([], self._names('foo'))
+
+    def test_container_that_nobody_names(self):
+        for name in (None, ''):
+            self.assertEqual(_CONTAINER,
+                             self._backup(container=name).container)
+
+    def test_volume_is_not_touched_for_a_container_that_cannot_be(self):
+        handle = mock.Mock(side_effect=AssertionError)
+        self.assertRaises(cinder_exception.BackupDriverException,
+                          self.driver.backup, self.record(container='a/b'),
+                          handle, False)
+        self.assertEqual([], handle.mock_calls)
 
     def test_container_is_not_made_unasked(self):
         self.config(backup_create_containers=False)
@@ -454,6 +488,33 @@ class DeleteTest(DriverMethodTestCase):
         self.driver.delete_backup(self.record(
             container=_CONTAINER, object_count=0,
             service_metadata='volume_1/20260801000000/az_nova_backup_2'))
+
+    def _elsewhere(self):
+        """A backup that an older release stored below another container."""
+        self.store.ensure_container('foo', create=True)
+        for name in self._names():
+            data = blobs.get(self.memory, _CONTAINER, name)
+            blobs.put(self.memory, 'foo', f'bar/{name}', data)
+        self.backup.container = 'foo/bar'
+        return self._names('foo')
+
+    def test_container_that_cannot_be(self):
+        names = self._elsewhere()
+        for call in (self.driver.delete_backup, self._restore):
+            err = str(self.assertRaises(cinder_exception.InvalidBackup, call,
+                                        self.backup))
+            self.assertIn('its name has a slash. Nothing was changed.', err)
+            self.assertIn('in container foo, objects '
+                          f'bar/{self.backup.service_metadata}', err)
+            self.assertEqual(names, self._names('foo'))
+        self.assertEqual(3, self.backup.object_count)
+
+    def test_incremental_on_a_container_that_cannot_be(self):
+        names = self._elsewhere()
+        tip = self._backup(parent_id=self.backup.id)
+        self.assertIsNone(tip.parent_id)
+        self.assertEqual(_DATA, self._restore(tip))
+        self.assertEqual(names, self._names('foo'))
 
     def test_incremental_whose_parent_is_there(self):
         # It was never completed, or a delete got as far as that.

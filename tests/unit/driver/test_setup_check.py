@@ -15,6 +15,7 @@ from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import memory
 from tests.fakes import answers
 from tests.unit.driver import base
+from tests.unit.format import test_container_names
 
 _INFO = 'http://swift.test/info'
 _LOGIN = 'http://swift.test/auth/v1.0'
@@ -106,6 +107,15 @@ class CheckTest(base.HttpTestCase):
         err = self.assertRaises(exceptions.ConfigurationError,
                                 setup_check.check_sync, store, 'c', wanted)
         self.assertIn('c_segments', str(err))
+
+    def test_container(self):
+        for wrong in (*test_container_names.UNASKABLE,
+                      *test_container_names.UNWANTED):
+            self.config(backup_swift_container=wrong)
+            self._refused('backup_swift_container cannot be')
+        for good in test_container_names.GOOD:
+            self.config(backup_swift_container=good)
+            self._check()
 
     def test_compression(self):
         for word in ('none', 'off', 'no', 'zlib', 'gzip', 'bz2', 'bzip2',

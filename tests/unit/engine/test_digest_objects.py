@@ -2,6 +2,7 @@
 
 """Digests that are a large object, and others."""
 
+import dataclasses
 import hashlib
 import itertools
 import logging
@@ -139,6 +140,25 @@ class LargeTest(DigestObjectsTestCase):
         for most in (0, None):
             self._put(self._table(_ZEROS * 1000), most=most)
             self.assertEqual([], self._segments())
+
+    def test_container_whose_name_has_no_room(self):
+        # Bytes; with what is added it may have 256.
+        for length, has_segments in ((247, True), (248, False)):
+            ref = dataclasses.replace(base.ref(1), container='c' * length)
+            self.bench.memory.ensure_container(ref.container, create=True)
+            self._put(self._table(_ZEROS * 1000), ref=ref)
+            self.assertEqual(has_segments, f'{ref.container}_segments' in list(
+                self.bench.memory.containers()))
+            table = self.objects.load(ref, 1 << 30, self.store)
+            self.addCleanup(table.close)
+            self.assertEqual(1000, len(table))
+        err = self.assertRaises(
+            exceptions.VolumeError, self.objects.check,
+            digest_objects.DigestFile(
+                ref, base.header(ref), store_base.Capabilities(
+                    max_object_size=2000, max_segments=1000)),
+            16, 1000, lambda: None)
+        self.assertEqual(2000, err.expected)
 
     def test_no_new_containers(self):
         self._put(self._table(_ZEROS * 1000), containers=_NONE)

@@ -4,6 +4,7 @@
 
 import datetime
 import threading
+from unittest import mock
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import inventory
@@ -69,6 +70,14 @@ class ScanTest(base.EngineTestCase):
         self.assertEqual(
             datetime.datetime(2026, 8, 1, 12, 0, 1, tzinfo=datetime.UTC),
             found[0].created)
+
+    def test_containers_that_cannot_be_asked_for(self):
+        self.bench.archive(1, _DATA)
+        names = ('.', '..', base.CONTAINER)
+        with mock.patch.object(faulty.FaultyStore, 'containers',
+                               side_effect=lambda: iter(names)):
+            (found,) = self.inventory.scan_all()
+        self.assertEqual(base.ref(1), found.ref)
 
     def test_backups_of_the_same_second(self):
         for name in ('z', 'a', 'm'):

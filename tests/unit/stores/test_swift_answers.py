@@ -182,7 +182,8 @@ class SegmentsTest(AnswersTestCase):
         good = {'name': '/c/o', 'bytes': 5, 'hash': _MD5}
         for entry in (
                 None, {}, 'a', {**good, 'name': 5}, {**good, 'name': '/c'},
-                {**good, 'name': '/c/'}, {**good, 'name': '/c/\ud800'},
+                {**good, 'name': '/c/'}, {**good, 'name': '/../o'},
+                {**good, 'name': '/c/\ud800'},
                 {**good, 'bytes': '5'}, {**good, 'bytes': -1},
                 {**good, 'hash': []}, {**good, 'hash': None},
                 {**good, 'range': '0-1'}, {**good, 'sub_slo': True},

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Names that no container can have, and those that none should be given.
+
+A request for an object has the container and the object in one path. So some
+names lead elsewhere: ``foo/bar`` to objects of the container ``foo``, and
+``..`` out of the account, since HTTP clients resolve it.
+
+Swift limits a name to 256 (``MAX_CONTAINER_NAME_LENGTH``): bytes of UTF-8 by
+its documentation, characters in some releases, and a cluster may have another
+limit. So longer ones are not made here, but may exist.
+"""
+
+import unicodedata
+
+from cinder_swift_backup import exceptions
+
+# Bytes of UTF-8.
+LONGEST = 256
+
+
+def fault(name: str) -> str:
+    """Why no container can be asked for by a name, as in 'has a slash'.
+
+    Empty if one can.
+    """
+    if not name:
+        return 'is empty'
+    if '/' in name:
+        return 'has a slash'
+    if name in ('.', '..'):
+        return 'is resolved by HTTP clients'
+    if '\0' in name or not _is_text(name):
+        return 'has half a character or a NUL'
+    return ''
+
+
+def fault_of_new(name: str) -> str:
+    """The same of a container that somebody wants backups to go to."""
+    if found := fault(name):
+        return found
+    if any(unicodedata.category(each) == 'Cc' for each in name):
+        return 'has a control character'
+    length = len(name.encode())
+    if length > LONGEST:
+        return f'has {length} bytes, more than {LONGEST}'
+    return ''
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check(name: str) -> None:
+    """Make sure that a container can be asked for.
+
+    :raises ConfigurationError: when it cannot
+    """
+    _refuse(name, fault(name))
+
+
+def check_new(name: str) -> None:
+    """Make sure that backups can go to a container.
+
+    :raises ConfigurationError: when they cannot
+    """
+    _refuse(name, fault_of_new(name))
+
+
+def _refuse(name: str, found: str) -> None:
+    if found:
+        raise exceptions.ConfigurationError(
+            f'there can be no such container, its name {found}',
+            # A database and a log take no more than that.
+            detail=f'container {name!r}',
+            remedy=exceptions.Remedy.CONTAINER_NAME)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a container may be called, and what is said of other names."""
+
+from hypothesis import example
+from hypothesis import given
+from hypothesis import strategies as st
+from oslotest import base
+import requests
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import container_names
+
+# Which lead elsewhere, or nowhere.
+UNASKABLE = ('', '/', 'foo/bar', '/foo', 'foo/', '../x', '.', '..', 'a\0b',
+             '\0', 'a\ud800', '\udcff')
+# Which can be asked for, and should not be made.
+UNWANTED = ('a\nb', '\n', 'a\tb', '\x01', '\x7f', '\x85', 'a' * 257,
+            '\u00fc' * 129, '\U0001f600' * 65)
+GOOD = ('volumebackups', 'a', '...', '.a', 'a..', ' ', ' a ', '%2F', '%00',
+        'a?b', '#x', 'a;b', '"q"', "it's", 'a\\b', '<x>', '*', '\u65e5\u672c',
+        'e\u0301', 'a' * 256, '\u00fc' * 128, '\U0001f600' * 64)
+
+
+class ContainerNamesTest(base.BaseTestCase):
+    """Faults are told in a clause."""
+
+    def test_names_that_cannot_be_asked_for(self):
+        for name in UNASKABLE:
+            for check in (container_names.check, container_names.check_new):
+                err = self.assertRaises(exceptions.ConfigurationError, check,
+                                        name)
+                self.assertTrue(str(err).isprintable(), ascii(name))
+                self.assertIs(exceptions.Remedy.CONTAINER_NAME, err.remedy)
+
+    def test_what_is_said(self):
+        for name, word in (('foo/bar', 'slash'), ('', 'empty'),
+                           ('..', 'resolved'), ('a\0', 'NUL'),
+                           ('\ud800', 'half a character'),
+                           ('a\n', 'control'), ('a' * 257, '257 bytes'),
+                           ('\u00fc' * 129, '258 bytes, more than 256')):
+            self.assertIn(word, container_names.fault_of_new(name))
+
+    def test_names_that_should_not_be_given(self):
+        for name in UNWANTED:
+            container_names.check(name)
+            err = self.assertRaises(exceptions.ConfigurationError,
+                                    container_names.check_new, name)
+            self.assertTrue(str(err).isprintable(), ascii(name))
+
+    def test_other_names(self):
+        for name in GOOD:
+            container_names.check_new(name)
+
+    @given(st.text(max_size=20))
+    @example('..')
+    @example('%2e%2e')
+    @example('a/../b')
+    def test_others_lead_to_themselves(self, name):
+        if container_names.fault(name):
+            return
+        quoted = requests.utils.quote(name, safe='')
+        sent = requests.Request(
+            'GET', f'http://h/v1/a/{quoted}/o').prepare().path_url
+        self.assertEqual(['', 'v1', 'a', name, 'o'], [
+            requests.utils.unquote(part) for part in sent.split('/')])
