@@ -2,8 +2,9 @@
 
 """Which backups there are, found in the store alone.
 
-1. List the account, if no containers are named. What it shows no container of
-   segments of is not asked for one, which takes four requests to be sure.
+1. List the account, if no containers are named. It tells which of them have a
+   container of segments. To ask for one that is not there takes up to four
+   requests.
 2. List the containers, several at a time, for there may be one for each volume
    or project. The name of each object tells its backup, its volume and the
    time.
