@@ -87,6 +87,7 @@ def _facts(library: libraries.Library,
         'Name': summary.header.backup_name or '',
         'Description': summary.header.backup_description or '',
         'Size': commands.Size(library.size(wanted)),
+        'File format': summary.file_format or '',
         'Written by': ('this package' if summary.is_ours
                        else "Cinder's own driver"),
         'Release of Cinder': summary.era.value,

@@ -94,6 +94,7 @@ class Summary:
     parent_id: str | None
     parent: types.BackupRef | None
     volume_size: int | None
+    file_format: str | None
     end: int
     cinder_size: int | None
     by_codec: Mapping[str, Stored]
@@ -384,7 +385,8 @@ def summarise(manifest: chains.Manifest) -> Summary:
     return Summary(
         header=manifest.header, era=manifest.era,
         parent_id=manifest.parent_id, parent=manifest.parent,
-        volume_size=manifest.volume_size, end=manifest.end,
+        volume_size=manifest.volume_size, file_format=manifest.file_format,
+        end=manifest.end,
         cinder_size=volume_meta.size(manifest.volume_meta),
         by_codec=_by_codec(manifest.chunks))
 

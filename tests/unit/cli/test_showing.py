@@ -3,9 +3,14 @@
 """``show``."""
 
 import json
+import tempfile
+import threading
 
 from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
+from tests.fakes import images
 from tests.unit.cli import base
 
 
@@ -53,6 +58,17 @@ class ShowTest(base.CommandTestCase):
         self.assertEqual(("Cinder's own driver", 512),
                          (found['Written by'], found['Size']))
         self.assertIn('inferred', found['Inferred'])
+
+    def test_file_in_a_format_of_its_own(self):
+        self.assertEqual('', self.run_json('show', 'bak-1')['File format'])
+        with tempfile.TemporaryFile() as handle:
+            handle.write(images.load('qcow2'))
+            handle.flush()
+            self.bench.archive(3, volumes.open_volume(
+                handle, threading.Lock()), geometry=types.Geometry(
+                    chunk_size=65536, block_size=4096))
+        self.assertEqual('qcow2',
+                         self.run_json('show', 'bak-3')['File format'])
 
     def test_damaged_ones(self):
         gone = naming.chunk_name(base.ref(1).prefix, 4)
