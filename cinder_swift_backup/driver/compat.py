@@ -7,6 +7,7 @@ The rest of the driver uses interfaces that all supported releases have.
 
 import sys
 
+from cinder import version
 from oslo_config import cfg
 
 STOCK = 'cinder.backup.drivers.swift.SwiftBackupDriver'
@@ -14,6 +15,10 @@ STOCK = 'cinder.backup.drivers.swift.SwiftBackupDriver'
 # beginning of a name for all of it, so this one is only for Grizzly's.
 STOCK_OF_GRIZZLY = 'cinder.backup.services.swift'
 OURS = 'cinder_swift_backup.driver.SwiftBackupDriver'
+
+# Since 28 (2026.1) Cinder's drivers for files attach a volume in the format
+# that its record says. Before, they looked at the file.
+FORMATS_ARE_RECORDED = int(version.version_string().split('.')[0]) >= 28
 
 # Options of the stock driver that older releases do not have. Ours follows
 # them everywhere.

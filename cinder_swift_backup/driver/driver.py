@@ -218,6 +218,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
 
     def _file_format(self, volume_id):
         """What Cinder is going to read the volume's file as, if it says so."""
+        if not compat.FORMATS_ARE_RECORDED:
+            return None
         return self.db.volume_admin_metadata_get(
             self.context.elevated(), volume_id).get('format')
 
