@@ -59,5 +59,9 @@ class Clock:
         latest = self._told
         if latest is None:
             return None
-        return latest.moment + datetime.timedelta(
-            seconds=time.monotonic() - latest.came)
+        passed = datetime.timedelta(seconds=time.monotonic() - latest.came)
+        try:
+            return latest.moment + passed
+        except OverflowError:
+            # It was told the last second of the year 9999.
+            return None

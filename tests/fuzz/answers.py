@@ -8,6 +8,7 @@ through swiftclient as if they came from a connection.
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import datetime
 import http
 from typing import Any
 from unittest import mock
@@ -38,12 +39,12 @@ class _Answer:
     reason = 'OK'
 
     def __init__(self, headers: dict[str, str], body: bytes) -> None:
-        self._headers = headers
+        self.headers = headers
         self._rest = body
 
     def __len__(self) -> int:
         """How many bytes there are, with the headers."""
-        return len(self._rest) + sum(map(len, self._headers.values()))
+        return len(self._rest) + sum(map(len, self.headers.values()))
 
     def read(self, size: int | None = None) -> bytes:
         """More of the body."""
@@ -53,11 +54,11 @@ class _Answer:
 
     def getheaders(self) -> list[tuple[str, str]]:
         """All headers."""
-        return list(self._headers.items())
+        return list(self.headers.items())
 
     def getheader(self, name: str, default: str = '') -> str:
         """One of them."""
-        return self._headers.get(name.lower(), default)
+        return self.headers.get(name.lower(), default)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -69,7 +70,7 @@ class _Connection:
     def __init__(self, answers: Iterator[_Answer]) -> None:
         self._answers = answers
         self.url = ''
-        self.resp = mock.Mock(headers={})
+        self.resp: _Answer | None = None
         self.request_session = mock.Mock(adapters={})
 
     def __call__(self, url: str, **options: Any) -> '_Connection':
@@ -82,7 +83,8 @@ class _Connection:
 
     def getresponse(self) -> _Answer:
         """The next answer; at the end an empty listing."""
-        return next(self._answers, _Answer({}, b'[]'))
+        self.resp = next(self._answers, _Answer({}, b'[]'))
+        return self.resp
 
     def close(self) -> None:
         """Nothing is open."""
@@ -154,6 +156,16 @@ def info(data: bytes) -> None:
         assert number is None or (type(number) is int and number >= 0)
     for name in found.storage_policies or ():
         name.encode()
+
+
+def date(data: bytes) -> None:
+    """What time it is."""
+    found = _asked(lambda store: store.now(), _Answer(
+        {'x-account-container-count': '1',
+         'Date': data.decode('iso-8859-1')}, b''))
+    if found is not None:
+        assert found.utcoffset() == datetime.timedelta()
+        str(found)
 
 
 def large(data: bytes) -> None:

@@ -147,6 +147,9 @@ def _of_answers() -> _Seeds:
         'slo': {'max_manifest_segments': 1000}, 'bulk_delete': {},
         'symlink': {}}).encode()
     yield 'info', 'nothing', b'\n{}'
+    yield 'date', 'http', b'Sat, 01 Aug 2026 12:00:00 GMT'
+    yield 'date', 'zone', b'Fri, 31 Dec 9999 23:59:59 -2359'
+    yield 'date', 'last', b'Fri, 31 Dec 9999 23:59:59 GMT'
     yield 'large', 'segments', b'\n' + json.dumps([
         {'name': '/c_segments/o-000000', 'bytes': 5, 'hash': _MD5,
          'content_type': 'application/octet-stream',

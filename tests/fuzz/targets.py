@@ -23,6 +23,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     'listing': answers.listing,
     'containers': answers.containers,
     'info': answers.info,
+    'date': answers.date,
     'large': answers.large,
     'body': answers.body,
 }

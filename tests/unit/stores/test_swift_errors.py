@@ -71,10 +71,10 @@ class TranslateTest(base.BaseTestCase):
         self.assertTrue(80 < err.retry_after <= 100, err.retry_after)
 
     def test_retry_after_a_date_by_a_clock_that_is_not_ours(self):
+        here = int(time.time())
         for there in (-172800, 172800):
             now, until = (email.utils.formatdate(
-                time.time() + there + seconds, usegmt=True)
-                for seconds in (0, 100))
+                here + there + seconds, usegmt=True) for seconds in (0, 100))
             err = _translate(429, headers={'retry-after': until, 'date': now})
             self.assertEqual(100, err.retry_after)
 
