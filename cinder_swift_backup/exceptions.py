@@ -56,6 +56,7 @@ class Remedy(enum.Enum):
     NEWER_RELEASE = 'another release of this package wrote it'
     LARGER_VOLUME = 'the volume has no room for the backup'
     SNAPSHOT = 'a snapshot of the volume can be backed up instead'
+    WHOLE_SOURCE = 'the volume has to be made one file first'
     CONVERT = 'the backup is of a file, which has to be converted'
     WHOLE_TARGET = 'the target is only part of a volume'
     SAME_FORMAT = 'the target has to be in the format of the backup'

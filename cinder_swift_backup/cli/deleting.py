@@ -59,7 +59,8 @@ class Orphans(commands.AccountCommand, commands.Table):
     Cinder has a record of with its status there, and does not delete it: use
     "cinder backup-delete". It also tells which backups Cinder does not know,
     which of Cinder's backups are not in Swift, and which records are wrong
-    about other backups depending on theirs.
+    about whether any other backup depends on theirs. How many do, Cinder does
+    not tell.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -30,6 +30,7 @@ from cinder_swift_backup.driver import settings
 from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.driver import told_changes
 from cinder_swift_backup.engine import archiver
+from cinder_swift_backup.engine import format_checks
 from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import restorer
@@ -162,8 +163,14 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 geometry=found.geometry, compression=found.compression,
                 level=found.level, parent=parent, volume_meta=volume_meta,
                 containers=found.containers, mark=source.mark,
-                track=source.track, told=source.told, read_all=found.read_all),
+                track=source.track, told=source.told, read_all=found.read_all,
+                recorded=insist(lambda: self._recorded(backup))),
             source.reader, observer)
+
+    def _recorded(self, backup):
+        file_format = self._file_format(self._volume(backup.volume_id))
+        return format_checks.Recorded(backup.size * units.Gi,
+                                      file_format == format_checks.RAW)
 
     def _parent(self, backup, geometry, repo, observer):
         """What an incremental builds on; None for a full backup."""
@@ -206,22 +213,29 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         chain = engine.repository.until(watch).resolve(
             insist(lambda: records.chain_refs(self.context, backup)))
         writer = _open(engine, volume_file)
-        volume = insist(lambda: self.db.volume_get(self.context, volume_id))
+        volume = insist(lambda: self._volume(volume_id))
         engine.restorer.restore(
             chain,
             restorer.RestoreTarget(
                 writer, backup.size * units.Gi, volume['size'] * units.Gi,
-                file_format=insist(lambda: self._file_format(volume_id))),
+                file_format=insist(lambda: self._file_format(volume))),
             observer, verify=verify)
         insist(lambda: self._restore_metadata(
             backup, volume_id, chain.tip.manifest.volume_meta))
 
-    def _file_format(self, volume_id):
-        """What Cinder is going to read the volume's file as, if it says so."""
-        if not compat.FORMATS_ARE_RECORDED:
+    def _volume(self, volume_id):
+        return self.db.volume_get(self.context, volume_id)
+
+    def _file_format(self, volume):
+        """What Cinder is going to read a volume's file as, if it says so.
+
+        It does not of one that is encrypted: its record says "raw", and its
+        file is qcow2.
+        """
+        if not compat.FORMATS_ARE_RECORDED or volume['encryption_key_id']:
             return None
         return self.db.volume_admin_metadata_get(
-            self.context.elevated(), volume_id).get('format')
+            self.context.elevated(), volume['id']).get('format')
 
     def _restore_metadata(self, backup, volume_id, volume_meta):
         if not volume_meta:

@@ -44,6 +44,9 @@ _REMEDIES = {
         'Use the release that wrote the backup, or newer.',
     exceptions.Remedy.LARGER_VOLUME: 'Restore to a larger volume.',
     exceptions.Remedy.SNAPSHOT: 'Back up a snapshot of the volume instead.',
+    exceptions.Remedy.WHOLE_SOURCE:
+        'Copy it to a new volume, which is a whole file or a device, and back '
+        'up that.',
     exceptions.Remedy.CONVERT:
         'Restore it to a file with "cinder-swift-backup restore", and convert '
         'that with "qemu-img convert".',

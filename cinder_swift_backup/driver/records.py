@@ -39,7 +39,8 @@ def backup_ref(backup):
         where = (f'; in container {container}, objects {rest}/'
                  f'{backup.service_metadata}...' if container and rest else '')
         raise exceptions.ChainError(
-            f'the record has what can be no container, its name {fault}',
+            'the record names a container that cannot exist: its name '
+            f'{fault}',
             backup_id=backup.id,
             detail=f'container {backup.container!r}{where}',
             remedy=exceptions.Remedy.MOVE_OBJECTS)

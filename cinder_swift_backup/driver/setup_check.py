@@ -12,7 +12,6 @@ from cinder_swift_backup.driver import settings
 from cinder_swift_backup.engine import spool
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base
-from cinder_swift_backup.stores import network_errors
 from cinder_swift_backup.stores import swift_errors
 
 LOG = logging.getLogger(__name__)
@@ -61,7 +60,7 @@ def ask_capabilities(store):
     except swift_errors.NotSwift as err:
         why = err
     except exceptions.StoreUnavailable as err:
-        if network_errors.is_silence(err) or not _answers(store):
+        if not _answers(store):
             raise
         why = err
     LOG.warning('The limits of the cluster are not known, and not compared '

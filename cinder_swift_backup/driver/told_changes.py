@@ -27,10 +27,10 @@ def ask(handle):
     :param handle: the outermost one, as Cinder passes it
     :returns: extents, in any order
     """
-    function = getattr(handle, 'get_cbt_extents', None)
-    if not callable(function):
-        return None
     try:
+        function = getattr(handle, 'get_cbt_extents', None)
+        if not callable(function):
+            return None
         told = function()
         return None if told is None else _extents(told)
     except Exception as err:

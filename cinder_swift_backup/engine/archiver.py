@@ -71,7 +71,7 @@ class ArchiveJob:
     as long as it is read. ``track`` says whether to ask the volume what
     differs from the parent's mark, ``read_all`` that nothing is asked.
     ``told`` is what may differ by the word of somebody else; None if nobody
-    knows.
+    knows. ``recorded`` is what Cinder has noted of the volume.
     """
 
     ref: types.BackupRef
@@ -86,6 +86,7 @@ class ArchiveJob:
     track: bool = False
     read_all: bool = False
     told: tuple[types.Extent, ...] | None = None
+    recorded: format_checks.Recorded = format_checks.NOTHING
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -142,8 +143,9 @@ class Archiver:
                  observer: progress.ArchiveObserver,
                  traces: _Traces) -> chains.Manifest:
         size = source.size
-        file_format = format_checks.check_source(self._pipeline.one(
-            lambda _: format_checks.read_head(source), observer.checkpoint))
+        file_format = self._pipeline.one(
+            lambda _: format_checks.source_format(source, job.recorded),
+            observer.checkpoint)
         file = self._digest_file(job, observer)
         self._repository.digests.check(
             file, job.geometry.block_size, job.geometry.blocks(size),

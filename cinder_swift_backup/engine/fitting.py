@@ -71,9 +71,9 @@ def fit(chain: chains.Chain, plan: planner.RestorePlan, room: Room,
         sizes = range(_GIB, plan.end, _GIB)
         needed = bisect.bisect_left(sizes, True, key=has_room) + 1
         raise exceptions.VolumeError(
-            'the volume ends before the data does, which needs one of '
-            f'{needed} GiB', backup_id=chain.tip.ref.backup_id,
-            expected=plan.end, actual=room.size,
+            f'the volume is too small: the backup needs at least {needed} GiB',
+            backup_id=chain.tip.ref.backup_id, expected=needed * _GIB,
+            actual=room.size,
             remedy=exceptions.Remedy.LARGER_VOLUME)
     whole = room.size // table.block_size * table.block_size
     return Fit(planner.plan_restore(chain, whole), room.size)

@@ -6,13 +6,14 @@ See :mod:`cinder_swift_backup.engine.image_formats` for formats.
 
 1. Back up no file that refers to another one: what is in that would be
    missing, and nobody would notice before it is needed.
-2. Note the format of a file in the manifest.
+2. Note in the manifest the format of a file, or that it was none, but a device
+   or an image: these are raw, whatever their guest wrote to their beginning.
+   So is a file if Cinder says so and it is exactly as long as the volume.
 3. Restore no file in a format of its own to a device or an image, whose guest
    would see the file and not what is in it. Where the manifest does not tell,
    the beginning of the backup does. It need not be fetched if the backup has
    the size of its volume, as far as there is a record of it, and whole GiB, as
-   all volumes of Cinder have: then it is raw, whatever a guest wrote to its
-   beginning.
+   all volumes of Cinder have.
 4. Restore onto no file that refers to another one, unless the backup is of
    such a file, too. Those are from before this was checked, or by the stock
    driver.
@@ -20,26 +21,81 @@ See :mod:`cinder_swift_backup.engine.image_formats` for formats.
    where that is known. Cinder empties a file before it hands it over, so the
    file itself does not tell.
 
-Reading is offloaded, and the rest is not: oslo.utils logs.
+A handle without a descriptor may be of anything. It is taken for a file, and
+for raw if it is exactly as long as the volume.
 """
+
+import dataclasses
 
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import image_formats
+from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.engine.volumes import clone
 from cinder_swift_backup.engine.volumes import file
+from cinder_swift_backup.engine.volumes import image
 from cinder_swift_backup.engine.volumes import seeking
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
 
 LOG = logging.getLogger(__name__)
+# What manifests and Cinder call it.
+RAW = 'raw'
 # Bytes: every volume of Cinder is a multiple of it.
 GIB = 1 << 30
-_RAW = 'raw'
+# What is below a file since there is a snapshot.
+_BELOW = ('a backing file', 'a parent')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recorded:
+    """What Cinder has noted of a volume that is backed up.
+
+    ``size`` is in bytes, 0 if it is not known. ``is_raw`` is whether Cinder is
+    sure that its file is raw.
+    """
+
+    size: int = 0
+    is_raw: bool = False
+
+
+NOTHING = Recorded()
+
+
+def source_format(source: object, recorded: Recorded) -> str | None:
+    """The format of what is backed up, for the manifest; None if not known.
+
+    :raises VolumeError: when it refers to another file, or cannot be read
+    """
+    if _is_device(source) or _is_raw_by_length(source, recorded):
+        return RAW
+    found = image_formats.find(read_head(source))
+    if found is None:
+        return None
+    if found.needs:
+        raise exceptions.VolumeError(
+            f'the volume is in a {found.name} file that needs {found.needs}, '
+            f'which the backup would not have', detail=found.detail,
+            remedy=(exceptions.Remedy.SNAPSHOT if found.needs in _BELOW
+                    else exceptions.Remedy.WHOLE_SOURCE))
+    return found.name
+
+
+def _is_device(volume: object) -> bool:
+    return isinstance(volume, file.DeviceVolume | image.ImageVolume
+                      | clone.ClonedVolume)
+
+
+def _is_raw_by_length(source: object, recorded: Recorded) -> bool:
+    if not isinstance(source, file.FileVolume | seeking.SeekingVolume):
+        return False
+    sure = recorded.is_raw or isinstance(source, seeking.SeekingVolume)
+    return sure and source.size == recorded.size and not source.size % GIB
 
 
 def read_head(volume: object) -> bytes:
-    """The beginning of a file; nothing of what is certain to be raw.
+    """The beginning of a file; nothing of what is none.
 
     :raises VolumeError: when it cannot be read
     """
@@ -60,21 +116,10 @@ def read_target(volume: object) -> bytes:
         return b''
 
 
-def check_source(head: bytes) -> str | None:
-    """Refuse to back up part of a volume; returns the name of its format.
-
-    :param head: the beginning of what Cinder handed over
-    :raises VolumeError: when it refers to another file
-    """
-    found = image_formats.find(head)
-    if found is None:
-        return None
-    if found.needs:
-        raise exceptions.VolumeError(
-            f'the volume is in a {found.name} file that needs {found.needs}, '
-            f'which the backup would not have', detail=found.detail,
-            remedy=exceptions.Remedy.SNAPSHOT)
-    return found.name
+def takes_files(target: volumes.VolumeWriter) -> bool:
+    """Whether a file in a format of its own can be restored to a target."""
+    return (target.capacity is None
+            or isinstance(target, seeking.SeekingVolume))
 
 
 def is_raw(manifest: chains.Manifest, length: int, source_size: int) -> bool:
@@ -84,8 +129,9 @@ def is_raw(manifest: chains.Manifest, length: int, source_size: int) -> bool:
     :param source_size: of the volume in bytes, by the record of it; 0 if that
         is not known
     """
-    return (manifest.file_format is None and source_size in (0, length)
-            and not length % GIB)
+    if manifest.file_format is not None:
+        return manifest.file_format == RAW
+    return source_size in (0, length) and not length % GIB
 
 
 def check_device(found: image_formats.ImageFormat | None) -> None:
@@ -124,7 +170,7 @@ def check_file(found: image_formats.ImageFormat | None,
 
 def _check_wanted(found: image_formats.ImageFormat | None,
                   wanted: str | None) -> None:
-    name = found.name if found is not None else _RAW
+    name = found.name if found is not None else RAW
     if wanted is None or name.lower() == wanted.lower():
         return
     raise exceptions.VolumeError(

@@ -7,44 +7,51 @@ whatever it holds. That is all of the volume unless the file refers to another
 one. The active file of a volume on NFS that has snapshots does: it is a qcow2
 overlay, and what is below the snapshot is in its backing file.
 
-1. oslo.utils recognises the formats by the beginning of the file.
-2. Whether the file refers to others, oslo.utils tells of qcow2. For the rest
-   there is one field in each header:
+1. The first bytes tell the format.
+2. A field or two tell whether the file refers to others. Where they cannot be
+   read, it may.
 
-   ====  =====================================================  ==============
-   QED   features, 64 bits at 16, little-endian                 bit 0
-   VHD   type of disk, 32 bits at 60, big-endian                4
-   VHDX  an entry for the locator of a parent in the metadata   there
-   VDI   type of image, 32 bits at 76, little-endian            3 and more
-   VMDK  ``createType`` in the descriptor                       not one file
-         ``parentCID`` in the descriptor                        not all ones
-   ====  =====================================================  ==============
+   =====  ===================  ==============================================
+   qcow2  ``QFI\\xfb``          a backing file if the 64 bits at 8 are not 0; a
+                               data file if bit 2 of the 64 at 72 is set, from
+                               version 3 on
+   QED    ``QED\\0``            a backing file if bit 0 of the 64 at 16 is set
+   VMDK   ``KDMV``             others if ``createType`` is of several files; a
+                               parent if ``parentCID`` is not all ones
+   VMDK   a comment            others, always: those that have the data
+   VMDK   ``COWD``, cafebabe   others, always: so ESX writes on top of a file
+   VHD    ``conectix``         a parent if the 32 bits at 60 are 4
+   VHDX   ``vhdxfile``         a parent if the metadata have a locator of it
+   VDI    0xbeda107f at 64     a parent if the 32 bits at 76 are 3 or more
+   =====  ===================  ==============================================
 
-   They are those of QEMU's ``docs/interop/qed_spec``, of Microsoft's VHD
-   specification and MS-VHDX (2.6.2.6), of VirtualBox's ``VDICore.h``, and of
-   VMware's Virtual Disk Format 5.0.
+The facts are those of QEMU's ``docs/interop/qcow2.txt`` and ``qed_spec.txt``,
+of VMware's Virtual Disk Format 5.0 and QEMU's ``block/vmdk.c``, of Microsoft's
+VHD specification and MS-VHDX, and of VirtualBox's ``VDICore.h``. oslo.utils
+knows formats from 7.4 on, which OpenStack 2024.1 does not have, and for most
+of them it does not tell what they refer to.
 """
 
 from collections.abc import Callable
-from collections.abc import Mapping
 import dataclasses
-import io
 import struct
-from typing import Any
-
-from oslo_utils.imageutils import format_inspector
+import uuid
 
 # Bytes of the beginning that tell all of this: the metadata of a VHDX are in
 # the third MiB, or the one after.
 HEAD = 4 << 20
-# What a header has at least. Readers take what is behind the end for zeros.
+# What a header has at least.
 _SECTOR = 512
-
-_PARENT_LOCATOR = struct.pack('<IHH', 0xa8d35f2d, 0xb30b, 0x454d) + bytes(
-    (0xab, 0xf7, 0xd3, 0xd8, 0x48, 0x34, 0xab, 0x0c))
+# Of a descriptor of VMDK, as QEMU reads it.
+_MOST_DESCRIPTOR = 1 << 20
 # VMDKs that are one file, in lower case.
 _ONE_FILE = frozenset(('monolithicsparse', 'streamoptimized'))
 _NO_PARENT = 'ffffffff'
+# Where a VHDX has its two region tables, and what to find by them.
+_REGION_TABLES = (192 << 10, 256 << 10)
+_METADATA = uuid.UUID('8b7ca206-4790-4b9a-b8fe-575f050f886e').bytes_le
+_PARENT_LOCATOR = uuid.UUID('a8d35f2d-b30b-454d-abf7-d3d84834ab0c').bytes_le
+_TABLE = 64 << 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,60 +70,47 @@ class ImageFormat:
 def find(head: bytes) -> ImageFormat | None:
     """The format of a file; None if it is raw, as far as can be told.
 
-    If a file could be read in several ways, the one that refers to another
-    file counts.
-
     :param head: its first ``HEAD`` bytes, or all of it
     """
-    found = _find(head)
-    if not found and len(head) < _SECTOR:
-        found = _find(head.ljust(_SECTOR, b'\0'))
-    return next((each for each in found if each.needs), None) or next(
-        iter(found), None)
+    # What is behind the end is read as zeros.
+    padded = head if len(head) >= _SECTOR else head.ljust(_SECTOR, b'\0')
+    for offset, magic, read in _MAGICS:
+        if padded.startswith(magic, offset):
+            return read(padded)
+    return None
 
 
-def _find(head: bytes) -> list[ImageFormat]:
-    wrapper = format_inspector.InspectWrapper(
-        io.BytesIO(head), allowed_formats=['raw', *_READERS])
-    wrapper.read(len(head))
-    wrapper.close()
-    header = head.ljust(_SECTOR, b'\0')
-    return [_READERS[each.NAME](each, header)
-            for each in wrapper.formats or () if each.NAME in _READERS]
+def _number(form: str, head: bytes, offset: int) -> int:
+    found: int = struct.unpack_from(form, head, offset)[0]
+    return found
 
 
-# The inspectors of oslo.utils have no types in its older releases.
-
-def _qcow2(inspector: Any, head: bytes) -> ImageFormat:
-    if _violates(inspector.check_backing_file):
+def _qcow2(head: bytes) -> ImageFormat:
+    if _number('>Q', head, 8):
         return ImageFormat('qcow2', 'a backing file', _backing_file(head))
     # Before version 3 there is something else in this place.
-    version, = struct.unpack_from('>I', head, 4)
-    if version >= 3 and _violates(inspector.check_data_file):
+    if _number('>I', head, 4) >= 3 and _number('>Q', head, 72) & 4:
         return ImageFormat('qcow2', 'a data file')
     return ImageFormat('qcow2')
 
 
-def _violates(check: Callable[[], None]) -> bool:
-    try:
-        check()
-    except format_inspector.SafetyViolation:
-        return True
-    return False
-
-
 def _backing_file(head: bytes) -> str:
-    offset, length = struct.unpack_from('>QI', head, 8)
+    offset, length = _number('>Q', head, 8), _number('>I', head, 16)
     name = head[offset:offset + min(length, 1023)]
     return f'backing file {name.decode(errors="backslashreplace")}'
 
 
-def _vmdk(inspector: Any, head: bytes) -> ImageFormat:
-    found = _descriptor(bytes(inspector.region('descriptor').data))
-    # Without a header it is a text, which names the files that have the data.
-    if (not inspector.has_region('header')
-            or found.get('createtype') not in _ONE_FILE):
-        return ImageFormat('VMDK', 'other files')
+def _qed(head: bytes) -> ImageFormat:
+    return ImageFormat(
+        'QED', 'a backing file' if _number('<Q', head, 16) & 1 else None)
+
+
+def _vmdk(head: bytes) -> ImageFormat:
+    start = _number('<Q', head, 28) * _SECTOR
+    length = min(_number('<Q', head, 36) * _SECTOR, _MOST_DESCRIPTOR)
+    found = _descriptor(head[start:start + length] if start else b'')
+    if found.get('createtype') not in _ONE_FILE:
+        return _part_of_vmdk(head)
     if found.get('parentcid', _NO_PARENT) != _NO_PARENT:
         return ImageFormat('VMDK', 'a parent')
     return ImageFormat('VMDK')
@@ -129,29 +123,43 @@ def _descriptor(data: bytes) -> dict[str, str]:
     return {key.strip(): value.strip().strip('"') for key, _, value in lines}
 
 
-def _qed(inspector: Any, head: bytes) -> ImageFormat:
-    features, = struct.unpack_from('<Q', head, 16)
-    return ImageFormat('QED', 'a backing file' if features & 1 else None)
+def _part_of_vmdk(head: bytes) -> ImageFormat:
+    return ImageFormat('VMDK', 'other files')
 
 
-def _vhd(inspector: Any, head: bytes) -> ImageFormat:
-    kind, = struct.unpack_from('>I', head, 60)
-    return ImageFormat('VHD', 'a parent' if kind == 4 else None)
-
-
-def _vhdx(inspector: Any, head: bytes) -> ImageFormat:
-    entries = (bytes(inspector.region('metadata').data)
-               if inspector.has_region('metadata') else b'')
+def _vhd(head: bytes) -> ImageFormat:
     return ImageFormat(
-        'VHDX', 'a parent' if _PARENT_LOCATOR in entries else None)
+        'VHD', 'a parent' if _number('>I', head, 60) == 4 else None)
 
 
-def _vdi(inspector: Any, head: bytes) -> ImageFormat:
-    kind, = struct.unpack_from('<I', head, 76)
-    return ImageFormat('VDI', 'a parent' if kind >= 3 else None)
+def _vhdx(head: bytes) -> ImageFormat:
+    table = _metadata_table(head)
+    return ImageFormat('VHDX', None if table and _PARENT_LOCATOR not in table
+                       else 'a parent')
 
 
-# By the names of oslo.utils. What it knows besides is on raw disks.
-_READERS: Mapping[str, Callable[[Any, bytes], ImageFormat]] = {
-    'qcow2': _qcow2, 'vmdk': _vmdk, 'qed': _qed, 'vhd': _vhd,
-    'vhdx': _vhdx, 'vdi': _vdi}
+def _metadata_table(head: bytes) -> bytes | None:
+    """Which metadata a VHDX has; None if that cannot be read."""
+    for start in _REGION_TABLES:
+        regions = head[start:start + _TABLE]
+        at = regions.find(_METADATA)
+        if regions.startswith(b'regi') and 0 < at <= _TABLE - 24:
+            offset = _number('<Q', regions, at + 16)
+            table = head[offset:offset + _TABLE]
+            if table.startswith(b'metadata'):
+                return table
+    return None
+
+
+def _vdi(head: bytes) -> ImageFormat:
+    return ImageFormat(
+        'VDI', 'a parent' if _number('<I', head, 76) >= 3 else None)
+
+
+# Where they are, and who reads what begins so.
+_MAGICS: tuple[tuple[int, bytes, Callable[[bytes], ImageFormat]], ...] = (
+    (0, b'QFI\xfb', _qcow2), (0, b'QED\0', _qed), (0, b'KDMV', _vmdk),
+    (0, b'# Disk DescriptorFile', _part_of_vmdk), (0, b'COWD', _part_of_vmdk),
+    (0, struct.pack('<Q', 0xcafebabe), _part_of_vmdk),
+    (0, b'conectix', _vhd), (0, b'vhdxfile', _vhdx),
+    (64, struct.pack('<I', 0xbeda107f), _vdi))

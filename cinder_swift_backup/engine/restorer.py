@@ -74,20 +74,19 @@ class RestoreTarget:
     before: volumes.VolumeReader | None = None
     file_format: str | None = None
 
-    def length(self, restored: int, *, is_raw: bool) -> int:
+    def length(self, tip: chains.Manifest, restored: int) -> int:
         """The length for a regular file that ``restored`` bytes go to.
 
         A backup as long as its volume was is raw, and the guest of a larger
         volume has to see the larger size. Any other length means that the
-        file has a format of its own, such as qcow2 or VMDK, and must keep its
-        length; or that the volume was a device, which storage has rounded up.
-
-        :param is_raw: whether the beginning is of no other format
+        file has a format of its own, such as qcow2 or VMDK, or a header, such
+        as one of LUKS, and must keep its length; unless it was a device, which
+        storage has rounded up.
         """
-        if (restored == self.source_size
-                or (is_raw and 0 < self.source_size < restored)):
-            return self.size
-        return restored
+        rounded = (tip.file_format == format_checks.RAW
+                   and 0 < self.source_size < restored)
+        return (self.size if rounded or restored == self.source_size
+                else restored)
 
 
 class Restorer:
@@ -120,16 +119,15 @@ class Restorer:
         """
         plan = self.plan(chain)
         with self.checked(chain, plan, observer, verify=verify) as check:
-            is_raw = self._check_format(chain.tip, plan, target,
-                                        self.fetcher(check, observer))
-            fit = self._fit(chain, plan, target, check, observer,
-                            is_raw=is_raw)
+            self._check_format(chain.tip, plan, target,
+                               self.fetcher(check, observer))
+            fit = self._fit(chain, plan, target, check, observer)
             self._check_end(chain, plan, target,
                             sure=check.digests is not None, verify=verify)
             self._execute(fit, target, check, observer)
             self._pipeline.runtime.call(
                 target.writer.finish,
-                max(fit.end, target.length(plan.end, is_raw=is_raw)))
+                max(fit.end, target.length(chain.tip.manifest, plan.end)))
 
     def plan(self, chain: chains.Chain) -> planner.RestorePlan:
         """What to fetch for the tip of ``chain``.
@@ -170,22 +168,28 @@ class Restorer:
             self._store, self._pipeline.runtime, self._codecs, check)
 
     def _check_format(self, tip: chains.ChainLink, plan: planner.RestorePlan,
-                      target: RestoreTarget, fetcher: windows.Fetcher) -> bool:
-        """Refuse what cannot go there; returns whether the backup is raw."""
+                      target: RestoreTarget, fetcher: windows.Fetcher) -> None:
         found = None
         if not format_checks.is_raw(tip.manifest, plan.end,
                                     target.source_size):
-            found = image_formats.find(bytes(fetcher.fetch(windows.first(
-                plan, image_formats.HEAD, fetcher.grain))))
-        if target.writer.capacity is not None:
+            window = self._pipeline.runtime.call(
+                windows.first, plan, image_formats.HEAD, fetcher.grain)
+            found = image_formats.find(bytes(fetcher.fetch(window)))
+        if format_checks.takes_files(target.writer):
+            self._check_file(found, target, fetcher.checkpoint)
+        else:
             format_checks.check_device(found)
-            return found is None
-        head = self._pipeline.one(
-            lambda _: format_checks.read_target(target.writer),
-            fetcher.checkpoint)
+
+    def _check_file(self, found: image_formats.ImageFormat | None,
+                    target: RestoreTarget,
+                    checkpoint: pipelines.Checkpoint) -> None:
+        head = b''
+        # It may be part of this backup that is there already.
+        if target.before is None:
+            head = self._pipeline.one(
+                lambda _: format_checks.read_target(target.writer), checkpoint)
         format_checks.check_file(found, image_formats.find(head),
                                  target.file_format)
-        return found is None
 
     def _execute(self, fit: fitting.Fit, target: RestoreTarget,
                  check: verification.Check,
@@ -214,11 +218,11 @@ class Restorer:
 
     def _fit(self, chain: chains.Chain, plan: planner.RestorePlan,
              target: RestoreTarget, check: verification.Check,
-             observer: progress.Observer, *, is_raw: bool) -> fitting.Fit:
+             observer: progress.Observer) -> fitting.Fit:
         """What of the plan to restore: all of it, where there is room."""
         room = target.writer.capacity
         if room is None:
-            room = target.length(plan.end, is_raw=is_raw)
+            room = target.length(chain.tip.manifest, plan.end)
         if plan.end <= room:
             return fitting.Fit(plan, plan.end)
         try:

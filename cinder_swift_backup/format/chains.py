@@ -24,7 +24,8 @@ class Manifest:
     one winning. ``volume_size`` (bytes), ``parent``, ``mark`` and
     ``file_format`` are our additions and None in manifests of the stock
     driver. The last one is the name of the format if the volume was in a file
-    of its own format, such as "qcow2".
+    of its own format, such as "qcow2", "raw" if it was certainly in none, as a
+    device is, and None if that is not known.
     """
 
     header: types.BackupHeader

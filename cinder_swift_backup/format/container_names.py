@@ -74,7 +74,7 @@ def check_new(name: str) -> None:
 def _refuse(name: str, found: str) -> None:
     if found:
         raise exceptions.ConfigurationError(
-            f'there can be no such container, its name {found}',
+            f'there can be no such container: its name {found}',
             # A database and a log take no more than that.
             detail=f'container {name!r}',
             remedy=exceptions.Remedy.CONTAINER_NAME)

@@ -194,7 +194,7 @@ class RoundedTestCase(cinder_side.CinderSideTestCase):
         tip = self.back_up(OURS, self.volume, self.source.path, base)
         err = self.assertRaises(cinder_exception.InvalidVolume,
                                 self._restore, tip)
-        self.assertIn('needs one of 2 GiB', str(err))
+        self.assertIn('needs at least 2 GiB', str(err))
         self._restore(base)
 
     def test_without_cinder(self):

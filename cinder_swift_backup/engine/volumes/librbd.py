@@ -14,7 +14,7 @@ import pathlib
 import re
 
 _MAPS = pathlib.Path('/proc/self/maps')
-_LIBRARY = re.compile(r'/\S*/libceph-common\.so\.\d+\S*')
+_LIBRARY = re.compile(r'/libceph-common\.so\.\d+')
 _SYMBOL = '_Z19ceph_version_to_strv'
 _RELEASE = re.compile(rb'(\d+)\.(\d+)\.(\d+)')
 # Of older ones, some leave out what a clone has of its origin when they are
@@ -31,7 +31,10 @@ def release() -> tuple[int, ...] | None:
         return None
     try:
         function = getattr(
-            ctypes.CDLL(found[0], os.RTLD_NOLOAD | os.RTLD_LAZY), _SYMBOL)
+            # By its name alone, the one that is loaded is found even if its
+            # file was replaced meanwhile.
+            ctypes.CDLL(found[0].removeprefix('/'),
+                        os.RTLD_NOLOAD | os.RTLD_LAZY), _SYMBOL)
     except (OSError, AttributeError):
         return None
     function.restype = ctypes.c_char_p

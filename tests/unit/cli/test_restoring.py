@@ -199,7 +199,7 @@ class RestoreTest(base.CommandTestCase):
             with self._device(512):
                 answer = self._restore('bak-3', *options)
             self.assertEqual(outcomes.ExitCode.TARGET, answer.code)
-            self.assertIn('needs one of 1 GiB', answer.err)
+            self.assertIn('needs at least 1 GiB', answer.err)
             self.assertEqual(b'x' * 512, self.target.read_bytes())
 
     def test_to_a_pipe_that_breaks(self):

@@ -47,7 +47,9 @@ class DriverMethodTestCase(base.DriverTestCase):
             auth, 'make_store', return_value=self.store))
         self.driver = driver.SwiftBackupDriver(self.context())
         self.driver.db = mock.Mock()
-        self.driver.db.volume_get.return_value = {'size': 1}
+        self.driver.db.volume_get.return_value = {
+            'id': base.VOLUME, 'size': 1, 'encryption_key_id': None}
+        self.driver.db.volume_admin_metadata_get.return_value = {}
 
     def _backup(self, data=_DATA, **fields):
         backup = self.record(**fields)
@@ -324,7 +326,7 @@ class RestoreTest(DriverMethodTestCase):
 
     def test_restore(self):
         self.assertEqual(_DATA, self._restore(self.backup))
-        self.driver.db.volume_get.assert_called_once_with(
+        self.driver.db.volume_get.assert_called_with(
             self.driver.context, base.VOLUME)
 
     def test_volume_too_small(self):

@@ -57,7 +57,8 @@ class Bench:
         self.restorer = self.engine.restorer
 
     def archive(self, number, source, *, parent=None, codec=None,
-                geometry=GEOMETRY, observer=None, volume_meta=None):
+                geometry=GEOMETRY, observer=None, volume_meta=None,
+                recorded=format_checks.NOTHING):
         """Back up a volume as backup ``number``, on top of ``parent``.
 
         :param source: the volume, or the bytes it holds
@@ -74,7 +75,7 @@ class Bench:
             archiver.ArchiveJob(
                 ref=where, header=header(where), geometry=geometry,
                 compression=codec or 'none', parent=above,
-                volume_meta=volume_meta),
+                volume_meta=volume_meta, recorded=recorded),
             source, observer or observers.Recorder())
 
     def find_parent(self, *numbers, block_size=GEOMETRY.block_size):

@@ -111,7 +111,9 @@ class ExcessTest(FittingTestCase):
                 (bytes(40), 2 * _RECORDED, 2 * _RECORDED),
                 # Rather too long than without something.
                 (bytes(40) + b'x', _RECORDED, _RECORDED + 41)):
-            self.bench.archive(1, _DATA + rest)
+            self.bench.archive(1, engine_volumes.open_volume(
+                volumes.RbdHandle(volumes.Image(_DATA + rest)),
+                threading.Lock()))
             with tempfile.TemporaryFile() as handle:
                 self.bench.restore_to(
                     engine_volumes.open_volume(handle, threading.Lock()),
@@ -122,6 +124,21 @@ class ExcessTest(FittingTestCase):
             self.assertEqual((_DATA + rest).ljust(length, b'\0')[:length],
                              found)
             self.bench.delete(base.ref(1))
+
+    def test_file_that_is_longer_than_its_volume(self):
+        # Such as one of LUKS, whose header comes on top.
+        data = b'LUKS\xba\xbe\0\1' + _DATA + bytes(40)
+        with tempfile.TemporaryFile() as handle:
+            handle.write(data)
+            handle.flush()
+            self.bench.archive(1, engine_volumes.open_volume(handle, None))
+        for size in (_RECORDED, 2 * _RECORDED):
+            with tempfile.TemporaryFile() as handle:
+                self.bench.restore_to(
+                    engine_volumes.open_volume(handle, threading.Lock()),
+                    self.bench.resolve(1), source_size=_RECORDED, size=size)
+                handle.seek(0)
+                self.assertEqual(data, handle.read())
 
     def test_data_behind_the_end(self):
         for place in (_RECORDED, _RECORDED + 20, _RECORDED + 39):
@@ -149,14 +166,14 @@ class ExcessTest(FittingTestCase):
             data = _DATA.ljust(end - 1, b'\0') + b'x'
             self.bench.archive(1, data + bytes(6 * _RECORDED - end))
             err = self._refused([1], _RECORDED)
-            self.assertIn(f'needs one of {needed} GiB', err.what)
-            self.assertEqual(6 * _RECORDED, err.expected)
+            self.assertIn(f'needs at least {needed} GiB', err.what)
+            self.assertEqual(needed * _RECORDED, err.expected)
             # Indeed.
             self._restore([1], needed * _RECORDED)
 
     def test_a_single_gib(self):
         self.bench.archive(1, b'x' * 2000)
-        self.assertIn('needs one of 1 GiB',
+        self.assertIn('needs at least 1 GiB',
                       self._refused([1], _RECORDED).what)
 
 
@@ -221,7 +238,7 @@ class UnknownTest(FittingTestCase):
         self.bench.memory.delete(base.CONTAINER, self.digest_file)
         for verify in (True, False):
             err = self._refused([1], _RECORDED, verify=verify)
-            self.assertIn('needs one of 1 GiB', err.what)
+            self.assertIn('needs at least 1 GiB', err.what)
 
     def test_digests_that_are_damaged_or_gone(self):
         log = self.useFixture(fixtures.FakeLogger())

@@ -81,16 +81,32 @@ class FindTest(base.BaseTestCase):
         self._assert_found('qcow2', None, _patched(
             'qcow2-v2', 72, struct.pack('>II', 0xe2792aca, 5)))
 
+    def test_metadata_that_cannot_be_read(self):
+        # The second region table takes the place of the first.
+        good = images.load('vhdx')
+        first = bytes(4)
+        self._assert_found('VHDX', None, _patched('vhdx', 192 << 10, first))
+        cut = bytearray(good)
+        cut[192 << 10:(192 << 10) + 4] = cut[256 << 10:(256 << 10) + 4] = first
+        self._assert_found('VHDX', 'a parent', bytes(cut))
+        self._assert_found('VHDX', 'a parent', good[:1 << 20])
+
+    def test_what_esx_writes(self):
+        for magic in (b'COWD', struct.pack('<Q', 0xcafebabe)):
+            self._assert_found('VMDK', 'other files', magic + bytes(600))
+
     def test_letters_that_are_not_ascii(self):
         self._assert_found('VMDK', None, images.load('vmdk').replace(
             b'"vmdk.vmdk"', '"größe.vmdk"'.encode()[:11]))
 
     def test_raw(self):
         for head in (b'', b'abc', bytes(100), bytes(1 << 20), b'\xff' * 5000,
-                     b'a text\n' * 1000, images.load('luks')):
+                     b'a text\n' * 1000, images.load('luks'),
+                     b'#!/bin/sh\n' * 60 + 'größe'.encode() + bytes(5000),
+                     b'createType="monolithicFlat"\n' * 100):
             self.assertIsNone(image_formats.find(head))
 
-    @given(_MAGIC, st.binary(max_size=600), st.booleans())
+    @given(_MAGIC, st.binary(max_size=2000), st.booleans())
     def test_rubbish(self, magic, rest, padded):
         head = magic + rest
         image_formats.find(head + bytes(4096) if padded else head)

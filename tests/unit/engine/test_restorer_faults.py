@@ -445,7 +445,7 @@ class TargetTest(RestoreTestCase):
     def test_too_small(self):
         self.target = volumes.RamVolume(bytes(len(_DATA) - 1))
         err = self.assertRaises(exceptions.VolumeError, self._restore)
-        for word in (str(len(_DATA)), str(len(_DATA) - 1), 'bak-1'):
+        for word in ('1 GiB', str(len(_DATA) - 1), 'bak-1'):
             self.assertIn(word, str(err))
         self.assertEqual([], self.target.writes)
 

@@ -39,8 +39,7 @@ class ReleaseTest(base.BaseTestCase):
         with mock.patch.object(ctypes, 'CDLL', return_value=library) as cdll:
             found = librbd.release()
         for call in cdll.call_args_list:
-            self.assertEqual('/usr/lib/x86_64-linux-gnu/ceph/'
-                             'libceph-common.so.2.0.0', call.args[0])
+            self.assertEqual('libceph-common.so.2', call.args[0])
         return found
 
     def test_release(self):
@@ -54,7 +53,7 @@ class ReleaseTest(base.BaseTestCase):
         self.assertIsNone(self._release(b'16.2.15', line=''))
         librbd.release.cache_clear()
         # There is no such file, so it is not loaded.
-        self.maps.write_text(_LINE.replace('/usr/lib', '/nowhere'))
+        self.maps.write_text(_LINE.replace('.so.2', '.so.999'))
         self.assertIsNone(librbd.release())
 
     def test_library_without_the_function(self):
