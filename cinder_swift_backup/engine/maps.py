@@ -185,7 +185,7 @@ class Checker:
 
     def _is_hole(self, place: types.Extent) -> bool:
         return (zeros.only(self._read(place))
-                or any(True for _ in self.source.data_extents(place)))
+                or not self.source.is_hole(place))
 
     def _is_same(self, place: types.Extent) -> bool:
         if self.before is None:

@@ -78,6 +78,10 @@ class SyntheticVolume:
             if part is not None:
                 yield part
 
+    def is_hole(self, extent: types.Extent) -> bool:
+        """See the engine's VolumeReader."""
+        return not any(True for _ in self.data_extents(extent))
+
     def changed_since(self, mark: types.Mark,
                       within: types.Extent) -> None:
         """See the engine's VolumeReader."""

@@ -2,6 +2,7 @@
 
 """What users do with backups, on volumes in Ceph."""
 
+from tests.ceph import lies
 from tests.functional import test_api
 
 
@@ -11,3 +12,4 @@ class BackupTestCase(test_api.BackupTestCase):
     def setUp(self):
         super().setUp()
         self.need('ceph_directory')
+        lies.expect_none(self)

@@ -9,6 +9,7 @@ import fixtures
 from os_brick.initiator import linuxrbd
 import testscenarios
 
+from tests.ceph import lies
 from tests.cloud import ceph
 from tests.cloud import volumes
 from tests.functional import cinder_side
@@ -108,6 +109,7 @@ class InteropTestCase(testscenarios.WithScenarios, ImagesTestCase):
         # Both chains have one of ours on one of the stock driver, and another
         # on one of ours.
         self.assertEqual(1, log.output.count('All of the volume is read'))
+        self.assertNotIn(lies.WORDS, log.output)
         for backup, expected in history:
             for reader in (OURS, STOCK):
                 for old in (b'', b'\xa5'):

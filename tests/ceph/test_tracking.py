@@ -8,6 +8,7 @@ import random
 import uuid
 
 from cinder_swift_backup.format import naming
+from tests.ceph import lies
 from tests.ceph import osd
 from tests.fakes import blobs
 from tests.functional import api
@@ -22,6 +23,7 @@ class TrackingTestCase(api.ApiTestCase):
     def setUp(self):
         super().setUp()
         self.need('ceph_directory')
+        lies.expect_none(self)
         self.volume = self.make_volume()
         for number in range(10):
             self.write(self.volume, number * 100 * MIB,

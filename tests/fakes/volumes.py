@@ -54,6 +54,10 @@ class RamVolume:
             if any(self.data[extent.offset:extent.end]):
                 yield extent
 
+    def is_hole(self, extent: types.Extent) -> bool:
+        """See the engine's VolumeReader."""
+        return not any(True for _ in self.data_extents(extent))
+
     def zero(self, extent: types.Extent) -> None:
         """See the engine's VolumeWriter."""
         with self._lock:

@@ -47,6 +47,12 @@ class VolumeReader(Protocol):
         as zeros.
         """
 
+    def is_hole(self, extent: types.Extent) -> bool:
+        """Whether an extent is certain to read as zeros.
+
+        Storage is asked now, even if it has answered before.
+        """
+
     def changed_since(self, mark: types.Mark,
                       within: types.Extent) -> Iterator[types.Extent] | None:
         """The parts of ``within`` that may have changed since a mark.

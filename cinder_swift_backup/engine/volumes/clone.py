@@ -38,6 +38,10 @@ class ClonedVolume:
         """See :class:`base.VolumeReader`."""
         return self._clone.data_extents(within)
 
+    def is_hole(self, extent: types.Extent) -> bool:
+        """See :class:`base.VolumeReader`."""
+        return self._clone.is_hole(extent)
+
     def changed_since(self, mark: types.Mark,
                       within: types.Extent) -> Iterator[types.Extent]:
         """See :class:`base.VolumeReader`: what the origin says."""

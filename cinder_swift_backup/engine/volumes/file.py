@@ -94,6 +94,12 @@ class FileVolume(_DescriptorVolume):
                     yield types.Extent(start, stop - start)
                 start = stop
 
+    def is_hole(self, extent: types.Extent) -> bool:
+        """See :class:`base.VolumeReader`; somebody else may have written."""
+        with base.failing(base.MAPPING):
+            os.fdatasync(self._fd)
+        return not any(True for _ in self.data_extents(extent))
+
     def _settle(self) -> None:
         """Sync, as some file systems report holes reliably only then.
 
@@ -140,6 +146,10 @@ class DeviceVolume(_DescriptorVolume):
     def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
         """See :class:`base.VolumeReader`: a device does not tell."""
         yield within
+
+    def is_hole(self, extent: types.Extent) -> bool:
+        """See :class:`base.VolumeReader`: a device does not tell."""
+        return False
 
     def zero(self, extent: types.Extent) -> None:
         """See :class:`base.VolumeWriter`."""

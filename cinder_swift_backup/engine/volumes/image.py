@@ -73,6 +73,11 @@ class ImageVolume:
                     break
                 yield part
 
+    def is_hole(self, extent: types.Extent) -> bool:
+        """See :class:`base.VolumeReader`: whether there are no objects."""
+        return self.tells_holes and not any(
+            found.overlap(extent) for found, _ in self._objects(extent, None))
+
     def _window(self, number: int) -> list[types.Extent]:
         """The objects in a window of the image, in order."""
         with self._lock:

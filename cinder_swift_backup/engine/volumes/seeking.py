@@ -37,6 +37,10 @@ class SeekingVolume:
         """See :class:`base.VolumeReader`: nothing is known of it."""
         yield within
 
+    def is_hole(self, extent: types.Extent) -> bool:
+        """See :class:`base.VolumeReader`: nothing is known of it."""
+        return False
+
     def changed_since(self, mark: types.Mark,
                       within: types.Extent) -> None:
         """See :class:`base.VolumeReader`: nothing is known of it."""

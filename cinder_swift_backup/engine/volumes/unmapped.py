@@ -25,6 +25,10 @@ class UnmappedVolume:
         """See :class:`base.VolumeReader`: it may have data everywhere."""
         yield within
 
+    def is_hole(self, extent: types.Extent) -> bool:
+        """See :class:`base.VolumeReader`: it may have data everywhere."""
+        return False
+
     def changed_since(self, mark: types.Mark,
                       within: types.Extent) -> None:
         """See :class:`base.VolumeReader`: nothing is known of it."""

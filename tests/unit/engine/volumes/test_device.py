@@ -43,6 +43,7 @@ class DeviceVolumeTest(base.BaseTestCase):
 
     def test_it_is_not_known_to_read_as_zeros(self):
         self.assertEqual([_WHOLE], list(self.volume.data_extents(_WHOLE)))
+        self.assertFalse(self.volume.is_hole(_WHOLE))
 
     def _zero(self, extent):
         before = self._content()

@@ -160,6 +160,15 @@ class FileVolumeTest(base.BaseTestCase):
             found, 1 << 20, 100))
         self.assertEqual([], self._data_extents(found, 0, 1 << 20))
 
+    def test_hole_that_was_written_to_meanwhile(self):
+        self.file.truncate(4 << 20)
+        found = common.open_volume(self.file)
+        part = types.Extent(2 << 20, 100)
+        self.assertEqual([], list(found.data_extents(part)))
+        self.assertTrue(found.is_hole(part))
+        os.pwrite(self.file.fileno(), b'x' * 65536, 2 << 20)
+        self.assertFalse(found.is_hole(part))
+
     def test_no_data_beyond_the_end(self):
         self.assertEqual([], self._data_extents(self._volume(b''), 0, 1000))
         found = common.open_volume(self.file)

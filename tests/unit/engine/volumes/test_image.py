@@ -98,6 +98,14 @@ class ImageVolumeTest(base.BaseTestCase):
                     list(self.volume.data_extents(within)))
         self.assertEqual(1, asked.call_count)
 
+    def test_hole_that_was_written_to_meanwhile(self):
+        self.image.data[1024:4096] = bytes(3072)
+        part = types.Extent(2000, 10)
+        self.assertEqual([], list(self.volume.data_extents(part)))
+        self.assertTrue(self.volume.is_hole(part))
+        self.image.write(b'new', 2000)
+        self.assertFalse(self.volume.is_hole(part))
+
     def test_several_windows(self):
         with mock.patch.object(image, '_WINDOW', 1000):
             self.assertEqual(

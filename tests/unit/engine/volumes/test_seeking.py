@@ -60,6 +60,7 @@ class SeekingVolumeTest(base.BaseTestCase):
         found = common.open_volume(handle)
         self.assertEqual([types.Extent(5, 1000)],
                          list(found.data_extents(types.Extent(5, 1000))))
+        self.assertFalse(found.is_hole(types.Extent(5, 1000)))
         found.zero(types.Extent(300, 1000))
         self.assertEqual(common.DATA[:300] + bytes(1000) + common.DATA[1300:],
                          handle.getvalue())
