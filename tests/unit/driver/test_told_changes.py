@@ -12,6 +12,7 @@ from os_brick.initiator import linuxrbd
 from cinder_swift_backup.driver import told_changes
 from cinder_swift_backup.engine import image_formats
 from cinder_swift_backup.format import types
+from tests.fakes import loop_device
 from tests.fakes import volumes as fakes
 from tests.unit.driver import test_driver
 from tests.unit.driver import test_rbd_handle
@@ -92,6 +93,15 @@ class ToldTest(test_driver.DriverMethodTestCase):
                              [{'offset': 0, 'length': _SIZE * 2}]):
                     self.assertEqual(now, self._incremental(
                         wrapper(handle, told)))
+
+    def test_device(self):
+        device = self.useFixture(loop_device.LoopDevice(_SIZE, 0xee))
+        now = _DATA[:9000] + _NEW + _DATA[9000 + len(_NEW):]
+        device.write(now)
+        for wrapper in (Bare, Transparent):
+            with open(device.path, 'rb') as handle:
+                self.assertEqual(now, self._incremental(
+                    wrapper(handle, [(9000, len(_NEW))])))
 
     def test_little_is_read(self):
         # The beginning is read to see whether it is that of a qcow2 file.
