@@ -143,9 +143,7 @@ class Archiver:
                  observer: progress.ArchiveObserver,
                  traces: _Traces) -> chains.Manifest:
         size = source.size
-        file_format = self._pipeline.one(
-            lambda _: format_checks.source_format(source, job.recorded),
-            observer.checkpoint)
+        file_format = self._file_format(job, source, observer)
         file = self._digest_file(job, observer)
         self._repository.digests.check(
             file, job.geometry.block_size, job.geometry.blocks(size),
@@ -179,6 +177,16 @@ class Archiver:
                                          observer.checkpoint)
             self._commit(job, manifest, observer)
         return manifest
+
+    def _file_format(self, job: ArchiveJob, source: volumes.VolumeReader,
+                     observer: progress.Observer) -> str | None:
+        try:
+            return self._pipeline.one(
+                lambda _: format_checks.source_format(source, job.recorded),
+                observer.checkpoint)
+        except exceptions.VolumeError as err:
+            err.about(backup_id=job.ref.backup_id)
+            raise
 
     def _ask(self, job: ArchiveJob, source: volumes.VolumeReader,
              observer: progress.Observer) -> _Answers:

@@ -6,6 +6,7 @@ Each happens in a service of its own, in the middle of its life.
 """
 
 import contextlib
+import os
 import pathlib
 import shutil
 import sqlite3
@@ -15,6 +16,7 @@ from tests.cloud import certificates
 from tests.cloud.fault_proxy.rules import Kind
 from tests.cloud.fault_proxy.rules import rule
 from tests.cloud.fault_proxy.rules import Slow
+from tests.fakes import images
 from tests.functional import reasons
 from tests.functional.api import MIB
 
@@ -44,6 +46,38 @@ class SpoolTestCase(reasons.FailReasonTestCase):
                  'another.')
         self.fail_to_back_up(volume, *texts)
         self.fail_to_restore(backup, *texts)
+
+
+class FilesTestCase(reasons.FailReasonTestCase):
+    """A volume in a file that needs another one, as on NFS."""
+
+    def start(self):
+        self.own.extra_options.update(reasons.IMPATIENT)
+        super().start()
+
+    def test_backup(self):
+        volume = self.make_volume()
+        for name, *texts in (
+                ('qcow2-overlay', 'the volume is in a qcow2 file that needs a '
+                 'backing file, which the backup would not have',
+                 'Back up a snapshot of the volume instead.'),
+                ('qcow2-data-file', 'the volume is in a qcow2 file that needs '
+                 'a data file, which the backup would not have',
+                 'Copy it to a new volume, which is a whole file or a device, '
+                 'and back up that.')):
+            # As long as the volume, or not.
+            for length in (None, 1 << 30):
+                self.volume_path(volume).write_bytes(images.load(name))
+                if length:
+                    os.truncate(self.volume_path(volume), length)
+                self.fail_to_back_up(volume, *texts)
+
+    def test_whole_file(self):
+        volume = self.make_volume()
+        content = images.load('qcow2') + b'more of it' * MIB
+        self.volume_path(volume).write_bytes(content)
+        restored = self.restore(self.back_up(volume))
+        self.assertEqual(content, self.volume_path(restored).read_bytes())
 
 
 class CertificateTestCase(reasons.FailReasonTestCase):
