@@ -32,9 +32,8 @@ from oslo_log import log as logging
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import image_formats
 from cinder_swift_backup.engine import volumes
-from cinder_swift_backup.engine.volumes import clone
+from cinder_swift_backup.engine.volumes import base
 from cinder_swift_backup.engine.volumes import file
-from cinder_swift_backup.engine.volumes import image
 from cinder_swift_backup.engine.volumes import seeking
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
@@ -68,7 +67,7 @@ def source_format(source: object, recorded: Recorded) -> str | None:
 
     :raises VolumeError: when it refers to another file, or cannot be read
     """
-    if _is_device(source) or _is_raw_by_length(source, recorded):
+    if base.is_device(source) or _is_raw_by_length(source, recorded):
         return RAW
     found = image_formats.find(read_head(source))
     if found is None:
@@ -80,11 +79,6 @@ def source_format(source: object, recorded: Recorded) -> str | None:
             remedy=(exceptions.Remedy.SNAPSHOT if found.needs in _BELOW
                     else exceptions.Remedy.WHOLE_SOURCE))
     return found.name
-
-
-def _is_device(volume: object) -> bool:
-    return isinstance(volume, file.DeviceVolume | image.ImageVolume
-                      | clone.ClonedVolume)
 
 
 def _is_raw_by_length(source: object, recorded: Recorded) -> bool:

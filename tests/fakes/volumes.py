@@ -20,6 +20,7 @@ class RamVolume:
         self.data = bytearray(data)
         self.size = len(data)
         self.capacity: int | None = len(data)
+        self.is_device = True
         self.sparse = sparse
         self.tells_holes = sparse
         self.writes: list[types.Extent] = []

@@ -143,3 +143,11 @@ def ended(extent: types.Extent, offset: int) -> exceptions.VolumeError:
         'the volume ended early: it was resized or detached meanwhile',
         offset=extent.offset, end=extent.end, expected=extent.end,
         actual=offset, remedy=exceptions.Remedy.REPEAT)
+
+
+def is_device(volume: object) -> bool:
+    """Whether a volume is certainly a device or an image, and so raw.
+
+    What does not say so may be a file in a format of its own.
+    """
+    return bool(getattr(volume, 'is_device', False))

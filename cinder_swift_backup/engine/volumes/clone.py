@@ -21,6 +21,8 @@ class ClonedVolume:
     :param snapshot: of the origin, which is what the clone has
     """
 
+    is_device = True
+
     def __init__(self, clone: image.ImageVolume, origin: image.ImageVolume,
                  snapshot: str) -> None:
         self._clone = clone

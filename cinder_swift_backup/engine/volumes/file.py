@@ -76,6 +76,7 @@ class FileVolume(_DescriptorVolume):
 
     capacity: int | None = None
     tells_holes = True
+    is_device = False
     _settled = False
 
     def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
@@ -138,6 +139,7 @@ class DeviceVolume(_DescriptorVolume):
     """A block device."""
 
     tells_holes = False
+    is_device = True
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd)

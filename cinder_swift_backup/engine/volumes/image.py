@@ -30,6 +30,8 @@ class ImageVolume:
     :param lock: for what is remembered
     """
 
+    is_device = True
+
     def __init__(self, image: Any, lock: base.Lock) -> None:
         self._lock = lock
         # What os-brick opened it with.

@@ -14,6 +14,7 @@ class SeekingVolume:
     """Seeks and reads or writes under a lock."""
 
     tells_holes = False
+    is_device = False
 
     def __init__(self, handle: Any, lock: base.Lock) -> None:
         self._handle = handle

@@ -16,6 +16,7 @@ class UnmappedVolume:
     def __init__(self, volume: base.VolumeReader) -> None:
         self._volume = volume
         self.size = volume.size
+        self.is_device = base.is_device(volume)
 
     def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
         """See :class:`base.VolumeReader`."""

@@ -37,6 +37,10 @@ def _write(bench, era, word, number, data, **options):
 class EraTest(base.EngineTestCase):
     """All of them, with the codecs of their time."""
 
+    def setUp(self):
+        super().setUp()
+        self.have_volumes_of_any_size()
+
     @_FEW
     @given(data=_VOLUMES)
     def test_full(self, data):

@@ -48,7 +48,10 @@ class FormatTestCase(base.EngineTestCase):
         return handle
 
     def back_up(self, source, number=1, **options):
-        """Back up what is no file, if it is bytes."""
+        """Back up what nobody knows the kind of, if it is bytes."""
+        if isinstance(source, bytes):
+            source = volumes.RamVolume(source)
+            source.is_device = False
         return self.bench.archive(number, source, geometry=_GEOMETRY,
                                   **options)
 
