@@ -36,6 +36,7 @@ from cinder import rpc
 from cinder import service
 from cinder import utils
 from cinder import version
+from cinder.backup import drivers as backup_drivers
 from cinder.cmd import volume as volume_command
 from cinder.common import config as cinder_config
 from cinder.db import api as database
@@ -56,6 +57,11 @@ CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
 # Seconds.
 _START_TIMEOUT = 60
+
+# Drivers beside those that Cinder brings along; loaded if they are configured.
+backup_drivers.__path__.append(
+    str(pathlib.Path(__file__).with_name('cinder_drivers'))
+)
 
 
 @exc_filters.filters(
