@@ -253,7 +253,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                        f'made the backup, or newer.') from err
 
     def delete_backup(self, backup):
-        """Delete all objects of a backup.
+        """Delete all objects of a backup, unless another record needs them.
 
         :raises CinderException: when not all of them can be found and
             deleted; Cinder keeps the record, and the delete can be repeated
@@ -267,11 +267,26 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             LOG.info('Backup %s never stored anything.', backup.id)
             return
         with self._engine(backup) as (engine, found):
-            self._delete(backup, engine, found.track_changes, database)
+            twins = database.insist(
+                lambda: records.twins(self.context, backup))
+            one_account = found.account.login is not None
+            for twin in twins:
+                if one_account or twin.project_id == backup.project_id:
+                    _tell_kept(backup, twin)
+                    return
+            self._delete(backup, engine, found.track_changes, database, twins)
 
-    def _delete(self, backup, engine, tracked, database):
+    def _delete(self, backup, engine, tracked, database, twins):
         ref = records.backup_ref(backup)
-        names = self._find_objects(backup, ref, engine.repository, database)
+        try:
+            names = self._find_objects(backup, ref, engine.repository,
+                                       database)
+        except (exceptions.ContainerNotFound, exceptions.ObjectNotFound):
+            if not twins:
+                raise
+            # They are in the account of another project.
+            _tell_kept(backup, twins[0])
+            return
         mark = _mark(engine.repository, ref) if tracked else None
 
         def expect_nothing():
@@ -319,6 +334,11 @@ def _told(backup):
     with (errors.translated(backup.id),
           observers.noted(backup, settings.read_patience())):
         yield
+
+
+def _tell_kept(backup, twin):
+    LOG.info('Left the objects of backup %s to backup %s, whose record names '
+             'the same.', backup.id, twin.id)
 
 
 def _mark(repository, ref):

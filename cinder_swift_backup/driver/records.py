@@ -17,6 +17,7 @@ import zlib
 
 from cinder import exception as cinder_exception
 from cinder import objects
+from cinder.objects import fields
 from oslo_utils import units
 
 from cinder_swift_backup import exceptions
@@ -113,6 +114,21 @@ def check_no_dependents(context, backup):
         'nothing was deleted, because newer backups need this one',
         backup_id=backup.id, detail=f'needed by {names}',
         remedy=exceptions.Remedy.NEWER_FIRST)
+
+
+def twins(context, backup):
+    """Other records of the same objects, of whichever project.
+
+    Cinder makes one when a record is imported under another id. A twin whose
+    delete has begun does not count: else each would leave the objects to the
+    other.
+    """
+    found = objects.BackupList.get_all(
+        context.elevated(),
+        filters={'service_metadata': backup.service_metadata})
+    return [twin for twin in found if twin.id != backup.id
+            and twin.container == backup.container
+            and twin.status != fields.BackupStatus.DELETING]
 
 
 def chain_refs(context, backup):

@@ -2,6 +2,8 @@
 
 """Everything users do with backups, through the real Cinder API."""
 
+import base64
+import json
 import uuid
 
 from cinderclient import exceptions as client_exceptions
@@ -93,6 +95,38 @@ class BackupTestCase(api.ApiTestCase):
         imported = self.wait(self.cinder.backups, backup, 'available')
         self.assertEqual(self.sha256(volume),
                          self.sha256(self.restore(imported)))
+
+    def test_two_records_of_one_backup(self):
+        volume = self.make_volume(10)
+        backup = self.back_up(volume)
+        names = self.object_names(self.container)
+        owners = [self.demo_admin]
+        if self.cloud.objects == 'swift':
+            # The gateway refuses to look for the container of another project.
+            owners.append(self.cloud.admin)
+        for owner in owners:
+            importer = self.client(owner)
+            twin = self._import_again(importer, backup)
+            importer.backups.delete(twin)
+            self.wait_gone(importer.backups, twin)
+            self.assertEqual(names, self.object_names(self.container))
+        twin = self._import_again(self.client(self.demo_admin), backup)
+        self.delete_backup(backup)
+        self.assertEqual(self.sha256(volume),
+                         self.sha256(self.restore(twin)))
+        self.delete_backup(twin)
+        self.assertEqual([], self.object_names(self.container))
+
+    def _import_again(self, importer, backup):
+        """Give a backup another record, with an id of its own."""
+        record = self.client(self.cloud.admin).backups.export_record(backup.id)
+        fields = json.loads(base64.b64decode(record['backup_url']))
+        fields['id'] = str(uuid.uuid4())
+        answer = importer.backups.import_record(
+            record['backup_service'],
+            base64.b64encode(json.dumps(fields).encode()).decode())
+        return self.wait(importer.backups,
+                         importer.backups.get(answer['id']), 'available')
 
     def test_force_delete_of_an_errored_backup(self):
         backup = self.back_up(self.make_volume(1))

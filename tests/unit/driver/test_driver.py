@@ -398,6 +398,63 @@ class DeleteTest(DriverMethodTestCase):
         self.assertEqual([], self._names())
         self.driver.delete_backup(self.backup)
 
+    def _twin(self, **fields):
+        """Another record of the same objects, as an import makes it."""
+        return self.record(**{
+            'container': _CONTAINER, 'status': 'available',
+            'service_metadata': self.backup.service_metadata,
+            'object_count': self.backup.object_count, **fields})
+
+    def _delete(self, backup):
+        backup.status = 'deleting'
+        self.driver.delete_backup(backup)
+        del self.records[backup.id]
+
+    def test_last_record_of_the_objects(self):
+        before = self._names()
+        for status in ('available', 'error', 'error_deleting', 'restoring'):
+            self._delete(self._twin())
+            self.assertEqual(before, self._names())
+            twin, self.backup = self.backup, self._twin(status=status)
+            # Whichever of them is older.
+            self._delete(twin)
+            self.assertEqual(before, self._names())
+        self.assertEqual(_DATA, self._restore(self.backup))
+        self._delete(self.backup)
+        self.assertEqual([], self._names())
+
+    def test_both_records_at_once(self):
+        # Neither may leave the objects to the other.
+        self._twin(status='deleting')
+        self._delete(self.backup)
+        self.assertEqual([], self._names())
+
+    def test_record_of_another_container(self):
+        self._twin(container='elsewhere')
+        self._delete(self.backup)
+        self.assertEqual([], self._names())
+
+    def test_record_of_another_project(self):
+        # In its account there may be a copy, or nothing.
+        before = self._names()
+        stranger = self._twin(project_id='other')
+        stranger.status = 'deleting'
+        self._in_another_account(stranger)
+        with mock.patch.object(auth, 'make_store',
+                               lambda *_: memory.MemoryStore()):
+            self.driver.delete_backup(stranger)
+        self.assertEqual(before, self._names())
+        stranger.status = 'available'
+        self._delete(self.backup)
+        self.assertEqual([], self._names())
+
+    def test_record_of_another_project_in_one_account(self):
+        self.config(backup_swift_auth='single_user', backup_swift_user='u',
+                    backup_swift_key='k')
+        before = self._names()
+        self._delete(self._twin(project_id='other'))
+        self.assertEqual(before, self._names())
+
     def test_database_that_fails(self):
         # Whatever is lost, the delete can be repeated.
         manifest = [f'{self.backup.service_metadata}_metadata']
