@@ -13,8 +13,8 @@ overlay, and what is below the snapshot is in its backing file.
 
    =====  ===================  ==============================================
    qcow2  ``QFI\\xfb``          a backing file if the 64 bits at 8 are not 0; a
-                               data file if bit 2 of the 64 at 72 is set, from
-                               version 3 on
+                               data file if bit 2 of the 64 at 72 is set, in
+                               version 3
    QED    ``QED\\0``            a backing file if bit 0 of the 64 at 16 is set
    VMDK   ``KDMV``             others if ``createType`` is of several files; a
                                parent if ``parentCID`` is not all ones
@@ -85,11 +85,15 @@ def _number(form: str, head: bytes, offset: int) -> int:
     return found
 
 
-def _qcow2(head: bytes) -> ImageFormat:
+def _qcow2(head: bytes) -> ImageFormat | None:
+    version = _number('>I', head, 4)
+    # QEMU opens no others, so they are none.
+    if version not in (1, 2, 3):
+        return None
     if _number('>Q', head, 8):
         return ImageFormat('qcow2', 'a backing file', _backing_file(head))
     # Before version 3 there is something else in this place.
-    if _number('>I', head, 4) >= 3 and _number('>Q', head, 72) & 4:
+    if version == 3 and _number('>Q', head, 72) & 4:
         return ImageFormat('qcow2', 'a data file')
     return ImageFormat('qcow2')
 
@@ -157,7 +161,8 @@ def _vdi(head: bytes) -> ImageFormat:
 
 
 # Where they are, and who reads what begins so.
-_MAGICS: tuple[tuple[int, bytes, Callable[[bytes], ImageFormat]], ...] = (
+_Reader = Callable[[bytes], ImageFormat | None]
+_MAGICS: tuple[tuple[int, bytes, _Reader], ...] = (
     (0, b'QFI\xfb', _qcow2), (0, b'QED\0', _qed), (0, b'KDMV', _vmdk),
     (0, b'# Disk DescriptorFile', _part_of_vmdk), (0, b'COWD', _part_of_vmdk),
     (0, struct.pack('<Q', 0xcafebabe), _part_of_vmdk),

@@ -103,7 +103,8 @@ class FindTest(base.BaseTestCase):
         for head in (b'', b'abc', bytes(100), bytes(1 << 20), b'\xff' * 5000,
                      b'a text\n' * 1000, images.load('luks'),
                      b'#!/bin/sh\n' * 60 + 'größe'.encode() + bytes(5000),
-                     b'createType="monolithicFlat"\n' * 100):
+                     b'createType="monolithicFlat"\n' * 100,
+                     b'QFI\xfb' + b'no version of it' * 50):
             self.assertIsNone(image_formats.find(head))
 
     @given(_MAGIC, st.binary(max_size=2000), st.booleans())
