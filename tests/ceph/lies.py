@@ -2,14 +2,14 @@
 
 """What the log says when storage was found not to be as it tells."""
 
-import pathlib
-
 WORDS = 'not as its storage says'
 
 
-def expect_none(test):
-    """Have a test fail if Cinder's log has one when the test ends."""
-    log = pathlib.Path(test.cloud.directory, 'cinder', 'cinder.log')
+def expect_none(test, log):
+    """Have a test fail if there is one in a log when the test ends.
+
+    :param log: its path
+    """
     before = log.stat().st_size
 
     def look():

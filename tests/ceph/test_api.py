@@ -2,6 +2,8 @@
 
 """What users do with backups, on volumes in Ceph."""
 
+import pathlib
+
 from tests.ceph import lies
 from tests.functional import test_api
 
@@ -12,4 +14,5 @@ class BackupTestCase(test_api.BackupTestCase):
     def setUp(self):
         super().setUp()
         self.need('ceph_directory')
-        lies.expect_none(self)
+        lies.expect_none(self, pathlib.Path(
+            self.cloud.directory, 'cinder', 'cinder.log'))

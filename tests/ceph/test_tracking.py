@@ -2,93 +2,40 @@
 
 """Changed-block tracking: incrementals that read only what was written."""
 
-import json
-import pathlib
 import random
-import uuid
 
-from cinder_swift_backup.format import naming
-from tests.ceph import lies
 from tests.ceph import osd
-from tests.fakes import blobs
-from tests.functional import api
+from tests.ceph import tracking
 from tests.functional.api import MIB
 
-_READ_ALL = 'All of the volume is read'
 
-
-class TrackingTestCase(api.ApiTestCase):
-    """A volume of 1 GiB with 100 MiB of data, and its backups."""
-
-    def setUp(self):
-        super().setUp()
-        self.need('ceph_directory')
-        lies.expect_none(self)
-        self.volume = self.make_volume()
-        for number in range(10):
-            self.write(self.volume, number * 100 * MIB,
-                       random.Random(number).randbytes(10 * MIB))
-
-    def _marks(self):
-        with self.volumes.image(self.volume.id) as image:
-            return [each['name'] for each in image.list_snaps()
-                    if each['name'].endswith('.snap.csb')]
-
-    def _remove_marks(self):
-        with self.volumes.image(self.volume.id) as image:
-            for name in self._marks():
-                image.remove_snap(name)
-
-    def _log(self):
-        return pathlib.Path(self.cloud.directory, 'cinder',
-                            'cinder.log').read_text()
-
-    def _reads(self, backup_id):
-        """Whether the log says that a backup had to read everything."""
-        return any(_READ_ALL in line and backup_id in line
-                   for line in self._log().splitlines())
-
-    def _objects(self, backup):
-        """What is stored of a backup, but for names, ids and times."""
-        prefix = backup_prefix(self.object_names(self.container), backup)
-        chunks = {
-            name.removeprefix(prefix): blobs.get(self.store, self.container,
-                                                 name)
-            for name in self.object_names(self.container, f'{prefix}-')}
-        digests = json.loads(blobs.get(
-            self.store, self.container, naming.digest_file_name(prefix)))
-        return chunks, digests['sha256s']
-
-    def _incremental(self, **options):
-        """An incremental, and how many bytes it read from Ceph."""
-        before = osd.bytes_read(self.cloud.ceph_directory)
-        backup = self.back_up(self.volume, incremental=True, **options)
-        return backup, osd.bytes_read(self.cloud.ceph_directory) - before
+class TrackingTestCase(tracking.TrackedTestCase):
+    """What may happen to a volume between two backups."""
 
     def test_only_what_was_written_is_read(self):
         full = self.back_up(self.volume)
-        self.assertEqual([f'backup.{full.id}.snap.csb'], self._marks())
+        self.assertEqual([f'backup.{full.id}.snap.csb'], self.marks())
         self.write(self.volume, 305 * MIB, b'new data')
         self.write(self.volume, 950 * MIB, b'where there was nothing')
         with self.volumes.image(self.volume.id) as image:
             image.discard(500 * MIB, 10 * MIB)
         expected = self.sha256(self.volume)
-        tip, count = self._incremental()
-        self.assertEqual([f'backup.{tip.id}.snap.csb'], self._marks())
+        tip, count = self.incremental()
+        self.assertEqual([f'backup.{tip.id}.snap.csb'], self.marks())
         # Objects are of 4 MiB: two to compare, and a block of each to store.
         self.assertLess(count, osd.SAMPLE + 12 * MIB)
-        self.assertFalse(self._reads(tip.id))
+        self.assertFalse(self.reads_all(tip.id))
         self.assertEqual(expected, self.sha256(self.restore(tip)))
-        unchanged, count = self._incremental()
+        unchanged, count = self.incremental()
         self.assertEqual(0, unchanged.object_count)
         self.assertLess(count, osd.SAMPLE + MIB)
         self.assertEqual(expected, self.sha256(self.restore(unchanged)))
         # The same backup, when everything is read.
         self.delete_backup(unchanged)
-        self.assertEqual([], self._marks())
+        self.assertEqual([], self.marks())
         self.write(self.volume, 105 * MIB, b'newer')
         expected = self.sha256(self.volume)
-        again, count = self._incremental()
+        again, count = self.incremental()
         self.assertGreater(count, 90 * MIB)
         self.assertEqual(expected, self.sha256(self.restore(again)))
 
@@ -100,24 +47,24 @@ class TrackingTestCase(api.ApiTestCase):
         found = []
         for tracked in (True, False):
             if not tracked:
-                self._remove_marks()
-            backup, _ = self._incremental()
-            self.assertEqual(not tracked, self._reads(backup.id))
-            found.append(self._objects(backup))
+                self.remove_marks()
+            backup, _ = self.incremental()
+            self.assertEqual(not tracked, self.reads_all(backup.id))
+            found.append(self.stored(backup))
             self.delete_backup(backup)
             # Once more on the full one, which has no mark any more.
         self.assertEqual(*found)
         self.assertEqual([], [
-            name for name in self._marks() if full.id not in name])
+            name for name in self.marks() if full.id not in name])
 
     def test_image_that_was_restored(self):
         full = self.back_up(self.volume)
         first = self.sha256(self.volume)
         self.write(self.volume, 305 * MIB, b'second')
-        second, _ = self._incremental()
+        second, _ = self.incremental()
         self.assertEqual(first, self.sha256(self.restore(full, self.volume)))
-        third, _ = self._incremental()
-        self.assertFalse(self._reads(third.id))
+        third, _ = self.incremental()
+        self.assertFalse(self.reads_all(third.id))
         self.assertEqual(first, self.sha256(self.restore(third)))
         self.assertNotEqual(first, self.sha256(self.restore(second)))
 
@@ -128,10 +75,10 @@ class TrackingTestCase(api.ApiTestCase):
             snapshot = self._snapshot(self.volume)
         then = self.sha256(self.volume)
         self.write(self.volume, 305 * MIB, b'second')
-        self._incremental()
+        self.incremental()
         self._revert(self.volume, snapshot)
         self.assertEqual(then, self.sha256(self.volume))
-        tip, _ = self._incremental()
+        tip, _ = self.incremental()
         self.assertEqual(then, self.sha256(self.restore(tip)))
 
     def _snapshot(self, volume):
@@ -155,10 +102,10 @@ class TrackingTestCase(api.ApiTestCase):
         self._revert(self.volume, snapshot)
         self.assertEqual(then, self.sha256(self.volume))
         # There can be no mark, but that of the parent is used.
-        tip, count = self._incremental()
-        self.assertFalse(self._reads(tip.id))
+        tip, count = self.incremental()
+        self.assertFalse(self.reads_all(tip.id))
         self.assertLess(count, osd.SAMPLE + 40 * MIB)
-        self.assertEqual([], self._marks())
+        self.assertEqual([], self.marks())
         self.assertEqual(then, self.sha256(self.restore(tip)))
 
     def test_clone_that_was_rolled_back(self):
@@ -195,8 +142,8 @@ class TrackingTestCase(api.ApiTestCase):
         with self.volumes.image(self.volume.id) as image:
             image.discard(700 * MIB, 5 * MIB)
         expected = self.sha256(self.volume)
-        tip, count = self._incremental()
-        self.assertFalse(self._reads(tip.id))
+        tip, count = self.incremental()
+        self.assertFalse(self.reads_all(tip.id))
         self.assertLess(count, osd.SAMPLE + 12 * MIB)
         self.assertEqual(expected, self.sha256(self.restore(tip)))
 
@@ -207,7 +154,7 @@ class TrackingTestCase(api.ApiTestCase):
         self.back_up(self.volume)
         self._revert(self.volume, snapshot)
         self.assertEqual(then, self.sha256(self.volume))
-        tip, _ = self._incremental()
+        tip, _ = self.incremental()
         self.assertEqual(then, self.sha256(self.restore(tip)))
 
     def _forget_snapshot(self, snapshot):
@@ -221,15 +168,15 @@ class TrackingTestCase(api.ApiTestCase):
         pool = self.volumes.pool
         with self.volumes.image(self.volume.id) as image:
             image.copy(pool, f'{name}.copy')
-        self._remove_marks()
+        self.remove_marks()
         rbd = self.volumes.rbd.RBD()
         rbd.remove(pool, name)
         rbd.rename(pool, f'{name}.copy', name)
         self.write(self.volume, 305 * MIB, b'second')
         expected = self.sha256(self.volume)
-        tip, _ = self._incremental()
-        self.assertTrue(self._reads(tip.id))
-        self.assertIn('another image', self._log())
+        tip, _ = self.incremental()
+        self.assertTrue(self.reads_all(tip.id))
+        self.assertIn('another image', self.log())
         self.assertEqual(expected, self.sha256(self.restore(tip)))
 
     def test_volume_that_grew(self):
@@ -238,34 +185,28 @@ class TrackingTestCase(api.ApiTestCase):
         self.volume = self.wait(self.cinder.volumes, self.volume, 'available')
         self.write(self.volume, 1500 * MIB, b'behind the old end')
         expected = self.sha256(self.volume)
-        tip, count = self._incremental()
-        self.assertFalse(self._reads(tip.id))
+        tip, count = self.incremental()
+        self.assertFalse(self.reads_all(tip.id))
         self.assertLess(count, osd.SAMPLE + 12 * MIB)
         self.assertEqual(expected, self.sha256(self.restore(tip)))
 
     def test_in_use(self):
         full = self.back_up(self.volume)
-        attachment = self.cinder.attachments.create(
-            self.volume.id, {'host': 'somewhere'}, str(uuid.uuid4()))
-        self.cinder.attachments.complete(attachment['id'])
-        self.wait(self.cinder.volumes, self.volume, 'in-use')
+        self.attach()
         self.write(self.volume, 305 * MIB, b'second')
         expected = self.sha256(self.volume)
-        tip, count = self._incremental(force=True)
+        tip, count = self.incremental(force=True)
         self.assertLess(count, osd.SAMPLE + 8 * MIB)
-        self.assertEqual([f'backup.{tip.id}.snap.csb'], self._marks())
+        self.assertEqual([f'backup.{tip.id}.snap.csb'], self.marks())
         self.assertEqual(expected, self.sha256(self.restore(tip)))
-        # There is no Nova that could end the attachment.
-        self.client(self.cloud.admin).volumes.reset_state(
-            self.volume, 'available', 'detached')
-        self.wait(self.cinder.volumes, self.volume, 'available')
+        self.detach()
         with self.volumes.image(self.volume.id) as image:
             image.discard(304 * MIB, 4 * MIB)
         expected = self.sha256(self.volume)
-        newest, _ = self._incremental()
+        newest, _ = self.incremental()
         self.assertEqual(expected, self.sha256(self.restore(newest)))
-        self.assertEqual([f'backup.{newest.id}.snap.csb'], self._marks())
-        self.assertNotIn(full.id, ''.join(self._marks()))
+        self.assertEqual([f'backup.{newest.id}.snap.csb'], self.marks())
+        self.assertNotIn(full.id, ''.join(self.marks()))
 
     def test_snapshot(self):
         self.back_up(self.volume)
@@ -274,23 +215,17 @@ class TrackingTestCase(api.ApiTestCase):
         snapshot = self._snapshot(self.volume)
         self.write(self.volume, 505 * MIB, b'third')
         now = self.sha256(self.volume)
-        tip, _ = self._incremental(snapshot_id=snapshot.id)
+        tip, _ = self.incremental(snapshot_id=snapshot.id)
         self.assertEqual(then, self.sha256(self.restore(tip)))
-        newest, _ = self._incremental()
+        newest, _ = self.incremental()
         self.assertEqual(now, self.sha256(self.restore(newest)))
         # It could be reverted to the snapshot.
-        self.assertEqual([], self._marks())
+        self.assertEqual([], self.marks())
 
     def test_volume_is_deleted(self):
         backup = self.back_up(self.volume)
-        self.assertNotEqual([], self._marks())
+        self.assertNotEqual([], self.marks())
         self.cinder.volumes.delete(self.volume)
         self.wait_gone(self.cinder.volumes, self.volume)
         self.delete_backup(backup)
 
-
-def backup_prefix(names, backup):
-    """What the names of a backup's objects begin with."""
-    (name,) = (name for name in names
-               if name.endswith(f'{backup.id}_metadata'))
-    return name.removesuffix('_metadata')

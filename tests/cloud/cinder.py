@@ -51,6 +51,7 @@ class Cinder:
         extra_options: Mapping[str, object] | None = None,
         database: pathlib.Path | None = None,
         ceph: Ceph | None = None,
+        pools: Mapping[str, str] | None = None,
         group: VolumeGroup | None = None,
         volumes_directory: pathlib.Path | None = None,
         port: int | None = None,
@@ -70,6 +71,8 @@ class Cinder:
         :param database: database file, created unless it exists; the
             default is one in the directory
         :param ceph: the cluster that volumes are in; the default is files
+        :param pools: the cluster's pools that volumes are in, by the name of
+            the backend
         :param group: the volume group that volumes are in
         :param volumes_directory: where volumes are kept; the default is one
             in the directory
@@ -95,6 +98,7 @@ class Cinder:
         self.log = directory / 'cinder.log'
         self._info = info
         self._ceph = ceph
+        self._pools = dict(pools or {BACKEND: POOL})
         self._group = group
         self._child: processes.Child | None = None
 
@@ -194,8 +198,11 @@ class Cinder:
         path = f'{processes.ROOT}{os.pathsep}{self._ceph.bindings}'
         return {'PYTHONPATH': path}
 
-    def _backend(self) -> Section:
-        """Return the options of the volume driver."""
+    def _backend(self, pool: str) -> Section:
+        """Return the options of the volume driver.
+
+        :param pool: of Ceph, if volumes are there
+        """
         if self._group is not None:
             return self._group.options()
         if self._ceph is None:
@@ -206,7 +213,7 @@ class Cinder:
             }
         return {
             'volume_driver': 'cinder.volume.drivers.rbd.RBDDriver',
-            'rbd_pool': POOL,
+            'rbd_pool': pool,
             'rbd_ceph_conf': self._ceph.conf,
             'rbd_exclusive_cinder_pool': True,
         }
@@ -229,9 +236,9 @@ class Cinder:
                     f'?timeout={self.database_timeout}',
                     'sqlite_synchronous': False,
                 },
-                BACKEND: {
-                    **self._backend(),
-                    'volume_backend_name': BACKEND,
+                **{
+                    name: {**self._backend(pool), 'volume_backend_name': name}
+                    for name, pool in self._pools.items()
                 },
                 'oslo_concurrency': {'lock_path': self.directory / 'locks'},
                 # Who shares a database shares its locks.
@@ -272,7 +279,7 @@ class Cinder:
             'osapi_volume_listen': processes.HOST,
             'osapi_volume_listen_port': self.port,
             'osapi_volume_workers': 1,
-            'enabled_backends': BACKEND,
+            'enabled_backends': ','.join(self._pools),
             'scheduler_driver_init_wait_time': 1,
             # A machine that is busy may be late with heartbeats.
             'service_down_time': 10**8,

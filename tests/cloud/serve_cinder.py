@@ -20,6 +20,7 @@
 import cinder.cmd.backup as backup_command
 # isort: on
 
+import functools
 import os
 import pathlib
 import signal
@@ -164,11 +165,19 @@ def _create_services(names: list[str]) -> list[service.Service]:
     """
     rpc.init(CONF)
     makers = {
-        'backup': _create_backup,
-        'scheduler': _create_scheduler,
-        'volume': _create_volume,
+        'backup': [_create_backup],
+        'scheduler': [_create_scheduler],
+        'volume': [
+            functools.partial(_create_volume, backend)
+            for backend in CONF.enabled_backends
+        ],
     }
-    return [make() for name, make in makers.items() if name in names]
+    return [
+        make()
+        for name, several in makers.items()
+        if name in names
+        for make in several
+    ]
 
 
 def _wait_until_working(manager: Any) -> None:
@@ -198,8 +207,7 @@ def _create_scheduler() -> service.Service:
     return _Service.create(binary='cinder-scheduler')
 
 
-def _create_volume() -> service.Service:
-    (backend,) = CONF.enabled_backends
+def _create_volume(backend: str) -> service.Service:
     CONF.register_opt(volume_command.host_opt, group=backend)
     return _Service.create(
         binary='cinder-volume',

@@ -134,10 +134,11 @@ class LvmVolumes(FileVolumes):
 class CephVolumes:
     """Volumes that are images in the pool of a Ceph."""
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    def __init__(self, directory: pathlib.Path, pool: str = POOL) -> None:
         """Connect.
 
         :param directory: of the Ceph
+        :param pool: its name
         """
         if str(directory / 'bindings') not in sys.path:
             sys.path.append(str(directory / 'bindings'))
@@ -145,7 +146,8 @@ class CephVolumes:
         self.rados: Any = importlib.import_module('rados')
         self._cluster = self.rados.Rados(conffile=str(directory / 'ceph.conf'))
         self._cluster.connect()
-        self.pool = self._cluster.open_ioctx(POOL)
+        self._name = pool
+        self.pool = self._cluster.open_ioctx(pool)
 
     def image(self, volume: str) -> contextlib.AbstractContextManager[Any]:
         """Open the image of a volume."""
@@ -156,7 +158,7 @@ class CephVolumes:
 
     def where(self, volume: str) -> str:
         """See :class:`Volumes`."""
-        return f"Ceph's image {POOL}/volume-{volume}"
+        return f"Ceph's image {self._name}/volume-{volume}"
 
     def size(self, volume: str) -> int:
         """See :class:`Volumes`."""
