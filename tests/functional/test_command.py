@@ -259,7 +259,6 @@ class CheckConfigTestCase(cinder_side.CinderSideTestCase):
             'backup_swift_user': user.username,
             'backup_swift_key': user.password,
             'backup_swift_container': 'not-yet',
-            'backup_swift_create_storage_policy': 'silver',
         }
 
     def test_files_and_a_directory(self):
@@ -276,13 +275,14 @@ class CheckConfigTestCase(cinder_side.CinderSideTestCase):
                  for row in command.Command(self, {}).json(
                      'check-config', '--config-file', self.conf,
                      '--config-file', workers, '--config-dir', drop_ins)}
-        self.assertIn('standard, silver', found['Cluster'])
+        self.assertIn('largest object', found['Cluster'])
         self.assertIn('3;', found['Workers'])
         self.assertEqual(f'{self.conf}, {workers}, {key}',
                          found['Configuration'])
 
     def test_own_account(self):
-        login = self._login()
+        login = {**self._login(),
+                 'backup_swift_create_storage_policy': 'silver'}
         found = self._check(**login)
         self.assertIn('standard, silver', found['Cluster'])
         self.assertIn('silver', found['Container'])
