@@ -60,7 +60,8 @@ class ShowTest(base.CommandTestCase):
         self.assertIn('inferred', found['Inferred'])
 
     def test_file_in_a_format_of_its_own(self):
-        self.assertEqual('', self.run_json('show', 'bak-1')['File format'])
+        self.assertEqual('raw',
+                         self.run_json('show', 'bak-1')['File format'])
         with tempfile.TemporaryFile() as handle:
             handle.write(images.load('qcow2'))
             handle.flush()
