@@ -26,6 +26,7 @@ for raw if it is exactly as long as the volume.
 """
 
 import dataclasses
+from typing import TypeGuard
 
 from oslo_log import log as logging
 
@@ -41,6 +42,8 @@ from cinder_swift_backup.format import types
 LOG = logging.getLogger(__name__)
 # What manifests and Cinder call it.
 RAW = 'raw'
+# What manifests call a file that is in no format we know of.
+UNKNOWN = 'unknown'
 # Bytes: every volume of Cinder is a multiple of it.
 GIB = 1 << 30
 # What is below a file since there is a snapshot.
@@ -69,9 +72,11 @@ def source_format(source: object, recorded: Recorded) -> str | None:
     """
     if base.is_device(source) or _is_raw_by_length(source, recorded):
         return RAW
+    if not _may_be_a_file(source):
+        return None
     found = image_formats.find(read_head(source))
     if found is None:
-        return None
+        return UNKNOWN
     if found.needs:
         raise exceptions.VolumeError(
             f'the volume is in a {found.name} file that needs {found.needs}, '
@@ -81,8 +86,13 @@ def source_format(source: object, recorded: Recorded) -> str | None:
     return found.name
 
 
+def _may_be_a_file(
+        volume: object) -> TypeGuard[file.FileVolume | seeking.SeekingVolume]:
+    return isinstance(volume, file.FileVolume | seeking.SeekingVolume)
+
+
 def _is_raw_by_length(source: object, recorded: Recorded) -> bool:
-    if not isinstance(source, file.FileVolume | seeking.SeekingVolume):
+    if not _may_be_a_file(source):
         return False
     sure = recorded.is_raw or isinstance(source, seeking.SeekingVolume)
     return sure and source.size == recorded.size and not source.size % GIB
@@ -93,7 +103,7 @@ def read_head(volume: object) -> bytes:
 
     :raises VolumeError: when it cannot be read
     """
-    if not isinstance(volume, file.FileVolume | seeking.SeekingVolume):
+    if not _may_be_a_file(volume):
         return b''
     extent = types.Extent(0, min(volume.size, image_formats.HEAD))
     return bytes(volume.read(extent, bytearray(extent.length)))
@@ -116,15 +126,16 @@ def takes_files(target: volumes.VolumeWriter) -> bool:
             or isinstance(target, seeking.SeekingVolume))
 
 
-def is_raw(manifest: chains.Manifest, length: int, source_size: int) -> bool:
-    """Whether a backup is certain to be of a device, or of a raw file.
+def has_no_format(manifest: chains.Manifest, length: int,
+                  source_size: int) -> bool:
+    """Whether a backup is known not to be of a file in a format of its own.
 
     :param length: of what is restored, in bytes
     :param source_size: of the volume in bytes, by the record of it; 0 if that
         is not known
     """
     if manifest.file_format is not None:
-        return manifest.file_format == RAW
+        return manifest.file_format in (RAW, UNKNOWN)
     return source_size in (0, length) and not length % GIB
 
 

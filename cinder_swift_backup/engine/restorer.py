@@ -170,8 +170,8 @@ class Restorer:
     def _check_format(self, tip: chains.ChainLink, plan: planner.RestorePlan,
                       target: RestoreTarget, fetcher: windows.Fetcher) -> None:
         found = None
-        if not format_checks.is_raw(tip.manifest, plan.end,
-                                    target.source_size):
+        if not format_checks.has_no_format(tip.manifest, plan.end,
+                                           target.source_size):
             window = self._pipeline.runtime.call(
                 windows.first, plan, image_formats.HEAD, fetcher.grain)
             found = image_formats.find(bytes(fetcher.fetch(window)))

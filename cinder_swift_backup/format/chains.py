@@ -25,7 +25,7 @@ class Manifest:
     ``file_format`` are our additions and None in manifests of the stock
     driver. The last one is the name of the format if the volume was in a file
     of its own format, such as "qcow2", "raw" if it was certainly in none, as a
-    device is, and None if that is not known.
+    device is, and "unknown" if it was in none of those that we know.
     """
 
     header: types.BackupHeader

@@ -5,6 +5,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import http
 import random
 import time
 
@@ -105,9 +106,20 @@ class ApiTestCase(base.FunctionalTestCase):
     def forget_volume(self, volume):
         """Delete a volume whatever its state is, unless the test has."""
         admin = self.client(self.cloud.admin)
-        with contextlib.suppress(client_exceptions.NotFound):
-            admin.volumes.reset_state(volume, 'error', 'detached')
-            admin.volumes.force_delete(volume)
+
+        def is_forgotten():
+            try:
+                with contextlib.suppress(client_exceptions.NotFound):
+                    admin.volumes.reset_state(volume, 'error', 'detached')
+                    admin.volumes.force_delete(volume)
+            except client_exceptions.ClientException as err:
+                # On a busy machine, sqlite may be locked for too long.
+                if err.code != http.HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise
+                return False
+            return True
+
+        self.wait_until(is_forgotten)
 
     def volume_path(self, volume):
         """The file behind a volume."""

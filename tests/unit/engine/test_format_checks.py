@@ -130,7 +130,7 @@ class BackupTest(FormatTestCase):
     def test_raw(self):
         manifest = self.back_up(engine_volumes.open_volume(
             self.open(_RAW), None))
-        self.assertIsNone(manifest.file_format)
+        self.assertEqual('unknown', manifest.file_format)
 
     def test_device_whose_guest_wrote_a_header(self):
         self.assertEqual('raw', self.back_up(_image(_OVERLAY)).file_format)
@@ -239,6 +239,14 @@ class RestoreTest(FormatTestCase):
         target = volumes.RamVolume(bytes(len(_RAW)))
         self.restore(target, source_size=1 << 30)
         self.assertEqual(_RAW, bytes(target.data))
+
+    def test_what_was_looked_at_once_is_not_fetched_for_it(self):
+        self.back_up(engine_volumes.open_volume(self.open(_RAW), None))
+        self.store.heal()
+        self.assertEqual(_RAW, self.restore_to_file(
+            b'', source_size=1 << 30))
+        gets = self.store.names('read')
+        self.assertEqual(len(set(gets)), len(gets))
 
     def test_file_to_a_file(self):
         self.back_up(engine_volumes.open_volume(self.open(_WHOLE), None))
