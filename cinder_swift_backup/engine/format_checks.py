@@ -70,10 +70,12 @@ def source_format(source: object, recorded: Recorded) -> str | None:
 
     :raises VolumeError: when it refers to another file, or cannot be read
     """
-    if base.is_device(source) or _is_raw_by_length(source, recorded):
+    if base.is_device(source):
         return RAW
     if not _may_be_a_file(source):
         return None
+    if _is_raw_by_length(source, recorded):
+        return RAW
     found = image_formats.find(read_head(source))
     if found is None:
         return UNKNOWN
@@ -91,9 +93,8 @@ def _may_be_a_file(
     return isinstance(volume, file.FileVolume | seeking.SeekingVolume)
 
 
-def _is_raw_by_length(source: object, recorded: Recorded) -> bool:
-    if not _may_be_a_file(source):
-        return False
+def _is_raw_by_length(source: file.FileVolume | seeking.SeekingVolume,
+                      recorded: Recorded) -> bool:
     sure = recorded.is_raw or isinstance(source, seeking.SeekingVolume)
     return sure and source.size == recorded.size and not source.size % GIB
 

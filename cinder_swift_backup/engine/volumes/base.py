@@ -87,6 +87,24 @@ class VolumeWriter(VolumeReader, Protocol):
         """
 
 
+class WithoutMap:
+    """What a volume says that knows nothing of its own data."""
+
+    tells_holes = False
+
+    def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
+        """See :class:`VolumeReader`: it may have data everywhere."""
+        yield within
+
+    def is_hole(self, extent: types.Extent) -> bool:
+        """See :class:`VolumeReader`: nothing is certain."""
+        return False
+
+    def changed_since(self, mark: types.Mark,
+                      within: types.Extent) -> None:
+        """See :class:`VolumeReader`: nothing is known of it."""
+
+
 @contextlib.contextmanager
 def failing(doing: str, extent: types.Extent | None = None,
             errors: tuple[type[Exception], ...] = (OSError,),

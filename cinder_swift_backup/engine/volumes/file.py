@@ -135,23 +135,14 @@ class FileVolume(_DescriptorVolume):
             os.fsync(self._fd)
 
 
-class DeviceVolume(_DescriptorVolume):
+class DeviceVolume(base.WithoutMap, _DescriptorVolume):
     """A block device."""
 
-    tells_holes = False
     is_device = True
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd)
         self.capacity: int | None = self.size
-
-    def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
-        """See :class:`base.VolumeReader`: a device does not tell."""
-        yield within
-
-    def is_hole(self, extent: types.Extent) -> bool:
-        """See :class:`base.VolumeReader`: a device does not tell."""
-        return False
 
     def zero(self, extent: types.Extent) -> None:
         """See :class:`base.VolumeWriter`."""

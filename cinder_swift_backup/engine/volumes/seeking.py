@@ -2,7 +2,6 @@
 
 """Volumes whose handle has a position, and takes no offsets."""
 
-from collections.abc import Iterator
 import os
 from typing import Any
 
@@ -10,10 +9,9 @@ from cinder_swift_backup.engine.volumes import base
 from cinder_swift_backup.format import types
 
 
-class SeekingVolume:
+class SeekingVolume(base.WithoutMap):
     """Seeks and reads or writes under a lock."""
 
-    tells_holes = False
     is_device = False
 
     def __init__(self, handle: Any, lock: base.Lock) -> None:
@@ -33,18 +31,6 @@ class SeekingVolume:
         self._handle.seek(offset)
         data: bytes = self._handle.read(length)
         return data
-
-    def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
-        """See :class:`base.VolumeReader`: nothing is known of it."""
-        yield within
-
-    def is_hole(self, extent: types.Extent) -> bool:
-        """See :class:`base.VolumeReader`: nothing is known of it."""
-        return False
-
-    def changed_since(self, mark: types.Mark,
-                      within: types.Extent) -> None:
-        """See :class:`base.VolumeReader`: nothing is known of it."""
 
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`base.VolumeWriter`."""
