@@ -53,8 +53,8 @@ _REMEDIES = {
     exceptions.Remedy.WHOLE_TARGET:
         'Restore to a new volume, or to one without snapshots.',
     exceptions.Remedy.SAME_FORMAT:
-        'Restore to one that is in the format of the backup. On NFS, one with '
-        'snapshots is in format qcow2.',
+        'Restore to a volume in the same format as the backup. On NFS, a '
+        'volume with snapshots is in format qcow2.',
     exceptions.Remedy.STORAGE:
         'Look for the cause on the host and in the storage, then try again.',
     exceptions.Remedy.SPOOL:
