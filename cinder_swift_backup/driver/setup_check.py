@@ -2,6 +2,7 @@
 
 """Checks the configuration when the service starts."""
 
+import contextlib
 import dataclasses
 
 from oslo_log import log as logging
@@ -21,27 +22,34 @@ def check(context):
     """Check the options, and the cluster as far as it can be reached.
 
     In 'per_user' mode without ``backup_swift_url`` only a user's request
-    knows where Swift is, so the cluster is not asked.
+    knows where Swift is, so the cluster is not asked. One that is away is no
+    reason to stay down: Cinder asks only once, so its service would not come
+    back when Swift does.
 
     :raises ConfigurationError: saying in one line what to correct
     :raises SpoolError: when there cannot be temporary files
-    :raises StoreError: when Swift or the identity service refuse us or
-        cannot be reached
+    :raises StoreError: when Swift or the identity service refuse us
     """
     found = settings.read()
     for_backup = settings.read_for_backup()
     spool.check(found.spool_directory)
+    try:
+        _check_cluster(context, found, for_backup)
+    except exceptions.StoreUnavailable as err:
+        LOG.error('The service starts, and the options were not compared with '
+                  'the cluster, which is away: %s', err)
+
+
+def _check_cluster(context, found, for_backup):
     store = open_store(context, found)
     if store is None:
         LOG.info('Swift is found through the catalog of each request; it is '
                  'not contacted at start.')
         return
-    try:
+    with contextlib.closing(store):
         check_capabilities(ask_capabilities(store), for_backup)
         if found.account.login is not None:
             check_sync(store, for_backup.container, for_backup.containers)
-    finally:
-        store.close()
 
 
 def ask_capabilities(store):

@@ -3,6 +3,7 @@
 """The driver's promises beside the data itself, on a real Swift."""
 
 import json
+import logging
 import urllib.parse
 import uuid
 
@@ -12,6 +13,7 @@ from cinder import objects
 from cinder.objects import fields
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.format import naming
 from tests.cloud.fault_proxy import proxy
 from tests.cloud.fault_proxy import rules
@@ -376,6 +378,16 @@ class SetupTestCase(cinder_side.CinderSideTestCase):
         for text in texts:
             self.assertIn(text, error)
 
+    def assert_away(self, *texts):
+        """The service starts, and its log says why Swift was not asked."""
+        with self.assertLogs(
+                setup_check.__name__, logging.ERROR) as logs:
+            OURS(cinder_context.get_admin_context()).check_for_setup_error()
+        told, = logs.output
+        self.assertNotIn('\n', told)
+        for text in texts:
+            self.assertIn(text, told)
+
     def use_url(self):
         self.need('swift_url')
         self.configure(
@@ -408,7 +420,7 @@ class SetupTestCase(cinder_side.CinderSideTestCase):
                            **options)
             self._pass(door)
             door.apply(rules.rule(rules.Answer(503), count=None))
-            self.assert_refused('503')
+            self.assert_away('503')
         self.configure(backup_swift_key='wrong')
         door.apply(rules.rule(rules.Answer(200), 'GET', rules.Kind.INFO))
         self.assert_refused('backup_swift_key')
@@ -426,7 +438,7 @@ class SetupTestCase(cinder_side.CinderSideTestCase):
     def test_unreachable(self):
         self.configure(backup_swift_url='http://127.0.0.1:9/v1/AUTH_',
                        backup_swift_retry_attempts=0)
-        self.assert_refused('127.0.0.1:9', 'cannot be reached')
+        self.assert_away('127.0.0.1:9', 'cannot be reached')
 
     def test_unknown_storage_policy(self):
         self.use_url()

@@ -14,6 +14,7 @@ Each test has a Cinder of its own, with the fault proxy before Swift.
 
 import contextlib
 import random
+import sqlite3
 from typing import ClassVar
 
 from tests.cloud.fault_proxy.rules import Answer
@@ -215,13 +216,35 @@ class KilledTestCase(StatesTestCase):
                 ['creating', 'restoring', 'deleting'],
                 [self.status(each) for each in (made, restored, deleted)])
             self.own.kill()
-        self.own.start()
-        self.own.wait()
+        self.check_early_delete(deleted)
         self.check_killed_backup(made)
         self.check_killed_restore(restored, target)
         self.check_killed_delete(deleted)
         self.assertEqual(self.sha256(volume), self.sha256(
             self.restore(self.back_up(volume))))
+
+    def check_early_delete(self, backup):
+        """Cinder resumes deletes while it waits for its driver's check.
+
+        It gives up those that come before the end of that. That Swift is
+        away is no reason to stay down.
+        """
+        with self.broken(rule(Stall(_ALWAYS), 'GET', Kind.INFO, count=None)):
+            self.own.start()
+            # Its API starts later.
+            self.wait_until(self.is_given_up, backup)
+            self.proxy.refuse()
+            self.own.wait()
+            self.assertTrue(self.log_has('the cluster, which is away'))
+        self.client(self.demo_admin).backups.reset_state(backup.id, 'error')
+
+    def is_given_up(self, backup):
+        """Whether Cinder's database says so of a delete."""
+        with contextlib.closing(
+                sqlite3.connect(self.own.database)) as database:
+            (status,), = database.execute(
+                'SELECT status FROM backups WHERE id = ?', (backup.id,))
+        return status == 'error_deleting'
 
     def is_stored(self):
         """Whether Swift has a chunk of the backup that is being made."""
@@ -249,6 +272,14 @@ class KilledTestCase(StatesTestCase):
 
     def check_killed_delete(self, backup):
         """Cinder resumes it, but without a token; the user can repeat it."""
+        with self.broken(*self.stalls('DELETE')):
+            self.cinder.backups.delete(backup)
+            self.wait_until(self.is_hit)
+            self.own.kill()
+        # Swift is found by each request, and the check is over at once.
+        del self.own.extra_options['backup_swift_url']
+        self.own.start()
+        self.own.wait()
         self.wait_until(self.has_failed, backup)
         self.assertEqual(
             'Connection to swift failed: the request has no token to use '
