@@ -17,12 +17,14 @@ from cliff import columns
 from cliff import command
 from cliff import lister
 from cliff import show
+from cliff import utils as cliff_utils
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import accounts
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
+from cinder_swift_backup.cli import stacking
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.format import container_names
@@ -54,6 +56,14 @@ class InferredSize(Size):
         return f'~{super().human_readable()}'
 
 
+class Known(columns.FormattableColumn):  # type: ignore[type-arg]
+    """A value that may not be known: null for programs, a dash for people."""
+
+    def human_readable(self) -> str:
+        """See cliff."""
+        return '-' if self._value is None else str(self._value)
+
+
 def _number_of(unit: str, text: str) -> float:
     try:
         value = float(text)
@@ -69,7 +79,8 @@ _hours = functools.partial(_number_of, 'hours')
 _seconds = functools.partial(_number_of, 'seconds')
 
 
-def _workers(text: str) -> int:
+def positive(text: str) -> int:
+    """A number of things of which there is one at least."""
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f'{text!r} is not a number '
                                          f'above 0')
@@ -93,6 +104,8 @@ class OurCommand(command.Command):
     code = outcomes.ExitCode.DONE
     # What it has changed so far, to be said if it does not end well.
     left = ''
+    # What to say when it has ended well, below its output.
+    closing: Sequence[str] = ()
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """See cliff; turns our errors into a line and an exit code."""
@@ -106,6 +119,8 @@ class OurCommand(command.Command):
         except KeyboardInterrupt:
             self.say(f'Interrupted. {self.left or "Nothing was changed."}')
             return outcomes.ExitCode.INTERRUPTED
+        for line in self.closing:
+            self.say(line)
         return answer or self.code
 
     def say(self, line: str) -> None:
@@ -114,14 +129,31 @@ class OurCommand(command.Command):
 
 
 class Table(lister.Lister):
-    """A table. A row is one line, whatever its names are."""
+    """A table. A row is one line, whatever its names are.
+
+    Unless the terminal is too narrow, and there are groups of columns that
+    may share one.
+    """
+
+    groups: Sequence[Sequence[str]] = ()
 
     def produce_output(self, parsed_args: argparse.Namespace,
                        column_names: Sequence[str],
                        data: Iterable[Sequence[Any]]) -> int:
         """See cliff."""
-        return super().produce_output(parsed_args, column_names, [
-            _in_lines(row, parsed_args) for row in data])
+        rows = [_in_lines(row, parsed_args) for row in data]
+        width = self._width(parsed_args)
+        if width and not stacking.fits(column_names, rows, width):
+            column_names, rows = stacking.stacked(column_names, rows,
+                                                  self.groups, width)
+        return super().produce_output(parsed_args, column_names, rows)
+
+    def _width(self, arguments: argparse.Namespace) -> int | None:
+        """How wide the table may be; None if it does not matter."""
+        if (not self.groups or arguments.formatter != 'table'
+                or arguments.columns or arguments.sort_columns):
+            return None
+        return arguments.max_width or cliff_utils.terminal_width()
 
 
 class Fields(show.ShowOne):
@@ -166,7 +198,7 @@ class AccountCommand(OurCommand):
             help='how long after its last write a backup may be incomplete '
                  '(default: %(default)g)')
         parser.add_argument(
-            '--workers', type=_workers, default=shelf.WORKERS, metavar='N',
+            '--workers', type=positive, default=shelf.WORKERS, metavar='N',
             help='how many objects to process at once (default: %(default)s)')
         parser.add_argument(
             '--patience', type=_seconds, default=_PATIENCE, metavar='SECONDS',

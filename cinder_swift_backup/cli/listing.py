@@ -10,9 +10,20 @@ from typing import Any
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import expectations
+from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import libraries
+from cinder_swift_backup.format import volume_meta
+
+_COLUMNS = ('Backup', 'Volume', 'Created', 'Size', 'Stored', 'Kind', 'Depth',
+            'State', 'Container')
+_LONG = ('Name', 'Volume name', 'Project')
+# Which share a column where the terminal is narrow.
+_GROUPS = (('Backup', 'Volume', 'Project'), ('Created', 'Kind'),
+           ('Size', 'Stored'), ('State', 'Name', 'Volume name', 'Container'))
 
 
 class List(commands.AccountCommand, commands.Table):
@@ -21,8 +32,11 @@ class List(commands.AccountCommand, commands.Table):
     A backup is complete if listings show all that it needs; only "verify"
     checks the objects themselves. It is arriving if what is missing may still
     come, orphaned if it was never finished, and damaged otherwise. A size
-    with ~ is inferred, because Cinder's own driver does not record it.
+    with ~ is inferred, because Cinder's own driver does not record it. On a
+    narrow terminal several columns are below each other.
     """
+
+    groups = _GROUPS
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
@@ -39,6 +53,11 @@ class List(commands.AccountCommand, commands.Table):
             choices=[state.value for state in audit.State],
             help='only backups that are complete, arriving, orphaned or '
                  'damaged; may be repeated')
+        parser.add_argument(
+            '--long', action='store_true',
+            help='also show what the backup and its volume were called, and '
+                 'the project of the volume, where the manifest has them')
+        expectations.add_to(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace,
@@ -46,15 +65,32 @@ class List(commands.AccountCommand, commands.Table):
         """See cliff."""
         with self.opened(parsed_args) as found, self.looking() as observer:
             library = found.library(observer)
+            place = found.place
         for container in sorted(library.copies):
             self.say(_lag(library, container))
         wanted = [each for each in library.audits
                   if _wanted(parsed_args, library, each)]
-        if audit.State.COMPLETE in map(library.state, wanted):
-            self.say(commands.BY_LISTINGS)
-        return ('Backup', 'Volume', 'Created', 'Size', 'Stored', 'Kind',
-                'Depth', 'State', 'Container'), [
-                    _row(library, each) for each in wanted]
+        good = [each for each in wanted
+                if library.state(each) is audit.State.COMPLETE]
+        missing = expectations.unmet(parsed_args, good)
+        self.closing = [_summary(place, library, wanted), *missing]
+        if good:
+            self.closing.append(commands.BY_LISTINGS)
+        if missing:
+            self.code = outcomes.ExitCode.SELECTION
+        names = _COLUMNS + _LONG if parsed_args.long else _COLUMNS
+        return names, [_row(library, each)[:len(names)] for each in wanted]
+
+
+def _summary(place: str, library: libraries.Library,
+             wanted: Sequence[audit.Audit]) -> str:
+    if not library.audits:
+        return summaries.nothing(place)
+    if not wanted:
+        count = summaries.counted(len(library.audits), 'backup')
+        return f'There are {count} in {place}, and none is as asked for.'
+    return summaries.of(place, (each.found for each in wanted),
+                        (library.state(each).value for each in wanted))
 
 
 def _time(text: str) -> datetime.datetime:
@@ -96,14 +132,17 @@ def _lag(library: libraries.Library, container: str) -> str:
 
 def _row(library: libraries.Library, each: audit.Audit) -> tuple[object, ...]:
     ref, summary = each.found.ref, each.summary
-    kind, size = '-', commands.Size
+    kind, size, name, noted = '-', commands.Size, '', volume_meta.Noted()
     if summary is not None:
         size = commands.Size if summary.is_ours else commands.InferredSize
         kind = 'full' if summary.parent_id is None else 'incremental'
+        name, noted = summary.header.backup_name or '', summary.noted
     return (ref.backup_id, ref.volume_id, values.moment(each.found.created),
             size(library.size(each)),
             commands.Size(each.found.stored_bytes), kind,
-            _depth(library, each), library.state(each).value, ref.container)
+            commands.Known(_depth(library, each)),
+            library.state(each).value, ref.container,
+            name, noted.name or '', noted.project_id or '')
 
 
 def _depth(library: libraries.Library, each: audit.Audit) -> int | None:

@@ -16,7 +16,9 @@ import json
 from typing import Any
 
 from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import shelf
+from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import libraries
@@ -55,6 +57,8 @@ class ExportRecord(commands.AccountCommand, commands.Table):
             if parsed_args.all:
                 library = found.library(observer)
                 wanted = self._usable(library)
+                if not wanted:
+                    self._tell_nothing(found.place, library)
             else:
                 library, tip = found.with_ancestors(parsed_args.backup,
                                                     observer)
@@ -63,6 +67,11 @@ class ExportRecord(commands.AccountCommand, commands.Table):
         return ('backup', 'backup_service', 'backup_url'), [
             (each.found.ref.backup_id, service, encode(library, each, service))
             for each in wanted]
+
+    def _tell_nothing(self, place: str, library: libraries.Library) -> None:
+        self.code = outcomes.ExitCode.SELECTION
+        self.closing = [summaries.nothing(place) if not library.audits else
+                        f'None of the backups in {place} can be restored.']
 
     def _usable(self, library: libraries.Library) -> list[audit.Audit]:
         """All that can be restored, what one builds on before it.
@@ -110,7 +119,7 @@ def record(library: libraries.Library, each: audit.Audit,
         'container': found.ref.container,
         'service': service,
         'service_metadata': found.ref.prefix,
-        'size': ((summary and summary.cinder_size)
+        'size': ((summary and summary.noted.size)
                  or -(-(library.size(each) or 0) // _GIB)),
         'object_count': sum(
             stored.chunks for stored in summary.by_codec.values()

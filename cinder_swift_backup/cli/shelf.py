@@ -33,13 +33,15 @@ class Shelf:
     def __init__(self, store: base.ObjectStore,
                  containers: Sequence[str] = (),
                  grace: datetime.timedelta = GRACE,
-                 workers: int = WORKERS, *, closely: bool = False,
+                 workers: int = WORKERS, *, region: str | None = None,
+                 closely: bool = False,
                  say: Callable[[str], None] = lambda line: None) -> None:
         """Prepare.
 
         :param containers: where to look; everywhere if there are none
         :param grace: for how long what is missing may still arrive
         :param workers: how many chunks are processed at the same time
+        :param region: what the account is in, for words only
         :param closely: whether to ask for the objects that listings show
         :param say: told what the user should know besides
         """
@@ -47,9 +49,23 @@ class Shelf:
                                      codecs.Codecs())
         self._containers = list(containers)
         self._grace = grace
+        self._region = region
         self._closely = closely
         self._say = say
         self._has_said = False
+
+    @property
+    def place(self) -> str:
+        """Where it looks, in words.
+
+        :raises StoreError: when there is no access to the account
+        """
+        words = f'account {self.engine.store.account()}'
+        if self._region:
+            words += f' of region {self._region}'
+        if self._containers:
+            words += f', container {", ".join(self._containers)}'
+        return words
 
     def find(self) -> list[inventory.Found]:
         """All backups, as listings show them."""
@@ -61,6 +77,13 @@ class Shelf:
         """All backups, each looked at."""
         return self._look(self.find(), observer)
 
+    def of_volumes(self, beginning: str,
+                   observer: progress.Observer) -> libraries.Library:
+        """All backups of the volumes whose id begins so."""
+        return self._look((each for each in self.find()
+                           if each.ref.volume_id.startswith(beginning)),
+                          observer)
+
     def with_ancestors(self, beginning: str, observer: progress.Observer,
                        ) -> tuple[libraries.Library, audit.Audit]:
         """One backup, and those of its volume.
@@ -68,9 +91,20 @@ class Shelf:
         :param beginning: of its id
         :raises SelectionError: when no backup has such an id, or several
         """
+        library, (wanted,) = self.several([beginning], observer)
+        return library, wanted
+
+    def several(self, beginnings: Iterable[str], observer: progress.Observer,
+                ) -> tuple[libraries.Library, list[audit.Audit]]:
+        """Several backups, and those of their volumes.
+
+        :param beginnings: of their ids
+        :raises SelectionError: when no backup has such an id, or several
+        """
         found = self.find()
-        return self._of_volume(
-            found, inventory.select(found, beginning).ref, observer)
+        return self._of_volumes(
+            found, [inventory.select(found, each).ref for each in beginnings],
+            observer)
 
     def with_all_of_its_volume(
             self, beginning: str, observer: progress.Observer,
@@ -83,16 +117,20 @@ class Shelf:
         wanted = inventory.select(found, beginning).ref
         if self._containers:
             found = self.engine.inventory.scan_all()
-        return self._of_volume(found, wanted, observer)
+        library, (each,) = self._of_volumes(found, [wanted], observer)
+        return library, each
 
-    def _of_volume(self, found: Iterable[inventory.Found],
-                   wanted: types.BackupRef, observer: progress.Observer,
-                   ) -> tuple[libraries.Library, audit.Audit]:
+    def _of_volumes(self, found: Iterable[inventory.Found],
+                    wanted: Iterable[types.BackupRef],
+                    observer: progress.Observer,
+                    ) -> tuple[libraries.Library, list[audit.Audit]]:
+        wanted = dict.fromkeys(wanted)
+        volumes = {ref.volume_id for ref in wanted}
         library = self._look(
-            (each for each in found
-             if each.ref.volume_id == wanted.volume_id), observer)
-        return library, next(each for each in library.audits
-                             if each.found.ref == wanted)
+            (each for each in found if each.ref.volume_id in volumes),
+            observer)
+        by_ref = {each.found.ref: each for each in library.audits}
+        return library, [by_ref[ref] for ref in wanted]
 
     def latest(self, beginning: str, observer: progress.Observer,
                ) -> tuple[libraries.Library, audit.Audit]:

@@ -86,6 +86,8 @@ def _facts(library: libraries.Library,
         **fields,
         'Name': summary.header.backup_name or '',
         'Description': summary.header.backup_description or '',
+        'Volume name': summary.noted.name or '',
+        'Project': summary.noted.project_id or '',
         'Size': commands.Size(library.size(wanted)),
         'File format': summary.file_format or '',
         'Written by': ('this package' if summary.is_ours

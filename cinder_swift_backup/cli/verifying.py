@@ -12,12 +12,15 @@ from typing import Any
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import expectations
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
+from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import inspection
 from cinder_swift_backup.engine import libraries
+from cinder_swift_backup.engine import progress
 from cinder_swift_backup.format import types
 
 _CODES = {
@@ -26,6 +29,12 @@ _CODES = {
     audit.State.ORPHANED: outcomes.ExitCode.DAMAGED,
     audit.State.DAMAGED: outcomes.ExitCode.DAMAGED,
 }
+_FROM_GOOD_TO_BAD = (audit.State.COMPLETE, None, audit.State.ARRIVING,
+                     audit.State.ORPHANED, audit.State.DAMAGED)
+_BY_LISTINGS = 'No data was fetched: "--deep" does that, and compares it.'
+_BY_SAMPLE = 'Only a sample was fetched: "--deep" fetches everything.'
+_BY_DATA = ('"verified" means that all data was fetched and compared with its '
+            'digests.')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,10 +48,19 @@ class _Row:
     state: audit.State | None
     name: str = ''
     what: str = ''
+    # How much of it was fetched.
+    part: float | None = None
+
+    @property
+    def word(self) -> str:
+        if self.state is None:
+            return 'unknown'
+        if self.state is not audit.State.COMPLETE or self.part is None:
+            return self.state.value
+        return 'sampled' if self.part < 1 else 'verified'
 
     def cells(self) -> tuple[str, ...]:
-        state = 'unknown' if self.state is None else self.state.value
-        return (self.ref.backup_id, state, self.name, self.what,
+        return (self.ref.backup_id, self.word, self.name, self.what,
                 self.ref.container)
 
 
@@ -57,7 +75,8 @@ class Verify(commands.AccountCommand, commands.Table):
     and whether it will expire. Of a backup with more than 300 chunks it asks
     for 300, taken at random: if one of a hundred is gone, that shows in 95 of
     100 cases. With --deep, it fetches and decodes everything, and compares it
-    with the digests. It checks a backup with all that it builds on.
+    with the digests, and calls what is well "verified". It checks a backup
+    with all that it builds on.
     """
 
     closely = True
@@ -65,13 +84,20 @@ class Verify(commands.AccountCommand, commands.Table):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
-        commands.add_backup_or_all(parser)
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument('backups', metavar='BACKUP', nargs='*', default=[],
+                           help='the id of a backup, or its beginning')
+        which.add_argument('--all', action='store_true', help='all backups')
+        which.add_argument('--volume', metavar='ID',
+                           help='all backups of the volumes whose id begins '
+                                'so')
         how = parser.add_mutually_exclusive_group()
         how.add_argument('--deep', action='store_true',
                          help='fetch and decode everything')
         how.add_argument(
             '--sample', type=_percent, metavar='N',
             help='fetch and decode N %% of the objects, taken at random')
+        expectations.add_to(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace,
@@ -80,18 +106,19 @@ class Verify(commands.AccountCommand, commands.Table):
         part = 1.0 if parsed_args.deep else parsed_args.sample
         with self.opened(parsed_args) as found:
             with self.looking() as observer:
-                if parsed_args.all:
-                    library = found.library(observer)
-                    wanted = library.audits
-                else:
-                    library, tip = found.with_ancestors(parsed_args.backup,
-                                                        observer)
-                    wanted = self._chain(library, tip)
+                library, wanted = _wanted(found, parsed_args, observer)
             rows = [row for each in wanted for row in _look(library, each)]
             if part is not None:
                 rows = self._until_interrupted(self._deep(
                     found, library, wanted, rows, part))
-        self.code = self.code or _worst(rows)
+            self.closing = [_summary(found.place, wanted, rows, part)]
+        good = _good(rows)
+        missing = expectations.unmet(parsed_args, [
+            each for each in wanted if each.found.ref in good])
+        self.closing += missing
+        self.code = self.code or _worst(rows) or (
+            outcomes.ExitCode.SELECTION if missing or not wanted
+            else outcomes.ExitCode.DONE)
         return ('Backup', 'State', 'Object', 'Finding', 'Container'), [
             row.cells() for row in rows]
 
@@ -104,14 +131,6 @@ class Verify(commands.AccountCommand, commands.Table):
             self.say('Interrupted. This is what was checked so far:')
             self.code = outcomes.ExitCode.INTERRUPTED
         return found
-
-    @staticmethod
-    def _chain(library: libraries.Library,
-               tip: audit.Audit) -> list[audit.Audit]:
-        try:
-            return library.chain(tip)
-        except exceptions.ChainError:
-            return [tip]
 
     def _deep(self, found: shelf.Shelf, library: libraries.Library,
               wanted: Sequence[audit.Audit], rows: Iterable[_Row],
@@ -133,7 +152,7 @@ class Verify(commands.AccountCommand, commands.Table):
                                    f'{below[0].backup_id}')]
             if found_rows:
                 bad[row.ref] = found_rows[0].state
-            yield from found_rows or [row]
+            yield from found_rows or [dataclasses.replace(row, part=part)]
 
     def _closely(self, found: shelf.Shelf, library: libraries.Library,
                  each: audit.Audit, part: float) -> Iterator[_Row]:
@@ -165,6 +184,51 @@ class Verify(commands.AccountCommand, commands.Table):
             return found.engine.inspector.inspect(
                 subjects[-1], subjects[-2] if len(subjects) > 1 else None,
                 observer, part=part)
+
+
+def _wanted(found: shelf.Shelf, arguments: argparse.Namespace,
+            observer: progress.Observer,
+            ) -> tuple[libraries.Library, list[audit.Audit]]:
+    """What is to be checked: backups with all that they build on."""
+    if arguments.all:
+        library = found.library(observer)
+        return library, library.audits
+    if arguments.volume is not None:
+        library = found.of_volumes(arguments.volume, observer)
+        return library, library.audits
+    library, tips = found.several(arguments.backups, observer)
+    refs = {link.found.ref for tip in tips for link in _chain(library, tip)}
+    return library, [each for each in library.audits
+                     if each.found.ref in refs]
+
+
+def _chain(library: libraries.Library, tip: audit.Audit) -> list[audit.Audit]:
+    try:
+        return library.chain(tip)
+    except exceptions.ChainError:
+        return [tip]
+
+
+def _good(rows: Iterable[_Row]) -> set[types.BackupRef]:
+    """The backups of which nothing bad was found."""
+    rows = list(rows)
+    return ({row.ref for row in rows}
+            - {row.ref for row in rows
+               if row.state is not audit.State.COMPLETE})
+
+
+def _summary(place: str, wanted: Sequence[audit.Audit],
+             rows: Iterable[_Row], part: float | None) -> str:
+    """What was done to how many backups, and what they are."""
+    if not wanted:
+        return summaries.nothing(place)
+    words = {row.ref: row.word for row in sorted(
+        rows, key=lambda row: _FROM_GOOD_TO_BAD.index(row.state))}
+    line = summaries.of(place, (each.found for each in wanted
+                                if each.found.ref in words), words.values())
+    if part is None:
+        return f'{line} {_BY_LISTINGS}'
+    return f'{line} {_BY_SAMPLE if part < 1 else _BY_DATA}'
 
 
 def _worst(rows: Iterable[_Row]) -> outcomes.ExitCode:

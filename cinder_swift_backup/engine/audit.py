@@ -96,7 +96,7 @@ class Summary:
     volume_size: int | None
     file_format: str | None
     end: int
-    cinder_size: int | None
+    noted: volume_meta.Noted
     by_codec: Mapping[str, Stored]
 
     @property
@@ -387,7 +387,7 @@ def summarise(manifest: chains.Manifest) -> Summary:
         parent_id=manifest.parent_id, parent=manifest.parent,
         volume_size=manifest.volume_size, file_format=manifest.file_format,
         end=manifest.end,
-        cinder_size=volume_meta.size(manifest.volume_meta),
+        noted=volume_meta.read(manifest.volume_meta),
         by_codec=_by_codec(manifest.chunks))
 
 

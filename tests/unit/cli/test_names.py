@@ -49,7 +49,7 @@ class NamesTest(testscenarios.WithScenarios, base.CommandTestCase):
         return answer.out
 
     def test_tables(self):
-        for arguments, count in ((('list',), 7), (('show', 'bak-3'), 24),
+        for arguments, count in ((('list',), 7), (('show', 'bak-3'), 26),
                                  (('verify', 'bak-3'), 5)):
             lines = self._run(*arguments).splitlines()
             self.assertEqual(count, len(lines), arguments)
@@ -60,8 +60,8 @@ class NamesTest(testscenarios.WithScenarios, base.CommandTestCase):
     def test_lines_of_values(self):
         for arguments, count in (
                 (('list', '-f', 'value'), 3),
-                (('show', 'bak-3', '-f', 'value'), 20),
-                (('show', 'bak-3', '-f', 'shell'), 20)):
+                (('show', 'bak-3', '-f', 'value'), 22),
+                (('show', 'bak-3', '-f', 'shell'), 22)):
             self.assertEqual(count, self._run(*arguments).count('\n'))
 
     def test_for_programs(self):

@@ -7,6 +7,7 @@ import json
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import values
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
 from tests.unit.cli import base
@@ -25,11 +26,69 @@ class VerifyTest(base.CommandTestCase):
         return [tuple(row.values()) for row in rows]
 
     def test_complete(self):
-        whole = [('bak-1', 'complete', '', ''), ('bak-2', 'complete', '', '')]
-        for options in (('bak-2',), ('--all',), ('--all', '--deep'),
-                        ('bak-2', '--deep'), ('bak-2', '--sample', '10%')):
-            self.assertEqual(whole, self._verify(_Code.DONE, *options))
-        self.assertEqual(whole[:1], self._verify(_Code.DONE, 'bak-1'))
+        for word, how in (('complete', ()), ('verified', ('--deep',)),
+                          ('sampled', ('--sample', '10%'))):
+            whole = [('bak-1', word, '', ''), ('bak-2', word, '', '')]
+            for which in (('bak-2',), ('bak-2', 'bak-1'), ('--all',),
+                          ('--volume', 'vol-1'), ('--volume', 'v')):
+                self.assertEqual(whole, self._verify(_Code.DONE, *which, *how))
+            self.assertEqual(whole[:1],
+                             self._verify(_Code.DONE, 'bak-1', *how))
+
+    def _said(self, *options):
+        """The exit code, and what stands below the table."""
+        answer = self.run_command('verify', *options)
+        return answer.code, [line for line in answer.err.splitlines()
+                             if not line.startswith('fetching')]
+
+    def test_summary(self):
+        stored = values.size(sum(
+            len(self.bench.get(name)) for name in self.bench.names()))
+        for word, told, how in (
+                ('complete', 'No data was fetched', ()),
+                ('verified', 'compared with its digests', ('--deep',)),
+                ('sampled', 'Only a sample', ('--sample', '10'))):
+            code, (line,) = self._said('--all', *how)
+            self.assertEqual(_Code.DONE, code)
+            self.assertTrue(line.startswith(
+                f'2 backups in account memory: 2 {word}; {stored} stored. '),
+                line)
+            self.assertIn(told, line)
+        _, (line,) = self._said('bak-1', '--container', base.CONTAINER)
+        self.assertIn(f'1 backup in account memory, container '
+                      f'{base.CONTAINER}: 1 complete;', line)
+
+    def test_summary_of_what_is_damaged(self):
+        self.bench.memory.delete(
+            base.CONTAINER, naming.digest_file_name(base.ref(2).prefix))
+        code, (line,) = self._said('--all', '--deep')
+        self.assertEqual(_Code.DAMAGED, code)
+        self.assertIn(': 1 damaged, 1 verified;', line)
+
+    def test_nothing_is_not_well(self):
+        for info in list(self.bench.memory.list(base.CONTAINER, '')):
+            self.bench.memory.delete(base.CONTAINER, info.name)
+        for options in (('--all',), ('--all', '--deep'),
+                        ('--volume', 'vol-1')):
+            self.assertEqual(
+                (_Code.SELECTION, ['There are no backups in account memory.']),
+                self._said(*options))
+
+    def test_expectations(self):
+        met = ('--expect-at-least', '2', '--expect-volume', 'vol-1')
+        self.assertEqual(_Code.DONE, self._said('--all', *met)[0])
+        code, (_, *lines) = self._said(
+            '--all', '--expect-at-least', '3', '--expect-volume', 'vol-1',
+            '--expect-volume', 'vol-2')
+        self.assertEqual(_Code.SELECTION, code)
+        self.assertEqual(
+            ['Expected at least 3 backups that can be restored, and found 2.',
+             'Found no backup of volume vol-2 that can be restored.'], lines)
+        # What is damaged does not count, and is worse than what is missing.
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.chunk_name(base.ref(1).prefix, 4))
+        code, (_, *lines) = self._said('--all', *met)
+        self.assertEqual((_Code.DAMAGED, 2), (code, len(lines)))
 
     def test_a_look_fetches_nothing(self):
         self.store.heal()
@@ -92,7 +151,7 @@ class VerifyTest(base.CommandTestCase):
             'read', lambda data: data[:-1],
             matching=lambda other: other == name))
         rows = self._verify(_Code.DAMAGED, '--all', '--deep')
-        self.assertEqual(['damaged', 'damaged', 'complete', 'complete'],
+        self.assertEqual(['damaged', 'damaged', 'verified', 'verified'],
                          [row[1] for row in rows])
 
     def test_object_that_cannot_be_had(self):
@@ -102,7 +161,7 @@ class VerifyTest(base.CommandTestCase):
             matching=lambda other: other == name))
         self.bench.archive(3, base.DATA)
         rows = self._verify(_Code.STORE, '--all', '--deep')
-        self.assertEqual(['unknown', 'unknown', 'complete'],
+        self.assertEqual(['unknown', 'unknown', 'verified'],
                          [row[1] for row in rows])
         self.assertEqual(name, rows[0][2])
         self.assertIn('500 for ever', rows[0][3])
@@ -114,14 +173,14 @@ class VerifyTest(base.CommandTestCase):
             'read', exceptions.ObjectNotFound('gone'), nth=2,
             matching=lambda other: other == name))
         rows = self._verify(_Code.DAMAGED, '--all', '--deep')
-        self.assertEqual(['complete', 'damaged'], [row[1] for row in rows])
+        self.assertEqual(['verified', 'damaged'], [row[1] for row in rows])
 
     def test_interrupted(self):
         self.store.script(faulty.fail(
             'read', KeyboardInterrupt(),
             matching=lambda name: name.startswith(f'{base.ref(2).prefix}-')))
         rows = self._verify(_Code.INTERRUPTED, '--all', '--deep')
-        self.assertEqual([('bak-1', 'complete', '', '')], rows)
+        self.assertEqual([('bak-1', 'verified', '', '')], rows)
 
     def test_object_that_no_manifest_names(self):
         name = naming.chunk_name(base.ref(1).prefix, 99999)
@@ -139,7 +198,7 @@ class VerifyTest(base.CommandTestCase):
             self.bench.put(name, self.bench.get(name), 'other')
         self.store.heal()
         rows = self._verify(_Code.DONE, '--all', '--deep')
-        self.assertEqual(['complete'] * 4, [row[1] for row in rows])
+        self.assertEqual(['verified'] * 4, [row[1] for row in rows])
         self.assertEqual({base.CONTAINER: 2, 'other': 2},
                          {name: self.where.count(name)
                           for name in self.where})
@@ -172,6 +231,9 @@ class VerifyTest(base.CommandTestCase):
 
     def test_usage(self):
         for options in ((), ('bak-1', '--all'), ('--all', '--sample', '0'),
+                        ('bak-1', '--volume', 'vol-1'),
+                        ('--all', '--volume', 'vol-1'),
+                        ('--all', '--expect-at-least', '0'),
                         ('--all', '--sample', '101'),
                         ('--all', '--sample', 'x'),
                         ('--all', '--deep', '--sample', '5'),
@@ -182,5 +244,6 @@ class VerifyTest(base.CommandTestCase):
                              self.run_command('verify', *options).code)
 
     def test_nothing_to_verify(self):
-        self.assertEqual(_Code.SELECTION,
-                         self.run_command('verify', 'none').code)
+        for arguments in (('none',), ('bak-1', 'none')):
+            self.assertEqual(_Code.SELECTION,
+                             self.run_command('verify', *arguments).code)

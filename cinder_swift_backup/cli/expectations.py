@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a nightly job expects to find, lest it stays green with nothing."""
+
+import argparse
+from collections.abc import Collection
+
+from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import summaries
+from cinder_swift_backup.engine import audit
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Let the user say what has to be there."""
+    parser.add_argument(
+        '--expect-at-least', type=commands.positive, default=0, metavar='N',
+        help='exit with 3 if fewer than N of the backups are complete')
+    parser.add_argument(
+        '--expect-volume', action='append', default=[], metavar='ID',
+        help='exit with 3 if none of the backups of this volume is complete; '
+             'may be repeated')
+
+
+def unmet(arguments: argparse.Namespace,
+          good: Collection[audit.Audit]) -> list[str]:
+    """A line for each expectation that is not met.
+
+    :param good: the backups that are complete
+    """
+    lines = []
+    if len(good) < arguments.expect_at_least:
+        lines.append(
+            f'Expected at least '
+            f'{summaries.counted(arguments.expect_at_least, "backup")} that '
+            f'can be restored, and found {len(good)}.')
+    volumes = {each.found.ref.volume_id for each in good}
+    lines += [f'Found no backup of volume {volume} that can be restored.'
+              for volume in arguments.expect_volume if volume not in volumes]
+    return lines

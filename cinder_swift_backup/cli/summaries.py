@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Says in a line what a table amounts to, and where that is.
+
+An empty table looks like good news. It is not, where the login is for another
+account than the backups are in.
+"""
+
+import collections
+from collections.abc import Iterable
+
+from cinder_swift_backup.cli import values
+from cinder_swift_backup.engine import inventory
+
+
+def nothing(place: str) -> str:
+    """That there are no backups at all.
+
+    :param place: the account and what belongs to it
+    """
+    return f'There are no backups in {place}.'
+
+
+def counted(number: int, thing: str) -> str:
+    """How many of something there are."""
+    return f'{number} {thing}{"" if number == 1 else "s"}'
+
+
+def of(place: str, found: Iterable[inventory.Found],
+       words: Iterable[str]) -> str:
+    """What backups are, how many, and how much they take.
+
+    :param words: what each of them is
+    """
+    found = list(found)
+    states = ', '.join(f'{number} {word}' for word, number in
+                       sorted(collections.Counter(words).items()))
+    stored = values.size(sum(each.stored_bytes for each in found))
+    return (f'{counted(len(found), "backup")} in {place}: {states}; '
+            f'{stored} stored.')
