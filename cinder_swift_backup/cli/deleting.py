@@ -3,6 +3,7 @@
 """``delete`` and ``orphans``: what is no longer needed."""
 
 import argparse
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -14,10 +15,16 @@ from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import dependents
 from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import questions
 from cinder_swift_backup.cli import shelf
+from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import libraries
+from cinder_swift_backup.format import types
+
+_COLUMNS = ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
+            'Container', 'In Cinder')
 
 
 class Delete(commands.BackupCommand):
@@ -29,21 +36,46 @@ class Delete(commands.BackupCommand):
     volume that Cinder is backing up.
     """
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser = super().get_parser(prog_name)
+        questions.add_to(parser)
+        return parser
+
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """See cliff."""
         with self.opened(parsed_args) as found:
-            with self.looking() as observer:
-                library, wanted = found.with_all_of_its_volume(
-                    parsed_args.backup, observer)
-            _refuse_if_needed(library, wanted)
-            # After the objects: whoever writes some has a record already.
-            records = _records(self, parsed_args.patience, required=True)
-            _refuse_if_known(records or {}, wanted)
+            wanted = self._checked(found, parsed_args)
+            name = wanted.found.ref.backup_id
+            count = summaries.counted(len(_objects(found, wanted)), 'object')
+            if parsed_args.dry_run:
+                self.say(f'Backup {name} would be deleted: {count}.')
+                return
+            if questions.is_asked(self, parsed_args):
+                if not questions.confirmed(
+                        self, f'Delete backup {name} of volume '
+                              f'{wanted.found.ref.volume_id}, made at '
+                              f'{values.moment(wanted.found.created)}: '
+                              f'{count}?'):
+                    return
+                # Much may have happened until the answer.
+                wanted = self._checked(found, parsed_args)
             self.left = ('Part of the backup may be deleted. The same '
                          'command deletes the rest.')
-            count = _delete(found, wanted)
-        self.say(f'Backup {wanted.found.ref.backup_id} is deleted: {count} '
-                 f'objects.')
+            count = summaries.counted(_delete(found, wanted), 'object')
+        self.say(f'Backup {name} is deleted: {count}.')
+
+    def _checked(self, found: shelf.Shelf,
+                 arguments: argparse.Namespace) -> audit.Audit:
+        """The backup that is to be deleted, if that can be done."""
+        with self.looking() as observer:
+            library, wanted = found.with_all_of_its_volume(
+                arguments.backup, observer)
+        _refuse_if_needed(library, wanted)
+        # After the objects: whoever writes some has a record already.
+        records = _records(self, arguments.patience, required=True)
+        _refuse_if_known(records or {}, wanted)
+        return wanted
 
 
 class Orphans(commands.AccountCommand, commands.Table):
@@ -68,6 +100,7 @@ class Orphans(commands.AccountCommand, commands.Table):
         parser = super().get_parser(prog_name)
         parser.add_argument('--delete', action='store_true',
                             help='delete what is listed')
+        questions.add_to(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace,
@@ -83,17 +116,50 @@ class Orphans(commands.AccountCommand, commands.Table):
             if records is not None:
                 unknown = _unknown(library, records)
                 self._tell_differences(library, records, unknown)
+            orphans = [each for each in library.audits
+                       if _has_orphans(library, each)]
+            doomed = set()
             if parsed_args.delete:
                 found.check_owner()
-            rows = [
-                row for each in library.audits if _has_orphans(library, each)
-                if (row := self._row(
-                    found, each,
-                    cinder_records.record_of(records or {}, each),
-                    delete=parsed_args.delete and self._may_delete(
-                        found, library, each, unknown))) is not None]
-        return ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
-                'Container', 'In Cinder', 'Deleted'), rows
+                doomed = self._doomed(found, library, orphans, records or {},
+                                      unknown)
+                if not self._is_sure(orphans, doomed, parsed_args):
+                    doomed = set()
+            rows = [row for each in orphans if (row := self._row(
+                found, each, cinder_records.record_of(records or {}, each),
+                delete=each.found.ref in doomed,
+                dry=parsed_args.dry_run)) is not None]
+            if not rows:
+                self.closing = [_none(found.place, library)]
+        names: tuple[str, ...] = _COLUMNS
+        if parsed_args.delete:
+            names += ('Would be deleted' if parsed_args.dry_run
+                      else 'Deleted',)
+        return names, [row[:len(names)] for row in rows]
+
+    def _doomed(self, found: shelf.Shelf, library: libraries.Library,
+                orphans: Iterable[audit.Audit],
+                records: Mapping[str, cinder_records.Record],
+                unknown: Sequence[audit.Audit]) -> set[types.BackupRef]:
+        """Those that may be deleted.
+
+        Strays of a backup that Cinder knows are nobody's all the same.
+        """
+        return {each.found.ref for each in orphans
+                if self._may_delete(found, library, each, unknown)
+                and (each.state is not audit.State.ORPHANED
+                     or cinder_records.record_of(records, each) is None)}
+
+    def _is_sure(self, orphans: Iterable[audit.Audit],
+                 doomed: Collection[types.BackupRef],
+                 arguments: argparse.Namespace) -> bool:
+        """Whether to delete them, as far as the user has to say so."""
+        if (not doomed or arguments.dry_run
+                or not questions.is_asked(self, arguments)):
+            return True
+        names = ', '.join(each.found.ref.backup_id for each in orphans
+                          if each.found.ref in doomed)
+        return questions.confirmed(self, f'Delete the orphans of {names}?')
 
     def _tell_differences(
             self, library: libraries.Library,
@@ -116,29 +182,33 @@ class Orphans(commands.AccountCommand, commands.Table):
 
     def _row(self, found: shelf.Shelf, each: audit.Audit,
              record: cinder_records.Record | None, *,
-             delete: bool) -> tuple[object, ...] | None:
+             delete: bool, dry: bool) -> tuple[object, ...] | None:
         """The row of an orphan, which is deleted if it is to be.
 
         None if it is no orphan any more.
         """
         is_whole = each.state is audit.State.ORPHANED
-        # Strays of a backup that Cinder knows are nobody's all the same.
-        deleted = delete and (record is None or not is_whole)
-        if deleted:
-            self.left = 'Some of the orphans may be deleted.'
-            now = found.look_again(each)
-            if now is None or (now.state is audit.State.ORPHANED) != is_whole:
-                return None
-            if is_whole:
-                _delete(found, now)
-            else:
-                found.delete_strays(now)
+        if delete and not dry and not self._delete(found, each):
+            return None
         return (each.found.ref.backup_id, each.found.ref.volume_id,
                 values.moment(each.found.modified),
                 each.found.objects if is_whole else len(each.strays),
                 commands.Size(each.found.stored_bytes if is_whole else None),
                 each.found.ref.container,
-                record.status if record else None, deleted)
+                commands.Known(record.status if record else None), delete)
+
+    def _delete(self, found: shelf.Shelf, each: audit.Audit) -> bool:
+        """Delete an orphan; returns False if it is none any more."""
+        is_whole = each.state is audit.State.ORPHANED
+        self.left = 'Some of the orphans may be deleted.'
+        now = found.look_again(each)
+        if now is None or (now.state is audit.State.ORPHANED) != is_whole:
+            return False
+        if is_whole:
+            _delete(found, now)
+        else:
+            found.delete_strays(now)
+        return True
 
     def _may_delete(self, found: shelf.Shelf, library: libraries.Library,
                     each: audit.Audit,
@@ -247,8 +317,20 @@ def _refuse_if_known(records: Mapping[str, cinder_records.Record],
             detail=f'in the making: {", ".join(in_the_making)}')
 
 
+def _none(place: str, library: libraries.Library) -> str:
+    """A line that says that there are no orphans, and where."""
+    if not library.audits:
+        return summaries.nothing(place)
+    count = summaries.counted(len(library.audits), 'backup')
+    return f'There are no orphans among {count} in {place}.'
+
+
+def _objects(found: shelf.Shelf, each: audit.Audit) -> Collection[str]:
+    return found.engine.repository.find_objects(each.found.ref,
+                                                complete=False)
+
+
 def _delete(found: shelf.Shelf, each: audit.Audit) -> int:
-    repository = found.engine.repository
-    names = repository.find_objects(each.found.ref, complete=False)
-    repository.discard(each.found.ref, names)
+    names = _objects(found, each)
+    found.engine.repository.discard(each.found.ref, names)
     return len(names)

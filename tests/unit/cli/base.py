@@ -34,6 +34,14 @@ class Answer:
     err: str
 
 
+class Terminal(io.StringIO):
+    """Somebody is there."""
+
+    def isatty(self):
+        """See io."""
+        return True
+
+
 class CommandTestCase(engine_base.EngineTestCase):
     """An account with a full backup, and an incremental on it."""
 
@@ -46,11 +54,17 @@ class CommandTestCase(engine_base.EngineTestCase):
         self.enterContext(mock.patch.object(
             accounts, 'open_store', side_effect=lambda *_: self.store))
 
-    def run_command(self, *arguments):
-        """Run a command as from a shell."""
-        out, err = io.StringIO(), io.StringIO()
+    def run_command(self, *arguments, said=None, terminal=None):
+        """Run a command as from a shell.
+
+        :param said: what the user types; None if there is no terminal
+        :param terminal: where the user types, if that is somewhere else
+        """
+        if said is not None:
+            terminal = Terminal(said)
+        out, err = io.StringIO(), Terminal() if terminal else io.StringIO()
         try:
-            code = app.Shell(stdout=out, stderr=err).run(
+            code = app.Shell(stdin=terminal, stdout=out, stderr=err).run(
                 [str(argument) for argument in arguments])
         except SystemExit as end:
             code = end.code

@@ -138,6 +138,45 @@ class DeleteTest(DeletingTestCase):
                                              '0').code)
         self.assertEqual(0, self.run_command('verify', '--all').code)
 
+    def test_dry_run(self):
+        before = self.bench.names()
+        answer = self.run_command('delete', 'bak-2', '--dry-run')
+        count = sum(name.startswith(base.ref(2).prefix) for name in before)
+        self.assertEqual(
+            (0, f'Backup bak-2 would be deleted: {count} objects.\n'),
+            (answer.code, answer.err))
+        self.assertEqual(before, self.bench.names())
+        # What would be refused is refused.
+        self.assertEqual(
+            outcomes.ExitCode.SELECTION,
+            self.run_command('delete', 'bak-1', '--dry-run').code)
+
+    def test_question(self):
+        before = self.bench.names()
+        answer = self.run_command('delete', 'bak-2', said='n\n')
+        self.assertEqual(0, answer.code)
+        self.assertRegex(
+            answer.err, r'Delete backup bak-2 of volume vol-1, made at '
+                        r'2026-08-01T12:00:02Z: \d objects\? \[y/N\] '
+                        r'Nothing was deleted\.\n\Z')
+        self.assertEqual(before, self.bench.names())
+        self.assertNotIn('[y/N]', self.run_command(
+            'delete', 'bak-2', '--yes', said='').err)
+        self.assertIn('is deleted', self.run_command(
+            'delete', 'bak-1', said='yes\n').err)
+
+    def test_what_happens_before_the_answer(self):
+        terminal = base.Terminal('y\n')
+
+        def answer():
+            self.bench.archive(3, base.DATA, parent=2)
+            return 'y\n'
+
+        with mock.patch.object(terminal, 'readline', answer):
+            answer = self.run_command('delete', 'bak-2', terminal=terminal)
+        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+        self.assertIn('needed by bak-3', answer.err)
+
     def test_nothing_is_no_id(self):
         self.assertEqual(outcomes.ExitCode.SELECTION,
                          self.run_command('delete', '').code)
@@ -212,10 +251,49 @@ class OrphansTest(DeletingTestCase):
 
     def test_nothing_is_deleted_unless_told(self):
         (row,) = self.run_json('orphans', '--grace', '0')
-        self.assertEqual(('bak-2', 'vol-1', base.CONTAINER, False), tuple(
-            row[name] for name in ('Backup', 'Volume', 'Container',
-                                   'Deleted')))
+        self.assertEqual(('bak-2', 'vol-1', base.CONTAINER), tuple(
+            row[name] for name in ('Backup', 'Volume', 'Container')))
+        self.assertNotIn('Deleted', row)
+        (row,) = self.run_json('orphans', '--grace', '0', '--delete',
+                               '--dry-run')
+        self.assertTrue(row['Would be deleted'])
         self.assertEqual(self.before, self.bench.names())
+
+    def test_what_is_not_known(self):
+        line = self.run_command('orphans', '--grace', '0').out.splitlines()[3]
+        self.assertTrue(line.endswith(' | -         |'), line)
+
+    def test_no_orphans(self):
+        answer = self.run_command('orphans')
+        self.assertEqual(0, answer.code)
+        self.assertEqual(
+            'There are no orphans among 2 backups in account memory.\n',
+            answer.err)
+        for info in list(self.bench.memory.list(base.CONTAINER, '')):
+            self.bench.memory.delete(base.CONTAINER, info.name)
+        self.assertIn('There are no backups in account memory.\n',
+                      self.run_command('orphans').err)
+
+    def test_question(self):
+        arguments = ('orphans', '--grace', '0', '--delete')
+        question = 'Delete the orphans of bak-2? [y/N] '
+        for said in ('n\n', '\n', '', 'yess\n'):
+            answer = self.run_command(*arguments, said=said)
+            self.assertEqual(0, answer.code)
+            self.assertIn(f'{question}Nothing was deleted.\n', answer.err)
+            self.assertIn('False', answer.out)
+            self.assertEqual(self.before, self.bench.names())
+        answer = self.run_command(*arguments, said='Y\n')
+        self.assertIn(question, answer.err)
+        self.assertIn('True', answer.out)
+        self.assertNotEqual(self.before, self.bench.names())
+
+    def test_nothing_to_ask(self):
+        for more in ('--yes', '--dry-run'):
+            self.assertNotIn('[y/N]', self.run_command(
+                'orphans', '--delete', '--grace', '0', more, said='').err)
+        self.assertNotIn('[y/N]', self.run_command(
+            'orphans', '--delete', said='').err)
 
     def test_container_that_is_copied_elsewhere(self):
         # What is there may have come from the other site.
@@ -248,8 +326,8 @@ class OrphansTest(DeletingTestCase):
                                    *['--delete'] * deleted)
             self.assertEqual(
                 ('bak-1', 1, 'available', deleted),
-                tuple(row[field] for field in (
-                    'Backup', 'Objects', 'In Cinder', 'Deleted')))
+                (row['Backup'], row['Objects'], row['In Cinder'],
+                 row.get('Deleted', False)))
         self.assertEqual(before, self.bench.names())
 
     def test_nothing_of_a_copy_is_an_orphan(self):
@@ -356,7 +434,8 @@ class DependentsTest(DeletingTestCase):
     def _said(self):
         answer = self.run_command('orphans')
         self.assertEqual(0, answer.code, answer.err)
-        return answer.err
+        return answer.err.removesuffix(
+            'There are no orphans among 3 backups in account memory.\n')
 
     def test_all_as_it_is(self):
         self.assertEqual('', self._said())

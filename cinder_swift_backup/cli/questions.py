@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Asks before something is deleted, where somebody can answer."""
+
+import argparse
+
+from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import values
+
+_YES = ('y', 'yes')
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Let the user answer beforehand, or only see what would be deleted."""
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument('--yes', action='store_true',
+                     help='do not ask; without a terminal, nobody is asked')
+    how.add_argument('--dry-run', action='store_true',
+                     help='say what would be deleted, and delete nothing')
+
+
+def is_asked(command: commands.OurCommand,
+             arguments: argparse.Namespace) -> bool:
+    """Whether the user is to be asked, and is there to answer."""
+    app = command.app
+    return (not arguments.yes and app.stdin.isatty()
+            and app.stderr.isatty())
+
+
+def confirmed(command: commands.OurCommand, question: str) -> bool:
+    """Whether the user says yes; anything else is no."""
+    command.app.stderr.write(f'{values.line(question)} [y/N] ')
+    command.app.stderr.flush()
+    if command.app.stdin.readline().strip().lower() in _YES:
+        return True
+    command.say('Nothing was deleted.')
+    return False
