@@ -124,9 +124,11 @@ def _lag(library: libraries.Library, container: str) -> str:
     behind = [lag for lag in lags if lag is not None]
     age = values.duration(library.now - newest)
     line = (f'Container {container} is a copy, whose newest object was '
-            f'stored {age} ago: of {len(lags)} volumes, {len(behind)} lag')
+            f'stored {age} ago: {len(behind)} of '
+            f'{summaries.counted(len(lags), "volume")} '
+            f'{"lags" if len(lags) == 1 else "lag"} behind')
     if behind:
-        line += f', up to {values.duration(max(behind))}'
+        line += f', by up to {values.duration(max(behind))}'
     return f'{line}.'
 
 

@@ -63,7 +63,8 @@ class AnyDriverTestCase(testscenarios.WithScenarios,
 
         done = self.command.run('list', '-f', 'json', *self.where)
         # What is usual, as a container that was never made, is not told.
-        self.assertEqual(1, done.stderr.count('\n'), done.stderr)
+        self.assertEqual(2, done.stderr.count('\n'), done.stderr)
+        self.assertIn('2 backups in account ', done.stderr)
         rows = json.loads(done.stdout)
         self.assertEqual(
             [(full.id, volume.id, 'full', 0, 'complete', len(first)),
@@ -72,7 +73,7 @@ class AnyDriverTestCase(testscenarios.WithScenarios,
                 'Backup', 'Volume', 'Kind', 'Depth', 'State', 'Size'))
              for row in rows])
         self.assertEqual(
-            ['complete'] * 2,
+            ['verified'] * 2,
             [row['State'] for row in self.command.json(
                 'verify', '--all', '--deep', *self.where)])
         found = self.command.json('show', tip.id, *self.where)
@@ -295,6 +296,35 @@ class CheckConfigTestCase(cinder_side.CinderSideTestCase):
         self.assertIn('standard, silver', found['Cluster'])
         found = self._check(4, **{**login, 'backup_swift_key': 'wrong'})
         self.assertIn('backup_swift_key', found['Cluster'])
+
+
+class NothingTestCase(cinder_side.CinderSideTestCase):
+    """A login of another project than the one that has the backups."""
+
+    def test_nothing_is_not_well(self):
+        self.need('admin')
+        volume, path = self.make_volume(b'x' * BLOCK)
+        backup = self.back_up(OURS, volume, path)
+        where = ('--container', self.container)
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        expected = ('verify', '--all', '--expect-volume', volume.id,
+                    '--expect-at-least', 1)
+        account = self.store.account()
+        self.assertIn(f'1 backup in account {account}',
+                      program.run(*expected, *where).stderr)
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.admin))
+        for arguments, code in (
+                (('verify', '--all'), 3), (('verify', '--all', '--deep'), 3),
+                (('export-record', '--all'), 3), (('list',), 0),
+                (('list', '--expect-at-least', 1), 3), (('orphans',), 0)):
+            done = program.run(*arguments, code=code)
+            self.assertIn('in account AUTH_', done.stderr, arguments)
+            self.assertNotIn(account, done.stderr)
+            self.assertNotIn(backup.id, done.stdout)
+        done = program.run(*expected, code=3)
+        self.assertIn(f'Found no backup of volume {volume.id}', done.stderr)
 
 
 class OrphansTestCase(api.ApiTestCase):

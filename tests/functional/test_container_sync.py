@@ -139,7 +139,7 @@ class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
             [(full.id, 'complete'), (tip.id, 'complete')],
             [(row['Backup'], row['State']) for row in program.json('list')])
         self.assertEqual(
-            ['complete'] * 2,
+            ['verified'] * 2,
             [row['State'] for row in program.json('verify', '--all',
                                                   '--deep')])
         for backup, expected in ((full, first), (tip, last)):
@@ -190,7 +190,7 @@ class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
         done = program.run('list', '-f', 'json')
         self.assertEqual(['complete', 'arriving'], [
             row['State'] for row in json.loads(done.stdout)])
-        self.assertRegex(done.stderr, r'is a copy.* of 1 volumes, 1 lag')
+        self.assertRegex(done.stderr, r'is a copy.* 1 of 1 volume lags behind')
         target = self.directory / 'newest'
         latest = ('restore', '--latest-complete', full.volume_id, target)
         program.run(*latest)
@@ -200,7 +200,7 @@ class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
         program.run(*latest, '--force')
         self.assertEqual(last, target.read_bytes())
         done = program.run('list')
-        self.assertRegex(done.stderr, r'of 1 volumes, 0 lag\.')
+        self.assertRegex(done.stderr, r'0 of 1 volume lags behind\.')
 
     def test_digests_that_are_a_large_object(self):
         self._check_segments()

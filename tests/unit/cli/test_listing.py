@@ -136,11 +136,11 @@ class ListTest(base.CommandTestCase):
 
     def test_how_far_a_copy_is_behind(self):
         self.bench.memory.syncs[base.CONTAINER] = store_base.Sync(None, 'k')
-        self.assertIn('of 1 volumes, 0 lag.\n',
+        self.assertIn(' 0 of 1 volume lags behind.\n',
                       self.run_command('list').err)
         self.bench.memory.delete(base.CONTAINER,
                                  naming.manifest_name(base.ref(2).prefix))
-        self.assertIn('of 1 volumes, 1 lag, up to 0 min 1 s.\n',
+        self.assertIn(' 1 of 1 volume lags behind, by up to 0 min 1 s.\n',
                       self.run_command('list').err)
 
     def test_filters(self):
