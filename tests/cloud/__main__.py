@@ -31,6 +31,7 @@ from tests.guest import guest
 
 # What a shell returns for a command that it cannot find.
 NOT_FOUND = 127
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COMMAND_GRACE = 10.0
 
 
@@ -185,6 +186,11 @@ def _demo(arguments: argparse.Namespace) -> int:
     """Show what the driver does; optionally leave the cloud up."""
     if arguments.volumes.startswith('lvm') and guest.is_needed():
         return guest.run([sys.executable, '-m', 'tests.cloud', *sys.argv[1:]])
+    print(
+        'Starting Keystone, Swift and Cinder, and using them: this takes '
+        'about a minute. Ctrl-C ends it, and leaves nothing behind.',
+        flush=True,
+    )
     with _cloud(arguments) as cloud:
         demo.run(cloud.info)
         if arguments.keep:
@@ -208,7 +214,13 @@ def _stay(cloud: Cloud) -> NoReturn:
     print('    cinder create 1 --name one')
     print('    cinder backup-create one')
     print(f'Volumes are {volumes.of_cloud(cloud.info).where("<id>")}.')
+    print(
+        f'The administrator owns nothing here. As one in the project '
+        f'{cloud.info.demo.project_name}, set OS_PROJECT_NAME to that.'
+    )
     print('Ctrl-C stops the cloud and deletes everything.', flush=True)
+    # From now on that is the end that was asked for.
+    signal.signal(signal.SIGINT, functools.partial(_leave, 0))
     while True:
         time.sleep(3600)
 
@@ -252,15 +264,15 @@ def _stop_on_signals() -> None:
 
     Another Ctrl-C while the cloud is being stopped would leave half of it.
     """
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in _SIGNALS:
+        signal.signal(number, functools.partial(_leave, 128 + number))
 
-    def leave(number: int, frame: Any) -> NoReturn:
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
-        raise SystemExit(128 + number)
 
-    for number in numbers:
-        signal.signal(number, leave)
+def _leave(status: int, number: int, frame: Any) -> NoReturn:
+    """Exit; to be called by a signal."""
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(status)
 
 
 if __name__ == '__main__':
