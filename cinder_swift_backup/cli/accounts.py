@@ -4,11 +4,14 @@
 
 1. If ``ST_AUTH`` is set and no cloud is named, not in ``OS_CLOUD`` either:
    Swift's version 1 authentication, with ``ST_USER`` and ``ST_KEY``.
-2. Else as all clients of OpenStack do it: ``--os-cloud`` and ``clouds.yaml``,
+2. Else as all clients of OpenStack do it: ``--os-*`` options, ``clouds.yaml``,
    or ``OS_*`` variables. An ``object_store_endpoint_override`` in there, the
    URL of an account, is for a site that the catalog does not name.
+3. Log in at once. Where nobody can be reached, the URL is wrong more often
+   than Keystone is away, so that is said without any patience.
 """
 
+import argparse
 from collections.abc import Mapping
 
 from keystoneauth1 import exceptions as ksa_exceptions
@@ -16,9 +19,12 @@ from keystoneauth1 import session as ksa_session
 import openstack.config
 import openstack.config.cloud_region
 import openstack.exceptions
+import yaml  # type: ignore[import-untyped]
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import logins
 from cinder_swift_backup.stores import credentials
+from cinder_swift_backup.stores import network_errors
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
 from cinder_swift_backup.stores import transport
@@ -27,51 +33,91 @@ from cinder_swift_backup.stores import version_1
 _SERVICE = 'object-store'
 
 
-def open_store(cloud: str | None, region: str | None,
-               environment: Mapping[str, str],
+def open_store(options: argparse.Namespace, environment: Mapping[str, str],
                patience: float) -> swift.SwiftStore:
     """The store in the account of a login.
 
-    :param cloud: its name in ``clouds.yaml``
+    :param options: of the command line, see :mod:`.logins`
     :param patience: for how many seconds to wait for a Swift that works
     :raises ConfigurationError: when nothing says which account it is
+    :raises AccessDenied: when the login is refused
+    :raises StoreUnavailable: when there is nobody to log in at
     """
-    if is_version_1(cloud, environment):
+    if is_version_1(options, environment):
         how = transport.Transport(environment.get('ST_CACERT'),
                                   patience=patience)
-        return _store(_version_1(environment, how), region, 'public', how)
-    return _keystone(cloud, region, patience)
+        return _store(_version_1(environment, how), options.os_region_name,
+                      'public', how, login_url=environment['ST_AUTH'])
+    return _keystone(options, patience)
 
 
-def is_version_1(cloud: str | None, environment: Mapping[str, str]) -> bool:
+def is_version_1(options: argparse.Namespace,
+                 environment: Mapping[str, str]) -> bool:
     """Whether the login is one of Swift's version 1 authentication."""
-    named = cloud or environment.get('OS_CLOUD')
+    named = logins.is_named(options) or environment.get('OS_CLOUD')
     return not named and bool(environment.get('ST_AUTH'))
 
 
-def find_cloud(cloud: str | None, region: str | None, patience: float,
+def find_cloud(options: argparse.Namespace, patience: float,
                ) -> openstack.config.cloud_region.CloudRegion:
     """What is known of a cloud, with how to log in.
 
     Its ``api_timeout`` limits how long its services may be silent. If it has
     none, the patience sets the limit: openstacksdk would wait for ever.
 
+    :param options: of the command line, see :mod:`.logins`
     :raises ConfigurationError: when nothing says so
     """
     try:
-        found = openstack.config.OpenStackConfig().get_one(
-            cloud, region_name=region)
+        found = _cloud(options)
         session = found.get_session()
     except (openstack.exceptions.ConfigException,
             ksa_exceptions.ClientException,
             # What a file of another structure ends in.
-            AttributeError, KeyError, TypeError, ValueError) as err:
+            AttributeError, KeyError, TypeError, ValueError,
+            yaml.YAMLError) as err:
         raise exceptions.ConfigurationError(
-            'there is no login to use', detail=str(err),
+            'the login cannot be used', detail=str(err),
             remedy=exceptions.Remedy.LOGIN) from err
     if session.timeout is None:
         session.timeout = transport.Transport(patience=patience).login_timeout
     return found
+
+
+def _cloud(options: argparse.Namespace,
+           ) -> openstack.config.cloud_region.CloudRegion:
+    logins.check_options(options)
+    known = openstack.config.OpenStackConfig()
+    name = options.os_cloud or known.default_cloud
+    if name:
+        _check_name(known, name)
+    in_file = known.config_filename and name != known.envvar_key
+    cloud = name if in_file else None
+    if not (cloud or logins.is_named(options)
+            or known.envvar_key in known.get_cloud_names()):
+        raise exceptions.ConfigurationError(
+            'there is no login: set the OS_* or ST_* variables, or name a '
+            'cloud of clouds.yaml with --os-cloud')
+    # It takes its own option only where it has read the command line itself.
+    silence = {'api_timeout': options.timeout} if options.timeout else {}
+    # Some plugins end in a TypeError without what they need.
+    logins.check(known.get_one(argparse=options, validate=False).config,
+                 cloud)
+    try:
+        return known.get_one(argparse=options, **silence)
+    except ksa_exceptions.MissingRequiredOptions as err:
+        raise logins.incomplete([each.dest for each in err.options],
+                                cloud) from err
+
+
+def _check_name(known: openstack.config.OpenStackConfig, name: str) -> None:
+    names = known.get_cloud_names()
+    if name in names:
+        return
+    raise exceptions.ConfigurationError(
+        f'there is no cloud {name!r} in clouds.yaml',
+        detail=(f'{known.config_filename} has {", ".join(sorted(names))}'
+                if known.config_filename else 'no such file was found'))
 
 
 def _version_1(environment: Mapping[str, str],
@@ -80,7 +126,8 @@ def _version_1(environment: Mapping[str, str],
                if not environment.get(name)]
     if missing:
         raise exceptions.ConfigurationError(
-            f'ST_AUTH is set, and {" and ".join(missing)} is not')
+            f'{" and ".join(missing)} must be set, too, where ST_AUTH is')
+    logins.check_url(environment['ST_AUTH'], 'ST_AUTH')
     plugin = version_1.plugin(environment['ST_AUTH'], environment['ST_USER'],
                               environment['ST_KEY'])
     return ksa_session.Session(
@@ -88,16 +135,18 @@ def _version_1(environment: Mapping[str, str],
         verify=how.ca_file or True)
 
 
-def _keystone(cloud: str | None, region: str | None,
+def _keystone(options: argparse.Namespace,
               patience: float) -> swift.SwiftStore:
-    found = find_cloud(cloud, region, patience)
+    found = find_cloud(options, patience)
     verify = found.get_requests_verify_args()[0]
     return _store(found.get_session(), found.get_region_name(_SERVICE),
                   _interface(found),
                   transport.Transport(
                       verify if isinstance(verify, str) else None,
                       insecure=verify is False, patience=patience),
-                  url=found.get_endpoint(_SERVICE))
+                  url=options.os_endpoint_override
+                  or found.get_endpoint(_SERVICE),
+                  login_url=found.config.get('auth', {}).get('auth_url'))
 
 
 def _interface(found: openstack.config.cloud_region.CloudRegion) -> str:
@@ -107,9 +156,22 @@ def _interface(found: openstack.config.cloud_region.CloudRegion) -> str:
 
 
 def _store(session: ksa_session.Session, region: str | None, interface: str,
-           how: transport.Transport,
+           how: transport.Transport, *, login_url: str | None,
            url: str | None = None) -> swift.SwiftStore:
     who = credentials.SessionCredentials(
         session, service_type=_SERVICE, interface=interface, region=region,
         url=url)
+    _log_in(who, login_url)
     return swift.SwiftStore(swift_session.Session(who, how))
+
+
+def _log_in(who: credentials.SessionCredentials, url: str | None) -> None:
+    """Log in for the first time, and leave what may pass to the store."""
+    try:
+        who.access()
+    except exceptions.StoreUnavailable as err:
+        if network_errors.is_nobody(err):
+            raise exceptions.StoreUnavailable(
+                f'the identity service cannot be reached '
+                f'({network_errors.reason(err)})', detail=url,
+                remedy=exceptions.Remedy.LOGIN_URL) from err

@@ -2,7 +2,6 @@
 
 """The program: global options, and where its commands are."""
 
-import argparse
 from collections.abc import Sequence
 import importlib.metadata
 import io
@@ -14,9 +13,12 @@ from cliff import app
 from cliff import command
 from cliff import commandmanager
 
+from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import checking
 from cinder_swift_backup.cli import deleting
 from cinder_swift_backup.cli import listing
+from cinder_swift_backup.cli import logins
+from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import records
 from cinder_swift_backup.cli import restoring
 from cinder_swift_backup.cli import showing
@@ -59,25 +61,31 @@ class Shell(app.App):
             manager.add_command(name, kind)
         super().__init__(
             description='Find, check and restore backups in Swift, without '
-                        'Cinder.',
+                        'Cinder. The login is that of --os-cloud, or of '
+                        'OS_* or ST_* variables.',
             version=importlib.metadata.version(_NAME),
             command_manager=manager, deferred_help=True, **streams)
         self.stdout = values.Printable(self.stdout)
 
-    def build_option_parser(self, description: str | None,
-                            version: str | None,
-                            argparse_kwargs: dict[str, Any] | None = None,
-                            ) -> argparse.ArgumentParser:
-        """See cliff; how to log in comes from the environment, too."""
-        parser = super().build_option_parser(description, version,
-                                             argparse_kwargs)
-        parser.add_argument(
-            '--os-cloud', metavar='NAME',
-            help='a cloud of clouds.yaml (default: OS_CLOUD, or the other '
-                 'OS_* variables, or ST_AUTH, ST_USER and ST_KEY)')
-        parser.add_argument(
-            '--os-region-name', metavar='NAME', help='the region of Swift')
-        return parser
+    def run(self, argv: list[str]) -> int:
+        """See cliff; the command line tells which login has which options."""
+        try:
+            logins.add_options(self.parser, argv)
+        except exceptions.ConfigurationError as err:
+            self.stderr.write(f'{outcomes.line_of(err)}\n')
+            return outcomes.code_of(err)
+        return super().run(argv)
+
+    def run_subcommand(self, argv: list[str]) -> int:
+        """See cliff, which would take an option for the name of a command."""
+        if argv[0].startswith('-'):
+            more = (' Which of --os-* there are depends on --os-auth-type.'
+                    if argv[0].startswith('--os-') else '')
+            self.stderr.write(
+                f'Before the command there is an unknown option, '
+                f'{values.line(argv[0])}: see "{_NAME} --help".{more}\n')
+            return outcomes.ExitCode.USAGE
+        return super().run_subcommand(argv)
 
     def configure_logging(self) -> None:
         """See cliff; what libraries tell each other is for nobody."""

@@ -6,6 +6,7 @@ Through its API, with the login that the account is opened with. An
 administrator sees the records of all projects, others those of their own.
 """
 
+import argparse
 from collections.abc import Mapping
 import dataclasses
 
@@ -16,6 +17,7 @@ import openstack.exceptions
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import accounts
 from cinder_swift_backup.engine import audit
+from cinder_swift_backup.stores import network_errors
 
 _SERVICE = 'block-storage'
 
@@ -35,18 +37,17 @@ class Record:
     has_dependents: bool = False
 
 
-def read(cloud: str | None, region: str | None,
-         environment: Mapping[str, str],
+def read(options: argparse.Namespace, environment: Mapping[str, str],
          patience: float) -> dict[str, Record] | None:
     """All records by id; None where the login knows of no Cinder.
 
-    :param cloud: its name in ``clouds.yaml``
+    :param options: of the command line, see :mod:`.logins`
     :param patience: as of :func:`accounts.open_store`; nothing is repeated
     :raises ConfigurationError: when there is a Cinder that cannot be asked
     """
-    if accounts.is_version_1(cloud, environment):
+    if accounts.is_version_1(options, environment):
         return None
-    found = accounts.find_cloud(cloud, region, patience)
+    found = accounts.find_cloud(options, patience)
     try:
         if found.get_session_endpoint(_SERVICE) is None:
             return None
@@ -58,8 +59,8 @@ def read(cloud: str | None, region: str | None,
     except (openstack.exceptions.SDKException,
             ksa_exceptions.ClientException) as err:
         raise exceptions.ConfigurationError(
-            'Cinder cannot be asked for its records',
-            detail=str(err)) from err
+            f'Cinder cannot be asked for its records '
+            f'({network_errors.reason(err)})') from err
 
 
 def record_of(records: Mapping[str, Record],

@@ -215,8 +215,7 @@ class AccountCommand(OurCommand):
         """The backups in the account, until the end of a block."""
         options: Any = self.app.options
         with contextlib.closing(accounts.open_store(
-                options.os_cloud, options.os_region_name, os.environ,
-                arguments.patience)) as store:
+                options, os.environ, arguments.patience)) as store:
             yield shelf.Shelf(store, arguments.container,
                               datetime.timedelta(hours=arguments.grace),
                               arguments.workers, closely=self.closely,

@@ -241,8 +241,7 @@ def _records(command: commands.AccountCommand, patience: float, *,
     """
     options: Any = command.app.options
     try:
-        found = cinder_records.read(options.os_cloud, options.os_region_name,
-                                    os.environ, patience)
+        found = cinder_records.read(options, os.environ, patience)
     except exceptions.ConfigurationError as err:
         if required:
             raise

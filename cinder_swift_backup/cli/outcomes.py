@@ -75,6 +75,10 @@ _REMEDIES = {
         'The user needs a role that may use the account. In Ceph without '
         'implicit tenants, another project may have a container of this name.',
     exceptions.Remedy.LOGIN: 'Check the login.',
+    exceptions.Remedy.LOGIN_URL:
+        'Check OS_AUTH_URL, auth_url in clouds.yaml, or ST_AUTH.',
+    exceptions.Remedy.PROJECT:
+        'Set OS_PROJECT_NAME, or project_name in clouds.yaml.',
     exceptions.Remedy.CERTIFICATE:
         'Name its CA in OS_CACERT, in clouds.yaml, or in ST_CACERT.',
     exceptions.Remedy.TOKEN: 'Get another token.',

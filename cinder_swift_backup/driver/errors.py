@@ -86,6 +86,10 @@ _REMEDIES = {
         'implicit tenants, another project may have a container of this name.',
     exceptions.Remedy.LOGIN:
         'Check backup_swift_user, backup_swift_key and the role of the user.',
+    exceptions.Remedy.LOGIN_URL:
+        'Check backup_swift_auth_url.',
+    exceptions.Remedy.PROJECT:
+        'Set backup_swift_project, or backup_swift_tenant.',
     exceptions.Remedy.SERVICE_LOGIN:
         'Check the login in [service_user].',
     exceptions.Remedy.CERTIFICATE:

@@ -231,8 +231,9 @@ class SessionCredentials:
             service_token=service.token() if service else None)
 
     def _fetch(self) -> Access:
-        url = self._url or identify(self._endpoint)
-        return Access(url, identify(self._session.get_token))
+        # First, for without one there is no catalog, whatever the reason.
+        token = identify(self._session.get_token)
+        return Access(self._url or identify(self._endpoint), token)
 
     def renew(self, refused: Access) -> bool:
         """Log in again for the next request."""
@@ -249,6 +250,10 @@ class SessionCredentials:
             endpoint: str | None = self._session.get_endpoint(
                 service_type=self._service_type, interface=self._interface,
                 region_name=self._region, skip_discovery=True)
+        except ksa_exceptions.EmptyCatalog as err:
+            raise exceptions.ConfigurationError(
+                'the login names no project, so there is no account',
+                remedy=exceptions.Remedy.PROJECT) from err
         except ksa_exceptions.CatalogException:
             endpoint = None
         if endpoint is None:

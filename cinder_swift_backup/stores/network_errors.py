@@ -14,6 +14,7 @@ next, with the addresses of Python's objects. The reason is in the innermost.
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import errno
 import http.client
 import os
 import re
@@ -30,6 +31,11 @@ _FILES = ('ASN1', 'PEM', 'X509')
 # What requests says of one that is not there.
 _NO_FILE = re.compile(r'TLS (CA )?certificate')
 _REPR = re.compile(r'<[^<>]* at 0x[0-9a-f]+>[:,]? ?')
+# How it ends where nobody is, or nobody who speaks TLS, or plain HTTP.
+_NOBODY = (socket.gaierror, ConnectionRefusedError, ConnectionResetError,
+           ssl.SSLError, http.client.BadStatusLine,
+           requests.exceptions.InvalidURL)
+_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
 _LONGEST = 100
 _LONGEST_DETAIL = 500
 
@@ -68,6 +74,17 @@ def is_distrust(err: BaseException) -> bool:
                    and getattr(each, 'library', None) in _FILES)
                or (type(each) is OSError and _NO_FILE.search(str(each)))
                for each in origins(err))
+
+
+def is_nobody(err: BaseException) -> bool:
+    """Whether an address leads nowhere, or to what speaks something else.
+
+    A server that is only away or busy is silent, or somebody before it says
+    so.
+    """
+    return any(isinstance(each, _NOBODY) or (
+        isinstance(each, OSError) and each.errno in _UNREACHABLE)
+        for each in origins(err))
 
 
 def is_silence(err: BaseException) -> bool:

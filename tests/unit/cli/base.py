@@ -42,6 +42,23 @@ class Terminal(io.StringIO):
         return True
 
 
+def run(*arguments, said=None, terminal=None):
+    """Run the command as from a shell.
+
+    :param said: what the user types; None if there is no terminal
+    :param terminal: where the user types, if that is somewhere else
+    """
+    if said is not None:
+        terminal = Terminal(said)
+    out, err = io.StringIO(), Terminal() if terminal else io.StringIO()
+    try:
+        code = app.Shell(stdin=terminal, stdout=out, stderr=err).run(
+            [str(argument) for argument in arguments])
+    except SystemExit as end:
+        code = end.code
+    return Answer(code, out.getvalue(), err.getvalue())
+
+
 class CommandTestCase(engine_base.EngineTestCase):
     """An account with a full backup, and an incremental on it."""
 
@@ -54,21 +71,9 @@ class CommandTestCase(engine_base.EngineTestCase):
         self.enterContext(mock.patch.object(
             accounts, 'open_store', side_effect=lambda *_: self.store))
 
-    def run_command(self, *arguments, said=None, terminal=None):
-        """Run a command as from a shell.
-
-        :param said: what the user types; None if there is no terminal
-        :param terminal: where the user types, if that is somewhere else
-        """
-        if said is not None:
-            terminal = Terminal(said)
-        out, err = io.StringIO(), Terminal() if terminal else io.StringIO()
-        try:
-            code = app.Shell(stdin=terminal, stdout=out, stderr=err).run(
-                [str(argument) for argument in arguments])
-        except SystemExit as end:
-            code = end.code
-        return Answer(code, out.getvalue(), err.getvalue())
+    def run_command(self, *arguments, **terminal):
+        """Run a command as from a shell."""
+        return run(*arguments, **terminal)
 
     def run_json(self, *arguments):
         """The output of a command that ends well, as values."""

@@ -2,6 +2,7 @@
 
 """Which login is used."""
 
+import argparse
 import contextlib
 import os
 import pathlib
@@ -15,6 +16,7 @@ from oslotest import base
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import accounts
 from cinder_swift_backup.cli import cinder_records
+from cinder_swift_backup.cli import logins
 from cinder_swift_backup.stores import transport
 
 _LOOPBACK = '127.0.0.1'
@@ -23,24 +25,34 @@ _LONG = 30
 _ST = {'ST_AUTH': 'http://swift.test/auth/v1.0'}
 
 
+def _options(*arguments):
+    """What a command line says of a login."""
+    parser = argparse.ArgumentParser()
+    logins.add_options(parser, arguments)
+    return parser.parse_args(arguments)
+
+
 class LoginTest(base.BaseTestCase):
     """Version 1 only where no cloud is named."""
 
     def test_version_1(self):
-        self.assertTrue(accounts.is_version_1(None, _ST))
-        self.assertFalse(accounts.is_version_1(None, {}))
-        self.assertFalse(accounts.is_version_1('site', _ST))
-        self.assertFalse(accounts.is_version_1(None,
-                                               {**_ST, 'OS_CLOUD': 'site'}))
+        for options, environment, expected in (
+                ((), _ST, True), ((), {}, False),
+                (('--os-region-name', 'r'), _ST, True),
+                (('--os-cloud', 'site'), _ST, False),
+                (('--os-auth-url', 'http://k.test'), _ST, False),
+                ((), {**_ST, 'OS_CLOUD': 'site'}, False)):
+            self.assertEqual(expected, accounts.is_version_1(
+                _options(*options), environment), options)
 
     def test_version_1_without_user_or_key(self):
         err = self.assertRaises(exceptions.ConfigurationError,
-                                accounts.open_store, None, None, _ST, 0)
+                                accounts.open_store, _options(), _ST, 0)
         self.assertIn('ST_USER and ST_KEY', str(err))
         err = self.assertRaises(exceptions.ConfigurationError,
-                                accounts.open_store, None, None,
+                                accounts.open_store, _options(),
                                 {**_ST, 'ST_USER': 'u'}, 0)
-        self.assertIn('ST_KEY is not', str(err))
+        self.assertTrue(str(err).startswith('ST_KEY must be set, too'))
 
     def test_file_of_another_structure(self):
         path = pathlib.Path(self.enterContext(
@@ -50,15 +62,15 @@ class LoginTest(base.BaseTestCase):
         for text in ('clouds: 5', 'clouds: {a: 5}', 'clouds: {a: [1]}'):
             path.write_text(text)
             err = self.assertRaises(exceptions.ConfigurationError,
-                                    accounts.open_store, 'a', None, {},
-                                    0)
-            self.assertIn('no login', str(err))
+                                    accounts.open_store,
+                                    _options('--os-cloud', 'a'), {}, 0)
+            self.assertIn('the login cannot be used', str(err))
 
     def test_cloud_that_no_file_names(self):
         err = self.assertRaises(exceptions.ConfigurationError,
-                                accounts.open_store, 'nowhere', None, {},
-                                0)
-        self.assertIn('nowhere', str(err))
+                                accounts.open_store,
+                                _options('--os-cloud', 'nowhere'), {}, 0)
+        self.assertIn("no cloud 'nowhere' in clouds.yaml", str(err))
 
 
 class SilentIdentityTest(base.BaseTestCase):
@@ -99,7 +111,8 @@ clouds:
             transport, '_SHORTEST_SILENCE', 0.1))
 
     def _refused(self, cloud, environment, patience):
-        store = accounts.open_store(cloud, None, environment, patience)
+        options = _options('--os-cloud', cloud) if cloud else _options()
+        store = accounts.open_store(options, environment, patience)
         with contextlib.closing(store):
             return str(self.assertRaises(exceptions.StoreUnavailable, list,
                                          store.containers()))
@@ -120,7 +133,8 @@ clouds:
     def test_records_of_cinder(self):
         self.soon()
         err = self.assertRaises(exceptions.ConfigurationError,
-                                cinder_records.read, 'a', None, {}, 0.4)
+                                cinder_records.read,
+                                _options('--os-cloud', 'a'), {}, 0.4)
         self.assertIn('Cinder cannot be asked', str(err))
 
     def test_login_of_variables(self):
@@ -129,5 +143,5 @@ clouds:
             OS_PASSWORD='p', OS_CLIENT_CONFIG_FILE='/nowhere'))
         for variables, timeout in (({}, 60), ({'OS_API_TIMEOUT': '7'}, 7)):
             with mock.patch.dict(os.environ, variables):
-                found = accounts.find_cloud(None, None, 300)
+                found = accounts.find_cloud(_options(), 300)
             self.assertEqual(timeout, found.get_session().timeout)
