@@ -15,6 +15,7 @@ from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine import inventory
 from cinder_swift_backup.engine import libraries
 from cinder_swift_backup.format import volume_meta
 
@@ -105,8 +106,8 @@ def _time(text: str) -> datetime.datetime:
 def _wanted(arguments: argparse.Namespace, library: libraries.Library,
             each: audit.Audit) -> bool:
     found = each.found
-    if arguments.volume and not found.ref.volume_id.startswith(
-            arguments.volume):
+    if arguments.volume and not inventory.begins(found.ref.volume_id,
+                                                 arguments.volume):
         return False
     if arguments.since and found.created < arguments.since:
         return False

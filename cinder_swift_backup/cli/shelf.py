@@ -103,8 +103,7 @@ class Shelf:
         """
         found = self.find()
         return self._of_volumes(
-            found, [inventory.select(found, each).ref for each in beginnings],
-            observer)
+            found, [_select(found, each) for each in beginnings], observer)
 
     def with_all_of_its_volume(
             self, beginning: str, observer: progress.Observer,
@@ -114,7 +113,7 @@ class Shelf:
         :raises SelectionError: when no backup has such an id, or several
         """
         found = self.find()
-        wanted = inventory.select(found, beginning).ref
+        wanted = _select(found, beginning)
         if self._containers:
             found = self.engine.inventory.scan_all()
         library, (each,) = self._of_volumes(found, [wanted], observer)
@@ -142,7 +141,7 @@ class Shelf:
         if not beginning:
             raise exceptions.SelectionError('the id of a volume is empty')
         found = [each for each in self.find()
-                 if each.ref.volume_id.startswith(beginning)]
+                 if inventory.begins(each.ref.volume_id, beginning)]
         volumes = sorted({each.ref.volume_id for each in found})
         if len(volumes) != 1:
             raise exceptions.SelectionError(
@@ -212,6 +211,24 @@ class Shelf:
     def is_named(self, container: str) -> bool:
         """Whether the user named a container."""
         return container in self._containers
+
+
+def _select(found: Sequence[inventory.Found],
+            beginning: str) -> types.BackupRef:
+    """The backup whose id begins so.
+
+    :raises SelectionError: when there is none, or more than one; it knows the
+        ids of volumes, too
+    """
+    is_backup = any(inventory.begins(each.ref.backup_id, beginning)
+                    for each in found)
+    if not is_backup and any(inventory.begins(each.ref.volume_id, beginning)
+                             for each in found):
+        raise exceptions.SelectionError(
+            f'{beginning!r} is a volume, and not a backup: "list --volume" '
+            f'shows its backups, and "restore --latest-complete" takes the '
+            f'newest that is complete')
+    return inventory.select(found, beginning).ref
 
 
 def _difference(told: datetime.datetime | None,

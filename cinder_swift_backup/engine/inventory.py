@@ -197,18 +197,25 @@ def _count(found: dict[str, Found], container: str, place: naming.Place,
     return each
 
 
+def begins(identifier: str, beginning: str) -> bool:
+    """Whether an id begins so, in small letters or capitals."""
+    return identifier.lower().startswith(beginning.lower())
+
+
 def select(found: Iterable[Found], beginning: str) -> Found:
-    """The backup whose id begins so.
+    """The backup whose id begins so, in small letters or capitals.
 
     :raises SelectionError: when there is none, or more than one
     """
     if not beginning:
         raise exceptions.SelectionError('the id of a backup is empty')
     matches = [each for each in found
-               if each.ref.backup_id.startswith(beginning)]
+               if begins(each.ref.backup_id, beginning)]
     # The whole id of one may be the beginning of another's.
     exact = [each for each in matches if each.ref.backup_id == beginning]
-    matches = exact or matches
+    whole = [each for each in matches
+             if len(each.ref.backup_id) == len(beginning)]
+    matches = exact or whole or matches
     if not matches:
         raise exceptions.SelectionError(
             f'there is no backup whose id begins with {beginning!r}')

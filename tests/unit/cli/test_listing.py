@@ -148,6 +148,7 @@ class ListTest(base.CommandTestCase):
                                  naming.manifest_name(base.ref(2).prefix))
         for options, expected in (
                 (('--volume', 'vol'), ['bak-1', 'bak-2']),
+                (('--volume', 'VOL'), ['bak-1', 'bak-2']),
                 (('--volume', 'x'), []),
                 (('--since', '2026-08-01T12:00:02'), ['bak-2']),
                 (('--since', '2026-08-01T14:00:02+02:00'), ['bak-2']),

@@ -234,6 +234,18 @@ class RestoreTest(base.CommandTestCase):
         self._refused(outcomes.ExitCode.SELECTION, "'none'", backup='none')
         self.assertFalse(self.target.exists())
 
+    def test_id_in_capitals(self):
+        answer = self._restore('BAK-2')
+        self.assertEqual(0, answer.code, answer.err)
+        answer = self._restore('VOL-1', '--latest-complete', '--force')
+        self.assertEqual(0, answer.code, answer.err)
+        self.assertEqual(base.NOW, self.target.read_bytes())
+
+    def test_id_of_a_volume(self):
+        for backup in ('vol-1', 'VOL'):
+            self._refused(outcomes.ExitCode.SELECTION, 'is a volume',
+                          '--latest-complete', '--volume', backup=backup)
+
     def test_two_such_backups(self):
         self._refused(outcomes.ExitCode.SELECTION, 'bak-1', 'bak-2',
                       backup='bak')

@@ -2,6 +2,7 @@
 
 """Backups that are found in a store."""
 
+import dataclasses
 import datetime
 import threading
 from unittest import mock
@@ -213,6 +214,19 @@ class SelectTest(base.EngineTestCase):
             base.ref(10), inventory.select(self.found, 'bak-10').ref)
         self.assertEqual(
             base.ref(2), inventory.select(self.found[:2], 'bak-2').ref)
+
+    def test_capitals(self):
+        for beginning, number in (('BAK-10', 10), ('Bak-1', 1)):
+            self.assertEqual(base.ref(number), inventory.select(
+                self.found, beginning).ref)
+        # Where there are both, they are told apart.
+        upper = dataclasses.replace(self.found[0], ref=dataclasses.replace(
+            self.found[0].ref, backup_id='BAK-1'))
+        self.assertIs(upper, inventory.select([*self.found, upper], 'BAK-1'))
+        self.assertEqual(base.ref(1), inventory.select(
+            [*self.found, upper], 'bak-1').ref)
+        self.assertRaises(exceptions.SelectionError, inventory.select,
+                          [*self.found, upper], 'Bak-1')
 
     def test_none(self):
         self.assertIn("'x'", str(self.assertRaises(
