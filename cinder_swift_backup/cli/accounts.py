@@ -13,6 +13,7 @@
 
 import argparse
 from collections.abc import Mapping
+import dataclasses
 
 from keystoneauth1 import exceptions as ksa_exceptions
 from keystoneauth1 import session as ksa_session
@@ -33,9 +34,17 @@ from cinder_swift_backup.stores import version_1
 _SERVICE = 'object-store'
 
 
-def open_store(options: argparse.Namespace, environment: Mapping[str, str],
-               patience: float) -> swift.SwiftStore:
-    """The store in the account of a login.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Account:
+    """A store, and the region that it is in, where that has a name."""
+
+    store: swift.SwiftStore
+    region: str | None
+
+
+def open_account(options: argparse.Namespace, environment: Mapping[str, str],
+                 patience: float) -> Account:
+    """The account of a login.
 
     :param options: of the command line, see :mod:`.logins`
     :param patience: for how many seconds to wait for a Swift that works
@@ -46,8 +55,10 @@ def open_store(options: argparse.Namespace, environment: Mapping[str, str],
     if is_version_1(options, environment):
         how = transport.Transport(environment.get('ST_CACERT'),
                                   patience=patience)
-        return _store(_version_1(environment, how), options.os_region_name,
-                      'public', how, login_url=environment['ST_AUTH'])
+        region = options.os_region_name
+        return Account(_store(
+            _version_1(environment, how), region, 'public', how,
+            login_url=environment['ST_AUTH']), region)
     return _keystone(options, patience)
 
 
@@ -136,17 +147,16 @@ def _version_1(environment: Mapping[str, str],
 
 
 def _keystone(options: argparse.Namespace,
-              patience: float) -> swift.SwiftStore:
+              patience: float) -> Account:
     found = find_cloud(options, patience)
+    region = found.get_region_name(_SERVICE)
     verify = found.get_requests_verify_args()[0]
-    return _store(found.get_session(), found.get_region_name(_SERVICE),
-                  _interface(found),
-                  transport.Transport(
-                      verify if isinstance(verify, str) else None,
-                      insecure=verify is False, patience=patience),
-                  url=options.os_endpoint_override
-                  or found.get_endpoint(_SERVICE),
-                  login_url=found.config.get('auth', {}).get('auth_url'))
+    return Account(_store(
+        found.get_session(), region, _interface(found), transport.Transport(
+            verify if isinstance(verify, str) else None,
+            insecure=verify is False, patience=patience),
+        url=options.os_endpoint_override or found.get_endpoint(_SERVICE),
+        login_url=found.config.get('auth', {}).get('auth_url')), region)
 
 
 def _interface(found: openstack.config.cloud_region.CloudRegion) -> str:

@@ -17,13 +17,15 @@ from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import outcomes
 
 
-class CheckConfig(commands.OurCommand, commands.Table):
+class CheckConfig(commands.Table):
     """Show what the driver would do with a configuration of Cinder.
 
     Run it where cinder-backup runs, as its user, with the --config-file and
     --config-dir that cinder-backup is started with, in their order: what comes
     later overrides. It writes nothing, neither there nor to Swift.
     """
+
+    columns = ('Subject', 'Value', 'Problem')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
@@ -54,7 +56,7 @@ class CheckConfig(commands.OurCommand, commands.Table):
             error = problems[0].error
             self.code = (outcomes.ExitCode.CONFIGURATION if error is None
                          else outcomes.code_of(error))
-        return ('Subject', 'Value', 'Problem'), [
+        return self.columns, [
             (each.subject, each.text, each.problem) for each in answers]
 
 

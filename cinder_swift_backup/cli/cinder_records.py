@@ -42,7 +42,7 @@ def read(options: argparse.Namespace, environment: Mapping[str, str],
     """All records by id; None where the login knows of no Cinder.
 
     :param options: of the command line, see :mod:`.logins`
-    :param patience: as of :func:`accounts.open_store`; nothing is repeated
+    :param patience: as of :func:`accounts.open_account`; nothing is repeated
     :raises ConfigurationError: when there is a Cinder that cannot be asked
     """
     if accounts.is_version_1(options, environment):

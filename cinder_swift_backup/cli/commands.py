@@ -5,6 +5,7 @@
 import argparse
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 from contextlib import AbstractContextManager
@@ -128,7 +129,41 @@ class OurCommand(command.Command):
         self.app.stderr.write(f'{values.line(line)}\n')
 
 
-class Table(lister.Lister):
+class _Columns(OurCommand):
+    """A command whose columns or fields can be chosen.
+
+    What it does not have is an error, which cliff would leave out. It is told
+    before anything is done.
+    """
+
+    # All that there may be.
+    columns: Sequence[str] = ()
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """See cliff; has it find columns as it would spell them."""
+        known = {_normal(name): name for name in self.columns}
+        for chosen in (parsed_args.columns,
+                       getattr(parsed_args, 'sort_columns', [])):
+            for at, name in enumerate(chosen):
+                if _normal(name) not in known:
+                    return self._refuse(name, known)
+                chosen[at] = known[_normal(name)]
+        return super().run(parsed_args)
+
+    def _refuse(self, name: str, known: Mapping[str, str]) -> int:
+        meant = (f' Did you mean {known["backup"]}?'
+                 if _normal(name) == 'id' and 'backup' in known else '')
+        self.say(f'There is no column {name!r}.{meant} The columns are '
+                 f'{", ".join(self.columns)}.')
+        return outcomes.ExitCode.USAGE
+
+
+def _normal(name: str) -> str:
+    """The name of a column as one may write it."""
+    return name.strip().lower().replace(' ', '_')
+
+
+class Table(_Columns, lister.Lister):
     """A table. A row is one line, whatever its names are.
 
     Unless the terminal is too narrow, and there are groups of columns that
@@ -156,15 +191,18 @@ class Table(lister.Lister):
         return arguments.max_width or cliff_utils.terminal_width()
 
 
-class Fields(show.ShowOne):
+class Fields(_Columns, show.ShowOne):
     """The fields of one thing, each a line unless it is a list."""
 
     def produce_output(self, parsed_args: argparse.Namespace,
                        column_names: Sequence[str],
                        data: Sequence[Any]) -> int:
-        """See cliff."""
-        return super().produce_output(parsed_args, column_names,
-                                      _in_lines(data, parsed_args))
+        """See cliff; a chosen field that this thing lacks is empty."""
+        lacking = [name for name in parsed_args.columns
+                   if name not in column_names]
+        return super().produce_output(
+            parsed_args, [*column_names, *lacking],
+            _in_lines([*data, *[''] * len(lacking)], parsed_args))
 
 
 def _in_lines(cells: Sequence[Any],
@@ -214,12 +252,13 @@ class AccountCommand(OurCommand):
     def opened(self, arguments: argparse.Namespace) -> Iterator[shelf.Shelf]:
         """The backups in the account, until the end of a block."""
         options: Any = self.app.options
-        with contextlib.closing(accounts.open_store(
-                options, os.environ, arguments.patience)) as store:
+        account = accounts.open_account(options, os.environ,
+                                        arguments.patience)
+        with contextlib.closing(account.store) as store:
             yield shelf.Shelf(store, arguments.container,
                               datetime.timedelta(hours=arguments.grace),
-                              arguments.workers, closely=self.closely,
-                              say=self.say)
+                              arguments.workers, region=account.region,
+                              closely=self.closely, say=self.say)
 
 
 class BackupCommand(AccountCommand):

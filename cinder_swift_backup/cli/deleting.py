@@ -25,6 +25,8 @@ from cinder_swift_backup.format import types
 
 _COLUMNS = ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
             'Container', 'In Cinder')
+_DELETED = 'Deleted'
+_WOULD_BE = 'Would be deleted'
 
 
 class Delete(commands.BackupCommand):
@@ -95,6 +97,8 @@ class Orphans(commands.AccountCommand, commands.Table):
     not tell.
     """
 
+    columns = (*_COLUMNS, _DELETED, _WOULD_BE)
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
@@ -133,8 +137,7 @@ class Orphans(commands.AccountCommand, commands.Table):
                 self.closing = [_none(found.place, library)]
         names: tuple[str, ...] = _COLUMNS
         if parsed_args.delete:
-            names += ('Would be deleted' if parsed_args.dry_run
-                      else 'Deleted',)
+            names += (_WOULD_BE if parsed_args.dry_run else _DELETED,)
         return names, [row[:len(names)] for row in rows]
 
     def _doomed(self, found: shelf.Shelf, library: libraries.Library,

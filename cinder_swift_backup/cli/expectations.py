@@ -33,7 +33,8 @@ def unmet(arguments: argparse.Namespace,
             f'Expected at least '
             f'{summaries.counted(arguments.expect_at_least, "backup")} that '
             f'can be restored, and found {len(good)}.')
-    volumes = {each.found.ref.volume_id for each in good}
+    volumes = {each.found.ref.volume_id.lower() for each in good}
     lines += [f'Found no backup of volume {volume} that can be restored.'
-              for volume in arguments.expect_volume if volume not in volumes]
+              for volume in arguments.expect_volume
+              if volume.lower() not in volumes]
     return lines

@@ -22,6 +22,7 @@ from cinder_swift_backup.format import volume_meta
 _COLUMNS = ('Backup', 'Volume', 'Created', 'Size', 'Stored', 'Kind', 'Depth',
             'State', 'Container')
 _LONG = ('Name', 'Volume name', 'Project')
+_LONG_ONLY = frozenset(_LONG)
 # Which share a column where the terminal is narrow.
 _GROUPS = (('Backup', 'Volume', 'Project'), ('Created', 'Kind'),
            ('Size', 'Stored'), ('State', 'Name', 'Volume name', 'Container'))
@@ -38,6 +39,7 @@ class List(commands.AccountCommand, commands.Table):
     """
 
     groups = _GROUPS
+    columns = _COLUMNS + _LONG
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
@@ -79,8 +81,14 @@ class List(commands.AccountCommand, commands.Table):
             self.closing.append(commands.BY_LISTINGS)
         if missing:
             self.code = outcomes.ExitCode.SELECTION
-        names = _COLUMNS + _LONG if parsed_args.long else _COLUMNS
+        names = self.columns if _is_long(parsed_args) else _COLUMNS
         return names, [_row(library, each)[:len(names)] for each in wanted]
+
+
+def _is_long(arguments: argparse.Namespace) -> bool:
+    """Whether the user asks for more, also by a column's name."""
+    return arguments.long or not _LONG_ONLY.isdisjoint(
+        [*arguments.columns, *arguments.sort_columns])
 
 
 def _summary(place: str, library: libraries.Library,

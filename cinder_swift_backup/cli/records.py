@@ -39,6 +39,8 @@ class ExportRecord(commands.AccountCommand, commands.Table):
     that the backups are in.
     """
 
+    columns = ('backup', 'backup_service', 'backup_url')
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
@@ -64,7 +66,7 @@ class ExportRecord(commands.AccountCommand, commands.Table):
                                                     observer)
                 shelf.usable(library, tip)
                 wanted = library.chain(tip)
-        return ('backup', 'backup_service', 'backup_url'), [
+        return self.columns, [
             (each.found.ref.backup_id, service, encode(library, each, service))
             for each in wanted]
 

@@ -81,7 +81,7 @@ class Shelf:
                    observer: progress.Observer) -> libraries.Library:
         """All backups of the volumes whose id begins so."""
         return self._look((each for each in self.find()
-                           if each.ref.volume_id.startswith(beginning)),
+                           if inventory.begins(each.ref.volume_id, beginning)),
                           observer)
 
     def with_ancestors(self, beginning: str, observer: progress.Observer,

@@ -47,6 +47,12 @@ class Show(commands.BackupCommand, commands.Fields):
     for the backup of the chain that most of that part comes from.
     """
 
+    columns = ('Backup', 'Volume', 'State', 'Problem', 'Container', 'Prefix',
+               'Created', 'Objects', 'Stored', 'Needed by', 'Name',
+               'Description', 'Volume name', 'Project', 'Size',
+               'File format', 'Written by', 'Release of Cinder', 'Inferred',
+               'Codecs', 'Chain', 'Map')
+
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""

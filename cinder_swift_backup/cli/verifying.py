@@ -79,6 +79,8 @@ class Verify(commands.AccountCommand, commands.Table):
     with all that it builds on.
     """
 
+    columns = ('Backup', 'State', 'Object', 'Finding', 'Container')
+
     closely = True
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -119,7 +121,7 @@ class Verify(commands.AccountCommand, commands.Table):
         self.code = self.code or _worst(rows) or (
             outcomes.ExitCode.SELECTION if missing or not wanted
             else outcomes.ExitCode.DONE)
-        return ('Backup', 'State', 'Object', 'Finding', 'Container'), [
+        return self.columns, [
             row.cells() for row in rows]
 
     def _until_interrupted(self, rows: Iterable[_Row]) -> list[_Row]:

@@ -69,7 +69,8 @@ class CommandTestCase(engine_base.EngineTestCase):
         self.bench.archive(1, DATA, codec='zlib')
         self.bench.archive(2, NOW, parent=1)
         self.enterContext(mock.patch.object(
-            accounts, 'open_store', side_effect=lambda *_: self.store))
+            accounts, 'open_account',
+            side_effect=lambda *_: accounts.Account(self.store, None)))
 
     def run_command(self, *arguments, **terminal):
         """Run a command as from a shell."""

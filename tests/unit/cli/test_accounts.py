@@ -47,10 +47,10 @@ class LoginTest(base.BaseTestCase):
 
     def test_version_1_without_user_or_key(self):
         err = self.assertRaises(exceptions.ConfigurationError,
-                                accounts.open_store, _options(), _ST, 0)
+                                accounts.open_account, _options(), _ST, 0)
         self.assertIn('ST_USER and ST_KEY', str(err))
         err = self.assertRaises(exceptions.ConfigurationError,
-                                accounts.open_store, _options(),
+                                accounts.open_account, _options(),
                                 {**_ST, 'ST_USER': 'u'}, 0)
         self.assertTrue(str(err).startswith('ST_KEY must be set, too'))
 
@@ -62,13 +62,13 @@ class LoginTest(base.BaseTestCase):
         for text in ('clouds: 5', 'clouds: {a: 5}', 'clouds: {a: [1]}'):
             path.write_text(text)
             err = self.assertRaises(exceptions.ConfigurationError,
-                                    accounts.open_store,
+                                    accounts.open_account,
                                     _options('--os-cloud', 'a'), {}, 0)
             self.assertIn('the login cannot be used', str(err))
 
     def test_cloud_that_no_file_names(self):
         err = self.assertRaises(exceptions.ConfigurationError,
-                                accounts.open_store,
+                                accounts.open_account,
                                 _options('--os-cloud', 'nowhere'), {}, 0)
         self.assertIn("no cloud 'nowhere' in clouds.yaml", str(err))
 
@@ -112,7 +112,7 @@ clouds:
 
     def _refused(self, cloud, environment, patience):
         options = _options('--os-cloud', cloud) if cloud else _options()
-        store = accounts.open_store(options, environment, patience)
+        store = accounts.open_account(options, environment, patience).store
         with contextlib.closing(store):
             return str(self.assertRaises(exceptions.StoreUnavailable, list,
                                          store.containers()))

@@ -3,13 +3,16 @@
 """The program as a whole: its help, and its exit codes."""
 
 import argparse
+import json
 import pathlib
 import re
+import types
 
 import cinder_swift_backup
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import app
 from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.format import naming
 from tests.unit.cli import base
 
 _PAGE = pathlib.Path(
@@ -56,6 +59,65 @@ class HelpTest(base.CommandTestCase):
 
     def test_without_arguments(self):
         self.assertEqual(2, self.run_command('nonsense').code)
+
+
+class ColumnsTest(base.CommandTestCase):
+    """A column that there is not is an error, before anything is done."""
+
+    _ARGUMENTS = types.MappingProxyType({
+        'check-config': (), 'export-record': ('--all',), 'list': (),
+        'orphans': (), 'show': ('bak-2',), 'verify': ('--all',)})
+
+    def test_all_commands_with_columns_are_here(self):
+        self.assertEqual(set(self._ARGUMENTS), {
+            name for name, kind in app._COMMANDS.items()
+            if hasattr(kind, 'columns')})
+
+    def test_unknown_column(self):
+        for name, arguments in self._ARGUMENTS.items():
+            kinds = [('-c', 'nonsense')]
+            if name != 'show':
+                kinds.append(('--sort-column', 'nonsense'))
+            for options in kinds:
+                self.store.calls.clear()
+                answer = self.run_command(name, *arguments, *options)
+                self.assertEqual(outcomes.ExitCode.USAGE, answer.code, name)
+                self.assertIn("no column 'nonsense'", answer.err)
+                self.assertIn(app._COMMANDS[name].columns[-1], answer.err)
+                self.assertEqual(1, answer.err.count('\n'))
+                self.assertEqual('', answer.out)
+                self.assertEqual([], self.store.calls)
+
+    def test_what_is_called_id_elsewhere(self):
+        for name in ('list', 'verify', 'orphans', 'export-record', 'show'):
+            answer = self.run_command(name, *self._ARGUMENTS[name], '-c', 'ID')
+            self.assertEqual(outcomes.ExitCode.USAGE, answer.code)
+            self.assertRegex(answer.err, 'Did you mean [Bb]ackup?')
+
+    def test_each_column_is_told_as_one(self):
+        for name, arguments in self._ARGUMENTS.items():
+            if name == 'check-config':
+                continue
+            answer = self.run_command(name, *arguments, '-f', 'json')
+            rows = json.loads(answer.out)
+            for row in rows if isinstance(rows, list) else [rows]:
+                self.assertLessEqual(set(row),
+                                     set(app._COMMANDS[name].columns))
+
+    def test_as_one_may_write_it(self):
+        answer = self.run_command('list', '-c', 'BACKUP', '-f', 'value',
+                                  '--sort-column', 'created',
+                                  '--sort-descending')
+        self.assertEqual('bak-2\nbak-1\n', answer.out)
+        answer = self.run_command('show', 'bak-1', '-c', 'written_by', '-f',
+                                  'value')
+        self.assertEqual('this package\n', answer.out)
+
+    def test_field_that_one_thing_lacks(self):
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.manifest_name(base.ref(2).prefix))
+        answer = self.run_command('show', 'bak-2', '-c', 'Map', '-f', 'value')
+        self.assertEqual((0, '\n'), (answer.code, answer.out))
 
 
 class ExitCodeTest(base.CommandTestCase):

@@ -7,6 +7,7 @@ import json
 from unittest import mock
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import accounts
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.format import naming
@@ -176,6 +177,13 @@ class ListTest(base.CommandTestCase):
         self.assertRegex(
             line, r'\A2 backups in account memory: 2 complete; '
                   r'[\d.]+ KiB stored\.\Z')
+
+    def test_region(self):
+        with mock.patch.object(
+                accounts, 'open_account',
+                return_value=accounts.Account(self.store, 'north')):
+            _, (line, _) = self._said()
+        self.assertIn(' in account memory of region north: ', line)
 
     def test_where_there_is_nothing(self):
         self.assertEqual(

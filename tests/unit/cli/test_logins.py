@@ -253,7 +253,8 @@ class OptionsTest(LoginTestCase):
                 'OS_CLIENT_CONFIG_FILE': str(self.clouds), **_OS},
                 clear=True):
             logins.add_options(parser, arguments)
-            store = accounts.open_store(parser.parse_args(arguments), {}, 0)
+            store = accounts.open_account(
+                parser.parse_args(arguments), {}, 0).store
         self.addCleanup(store.close)
         self.assertEqual('AUTH_x', store.account())
         self.assertFalse(swift.called)
