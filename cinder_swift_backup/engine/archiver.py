@@ -321,17 +321,20 @@ class Archiver:
     def _confirm_objects(self, store: base.ObjectStore, ref: types.BackupRef,
                          manifest: chains.Manifest,
                          observer: progress.ArchiveObserver) -> None:
-        """Make sure that nobody has deleted what was stored."""
-        name = presence.missing(store, self._pipeline, ref, manifest.chunks,
-                                observer.checkpoint)
-        if name is None:
+        """Make sure that nobody has deleted or replaced what was stored."""
+        fault = presence.look(store, self._pipeline, ref, manifest.chunks,
+                              observer.checkpoint)
+        if fault is None:
             name = naming.digest_file_name(ref.prefix)
             # Deletions begin with it.
             if presence.is_there(store, ref.container, name):
                 return
+            fault = exceptions.ChunkMissing(
+                'the file of digests is not there', name=name)
         raise exceptions.ChunkMissing(
-            'an object of the backup was deleted while it was made',
-            backup_id=ref.backup_id, container=ref.container, name=name,
+            'an object of the backup was deleted or replaced while it was '
+            'made', backup_id=ref.backup_id, container=ref.container,
+            name=fault.name, detail=fault.clause,
             remedy=exceptions.Remedy.REPEAT)
 
     def _clean_up(self, ref: types.BackupRef, traces: _Traces,

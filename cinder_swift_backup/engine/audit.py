@@ -256,15 +256,15 @@ class _Look:
         for info in self._store.list(self._ref.container, self._ref.prefix):
             index = self._seen.see(info.name)
             if index is not None:
-                yield from self._compare(table[index], info)
+                yield from self._compare(table.stored(index), info)
             elif self._is_other(info):
                 self._others.append(info.name)
             elif self._is_stray(info):
                 self.strays.append(info.name)
         yield from self._unlisted(
             len(table) - len(self._seen),
-            (presence.Question(self._ref, record.name, record)
-             for record in map(table.__getitem__, self._seen.unseen())))
+            (presence.of_chunk(self._link, index)
+             for index in self._seen.unseen()))
 
     def examine(self) -> Iterator[Finding]:
         """The first object that is not as the listing shows it, if any."""
@@ -290,18 +290,12 @@ class _Look:
         return (place is not None and place.prefix == self._ref.prefix
                 and self._patience.is_late(info.modified))
 
-    def _compare(self, record: types.ChunkRecord,
+    def _compare(self, expected: presence.Stored,
                  info: base.ObjectInfo) -> Iterator[Finding]:
-        if record.stored_length not in (None, info.size):
-            yield self._damaged(
-                info, f'{info.size} bytes are stored instead of '
-                      f'{record.stored_length}')
-        elif record.stored_md5 is not None and (
-                record.stored_md5.lower() != info.etag.lower()):
-            yield self._damaged(info, 'its MD5 is not that of the manifest')
-
-    def _damaged(self, info: base.ObjectInfo, what: str) -> Finding:
-        return Finding(State.DAMAGED, what, self._ref.container, info.name)
+        fault = presence.mismatch(expected, info)
+        if fault is not None:
+            yield _finding(fault.about(container=self._ref.container,
+                                       name=info.name), State.DAMAGED)
 
     def _unlisted(self, count: int, questions: Iterable[presence.Question],
                   ) -> Iterator[Finding]:
@@ -364,15 +358,14 @@ class _Look:
                 if segment is None:
                     continue
                 self._segments.append((self._ref, segment))
-                if (segment.size, segment.md5) != (info.size, info.etag):
+                if presence.mismatch((segment.size, segment.md5), info):
                     yield Finding(
                         State.DAMAGED, 'it is not what the file of digests '
                         'consists of', container, info.name)
         except exceptions.ContainerNotFound:
             pass
-        ref = dataclasses.replace(self._ref, container=container)
         yield from self._unlisted(
-            len(wanted), (presence.Question(ref, name)
+            len(wanted), (presence.of_segment(self._ref, wanted[name])
                           for name in sorted(wanted)))
 
 

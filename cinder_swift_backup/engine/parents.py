@@ -3,8 +3,8 @@
 """Decides whether an incremental backup can build on its parent.
 
 1. Read every manifest of the parent's chain and plan its restore, and see
-   that its objects are there and will stay: an incremental on a chain that
-   cannot be restored is worthless.
+   that its objects are there, are what was stored, and will stay: an
+   incremental on a chain that cannot be restored is worthless.
 2. Read the parent's digests. They must be of blocks of the same size, and
    there must be one for every block of the parent's volume.
 
@@ -118,10 +118,7 @@ def _check_chunks(repo: repository.Repository, link: chains.ChainLink,
                   checkpoint: pipelines.Checkpoint) -> None:
     # Also those that later backups have replaced: without them an older one
     # is lost, and only a full backup makes up for it.
-    name = presence.missing(repo.store, repo.pipeline, link.ref,
-                            link.manifest.chunks, checkpoint)
-    if name is not None:
-        raise exceptions.ChunkMissing(
-            'an object that the manifest names is not there',
-            backup_id=link.ref.backup_id, container=link.ref.container,
-            name=name)
+    fault = presence.look(repo.store, repo.pipeline, link.ref,
+                          link.manifest.chunks, checkpoint)
+    if fault is not None:
+        raise fault

@@ -1,28 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Says whether the objects are there that a manifest names.
+"""Says whether the objects of a backup are there, and are what it stored.
 
-1. List what is below the prefix of the backup.
-2. Ask for each chunk that the listing does not show, since listings lag,
-   several at a time. Where there is no listing, these are all.
+1. List what is below the prefix of the backup. Compare the length and the MD5
+   of each chunk with the manifest, as far as the manifest tells them.
+2. Ask for each chunk that the listing does not show like that, since listings
+   lag, several at a time. Where there is no listing, these are all.
+3. Do the same with the segments of digests, whose lengths and MD5s are in the
+   list that Swift has of them.
 
 A listing also shows what is gone: an object that has expired, until the
 expirer comes, and ghosts. And it does not show that an object will expire. So
 before a chain is built on, or a backup called complete:
 
-3. Ask for the manifests, the files of digests, the segments of these and the
+4. Ask for the manifests, the files of digests, the segments of these and the
    chunks themselves; of more than :data:`SAMPLE` chunks, for as many taken at
    random, and so of the segments. If one of a hundred is not as it should be,
    that is noticed in 95 of 100 cases; if one of twenty is not, practically
    always. It takes a second or less.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import dataclasses
+import functools
 import itertools
+import operator
 import random
+from typing import TypeAlias
 from typing import TypeVar
 
 from oslo_log import log as logging
@@ -38,6 +46,8 @@ from cinder_swift_backup.stores import base
 LOG = logging.getLogger(__name__)
 _E = TypeVar('_E', bound=exceptions.IntegrityError)
 _T = TypeVar('_T')
+# The length and the MD5 of a stored object, each None if it is not known.
+Stored: TypeAlias = tuple[int | None, str | None]
 # How many objects a worker asks for at once. It only waits for the store.
 _AT_ONCE = 4
 # How many chunks of a chain, or of a backup, are asked for themselves; and how
@@ -45,13 +55,13 @@ _AT_ONCE = 4
 SAMPLE = 300
 
 
-def missing(store: base.ObjectStore, pipeline: pipelines.Pipeline,
-            ref: types.BackupRef, chunks: chunk_table.ChunkTable,
-            checkpoint: pipelines.Checkpoint) -> str | None:
-    """The name of a chunk that is not there; None if all are.
+def look(store: base.ObjectStore, pipeline: pipelines.Pipeline,
+         ref: types.BackupRef, chunks: chunk_table.ChunkTable,
+         checkpoint: pipelines.Checkpoint,
+         ) -> exceptions.IntegrityError | None:
+    """What is wrong with a chunk of a backup; None if all are well.
 
-    A listing has 10,000 objects an answer, so this takes little time. What
-    they hold is not looked at.
+    A listing has 10,000 objects an answer, so this takes little time.
 
     :param store: whose requests end when the caller is called off
     :param checkpoint: called now and then while chunks are asked for
@@ -61,18 +71,40 @@ def missing(store: base.ObjectStore, pipeline: pipelines.Pipeline,
     """
     if not chunks:
         return None
-    return _first(store, pipeline, ref.container,
-                  _absent(chunks, _listed(store, ref)), checkpoint,
-                  there=False)
+    return _first_fault(store, pipeline,
+                        _not_as_stored(ref, chunks, _listed(store, ref)),
+                        checkpoint)
 
 
-def _absent(chunks: chunk_table.ChunkTable,
-            names: Iterable[str]) -> Iterator[str]:
-    """The names of chunks that are not among ``names``."""
+def _not_as_stored(ref: types.BackupRef, chunks: chunk_table.ChunkTable,
+                   listed: Iterable[base.ObjectInfo]) -> Iterator['Question']:
+    """What to ask of the chunks that are not listed as they were stored."""
     seen = chunk_table.Sightings(chunks)
-    for name in names:
-        seen.see(name)
-    return map(chunks.name, seen.unseen())
+    for info in listed:
+        index = seen.find(info.name)
+        if index is not None and mismatch(chunks.stored(index), info) is None:
+            seen.note(index)
+    return (Question(ref, chunks.name(index), chunks.stored(index))
+            for index in seen.unseen())
+
+
+def mismatch(expected: Stored, found: base.ObjectInfo | base.Stat,
+             ) -> exceptions.IntegrityError | None:
+    """How an object differs from what was stored; None if it does not.
+
+    :param expected: as far as it is known
+    :param found: as a listing shows it, or as it is
+    """
+    length, md5 = expected
+    if length not in (None, found.size):
+        return exceptions.LengthMismatch(
+            'an object has another length than when it was stored',
+            expected=length, actual=found.size)
+    if md5 is not None and md5.lower() != found.etag.lower():
+        return exceptions.DigestMismatch(
+            'an object has another MD5 than when it was stored',
+            expected=md5, actual=found.etag)
+    return None
 
 
 def remaining(store: base.ObjectStore, pipeline: pipelines.Pipeline,
@@ -83,38 +115,51 @@ def remaining(store: base.ObjectStore, pipeline: pipelines.Pipeline,
     :param checkpoint: called now and then
     :raises StoreError: when the store cannot be asked
     """
-    return _first(store, pipeline, container, names, checkpoint, there=True)
+    def ask(name: str, asked: base.ObjectStore) -> str | None:
+        return name if is_there(asked, container, name) else None
+
+    return _first(store, pipeline,
+                  (functools.partial(ask, name) for name in names),
+                  checkpoint)
+
+
+def _first_fault(store: base.ObjectStore, pipeline: pipelines.Pipeline,
+                 questions: Iterable['Question'],
+                 checkpoint: pipelines.Checkpoint,
+                 ) -> exceptions.IntegrityError | None:
+    """The first fault to be found; None if all objects are well."""
+    return _first(store, pipeline,
+                  (question.ask for question in questions), checkpoint)
 
 
 def _first(store: base.ObjectStore, pipeline: pipelines.Pipeline,
-           container: str, names: Iterable[str],
-           checkpoint: pipelines.Checkpoint, *, there: bool) -> str | None:
-    """The first to be found that is there, or that is not."""
-    found: list[str] = []
+           asks: Iterable[Callable[[base.ObjectStore], _T | None]],
+           checkpoint: pipelines.Checkpoint) -> _T | None:
+    """The first answer to be had but None, if there is any."""
+    found: list[_T] = []
 
-    def collect(name: str | None) -> None:
-        if name is not None:
-            found.append(name)
+    def collect(answer: _T | None) -> None:
+        if answer is not None:
+            found.append(answer)
 
-    def task(name: str) -> pipelines.Task[str | None]:
-        return pipelines.Task(
-            lambda stop: name if there is is_there(
-                store.until(stop), container, name) else None, 1)
+    def task(ask: Callable[[base.ObjectStore], _T | None],
+             ) -> pipelines.Task[_T | None]:
+        return pipelines.Task(lambda stop: ask(store.until(stop)), 1)
 
-    def tasks() -> Iterator[pipelines.Task[str | None]]:
-        for name in names:
+    def tasks() -> Iterator[pipelines.Task[_T | None]]:
+        for ask in asks:
             if found:
                 return
-            yield task(name)
+            yield task(ask)
 
     pipeline.run(tasks(), collect, checkpoint, full=_AT_ONCE)
     return found[0] if found else None
 
 
-def _listed(store: base.ObjectStore, ref: types.BackupRef) -> Iterator[str]:
+def _listed(store: base.ObjectStore,
+            ref: types.BackupRef) -> Iterator[base.ObjectInfo]:
     try:
-        for info in store.list(ref.container, ref.prefix):
-            yield info.name
+        yield from store.list(ref.container, ref.prefix)
     except exceptions.StoreUnavailable as err:
         # Objects can be had while the containers are overloaded.
         LOG.warning('The objects of backup %s cannot be listed, so each is '
@@ -138,33 +183,19 @@ def examine(store: base.ObjectStore, pipeline: pipelines.Pipeline,
             ) -> exceptions.IntegrityError | None:
     """What is wrong with an object of a chain; None if all are well.
 
-    All are asked for, but a sample of many chunks, and of many segments.
+    All are asked for, but a sample of many chunks, and of many segments, and
+    first of all each segment that is not listed as it was stored.
 
     :param checkpoint: called now and then
     :raises StoreError: when the store cannot be asked
     :raises Exception: what ``checkpoint`` raised
     """
-    faults: list[exceptions.IntegrityError] = []
     segments = _segments_of_chain(store, pipeline, chain, checkpoint)
-
-    def collect(fault: exceptions.IntegrityError | None) -> None:
-        if fault is not None:
-            faults.append(fault)
-
-    def task(question: Question,
-             ) -> pipelines.Task[exceptions.IntegrityError | None]:
-        return pipelines.Task(
-            lambda stop: question.ask(store.until(stop)), 1)
-
-    def tasks() -> Iterator[pipelines.Task[exceptions.IntegrityError | None]]:
-        for question in itertools.chain(_of_chain(chain),
-                                        of_segments(segments)):
-            if faults:
-                return
-            yield task(question)
-
-    pipeline.run(tasks(), collect, checkpoint, full=_AT_ONCE)
-    return faults[0] if faults else None
+    return _first_fault(
+        store, pipeline,
+        itertools.chain(_segments_not_as_stored(store, segments),
+                        _of_chain(chain), of_segments(segments)),
+        checkpoint)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -173,7 +204,7 @@ class Question:
 
     ref: types.BackupRef
     name: str
-    record: types.ChunkRecord | None = None
+    expected: Stored = (None, None)
 
     def ask(self, store: base.ObjectStore) -> exceptions.IntegrityError | None:
         """What is wrong with it; None if nothing is."""
@@ -181,27 +212,13 @@ class Question:
             found = store.stat(self.ref.container, self.name)
         except exceptions.ObjectNotFound:
             return self._about(exceptions.ChunkMissing(
-                'a listing shows an object that is not there'))
+                'an object of the backup is not there'))
         if found.expires is not None:
             return self._about(exceptions.ObjectExpires(
                 f'Swift will delete an object at '
                 f'{found.expires.isoformat(timespec="seconds")}'))
-        return self._compare(found)
-
-    def _compare(self,
-                 found: base.Stat) -> exceptions.IntegrityError | None:
-        if self.record is None:
-            return None
-        length, md5 = self.record.stored_length, self.record.stored_md5
-        if length not in (None, found.size):
-            return self._about(exceptions.LengthMismatch(
-                'an object has another length than the manifest tells',
-                expected=length, actual=found.size))
-        if md5 is not None and md5.lower() != found.etag.lower():
-            return self._about(exceptions.DigestMismatch(
-                'an object has another MD5 than the manifest tells',
-                expected=md5, actual=found.etag))
-        return None
+        fault = mismatch(self.expected, found)
+        return None if fault is None else self._about(fault)
 
     def _about(self, err: _E) -> _E:
         return err.about(backup_id=self.ref.backup_id,
@@ -224,16 +241,45 @@ def _questions(link: chains.ChainLink, indexes: Iterable[int],
     for name in others:
         yield Question(link.ref, name)
     for index in indexes:
-        record = link.manifest.chunks[index]
-        yield Question(link.ref, record.name, record)
+        yield of_chunk(link, index)
+
+
+def of_chunk(link: chains.ChainLink, index: int) -> Question:
+    """What to ask of a chunk of a backup."""
+    chunks = link.manifest.chunks
+    return Question(link.ref, chunks.name(index), chunks.stored(index))
 
 
 def of_segments(segments: Sequence[tuple[types.BackupRef, base.Segment]],
                 ) -> Iterator[Question]:
     """What to ask for of the segments of digests, each with whose it is."""
-    for ref, segment in _some(segments):
-        yield Question(dataclasses.replace(ref, container=segment.container),
-                       segment.name)
+    return itertools.starmap(of_segment, _some(segments))
+
+
+def of_segment(ref: types.BackupRef, segment: base.Segment) -> Question:
+    """What to ask of a segment of the digests of a backup."""
+    return Question(dataclasses.replace(ref, container=segment.container),
+                    segment.name, (segment.size, segment.md5))
+
+
+def _segments_not_as_stored(
+        store: base.ObjectStore,
+        segments: Iterable[tuple[types.BackupRef, base.Segment]],
+        ) -> Iterator[Question]:
+    """What to ask of the segments that are not listed as they were stored."""
+    for ref, group in itertools.groupby(segments, operator.itemgetter(0)):
+        wanted = {segment.name: of_segment(ref, segment)
+                  for _, segment in group}
+        place = dataclasses.replace(
+            next(iter(wanted.values())).ref,
+            prefix=naming.digest_segments(ref.prefix))
+        # Without their container, each turns out not to be there.
+        with contextlib.suppress(exceptions.ContainerNotFound):
+            for info in _listed(store, place):
+                question = wanted.get(info.name)
+                if question and mismatch(question.expected, info) is None:
+                    del wanted[info.name]
+        yield from wanted.values()
 
 
 def _segments_of_chain(store: base.ObjectStore, pipeline: pipelines.Pipeline,

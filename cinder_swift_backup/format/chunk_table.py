@@ -111,17 +111,24 @@ class ChunkTable(Sequence[types.ChunkRecord]):
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
         index = range(len(self))[index]
+        length, md5 = self.stored(index)
+        return types.ChunkRecord(
+            name=self.name(index),
+            extent=types.Extent(self.offsets[index], self.lengths[index]),
+            compression=self.compression(index),
+            stored_length=length, stored_md5=md5)
+
+    def stored(self, index: int) -> tuple[int | None, str | None]:
+        """The stored length and MD5 of a record, as far as it has them.
+
+        A record itself takes several times as long to make.
+        """
         length = self._stored_lengths[index]
         md5 = None
         if self._has_md5[index]:
             start = index * _MD5_SIZE
             md5 = self._stored_md5s[start:start + _MD5_SIZE].hex()
-        return types.ChunkRecord(
-            name=self.name(index),
-            extent=types.Extent(self.offsets[index], self.lengths[index]),
-            compression=self.compression(index),
-            stored_length=None if length == _NONE else length,
-            stored_md5=md5)
+        return None if length == _NONE else length, md5
 
     def compression(self, index: int) -> str:
         """The word for the codec of a record."""
@@ -257,11 +264,20 @@ class Sightings:
 
     def see(self, name: str) -> int | None:
         """Note an object; returns the index of its record, or None."""
-        index = self._find(name)
-        if index is not None and index not in self:
+        index = self.find(name)
+        if index is not None:
+            self.note(index)
+        return index
+
+    def find(self, name: str) -> int | None:
+        """The index of the record of an object, without noting it."""
+        return self._find(name)
+
+    def note(self, index: int) -> None:
+        """Note the object of a record."""
+        if index not in self:
             self._bits[index >> 3] |= 1 << (index & 7)
             self._seen += 1
-        return index
 
     def __contains__(self, index: int) -> bool:
         """Whether the object of a record was seen."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Objects that listings show, and that are gone.
+"""Objects that listings show, and that are gone or not what was stored.
 
 Swift no longer serves an object from the second on in which it expires, and
 lists it until its expirer comes, which this cloud has none of.
@@ -9,9 +9,12 @@ lists it until its expirer comes, which this cloud has none of.
 import random
 import time
 
+import fixtures
 from swiftclient import client as swift_client
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import presence
+from tests.fakes import blobs
 from tests.functional import base
 from tests.functional import cinder_side
 from tests.functional import command
@@ -73,3 +76,43 @@ class ExpiredTestCase(cinder_side.CinderSideTestCase):
         OURS(self.context).delete_backup(self.backup)
         # Swift answers 404, and lists it no longer all the same.
         self.assertEqual([], self.object_names(self.container))
+
+
+class OverwrittenTestCase(cinder_side.CinderSideTestCase):
+    """One object, which is not among those that are asked for at random."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MockPatchObject(presence, 'SAMPLE', 0))
+        self.data = random.Random(4).randbytes(4 * CHUNK)
+        self.volume, self.path = self.make_volume(self.data)
+        self.backup = self.back_up(OURS, self.volume, self.path)
+        self.wrong = self.object_names(self.container)[1]
+
+    def _build_on(self, data):
+        """Overwrite the object, and make an incremental."""
+        blobs.put(self.store, self.container, self.wrong, data)
+        logs = self.useFixture(fixtures.FakeLogger())
+        made = self.back_up(OURS, self.volume, self.path, self.backup)
+        return made, logs.output
+
+    def test_nothing_is_built_on_it(self):
+        good = blobs.get(self.store, self.container, self.wrong)
+        for wrong, why in ((good[:-1], 'length'), (good[::-1], 'MD5')):
+            made, log = self._build_on(wrong)
+            self.assertIsNone(made.parent_id, why)
+            self.assertIn('A full backup is made instead', log)
+            self.assertIn(f'another {why}', log)
+            self.assertIn(self.wrong, log)
+        self.assert_content(self.restore_new(OURS, made), self.data)
+        self._verify(7)
+        made, _ = self._build_on(good)
+        self.assertEqual(self.backup.id, made.parent_id)
+        self._verify(0)
+
+    def _verify(self, code):
+        """Have the command say the same of the backup."""
+        command.Command(
+            self, self.cloud.os_environment(self.cloud.demo)).run(
+            'verify', self.backup.id, '--container', self.container,
+            code=code)

@@ -52,9 +52,12 @@ class CommitTest(base.EngineTestCase):
         self.assertRaises(exceptions.ChainError, self.bench.resolve, 1)
 
     def _deleted_at(self, name, method, **which):
+        self._changed_at(name, method, lambda: self.bench.memory.delete(
+            base.CONTAINER, name), **which)
+
+    def _changed_at(self, name, method, change, **which):
         self.store.script(faulty.Rule(
-            method, before=lambda stop: self.bench.memory.delete(
-                base.CONTAINER, name), **which))
+            method, before=lambda stop: change(), **which))
         err = self.assertRaises(exceptions.ChunkMissing,
                                 self.bench.archive, 1, _DATA)
         self.assertEqual(name, err.name)
@@ -64,6 +67,15 @@ class CommitTest(base.EngineTestCase):
         self._deleted_at(
             naming.chunk_name(base.ref(1).prefix, 4), 'put',
             matching=lambda name: name.endswith('_sha256file'))
+
+    def test_chunk_that_somebody_overwrites_meanwhile(self):
+        name = naming.chunk_name(base.ref(1).prefix, 4)
+        for change in (lambda data: data[:-1], lambda data: data[::-1]):
+            self.store.heal()
+            self._changed_at(
+                name, 'put', lambda: self.bench.damage(
+                    name, change),  # noqa: B023
+                matching=lambda name: name.endswith('_sha256file'))
 
     def test_digest_file_that_somebody_deletes_meanwhile(self):
         self._deleted_at(naming.digest_file_name(base.ref(1).prefix), 'list')
@@ -79,7 +91,7 @@ class CommitTest(base.EngineTestCase):
 
     def test_nobody_waits_for_objects_that_are_looked_for(self):
         # All of them, one by one, at a store that does not answer.
-        busy = faulty.Busy('segments', matching=base.is_chunk)
+        busy = faulty.Busy('stat', matching=base.is_chunk)
         self.store.script(faulty.fail('list', _failure()), busy)
         calls = itertools.count()
 

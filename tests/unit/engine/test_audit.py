@@ -172,8 +172,10 @@ class DamageTest(AuditTestCase):
         name = naming.chunk_name(self.prefix, 4)
         self.bench.damage(name, lambda data: data[:-1])
         self.assertEqual(
-            audit.Finding(_State.DAMAGED, '63 bytes are stored instead of 64',
-                          base.CONTAINER, name), self._finding())
+            audit.Finding(
+                _State.DAMAGED, 'an object has another length than when it '
+                'was stored (63 instead of 64)', base.CONTAINER, name),
+            self._finding())
 
     def test_chunk_with_another_content(self):
         name = naming.chunk_name(self.prefix, 4)
@@ -350,7 +352,7 @@ class MemoryTest(base.EngineTestCase):
         # The same of what an incremental wants to build on.
         table = self._table(10000)
         self.assertLess(self._peak(table, lambda: self.assertIsNone(
-            presence.missing(
+            presence.look(
                 self.engine.store, self.engine.repository.pipeline,
                 base.ref(1), table, observers.Recorder().checkpoint))), 8)
 

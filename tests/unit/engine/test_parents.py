@@ -2,6 +2,7 @@
 
 """What an incremental can build on."""
 
+import dataclasses
 import datetime
 import json
 import random
@@ -151,6 +152,55 @@ class ListedTest(base.EngineTestCase):
             self.bench.put(name, before)
         self.bench.find_parent(1, 2).close()
 
+    def _overwritten(self):
+        """Overwrite each chunk, in two ways, until the next step."""
+        for name in self.names:
+            if not base.is_chunk(name):
+                continue
+            before = self.bench.get(name)
+            for change in (lambda data: data + b'x',
+                           lambda data: bytes(255 - each for each in data)):
+                self.bench.damage(name, change)
+                yield name
+                self.bench.put(name, before)
+
+    def test_overwritten_and_not_in_the_sample(self):
+        self.enterContext(mock.patch.object(presence, 'SAMPLE', 0))
+        for name in self._overwritten():
+            log = self.useFixture(fixtures.FakeLogger())
+            self.assertIsNone(self.bench.find_parent(1, 2), name)
+            self.assertIn('A full backup is made instead', log.output)
+            self.assertIn(f'object {name} in container', log.output)
+        self.bench.find_parent(1, 2).close()
+
+    def test_overwritten_where_the_manifest_does_not_tell(self):
+        # As in backups of the stock driver.
+        for number in (1, 2):
+            manifest = naming.manifest_name(base.ref(number).prefix)
+            fields = json.loads(self.bench.get(manifest))
+            for entry in fields['objects']:
+                for told in entry.values():
+                    del told['csb_stored_length'], told['csb_stored_md5']
+            self.bench.put(manifest, json.dumps(fields).encode())
+        for _ in self._overwritten():
+            self.bench.find_parent(1, 2).close()
+
+    def test_listing_that_is_wrong(self):
+        # What it shows is not believed, and the object itself is.
+        self.enterContext(mock.patch.object(presence, 'SAMPLE', 0))
+        wrong = next(filter(base.is_chunk, self.names))
+        for field, value in (('size', 3), ('etag', '0' * 32)):
+            self.store.heal()
+            self.store.script(faulty.alter('list', lambda infos: [
+                dataclasses.replace(info, **{field: value})  # noqa: B023
+                if info.name == wrong else info for info in infos]))
+            self.bench.find_parent(1, 2).close()
+            self.assertIn(wrong, self.store.names('stat'))
+            before = self.bench.get(wrong)
+            self.bench.damage(wrong, lambda data: data + b'x')
+            self.assertIsNone(self.bench.find_parent(1, 2))
+            self.bench.put(wrong, before)
+
     def test_store_that_fails_says_nothing(self):
         self.store.script(faulty.fail(
             'stat', exceptions.StoreUnavailable('on fire')))
@@ -211,6 +261,24 @@ class ListedSegmentsTest(base.EngineTestCase):
                 'stat', exceptions.ObjectNotFound('no'),
                 matching=lambda name, gone=gone: name == gone))
             self.assertIsNone(self.bench.find_parent(1, 2), gone)
+
+    def test_overwritten_and_not_in_the_sample(self):
+        self.enterContext(mock.patch.object(presence, 'SAMPLE', 0))
+        for name in self.names:
+            before = self.bench.get(name, self.container)
+            for now in (before + b' ', before[::-1]):
+                self.bench.put(name, now, self.container)
+                self.assertIsNone(self.bench.find_parent(1, 2), name)
+            self.bench.put(name, before, self.container)
+        self.bench.find_parent(1, 2).close()
+
+    def test_container_that_is_gone(self):
+        for name in self.names:
+            self.bench.memory.delete(self.container, name)
+        self.store.script(faulty.fail(
+            'list', exceptions.ContainerNotFound('no'),
+            matching=lambda prefix: prefix.endswith('digests-')))
+        self.assertIsNone(self.bench.find_parent(1, 2))
 
     def test_digests_that_are_gone(self):
         # They are what is missing, and not their segments.

@@ -100,6 +100,17 @@ class SightingsTest(base.BaseTestCase):
         self.assertEqual([name in listed for name in names],
                          [index in seen for index in range(len(names))])
 
+    def test_found_is_not_noted(self):
+        seen = chunk_table.Sightings(chunk_table.ChunkTable(
+            _PREFIX, [_record(1, 0), _record(2, 0)]))
+        self.assertEqual(1, seen.find(f'{_PREFIX}-00002'))
+        self.assertIsNone(seen.find('other'))
+        self.assertEqual([0, 1], list(seen.unseen()))
+        for _ in range(2):
+            seen.note(1)
+            self.assertEqual([0], list(seen.unseen()))
+            self.assertEqual(1, len(seen))
+
     @given(st.permutations(range(10)))
     def test_numbers_in_any_order(self, numbers):
         table = chunk_table.ChunkTable(
