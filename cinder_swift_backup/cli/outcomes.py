@@ -65,6 +65,8 @@ _REMEDIES = {
     exceptions.Remedy.STORAGE: 'Look for the cause in the storage.',
     exceptions.Remedy.SPOOL:
         'Make room for temporary files, or set TMPDIR to another directory.',
+    exceptions.Remedy.SPOOL_DIRECTORY:
+        'Set TMPDIR to a directory that you may write to.',
     exceptions.Remedy.CREATE_CONTAINER:
         'Check its name, and that the login is for the account it is in.',
     exceptions.Remedy.CONTAINER_NAME: 'Name another container.',

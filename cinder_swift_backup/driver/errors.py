@@ -59,6 +59,9 @@ _REMEDIES = {
         'Look for the cause on the host and in the storage, then try again.',
     exceptions.Remedy.SPOOL:
         'Make room in backup_swift_spool_directory, or choose another.',
+    exceptions.Remedy.SPOOL_DIRECTORY:
+        'Create it for the user of cinder-backup, or set '
+        'backup_swift_spool_directory, which is state_path by default.',
     exceptions.Remedy.SIZES:
         'Correct backup_swift_object_size and backup_swift_block_size.',
     exceptions.Remedy.LARGER_BLOCKS:

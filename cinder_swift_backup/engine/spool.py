@@ -17,6 +17,7 @@ have to be offloaded.
 
 from collections.abc import Iterator
 import contextlib
+import errno
 import functools
 import os
 import tempfile
@@ -32,6 +33,19 @@ IN_MEMORY = 8 << 20
 _LOOK = 4096
 # Bytes of the file that are remembered together as written or not.
 _AREA = 64 << 10
+_NO_ROOM = 'a temporary file failed', exceptions.Remedy.SPOOL
+# What is wrong with the directory rather than with a file, by the system's
+# number of the error.
+_FAULTS = {
+    **dict.fromkeys(
+        (errno.ENOENT, errno.ENOTDIR),
+        ('the directory for temporary files does not exist',
+         exceptions.Remedy.SPOOL_DIRECTORY)),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS),
+        ('there can be no file in the directory for temporary files',
+         exceptions.Remedy.SPOOL_DIRECTORY)),
+}
 
 
 class Spool:
@@ -191,8 +205,8 @@ def check_room(directory: str | None, size: int) -> None:
     """
     if size <= IN_MEMORY:
         return
-    place = directory or tempfile.gettempdir()
     with _failing(directory):
+        place = directory or tempfile.gettempdir()
         found = os.statvfs(place)
     free = found.f_bavail * found.f_frsize
     if free < size:
@@ -207,10 +221,12 @@ def _failing(directory: str | None) -> Iterator[None]:
     try:
         yield
     except OSError as err:
+        what, remedy = _FAULTS.get(err.errno or 0, _NO_ROOM)
+        # Without any directory there is no temporary one either.
+        place = directory or tempfile.tempdir or 'TMPDIR, /tmp and the like'
         raise exceptions.SpoolError(
-            f'a temporary file failed ({err.strerror or err})',
-            detail=f'in {directory or tempfile.gettempdir()}',
-            remedy=exceptions.Remedy.SPOOL) from err
+            f'{what} ({err.strerror or err})', detail=f'in {place}',
+            remedy=remedy) from err
 
 
 @functools.lru_cache(maxsize=4)

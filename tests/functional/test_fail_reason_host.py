@@ -41,9 +41,10 @@ class SpoolTestCase(reasons.FailReasonTestCase):
         volume = self.make_volume()
         backup = self.back_up(volume)
         shutil.rmtree(self.directory)
-        texts = (r'a temporary file failed \(No such file or directory\)',
-                 'Make room in backup_swift_spool_directory, or choose '
-                 'another.')
+        texts = (r'the directory for temporary files does not exist',
+                 'Create it for the user of cinder-backup, or set '
+                 'backup_swift_spool_directory, which is state_path by '
+                 'default.')
         self.fail_to_back_up(volume, *texts)
         self.fail_to_restore(backup, *texts)
 

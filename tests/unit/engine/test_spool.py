@@ -2,6 +2,7 @@
 
 """Digests in memory, and in a file."""
 
+import errno
 import glob
 import os
 import tempfile
@@ -91,13 +92,41 @@ class SpoolTest(base.BaseTestCase):
             err = self.assertRaises(exceptions.SpoolError, spool.Spool,
                                     '/nonexistent', _ZEROS, 1)
             self.assertIn('/nonexistent', str(err))
-            self.assertIs(exceptions.Remedy.SPOOL, err.remedy)
+            self.assertIs(exceptions.Remedy.SPOOL_DIRECTORY, err.remedy)
             found = spool.Spool(None, _ZEROS, 4)
             self.addCleanup(found.close)
         with (mock.patch.object(os, 'pwrite', side_effect=OSError(
                 28, 'No space left on device')),
               self.assertRaisesRegex(exceptions.SpoolError, 'No space')):
             found[0:32] = b'x' * 32
+
+    def test_directory(self):
+        with tempfile.NamedTemporaryFile() as file:
+            for place in ('/nonexistent', file.name):
+                err = self.assertRaises(exceptions.SpoolError, spool.check,
+                                        place)
+                self.assertIn('does not exist', err.what)
+                self.assertIs(exceptions.Remedy.SPOOL_DIRECTORY, err.remedy)
+                self.assertIn(place, str(err))
+        for number in (errno.EACCES, errno.EROFS):
+            with mock.patch.object(tempfile, 'TemporaryFile',
+                                   side_effect=OSError(number, 'because')):
+                err = self.assertRaises(exceptions.SpoolError, spool.check,
+                                        '/somewhere')
+            self.assertEqual(('there can be no file in the directory for '
+                              'temporary files (because)', 'in /somewhere'),
+                             (err.what, err.detail))
+            self.assertIs(exceptions.Remedy.SPOOL_DIRECTORY, err.remedy)
+
+    def test_no_directory_at_all(self):
+        self.enterContext(mock.patch.object(tempfile, 'tempdir', None))
+        self.enterContext(mock.patch.object(
+            tempfile, '_get_default_tempdir', side_effect=FileNotFoundError(
+                errno.ENOENT, 'No usable temporary directory found')))
+        for ask in (lambda: spool.check(None),
+                    lambda: spool.check_room(None, 1 << 60)):
+            err = self.assertRaises(exceptions.SpoolError, ask)
+            self.assertIs(exceptions.Remedy.SPOOL_DIRECTORY, err.remedy)
 
     def test_room(self):
         spool.check_room('/nonexistent', spool.IN_MEMORY)
