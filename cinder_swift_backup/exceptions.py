@@ -60,6 +60,7 @@ class Remedy(enum.Enum):
     CONVERT = 'the backup is of a file, which has to be converted'
     WHOLE_TARGET = 'the target is only part of a volume'
     SAME_FORMAT = 'the target has to be in the format of the backup'
+    SAME_TYPE = 'the target has to be of the type of the encrypted volume'
     STORAGE = 'the cause is in the storage of the volume'
     SPOOL = 'the directory for temporary files is full'
     SPOOL_DIRECTORY = 'it does not exist, or no file can be made in it'

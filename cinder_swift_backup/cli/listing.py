@@ -143,17 +143,17 @@ def _lag(library: libraries.Library, container: str) -> str:
 
 def _row(library: libraries.Library, each: audit.Audit) -> tuple[object, ...]:
     ref, summary = each.found.ref, each.summary
-    kind, size, name, noted = '-', commands.Size, '', volume_meta.Noted()
+    kind, size, name, volume = '-', commands.Size, '', volume_meta.Volume()
     if summary is not None:
         size = commands.Size if summary.is_ours else commands.InferredSize
         kind = 'full' if summary.parent_id is None else 'incremental'
-        name, noted = summary.header.backup_name or '', summary.noted
+        name, volume = summary.header.backup_name or '', summary.volume
     return (ref.backup_id, ref.volume_id, values.moment(each.found.created),
             size(library.size(each)),
             commands.Size(each.found.stored_bytes), kind,
             commands.Known(_depth(library, each)),
             library.state(each).value, ref.container,
-            name, noted.name or '', noted.project_id or '')
+            name, volume.name or '', volume.project_id or '')
 
 
 def _depth(library: libraries.Library, each: audit.Audit) -> int | None:

@@ -66,6 +66,13 @@ class ExportRecord(commands.AccountCommand, commands.Table):
                                                     observer)
                 shelf.usable(library, tip)
                 wanted = library.chain(tip)
+        for each in wanted:
+            if _lacks_key(each):
+                self.say(
+                    f'The record of backup {each.found.ref.backup_id} names '
+                    f'no key, though its volume was encrypted. Read '
+                    f'"Encrypted volumes" in the documentation before you '
+                    f'delete that backup.')
         return self.columns, [
             (each.found.ref.backup_id, service, encode(library, each, service))
             for each in wanted]
@@ -92,6 +99,13 @@ class ExportRecord(commands.AccountCommand, commands.Table):
         return found
 
 
+def _lacks_key(each: audit.Audit) -> bool:
+    """Whether only Cinder's database knew which key the backup has."""
+    summary = each.summary
+    return (summary is not None and summary.volume.key_id is not None
+            and summary.key_id is None)
+
+
 def encode(library: libraries.Library, each: audit.Audit, service: str) -> str:
     """The record of a backup as the text that Cinder imports."""
     fields = record(library, each, service)
@@ -107,7 +121,8 @@ def record(library: libraries.Library, each: audit.Audit,
     rounded up. The times
     order the backups of a volume, so that the next incremental builds on the
     newest. All dependents count, whether they are imported or not: Cinder must
-    not delete what one of them needs.
+    not delete what one of them needs. The key is the backup's own, or none:
+    Cinder deletes it with the backup, and that of the volume is still in use.
     """
     found, summary = each.found, each.summary
     header = summary.header if summary else None
@@ -121,12 +136,13 @@ def record(library: libraries.Library, each: audit.Audit,
         'container': found.ref.container,
         'service': service,
         'service_metadata': found.ref.prefix,
-        'size': ((summary and summary.noted.size)
+        'size': ((summary and summary.volume.size)
                  or -(-(library.size(each) or 0) // _GIB)),
         'object_count': sum(
             stored.chunks for stored in summary.by_codec.values()
         ) if summary else 0,
         'parent_id': summary.parent_id if summary else None,
+        'encryption_key_id': summary.key_id if summary else None,
         'num_dependent_backups': len(library.dependents(each)),
         'status': 'available',
         'created_at': made,

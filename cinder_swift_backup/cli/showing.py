@@ -61,6 +61,7 @@ class Show(commands.BackupCommand, commands.Fields):
                 library, wanted = found.with_ancestors(parsed_args.backup,
                                                        observer)
             fields = {**_facts(library, wanted),
+                      **_encryption(wanted.summary),
                       **_layers(found, library, wanted)}
         if library.state(wanted) is audit.State.COMPLETE:
             self.say(commands.BY_LISTINGS)
@@ -92,8 +93,8 @@ def _facts(library: libraries.Library,
         **fields,
         'Name': summary.header.backup_name or '',
         'Description': summary.header.backup_description or '',
-        'Volume name': summary.noted.name or '',
-        'Project': summary.noted.project_id or '',
+        'Volume name': summary.volume.name or '',
+        'Project': summary.volume.project_id or '',
         'Size': commands.Size(library.size(wanted)),
         'File format': summary.file_format or '',
         'Written by': ('this package' if summary.is_ours
@@ -103,6 +104,17 @@ def _facts(library: libraries.Library,
         'Codecs': Lines([
             _codec(word, stored)
             for word, stored in sorted(summary.by_codec.items())]),
+    }
+
+
+def _encryption(summary: audit.Summary | None) -> dict[str, object]:
+    """The keys of an encrypted volume; nothing of any other."""
+    if summary is None or summary.volume.key_id is None:
+        return {}
+    return {
+        'Encryption key': summary.key_id or '',
+        'Key of the volume': summary.volume.key_id,
+        'Volume type': summary.volume.type_id or '',
     }
 
 

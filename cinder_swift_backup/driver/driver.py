@@ -22,6 +22,7 @@ from cinder_swift_backup.driver import auth
 from cinder_swift_backup.driver import compat
 from cinder_swift_backup.driver import concurrency
 from cinder_swift_backup.driver import errors
+from cinder_swift_backup.driver import keys
 from cinder_swift_backup.driver import marks
 from cinder_swift_backup.driver import observers
 from cinder_swift_backup.driver import options
@@ -164,7 +165,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 level=found.level, parent=parent, volume_meta=volume_meta,
                 containers=found.containers, mark=source.mark,
                 track=source.track, told=source.told, read_all=found.read_all,
-                recorded=insist(lambda: self._recorded(backup))),
+                recorded=insist(lambda: self._recorded(backup)),
+                key_id=backup.encryption_key_id),
             source.reader, observer)
 
     def _recorded(self, backup):
@@ -214,6 +216,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             insist(lambda: records.chain_refs(self.context, backup)))
         writer = _open(engine, volume_file)
         volume = insist(lambda: self._volume(volume_id))
+        keys.check_type(chain.tip.manifest.volume_meta, volume)
         engine.restorer.restore(
             chain,
             restorer.RestoreTarget(
@@ -269,14 +272,15 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         with self._engine(backup) as (engine, found):
             twins = database.insist(
                 lambda: records.twins(self.context, backup))
-            one_account = found.account.login is not None
-            for twin in twins:
-                if one_account or twin.project_id == backup.project_id:
-                    _tell_kept(backup, twin)
-                    return
-            self._delete(backup, engine, found.track_changes, database, twins)
+            self._delete(backup, engine, found, database, twins)
+            keys.leave_shared(backup, twins)
 
-    def _delete(self, backup, engine, tracked, database, twins):
+    def _delete(self, backup, engine, found, database, twins):
+        one_account = found.account.login is not None
+        for twin in twins:
+            if one_account or twin.project_id == backup.project_id:
+                _tell_kept(backup, twin)
+                return
         ref = records.backup_ref(backup)
         try:
             names = self._find_objects(backup, ref, engine.repository,
@@ -287,7 +291,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             # They are in the account of another project.
             _tell_kept(backup, twins[0])
             return
-        mark = _mark(engine.repository, ref) if tracked else None
+        mark = (_mark(engine.repository, ref) if found.track_changes
+                else None)
 
         def expect_nothing():
             # If Cinder repeats this delete here, it is no error to find

@@ -55,6 +55,9 @@ _REMEDIES = {
     exceptions.Remedy.SAME_FORMAT:
         'Restore to a volume in the same format as the backup. On NFS, a '
         'volume with snapshots is in format qcow2.',
+    exceptions.Remedy.SAME_TYPE:
+        'Restore to a volume of that type. If the type is gone, see '
+        '"Encrypted volumes" in the documentation.',
     exceptions.Remedy.STORAGE:
         'Look for the cause on the host and in the storage, then try again.',
     exceptions.Remedy.SPOOL:

@@ -71,7 +71,8 @@ class ArchiveJob:
     as long as it is read. ``track`` says whether to ask the volume what
     differs from the parent's mark, ``read_all`` that nothing is asked.
     ``told`` is what may differ by the word of somebody else; None if nobody
-    knows. ``recorded`` is what Cinder has noted of the volume.
+    knows. ``recorded`` is what Cinder has noted of the volume. ``key_id`` is
+    that of the backup's own copy of the key, if the volume is encrypted.
     """
 
     ref: types.BackupRef
@@ -87,6 +88,7 @@ class ArchiveJob:
     read_all: bool = False
     told: tuple[types.Extent, ...] | None = None
     recorded: format_checks.Recorded = format_checks.NOTHING
+    key_id: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class Archiver:
             manifest = chains.Manifest(
                 header=job.header, chunks=call(records.in_order),
                 volume_size=size, volume_meta=job.volume_meta,
-                mark=job.mark, file_format=file_format,
+                mark=job.mark, file_format=file_format, key_id=job.key_id,
                 parent_id=job.parent.ref.backup_id if job.parent else None,
                 parent=job.parent.ref if job.parent else None)
             observer.checkpoint()

@@ -86,7 +86,8 @@ class Summary:
     """A manifest without its chunks.
 
     ``end`` is where the last chunk ends, in bytes of the volume.
-    ``by_codec`` is by the words of codecs.
+    ``by_codec`` is by the words of codecs. ``key_id`` is that of the backup's
+    own copy of a key, ``volume`` what Cinder noted of the volume.
     """
 
     header: types.BackupHeader
@@ -96,7 +97,8 @@ class Summary:
     volume_size: int | None
     file_format: str | None
     end: int
-    noted: volume_meta.Noted
+    volume: volume_meta.Volume
+    key_id: str | None
     by_codec: Mapping[str, Stored]
 
     @property
@@ -380,7 +382,8 @@ def summarise(manifest: chains.Manifest) -> Summary:
         parent_id=manifest.parent_id, parent=manifest.parent,
         volume_size=manifest.volume_size, file_format=manifest.file_format,
         end=manifest.end,
-        noted=volume_meta.read(manifest.volume_meta),
+        volume=volume_meta.read(manifest.volume_meta),
+        key_id=manifest.key_id,
         by_codec=_by_codec(manifest.chunks))
 
 

@@ -21,11 +21,13 @@ class Manifest:
     """The content of ``_metadata``: what a backup consists of.
 
     ``chunks`` are in the order in which they overwrite each other, the last
-    one winning. ``volume_size`` (bytes), ``parent``, ``mark`` and
-    ``file_format`` are our additions and None in manifests of the stock
-    driver. The last one is the name of the format if the volume was in a file
+    one winning. ``volume_size`` (bytes), ``parent``, ``mark``, ``file_format``
+    and ``key_id`` are our additions and None in manifests of the stock driver.
+    ``file_format`` is the name of the format if the volume was in a file
     of its own format, such as "qcow2", "raw" if it was certainly in none, as a
     device is, and "unknown" if it was in none of those that we know.
+    ``key_id`` is by which Cinder's key manager knows the key that Cinder has
+    made for the backup of an encrypted volume.
     """
 
     header: types.BackupHeader
@@ -36,6 +38,7 @@ class Manifest:
     parent: types.BackupRef | None = None
     mark: types.Mark | None = None
     file_format: str | None = None
+    key_id: str | None = None
     era: Era = Era.DIGESTS
 
     @property

@@ -118,9 +118,15 @@ def text(name: str, fields: dict[str, Any], key: str) -> str | None:
 def identifier(name: str, fields: dict[str, Any], key: str) -> str | None:
     """A field that is an id, null or absent; texts of errors have it whole."""
     value = text(name, fields, key)
-    if value is None or (len(value) <= _LONGEST_ID and value.isprintable()):
+    if value is None or is_identifier(value):
         return value
     raise _wrong(name, key, 'an id', value)
+
+
+def is_identifier(value: object) -> TypeGuard[str]:
+    """Whether a value may be an id: short, and on one line."""
+    return (is_text(value) and len(value) <= _LONGEST_ID
+            and value.isprintable())
 
 
 def is_text(value: object) -> TypeGuard[str]:

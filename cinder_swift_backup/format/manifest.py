@@ -42,6 +42,7 @@ _VOLUME_SIZE = 'csb_volume_size'
 _PARENT = 'csb_parent'
 _MARK = 'csb_mark'
 _FILE_FORMAT = 'csb_file_format'
+_KEY_ID = 'csb_encryption_key_id'
 # Bytes for all fields but "objects". The metadata of a volume takes a few KiB.
 _MOST_FIELDS = 16 << 20
 # Characters of one of its entries, of the end of a name, and of the word for a
@@ -83,6 +84,8 @@ def encode(manifest: chains.Manifest) -> Iterator[bytes]:
         }
     if manifest.file_format is not None:
         fields[_FILE_FORMAT] = manifest.file_format
+    if manifest.key_id is not None:
+        fields[_KEY_ID] = manifest.key_id
     yield f'{json.dumps(fields)[:-1]}, "objects": ['.encode()
     chunks = iter(manifest.chunks)
     lead = ''
@@ -179,7 +182,8 @@ class Reader(long_list.LongListReader):
             volume_size=volume_size,
             parent=_decode_parent(name, fields.get(_PARENT)),
             mark=_decode_mark(fields.get(_MARK)),
-            file_format=documents.text(name, fields, _FILE_FORMAT))
+            file_format=documents.text(name, fields, _FILE_FORMAT),
+            key_id=documents.identifier(name, fields, _KEY_ID))
 
     def _begin(self, fields: dict[str, Any]) -> None:
         # All fields are looked at in the end.

@@ -3,45 +3,60 @@
 """What Cinder notes of a volume in the manifest of its backup.
 
 It is JSON in a string, which this package stores and restores as it is. In it
-``volume-base-metadata`` has the fields of the volume's record. Source: the
-class ``BackupMetadataAPI`` of Cinder.
+``volume-base-metadata`` has the fields of the volume's record, as they were
+when it was backed up. Source: the class ``BackupMetadataAPI`` of Cinder.
 """
 
 import dataclasses
 import json
-from typing import Any
+
+from cinder_swift_backup.format import documents
 
 _BASE = 'volume-base-metadata'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Noted:
-    """What is noted; each is None where it is not.
+class Volume:
+    """A volume by its own record; each is None where that is not noted.
 
-    The volume was backed up without metadata then, or by another release of
-    Cinder. ``size`` is in GiB.
+    It was backed up without metadata then, or by another release of Cinder.
+    ``version`` is that of the notes; Cinder puts keys back from 2 on. ``size``
+    is in GiB. ``key_id`` is that of the key of an encrypted volume, which
+    ends with the volume: the backup has a copy under another id.
     """
 
+    version: int | None = None
     size: int | None = None
     name: str | None = None
     project_id: str | None = None
+    type_id: str | None = None
+    key_id: str | None = None
 
 
-def read(text: str | None) -> Noted:
-    """What the metadata of a volume say, whoever wrote them."""
+def read(text: str | None) -> Volume:
+    """What can be known from such a text."""
     try:
-        fields = json.loads(text or '{}')[_BASE]
+        notes = json.loads(text or '{}')
+        fields = notes[_BASE]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return Noted()
+        return Volume()
     if not isinstance(fields, dict):
-        return Noted()
-    size = fields.get('size')
-    return Noted(size if type(size) is int and size > 0 else None,
-                 _words(fields.get('display_name')),
-                 _words(fields.get('project_id')))
+        return Volume()
+    version, size = notes.get('version'), fields.get('size')
+    return Volume(
+        version=version if type(version) is int else None,
+        size=size if type(size) is int and size > 0 else None,
+        name=_words(fields.get('display_name')),
+        project_id=_words(fields.get('project_id')),
+        type_id=_identifier(fields.get('volume_type_id')),
+        key_id=_identifier(fields.get('encryption_key_id')))
 
 
-def _words(value: Any) -> str | None:
+def _identifier(value: object) -> str | None:
+    return value if documents.is_identifier(value) else None
+
+
+def _words(value: object) -> str | None:
     """A text that is one, and can be written down."""
     if not isinstance(value, str):
         return None

@@ -49,6 +49,7 @@ class Cinder:
         backup_driver: str = DRIVER,
         concurrency: str = 'eventlet',
         extra_options: Mapping[str, object] | None = None,
+        extra_sections: Mapping[str, Section] | None = None,
         database: pathlib.Path | None = None,
         ceph: Ceph | None = None,
         pools: Mapping[str, str] | None = None,
@@ -68,6 +69,7 @@ class Cinder:
         :param concurrency: ``eventlet`` or ``threading``
         :param extra_options: options of the section DEFAULT; they win over
             ours, and may be changed while Cinder is stopped
+        :param extra_sections: options of sections that we do not write
         :param database: database file, created unless it exists; the
             default is one in the directory
         :param ceph: the cluster that volumes are in; the default is files
@@ -86,6 +88,7 @@ class Cinder:
         self.backup_driver = backup_driver
         self.concurrency = concurrency
         self.extra_options = dict(extra_options or {})
+        self.extra_sections = dict(extra_sections or {})
         self.database = database or directory / 'cinder.db'
         # Seconds that a query waits for others, and may be changed as well.
         self.database_timeout = 60
@@ -255,6 +258,7 @@ class Cinder:
                     **self._login(),
                     'send_service_user_token': True,
                 },
+                **self.extra_sections,
             },
         )
 

@@ -16,7 +16,6 @@ from tests.cloud import volumes
 from tests.fakes import blobs
 from tests.functional import base
 
-MICROVERSION = '3.60'
 MIB = 1 << 20
 _PATIENCE = 120
 
@@ -24,6 +23,7 @@ _PATIENCE = 120
 class ApiTestCase(base.FunctionalTestCase):
     """A test through a Cinder API; the volumes are files it can see."""
 
+    microversion = '3.60'
     endpoint = None
     # Whether volumes and backups are to be deleted when the test ends.
     cloud_stays = True
@@ -50,7 +50,7 @@ class ApiTestCase(base.FunctionalTestCase):
         if endpoint is not None:
             endpoint = f'{endpoint}/{session.get_project_id()}'
         return cinder_client.Client(
-            MICROVERSION, session=session, region_name=self.cloud.region,
+            self.microversion, session=session, region_name=self.cloud.region,
             endpoint_override=endpoint)
 
     def wait(self, manager, thing, status, patience=_PATIENCE):

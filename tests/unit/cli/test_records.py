@@ -81,6 +81,22 @@ class ExportRecordTest(base.CommandTestCase):
             self.assertEqual(size, json.loads(base64.b64decode(
                 row['backup_url']))['size'])
 
+    def test_key_of_an_encrypted_volume(self):
+        # Cinder deletes the key of the record with the backup, so it is the
+        # backup's own and never that of the volume.
+        meta = json.dumps({'volume-base-metadata': {
+            'encryption_key_id': 'key-of-the-volume'}})
+        self.bench.archive(3, base.DATA, volume_meta=meta, key_id='key')
+        self.bench.archive(4, base.DATA, volume_meta=meta)
+        for number, key, told in ((1, None, False), (3, 'key', False),
+                                  (4, None, True)):
+            answer = self.run_command('export-record', f'bak-{number}',
+                                      '-f', 'json')
+            (row,) = json.loads(answer.out)
+            self.assertEqual(key, json.loads(base64.b64decode(
+                row['backup_url']))['encryption_key_id'])
+            self.assertEqual(told, f'bak-{number} names no key' in answer.err)
+
     def test_for_the_stock_driver(self):
         rows, records = self._records('--service', 'stock')
         self.assertEqual({'cinder.backup.drivers.swift.SwiftBackupDriver'},

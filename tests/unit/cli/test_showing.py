@@ -71,6 +71,19 @@ class ShowTest(base.CommandTestCase):
         self.assertEqual('qcow2',
                          self.run_json('show', 'bak-3')['File format'])
 
+    def test_encrypted_volume(self):
+        self.bench.archive(
+            3, base.DATA, key_id='key', volume_meta=json.dumps(
+                {'volume-base-metadata': {
+                    'encryption_key_id': 'key-of-the-volume',
+                    'volume_type_id': 'luks'}}))
+        names = ('Encryption key', 'Key of the volume', 'Volume type')
+        found = self.run_json('show', 'bak-3')
+        self.assertEqual(['key', 'key-of-the-volume', 'luks'],
+                         [found[name] for name in names])
+        found = self.run_json('show', 'bak-1')
+        self.assertEqual(set(), set(names) & set(found))
+
     def test_damaged_ones(self):
         gone = naming.chunk_name(base.ref(1).prefix, 4)
         self.bench.memory.delete(base.CONTAINER, gone)

@@ -114,7 +114,7 @@ class VerifyTest(base.CommandTestCase):
             matching=lambda name: name == gone))
         first, second = self._verify(_Code.DAMAGED, '--all')
         self.assertEqual(('bak-1', 'damaged', gone), first[:3])
-        self.assertIn('listing', first[3])
+        self.assertIn('is not there', first[3])
         self.assertEqual(('bak-2', 'damaged'), second[:2])
 
     def test_object_that_will_expire(self):

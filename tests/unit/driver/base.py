@@ -111,7 +111,7 @@ class DriverTestCase(base.BaseTestCase):
         backup = objects.Backup(self.context(), **{
             'id': str(uuid.uuid4()), 'volume_id': VOLUME,
             'size': 1, 'user_id': 'user', 'project_id': OWNER,
-            'parent_id': None,
+            'parent_id': None, 'encryption_key_id': None,
             'container': None, 'service_metadata': None,
             'status': 'creating', 'display_name': 'nightly',
             'display_description': None, 'object_count': 0,

@@ -4,6 +4,7 @@
 
 import contextlib
 import io
+import json
 import random
 from unittest import mock
 
@@ -351,6 +352,60 @@ class RestoreTest(DriverMethodTestCase):
                               self._restore, self.backup)
             self.assertEqual([True], busy.cut_short)
 
+    def _encrypted(self, version=2):
+        """The backup of an encrypted volume."""
+        backup = self.record(encryption_key_id='key')
+        with mock.patch.object(
+                self.driver, 'get_metadata', return_value=json.dumps({
+                    'version': version, 'volume-base-metadata': {
+                        'encryption_key_id': 'key-of-the-volume',
+                        'volume_type_id': 'luks'}})):
+            self.driver.backup(backup, io.BytesIO(_DATA))
+        backup.status = 'restoring'
+        return backup
+
+    def _have_volume(self, **fields):
+        """Have the volume to restore to be so."""
+        self.driver.db.volume_get.return_value = {
+            'id': base.VOLUME, 'size': 1, 'encryption_key_id': None,
+            'volume_type_id': None, **fields}
+
+    def test_key_of_the_backup_is_noted(self):
+        self.assertIn('"csb_encryption_key_id": "key"', self._manifest(
+            self._encrypted()))
+        self.assertNotIn('csb_encryption_key_id', self._manifest(self.backup))
+
+    def _manifest(self, backup):
+        return blobs.get(self.memory, _CONTAINER,
+                         f'{backup.service_metadata}_metadata').decode()
+
+    def test_encrypted_volume_of_another_type(self):
+        # Before anything is written.
+        backup = self._encrypted()
+        self._have_volume(volume_type_id='other')
+        handle = io.BytesIO(before := b'\xa5' * len(_DATA))
+        err = self.assertRaises(
+            cinder_exception.InvalidVolume, self.driver.restore, backup,
+            base.VOLUME, handle, False)
+        self.assertEqual(before, handle.getvalue())
+        self.assertIn('of another type', str(err))
+        self.assertIn('other instead of luks', str(err))
+
+    def test_encrypted_volume_of_the_same_type(self):
+        backup = self._encrypted()
+        for type_id in ('luks', None):
+            self._have_volume(volume_type_id=type_id)
+            with mock.patch.object(self.driver, 'put_metadata') as put:
+                self.assertEqual(_DATA, self._restore(backup))
+            put.assert_called_once()
+
+    def test_types_that_do_not_matter(self):
+        # To a volume that was not encrypted, and to Cinder of long ago.
+        self._have_volume(volume_type_id='other')
+        self.assertEqual(_DATA, self._restore(self.backup))
+        with mock.patch.object(self.driver, 'put_metadata'):
+            self.assertEqual(_DATA, self._restore(self._encrypted(version=1)))
+
     def test_damaged(self):
         name = self._names()[0]
         data = bytearray(blobs.get(self.memory, _CONTAINER, name))
@@ -422,6 +477,30 @@ class DeleteTest(DriverMethodTestCase):
         self.assertEqual(_DATA, self._restore(self.backup))
         self._delete(self.backup)
         self.assertEqual([], self._names())
+
+    def test_key_of_two_records(self):
+        # Cinder deletes the one that it finds in the record.
+        self.backup.encryption_key_id = 'key'
+        stores = {base.OWNER: self.store, 'other': memory.MemoryStore()}
+        with mock.patch.object(auth, 'make_store',
+                               lambda _, project, __: stores[project]):
+            for project in stores:
+                for key, left in (('key', None), ('other-key', 'other-key')):
+                    twin = self._twin(encryption_key_id=key,
+                                      project_id=project)
+                    self._delete(twin)
+                    self.assertEqual(left, twin.encryption_key_id)
+            self._delete(self.backup)
+        self.assertEqual('key', self.backup.encryption_key_id)
+
+    def test_key_of_a_record_that_stays(self):
+        self.backup.encryption_key_id = 'key'
+        twin = self._twin(encryption_key_id='key', project_id='other')
+        self.store.script(faulty.fail(
+            'list', exceptions.StoreUnavailable('on fire')))
+        self.assertRaises(cinder_exception.SwiftConnectionFailed,
+                          self._delete, twin)
+        self.assertEqual('key', twin.encryption_key_id)
 
     def test_both_records_at_once(self):
         # Neither may leave the objects to the other.

@@ -58,7 +58,7 @@ class Bench:
 
     def archive(self, number, source, *, parent=None, codec=None,
                 geometry=GEOMETRY, observer=None, volume_meta=None,
-                recorded=format_checks.NOTHING):
+                recorded=format_checks.NOTHING, key_id=None):
         """Back up a volume as backup ``number``, on top of ``parent``.
 
         :param source: the volume, or the bytes it holds
@@ -75,7 +75,8 @@ class Bench:
             archiver.ArchiveJob(
                 ref=where, header=header(where), geometry=geometry,
                 compression=codec or 'none', parent=above,
-                volume_meta=volume_meta, recorded=recorded),
+                volume_meta=volume_meta, recorded=recorded,
+                key_id=key_id),
             source, observer or observers.Recorder())
 
     def find_parent(self, *numbers, block_size=GEOMETRY.block_size):

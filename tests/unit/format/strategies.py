@@ -65,4 +65,5 @@ manifests = st.builds(
         types.Mark, image=_IDS, snapshot=st.text(max_size=20),
         changes=st.lists(st.builds(types.Extent, _SIZES, _SIZES),
                          max_size=3).map(tuple)),
+    key_id=st.none() | _IDS,
 ).map(_fitting)

@@ -206,7 +206,8 @@ class MeaningTest(_Case):
 
     def test_ids_for_a_terminal(self):
         for value in ('a\n', '\x1b[2J', 'x' * 256):
-            for key in ('backup_id', 'volume_id', 'parent_id'):
+            for key in ('backup_id', 'volume_id', 'parent_id',
+                        'csb_encryption_key_id'):
                 self._refused(_read_manifest,
                               documents.manifest([], **{key: value}))
             for key in ('backup_id', 'volume_id'):

@@ -124,7 +124,7 @@ class RoundTripTest(base.BaseTestCase):
         manifest = chains.Manifest(
             header=types.BackupHeader('b', 'v', None, None, ''),
             chunks=chunk_table.ChunkTable(_PREFIX), volume_size=1,
-            parent=types.BackupRef('a', 'b', 'c', 'd'))
+            parent=types.BackupRef('a', 'b', 'c', 'd'), key_id='key')
         for key in set(json.loads(_encode(manifest))) - stock:
             self.assertTrue(key.startswith('csb_'), key)
 
@@ -340,7 +340,8 @@ class BadManifestTest(base.BaseTestCase):
         bad = {'backup_id': 1, 'volume_id': [], 'backup_name': {},
                'backup_description': True, 'created_at': 5,
                'parent_id': 17, 'volume_meta': {}, 'csb_volume_size': -1,
-               'csb_parent': 'x', 'csb_file_format': 5}
+               'csb_parent': 'x', 'csb_file_format': 5,
+               'csb_encryption_key_id': 5}
         for key, value in bad.items():
             self._refused(documents.manifest([], **{key: value}), key)
 
@@ -386,7 +387,8 @@ class BadManifestTest(base.BaseTestCase):
     @given(st.sampled_from(
         ('backup_id', 'volume_id', 'backup_name', 'backup_description',
          'created_at', 'parent_id', 'volume_meta', 'objects',
-         'csb_volume_size', 'csb_parent', 'csb_file_format', 'version')),
+         'csb_volume_size', 'csb_parent', 'csb_file_format',
+         'csb_encryption_key_id', 'version')),
         strategies.json_values)
     def test_any_json_in_a_field(self, key, value):
         self._format_error_or_manifest(

@@ -11,40 +11,60 @@ from oslotest import base
 from cinder_swift_backup.format import volume_meta
 
 
+def _noted(**fields):
+    return json.dumps({'version': 2, 'volume-base-metadata': fields,
+                       'volume-metadata': {}})
+
+
 class ReadTest(base.BaseTestCase):
-    """The size, the name and the project, where there are any."""
+    """Size, names, type and key, where they are noted."""
 
     def test_as_cinder_notes_it(self):
         self.assertEqual(
-            volume_meta.Noted(20, 'disk of Ø', 'p-1'),
-            volume_meta.read(json.dumps(
-                {'version': 2, 'volume-base-metadata': {
-                    'size': 20, 'id': 'x', 'display_name': 'disk of Ø',
-                    'project_id': 'p-1'}, 'volume-metadata': {}})))
+            volume_meta.Volume(2, 20, 'disk of Ø', 'the-project', 'the-type',
+                               'the-key'),
+            volume_meta.read(_noted(
+                size=20, id='x', display_name='disk of Ø',
+                project_id='the-project', volume_type_id='the-type',
+                encryption_key_id='the-key')))
+
+    def test_volume_that_is_not_encrypted(self):
+        self.assertEqual(
+            volume_meta.Volume(2, 20, type_id='the-type'),
+            volume_meta.read(_noted(size=20, volume_type_id='the-type',
+                                    encryption_key_id=None)))
 
     def test_anything_else(self):
         for text in (None, '', 'x', '[]', '3', '{}',
                      '{"volume-base-metadata": []}',
-                     '{"volume-base-metadata": {"size": "20"}}',
-                     '{"volume-base-metadata": {"size": true}}',
-                     '{"volume-base-metadata": {"size": -1}}',
-                     '{"volume-base-metadata": {"display_name": 7}}',
-                     '{"volume-base-metadata": {"project_id": ""}}',
+                     '{"volume-base-metadata": "size"}',
+                     '{"version": true, "volume-base-metadata": {}}',
                      '[' * 100000):
-            self.assertEqual(volume_meta.Noted(), volume_meta.read(text))
+            self.assertEqual(volume_meta.Volume(), volume_meta.read(text))
+
+    def test_fields_of_other_types(self):
+        for fields in ({}, {'size': '20'}, {'size': True}, {'size': -1},
+                       {'display_name': 7}, {'display_name': ''},
+                       {'project_id': []}, {'volume_type_id': 5},
+                       {'encryption_key_id': []},
+                       {'encryption_key_id': '\x1b[2J'},
+                       {'volume_type_id': 'x' * 256}):
+            self.assertEqual(volume_meta.Volume(2),
+                             volume_meta.read(_noted(**fields)))
 
     def test_what_cannot_be_written_down(self):
-        found = volume_meta.read(
-            '{"volume-base-metadata": {"display_name": "a\\ud800"}}')
-        self.assertEqual('a?', found.name)
+        self.assertEqual('a?', volume_meta.read(
+            _noted(display_name='a\ud800')).name)
 
     @given(strategies.recursive(
         strategies.none() | strategies.integers() | strategies.text(),
         lambda inner: strategies.lists(inner) | strategies.dictionaries(
             strategies.sampled_from([
-                'volume-base-metadata', 'size', 'display_name', 'x']),
+                'volume-base-metadata', 'size', 'encryption_key_id',
+                'volume_type_id', 'display_name', 'x']),
             inner)))
     def test_any_json(self, value):
         found = volume_meta.read(json.dumps(value))
         self.assertTrue(found.size is None or found.size > 0)
-        self.assertTrue(found.name is None or found.name.encode())
+        for each in (found.name, found.type_id, found.key_id):
+            self.assertTrue(each is None or each.encode())
