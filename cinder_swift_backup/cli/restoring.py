@@ -4,6 +4,7 @@
 
 import argparse
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 import os
 import pathlib
@@ -12,8 +13,10 @@ import sys
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
+from cinder_swift_backup.engine import doubts
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.engine.volumes import file
@@ -50,7 +53,8 @@ class Restore(commands.BackupCommand):
             help='overwrite only what differs from the backup')
         parser.add_argument(
             '--unverified', action='store_true',
-            help='also restore what cannot be verified')
+            help='also restore what does not match or cannot be verified, '
+                 'and tell what that is')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
@@ -73,20 +77,29 @@ class Restore(commands.BackupCommand):
             ref = wanted.found.ref
             chain = found.engine.repository.resolve(
                 [link.found.ref for link in library.chain(wanted)])
+            noted = doubts.Doubts() if parsed_args.unverified else None
             with progress_bar.shown(self.app.stderr, 'restoring') as bar:
                 if to_pipe:
                     self.left = 'The output is incomplete.'
-                    _stream(found, chain, bar, parsed_args)
+                    _stream(found, chain, bar, noted)
                 else:
                     self._restore(found, chain, library.size(wanted) or 0,
-                                  bar, parsed_args, is_new=is_new)
-        self.say(f'Backup {ref.backup_id} of volume {ref.volume_id} is '
-                 f'restored{"" if to_pipe else f" to {target}"}'
-                 f'{_checked(chain, parsed_args)}.')
+                                  bar, parsed_args, noted, is_new=is_new)
+        restored = (f'Backup {ref.backup_id} of volume {ref.volume_id} is '
+                    f'restored{"" if to_pipe else f" to {target}"}')
+        doubtful = [] if noted is None else noted.found()
+        if not doubtful:
+            self.say(f'{restored}, and {_checked(chain, noted)}.')
+            return
+        for each in doubtful:
+            self.say(_line(each))
+        self.say(f'{restored} as it is. {_sum(doubtful)}')
+        self.code = outcomes.ExitCode.DAMAGED
 
     def _restore(self, found: shelf.Shelf, chain: chains.Chain, size: int,
                  observer: progress.Observer,
-                 arguments: argparse.Namespace, *, is_new: bool) -> None:
+                 arguments: argparse.Namespace,
+                 noted: doubts.Doubts | None, *, is_new: bool) -> None:
         target = arguments.target
         with opened(target, is_new=is_new) as volume:
             self.left = (f'{target} may be partly written. To continue, '
@@ -94,7 +107,7 @@ class Restore(commands.BackupCommand):
             found.engine.restorer.restore(
                 chain, restorer.RestoreTarget(
                     volume, 0, size, volume if arguments.resume else None),
-                observer, verify=not arguments.unverified)
+                observer, verify=noted is None, doubts=noted)
             room = volume.capacity
         if room is None:
             return
@@ -106,18 +119,41 @@ class Restore(commands.BackupCommand):
                      f'{size - room} bytes, which are zeros, are left out.')
 
 
-def _checked(chain: chains.Chain, arguments: argparse.Namespace) -> str:
-    """What is known of what was restored."""
-    if arguments.unverified:
-        return ''
-    if chain.tip.manifest.era is chains.Era.BEFORE_DIGESTS:
-        return ', and every object has its MD5'
-    return ', and every block is verified'
+def _checked(chain: chains.Chain, noted: doubts.Doubts | None) -> str:
+    """What is known of what was restored.
+
+    :param noted: nothing, where it was restored unverified
+    """
+    has_digests = (
+        chain.tip.manifest.era is not chains.Era.BEFORE_DIGESTS
+        if noted is None else noted.has_digests)
+    return ('every block is verified' if has_digests
+            else 'every object has its MD5')
+
+
+def _line(each: doubts.Doubt) -> str:
+    how = 'does not match' if each.is_wrong else 'cannot be checked'
+    return (f'Bytes {each.extent.offset} to {each.extent.end}: object '
+            f'{each.name} {how}.')
+
+
+def _sum(doubtful: Sequence[doubts.Doubt]) -> str:
+    """How much of it all is doubtful, in a sentence."""
+    parts = []
+    for is_wrong, how in ((True, 'do not match what was backed up'),
+                          (False, 'cannot be checked')):
+        some = [each for each in doubtful if each.is_wrong is is_wrong]
+        if some:
+            count = len({each.name for each in some})
+            size = sum(each.extent.length for each in some)
+            parts.append(f'{size} bytes of {count} '
+                         f'object{"" if count == 1 else "s"} {how}')
+    return f'{", and ".join(parts)}.'
 
 
 def _stream(found: shelf.Shelf, chain: chains.Chain,
             observer: progress.Observer,
-            arguments: argparse.Namespace) -> None:
+            noted: doubts.Doubts | None) -> None:
     """Restore to the standard output, to the last byte."""
     fd = sys.stdout.fileno()
 
@@ -127,7 +163,7 @@ def _stream(found: shelf.Shelf, chain: chains.Chain,
                 data = data[os.write(fd, data):]
 
     found.engine.streamer.stream(chain, write, observer,
-                                 verify=not arguments.unverified)
+                                 verify=noted is None, doubts=noted)
     with _writing():
         if stat.S_ISREG(os.fstat(fd).st_mode):
             os.fsync(fd)

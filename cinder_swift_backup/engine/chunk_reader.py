@@ -49,6 +49,17 @@ class Use(Protocol):
         """
 
 
+class Reader(Protocol):
+    """Reads the chunks of a plan."""
+
+    def read(self, chunk: planner.PlannedChunk, use: Use,
+             stop: pipelines.StopFlag) -> None:
+        """Hand the planned extents of a chunk to ``use``, in their order.
+
+        :raises BackupError: when not all of them can be had
+        """
+
+
 class ChunkReader:
     """Reads the chunks of a plan; may be used by several workers."""
 

@@ -34,6 +34,7 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import chunk_reader
+from cinder_swift_backup.engine import doubts as doubts_
 from cinder_swift_backup.engine import filling
 from cinder_swift_backup.engine import fitting
 from cinder_swift_backup.engine import format_checks
@@ -42,6 +43,7 @@ from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine import salvage
 from cinder_swift_backup.engine import verification
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine import windows
@@ -100,10 +102,13 @@ class Restorer:
         self._codecs = known
 
     def restore(self, chain: chains.Chain, target: RestoreTarget,
-                observer: progress.Observer, *, verify: bool = True) -> None:
+                observer: progress.Observer, *, verify: bool = True,
+                doubts: doubts_.Doubts | None = None) -> None:
         """Write the tip of ``chain`` to a volume.
 
         :param verify: whether blocks are compared with the tip's digests
+        :param doubts: without ``verify``, where to note what does not match,
+            or cannot be compared
         :raises ChainError: when the chain leaves out part of the volume
         :raises FormatError: when a codec is not known
         :raises IntegrityError: when a chunk is missing or not what the
@@ -118,7 +123,8 @@ class Restorer:
         :raises Cancelled: when the observer cancelled
         """
         plan = self.plan(chain)
-        with self.checked(chain, plan, observer, verify=verify) as check:
+        with self.checked(chain, plan, observer, verify=verify,
+                          doubts=doubts) as check:
             self._check_format(chain.tip, plan, target,
                                self.fetcher(check, observer))
             fit = self._fit(chain, plan, target, check, observer)
@@ -142,10 +148,12 @@ class Restorer:
 
     @contextlib.contextmanager
     def checked(self, chain: chains.Chain, plan: planner.RestorePlan,
-                observer: progress.Observer, *,
-                verify: bool) -> Iterator[verification.Check]:
+                observer: progress.Observer, *, verify: bool,
+                doubts: doubts_.Doubts | None = None,
+                ) -> Iterator[verification.Check]:
         """How to verify what a plan fetches, until the end of a block.
 
+        :param doubts: as of :meth:`restore`
         :raises IntegrityError: when not everything can be verified
         :raises SpoolError: when there is no room for the digests
         """
@@ -153,6 +161,10 @@ class Restorer:
         if verify:
             found = self._digest_check(chain, plan, observer)
             check = verification.Check(found)
+        elif doubts is not None:
+            found = self._digests_if_any(chain, plan, observer)
+            doubts.has_digests = found is not None
+            check = verification.Check(found, doubts=doubts)
         with self._pipeline.runtime.closing(check):
             yield check
 
@@ -162,8 +174,10 @@ class Restorer:
         return windows.Fetcher(self._pipeline, self._reader(check), check,
                                observer.checkpoint)
 
-    def _reader(self,
-                check: verification.Check) -> chunk_reader.ChunkReader:
+    def _reader(self, check: verification.Check) -> chunk_reader.Reader:
+        if check.doubts is not None:
+            return salvage.Reader(self._store, self._pipeline.runtime,
+                                  self._codecs, check, check.doubts)
         return chunk_reader.ChunkReader(
             self._store, self._pipeline.runtime, self._codecs, check)
 
@@ -253,14 +267,20 @@ class Restorer:
         """The digests of the tip, also where nothing is verified."""
         found, ours = check.digests, None
         if check is verification.NONE:
-            try:
-                found = ours = self._load_digests(chain, plan, observer)
-            except (exceptions.IntegrityError,
-                    exceptions.FormatError) as err:
-                LOG.warning('Whether the backup ends in zeros is not known: '
-                            '%s', err)
+            found = ours = self._digests_if_any(chain, plan, observer)
         with self._pipeline.runtime.closing(verification.Check(ours)):
             yield None if found is None else found.table
+
+    def _digests_if_any(
+            self, chain: chains.Chain, plan: planner.RestorePlan,
+            observer: progress.Observer) -> verification.DigestCheck | None:
+        """The digests of the tip; None where they are of no use."""
+        try:
+            return self._load_digests(chain, plan, observer)
+        except (exceptions.IntegrityError, exceptions.FormatError) as err:
+            LOG.warning('There are no digests to compare the data with: %s',
+                        err)
+            return None
 
     @staticmethod
     def _check_end(chain: chains.Chain, plan: planner.RestorePlan,
@@ -321,7 +341,7 @@ class Restorer:
     @staticmethod
     def _restore_chunk(runtime: pipelines.Runtime,
                        check: verification.Check,
-                       reader: chunk_reader.ChunkReader,
+                       reader: chunk_reader.Reader,
                        chunk: planner.PlannedChunk, filler: filling.Filler,
                        target: RestoreTarget,
                        stop: pipelines.StopFlag) -> int:

@@ -15,6 +15,7 @@ Memory: one window, and a few MiB for each worker.
 
 from collections.abc import Callable
 
+from cinder_swift_backup.engine import doubts as doubts_
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import restorer
@@ -39,15 +40,17 @@ class Streamer:
 
     def stream(self, chain: chains.Chain,
                write: Callable[[memoryview], object],
-               observer: progress.Observer, *, verify: bool = True) -> None:
+               observer: progress.Observer, *, verify: bool = True,
+               doubts: doubts_.Doubts | None = None) -> None:
         """Pass all bytes of the tip of ``chain`` to ``write``.
 
+        :param verify: as of :meth:`restorer.Restorer.restore`, and ``doubts``
         :raises BackupError: as :meth:`restorer.Restorer.restore` does
         """
         plan = self._restorer.plan(chain)
         call = self._pipeline.runtime.call
-        with self._restorer.checked(chain, plan, observer,
-                                    verify=verify) as check:
+        with self._restorer.checked(chain, plan, observer, verify=verify,
+                                    doubts=doubts) as check:
             fetcher = self._restorer.fetcher(check, observer)
             most = max(WINDOW // fetcher.grain, 1) * fetcher.grain
             for window in windows.in_order(plan, most):

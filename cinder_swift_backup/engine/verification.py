@@ -20,6 +20,8 @@ import dataclasses
 import hashlib
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import doubts as doubts_
+from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import volumes
@@ -57,7 +59,7 @@ class DigestCheck:
         :raises IntegrityError: when there is part of a block
         """
         extent = types.Extent(offset, len(data))
-        if not self._is_whole(extent):
+        if not self.is_whole(extent):
             raise self._not_whole(name, extent)
         size = self.table.block_size
         first = offset // size
@@ -67,6 +69,23 @@ class DigestCheck:
         if changed:
             raise self._mismatch(name, first, changed[0], packed)
 
+    def mismatches(self, extent: types.Extent,
+                   data: memoryview) -> list[types.Extent]:
+        """The blocks of an extent that ``data`` does not match, in order.
+
+        :param extent: of whole blocks
+        """
+        size = self.table.block_size
+        first = extent.offset // size
+        changed = digests.changed_blocks(
+            digests.hash_blocks(data, size),
+            self.table.run(first, -(-extent.end // size)))
+        blocks = intervals.IntervalSet()
+        for block in changed:
+            start = (first + block) * size
+            blocks.claim(types.Extent(start, min(size, self.end - start)))
+        return blocks.extents()
+
     def check_plan(self, plan: planner.RestorePlan) -> None:
         """Make sure that a plan can be verified.
 
@@ -75,11 +94,12 @@ class DigestCheck:
         chunks = plan.chunks
         for index, extent in enumerate(map(types.Extent, chunks.offsets,
                                            chunks.lengths)):
-            if not self._is_whole(extent):
+            if not self.is_whole(extent):
                 raise self._not_whole(
                     chunks.with_extent(index).record.name, extent)
 
-    def _is_whole(self, extent: types.Extent) -> bool:
+    def is_whole(self, extent: types.Extent) -> bool:
+        """Whether an extent is one of whole blocks."""
         size = self.table.block_size
         return not extent.offset % size and (
             not extent.end % size or extent.end == self.end)
@@ -197,11 +217,14 @@ class Check:
     """How to verify chunks.
 
     ``digests`` is None if the backup has none. ``stored`` says whether to
-    compare stored objects with their records in the manifest.
+    compare stored objects with their records in the manifest. With ``doubts``
+    what does not match is noted there and restored as it is: then nothing is
+    left out because of its digests.
     """
 
     digests: DigestCheck | None
     stored: bool = True
+    doubts: doubts_.Doubts | None = None
 
     def close(self) -> None:
         """Forget the digests."""
@@ -211,7 +234,7 @@ class Check:
     def zeros(self, extents: Sequence[types.Extent],
               ) -> frozenset[types.Extent]:
         """Those of some extents that are certain to be zeros."""
-        if self.digests is None:
+        if self.digests is None or self.doubts is not None:
             return frozenset()
         return frozenset(filter(self.digests.table.are_zeros, extents))
 
@@ -225,7 +248,7 @@ class Check:
         :param proceed: called now and then; may raise to end this
         :raises VolumeError: when the volume cannot be read
         """
-        if self.digests is None:
+        if self.digests is None or self.doubts is not None:
             return frozenset()
         return frozenset(
             extent for extent in extents

@@ -38,7 +38,7 @@ class Fetcher:
     """
 
     pipeline: pipelines.Pipeline
-    reader: chunk_reader.ChunkReader
+    reader: chunk_reader.Reader
     check: verification.Check
     checkpoint: pipelines.Checkpoint
 

@@ -12,6 +12,7 @@ import time
 import testscenarios
 
 from tests.cloud import config_files
+from tests.fakes import blobs
 from tests.functional import api
 from tests.functional import cinder_side
 from tests.functional import command
@@ -121,6 +122,38 @@ class AnyDriverTestCase(testscenarios.WithScenarios,
                                 code=7)
         self.assertIn(name, done.stderr)
         self.assertFalse((self.directory / 'target').exists())
+
+
+class UnverifiedTestCase(testscenarios.WithScenarios,
+                         cinder_side.CinderSideTestCase):
+    """A backup that was refused as damaged, restored as it is."""
+
+    scenarios = (('ours', {'writer': OURS}),
+                 ('of the stock driver', {'writer': STOCK}))
+
+    def test_overwritten_object(self):
+        self.configure(backup_compression_algorithm='none')
+        data = random.Random(6).randbytes(4 * BLOCK)
+        volume, path = self.make_volume(data)
+        backup = self.back_up(self.writer, volume, path)
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        name = next(each for each in self.object_names(self.container)
+                    if each[-6:] in ('-00000', '-00001'))
+        stored = bytearray(blobs.get(self.store, self.container, name))
+        stored[BLOCK + 1] ^= 1
+        blobs.put(self.store, self.container, name, bytes(stored))
+        target = self.directory / 'target'
+        where = (backup.id, target, '--force', '--container', self.container)
+        program.run('restore', *where, code=7)
+        done = program.run('restore', *where, '--unverified', code=7)
+        self.assertIn(f'Bytes {BLOCK} to {2 * BLOCK}: object {name} does not '
+                      f'match.', done.stderr)
+        self.assertIn(f'as it is. {BLOCK} bytes of 1 object do not match',
+                      done.stderr)
+        damaged = bytearray(data)
+        damaged[BLOCK + 1] ^= 1
+        self.assertEqual(bytes(damaged), target.read_bytes()[:len(data)])
 
 
 class InterruptedTestCase(cinder_side.CinderSideTestCase):

@@ -8,6 +8,7 @@ import os
 import pathlib
 import sys
 from unittest import mock
+import zlib
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import outcomes
@@ -326,3 +327,137 @@ class RestoreTest(base.CommandTestCase):
             self._refused(outcomes.ExitCode.TARGET, 'mounted at /mnt')
             mounts.write_text('')
             self._refused(outcomes.ExitCode.TARGET, '--force')
+
+
+class UnverifiedTest(base.CommandTestCase):
+    """What is restored as it is, and what is told of it."""
+
+    def setUp(self):
+        super().setUp()
+        self.bench.archive(3, base.DATA)
+        self.prefix = base.ref(3).prefix
+        self.target = self.directory / 'volume'
+        self.target.write_bytes(b'x' * 512)
+
+    def _restore(self, *options, code=outcomes.ExitCode.DAMAGED):
+        """What is told at the end, each line but those of progress."""
+        answer = self.run_command('restore', 'bak-3', self.target, *options,
+                                  '--force', '--unverified')
+        self.assertEqual(code, answer.code, answer.err)
+        return [line for line in answer.err.splitlines()
+                if not line.startswith(('restoring: ', 'There are no dig'))]
+
+    def _name(self, first_block):
+        return naming.chunk_name(self.prefix, first_block)
+
+    def _damage(self, first_block, at):
+        """Change one byte of a chunk."""
+        def change(data):
+            return data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
+
+        self.bench.damage(self._name(first_block), change)
+
+    def _lose_digests(self):
+        self.bench.memory.delete(base.CONTAINER,
+                                 naming.digest_file_name(self.prefix))
+
+    def test_blocks_that_do_not_match(self):
+        self._damage(4, 0)
+        self._damage(12, 17)
+        self._damage(12, 40)
+        lines = self._restore()
+        self.assertEqual(
+            [f'Bytes 64 to 80: object {self._name(4)} does not match.',
+             f'Bytes 208 to 240: object {self._name(12)} does not match.'],
+            lines[:-1])
+        self.assertIn('is restored to', lines[-1])
+        self.assertTrue(lines[-1].endswith(
+            ' as it is. 48 bytes of 2 objects do not match what was backed '
+            'up.'), lines[-1])
+        data = bytearray(base.DATA)
+        for place in (64, 209, 232):
+            data[place] ^= 1
+        self.assertEqual(bytes(data), self.target.read_bytes())
+
+    def test_first_bytes_are_counted_once(self):
+        # They are fetched for the format of the file, too.
+        self.have_volumes_of_any_size()
+        self._damage(0, 0)
+        self.assertIn(' 16 bytes of 1 object do ', self._restore()[-1])
+
+    def test_to_a_pipe(self):
+        self._damage(4, 0)
+        path, self.target = self.directory / 'output', '-'
+        with open(path, 'w+') as output, \
+                mock.patch.object(sys, 'stdout', output):
+            answer = self.run_command('restore', 'bak-3', '-', '--unverified')
+        self.assertEqual(outcomes.ExitCode.DAMAGED, answer.code, answer.err)
+        self.assertIn(f'Bytes 64 to 80: object {self._name(4)} does not',
+                      answer.err)
+        self.assertEqual(512, path.stat().st_size)
+
+    def test_object_that_is_not_its_md5(self):
+        self._lose_digests()
+        self._damage(4, 0)
+        first, last = self._restore()
+        self.assertEqual(
+            f'Bytes 64 to 128: object {self._name(4)} does not match.', first)
+        self.assertIn(' 64 bytes of 1 object do not match', last)
+
+    def test_objects_that_nothing_can_be_said_of(self):
+        self._lose_digests()
+        self._damage(4, 0)
+
+        def strip(data):
+            fields = json.loads(data)
+            for each in fields['objects']:
+                for values in each.values():
+                    for name in ('csb_stored_md5', 'md5'):
+                        values.pop(name, None)
+            return json.dumps(fields).encode()
+
+        self.bench.damage(naming.manifest_name(self.prefix), strip)
+        lines = self._restore()
+        self.assertEqual(9, len(lines))
+        self.assertIn('cannot be checked', lines[0])
+        self.assertTrue(lines[-1].endswith(
+            ' as it is. 512 bytes of 8 objects cannot be checked.'))
+
+    def test_zeros_are_not_taken_from_the_digests(self):
+        self.bench.archive(4, bytes(64) + base.DATA[64:])
+        # Zeros are stored compressed.
+        self.bench.put(naming.chunk_name(base.ref(4).prefix, 0),
+                       zlib.compress(b'!' + bytes(63)))
+        answer = self.run_command('restore', 'bak-4', self.target, '--force',
+                                  '--unverified')
+        self.assertEqual(outcomes.ExitCode.DAMAGED, answer.code, answer.err)
+        self.assertEqual(b'!', self.target.read_bytes()[:1])
+
+    def test_nothing_wrong(self):
+        (line,) = self._restore(code=0)
+        self.assertIn(', and every block is verified.', line)
+        self._lose_digests()
+        (line,) = self._restore(code=0)
+        self.assertIn(', and every object has its MD5.', line)
+        self.assertEqual(base.DATA, self.target.read_bytes())
+
+    def test_damage_that_passes(self):
+        self.store.script(faulty.alter(
+            'read', lambda data: b'!' + data[1:], nth=1,
+            matching=lambda name: name == self._name(4)))
+        (line,) = self._restore(code=0)
+        self.assertIn(', and every block is verified.', line)
+        self.assertEqual(base.DATA, self.target.read_bytes())
+
+    def test_what_is_not_there(self):
+        self.bench.memory.delete(base.CONTAINER, self._name(4))
+        self.assertIn('is not there', self._restore()[-1])
+
+    def test_what_cannot_be_decoded(self):
+        self.bench.archive(5, base.DATA, codec='zlib')
+        self.bench.damage(naming.chunk_name(base.ref(5).prefix, 4),
+                          lambda data: data[:-3])
+        answer = self.run_command('restore', 'bak-5', self.target, '--force',
+                                  '--unverified')
+        self.assertEqual(outcomes.ExitCode.DAMAGED, answer.code, answer.err)
+        self.assertNotIn('is restored', answer.err)
