@@ -15,6 +15,7 @@ import warnings
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import summaries
 
 
 class CheckConfig(commands.Table):
@@ -22,7 +23,10 @@ class CheckConfig(commands.Table):
 
     Run it where cinder-backup runs, as its user, with the --config-file and
     --config-dir that cinder-backup is started with, in their order: what comes
-    later overrides. It writes nothing, neither there nor to Swift.
+    later overrides. It writes nothing, neither there nor to Swift. Its last
+    line, on the standard error output, is OK, or NOT OK with the number of
+    problems. It exits with 0 if there are none, with 5 if there are none but
+    that Swift or Keystone do not answer, and with 4 otherwise.
     """
 
     columns = ('Subject', 'Value', 'Problem')
@@ -52,12 +56,22 @@ class CheckConfig(commands.Table):
             driver = _load()
         answers = driver.check(parsed_args.sources)
         problems = [each for each in answers if each.problem]
+        self.closing = ['OK']
         if problems:
-            error = problems[0].error
-            self.code = (outcomes.ExitCode.CONFIGURATION if error is None
-                         else outcomes.code_of(error))
+            count = summaries.counted(len(problems), 'problem')
+            self.closing = [f'NOT OK: {count}']
+            self.code = _code(problems)
         return self.columns, [
             (each.subject, each.text, each.problem) for each in answers]
+
+
+def _code(problems: Sequence[Any]) -> outcomes.ExitCode:
+    """What problems amount to: a setting that is wrong, or an outage."""
+    codes = {outcomes.ExitCode.CONFIGURATION if each.error is None
+             else outcomes.code_of(each.error) for each in problems}
+    if codes == {outcomes.ExitCode.STORE}:
+        return outcomes.ExitCode.STORE
+    return outcomes.ExitCode.CONFIGURATION
 
 
 def _load() -> Any:

@@ -120,6 +120,8 @@ class OurCommand(command.Command):
         except KeyboardInterrupt:
             self.say(f'Interrupted. {self.left or "Nothing was changed."}')
             return outcomes.ExitCode.INTERRUPTED
+        # Below the output also where both go to one file.
+        self.app.stdout.flush()
         for line in self.closing:
             self.say(line)
         return answer or self.code

@@ -9,15 +9,15 @@ itself:
 1. Read the files as the service does: those that its arguments name, or those
    that it finds by itself.
 2. Look for names that are no options.
-3. Read the settings, and try the directory for temporary files.
-4. Ask the cluster, as far as it can be reached without a user's request, for
-   its limits and for the container. Nothing is written.
+3. Read each option, then each setting, whatever is wrong with the others, and
+   try the directory for temporary files.
+4. If the account can be right, ask the cluster, as far as it can be reached
+   without a user's request, for its limits and for the container. Nothing is
+   written.
 """
 
 import contextlib
 import dataclasses
-import difflib
-import glob
 import io
 import os
 
@@ -29,7 +29,7 @@ from oslo_utils import units
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import compat
 from cinder_swift_backup.driver import errors
-from cinder_swift_backup.driver import options
+from cinder_swift_backup.driver import option_values
 from cinder_swift_backup.driver import settings
 from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.engine import spool
@@ -37,8 +37,6 @@ from cinder_swift_backup.engine import spool
 CONF = cfg.CONF
 # Whose configuration it is. More files are found by this name.
 _PROGRAM = 'cinder-backup'
-# How much the name of no option is like that of one, of 1.
-_ALIKE = 0.9
 # What a worker takes besides its chunk, in bytes.
 _WORKER = 20 * units.Mi
 
@@ -64,14 +62,14 @@ def check(arguments=()):
     :raises ConfigurationError: when a file cannot be read, or there is none
     """
     _load(arguments)
-    files = list(_files())
+    files = list(option_values.files())
     if not files:
         raise exceptions.ConfigurationError(
             'there is no configuration where Cinder looks for one: name it '
             'with --config-file')
     checkup = _Checkup()
     checkup.sources(files)
-    checkup.options(_given(files))
+    checkup.options()
     checkup.values()
     checkup.settings()
     return checkup.answers
@@ -87,45 +85,10 @@ def _load(arguments):
         # also takes as arguments.
         raise exceptions.ConfigurationError(
             'the configuration cannot be read',
-            detail=said.getvalue() or _one_line(err)) from err
+            detail=said.getvalue() or option_values.plain(err)) from err
     # Cinder registers what its backup service reads when it loads that.
     objects.register_all()
     CONF.import_opt('backup_driver', 'cinder.backup.manager')
-
-
-def _directories():
-    # The latter has those that are found, and no more than one that is named.
-    return [os.path.expanduser(path)
-            for path in CONF.config_dirs or CONF.config_dir]
-
-
-def _files():
-    """The files that are read."""
-    for path in CONF.config_file:
-        yield os.path.expanduser(path)
-    for directory in _directories():
-        yield from sorted(glob.glob(os.path.join(directory, '*.conf')))
-
-
-def _given(files):
-    """The names that stand in the section DEFAULT of files, and in which."""
-    found = {}
-    for path in files:
-        sections = {}
-        cfg.ConfigParser(path, sections).parse()
-        for name in sections.get('DEFAULT', {}):
-            found.setdefault(name, []).append(path)
-    return dict(sorted(found.items()))
-
-
-def _known():
-    """The names of all options that the driver reads, old names too."""
-    return {name
-            for _, found in options.list_opts()
-            for option in found
-            for name in (option.dest, *(
-                old.name.replace('-', '_')
-                for old in option.deprecated_opts if old.name))}
 
 
 class _Checkup:
@@ -137,52 +100,39 @@ class _Checkup:
     def sources(self, files):
         """Which files are read, and whether there may be more."""
         self._say('Configuration', ', '.join(files))
-        for directory in _directories():
+        for directory in option_values.directories():
             if not os.access(directory, os.R_OK | os.X_OK):
                 self._say('Configuration', directory,
                           'It may not be read, so what is in there is passed '
                           'over. Run this as the user of cinder-backup, and '
                           'let that read it.')
 
-    def options(self, given):
-        """Whether the driver is ours, and all names are those of options.
-
-        :param given: the files in which a name stands, by name
-        """
+    def options(self):
+        """Whether the driver is ours, and all names are those of options."""
         driver = CONF.backup_driver
         self._say('Driver', driver, '' if driver == compat.OURS else
                   f'It is not this one. Set backup_driver = {compat.OURS}.')
-        known = _known()
-        for name, files in given.items():
-            if name in known or name in CONF:
-                continue
-            (like,) = difflib.get_close_matches(
-                name, known, 1, _ALIKE) or ('',)
-            where = f'in {", ".join(files)}'
-            if like:
-                self._say(name, where, f'There is no such option. If it is to '
-                                       f'be {like}, correct it.')
-            elif name.startswith('backup_swift_'):
-                self._say(name, where, 'There is no such option. Remove it.')
+        for each in option_values.unknown():
+            self._say(each.name, f'in {", ".join(each.files)}', each.problem)
 
     def values(self):
         """Whether each option has a value of its type."""
-        for name in sorted(_known()):
-            with self._asking(name):
-                getattr(CONF, name, None)
+        for name, err in option_values.check_all():
+            self._problem(name, err)
 
     def settings(self):
         """What the options say, and what the cluster says to it."""
         found = for_backup = None
-        with self._asking('Account'):
-            self._account(settings.read_account())
+        if not self._faults('Account', settings.account_faults()):
             found = settings.read()
-        with self._asking('Backups'):
+            self._account(found.account)
+        if not self._faults('Backups', settings.backup_faults()):
             for_backup = settings.read_for_backup()
             self._backups(for_backup)
+        self._resources(for_backup)
         if found is None:
+            self._say('Cluster', 'not asked, because of what is wrong above')
             return
-        self._resources(found, for_backup)
         with self._asking('Cluster'), self._store(found) as store:
             if store is not None:
                 self._cluster(store, found, for_backup)
@@ -190,18 +140,30 @@ class _Checkup:
     def _say(self, subject, text='', problem='', error=None):
         self.answers.append(Answer(subject, str(text), problem, error))
 
+    def _problem(self, subject, err):
+        """Say what is wrong, once: also what is read for several reasons."""
+        text = errors.sentence(err)
+        if all(text != each.problem for each in self.answers):
+            self._say(subject, problem=text, error=err)
+
+    def _faults(self, subject, faults):
+        """Say everything that is wrong in one respect; whether there is."""
+        found = list(faults)
+        for err in found:
+            self._problem(subject, err)
+        return bool(found)
+
     @contextlib.contextmanager
     def _asking(self, subject):
         """Make an answer of what goes wrong in a block."""
         try:
             yield
         except exceptions.BackupError as err:
-            self._say(subject, problem=errors.sentence(err), error=err)
+            self._problem(subject, err)
         except (cfg.Error, ValueError) as err:
-            # The value of an option, which is only read when it is used.
-            text = f'{_one_line(err)}. Correct it.'
-            if all(text != each.problem for each in self.answers):
-                self._say(subject, problem=text)
+            # An option of Cinder's, such as those of [service_user].
+            self._say(subject, problem=f'{option_values.plain(err)}. '
+                                       f'Correct it.')
 
     def _account(self, account):
         login = account.login
@@ -226,17 +188,21 @@ class _Checkup:
                   f'of {geometry.block_size}')
         self._say('Compression', f'{found.compression}, {found.level.value}')
 
-    def _resources(self, found, for_backup):
-        if for_backup is not None:
-            size = for_backup.geometry.chunk_size + _WORKER
-            self._say('Workers', f'{found.workers}; a backup takes up to '
-                                 f'{found.workers * size // units.Mi} MiB')
+    def _resources(self, for_backup):
+        with self._asking('Workers'):
+            workers = option_values.read('backup_swift_workers')
+            if for_backup is not None:
+                size = for_backup.geometry.chunk_size + _WORKER
+                self._say('Workers', f'{workers}; a backup takes up to '
+                                     f'{workers * size // units.Mi} MiB')
         with self._asking('Temporary files'):
-            spool.check(found.spool_directory)
-            self._say('Temporary files', f'in {found.spool_directory}')
-        if not found.verify_restore:
-            self._say('Restores', 'are not verified',
-                      'Set backup_swift_verify_restore = True.')
+            directory = option_values.read('backup_swift_spool_directory')
+            spool.check(directory)
+            self._say('Temporary files', f'in {directory}')
+        with self._asking('Restores'):
+            if not option_values.read('backup_swift_verify_restore'):
+                self._say('Restores', 'are not verified',
+                          'Set backup_swift_verify_restore = True.')
 
     @contextlib.contextmanager
     def _store(self, found):
@@ -284,6 +250,3 @@ class _Checkup:
             return
         self._say('Container', f'{found.container}, which exists')
 
-
-def _one_line(err):
-    return ' '.join(str(err).split()).rstrip('.')

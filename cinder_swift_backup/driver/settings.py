@@ -5,15 +5,23 @@
 Each operation of the driver reads it once, and only what it needs. So it does
 not change during the operation when Cinder reloads its configuration, and a
 restore works although an option for making backups is wrong.
+
+An operation ends with the first thing that is wrong. Somebody who writes a
+configuration wants to know all of them: see :func:`account_faults` and
+:func:`backup_faults`.
 """
 
+import contextlib
 import dataclasses
+import functools
 import re
+import urllib.parse
 
 from oslo_config import cfg
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import catalog
+from cinder_swift_backup.driver import option_values
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import types
@@ -22,6 +30,8 @@ from cinder_swift_backup.stores import headers
 from cinder_swift_backup.stores import transport
 
 CONF = cfg.CONF
+_read = option_values.read
+_VERSION = re.compile(r'v([123])(\.\d+)?')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,22 +114,22 @@ def read():
         contradict each other
     """
     return Settings(
-        workers=CONF.backup_swift_workers,
-        verify_restore=CONF.backup_swift_verify_restore,
-        spool_directory=CONF.backup_swift_spool_directory,
-        track_changes=CONF.backup_swift_rbd_cbt,
+        workers=_read('backup_swift_workers'),
+        verify_restore=_read('backup_swift_verify_restore'),
+        spool_directory=_read('backup_swift_spool_directory'),
+        track_changes=_read('backup_swift_rbd_cbt'),
         transport=transport.Transport(
-            ca_file=CONF.backup_swift_ca_cert_file,
-            insecure=CONF.backup_swift_auth_insecure,
-            retries=CONF.backup_swift_retry_attempts,
-            backoff=CONF.backup_swift_retry_backoff,
+            ca_file=_read('backup_swift_ca_cert_file'),
+            insecure=_read('backup_swift_auth_insecure'),
+            retries=_read('backup_swift_retry_attempts'),
+            backoff=_read('backup_swift_retry_backoff'),
             patience=read_patience()),
         account=read_account())
 
 
 def read_patience():
     """How many seconds to wait for what is away, the database included."""
-    return CONF.backup_swift_patience
+    return _read('backup_swift_patience')
 
 
 def read_for_backup():
@@ -132,19 +142,19 @@ def read_for_backup():
     return BackupSettings(
         container=_container(),
         containers=base.NewContainers(
-            allowed=CONF.backup_create_containers,
-            storage_policy=CONF.backup_swift_create_storage_policy,
+            allowed=_read('backup_create_containers'),
+            storage_policy=_read('backup_swift_create_storage_policy'),
             sync=_sync()),
         availability_zone=CONF.storage_availability_zone,
         geometry=_geometry(),
         compression=_compression(),
-        level=codecs.Level(CONF.backup_swift_compression_level),
-        read_all=CONF.backup_swift_read_all,
+        level=codecs.Level(_read('backup_swift_compression_level')),
+        read_all=_read('backup_swift_read_all'),
         notifications=_notifications())
 
 
 def _container():
-    name = CONF.backup_swift_container
+    name = _read('backup_swift_container')
     if fault := container_names.fault_of_new(name or ''):
         raise exceptions.ConfigurationError(
             f'backup_swift_container cannot be the name of a container: it '
@@ -153,17 +163,27 @@ def _container():
 
 
 def _geometry():
-    size = CONF.backup_swift_block_size
+    _check_size('backup_swift_block_size')
+    _check_size('backup_swift_object_size')
+    return _sizes()
+
+
+def _check_size(option):
+    size = _read(option)
     if 0 < size < types.SMALLEST_BLOCK:
         raise exceptions.ConfigurationError(
-            f'backup_swift_block_size is {size} and has to be at least '
+            f'{option} is {size} and has to be at least '
             f'{types.SMALLEST_BLOCK}')
-    return types.Geometry(CONF.backup_swift_object_size, size)
+
+
+def _sizes():
+    return types.Geometry(_read('backup_swift_object_size'),
+                          _read('backup_swift_block_size'))
 
 
 def _sync():
-    to = CONF.backup_swift_container_sync_to
-    key = CONF.backup_swift_container_sync_key
+    to = _read('backup_swift_container_sync_to')
+    key = _read('backup_swift_container_sync_key')
     if not to and not key:
         return None
     if not to or not key:
@@ -183,10 +203,10 @@ def _sync():
 
 
 def _notifications():
-    timer = CONF.backup_swift_enable_progress_timer
+    timer = _read('backup_swift_enable_progress_timer')
     return Notifications(
-        chunks=CONF.backup_object_number_per_notification,
-        interval=CONF.backup_timer_interval if timer else None)
+        chunks=_read('backup_object_number_per_notification'),
+        interval=_read('backup_timer_interval') if timer else None)
 
 
 def read_account():
@@ -195,64 +215,158 @@ def read_account():
     :raises ConfigurationError: when one is missing or wrong, or they
         contradict each other
     """
-    login = _login() if CONF.backup_swift_auth == 'single_user' else None
-    swift = keystone = None
-    if login or not CONF.backup_swift_url:
-        swift = catalog.parse_info('swift_catalog_info',
-                                   CONF.swift_catalog_info)
-    if login and not login.auth_url:
-        keystone = catalog.parse_info('keystone_catalog_info',
-                                      CONF.keystone_catalog_info)
+    login = _login() if _is_single_user() else None
+    url = _url('backup_swift_url')
     return Account(
-        login=login, url=CONF.backup_swift_url, swift=swift,
-        keystone=keystone,
-        region=CONF.backup_swift_region_name,
-        with_service_token=CONF.backup_swift_service_auth,
-        verify=(not CONF.backup_swift_auth_insecure
-                and (CONF.backup_swift_ca_cert_file or True)))
+        login=login, url=url, swift=_swift_info(), keystone=_keystone_info(),
+        region=_read('backup_swift_region_name'),
+        with_service_token=_read('backup_swift_service_auth'),
+        verify=(not _read('backup_swift_auth_insecure')
+                and (_read('backup_swift_ca_cert_file') or True)))
+
+
+def account_faults():
+    """Everything that is wrong with the settings of the account.
+
+    An error may come more than once.
+    """
+    single_user = []
+    with contextlib.suppress(exceptions.ConfigurationError):
+        if _is_single_user():
+            single_user = [
+                _version, _auth_url,
+                functools.partial(_required, 'backup_swift_user'),
+                functools.partial(_required, 'backup_swift_key'), _project]
+    return _faults(functools.partial(_url, 'backup_swift_url'), *single_user,
+                   _swift_info, _keystone_info, read)
+
+
+def backup_faults():
+    """Everything that is wrong with the settings for making backups.
+
+    An error may come more than once.
+    """
+    return _faults(
+        _container, _sync,
+        functools.partial(_check_size, 'backup_swift_block_size'),
+        functools.partial(_check_size, 'backup_swift_object_size'),
+        _sizes, _compression, _notifications, read_for_backup)
+
+
+def _faults(*parts):
+    for part in parts:
+        try:
+            part()
+        except exceptions.BackupError as err:
+            yield err
+
+
+def _is_single_user():
+    return _read('backup_swift_auth') == 'single_user'
+
+
+def _swift_info():
+    """How Swift is found in a catalog; None where a URL takes its place."""
+    if not _is_single_user() and _read('backup_swift_url'):
+        return None
+    return _catalog_info('swift_catalog_info')
+
+
+def _keystone_info():
+    """The same of the identity service."""
+    if not _is_single_user() or _read('backup_swift_auth_url'):
+        return None
+    return _catalog_info('keystone_catalog_info')
+
+
+def _catalog_info(option):
+    return catalog.parse_info(option, _read(option))
+
+
+def _url(option):
+    """The value of an option that is a URL, or None."""
+    url = _read(option)
+    if url and not url.lower().startswith(('http://', 'https://')):
+        raise exceptions.ConfigurationError(
+            f'{option} has to be a URL that begins with http:// or https://',
+            detail=f'it is {url}')
+    return url
 
 
 def _compression():
     # Only to refuse unknown words; the engine takes the word.
-    word = CONF.backup_compression_algorithm
+    word = _read('backup_compression_algorithm')
     codecs.Codecs().find(word)
     return word
 
 
 def _login():
-    version = CONF.backup_swift_auth_version.split('.')[0]
+    version = _version()
+    auth_url = _auth_url()
+    user = _required('backup_swift_user')
+    key = _required('backup_swift_key')
+    project, user = _project(), _user_without_tenant(version, user)
+    return Login(
+        version=version, auth_url=auth_url, user=user, key=key,
+        project=project, user_domain=_read('backup_swift_user_domain'),
+        project_domain=_read('backup_swift_project_domain'))
+
+
+def _version():
+    version = _read('backup_swift_auth_version').split('.')[0]
     if version not in ('1', '2', '3'):
         raise exceptions.ConfigurationError(
             f'backup_swift_auth_version is {version!r} and has to be 1, 2 '
             f'or 3')
-    user = _required('backup_swift_user')
-    key = _required('backup_swift_key')
-    project = None
+    return version
+
+
+def _auth_url():
+    """The URL to log in at, which may end in the version of the protocol.
+
+    Those of Keystone end in v2.0 or v3, those of Swift's own users in v1.0.
+    """
+    url = _url('backup_swift_auth_url')
+    version = _version()
+    last = urllib.parse.urlsplit(url or '').path.rstrip('/').rpartition('/')[2]
+    match = _VERSION.fullmatch(last)
+    if match is not None and match.group(1) != version:
+        raise exceptions.ConfigurationError(
+            f'backup_swift_auth_version is {version}, but '
+            f'backup_swift_auth_url ends in /{last} and needs '
+            f'{match.group(1)}', detail=f'the URL is {url}')
+    return url
+
+
+def _project():
+    """The project of versions 2 and 3; None for version 1, which has none."""
+    version = _version()
     if version == '2':
-        project, user = _tenant(user)
+        return _read('backup_swift_tenant') or _tenant_of_user() or (
+            _required('backup_swift_tenant'))
     if version == '3':
-        project = (CONF.backup_swift_project or CONF.backup_swift_tenant
-                   or _required('backup_swift_project'))
-    return Login(
-        version=version, auth_url=CONF.backup_swift_auth_url, user=user,
-        key=key, project=project,
-        user_domain=CONF.backup_swift_user_domain,
-        project_domain=CONF.backup_swift_project_domain)
+        return (_read('backup_swift_project') or _read('backup_swift_tenant')
+                or _required('backup_swift_project'))
+    return None
 
 
-def _tenant(user):
-    """Tenant and user of version 2, where a user may name both."""
-    tenant = CONF.backup_swift_tenant
-    if not tenant and ':' in user:
-        tenant, _, user = user.partition(':')
-    return tenant or _required('backup_swift_tenant'), user
+def _tenant_of_user():
+    """The tenant, where a user of version 2 names both."""
+    tenant, colon, _ = (_read('backup_swift_user') or '').partition(':')
+    return tenant if colon else ''
+
+
+def _user_without_tenant(version, user):
+    if version != '2' or _read('backup_swift_tenant') or ':' not in user:
+        return user
+    return user.partition(':')[2]
 
 
 def _required(option):
-    value = getattr(CONF, option)
+    value = _read(option)
     if not value:
+        version = _read('backup_swift_auth_version')
         raise exceptions.ConfigurationError(
             f'{option} is not set and backup_swift_auth = single_user with '
-            f'backup_swift_auth_version = {CONF.backup_swift_auth_version} '
-            f'needs it')
+            f'backup_swift_auth_version = {version} needs it')
     return value

@@ -330,6 +330,28 @@ class CheckConfigTestCase(cinder_side.CinderSideTestCase):
         found = self._check(4, **{**login, 'backup_swift_key': 'wrong'})
         self.assertIn('backup_swift_key', found['Cluster'])
 
+    def test_everything_wrong_at_once(self):
+        self._check(4, **{
+            **self._login(), 'backup_swift_auth_url': self.cloud.auth_url,
+            'backup_swift_workers': '0', 'backup_swift_worker': '4',
+            'backup_swift_block_size': '32k',
+            'backup_swift_spool_directory': self.directory / 'none'})
+        done = command.Command(self, {}).run(
+            'check-config', '--config-file', self.conf, '-f', 'value',
+            code=4)
+        for text in ('Did you mean backup_swift_workers?',
+                     "backup_swift_workers is '0' and has to be a whole "
+                     "number of at least 1",
+                     "backup_swift_block_size is '32k'",
+                     'backup_swift_auth_version is 1, but '
+                     'backup_swift_auth_url ends in /v3 and needs 3',
+                     'the directory for temporary files does not exist'):
+            self.assertIn(text, done.stdout)
+        for text in ('LocationInfo', 'base 10'):
+            self.assertNotIn(text, done.stdout)
+        self.assertEqual('NOT OK: 5 problems',
+                         done.stderr.splitlines()[-1])
+
 
 class NothingTestCase(cinder_side.CinderSideTestCase):
     """A login of another project than the one that has the backups."""

@@ -33,7 +33,7 @@ class CheckConfigTest(base.CommandTestCase):
     def test_all_is_well(self):
         self._answers(('Objects', 'of 1 byte', '', None))
         answer = self.run_command('check-config', '-f', 'json')
-        self.assertEqual((0, ''), (answer.code, answer.err))
+        self.assertEqual((0, 'OK\n'), (answer.code, answer.err))
         self.assertEqual(
             [{'Subject': 'Objects', 'Value': 'of 1 byte', 'Problem': ''}],
             json.loads(answer.out))
@@ -41,11 +41,28 @@ class CheckConfigTest(base.CommandTestCase):
         self.assertEqual([[]], self.asked)
 
     def test_problems(self):
-        self._answers(('Driver', 'x', 'Set another.', None))
-        self.assertEqual(4, self.run_command('check-config').code)
-        self._answers(('Cluster', '', 'It is down.',
-                       exceptions.StoreUnavailable('it is down')))
-        self.assertEqual(5, self.run_command('check-config').code)
+        fine = ('Objects', 'of 1 byte', '', None)
+        wrong = ('Driver', 'x', 'Set another.', None)
+        down = ('Cluster', '', 'It is down.',
+                exceptions.StoreUnavailable('it is down'))
+        for error in (exceptions.SpoolError('no'),
+                      exceptions.ContainerNotFound('no'),
+                      exceptions.AccessDenied('no'),
+                      exceptions.FormatError('no'),
+                      exceptions.ConfigurationError('no')):
+            self._ends(4, 'NOT OK: 1 problem', fine, ('S', '', 'No.', error))
+        self._ends(4, 'NOT OK: 1 problem', wrong, fine)
+        self._ends(5, 'NOT OK: 1 problem', fine, down)
+        for answers in ((wrong, down, fine), (down, wrong)):
+            self._ends(4, 'NOT OK: 2 problems', *answers)
+
+    def _ends(self, code, verdict, *answers):
+        self._answers(*answers)
+        for how in ((), ('-f', 'json')):
+            answer = self.run_command('check-config', *how)
+            self.assertEqual((code, f'{verdict}\n'),
+                             (answer.code, answer.err))
+        self.assertEqual(len(answers), len(json.loads(answer.out)))
 
     def test_sources_in_their_order(self):
         self._answers(('Objects', 'of 1 byte', '', None))

@@ -43,11 +43,19 @@ class CheckupTest(base.HttpTestCase):
         for each in answers:
             self.assertNotIn('very-secret', f'{each.text}{each.problem}')
             self.assertNotIn('\n', f'{each.text}{each.problem}')
+            for internal in ('LocationInfo', 'Locations', 'base 10'):
+                self.assertNotIn(internal, each.problem)
+        problems = [each.problem for each in answers if each.problem]
+        self.assertEqual(sorted(set(problems)), sorted(problems))
         return answers
 
     def _problems(self, *args, **options):
-        return {each.subject: each.problem
-                for each in self._check(*args, **options) if each.problem}
+        found = {}
+        for each in self._check(*args, **options):
+            if each.problem:
+                found.setdefault(each.subject, []).append(each.problem)
+        return {subject: ' '.join(problems)
+                for subject, problems in found.items()}
 
     def _texts(self, *args, **options):
         return {each.subject: each.text
@@ -95,16 +103,88 @@ class CheckupTest(base.HttpTestCase):
         self.assertEqual(
             {'backup_swift_objects_size', 'backup_compresion_algorithm',
              'backup_swift_wings'}, set(found))
-        self.assertIn('backup_swift_object_size',
-                      found['backup_swift_objects_size'])
-        self.assertIn('Remove', found['backup_swift_wings'])
+        self.assertEqual(
+            'There is no such option. Did you mean backup_swift_object_size?',
+            found['backup_swift_objects_size'])
+        self.assertIn('mean backup_compression_algorithm?',
+                      found['backup_compresion_algorithm'])
+        self.assertEqual('There is no such option. Remove it.',
+                         found['backup_swift_wings'])
+        for wrong, right in (('worker', 'workers'), ('retries', None),
+                             ('compresion', 'compression_level'),
+                             ('rbd_ctb', 'rbd_cbt'), ('passwd', None),
+                             ('verify', 'verify_restore'),
+                             ('spool_dir', 'spool_directory'),
+                             ('auth_insecur', 'auth_insecure')):
+            said = self._problems(f'backup_swift_{wrong} = 1\n')[
+                f'backup_swift_{wrong}']
+            self.assertEqual(
+                'There is no such option. ' + (
+                    f'Did you mean backup_swift_{right}?' if right
+                    else 'Remove it.'), said)
 
     def test_all_problems_at_once(self):
         found = self._problems(
             'backup_swift_auth = single_user\n'
-            'backup_swift_object_size = 1000\n')
-        self.assertIn('backup_swift_user is not set', found['Account'])
-        self.assertIn('multiple', found['Backups'])
+            'backup_swift_auth_version = 3\n'
+            'backup_swift_auth_url = keystone:5000/v3\n'
+            'backup_swift_url = swift.test/v1/AUTH_\n'
+            'swift_catalog_info = x\n'
+            'backup_swift_block_size = 100\n'
+            'backup_swift_object_size = 1030\n'
+            'backup_swift_container = a/b\n'
+            'backup_swift_container_sync_to = //realm/b\n'
+            'backup_swift_verify_restore = false\n'
+            f'backup_swift_spool_directory = {self.directory}/none\n')
+        for text in ('backup_swift_user is not set',
+                     'backup_swift_key is not set',
+                     'backup_swift_project is not set',
+                     'swift_catalog_info'):
+            self.assertIn(text, found['Account'])
+        for name in ('backup_swift_url', 'backup_swift_auth_url'):
+            self.assertIn('begins with http:// or https://', found[name])
+        for text in ('backup_swift_block_size is 100', 'multiple', 'slash',
+                     'backup_swift_container_sync_key'):
+            self.assertIn(text, found['Backups'])
+        self.assertEqual({'Account', 'Backups', 'Temporary files',
+                          'Restores', 'backup_swift_url',
+                          'backup_swift_auth_url'}, set(found))
+        self.assertEqual(0, self.http.call_count)
+
+    def test_smallest_objects(self):
+        found = self._problems('backup_swift_block_size = 100\n'
+                               'backup_swift_object_size = 200\n')
+        self.assertIn('backup_swift_block_size is 100', found['Backups'])
+        self.assertIn('backup_swift_object_size is 200', found['Backups'])
+
+    def test_version_that_is_not_that_of_the_url(self):
+        text = _LOGIN.replace('http://swift.test/auth/v1.0', '{}').replace(
+            'version = 1', 'version = {}') + 'backup_swift_project = p\n'
+        for version, url, other in (
+                (1, 'http://k.test:5000/v3', 3),
+                (1, 'http://k.test/identity/v3/', 3),
+                (1, 'https://k.test/v2.0', 2), ('1.0', 'http://k.test/v3', 3),
+                (2, 'http://k.test/v3', 3), (3, 'http://k.test/v2.0', 2),
+                (3, 'http://swift.test/auth/v1.0', 1)):
+            found = self._problems(
+                f'{text.format(version, url)}backup_swift_tenant = t\n')
+            self.assertIn(f'backup_swift_auth_version is {str(version)[0]}, '
+                          f'but backup_swift_auth_url ends in',
+                          found['Account'])
+            self.assertIn(f'needs {other}. Correct it.', found['Account'])
+        # Nobody had to be asked.
+        self.assertEqual(0, self.http.call_count)
+
+    def test_urls_that_are_none_of_http(self):
+        for name in ('backup_swift_url', 'backup_swift_auth_url'):
+            found = self._problems(
+                f'{_LOGIN}{name} = ftp://swift.test/v1/AUTH_\n')
+            self.assertIn(f'{name} has to be a URL that begins with http',
+                          found['Account'])
+
+    def test_what_is_not_asked_is_said(self):
+        self.assertIn('not asked', self._texts(
+            'backup_swift_auth = single_user\n')['Cluster'])
 
     def test_value_of_another_type(self):
         found = self._problems('backup_swift_workers = many\n'
@@ -112,8 +192,33 @@ class CheckupTest(base.HttpTestCase):
                                'backup_swift_auth = single_user\n')
         self.assertEqual({'backup_swift_workers', 'backup_swift_block_size',
                           'Account'}, set(found))
-        self.assertIn('many', found['backup_swift_workers'])
+        path = self.directory / 'cinder.conf'
+        self.assertEqual(
+            f"backup_swift_workers is 'many' and has to be a whole number of "
+            f"at least 1. Correct it. [in {path}]",
+            found['backup_swift_workers'])
         self.assertIn('backup_swift_user', found['Account'])
+        for name, value, right in (
+                ('backup_swift_workers', '0', 'whole number of at least 1'),
+                ('backup_swift_block_size', '32k', 'a whole number.'),
+                ('backup_swift_auth', 'both', 'one of per_user, single_user'),
+                ('backup_swift_auth_insecure', 'maybe', 'true or false'),
+                ('backup_compression_algorithm', 'lzo', 'one of none, off, '),
+                ('backup_swift_url', '::', 'a URL'),
+                ('backup_swift_url', 'swift.test/v1/AUTH_', 'http://'),
+                ('backup_swift_spool_directory', '$nowhere/x',
+                 'refers to an option that does not exist')):
+            found = self._problems(f'{name} = {value}\n')
+            self.assertEqual([name], list(found))
+            self.assertIn(f"{name} is '{value}' and ", found[name])
+            self.assertIn(right, found[name])
+
+    def test_value_of_the_last_file_counts(self):
+        other = self._file('other.conf', 'backup_swift_workers = few')
+        found = self._problems('backup_swift_workers = many\n',
+                               more=[f'--config-file={other}'])
+        self.assertIn("is 'few'", found['backup_swift_workers'])
+        self.assertIn(str(other), found['backup_swift_workers'])
 
     def test_certificates_that_are_not_there(self):
         self._serve()
@@ -124,8 +229,9 @@ class CheckupTest(base.HttpTestCase):
     def test_directory_that_is_not_there(self):
         found = self._problems(
             f'backup_swift_spool_directory = {self.directory}/none\n')
-        self.assertIn('backup_swift_spool_directory',
-                      found['Temporary files'])
+        self.assertIn('does not exist', found['Temporary files'])
+        self.assertIn(f'{self.directory}/none', found['Temporary files'])
+        self.assertIn('state_path', found['Temporary files'])
 
     def test_container_that_exists(self):
         self._serve()
@@ -185,6 +291,7 @@ class CheckupTest(base.HttpTestCase):
         err = self.assertRaises(exceptions.ConfigurationError, checkup.check,
                                 [f'--config-file={path}'])
         self.assertIn('perhaps', str(err))
+        self.assertNotIn('Location', str(err))
 
     def test_several_files(self):
         other = self._file('secrets.conf', 'backup_swift_key = very-secret\n'
