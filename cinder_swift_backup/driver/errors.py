@@ -171,10 +171,11 @@ def translated(backup_id=None):
     except exceptions.Cancelled:
         raise
     except exceptions.BackupError as err:
-        raise _translation(err, backup_id) from err
+        raise translation(err, backup_id) from err
 
 
-def _translation(err, backup_id):
+def translation(err, backup_id=None):
+    """Cinder's fitting exception for one of ours."""
     kind = next(theirs for ours, theirs in _TABLE if isinstance(err, ours))
     room = SHOWN - len(str(kind(reason='')))
     text = sentence(err, room)

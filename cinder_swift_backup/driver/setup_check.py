@@ -9,6 +9,7 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
+from cinder_swift_backup.driver import option_values
 from cinder_swift_backup.driver import settings
 from cinder_swift_backup.engine import spool
 from cinder_swift_backup.format import naming
@@ -30,6 +31,9 @@ def check(context):
     :raises SpoolError: when there cannot be temporary files
     :raises StoreError: when Swift or the identity service refuse us
     """
+    for each in option_values.unknown():
+        LOG.warning('%s, in %s: %s', each.name, ', '.join(each.files),
+                    each.problem)
     found = settings.read()
     for_backup = settings.read_for_backup()
     spool.check(found.spool_directory)

@@ -53,6 +53,11 @@ def _configuration():
     return cinder_process.set_up(directory)
 
 
+def database():
+    """The path of this process's database."""
+    return _configuration().parent / 'cinder.sqlite'
+
+
 class CinderSideTestCase(base.FunctionalTestCase):
     """A test that calls drivers as cinder-backup does."""
 

@@ -2,9 +2,14 @@
 
 """What is said of a configuration that cannot work."""
 
+import logging
+import tempfile
+import traceback
 from unittest import mock
 
 from cinder import exception as cinder_exception
+import fixtures
+from oslo_config import cfg
 import requests
 
 from cinder_swift_backup import exceptions
@@ -264,6 +269,31 @@ class CheckTest(base.HttpTestCase):
                     backup_swift_key='k', swift_catalog_info='x',
                     backup_swift_auth_url='http://swift.test/auth/v1.0')
         self._refused('swift_catalog_info')
+
+    def test_name_that_is_no_option(self):
+        with tempfile.NamedTemporaryFile('w', suffix='.conf') as file:
+            file.write('[DEFAULT]\nbackup_swift_worker = 5\n')
+            file.flush()
+            self.config(backup_swift_spool_directory=tempfile.gettempdir())
+            with mock.patch.object(cfg.CONF, 'config_file', [file.name]):
+                log = self.useFixture(fixtures.FakeLogger())
+                self._check()
+        self.assertIn(
+            f'backup_swift_worker, in {file.name}: There is no such option. '
+            f'Did you mean backup_swift_workers?\n', log.output)
+
+    def test_the_driver_says_it_in_one_line(self):
+        self.config(backup_swift_object_size=1000)
+        log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+        err = self.assertRaises(
+            cinder_exception.BackupDriverException,
+            driver.SwiftBackupDriver(self.context()).check_for_setup_error)
+        (line,) = log.output.splitlines()
+        self.assertIn('chunks of 1000 ', line)
+        self.assertIn('check-config', line)
+        # Which is what Cinder logs behind it.
+        self.assertNotIn('ConfigurationError', ''.join(
+            traceback.format_exception(err)))
 
     def test_the_driver_says_it_in_cinders_way(self):
         self.config(backup_swift_object_size=1000)

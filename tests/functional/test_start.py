@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the log of a real cinder-backup has that starts with a wrong option."""
+
+import shutil
+
+from tests.cloud import config_files
+from tests.cloud import processes
+from tests.functional import cinder_side
+
+# Seconds.
+_PATIENCE = 120
+# More lines of a traceback than there are without its causes.
+_LINES = 25
+
+
+class StartTestCase(cinder_side.CinderSideTestCase):
+    """A process of its own, with a database and nobody to talk to."""
+
+    def _start(self, **options):
+        """The lines of errors and warnings until the driver was checked."""
+        conf = self.directory / 'cinder.conf'
+        database = self.directory / 'cinder.sqlite'
+        shutil.copyfile(cinder_side.database(), database)
+        config_files.write(conf, {
+            'DEFAULT': {
+                'transport_url': 'fake://', 'state_path': self.directory,
+                'backup_driver': f'{cinder_side.OURS.__module__}.'
+                                 f'{cinder_side.OURS.__name__}', **options},
+            'database': {'connection': f'sqlite:///{database}'},
+            'oslo_concurrency': {'lock_path': self.directory}})
+        log = self.directory / 'log'
+        child = processes.Child(
+            'cinder-backup',
+            [processes.find_command('cinder-backup', 'cinder'),
+             '--config-file', str(conf)], log,
+            {'OS_CINDER_DISABLE_EVENTLET_PATCHING': str(int(
+                self.cloud.concurrency == 'threading'))})
+        self.addCleanup(processes.stop_all, [child])
+        # The exception is the last that Cinder logs of it.
+        child.wait_until(lambda: '\n' in log.read_text().partition(
+            'BackupDriverException: ')[2].partition(
+            'BackupDriverException: ')[2], _PATIENCE)
+        return [line for line in log.read_text().splitlines()
+                if ' ERROR ' in line or ' WARNING ' in line]
+
+    def test_one_line_says_it(self):
+        lines = self._start(backup_swift_block_size=100,
+                            backup_swift_worker=5)
+        ours = [line for line in lines
+                if ' cinder_swift_backup.driver.' in line.partition('[')[0]]
+        warning, error = ours
+        self.assertIn('Did you mean backup_swift_workers?', warning)
+        self.assertIn('backup_swift_block_size is 100 and has to be at least '
+                      '512. Correct it.', error)
+        self.assertIn('cinder-swift-backup check-config', error)
+        behind = lines[lines.index(error) + 1:]
+        self.assertLess(len(behind), _LINES)
+        self.assertFalse([line for line in behind
+                          if 'direct cause' in line or 'During' in line])
