@@ -85,6 +85,7 @@ class Remedy(enum.Enum):
     ENDPOINT = 'the catalog has no such endpoint'
     LOGIN_ENDPOINT = 'the catalog has no endpoint to log in at'
     OTHER_USER = 'a user of the project has to do it'
+    OWNER_DELETES = 'a user of the project has to delete what is left'
     IMPORT = 'the record of a backup has to be imported again'
     CORRECT_RECORDS = 'the records of backups contradict each other'
     NEWER_FIRST = 'the backups that need it have to be deleted first'

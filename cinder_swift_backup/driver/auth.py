@@ -11,6 +11,8 @@
 * ``single_user``: an account of the service's own, by auth version 1, 2 or 3.
 """
 
+import contextlib
+
 from cinder import service_auth
 from keystoneauth1 import exceptions as ksa_exceptions
 from keystoneauth1 import identity
@@ -23,6 +25,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import catalog
 from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
+from cinder_swift_backup.stores import swift_errors
 from cinder_swift_backup.stores import swift_session
 from cinder_swift_backup.stores import version_1
 
@@ -47,6 +50,27 @@ def make_store(context, owner_project_id, found):
     url = _account_url(context, owner_project_id, found.account)
     return _store(credentials.UserCredentials(
         url, context.auth_token, _service_token(found)), found)
+
+
+@contextlib.contextmanager
+def explained(context, owner_project_id, found):
+    """Say of a 403 in the account of another project that it is another's.
+
+    :param found: the :class:`settings.Settings`
+    :raises AccessDenied: instead of that
+    """
+    try:
+        yield
+    except swift_errors.Forbidden as err:
+        if (found.account.login is not None
+                or context.project_id == owner_project_id):
+            raise
+        raise exceptions.AccessDenied(
+            'the backup is in the account of another project, which this user '
+            'may not use', container=err.container,
+            transaction=err.transaction,
+            detail=f'project {owner_project_id}; {err.what}',
+            remedy=exceptions.Remedy.OTHER_USER) from err
 
 
 def single_user_store(context, found):

@@ -113,10 +113,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             except exceptions.Cancelled as err:
                 if not observer.deleted:
                     # If this returned, Cinder would call the backup available.
-                    raise cinder_exception.BackupDriverException(
-                        reason=str(err)) from err
-                LOG.info('Backup %s was cancelled and its objects deleted: '
-                         '%s', backup.id, err)
+                    raise errors.translation(err, backup.id) from err
+                LOG.info('The objects of backup %s are deleted: %s.',
+                         backup.id, err.what)
 
     @staticmethod
     def _source(backup, engine, volume_file):
@@ -335,8 +334,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         """
         with _told(backup):
             found = settings.read()
-            with contextlib.closing(auth.make_store(
-                    self.context, backup.project_id, found)) as store:
+            where = self.context, backup.project_id, found
+            with (auth.explained(*where),
+                  contextlib.closing(auth.make_store(*where)) as store):
                 yield engines.Engine(store, concurrency.runtime(),
                                      found.workers, codecs.Codecs(),
                                      found.spool_directory), found

@@ -28,7 +28,6 @@ _TABLE = (
     (exceptions.IntegrityError, cinder_exception.InvalidBackup),
     (exceptions.ObjectNotFound, cinder_exception.InvalidBackup),
     (exceptions.StoreUnavailable, cinder_exception.SwiftConnectionFailed),
-    (exceptions.AccessDenied, cinder_exception.SwiftConnectionFailed),
     (exceptions.BackupError, cinder_exception.BackupDriverException),
 )
 
@@ -113,6 +112,8 @@ _REMEDIES = {
         'backup_swift_region_name.',
     exceptions.Remedy.OTHER_USER:
         'Have a user of the project that owns the backup do it.',
+    exceptions.Remedy.OWNER_DELETES:
+        'Have a user of the project that owns the backup delete it.',
     exceptions.Remedy.IMPORT:
         'Import that with backup-import, or use another backup.',
     exceptions.Remedy.CORRECT_RECORDS:
@@ -175,7 +176,7 @@ def translated(backup_id=None):
 
 
 def translation(err, backup_id=None):
-    """Cinder's fitting exception for one of ours."""
+    """Cinder's exception for an error, with the backup and what to do."""
     kind = next(theirs for ours, theirs in _TABLE if isinstance(err, ours))
     room = SHOWN - len(str(kind(reason='')))
     text = sentence(err, room)

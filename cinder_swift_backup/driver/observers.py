@@ -168,8 +168,9 @@ class BackupObserver:
             self._backup.refresh()
         if self._backup.status != fields.BackupStatus.CREATING:
             raise exceptions.Cancelled(
-                f'The status of backup {self._backup.id} was changed to '
-                f'{self._backup.status}')
+                f'the backup was cancelled: its status was changed to '
+                f'{self._backup.status}', backup_id=self._backup.id,
+                remedy=exceptions.Remedy.OWNER_DELETES)
 
     def advanced(self, done, total):
         """See :class:`cinder_swift_backup.engine.progress.Observer`."""
@@ -229,7 +230,8 @@ class RestoreObserver:
             if self._backup.status == fields.BackupStatus.RESTORING:
                 return
         raise exceptions.Cancelled(
-            f'The status of backup {self._backup.id} was changed')
+            'the restore was cancelled: the status of its backup was changed',
+            backup_id=self._backup.id)
 
     def advanced(self, done, total):
         """Cinder has no notification for the progress of a restore."""

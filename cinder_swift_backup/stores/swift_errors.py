@@ -24,7 +24,7 @@ _PASSING = frozenset((408, 409, 422, 499, 501, 505))
 # Seconds, a year: no number that a gateway sends is too large.
 _LONGEST_RETRY_AFTER = 365 * 86400.0
 # Characters of what a server says.
-_SHOWN = 120
+_SHOWN = 110
 # Rate limits; 498 is that of Swift's own.
 _LIMITED = frozenset((429, 498))
 # As Swift makes them (its "generate_trans_id"). Those of Ceph's gateway go on

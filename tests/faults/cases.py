@@ -282,7 +282,7 @@ def _statuses() -> Iterator[Case]:
             yield from _each(
                 f'{method} of chunks {status} for good', (operation,),
                 rule(Answer(status), method, Kind.CHUNK, count=None),
-                outcomes=(UNAVAILABLE,), quick=(BACKUP,),
+                outcomes=(FAILED,), quick=(BACKUP,),
                 left=ANYTHING if operation == DELETE else NOTHING)
     for value in ('Wed, 21 Oct 2015 07:28:00 GMT', 'soon', '-5', 'nan', '',
                   # An upper 2, which is a digit and no number.

@@ -123,7 +123,7 @@ class ExpiryTestCase(ShortLivedTestCase):
 
     def assert_expired(self, function, *arguments):
         """It fails, and says what prevents that."""
-        error = self.assertRaises(cinder_exception.SwiftConnectionFailed,
+        error = self.assertRaises(cinder_exception.BackupDriverException,
                                   function, *arguments)
         self.assertIn('backup_swift_service_auth', str(error))
 

@@ -81,8 +81,9 @@ class UserAccountTestCase(reasons.FailReasonTestCase):
 
     def _delete_as_a_stranger(self, backup):
         self.fail_to_delete(
-            backup, 'Swift answered 403 Forbidden',
-            'Give the user a role that may write to the account.',
+            backup, 'the backup is in the account of another project, which '
+            'this user may not use',
+            'Have a user of the project that owns the backup do it.',
             cinder=self.client(self.cloud.admin))
 
     def _delete_what_is_gone(self, backup):

@@ -282,7 +282,7 @@ class KilledTestCase(StatesTestCase):
         self.own.wait()
         self.wait_until(self.has_failed, backup)
         self.assertEqual(
-            'Connection to swift failed: the request has no token to use '
+            'Backup driver reported an error: the request has no token to use '
             'Swift with, as when Cinder resumes a delete at its start. Have a '
             'user of the project that owns the backup do it. '
             f'[for backup {backup.id}]',

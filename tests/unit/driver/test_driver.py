@@ -22,6 +22,7 @@ from cinder_swift_backup.driver import settings
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import memory
+from cinder_swift_backup.stores import swift_errors
 from tests.fakes import blobs
 from tests.fakes import faulty
 from tests.unit.driver import base
@@ -201,8 +202,11 @@ class BackupTest(DriverMethodTestCase):
         self.refreshed = refresh
         err = self.assertRaises(
             cinder_exception.BackupDriverException, self.driver.backup,
-            self.record(), io.BytesIO(_DATA), False)
-        self.assertIn('changed to error', str(err))
+            backup := self.record(), io.BytesIO(_DATA), False)
+        self.assertEqual(
+            'Backup driver reported an error: the backup was cancelled: its '
+            'status was changed to error. Have a user of the project that '
+            f'owns the backup delete it. [backup {backup.id}]', str(err))
         self.assertEqual([], self._names())
 
     def test_record_that_is_read_again(self):
@@ -718,9 +722,29 @@ class DeleteTest(DriverMethodTestCase):
 
     def test_no_credentials_keeps_the_record(self):
         auth.make_store.side_effect = exceptions.AccessDenied('no token')
-        err = self.assertRaises(cinder_exception.SwiftConnectionFailed,
+        err = self.assertRaises(cinder_exception.BackupDriverException,
                                 self.driver.delete_backup, self.backup)
         self.assertIn('no token', str(err))
+
+    def test_account_that_the_user_may_not_use(self):
+        # It tells what to do according to whose account that is.
+        self.store.script(faulty.fail('list', swift_errors.Forbidden(
+            'Swift answered 403 Forbidden', transaction='tx1')))
+        stranger = driver.SwiftBackupDriver(self.context(base.OTHER))
+        for used, single, told in (
+                (stranger, False, 'the backup is in the account of another '
+                 'project, which this user may not use. Have a user of the '
+                 'project that owns the backup do it. [transaction tx1; '),
+                (stranger, True, 'Swift answered 403 Forbidden. Check '),
+                (self.driver, False, 'Swift answered 403 Forbidden. Check ')):
+            self.config(
+                backup_swift_auth='single_user' if single else 'per_user',
+                backup_swift_user='u', backup_swift_key='k')
+            err = self.assertRaises(cinder_exception.BackupDriverException,
+                                    used.delete_backup, self.backup)
+            self.assertIs(cinder_exception.BackupDriverException, type(err))
+            self.assertIn(f'error: {told}', str(err))
+            self.assertEqual(5, len(self._names()))
 
 
 class DatabaseTest(DriverMethodTestCase):
@@ -832,7 +856,7 @@ class DatabaseTest(DriverMethodTestCase):
         # Or nobody could be told of it.
         auth.make_store.side_effect = exceptions.AccessDenied('no token')
         with self._away(objects.Backup, 'refresh') as failed:
-            self.assertRaises(cinder_exception.SwiftConnectionFailed,
+            self.assertRaises(cinder_exception.BackupDriverException,
                               self._restore, self.parent)
         self.assertEqual(3, len(failed))
 

@@ -62,8 +62,9 @@ class TranslatedTest(base.DriverTestCase):
                 (exceptions.ObjectNotFound, cinder_exception.InvalidBackup),
                 (exceptions.StoreUnavailable,
                  cinder_exception.SwiftConnectionFailed),
+                # The connection has not failed.
                 (exceptions.AccessDenied,
-                 cinder_exception.SwiftConnectionFailed),
+                 cinder_exception.BackupDriverException),
                 (exceptions.QuotaExceeded,
                  cinder_exception.BackupDriverException),
                 (exceptions.ContainerNotFound,

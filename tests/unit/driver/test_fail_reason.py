@@ -32,7 +32,7 @@ _NAMES = {
     'name': f'volume_{_ID}/20260821120000/az_nova_backup_{_ID}-0001600',
     'container': 'c' * 256, 'offset': 52428800, 'end': 52461568,
     'transaction': 'tx0123456789abcdef01234-0065a1b2c3'}
-_BODY = 'b' * 120
+_BODY = 'b' * 110
 _NESTED = (
     "HTTPConnectionPool(host='swift.example.com', port=8080): Max retries "
     "exceeded with url: /v1/AUTH_0123456789abcdef0123456789abcdef/backups/"
