@@ -43,21 +43,15 @@ def read(text: str | None) -> Volume:
     if not isinstance(fields, dict):
         return Volume()
     version, size = notes.get('version'), fields.get('size')
+    name = fields.get('display_name')
     return Volume(
         version=version if type(version) is int else None,
         size=size if type(size) is int and size > 0 else None,
-        name=_words(fields.get('display_name')),
-        project_id=_words(fields.get('project_id')),
+        name=name if documents.is_text(name) and name else None,
+        project_id=_identifier(fields.get('project_id')),
         type_id=_identifier(fields.get('volume_type_id')),
         key_id=_identifier(fields.get('encryption_key_id')))
 
 
 def _identifier(value: object) -> str | None:
     return value if documents.is_identifier(value) else None
-
-
-def _words(value: object) -> str | None:
-    """A text that is one, and can be written down."""
-    if not isinstance(value, str):
-        return None
-    return value.encode(errors='replace').decode() or None

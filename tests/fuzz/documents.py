@@ -181,8 +181,11 @@ def volume_meta(data: bytes) -> None:
     except UnicodeDecodeError:
         return
     with checks.memory(_PARSED * len(data)):
-        found = volume_meta_format.size(text)
-    assert found is None or found > 0
+        found = volume_meta_format.read(text)
+    assert found.size is None or found.size > 0
+    for each in (found.name, found.project_id, found.type_id, found.key_id):
+        # What can be written down, as into a record.
+        assert each is None or each.encode()
 
 
 def names(data: bytes) -> None:

@@ -169,7 +169,9 @@ def _entry(name: str) -> dict[str, object]:
 
 def _of_texts() -> _Seeds:
     yield 'volume_meta', 'cinder', json.dumps({
-        'version': 2, 'volume-base-metadata': {'size': 5, 'id': 'v'},
+        'version': 2, 'volume-base-metadata': {
+            'size': 5, 'id': 'v', 'display_name': 'disk', 'project_id': 'p',
+            'volume_type_id': 't', 'encryption_key_id': 'k'},
         'volume-metadata': {'key': 'value'}}).encode()
     for number, suffix in enumerate((
             '-00001', '_sha256file', '_metadata', '_sha256file-000001')):
