@@ -54,4 +54,4 @@ def read(text: str | None) -> Volume:
 
 
 def _identifier(value: object) -> str | None:
-    return value if documents.is_identifier(value) else None
+    return value if value and documents.is_identifier(value) else None

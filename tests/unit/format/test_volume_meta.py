@@ -47,7 +47,7 @@ class ReadTest(base.BaseTestCase):
                        {'display_name': 7}, {'display_name': ''},
                        {'display_name': 'a\ud800'},
                        {'project_id': []}, {'volume_type_id': 5},
-                       {'encryption_key_id': []},
+                       {'encryption_key_id': []}, {'encryption_key_id': ''},
                        {'encryption_key_id': '\x1b[2J'},
                        {'volume_type_id': 'x' * 256}):
             self.assertEqual(volume_meta.Volume(2),
