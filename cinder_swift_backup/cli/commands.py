@@ -22,6 +22,7 @@ from cliff import utils as cliff_utils
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import accounts
+from cinder_swift_backup.cli import interrupts
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
@@ -111,10 +112,11 @@ class OurCommand(command.Command):
     def run(self, parsed_args: argparse.Namespace) -> int:
         """See cliff; turns our errors into a line and an exit code."""
         try:
-            answer = super().run(parsed_args)
+            with interrupts.raised():
+                answer = super().run(parsed_args)
         except exceptions.BackupError as err:
             if self.app.options.debug:
-                raise
+                self.app.LOG.exception(err)
             self.say(f'{outcomes.line_of(err)} {self.left}'.strip())
             return outcomes.code_of(err)
         except KeyboardInterrupt:

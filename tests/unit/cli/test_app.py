@@ -129,6 +129,16 @@ class ExitCodeTest(base.CommandTestCase):
             self.assertNotEqual(outcomes.ExitCode.DONE, code)
             self.assertNotEqual(outcomes.ExitCode.USAGE, code)
 
+    def test_tracebacks_change_nothing(self):
+        arguments = ('restore', 'none', self.directory / 'volume')
+        quiet = self.run_command(*arguments)
+        answer = self.run_command('--debug', *arguments)
+        self.assertEqual(quiet.code, answer.code)
+        self.assertIn('Traceback', answer.err)
+        self.assertEqual(quiet.err.splitlines()[-1],
+                         answer.err.splitlines()[-1])
+        self.assertNotIn('Traceback', quiet.err)
+
     def test_each_is_documented(self):
         rows = re.findall(r'^   \* - (\d+)\n     - \S', _PAGE.read_text(),
                           re.MULTILINE)

@@ -9,20 +9,20 @@ from unittest import mock
 from oslotest import base
 
 from cinder_swift_backup.cli import app
-from cinder_swift_backup.cli import start
+from cinder_swift_backup.cli import program
 
 
-class StartTest(base.BaseTestCase):
+class ProgramTest(base.BaseTestCase):
     """It runs, or says what it needs."""
 
     def test_all_there(self):
         with mock.patch.object(app, 'main', return_value=7):
-            self.assertEqual(7, start.main())
+            self.assertEqual(7, program.main())
 
     def _without(self, module):
         text = (f'import sys; sys.modules[{module!r}] = None; '
-                f'from cinder_swift_backup.cli import start; '
-                f'sys.exit(start.main())')
+                f'from cinder_swift_backup.cli import program; '
+                f'sys.exit(program.main())')
         return subprocess.run([sys.executable, '-c', text], text=True,
                               capture_output=True, check=False)
 
