@@ -16,13 +16,11 @@ from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
+from cinder_swift_backup.cli import targets
 from cinder_swift_backup.engine import doubts
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import restorer
-from cinder_swift_backup.engine.volumes import file
 from cinder_swift_backup.format import chains
-
-_MOUNTS = pathlib.Path('/proc/self/mountinfo')
 
 
 class Restore(commands.BackupCommand):
@@ -38,7 +36,7 @@ class Restore(commands.BackupCommand):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('target', metavar='TARGET', type=pathlib.Path,
+        parser.add_argument('target', metavar='TARGET', type=_path,
                             help='a file, a block device, or - for the '
                                  'standard output')
         parser.add_argument(
@@ -65,7 +63,7 @@ class Restore(commands.BackupCommand):
         if to_pipe:
             _check_output()
         else:
-            is_new = check_target(
+            is_new = targets.check(
                 target, force=parsed_args.force or parsed_args.resume)
         with self.opened(parsed_args) as found:
             with self.looking() as observer:
@@ -101,14 +99,19 @@ class Restore(commands.BackupCommand):
                  arguments: argparse.Namespace,
                  noted: doubts.Doubts | None, *, is_new: bool) -> None:
         target = arguments.target
-        with opened(target, is_new=is_new) as volume:
-            self.left = (f'{target} may be partly written. To continue, '
-                         f'repeat the command with --resume.')
-            found.engine.restorer.restore(
-                chain, restorer.RestoreTarget(
-                    volume, 0, size, volume if arguments.resume else None),
-                observer, verify=noted is None, doubts=noted)
-            room = volume.capacity
+        try:
+            with targets.opened(target, is_new=is_new) as volume:
+                self.left = (f'{target} may be partly written. To continue, '
+                             f'repeat the command with --resume.')
+                found.engine.restorer.restore(
+                    chain, restorer.RestoreTarget(
+                        volume, 0, size, volume if arguments.resume else None),
+                    observer, verify=noted is None, doubts=noted)
+                room = volume.capacity
+        except BaseException:
+            if is_new and not target.exists():
+                self.left = ''
+            raise
         if room is None:
             return
         if room > size:
@@ -117,6 +120,12 @@ class Restore(commands.BackupCommand):
         elif room < size:
             self.say(f'{target} is smaller than the backup: the last '
                      f'{size - room} bytes, which are zeros, are left out.')
+
+
+def _path(text: str) -> pathlib.Path:
+    if not text:
+        raise argparse.ArgumentTypeError('the name of the target is empty')
+    return pathlib.Path(text)
 
 
 def _checked(chain: chains.Chain, noted: doubts.Doubts | None) -> str:
@@ -188,71 +197,3 @@ def _check_output() -> None:
         raise exceptions.VolumeError(
             'the standard output is a terminal: send it to a program or a '
             'file')
-
-
-def check_target(target: pathlib.Path, *, force: bool) -> bool:
-    """Refuse to overwrite what may be needed; returns whether it is new.
-
-    :raises VolumeError: that says what is there
-    """
-    try:
-        found = target.stat()
-    except FileNotFoundError:
-        if not target.parent.is_dir():
-            raise exceptions.VolumeError(
-                f'there is no directory {target.parent}') from None
-        return True
-    except OSError as err:
-        raise exceptions.VolumeError(
-            f'{target} cannot be opened ({err.strerror})') from err
-    if stat.S_ISBLK(found.st_mode):
-        if (where := _mounted(found.st_rdev)) is not None:
-            raise exceptions.VolumeError(
-                f'{target} is mounted at {where}: unmount it first')
-    elif not stat.S_ISREG(found.st_mode):
-        raise exceptions.VolumeError(
-            f'{target} is neither a file nor a block device')
-    if not force:
-        raise exceptions.VolumeError(
-            f'{target} exists already: --force overwrites it')
-    return False
-
-
-def _mounted(device: int) -> str | None:
-    """Where a device is mounted; None if it is not."""
-    number = f'{os.major(device)}:{os.minor(device)}'
-    for line in _MOUNTS.read_text(
-            errors='backslashreplace').splitlines():
-        fields = line.split()
-        if fields[2] == number:
-            return fields[4]
-    return None
-
-
-@contextlib.contextmanager
-def opened(target: pathlib.Path, *, is_new: bool,
-           ) -> Iterator[file.FileVolume | file.DeviceVolume]:
-    """The volume to restore to, until the end of a block.
-
-    What is there is kept: the restore overwrites all of it, and gives a file
-    its length, but only when it is known that the backup can be had.
-    """
-    try:
-        flags = os.O_RDWR | os.O_CLOEXEC
-        if is_new:
-            flags |= os.O_CREAT | os.O_EXCL
-        elif target.is_block_device():
-            # It must be nobody else's, says the kernel.
-            flags |= os.O_EXCL
-        fd = os.open(target, flags, 0o600)
-    except OSError as err:
-        raise exceptions.VolumeError(
-            f'{target} cannot be opened ({err.strerror})') from err
-    try:
-        yield file.open_descriptor(fd)
-    except BaseException:
-        if is_new and not os.fstat(fd).st_size:
-            target.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(fd)

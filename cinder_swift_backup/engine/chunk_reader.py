@@ -110,6 +110,9 @@ class ChunkReader:
                 container=chunk.container, name=record.name,
                 offset=record.extent.offset, end=record.extent.end,
                 remedy=exceptions.Remedy.OTHER_BACKUP) from err
+        except exceptions.VolumeError:
+            # It is not about the object.
+            raise
         except exceptions.BackupError as err:
             err.about(container=chunk.container)
             raise

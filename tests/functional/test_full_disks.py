@@ -13,6 +13,7 @@ from cinder import exception as cinder_exception
 
 from tests.fakes import file_systems
 from tests.functional import cinder_side
+from tests.functional import command
 from tests.functional import test_volumes_that_fail
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import MIB
@@ -54,6 +55,38 @@ class TargetTestCase(cinder_side.CinderSideTestCase):
         with file_systems.largest_file(4 * CHUNK):
             self.check(self.directory / 'target', 'File too large')
         self.assert_content(self.restore_new(OURS, self.backup), _NOISE)
+
+
+    def _command(self, target, text):
+        """Restore with the command, with too little room and with enough."""
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        where = ('restore', self.backup.id, target, '--container',
+                 self.container)
+        done = program.run(*where, code=8)
+        last = done.stderr.splitlines()[-1]
+        self.assertTrue(last.startswith(
+            f'{target} cannot be written ({text}'), done.stderr)
+        for word in ('storage', self.container):
+            self.assertNotIn(word, last)
+        return lambda: program.run(*where, '--resume')
+
+    def test_command_full(self):
+        small = self.useFixture(file_systems.SmallFileSystem(8 * CHUNK))
+        with open(small.path / 'other', 'wb') as file:
+            file.write(bytes(4 * CHUNK))
+        resume = self._command(small.path / 'volume',
+                               'No space left on device): make room there')
+        (small.path / 'other').unlink()
+        resume()
+        self.assert_content(small.path / 'volume', _NOISE)
+
+    def test_command_limited(self):
+        target = self.directory / 'target'
+        with file_systems.largest_file(4 * CHUNK):
+            resume = self._command(target, 'File too large')
+        resume()
+        self.assert_content(target, _NOISE)
 
 
 class FillingHandle(test_volumes_that_fail.Handle):

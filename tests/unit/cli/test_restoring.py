@@ -3,6 +3,7 @@
 """``restore``."""
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -12,7 +13,7 @@ import zlib
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import outcomes
-from cinder_swift_backup.cli import restoring
+from cinder_swift_backup.cli import targets
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
 from tests.unit.cli import base
@@ -150,21 +151,21 @@ class RestoreTest(base.CommandTestCase):
         self.assertIn('broken disk', answer.err)
 
     def test_target_that_appears_meanwhile(self):
-        check = restoring.check_target
+        check = targets.check
 
         def appear(target, *, force):
             found = check(target, force=force)
             target.write_bytes(b'precious')
             return found
 
-        with mock.patch.object(restoring, 'check_target', appear):
+        with mock.patch.object(targets, 'check', appear):
             self._refused(outcomes.ExitCode.TARGET, 'exists')
         self.assertEqual(b'precious', self.target.read_bytes())
 
     def _device(self, size):
         """Have what is restored to be a device of some size."""
         self.target.write_bytes(b'x' * size)
-        opened = restoring.opened
+        opened = targets.opened
 
         @contextlib.contextmanager
         def device(target, *, is_new):
@@ -173,7 +174,7 @@ class RestoreTest(base.CommandTestCase):
                 volume.finish = lambda size: None
                 yield volume
 
-        return mock.patch.object(restoring, 'opened', device)
+        return mock.patch.object(targets, 'opened', device)
 
     def test_larger_target_that_keeps_its_rest(self):
         with self._device(600):
@@ -298,8 +299,79 @@ class RestoreTest(base.CommandTestCase):
         self._refused(outcomes.ExitCode.TARGET, 'no directory')
 
     def test_directory(self):
-        self.target = self.directory
+        for target in (self.directory, f'{self.directory}/', '.'):
+            self.target = target
+            self._refused(outcomes.ExitCode.TARGET, 'is a directory')
+
+    def test_neither_file_nor_device(self):
+        self.target = '/dev/null'
         self._refused(outcomes.ExitCode.TARGET, 'neither a file nor')
+
+    def test_empty_name(self):
+        self.target = ''
+        answer = self._restore()
+        self.assertEqual(outcomes.ExitCode.USAGE, answer.code)
+
+    def test_link_that_leads_nowhere(self):
+        self.target.symlink_to('nowhere')
+        for options in ((), ('--force',), ('--resume',)):
+            answer = self._restore('bak-2', *options)
+            self.assertEqual(outcomes.ExitCode.TARGET, answer.code)
+            self.assertEqual(f'{self.target} is a link to nowhere, which does '
+                             f'not exist.\n', answer.err)
+
+    def test_name_that_is_too_long(self):
+        self.target = self.directory / ('n' * 300)
+        self._refused(outcomes.ExitCode.TARGET, 'File name too long')
+
+    def test_where_nothing_can_be_created(self):
+        self.target = '/proc/volume'
+        self._refused(outcomes.ExitCode.TARGET,
+                      '/proc/volume cannot be created (No such file')
+        self.target = self.directory / 'volume'
+        with mock.patch.object(os, 'open', side_effect=OSError(
+                errno.EROFS, os.strerror(errno.EROFS))):
+            self._refused(outcomes.ExitCode.TARGET, 'volume cannot be '
+                          'created (Read-only file system)')
+
+    def test_full_disk(self):
+        self.bench.archive(3, base.DATA)
+        for number, more in ((errno.ENOSPC, ': make room there.'),
+                             (errno.EDQUOT, ': make room there.'),
+                             (errno.EIO, '.'), (errno.EFBIG, '.')):
+            why = os.strerror(number)
+            self.target.write_bytes(b'x' * 512)
+            with mock.patch.object(os, 'pwrite',
+                                   side_effect=OSError(number, why)):
+                answer = self._restore('bak-3', '--force')
+            self.assertEqual(outcomes.ExitCode.TARGET, answer.code)
+            self.assertRegex(
+                answer.err, rf'^{self.target} cannot be written \({why}\)'
+                rf'{more} \[bytes \d+ to \d+ of the volume\] {self.target} '
+                rf'may be partly written')
+            for text in ('container', 'storage', 'Errno', 'the volume failed'):
+                self.assertNotIn(text, answer.err)
+
+    def test_target_that_cannot_be_read(self):
+        self.target.write_bytes(b'x' * 512)
+        with mock.patch.object(os, 'preadv',
+                               side_effect=OSError(errno.EIO, 'broken')):
+            answer = self._restore('bak-2', '--resume')
+        self.assertEqual(outcomes.ExitCode.TARGET, answer.code, answer.err)
+        self.assertTrue(answer.err.startswith(
+            f'{self.target} cannot be read (broken)'), answer.err)
+
+    def test_nothing_is_left_of_a_new_file(self):
+        for error, code in (
+                (KeyboardInterrupt(), outcomes.ExitCode.INTERRUPTED),
+                (exceptions.StoreUnavailable('x'), outcomes.ExitCode.STORE)):
+            self.store.heal()
+            self.store.script(faulty.fail('read', error, matching=lambda
+                                          name: '-00' in name))
+            answer = self._restore()
+            self.assertEqual(code, answer.code)
+            self.assertNotIn('partly written', answer.err)
+            self.assertFalse(self.target.exists())
 
     def test_file_that_may_not_be_written(self):
         with mock.patch.object(os, 'open',
@@ -322,7 +394,7 @@ class RestoreTest(base.CommandTestCase):
             return mock.Mock(st_mode=0o60000, st_rdev=number)
 
         self.target.touch()
-        with mock.patch.object(restoring, '_MOUNTS', mounts), \
+        with mock.patch.object(targets, '_MOUNTS', mounts), \
                 mock.patch.object(pathlib.Path, 'stat', stat):
             self._refused(outcomes.ExitCode.TARGET, 'mounted at /mnt')
             mounts.write_text('')
