@@ -67,17 +67,20 @@ class SwiftBackupDriver(base_driver.BackupDriver):
 
         :raises BackupDriverException: saying in one line what is wrong
         """
+        fault = None
         try:
             setup_check.check(self.context)
         except exceptions.BackupError as err:
-            LOG.error('The backup service stays down: %s Run '
-                      '"cinder-swift-backup check-config" to see everything '
-                      'that is wrong, and then start the service again.',
-                      errors.sentence(err))
-            LOG.debug('Why the backup service stays down:', exc_info=True)
-            # Cinder logs the exception with a traceback, which helps nobody.
-            # It is short without the cause.
-            raise errors.translation(err) from None
+            fault = err
+        if fault is None:
+            return
+        # Not while it is handled: then oslo.log would append it to the line,
+        # and the traceback that Cinder logs would have its causes.
+        LOG.error('The backup service stays down: %s Run "cinder-swift-backup '
+                  'check-config" to see everything that is wrong, and then '
+                  'start the service again.', errors.sentence(fault))
+        LOG.debug('Why the backup service stays down:', exc_info=fault)
+        raise errors.translation(fault)
 
     def backup(self, backup, volume_file, backup_metadata=True):
         """Back up a volume: incrementally when the backup has a parent.

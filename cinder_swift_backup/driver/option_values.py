@@ -136,8 +136,7 @@ def _given():
 
 def _options():
     """All options that the driver reads, by name."""
-    return {option.dest: option
-            for _, found in options.list_opts() for option in found}
+    return {option.dest: option for option in options.all_opts()}
 
 
 def _names(option):

@@ -17,6 +17,8 @@ from cinder_swift_backup.format import codecs
 
 _CINDERS_OPTS = [*stock.swiftbackup_service_opts, *chunkeddriver.backup_opts,
                  *base_driver.backup_opts]
+# Those of the stock driver that this release of it does not have yet.
+_NEWER_OPTS = compat.newer_options(_CINDERS_OPTS)
 OPTS = [
     cfg.IntOpt('backup_swift_workers',
                default=4,
@@ -87,13 +89,24 @@ OPTS = [
     cfg.StrOpt('backup_swift_container_sync_key',
                secret=True,
                help='The key that both containers of a container sync have.'),
-    *compat.newer_options(_CINDERS_OPTS),
+    *_NEWER_OPTS,
 ]
 
 CONF = cfg.CONF
 CONF.register_opts(OPTS)
 
 
+def all_opts():
+    """All options that the driver reads."""
+    return [*_CINDERS_OPTS, *OPTS]
+
+
 def list_opts():
-    """All options of the driver, for the sample configuration."""
-    return [('DEFAULT', [*_CINDERS_OPTS, *OPTS])]
+    """The options that only this driver has, for the sample configuration."""
+    return [('DEFAULT', [option for option in OPTS
+                         if option not in _NEWER_OPTS])]
+
+
+def list_stock_opts():
+    """The options that the stock driver has too, for the same."""
+    return [('DEFAULT', [*_CINDERS_OPTS, *_NEWER_OPTS])]

@@ -41,7 +41,8 @@ class SpoolTestCase(reasons.FailReasonTestCase):
         volume = self.make_volume()
         backup = self.back_up(volume)
         shutil.rmtree(self.directory)
-        texts = (r'the directory for temporary files does not exist',
+        texts = (r'the directory for temporary files does not exist '
+                 r'\(No such file or directory\)',
                  'Create it for the user of cinder-backup, or set '
                  'backup_swift_spool_directory, which is state_path by '
                  'default.')

@@ -11,7 +11,7 @@ from tests.functional import cinder_side
 # Seconds.
 _PATIENCE = 120
 # More lines of a traceback than there are without its causes.
-_LINES = 25
+_LINES = 15
 
 
 class StartTestCase(cinder_side.CinderSideTestCase):
@@ -53,7 +53,8 @@ class StartTestCase(cinder_side.CinderSideTestCase):
         self.assertIn('Did you mean backup_swift_workers?', warning)
         self.assertIn('backup_swift_block_size is 100 and has to be at least '
                       '512. Correct it.', error)
-        self.assertIn('cinder-swift-backup check-config', error)
+        self.assertIn('"cinder-swift-backup check-config"', error)
+        self.assertTrue(error.endswith('start the service again.'), error)
         behind = lines[lines.index(error) + 1:]
         self.assertLess(len(behind), _LINES)
         self.assertFalse([line for line in behind

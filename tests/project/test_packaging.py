@@ -14,6 +14,7 @@ from oslo_config import generator
 from oslotest import base
 
 ROOT = pathlib.Path(__file__).parents[2]
+_SAMPLE = 'cinder-swift-backup.conf.sample'
 
 
 class InstallTestCase(base.BaseTestCase):
@@ -38,6 +39,10 @@ class InstallTestCase(base.BaseTestCase):
         run('-W', 'error', '-c', 'import cinder_swift_backup')
         # Cinder is there already or it is not wanted.
         self.assertNotIn('cinder ', run('-m', 'pip', 'list').lower())
+        self.assertEqual(
+            (ROOT / 'etc' / _SAMPLE).read_text(),
+            (directory / 'share' / 'cinder-swift-backup' / _SAMPLE)
+            .read_text())
         program = directory / 'bin' / 'cinder-swift-backup'
         # Which can be interrupted before it has loaded the rest.
         self.assertIn('cli.program import main', program.read_text())
@@ -100,6 +105,9 @@ class SampleTestCase(base.BaseTestCase):
         conf(['--config-file', str(ROOT / 'etc/config-generator.conf'),
               '--output-file', str(made)])
         generator.generate(conf)
-        kept = ROOT / 'etc' / 'cinder-swift-backup.conf.sample'
-        self.assertEqual(kept.read_text(), made.read_text(),
-                         'run "tox -e genconfig"')
+        kept = (ROOT / 'etc' / _SAMPLE).read_text()
+        self.assertEqual(kept, made.read_text(), 'run "tox -e genconfig"')
+        _, ours, stocks = kept.split('# From cinder_swift_backup')
+        self.assertIn('backup_swift_workers', ours)
+        self.assertIn('.stock_driver\n', stocks[:20])
+        self.assertIn('backup_swift_url', stocks)

@@ -9,6 +9,7 @@ from unittest import mock
 from oslotest import base
 
 from cinder_swift_backup.cli import app
+from cinder_swift_backup.cli import interrupts
 from cinder_swift_backup.cli import program
 
 
@@ -16,7 +17,8 @@ class ProgramTest(base.BaseTestCase):
     """It runs, or says what it needs."""
 
     def test_all_there(self):
-        with mock.patch.object(app, 'main', return_value=7):
+        with (mock.patch.object(app, 'main', return_value=7),
+              mock.patch.object(interrupts, 'end_at_once')):
             self.assertEqual(7, program.main())
 
     def _without(self, module):

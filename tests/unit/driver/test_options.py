@@ -22,7 +22,7 @@ class OptionsTest(base.DriverTestCase):
     """What there is to set."""
 
     def test_every_option_of_the_stock_driver(self):
-        ((group, listed),) = options.list_opts()
+        ((group, listed),) = options.list_stock_opts()
         self.assertEqual('DEFAULT', group)
         for option in itertools.chain(
                 stock.swiftbackup_service_opts, chunkeddriver.backup_opts,
@@ -30,14 +30,18 @@ class OptionsTest(base.DriverTestCase):
             self.assertTrue(any(option is other for other in listed),
                             option.name)
 
-    def test_no_option_twice(self):
-        ((_, listed),) = options.list_opts()
-        names = [option.name for option in listed]
+    def test_the_sample_has_each_option_once(self):
+        ((group, ours),) = options.list_opts()
+        ((_, stocks),) = options.list_stock_opts()
+        self.assertEqual('DEFAULT', group)
+        names = [option.name for option in (*ours, *stocks)]
         self.assertEqual(sorted(set(names)), sorted(names))
+        self.assertEqual(
+            sorted(option.name for option in options.all_opts()),
+            sorted(names))
 
     def test_each_has_help_and_is_registered(self):
-        ((_, listed),) = options.list_opts()
-        for option in listed:
+        for option in options.all_opts():
             self.assertTrue(option.help, option.name)
             self.assertIn(option.name, cfg.CONF)
 
@@ -55,8 +59,8 @@ class OptionsTest(base.DriverTestCase):
              'backup_swift_read_all',
              'backup_swift_workers', 'backup_swift_compression_level',
              'backup_swift_spool_directory', 'backup_swift_verify_restore'},
-            {option.name for option in options.OPTS
-             if option not in compat.NEWER_OPTS})
+            {option.name for _, listed in options.list_opts()
+             for option in listed})
         self.assertEqual(options.OPTS,
                          driver.SwiftBackupDriver.get_driver_options())
         self.assertEqual(4, cfg.CONF.backup_swift_workers)
