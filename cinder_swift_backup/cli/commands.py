@@ -11,6 +11,7 @@ import contextlib
 from contextlib import AbstractContextManager
 import datetime
 import functools
+import math
 import os
 from typing import Any
 
@@ -70,10 +71,14 @@ def _number_of(unit: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = -1
-    if not 0 <= value <= _MOST:
+        value = math.nan
+    if math.isnan(value):
         raise argparse.ArgumentTypeError(f'{text!r} is not a number of '
                                          f'{unit}')
+    if value < 0:
+        raise argparse.ArgumentTypeError(f'{text} must not be negative')
+    if value > _MOST:
+        raise argparse.ArgumentTypeError(f'{text} must be at most {_MOST:.0f}')
     return value
 
 
@@ -84,8 +89,8 @@ _seconds = functools.partial(_number_of, 'seconds')
 def positive(text: str) -> int:
     """A number of things of which there is one at least."""
     if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f'{text!r} is not a number '
-                                         f'above 0')
+        raise argparse.ArgumentTypeError(f'{text!r} must be a whole number, '
+                                         f'at least 1')
     return int(text)
 
 
@@ -201,12 +206,28 @@ class Fields(_Columns, show.ShowOne):
     def produce_output(self, parsed_args: argparse.Namespace,
                        column_names: Sequence[str],
                        data: Sequence[Any]) -> int:
-        """See cliff; a chosen field that this thing lacks is empty."""
+        """See cliff; a chosen field that this thing lacks is empty.
+
+        In a table, what is empty is not shown unless it was chosen.
+        """
+        if parsed_args.formatter == 'table' and not parsed_args.columns:
+            shown = [(name, value) for name, value
+                     in zip(column_names, data, strict=True)
+                     if not _is_empty(value)]
+            column_names = [name for name, _ in shown]
+            data = [value for _, value in shown]
         lacking = [name for name in parsed_args.columns
                    if name not in column_names]
         return super().produce_output(
             parsed_args, [*column_names, *lacking],
             _in_lines([*data, *[''] * len(lacking)], parsed_args))
+
+
+def _is_empty(value: object) -> bool:
+    """Whether there is nothing to read in a cell; a 0 is something."""
+    if isinstance(value, columns.FormattableColumn):
+        return not value.human_readable()
+    return value is None or value == ''
 
 
 def _in_lines(cells: Sequence[Any],

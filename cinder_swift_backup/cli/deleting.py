@@ -305,9 +305,10 @@ def _refuse_if_known(records: Mapping[str, cinder_records.Record],
     record = cinder_records.record_of(records, wanted)
     if record is not None:
         raise exceptions.SelectionError(
-            f'nothing was deleted, because Cinder has a record of the backup, '
-            f'{record.status}: use "cinder backup-delete", and before it '
-            f'"backup-reset-state" if need be', backup_id=ref.backup_id)
+            f'nothing was deleted, because Cinder knows the backup, which is '
+            f'in status {record.status!r} there: use "cinder backup-delete", '
+            f'after "cinder backup-reset-state" if it refuses',
+            backup_id=ref.backup_id)
     in_the_making = [each.backup_id for each in records.values()
                      if each.volume_id == ref.volume_id
                      and each.status == 'creating']

@@ -107,7 +107,8 @@ def _time(text: str) -> datetime.datetime:
         found = datetime.datetime.fromisoformat(text)
     except ValueError as err:
         raise argparse.ArgumentTypeError(
-            f'{text!r} is not a time in ISO 8601') from err
+            f'{text!r} is not a time in ISO 8601, such as '
+            f'2026-11-28T10:00') from err
     return found.replace(tzinfo=found.tzinfo or datetime.UTC)
 
 

@@ -23,6 +23,7 @@ from cinder_swift_backup.format import types
 # How many cells the map of a volume has.
 _CELLS = 64
 _LETTERS = string.ascii_uppercase + string.ascii_lowercase
+_OF_ENCRYPTED = ('Encryption key', 'Key of the volume', 'Volume type')
 
 
 class Lines(columns.FormattableColumn):  # type: ignore[type-arg]
@@ -31,6 +32,18 @@ class Lines(columns.FormattableColumn):  # type: ignore[type-arg]
     def human_readable(self) -> str:
         """See cliff."""
         return '\n'.join(_line(each) for each in self._value)
+
+
+class Codecs(Lines):
+    """Codecs, and what they stored: values for programs, lines for people."""
+
+    def human_readable(self) -> str:
+        """See cliff."""
+        return '\n'.join(
+            f'{values.line(each["codec"])}: {values.size(each["bytes"])} '
+            f'stored as {values.size(each["stored"])} in {each["chunks"]} '
+            f'object{"" if each["chunks"] == 1 else "s"}'
+            for each in self._value)
 
 
 def _line(value: object) -> str:
@@ -50,8 +63,8 @@ class Show(commands.BackupCommand, commands.Fields):
     columns = ('Backup', 'Volume', 'State', 'Problem', 'Container', 'Prefix',
                'Created', 'Objects', 'Stored', 'Needed by', 'Name',
                'Description', 'Volume name', 'Project', 'Size',
-               'File format', 'Written by', 'Release of Cinder', 'Inferred',
-               'Codecs', 'Chain', 'Map')
+               'File format', 'Written by', 'Stored format', 'Inferred',
+               'Codecs', *_OF_ENCRYPTED, 'Chain', 'Map')
 
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
@@ -99,9 +112,9 @@ def _facts(library: libraries.Library,
         'File format': summary.file_format or '',
         'Written by': ('this package' if summary.is_ours
                        else "Cinder's own driver"),
-        'Release of Cinder': summary.era.value,
+        'Stored format': f'as of Cinder {summary.era.value}',
         'Inferred': inferred,
-        'Codecs': Lines([
+        'Codecs': Codecs([
             _codec(word, stored)
             for word, stored in sorted(summary.by_codec.items())]),
     }
@@ -111,11 +124,9 @@ def _encryption(summary: audit.Summary | None) -> dict[str, object]:
     """The keys of an encrypted volume; nothing of any other."""
     if summary is None or summary.volume.key_id is None:
         return {}
-    return {
-        'Encryption key': summary.key_id or '',
-        'Key of the volume': summary.volume.key_id,
-        'Volume type': summary.volume.type_id or '',
-    }
+    return dict(zip(_OF_ENCRYPTED, (
+        summary.key_id or '', summary.volume.key_id,
+        summary.volume.type_id or ''), strict=True))
 
 
 def _codec(word: str, stored: audit.Stored) -> dict[str, object]:

@@ -250,7 +250,8 @@ def _percent(text: str) -> float:
     except ValueError:
         value = 0
     if not 0 < value <= 100:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a percentage')
+        raise argparse.ArgumentTypeError(f'{text!r} must be above 0, and '
+                                         f'at most 100')
     return value / 100
 
 

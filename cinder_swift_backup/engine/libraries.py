@@ -120,7 +120,7 @@ class Library:
     def problem(self, each: audit.Audit) -> tuple[audit.State, str]:
         """The state, and a text that says why; empty if it is complete."""
         if each.state is not audit.State.COMPLETE:
-            return each.state, _described(each)
+            return each.state, _described(each, each)
         try:
             chain = self.chain(each)
         except exceptions.ChainError as err:
@@ -130,7 +130,7 @@ class Library:
             if link.state is not audit.State.COMPLETE:
                 arriving = link.state is audit.State.ARRIVING
                 return (audit.State.ARRIVING if arriving
-                        else audit.State.DAMAGED), _described(link)
+                        else audit.State.DAMAGED), _described(link, each)
         return audit.State.COMPLETE, ''
 
     def lags(self, container: str) -> list[datetime.timedelta | None]:
@@ -187,9 +187,14 @@ class Library:
         return max(link.summary.end for link in chain if link.summary)
 
 
-def _described(each: audit.Audit) -> str:
-    worst = each.state
-    finding = next(found for found in each.findings
-                   if found.state is worst)
-    where = f'{finding.name}: ' if finding.name else ''
-    return f'backup {each.found.ref.backup_id}: {where}{finding.what}'
+def _described(link: audit.Audit, each: audit.Audit) -> str:
+    """What is wrong with a link of the chain of a backup.
+
+    It is named only if it is another.
+    """
+    finding = next(found for found in link.findings
+                   if found.state is link.state)
+    where = [] if link is each else [f'backup {link.found.ref.backup_id}']
+    if finding.name:
+        where.append(f'object {finding.name}')
+    return ': '.join(filter(None, (', '.join(where), finding.what)))

@@ -3,6 +3,8 @@
 """The program as a whole: its help, and its exit codes."""
 
 import argparse
+import contextlib
+import io
 import json
 import pathlib
 import re
@@ -59,6 +61,27 @@ class HelpTest(base.CommandTestCase):
 
     def test_without_arguments(self):
         self.assertEqual(2, self.run_command('nonsense').code)
+
+
+class ArgumentsTest(base.CommandTestCase):
+    """What is wrong with the value of an option, and what is right."""
+
+    def test_wrong_values(self):
+        for arguments, text in (
+                (('list', '--grace', '-1'), '-1 must not be negative'),
+                (('list', '--grace', 'x'), "'x' is not a number of hours"),
+                (('list', '--grace', 'nan'), "'nan' is not a number of hours"),
+                (('list', '--patience', '1e9'), 'must be at most 1000000'),
+                (('list', '--workers', '0'), 'at least 1'),
+                (('list', '--workers', 'x'), 'at least 1'),
+                (('list', '--since', 'yesterday'), 'such as 2026-'),
+                (('verify', '--all', '--sample', '0'), 'at most 100'),
+                (('verify', '--all', '--sample', '101'), 'at most 100')):
+            errors = io.StringIO()
+            with contextlib.redirect_stderr(errors):
+                answer = self.run_command(*arguments)
+            self.assertEqual(outcomes.ExitCode.USAGE, answer.code)
+            self.assertIn(text, errors.getvalue())
 
 
 class ColumnsTest(base.CommandTestCase):

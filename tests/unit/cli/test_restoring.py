@@ -269,6 +269,16 @@ class RestoreTest(base.CommandTestCase):
         self._refused(outcomes.ExitCode.DAMAGED, 'bak-1', gone)
         self.assertFalse(self.target.exists())
 
+    def test_each_backup_is_named_once(self):
+        gone = naming.chunk_name(base.ref(1).prefix, 8)
+        self.bench.memory.delete(base.CONTAINER, gone)
+        for backup, where in (('bak-1', ''), ('bak-2', 'backup bak-1, ')):
+            answer = self._restore(backup)
+            self.assertEqual(
+                f'the backup is damaged: {where}object {gone}: it is not '
+                f'there. Another backup may be whole: see "list". [backup '
+                f'{backup}]\n', answer.err)
+
     def test_damage_that_is_only_found_now(self):
         self.store.script(faulty.alter(
             'read', lambda data: data[:-1],

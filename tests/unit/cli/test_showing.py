@@ -44,6 +44,18 @@ class ShowTest(base.CommandTestCase):
         answer = self.run_command('show', 'bak-2')
         self.assertEqual(0, answer.code, answer.err)
         self.assertIn('letter B, backup bak-2', answer.out)
+        self.assertRegex(answer.out, r'\| Codecs +\| none: 16 B stored as 16 '
+                                     r'B in 1 object ')
+        self.assertRegex(self.run_command('show', 'bak-1').out,
+                         r' none: 512 B stored as 512 B in 8 objects ')
+
+    def test_what_is_empty_is_not_shown_to_people(self):
+        out = self.run_command('show', 'bak-2').out
+        for name in ('Problem', 'Inferred', 'Needed by', 'Description'):
+            self.assertNotIn(f'| {name}', out)
+        out = self.run_command('show', 'bak-2', '-c', 'Problem').out
+        self.assertIn('| Problem', out)
+        self.assertIn('Problem', self.run_json('show', 'bak-2'))
 
     def test_of_the_stock_driver(self):
         name = naming.manifest_name(base.ref(1).prefix)
