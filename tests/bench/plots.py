@@ -59,7 +59,7 @@ def _matrix(results: matrix.Results, round_trip: int) -> Iterator[str]:
                           for operation, change in _COLUMNS)]
                  for kind in images.KINDS]
         yield from _table(
-            f'MB/s of the volume with {codec}: stock, ours, and the ratio',
+            f'MB/s of the volume with {codec}: stock → ours (the ratio)',
             ['', *(f'{change} {operation}'
                    for operation, change in _COLUMNS)], cells)
 
@@ -76,8 +76,8 @@ def _speeds(results: matrix.Results, operation: str, change: str,
     if not found:
         return ''
     row = found[0][1]
-    return (f'{_short(row.medians["stock"])}, {_short(row.medians["ours"])}: '
-            f'{row.ratio:.1f}')
+    return (f'{_short(row.medians["stock"])} → {_short(row.medians["ours"])} '
+            f'(× {row.ratio:.1f})')
 
 
 def _draw_matrix(results: matrix.Results, round_trip: int, mib: int,
