@@ -77,7 +77,7 @@ def _speeds(results: matrix.Results, operation: str, change: str,
         return ''
     row = found[0][1]
     return (f'{_short(row.medians["stock"])} → {_short(row.medians["ours"])} '
-            f'(× {row.ratio:.1f})')
+            f'({row.ratio:.1f} x)')
 
 
 def _draw_matrix(results: matrix.Results, round_trip: int, mib: int,
