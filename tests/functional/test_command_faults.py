@@ -148,7 +148,8 @@ class CommandTestCase(base.FaultTestCase):
             self._check_output(run, json.loads(out))
 
     def _check_output(self, run, found):
-        both = [(self.full.id, 'complete'), (self.tip.id, 'complete')]
+        state = 'verified' if run is DEEP else 'complete'
+        both = [(self.full.id, state), (self.tip.id, state)]
         if run is SHOW:
             self.assertEqual(
                 (self.tip.id, 'complete', {'A', 'B'}),

@@ -167,9 +167,9 @@ class EncryptedTestCase(cinder_side.CinderSideTestCase):
             self.key, self.restore_to_type(self.kind).encryption_key_id)
 
     def test_another_type(self):
-        self.assertRaises(
-            cinder_exception.EncryptedBackupOperationFailed,
-            self.restore_to_type, str(uuid.uuid4()))
+        error = self.assertRaises(cinder_exception.InvalidVolume,
+                                  self.restore_to_type, str(uuid.uuid4()))
+        self.assertIn('another type', str(error))
 
 
 class DeleteTestCase(cinder_side.CinderSideTestCase):
