@@ -137,7 +137,7 @@ def _version_1(environment: Mapping[str, str],
                if not environment.get(name)]
     if missing:
         raise exceptions.ConfigurationError(
-            f'{" and ".join(missing)} must be set, too, where ST_AUTH is')
+            f'ST_AUTH is set, so set {" and ".join(missing)}, too')
     logins.check_url(environment['ST_AUTH'], 'ST_AUTH')
     plugin = version_1.plugin(environment['ST_AUTH'], environment['ST_USER'],
                               environment['ST_KEY'])

@@ -148,9 +148,14 @@ class _Columns(OurCommand):
     # All that there may be.
     columns: Sequence[str] = ()
 
+    def columns_of(self, arguments: argparse.Namespace) -> Sequence[str]:
+        """All that can be chosen with these arguments."""
+        return self.columns
+
     def run(self, parsed_args: argparse.Namespace) -> int:
         """See cliff; has it find columns as it would spell them."""
-        known = {_normal(name): name for name in self.columns}
+        known = {_normal(name): name
+                 for name in self.columns_of(parsed_args)}
         for chosen in (parsed_args.columns,
                        getattr(parsed_args, 'sort_columns', [])):
             for at, name in enumerate(chosen):
@@ -163,7 +168,7 @@ class _Columns(OurCommand):
         meant = (f' Did you mean {known["backup"]}?'
                  if _normal(name) == 'id' and 'backup' in known else '')
         self.say(f'There is no column {name!r}.{meant} The columns are '
-                 f'{", ".join(self.columns)}.')
+                 f'{", ".join(known.values())}.')
         return outcomes.ExitCode.USAGE
 
 

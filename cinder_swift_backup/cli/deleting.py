@@ -61,6 +61,7 @@ class Delete(commands.BackupCommand):
                               f'{count}?'):
                     return
                 # Much may have happened until the answer.
+                parsed_args.backup = name
                 wanted = self._checked(found, parsed_args)
             self.left = ('Part of the backup may be deleted. The same '
                          'command deletes the rest.')
@@ -97,8 +98,6 @@ class Orphans(commands.AccountCommand, commands.Table):
     not tell.
     """
 
-    columns = (*_COLUMNS, _DELETED, _WOULD_BE)
-
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
@@ -107,15 +106,22 @@ class Orphans(commands.AccountCommand, commands.Table):
         questions.add_to(parser)
         return parser
 
+    def columns_of(self, arguments: argparse.Namespace) -> Sequence[str]:
+        """See the base class."""
+        if arguments.dry_run:
+            return (*_COLUMNS, _WOULD_BE)
+        return (*_COLUMNS, _DELETED) if arguments.delete else _COLUMNS
+
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""
+        is_to_delete = parsed_args.delete or parsed_args.dry_run
         with self.opened(parsed_args) as found:
             with self.looking() as observer:
                 library = found.library(observer)
             # After the objects: whoever writes some has a record already.
             records = _records(self, parsed_args.patience,
-                               required=parsed_args.delete)
+                               required=is_to_delete)
             unknown: Sequence[audit.Audit] = ()
             if records is not None:
                 unknown = _unknown(library, records)
@@ -123,7 +129,7 @@ class Orphans(commands.AccountCommand, commands.Table):
             orphans = [each for each in library.audits
                        if _has_orphans(library, each)]
             doomed = set()
-            if parsed_args.delete:
+            if is_to_delete:
                 found.check_owner()
                 doomed = self._doomed(found, library, orphans, records or {},
                                       unknown)
@@ -135,9 +141,7 @@ class Orphans(commands.AccountCommand, commands.Table):
                 dry=parsed_args.dry_run)) is not None]
             if not rows:
                 self.closing = [_none(found.place, library)]
-        names: tuple[str, ...] = _COLUMNS
-        if parsed_args.delete:
-            names += (_WOULD_BE if parsed_args.dry_run else _DELETED,)
+        names = self.columns_of(parsed_args)
         return names, [row[:len(names)] for row in rows]
 
     def _doomed(self, found: shelf.Shelf, library: libraries.Library,
@@ -160,9 +164,14 @@ class Orphans(commands.AccountCommand, commands.Table):
         if (not doomed or arguments.dry_run
                 or not questions.is_asked(self, arguments)):
             return True
-        names = ', '.join(each.found.ref.backup_id for each in orphans
-                          if each.found.ref in doomed)
-        return questions.confirmed(self, f'Delete the orphans of {names}?')
+        wanted = [each for each in orphans if each.found.ref in doomed]
+        for each in wanted:
+            self.say(f'{each.found.ref.backup_id} of volume '
+                     f'{each.found.ref.volume_id}: '
+                     f'{summaries.counted(_count(each), "object")}')
+        backups = summaries.counted(len(wanted), 'backup')
+        return questions.confirmed(
+            self, f'Delete these objects of {backups}?')
 
     def _tell_differences(
             self, library: libraries.Library,
@@ -195,7 +204,7 @@ class Orphans(commands.AccountCommand, commands.Table):
             return None
         return (each.found.ref.backup_id, each.found.ref.volume_id,
                 values.moment(each.found.modified),
-                each.found.objects if is_whole else len(each.strays),
+                _count(each),
                 commands.Size(each.found.stored_bytes if is_whole else None),
                 each.found.ref.container,
                 commands.Known(record.status if record else None), delete)
@@ -318,6 +327,12 @@ def _refuse_if_known(records: Mapping[str, cinder_records.Record],
             'same volume, which may need this one; if its host is gone, use '
             '"cinder backup-reset-state"', backup_id=ref.backup_id,
             detail=f'in the making: {", ".join(in_the_making)}')
+
+
+def _count(each: audit.Audit) -> int:
+    """How many objects are orphans."""
+    return (each.found.objects if each.state is audit.State.ORPHANED
+            else len(each.strays))
 
 
 def _none(place: str, library: libraries.Library) -> str:

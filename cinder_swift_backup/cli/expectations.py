@@ -17,8 +17,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help='exit with 3 if fewer than N of the backups are complete')
     parser.add_argument(
         '--expect-volume', action='append', default=[], metavar='ID',
-        help='exit with 3 if none of the backups of this volume is complete; '
-             'may be repeated')
+        help='exit with 3 if no backup of the volume with this whole id is '
+             'complete; may be repeated')
 
 
 def unmet(arguments: argparse.Namespace,

@@ -35,7 +35,7 @@ class List(commands.AccountCommand, commands.Table):
     checks the objects themselves. It is arriving if what is missing may still
     come, orphaned if it was never finished, and damaged otherwise. A size
     with ~ is inferred, because Cinder's own driver does not record it. On a
-    narrow terminal several columns are below each other.
+    narrow terminal, several values share a column.
     """
 
     groups = _GROUPS
@@ -58,8 +58,8 @@ class List(commands.AccountCommand, commands.Table):
                  'damaged; may be repeated')
         parser.add_argument(
             '--long', action='store_true',
-            help='also show what the backup and its volume were called, and '
-                 'the project of the volume, where the manifest has them')
+            help='also show the names of the backup and its volume, and the '
+                 'project of the volume, where the manifest has them')
         expectations.add_to(parser)
         return parser
 
@@ -97,7 +97,7 @@ def _summary(place: str, library: libraries.Library,
         return summaries.nothing(place)
     if not wanted:
         count = summaries.counted(len(library.audits), 'backup')
-        return f'There are {count} in {place}, and none is as asked for.'
+        return f'There are {count} in {place}, but none that you asked for.'
     return summaries.of(place, (each.found for each in wanted),
                         (library.state(each).value for each in wanted))
 

@@ -25,11 +25,14 @@ import openstack.exceptions
 
 from cinder_swift_backup import exceptions
 
-# What a login has to have of each kind of authentication, by the end of its
-# name; one of each tuple. Names are those of keystoneauth's options.
+# What a login has to have of some kinds of authentication, one of each tuple.
+# Names are those of keystoneauth's options.
+_BY_PASSWORD = (('username', 'user_id'), ('password',))
+_BY_TOKEN = (('token',),)
 _NEEDED = {
-    'password': (('username', 'user_id'), ('password',)),
-    'token': (('token',),),
+    'password': _BY_PASSWORD, 'v2password': _BY_PASSWORD,
+    'v3password': _BY_PASSWORD,
+    'token': _BY_TOKEN, 'v2token': _BY_TOKEN, 'v3token': _BY_TOKEN,
 }
 # Options of the login that would do nothing here.
 _UNUSED = ('os_service_type', 'os_service_name', 'os_api_version')
@@ -122,10 +125,8 @@ def check_url(url: str, variable: str) -> None:
 
 
 def _lacking(kind: str, login: Mapping[str, Any]) -> Iterator[str]:
-    for end, needed in _NEEDED.items():
-        if kind.endswith(end):
-            yield from (names[0] for names in needed
-                        if not any(map(login.get, names)))
+    return (names[0] for names in _NEEDED.get(kind, ())
+            if not any(map(login.get, names)))
 
 
 def _defaults(parser: argparse.ArgumentParser) -> dict[str, Any]:

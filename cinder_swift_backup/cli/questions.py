@@ -22,9 +22,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def is_asked(command: commands.OurCommand,
              arguments: argparse.Namespace) -> bool:
     """Whether the user is to be asked, and is there to answer."""
-    app = command.app
-    return (not arguments.yes and app.stdin.isatty()
-            and app.stderr.isatty())
+    if arguments.yes:
+        return False
+    # Where one is closed, Python has none.
+    return all(stream is not None and stream.isatty()
+               for stream in (command.app.stdin, command.app.stderr))
 
 
 def confirmed(command: commands.OurCommand, question: str) -> bool:

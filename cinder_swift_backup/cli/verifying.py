@@ -113,16 +113,22 @@ class Verify(commands.AccountCommand, commands.Table):
             if part is not None:
                 rows = self._until_interrupted(self._deep(
                     found, library, wanted, rows, part))
-            self.closing = [_summary(found.place, wanted, rows, part)]
+            if not self.code:
+                self._conclude(parsed_args, found, wanted, rows)
+        return self.columns, [row.cells() for row in rows]
+
+    def _conclude(self, arguments: argparse.Namespace, found: shelf.Shelf,
+                  wanted: Sequence[audit.Audit],
+                  rows: Sequence[_Row]) -> None:
+        """Say what it all amounts to, when all was looked at."""
         good = _good(rows)
-        missing = expectations.unmet(parsed_args, [
+        missing = expectations.unmet(arguments, [
             each for each in wanted if each.found.ref in good])
-        self.closing += missing
-        self.code = self.code or _worst(rows) or (
+        self.code = _worst(rows) or (
             outcomes.ExitCode.SELECTION if missing or not wanted
             else outcomes.ExitCode.DONE)
-        return self.columns, [
-            row.cells() for row in rows]
+        self.closing = [_summary(found.place, arguments, wanted, rows),
+                        *missing]
 
     def _until_interrupted(self, rows: Iterable[_Row]) -> list[_Row]:
         """What there is of rows when the user has waited long enough."""
@@ -219,18 +225,22 @@ def _good(rows: Iterable[_Row]) -> set[types.BackupRef]:
                if row.state is not audit.State.COMPLETE})
 
 
-def _summary(place: str, wanted: Sequence[audit.Audit],
-             rows: Iterable[_Row], part: float | None) -> str:
+def _summary(place: str, arguments: argparse.Namespace,
+             wanted: Sequence[audit.Audit], rows: Iterable[_Row]) -> str:
     """What was done to how many backups, and what they are."""
+    if not wanted and arguments.volume is not None:
+        return (f'There are no backups of a volume {arguments.volume!r} in '
+                f'{place}.')
     if not wanted:
         return summaries.nothing(place)
     words = {row.ref: row.word for row in sorted(
         rows, key=lambda row: _FROM_GOOD_TO_BAD.index(row.state))}
     line = summaries.of(place, (each.found for each in wanted
                                 if each.found.ref in words), words.values())
-    if part is None:
-        return f'{line} {_BY_LISTINGS}'
-    return f'{line} {_BY_SAMPLE if part < 1 else _BY_DATA}'
+    if arguments.deep:
+        return f'Checked {line} {_BY_DATA}'
+    return (f'Checked {line} '
+            f'{_BY_LISTINGS if arguments.sample is None else _BY_SAMPLE}')
 
 
 def _worst(rows: Iterable[_Row]) -> outcomes.ExitCode:

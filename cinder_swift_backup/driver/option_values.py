@@ -119,6 +119,11 @@ def _like(name, known):
         for end in difflib.get_close_matches(name.removeprefix(_PREFIX), ends,
                                              1, _ALIKE):
             return f'{_PREFIX}{end}'
+    word = name.partition('_')[2].partition('_')[0]
+    if name.startswith('backup_') and not difflib.get_close_matches(
+            word, ['swift'], 1, _ALIKE):
+        # Other drivers have options that are called much alike.
+        known = [each for each in known if not each.startswith(_PREFIX)]
     return next(iter(difflib.get_close_matches(name, known, 1, _MUCH_ALIKE)),
                 '')
 

@@ -22,7 +22,7 @@ ref = engine_base.ref
 CONTAINER = engine_base.CONTAINER
 # What goes beside an output in which all is well.
 _SAID = (rf'\A({re.escape(commands.BY_LISTINGS)}|There are .*|'
-         rf'\d+ backups? in account memory.*)\Z')
+         rf'(Checked )?\d+ backups? in account memory.*)\Z')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,7 +52,7 @@ class LoginTest(base.BaseTestCase):
         err = self.assertRaises(exceptions.ConfigurationError,
                                 accounts.open_account, _options(),
                                 {**_ST, 'ST_USER': 'u'}, 0)
-        self.assertTrue(str(err).startswith('ST_KEY must be set, too'))
+        self.assertTrue(str(err).startswith('ST_AUTH is set, so set ST_KEY'))
 
     def test_file_of_another_structure(self):
         path = pathlib.Path(self.enterContext(

@@ -3,9 +3,11 @@
 """``delete`` and ``orphans``."""
 
 import datetime
+import io
 from unittest import mock
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import app
 from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import shelf
@@ -191,6 +193,8 @@ class OrphansTest(DeletingTestCase):
         self.manifest = self.bench.get(name)
         self.bench.memory.delete(base.CONTAINER, name)
         self.before = self.bench.names()
+        self.count = sum(name.startswith(base.ref(2).prefix)
+                         for name in self.before)
         self._has_record('bak-1', 'available')
 
     def test_what_cinder_knows_is_left_to_it(self):
@@ -276,7 +280,8 @@ class OrphansTest(DeletingTestCase):
 
     def test_question(self):
         arguments = ('orphans', '--grace', '0', '--delete')
-        question = 'Delete the orphans of bak-2? [y/N] '
+        question = (f'bak-2 of volume vol-1: {self.count} objects\n'
+                    f'Delete these objects of 1 backup? [y/N] ')
         for said in ('n\n', '\n', '', 'yess\n'):
             answer = self.run_command(*arguments, said=said)
             self.assertEqual(0, answer.code)
@@ -286,6 +291,31 @@ class OrphansTest(DeletingTestCase):
         answer = self.run_command(*arguments, said='Y\n')
         self.assertIn(question, answer.err)
         self.assertIn('True', answer.out)
+        self.assertNotEqual(self.before, self.bench.names())
+
+    def test_columns(self):
+        for options, good, bad in (
+                ((), (), ('Deleted', 'Would be deleted')),
+                (('--delete', '--dry-run'), ('Would be deleted',),
+                 ('Deleted',)),
+                (('--dry-run',), ('Would be deleted',), ('Deleted',)),
+                (('--delete',), ('Deleted',), ('Would be deleted',))):
+            for column in bad:
+                answer = self.run_command('orphans', '--grace', '0', *options,
+                                          '-c', column)
+                self.assertEqual(outcomes.ExitCode.USAGE, answer.code)
+                self.assertEqual(self.before, self.bench.names())
+            for column in good:
+                answer = self.run_command('orphans', '--grace', '0', *options,
+                                          '-c', column)
+                self.assertEqual(0, answer.code, answer.err)
+                self.assertIn('True', answer.out)
+
+    def test_closed_input(self):
+        with mock.patch('sys.stdin', None):
+            self.assertEqual(0, app.Shell(
+                stdout=io.StringIO(), stderr=base.Terminal()).run(
+                    ['orphans', '--delete', '--grace', '0']))
         self.assertNotEqual(self.before, self.bench.names())
 
     def test_nothing_to_ask(self):

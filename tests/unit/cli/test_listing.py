@@ -187,8 +187,8 @@ class ListTest(base.CommandTestCase):
 
     def test_where_there_is_nothing(self):
         self.assertEqual(
-            (0, ['There are 2 backups in account memory, and none is as asked '
-                 'for.']), self._said('--volume', 'vol-2'))
+            (0, ['There are 2 backups in account memory, but none that you '
+                 'asked for.']), self._said('--volume', 'vol-2'))
         self.bench.memory.ensure_container('empty', create=True)
         self.assertEqual(
             (0, ['There are no backups in account memory, container empty.']),

@@ -110,7 +110,7 @@ class IncompleteLoginTest(testscenarios.WithScenarios, LoginTestCase):
             ('no port', {**_OS, 'OS_AUTH_URL': 'http://k.test:x/v3'}, (),
              'is not valid: correct OS_AUTH_URL'),
             ('no user of version 1', {**_ST, 'ST_USER': _UNSET}, (),
-             'ST_USER must be set, too'),
+             'so set ST_USER, too'),
             ('no scheme of version 1', {**_ST, 'ST_AUTH': 's.test/auth'}, (),
              'does not begin with http:// or https://: correct ST_AUTH'),
             ('no such type', {**_OS, 'OS_AUTH_TYPE': 'nonsense'}, (),

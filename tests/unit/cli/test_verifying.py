@@ -51,11 +51,11 @@ class VerifyTest(base.CommandTestCase):
             code, (line,) = self._said('--all', *how)
             self.assertEqual(_Code.DONE, code)
             self.assertTrue(line.startswith(
-                f'2 backups in account memory: 2 {word}; {stored} stored. '),
-                line)
+                f'Checked 2 backups in account memory: 2 {word}; {stored} '
+                f'stored. '), line)
             self.assertIn(told, line)
         _, (line,) = self._said('bak-1', '--container', base.CONTAINER)
-        self.assertIn(f'1 backup in account memory, container '
+        self.assertIn(f'Checked 1 backup in account memory, container '
                       f'{base.CONTAINER}: 1 complete;', line)
 
     def test_summary_of_what_is_damaged(self):
@@ -68,10 +68,12 @@ class VerifyTest(base.CommandTestCase):
     def test_nothing_is_not_well(self):
         for info in list(self.bench.memory.list(base.CONTAINER, '')):
             self.bench.memory.delete(base.CONTAINER, info.name)
-        for options in (('--all',), ('--all', '--deep'),
-                        ('--volume', 'vol-1')):
+        for options, what in (
+                (('--all',), ''), (('--all', '--deep'), ''),
+                (('--volume', 'vol-1'), " of a volume 'vol-1'")):
             self.assertEqual(
-                (_Code.SELECTION, ['There are no backups in account memory.']),
+                (_Code.SELECTION,
+                 [f'There are no backups{what} in account memory.']),
                 self._said(*options))
 
     def test_expectations(self):
@@ -176,6 +178,13 @@ class VerifyTest(base.CommandTestCase):
         self.assertEqual(['verified', 'damaged'], [row[1] for row in rows])
 
     def test_interrupted(self):
+        self.store.script(faulty.fail(
+            'read', KeyboardInterrupt(),
+            matching=lambda name: name.startswith(f'{base.ref(2).prefix}-')))
+        answer = self.run_command('verify', '--all', '--deep',
+                                  '--expect-at-least', '2')
+        self.assertNotIn('Expected', answer.err)
+        self.assertNotIn('Checked', answer.err)
         self.store.script(faulty.fail(
             'read', KeyboardInterrupt(),
             matching=lambda name: name.startswith(f'{base.ref(2).prefix}-')))

@@ -99,10 +99,14 @@ class CheckupTest(base.HttpTestCase):
                                'backup_compresion_algorithm = zstd\n'
                                'backup_swift_wings = 2\n'
                                'backup_ceph_user = u\n'
+                               'backup_enable_progress_timer = true\n'
+                               'backup_s3_enable_progress_timer = true\n'
+                               'backup_gcs_enable_progress_timer = true\n'
+                               'backup_swfit_block_size = 32768\n'
                                'verbose = true\n')
         self.assertEqual(
             {'backup_swift_objects_size', 'backup_compresion_algorithm',
-             'backup_swift_wings'}, set(found))
+             'backup_swfit_block_size', 'backup_swift_wings'}, set(found))
         self.assertEqual(
             'There is no such option. Did you mean backup_swift_object_size?',
             found['backup_swift_objects_size'])
