@@ -21,7 +21,6 @@ from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import libraries
-from cinder_swift_backup.format import types
 
 _COLUMNS = ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
             'Container', 'In Cinder')
@@ -49,28 +48,35 @@ class Delete(commands.BackupCommand):
         with self.opened(parsed_args) as found:
             wanted = self._checked(found, parsed_args)
             name = wanted.found.ref.backup_id
-            count = summaries.counted(len(_objects(found, wanted)), 'object')
             if parsed_args.dry_run:
-                self.say(f'Backup {name} would be deleted: {count}.')
+                count = len(_objects(found, wanted))
+                self.say(f'Backup {name} would be deleted: '
+                         f'{summaries.counted(count, "object")}.')
                 return
             if questions.is_asked(self, parsed_args):
-                if not questions.confirmed(
-                        self, f'Delete backup {name} of volume '
-                              f'{wanted.found.ref.volume_id}, made at '
-                              f'{values.moment(wanted.found.created)}: '
-                              f'{count}?'):
+                if not self._is_sure(found, wanted):
                     return
                 # Much may have happened until the answer.
                 parsed_args.backup = name
                 wanted = self._checked(found, parsed_args)
             self.left = ('Part of the backup may be deleted. The same '
                          'command deletes the rest.')
-            count = summaries.counted(_delete(found, wanted), 'object')
-        self.say(f'Backup {name} is deleted: {count}.')
+            count = _delete(found, wanted)
+        self.say(f'Backup {name} is deleted: '
+                 f'{summaries.counted(count, "object")}.')
+
+    def _is_sure(self, found: shelf.Shelf, wanted: audit.Audit) -> bool:
+        """Whether the user really wants to delete this backup."""
+        count = len(_objects(found, wanted))
+        return questions.confirmed(
+            self, f'Delete backup {wanted.found.ref.backup_id} of volume '
+                  f'{wanted.found.ref.volume_id}, made at '
+                  f'{values.moment(wanted.found.created)}: '
+                  f'{summaries.counted(count, "object")}?')
 
     def _checked(self, found: shelf.Shelf,
                  arguments: argparse.Namespace) -> audit.Audit:
-        """The backup that is to be deleted, if that can be done."""
+        """Find the backup to delete, and refuse one that has to stay."""
         with self.looking() as observer:
             library, wanted = found.with_all_of_its_volume(
                 arguments.backup, observer)
@@ -128,16 +134,17 @@ class Orphans(commands.AccountCommand, commands.Table):
                 self._tell_differences(library, records, unknown)
             orphans = [each for each in library.audits
                        if _has_orphans(library, each)]
-            doomed = set()
+            doomed: list[audit.Audit] = []
             if is_to_delete:
                 found.check_owner()
                 doomed = self._doomed(found, library, orphans, records or {},
                                       unknown)
-                if not self._is_sure(orphans, doomed, parsed_args):
-                    doomed = set()
+                if not self._is_sure(doomed, parsed_args):
+                    doomed = []
+            refs = {each.found.ref for each in doomed}
             rows = [row for each in orphans if (row := self._row(
                 found, each, cinder_records.record_of(records or {}, each),
-                delete=each.found.ref in doomed,
+                delete=each.found.ref in refs,
                 dry=parsed_args.dry_run)) is not None]
             if not rows:
                 self.closing = [_none(found.place, library)]
@@ -147,29 +154,27 @@ class Orphans(commands.AccountCommand, commands.Table):
     def _doomed(self, found: shelf.Shelf, library: libraries.Library,
                 orphans: Iterable[audit.Audit],
                 records: Mapping[str, cinder_records.Record],
-                unknown: Sequence[audit.Audit]) -> set[types.BackupRef]:
+                unknown: Sequence[audit.Audit]) -> list[audit.Audit]:
         """Those that may be deleted.
 
         Strays of a backup that Cinder knows are nobody's all the same.
         """
-        return {each.found.ref for each in orphans
+        return [each for each in orphans
                 if self._may_delete(found, library, each, unknown)
-                and (each.state is not audit.State.ORPHANED
-                     or cinder_records.record_of(records, each) is None)}
+                and not (_is_whole(each) and
+                         cinder_records.record_of(records, each) is not None)]
 
-    def _is_sure(self, orphans: Iterable[audit.Audit],
-                 doomed: Collection[types.BackupRef],
+    def _is_sure(self, doomed: Sequence[audit.Audit],
                  arguments: argparse.Namespace) -> bool:
         """Whether to delete them, as far as the user has to say so."""
         if (not doomed or arguments.dry_run
                 or not questions.is_asked(self, arguments)):
             return True
-        wanted = [each for each in orphans if each.found.ref in doomed]
-        for each in wanted:
+        for each in doomed:
             self.say(f'{each.found.ref.backup_id} of volume '
                      f'{each.found.ref.volume_id}: '
                      f'{summaries.counted(_count(each), "object")}')
-        backups = summaries.counted(len(wanted), 'backup')
+        backups = summaries.counted(len(doomed), 'backup')
         return questions.confirmed(
             self, f'Delete these objects of {backups}?')
 
@@ -199,24 +204,22 @@ class Orphans(commands.AccountCommand, commands.Table):
 
         None if it is no orphan any more.
         """
-        is_whole = each.state is audit.State.ORPHANED
         if delete and not dry and not self._delete(found, each):
             return None
         return (each.found.ref.backup_id, each.found.ref.volume_id,
-                values.moment(each.found.modified),
-                _count(each),
-                commands.Size(each.found.stored_bytes if is_whole else None),
+                values.moment(each.found.modified), _count(each),
+                commands.Size(each.found.stored_bytes if _is_whole(each)
+                              else None),
                 each.found.ref.container,
                 commands.Known(record.status if record else None), delete)
 
     def _delete(self, found: shelf.Shelf, each: audit.Audit) -> bool:
-        """Delete an orphan; returns False if it is none any more."""
-        is_whole = each.state is audit.State.ORPHANED
+        """Delete an orphan; return False if it no longer is one."""
         self.left = 'Some of the orphans may be deleted.'
         now = found.look_again(each)
-        if now is None or (now.state is audit.State.ORPHANED) != is_whole:
+        if now is None or _is_whole(now) != _is_whole(each):
             return False
-        if is_whole:
+        if _is_whole(now):
             _delete(found, now)
         else:
             found.delete_strays(now)
@@ -235,7 +238,7 @@ class Orphans(commands.AccountCommand, commands.Table):
                      f'nobody else writes to it, name it with --container.')
             return False
         # Cinder tells nobody that it has not told everything.
-        if each.state is audit.State.ORPHANED and any(
+        if _is_whole(each) and any(
                 other.found.ref.container == container for other in unknown):
             self.say(f'Cinder shows this login no record of some backups in '
                      f'container {container}, so the command leaves {name}, '
@@ -275,7 +278,12 @@ def _unknown(library: libraries.Library,
 def _has_orphans(library: libraries.Library, each: audit.Audit) -> bool:
     if each.found.ref.container in library.copies:
         return False
-    return each.state is audit.State.ORPHANED or bool(each.strays)
+    return _is_whole(each) or bool(each.strays)
+
+
+def _is_whole(each: audit.Audit) -> bool:
+    """Whether all of it is an orphan, and not only some objects beside it."""
+    return each.state is audit.State.ORPHANED
 
 
 def _refuse_if_needed(library: libraries.Library, wanted: audit.Audit) -> None:
@@ -331,8 +339,7 @@ def _refuse_if_known(records: Mapping[str, cinder_records.Record],
 
 def _count(each: audit.Audit) -> int:
     """How many objects are orphans."""
-    return (each.found.objects if each.state is audit.State.ORPHANED
-            else len(each.strays))
+    return each.found.objects if _is_whole(each) else len(each.strays)
 
 
 def _none(place: str, library: libraries.Library) -> str:

@@ -22,7 +22,6 @@ from cinder_swift_backup.format import volume_meta
 _COLUMNS = ('Backup', 'Volume', 'Created', 'Size', 'Stored', 'Kind', 'Depth',
             'State', 'Container')
 _LONG = ('Name', 'Volume name', 'Project')
-_LONG_ONLY = frozenset(_LONG)
 # Which share a column where the terminal is narrow.
 _GROUPS = (('Backup', 'Volume', 'Project'), ('Created', 'Kind'),
            ('Size', 'Stored'), ('State', 'Name', 'Volume name', 'Container'))
@@ -86,9 +85,10 @@ class List(commands.AccountCommand, commands.Table):
 
 
 def _is_long(arguments: argparse.Namespace) -> bool:
-    """Whether the user asks for more, also by a column's name."""
-    return arguments.long or not _LONG_ONLY.isdisjoint(
-        [*arguments.columns, *arguments.sort_columns])
+    """Whether the user asks for more columns, with --long or by name."""
+    return arguments.long or any(
+        name in _LONG for name in (*arguments.columns,
+                                   *arguments.sort_columns))
 
 
 def _summary(place: str, library: libraries.Library,

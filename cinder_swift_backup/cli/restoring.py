@@ -16,6 +16,7 @@ from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
+from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.cli import targets
 from cinder_swift_backup.engine import doubts
 from cinder_swift_backup.engine import progress
@@ -153,10 +154,10 @@ def _sum(doubtful: Sequence[doubts.Doubt]) -> str:
                           (False, 'cannot be checked')):
         some = [each for each in doubtful if each.is_wrong is is_wrong]
         if some:
-            count = len({each.name for each in some})
+            objects = summaries.counted(len({each.name for each in some}),
+                                        'object')
             size = sum(each.extent.length for each in some)
-            parts.append(f'{size} bytes of {count} '
-                         f'object{"" if count == 1 else "s"} {how}')
+            parts.append(f'{size} bytes of {objects} {how}')
     return f'{", and ".join(parts)}.'
 
 

@@ -80,9 +80,11 @@ class Shelf:
     def of_volumes(self, beginning: str,
                    observer: progress.Observer) -> libraries.Library:
         """All backups of the volumes whose id begins so."""
-        return self._look((each for each in self.find()
-                           if inventory.begins(each.ref.volume_id, beginning)),
-                          observer)
+        return self._look(self._find_of_volumes(beginning), observer)
+
+    def _find_of_volumes(self, beginning: str) -> list[inventory.Found]:
+        return [each for each in self.find()
+                if inventory.begins(each.ref.volume_id, beginning)]
 
     def with_ancestors(self, beginning: str, observer: progress.Observer,
                        ) -> tuple[libraries.Library, audit.Audit]:
@@ -140,8 +142,7 @@ class Shelf:
         """
         if not beginning:
             raise exceptions.SelectionError('the id of a volume is empty')
-        found = [each for each in self.find()
-                 if inventory.begins(each.ref.volume_id, beginning)]
+        found = self._find_of_volumes(beginning)
         volumes = sorted({each.ref.volume_id for each in found})
         if len(volumes) != 1:
             raise exceptions.SelectionError(

@@ -121,14 +121,17 @@ class Verify(commands.AccountCommand, commands.Table):
                   wanted: Sequence[audit.Audit],
                   rows: Sequence[_Row]) -> None:
         """Say what it all amounts to, when all was looked at."""
-        good = _good(rows)
+        worst = {row.ref: row for row in sorted(
+            rows, key=lambda row: _FROM_GOOD_TO_BAD.index(row.state))}
         missing = expectations.unmet(arguments, [
-            each for each in wanted if each.found.ref in good])
+            each for each in wanted
+            if worst[each.found.ref].state is audit.State.COMPLETE])
         self.code = _worst(rows) or (
             outcomes.ExitCode.SELECTION if missing or not wanted
             else outcomes.ExitCode.DONE)
-        self.closing = [_summary(found.place, arguments, wanted, rows),
-                        *missing]
+        self.closing = [
+            _summary(found.place, arguments, wanted, worst.values()),
+            *missing]
 
     def _until_interrupted(self, rows: Iterable[_Row]) -> list[_Row]:
         """What there is of rows when the user has waited long enough."""
@@ -217,26 +220,19 @@ def _chain(library: libraries.Library, tip: audit.Audit) -> list[audit.Audit]:
         return [tip]
 
 
-def _good(rows: Iterable[_Row]) -> set[types.BackupRef]:
-    """The backups of which nothing bad was found."""
-    rows = list(rows)
-    return ({row.ref for row in rows}
-            - {row.ref for row in rows
-               if row.state is not audit.State.COMPLETE})
-
-
 def _summary(place: str, arguments: argparse.Namespace,
-             wanted: Sequence[audit.Audit], rows: Iterable[_Row]) -> str:
-    """What was done to how many backups, and what they are."""
+             wanted: Sequence[audit.Audit], worst: Iterable[_Row]) -> str:
+    """What was done to how many backups, and what they are.
+
+    :param worst: of each backup
+    """
     if not wanted and arguments.volume is not None:
         return (f'There are no backups of a volume {arguments.volume!r} in '
                 f'{place}.')
     if not wanted:
         return summaries.nothing(place)
-    words = {row.ref: row.word for row in sorted(
-        rows, key=lambda row: _FROM_GOOD_TO_BAD.index(row.state))}
-    line = summaries.of(place, (each.found for each in wanted
-                                if each.found.ref in words), words.values())
+    line = summaries.of(place, (each.found for each in wanted),
+                        (row.word for row in worst))
     if arguments.deep:
         return f'Checked {line} {_BY_DATA}'
     return (f'Checked {line} '

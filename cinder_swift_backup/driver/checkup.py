@@ -249,4 +249,3 @@ class _Checkup:
                                    f'{found.containers.storage_policy or "-"}')
             return
         self._say('Container', f'{found.container}, which exists')
-

@@ -265,7 +265,7 @@ class _Look:
                 self.strays.append(info.name)
         yield from self._unlisted(
             len(table) - len(self._seen),
-            (presence.of_chunk(self._link, index)
+            (presence.of_chunk(self._ref, table, index)
              for index in self._seen.unseen()))
 
     def examine(self) -> Iterator[Finding]:

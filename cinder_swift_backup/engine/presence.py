@@ -84,8 +84,7 @@ def _not_as_stored(ref: types.BackupRef, chunks: chunk_table.ChunkTable,
         index = seen.find(info.name)
         if index is not None and mismatch(chunks.stored(index), info) is None:
             seen.note(index)
-    return (Question(ref, chunks.name(index), chunks.stored(index))
-            for index in seen.unseen())
+    return (of_chunk(ref, chunks, index) for index in seen.unseen())
 
 
 def mismatch(expected: Stored, found: base.ObjectInfo | base.Stat,
@@ -241,13 +240,13 @@ def _questions(link: chains.ChainLink, indexes: Iterable[int],
     for name in others:
         yield Question(link.ref, name)
     for index in indexes:
-        yield of_chunk(link, index)
+        yield of_chunk(link.ref, link.manifest.chunks, index)
 
 
-def of_chunk(link: chains.ChainLink, index: int) -> Question:
+def of_chunk(ref: types.BackupRef, chunks: chunk_table.ChunkTable,
+             index: int) -> Question:
     """What to ask of a chunk of a backup."""
-    chunks = link.manifest.chunks
-    return Question(link.ref, chunks.name(index), chunks.stored(index))
+    return Question(ref, chunks.name(index), chunks.stored(index))
 
 
 def of_segments(segments: Sequence[tuple[types.BackupRef, base.Segment]],

@@ -130,7 +130,6 @@ class MetadataTestCase(cinder_side.CinderSideTestCase):
         self.assertEqual('precious', restored.display_name)
         self.assertEqual('gold', restored.metadata['tier'])
 
-
     def test_version(self):
         self.configure(backup_metadata_version=1)
         volume, path = self.make_volume(_DATA)
