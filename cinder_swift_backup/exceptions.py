@@ -76,12 +76,13 @@ class Remedy(enum.Enum):
     ROLE = 'the user may not write to the account'
     ROLE_OR_NAME = 'as above, or the container is that of another project'
     LOGIN = 'the login of the account is wrong'
-    LOGIN_URL = 'nobody is where one would log in'
+    LOGIN_URL = 'no identity service is where one would log in'
     PROJECT = 'the login has to name a project'
     SERVICE_LOGIN = 'as above, where the service token comes from'
     CERTIFICATE = "the server's certificate is wrong, or its CA is not known"
     SERVICE_CERTIFICATE = 'as above, where the service token comes from'
     TOKEN = "the request's token has expired or was revoked"
+    SWIFT_URL = 'no Swift is where the account should be'
     ENDPOINT = 'the catalog has no such endpoint'
     LOGIN_ENDPOINT = 'the catalog has no endpoint to log in at'
     OTHER_USER = 'a user of the project has to do it'

@@ -7,8 +7,7 @@
 2. Else as all clients of OpenStack do it: ``--os-*`` options, ``clouds.yaml``,
    or ``OS_*`` variables. An ``object_store_endpoint_override`` in there, the
    URL of an account, is for a site that the catalog does not name.
-3. Log in at once. Where nobody can be reached, the URL is wrong more often
-   than Keystone is away, so that is said without any patience.
+3. Log in at once.
 """
 
 import argparse
@@ -20,17 +19,19 @@ from keystoneauth1 import session as ksa_session
 import openstack.config
 import openstack.config.cloud_region
 import openstack.exceptions
+from oslo_log import log as logging
 import yaml  # type: ignore[import-untyped]
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import logins
 from cinder_swift_backup.stores import credentials
-from cinder_swift_backup.stores import network_errors
+from cinder_swift_backup.stores import first_login
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
 from cinder_swift_backup.stores import transport
 from cinder_swift_backup.stores import version_1
 
+LOG = logging.getLogger(__name__)
 _SERVICE = 'object-store'
 
 
@@ -171,17 +172,10 @@ def _store(session: ksa_session.Session, region: str | None, interface: str,
     who = credentials.SessionCredentials(
         session, service_type=_SERVICE, interface=interface, region=region,
         url=url)
-    _log_in(who, login_url)
-    return swift.SwiftStore(swift_session.Session(who, how))
-
-
-def _log_in(who: credentials.SessionCredentials, url: str | None) -> None:
-    """Log in for the first time, and leave what may pass to the store."""
     try:
-        who.access()
+        first_login.log_in(who, login_url)
+    except first_login.NobodyThere:
+        raise
     except exceptions.StoreUnavailable as err:
-        if network_errors.is_nobody(err):
-            raise exceptions.StoreUnavailable(
-                f'the identity service cannot be reached '
-                f'({network_errors.reason(err)})', detail=url,
-                remedy=exceptions.Remedy.LOGIN_URL) from err
+        LOG.debug('It may pass, and the store has patience: %s', err)
+    return swift.SwiftStore(swift_session.Session(who, how))

@@ -24,6 +24,7 @@ from oslo_log import log as logging
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import catalog
 from cinder_swift_backup.stores import credentials
+from cinder_swift_backup.stores import first_login
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_errors
 from cinder_swift_backup.stores import swift_session
@@ -78,15 +79,31 @@ def single_user_store(context, found):
 
     :raises ConfigurationError: when the catalog has no identity service
     """
+    return _store(_single_user(context, found), found)
+
+
+def logged_in_store(context, found):
+    """The same, where somebody waits for the first login.
+
+    :raises StoreUnavailable: when nobody is where the service would log in
+    :raises AccessDenied: when it is refused
+    :raises ConfigurationError: when something else is there, or the catalog
+        has no object store
+    """
+    who = _single_user(context, found)
+    first_login.log_in(who, found.account.login.auth_url)
+    return _store(who, found)
+
+
+def _single_user(context, found):
     account = found.account
     session = ksa_session.Session(
         auth=_password_plugin(context, account), verify=account.verify,
         timeout=found.transport.login_timeout)
-    return _store(
-        credentials.SessionCredentials(
-            session, service_type=account.swift.service_type,
-            interface=account.swift.interface, region=account.region,
-            service_token=_service_token(found)), found)
+    return credentials.SessionCredentials(
+        session, service_type=account.swift.service_type,
+        interface=account.swift.interface, region=account.region,
+        service_token=_service_token(found))
 
 
 def anonymous_store(found):

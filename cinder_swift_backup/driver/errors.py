@@ -93,6 +93,9 @@ _REMEDIES = {
         'Check backup_swift_user, backup_swift_key and the role of the user.',
     exceptions.Remedy.LOGIN_URL:
         'Check backup_swift_auth_url.',
+    exceptions.Remedy.SWIFT_URL:
+        'Check backup_swift_url, or the endpoint in the catalog if '
+        'backup_swift_auth is single_user.',
     exceptions.Remedy.PROJECT:
         'Set backup_swift_project, or backup_swift_tenant.',
     exceptions.Remedy.SERVICE_LOGIN:

@@ -14,6 +14,7 @@ from cinder_swift_backup.driver import settings
 from cinder_swift_backup.engine import spool
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base
+from cinder_swift_backup.stores import network_errors
 from cinder_swift_backup.stores import swift_errors
 
 LOG = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ def ask_capabilities(store):
         why = err
     except exceptions.StoreUnavailable as err:
         if not _answers(store):
+            if network_errors.is_nobody(err):
+                err.remedy = exceptions.Remedy.SWIFT_URL
             raise
         why = err
     LOG.warning('The limits of the cluster are not known, and not compared '
@@ -138,13 +141,15 @@ def _place(to):
 def open_store(context, found):
     """The store, as far as it can be reached without a user's request.
 
-    It is None where it cannot. It has no patience, since somebody waits for
-    the answer.
+    It is None where it cannot. It repeats a request once at most, since
+    somebody waits for the answer.
 
     :raises ConfigurationError: when it cannot be because of an option
+    :raises AccessDenied: when the login is refused
+    :raises StoreUnavailable: when nobody is where the service would log in
     """
     found = dataclasses.replace(found, transport=dataclasses.replace(
-        found.transport, patience=0))
+        found.transport, patience=0, retries=min(1, found.transport.retries)))
     login = found.account.login
     if login is not None:
         if not login.auth_url and not context.service_catalog:
@@ -152,7 +157,7 @@ def open_store(context, found):
                         'service is taken from the catalog of each request '
                         'and not contacted at start.')
             return None
-        return auth.single_user_store(context, found)
+        return auth.logged_in_store(context, found)
     if found.account.url:
         return auth.anonymous_store(found)
     return None

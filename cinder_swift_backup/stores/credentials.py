@@ -32,10 +32,12 @@ _T = TypeVar('_T')
 _AWAY = 10.0
 _REFUSED = (ksa_exceptions.Unauthorized, ksa_exceptions.Forbidden,
             ksa_exceptions.MissingAuthPlugin)
-# Of a wrong certificate and a wrong login, by whether they are the service's.
+# Of a wrong certificate, login and URL, by whether they are the service's.
 _REMEDIES = {
-    False: (exceptions.Remedy.CERTIFICATE, exceptions.Remedy.LOGIN),
+    False: (exceptions.Remedy.CERTIFICATE, exceptions.Remedy.LOGIN,
+            exceptions.Remedy.LOGIN_URL),
     True: (exceptions.Remedy.SERVICE_CERTIFICATE,
+           exceptions.Remedy.SERVICE_LOGIN,
            exceptions.Remedy.SERVICE_LOGIN)}
 # What keystoneauth raises for an answer that lacks something or is other JSON.
 _ODD = (LookupError, TypeError, AttributeError, ValueError)
@@ -215,7 +217,7 @@ class SessionCredentials:
 
         :param url: of the account, instead of that in the catalog
         """
-        self._session = session
+        self.session = session
         self._service_type = service_type
         self._interface = interface
         self._region = region
@@ -232,7 +234,7 @@ class SessionCredentials:
 
     def _fetch(self) -> Access:
         # First, for without one there is no catalog, whatever the reason.
-        token = identify(self._session.get_token)
+        token = identify(self.session.get_token)
         return Access(self._url or identify(self._endpoint), token)
 
     def renew(self, refused: Access) -> bool:
@@ -240,14 +242,14 @@ class SessionCredentials:
         if self._service_token is not None:
             self._service_token.renew(refused.service_token)
         self._held.refuse(dataclasses.replace(refused, service_token=None),
-                          lambda: bool(self._session.invalidate()))
+                          lambda: bool(self.session.invalidate()))
         return True
 
     def _endpoint(self) -> str | None:
         # As it is in the catalog: discovery would ask for version documents,
         # which Swift does not have.
         try:
-            endpoint: str | None = self._session.get_endpoint(
+            endpoint: str | None = self.session.get_endpoint(
                 service_type=self._service_type, interface=self._interface,
                 region_name=self._region, skip_discovery=True)
         except ksa_exceptions.EmptyCatalog as err:
@@ -266,6 +268,21 @@ class SessionCredentials:
 
 
 def identify(call: Callable[[], str | None], *, service: bool = False) -> str:
+    """Have the identity service say something, such as a token.
+
+    :param service: whether it is about the service token
+    :raises AccessDenied: when it does not accept the credentials, or says
+        nothing
+    :raises StoreUnavailable: as :func:`ask`
+    :raises ConfigurationError: as :func:`ask`
+    """
+    answer = ask(call, service=service)
+    if not answer:
+        raise exceptions.AccessDenied('the identity service gave no token')
+    return answer
+
+
+def ask(call: Callable[[], _T], *, service: bool = False) -> _T:
     """Call the identity service and raise only our own errors.
 
     :param service: whether it is about the service token
@@ -274,20 +291,17 @@ def identify(call: Callable[[], str | None], *, service: bool = False) -> str:
     :raises ConfigurationError: when it cannot be asked at all
     """
     try:
-        answer = call()
+        return call()
     except (ksa_exceptions.ClientException, OSError) as err:
         raise _identity_error(err, service) from err
     except _ODD as err:
         raise exceptions.StoreUnavailable(
             'the identity service failed (its answer is not as it should be)',
             detail=network_errors.detail(repr(err))) from err
-    if not answer:
-        raise exceptions.AccessDenied('the identity service gave no token')
-    return answer
 
 
 def _identity_error(err: Exception, service: bool) -> exceptions.BackupError:
-    certificate, login = _REMEDIES[service]
+    certificate, login, url = _REMEDIES[service]
     if network_errors.is_distrust(err):
         return exceptions.ConfigurationError(
             'the identity service is not trusted, '
@@ -298,9 +312,10 @@ def _identity_error(err: Exception, service: bool) -> exceptions.BackupError:
             'the identity service refused the credentials',
             detail=network_errors.detail(str(err)), remedy=login)
     if isinstance(err, _UNFIT) and not _is_discovery_of_nothing(err):
+        unfit = login if isinstance(err, ksa_exceptions.BadRequest) else url
         return exceptions.ConfigurationError(
             'the identity service cannot serve the configured credentials',
-            detail=network_errors.detail(str(err)), remedy=login)
+            detail=network_errors.detail(_with_url(err)), remedy=unfit)
     if isinstance(err, ksa_exceptions.ClientException):
         return exceptions.StoreUnavailable(
             f'the identity service failed ({network_errors.reason(err)})',
@@ -309,6 +324,11 @@ def _identity_error(err: Exception, service: bool) -> exceptions.BackupError:
     return exceptions.ConfigurationError(
         f'the identity service cannot be asked ({network_errors.reason(err)})',
         detail=network_errors.detail(str(err)), remedy=login)
+
+
+def _with_url(err: Exception) -> str:
+    url = getattr(err, 'url', None)
+    return f'{err}, {url}' if url else str(err)
 
 
 def _is_discovery_of_nothing(err: Exception) -> bool:

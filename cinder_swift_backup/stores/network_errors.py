@@ -31,10 +31,12 @@ _FILES = ('ASN1', 'PEM', 'X509')
 # What requests says of one that is not there.
 _NO_FILE = re.compile(r'TLS (CA )?certificate')
 _REPR = re.compile(r'<[^<>]* at 0x[0-9a-f]+>[:,]? ?')
+# Where urllib3 begins: with a pool of its own classes, or of ours.
+_POOL = re.compile(r'(: )?\b\w*Pool\(host=.*', re.DOTALL)
 # How it ends where nobody is, or nobody who speaks TLS, or plain HTTP.
 _NOBODY = (socket.gaierror, ConnectionRefusedError, ConnectionResetError,
            ssl.SSLError, http.client.BadStatusLine,
-           requests.exceptions.InvalidURL)
+           requests.exceptions.ConnectTimeout, requests.exceptions.InvalidURL)
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
 _LONGEST = 100
 _LONGEST_DETAIL = 500
@@ -59,8 +61,12 @@ def reason(err: BaseException) -> str:
 
 
 def detail(text: str) -> str:
-    """What an exception says, but not all of a page that a server sent."""
-    return _cut(text, _LONGEST_DETAIL)
+    """What an exception says, but not all of a page that a server sent.
+
+    What urllib3 says of a connection is left out: that is the reason again,
+    within the representations of its objects. It may be all there is.
+    """
+    return _cut(_POOL.sub('', text), _LONGEST_DETAIL)
 
 
 def is_distrust(err: BaseException) -> bool:
@@ -79,8 +85,8 @@ def is_distrust(err: BaseException) -> bool:
 def is_nobody(err: BaseException) -> bool:
     """Whether an address leads nowhere, or to what speaks something else.
 
-    A server that is only away or busy is silent, or somebody before it says
-    so.
+    A server that is only busy accepts a connection and is silent, or somebody
+    before it says so.
     """
     return any(isinstance(each, _NOBODY) or (
         isinstance(each, OSError) and each.errno in _UNREACHABLE)

@@ -4,10 +4,14 @@
 
 import os
 import pathlib
+import socket
 import tempfile
 from unittest import mock
 
 from oslo_config import cfg
+import requests
+import requests_mock
+import urllib3
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import checkup
@@ -278,6 +282,29 @@ class CheckupTest(base.HttpTestCase):
         (refused,) = [each for each in self._check(_LOGIN) if each.problem]
         self.assertIn('backup_swift_key', refused.problem)
         self.assertIsInstance(refused.error, exceptions.AccessDenied)
+
+    def test_nobody_to_log_in_at(self):
+        url = 'http://swift.test/auth/v1.0'
+        self.http.get(url, exc=requests.ConnectionError(
+            socket.gaierror(-2, 'Name or service not known')))
+        (refused,) = [each for each in self._check(_LOGIN) if each.problem]
+        self.assertEqual(
+            f'the identity service cannot be reached (name or service not '
+            f'known). Check backup_swift_auth_url. [{url}]', refused.problem)
+        self.assertIsInstance(refused.error, exceptions.StoreUnavailable)
+        self.assertEqual(1, self.http.call_count)
+
+    def test_no_swift_at_the_url(self):
+        self.http.get(requests_mock.ANY, exc=requests.ConnectionError(
+            urllib3.exceptions.MaxRetryError(
+                urllib3.HTTPConnectionPool('swift.test'), '/info',
+                ConnectionRefusedError(111, 'refused'))))
+        (refused,) = [each for each in self._check(
+            'backup_swift_url = http://swift.test/v1/AUTH_\n'
+            'backup_swift_retry_attempts = 0\n') if each.problem]
+        self.assertIn('(connection refused). Check backup_swift_url, or',
+                      refused.problem)
+        self.assertNotIn('Pool', refused.problem)
 
     def test_file_that_is_none(self):
         path = self.directory / 'cinder.conf'

@@ -77,6 +77,8 @@ _GIVEN_REMEDIES = {
     'certificate': (exceptions.Remedy.CERTIFICATE,
                     exceptions.Remedy.SERVICE_CERTIFICATE),
     'login': (exceptions.Remedy.LOGIN, exceptions.Remedy.SERVICE_LOGIN),
+    'unfit': (exceptions.Remedy.LOGIN, exceptions.Remedy.LOGIN_URL,
+              exceptions.Remedy.SERVICE_LOGIN),
     'remedy': (exceptions.Remedy.ENDPOINT, exceptions.Remedy.LOGIN_ENDPOINT),
     'self._credentials.remedy': (exceptions.Remedy.TOKEN,
                                  exceptions.Remedy.LOGIN)}

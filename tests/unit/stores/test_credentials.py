@@ -94,7 +94,7 @@ class SessionCredentialsTest(CredentialsTestCase):
             self._v3_auth(), self._v3_session()))
         who.access()
         left = [weakref.ref(each) for each in (
-            who, who._session, who._service_token,
+            who, who.session, who._service_token,
             who._service_token._session)]
         gc.disable()
         self.addCleanup(gc.enable)
