@@ -14,6 +14,7 @@ from eventlet import patcher
 import fixtures
 from keystoneauth1 import loading as ks_loading
 from oslo_config import cfg
+from swiftclient import exceptions as swift_exceptions
 
 from tests.cloud.fault_proxy import proxy
 from tests.cloud.fault_proxy.rules import Refuse
@@ -22,6 +23,7 @@ from tests.functional import cinder_process
 from tests.functional import cinder_side
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
+from tests.functional.cinder_side import STOCK
 
 _LIFETIME = 25
 # Seconds: enough for an operation, and so few that a login is wanted for each
@@ -101,9 +103,9 @@ class ExpiryTestCase(ShortLivedTestCase):
         service_auth.reset_globals()
         self.addCleanup(service_auth.reset_globals)
 
-    def back_up_slowly(self):
+    def back_up_slowly(self, driver=OURS):
         backup = self.make_backup(self.volume)
-        OURS(self.context).backup(backup, SlowHandle(_DATA), True)
+        driver(self.context).backup(backup, SlowHandle(_DATA), True)
         return backup
 
     def restore_slowly(self, backup):
@@ -126,6 +128,10 @@ class ExpiryTestCase(ShortLivedTestCase):
         error = self.assertRaises(cinder_exception.BackupDriverException,
                                   function, *arguments)
         self.assertIn('backup_swift_service_auth', str(error))
+
+    def test_expires_for_the_stock_driver(self):
+        self.assertRaises(swift_exceptions.ClientException,
+                          self.back_up_slowly, STOCK)
 
     def test_expires(self):
         self.assert_expired(self.back_up_slowly)
