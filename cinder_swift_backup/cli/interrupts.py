@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Ctrl-C at any moment of the program: one line, and exit code 130.
+"""Ends the program on Ctrl-C, at any moment, with one line and exit code 130.
 
 1. Until a command runs, while Python is still loading modules, end at once.
 2. While it runs, have it stop by itself, for it may have to clean up, and
    knows what is left.
 3. When it has ended well, and all is said, it is too late.
+
+Where whoever starts the program has it ignore the signal, as shells do with
+jobs in the background, it is left ignored.
 
 Loads nothing that takes time, since it works from where it is loaded.
 """
@@ -21,6 +24,8 @@ _CODE = 130
 
 def end_at_once() -> None:
     """From now on Ctrl-C ends the process, which has changed nothing yet."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        return
     signal.signal(signal.SIGINT, _end)
 
 
@@ -28,7 +33,8 @@ def end_at_once() -> None:
 def raised() -> Iterator[None]:
     """Until the end of a block Ctrl-C raises KeyboardInterrupt.
 
-    Nothing is changed in a process that has not called :func:`end_at_once`.
+    Nothing is changed in a process that has not called :func:`end_at_once`,
+    or ignores the signal.
     """
     if signal.getsignal(signal.SIGINT) is not _end:
         yield

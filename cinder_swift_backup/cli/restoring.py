@@ -134,11 +134,12 @@ def _checked(chain: chains.Chain, noted: doubts.Doubts | None) -> str:
 
     :param noted: nothing, where it was restored unverified
     """
-    has_digests = (
-        chain.tip.manifest.era is not chains.Era.BEFORE_DIGESTS
-        if noted is None else noted.has_digests)
-    return ('every block is verified' if has_digests
-            else 'every object has its MD5')
+    if chain.tip.manifest.era is chains.Era.BEFORE_DIGESTS:
+        return 'every object matches its MD5'
+    if noted is None or noted.has_digests:
+        return 'every block is verified'
+    return ('every object matches its MD5. Without digests, its blocks were '
+            'not compared')
 
 
 def _line(each: doubts.Doubt) -> str:

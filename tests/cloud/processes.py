@@ -62,6 +62,15 @@ def die_with_parent() -> Callable[[], None]:
     return tie
 
 
+def take_interrupts() -> None:
+    """Have a child be interrupted, also where this process cannot be.
+
+    It is meant for ``preexec_fn`` of :class:`subprocess.Popen`: what a shell
+    runs in the background ignores interrupts, and so do its children.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment for children and for command line clients.
 

@@ -28,6 +28,7 @@ class Command:
         """Start it, with a pipe for its output and one for its errors."""
         process = subprocess.Popen(
             [self._program, *map(str, arguments)], env=self._environment,
+            preexec_fn=processes.take_interrupts,  # noqa: PLW1509
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self._test.addCleanup(process.stdout.close)
         self._test.addCleanup(process.stderr.close)

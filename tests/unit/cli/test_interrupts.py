@@ -17,6 +17,7 @@ import textwrap
 from oslotest import base
 
 import cinder_swift_backup
+from tests.cloud import processes
 
 _ROOT = pathlib.Path(cinder_swift_backup.__file__).parents[1]
 _MAIN = ('import sys; from cinder_swift_backup.cli import program; '
@@ -50,10 +51,11 @@ class InterruptTest(base.BaseTestCase):
         self.directory = pathlib.Path(
             self.enterContext(tempfile.TemporaryDirectory()))
 
-    def _run(self, code):
+    def _run(self, code, prepare=processes.take_interrupts):
         """What is left of a program that is interrupted when it says so."""
         process = subprocess.Popen(
             [sys.executable, '-W', 'ignore', '-c', code], text=True,
+            preexec_fn=prepare,  # noqa: PLW1509
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={
                 **os.environ,
                 'PYTHONPATH': f'{self.directory}{os.pathsep}{_ROOT}'})
@@ -102,4 +104,13 @@ print("here", flush=True)
 # It is ignored, or would end this.
 time.sleep(0.5)
 '''))
+        self.assertEqual(('Done.\n', 0), (err, code))
+
+    def test_in_the_background_of_a_shell(self):
+        err, code = self._run(_COMMAND.format(
+            self._body('''
+            print("here", flush=True)
+            time.sleep(0.5)
+            self.say("Done.")
+            '''), ''), lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
         self.assertEqual(('Done.\n', 0), (err, code))

@@ -100,7 +100,7 @@ class ListTest(base.CommandTestCase):
         target = self.directory / 'old'
         answer = self.run_command('restore', 'bak-1', target)
         self.assertEqual(0, answer.code, answer.err)
-        self.assertIn('every object has its MD5', answer.err)
+        self.assertIn('every object matches its MD5', answer.err)
         self.assertEqual(base.DATA, target.read_bytes())
 
     def test_names_do_nothing_to_a_terminal(self):

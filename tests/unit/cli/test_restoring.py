@@ -520,7 +520,8 @@ class UnverifiedTest(base.CommandTestCase):
         self.assertIn(', and every block is verified.', line)
         self._lose_digests()
         (line,) = self._restore(code=0)
-        self.assertIn(', and every object has its MD5.', line)
+        self.assertIn(', and every object matches its MD5. Without digests, '
+                      'its blocks were not compared.', line)
         self.assertEqual(base.DATA, self.target.read_bytes())
 
     def test_damage_that_passes(self):
