@@ -4,7 +4,7 @@
 
 1. If ``ST_AUTH`` is set and no cloud is named, not in ``OS_CLOUD`` either:
    Swift's version 1 authentication, with ``ST_USER`` and ``ST_KEY``.
-2. Else as all clients of OpenStack do it: ``--os-*`` options, ``clouds.yaml``,
+2. Otherwise, like every OpenStack client: ``--os-*`` options, ``clouds.yaml``,
    or ``OS_*`` variables. An ``object_store_endpoint_override`` in there, the
    URL of an account, is for a site that the catalog does not name.
 3. Log in at once.
@@ -33,6 +33,8 @@ from cinder_swift_backup.stores import version_1
 
 LOG = logging.getLogger(__name__)
 _SERVICE = 'object-store'
+# What openstacksdk ends in when a file has another structure.
+_MISSHAPEN = (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,8 +56,9 @@ def open_account(options: argparse.Namespace, environment: Mapping[str, str],
     :raises StoreUnavailable: when there is nobody to log in at
     """
     if is_version_1(options, environment):
-        how = transport.Transport(environment.get('ST_CACERT'),
-                                  patience=patience)
+        how = transport.Transport(
+            options.os_cacert or environment.get('ST_CACERT'),
+            insecure=bool(options.insecure), patience=patience)
         region = options.os_region_name
         return Account(_store(
             _version_1(environment, how), region, 'public', how,
@@ -84,12 +87,14 @@ def find_cloud(options: argparse.Namespace, patience: float,
         found = _cloud(options)
         session = found.get_session()
     except (openstack.exceptions.ConfigException,
-            ksa_exceptions.ClientException,
-            # What a file of another structure ends in.
-            AttributeError, KeyError, TypeError, ValueError,
-            yaml.YAMLError) as err:
+            ksa_exceptions.ClientException) as err:
         raise exceptions.ConfigurationError(
             'the login cannot be used', detail=str(err),
+            remedy=exceptions.Remedy.LOGIN) from err
+    except _MISSHAPEN as err:
+        raise exceptions.ConfigurationError(
+            'the login cannot be used: something in clouds.yaml is not where '
+            'it belongs', detail=str(err),
             remedy=exceptions.Remedy.LOGIN) from err
     if session.timeout is None:
         session.timeout = transport.Transport(patience=patience).login_timeout
@@ -109,7 +114,9 @@ def _cloud(options: argparse.Namespace,
             or known.envvar_key in known.get_cloud_names()):
         raise exceptions.ConfigurationError(
             'there is no login: set the OS_* or ST_* variables, or name a '
-            'cloud of clouds.yaml with --os-cloud')
+            'cloud of clouds.yaml with --os-cloud',
+            detail=None if known.config_filename
+            else 'no clouds.yaml that can be read was found')
     # It takes its own option only where it has read the command line itself.
     silence = {'api_timeout': options.timeout} if options.timeout else {}
     # Some plugins end in a TypeError without what they need.
@@ -144,7 +151,7 @@ def _version_1(environment: Mapping[str, str],
                               environment['ST_KEY'])
     return ksa_session.Session(
         auth=plugin, timeout=how.login_timeout,
-        verify=how.ca_file or True)
+        verify=False if how.insecure else how.ca_file or True)
 
 
 def _keystone(options: argparse.Namespace,

@@ -82,8 +82,8 @@ class Shell(app.App):
             more = (' Which of --os-* there are depends on --os-auth-type.'
                     if argv[0].startswith('--os-') else '')
             self.stderr.write(
-                f'Before the command there is an unknown option, '
-                f'{values.line(argv[0])}: see "{_NAME} --help".{more}\n')
+                f'There is no option {values.line(argv[0])}: see '
+                f'"{_NAME} --help".{more}\n')
             return outcomes.ExitCode.USAGE
         return super().run_subcommand(argv)
 

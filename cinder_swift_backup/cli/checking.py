@@ -25,8 +25,8 @@ class CheckConfig(commands.Table):
     --config-dir that cinder-backup is started with, in their order: what comes
     later overrides. It writes nothing, neither there nor to Swift. Its last
     line, on the standard error output, is OK, or NOT OK with the number of
-    problems. It exits with 0 if there are none, with 5 if there are none but
-    that Swift or Keystone do not answer, and with 4 otherwise.
+    problems. It exits with 0 if there are none, with 5 if the only problem is
+    that Swift or Keystone does not answer, and with 4 otherwise.
     """
 
     columns = ('Subject', 'Value', 'Problem')

@@ -141,8 +141,8 @@ class OurCommand(command.Command):
 class _Columns(OurCommand):
     """A command whose columns or fields can be chosen.
 
-    What it does not have is an error, which cliff would leave out. It is told
-    before anything is done.
+    A column it does not have is an error, reported before anything is done.
+    cliff would leave it out.
     """
 
     # All that there may be.
@@ -189,8 +189,10 @@ class Table(_Columns, lister.Lister):
     def produce_output(self, parsed_args: argparse.Namespace,
                        column_names: Sequence[str],
                        data: Iterable[Sequence[Any]]) -> int:
-        """See cliff."""
+        """See cliff, which prints an empty line where there is no row."""
         rows = [_in_lines(row, parsed_args) for row in data]
+        if not rows and parsed_args.formatter == 'table':
+            return 0
         width = self._width(parsed_args)
         if width and not stacking.fits(column_names, rows, width):
             column_names, rows = stacking.stacked(column_names, rows,

@@ -5,12 +5,11 @@
 The options are those of all clients of OpenStack: openstacksdk knows them, and
 those of the authentication that a cloud uses.
 
-1. Before the command line is read, add these options to the parser. None has
-   a default: a cloud that somebody names is not mixed with the variables of
-   another.
+1. Before the command line is read, add these options to the parser. No option
+   has a default, so that naming one cloud never mixes in another's variables.
 2. Before anybody is asked, look at what was found in options, variables and
-   ``clouds.yaml``. The libraries would ask Keystone with half a login, and
-   take what that leads to for the cause.
+   ``clouds.yaml``. The libraries would send Keystone half a login, and report
+   what comes of that as the cause.
 """
 
 import argparse
@@ -34,6 +33,8 @@ _NEEDED = {
     'v3password': _BY_PASSWORD,
     'token': _BY_TOKEN, 'v2token': _BY_TOKEN, 'v3token': _BY_TOKEN,
 }
+# Options that Swift's version 1 authentication has a use for, too.
+_OF_ANY_LOGIN = ('os_region_name', 'os_cacert')
 # Options of the login that would do nothing here.
 _UNUSED = ('os_service_type', 'os_service_name', 'os_api_version')
 
@@ -42,8 +43,8 @@ def add_options(parser: argparse.ArgumentParser,
                 arguments: Sequence[str]) -> None:
     """Let a command line say how to log in.
 
-    :param arguments: the command line; which cloud or type it names says
-        which options there are
+    :param arguments: the command line; which options there are depends on
+        the cloud or type that it names
     :raises ConfigurationError: when there is no such type of authentication
     """
     before = _defaults(parser)
@@ -55,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser,
 def is_named(options: argparse.Namespace) -> bool:
     """Whether a command line has anything of a login of OpenStack."""
     return any(value for name, value in vars(options).items()
-               if name.startswith('os_') and name != 'os_region_name')
+               if name.startswith('os_') and name not in _OF_ANY_LOGIN)
 
 
 def check_options(options: argparse.Namespace) -> None:
@@ -78,7 +79,12 @@ def check(found: Mapping[str, Any], cloud: str | None) -> None:
     :raises ConfigurationError: that says what is missing
     """
     login = {**found.get('auth', {}), **found}
-    lacking = list(_lacking(str(found.get('auth_type')), login))
+    kind = str(found.get('auth_type'))
+    lacking = list(_lacking(kind, login))
+    if lacking and login.get('token'):
+        raise exceptions.ConfigurationError(
+            f'there is a token to log in with, but the type of the login is '
+            f'{kind}: set OS_AUTH_TYPE, or auth_type in clouds.yaml, to token')
     if lacking:
         raise incomplete(lacking, cloud)
     if url := login.get('auth_url'):
@@ -103,7 +109,7 @@ def incomplete(names: Sequence[str],
 
 
 def check_url(url: str, variable: str) -> None:
-    """Refuse what no request can be sent to.
+    """Refuse a URL to which no request can be sent.
 
     :param variable: where it most likely comes from
     :raises ConfigurationError: that says what is wrong with it

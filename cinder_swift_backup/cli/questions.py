@@ -21,7 +21,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def is_asked(command: commands.OurCommand,
              arguments: argparse.Namespace) -> bool:
-    """Whether the user is to be asked, and is there to answer."""
+    """Whether to ask the user: there is a terminal, and no --yes."""
     if arguments.yes:
         return False
     # Where one is closed, Python has none.

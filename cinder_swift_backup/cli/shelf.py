@@ -229,6 +229,10 @@ def _select(found: Sequence[inventory.Found],
             f'{beginning!r} is a volume, and not a backup: "list --volume" '
             f'shows its backups, and "restore --latest-complete" takes the '
             f'newest that is complete')
+    if beginning and not is_backup:
+        raise exceptions.SelectionError(
+            f'there is no backup whose id begins with {beginning!r}: "list '
+            f'--long" shows ids and names')
     return inventory.select(found, beginning).ref
 
 

@@ -112,7 +112,7 @@ def _facts(library: libraries.Library,
         'File format': summary.file_format or '',
         'Written by': ('this package' if summary.is_ours
                        else "Cinder's own driver"),
-        'Stored format': f'as of Cinder {summary.era.value}',
+        'Stored format': f'that of Cinder {summary.era.value}',
         'Inferred': inferred,
         'Codecs': Codecs([
             _codec(word, stored)

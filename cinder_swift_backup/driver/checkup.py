@@ -103,9 +103,9 @@ class _Checkup:
         for directory in option_values.directories():
             if not os.access(directory, os.R_OK | os.X_OK):
                 self._say('Configuration', directory,
-                          'It may not be read, so what is in there is passed '
-                          'over. Run this as the user of cinder-backup, and '
-                          'let that read it.')
+                          'This user may not read it, so the files in it '
+                          'were skipped. Run the command as the user of '
+                          'cinder-backup, who has to be able to read it.')
 
     def options(self):
         """Whether the driver is ours, and all names are those of options."""

@@ -64,6 +64,7 @@ _REMEDIES = {
     exceptions.Remedy.SPOOL_DIRECTORY:
         'Create it for the user of cinder-backup, or set '
         'backup_swift_spool_directory, which is state_path by default.',
+    exceptions.Remedy.SET: 'Set it.',
     exceptions.Remedy.SIZES:
         'Correct backup_swift_object_size and backup_swift_block_size.',
     exceptions.Remedy.LARGER_BLOCKS:

@@ -368,5 +368,6 @@ def _required(option):
         version = _read('backup_swift_auth_version')
         raise exceptions.ConfigurationError(
             f'{option} is not set and backup_swift_auth = single_user with '
-            f'backup_swift_auth_version = {version} needs it')
+            f'backup_swift_auth_version = {version} needs it',
+            remedy=exceptions.Remedy.SET)
     return value

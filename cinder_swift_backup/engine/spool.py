@@ -43,7 +43,7 @@ _FAULTS = {
          exceptions.Remedy.SPOOL_DIRECTORY)),
     **dict.fromkeys(
         (errno.EACCES, errno.EPERM, errno.EROFS),
-        ('there can be no file in the directory for temporary files',
+        ('no file can be created in the directory for temporary files',
          exceptions.Remedy.SPOOL_DIRECTORY)),
 }
 
@@ -59,7 +59,7 @@ class Spool:
         :param zeros: the digest of a block of zeros
         :param count: how many digests there are from the beginning, all of
             them of zeros
-        :raises SpoolError: when there can be no file
+        :raises SpoolError: when no file can be created
         """
         self._directory = directory
         self._zeros = zeros or bytes(digests.DIGEST_SIZE)

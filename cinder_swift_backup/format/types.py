@@ -109,8 +109,8 @@ class Geometry:
                 f'{LARGEST_BLOCK}', remedy=exceptions.Remedy.SIZES)
         if self.chunk_size % self.block_size:
             raise exceptions.ConfigurationError(
-                f'chunks of {self.chunk_size} bytes are no multiple of '
-                f'blocks of {self.block_size}',
+                f'chunks of {self.chunk_size} bytes are not a multiple '
+                f'of blocks of {self.block_size}',
                 remedy=exceptions.Remedy.SIZES)
 
     def blocks(self, size: int) -> int:

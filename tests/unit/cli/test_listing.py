@@ -92,8 +92,9 @@ class ListTest(base.CommandTestCase):
             first[field] for field in ('Size', 'Kind', 'State')))
         self.assertIn('~512 B', self.run_command('list').out)
         found = self.run_json('show', 'bak-1')
-        self.assertEqual(("Cinder's own driver", 'as of Cinder before 2015.1'),
-                         (found['Written by'], found['Stored format']))
+        self.assertEqual(
+            ("Cinder's own driver", 'that of Cinder before 2015.1'),
+            (found['Written by'], found['Stored format']))
         self.assertIn('size is inferred', found['Inferred'])
         self.assertEqual(0, self.run_command('verify', 'bak-1',
                                              '--deep').code)

@@ -88,6 +88,11 @@ class IncompleteLoginTest(testscenarios.WithScenarios, LoginTestCase):
             ('no token', {'OS_AUTH_URL': _URL, 'OS_AUTH_TYPE': 'token'}, (),
              'set OS_TOKEN, or'),
             ('nothing at all', {}, (), 'there is no login: set'),
+            ('a token of no type', {
+                'OS_AUTH_URL': _URL, 'OS_TOKEN': 'secret'}, (),
+             'set OS_AUTH_TYPE, or auth_type in clouds.yaml, to token'),
+            ('half a login of version 1', {**_ST, 'ST_KEY': _UNSET},
+             ('--os-cacert', '/x'), 'so set ST_KEY, too'),
             ('only a region', {}, ('--os-region-name', 'r'),
              'there is no login'),
             ('no password in a file', _OS, ('--os-cloud', 'site'),
@@ -125,6 +130,26 @@ class IncompleteLoginTest(testscenarios.WithScenarios, LoginTestCase):
             self.run_command(self.environment, *self.arguments, 'list'),
             outcomes.ExitCode.CONFIGURATION, self.text)
         self.assertEqual([], self.http.request_history)
+
+
+class FileTest(testscenarios.WithScenarios, LoginTestCase):
+    """A ``clouds.yaml`` that is none."""
+
+    scenarios = tuple(
+        (name, {'content': content, 'text': text}) for name, content, text in (
+            ('not YAML', 'clouds: [a\n  b: {', 'no clouds.yaml that can be'),
+            ('not text', b'\xff\xfe'.decode('latin-1'),
+             'no clouds.yaml that can be'),
+            ('no clouds', 'clouds: 5', 'not where it belongs'),
+            ('no cloud', 'clouds: {site: 5}', 'not where it belongs'),
+            ('no login', 'clouds: {site: {auth: x}}', 'not where it belongs'),
+            ('no mapping', 'just text', 'is empty or not a valid mapping')))
+
+    def test_it_is_said(self):
+        self.clouds.write_text(self.content, encoding='latin-1')
+        self.check_refused(
+            self.run_command({'OS_CLOUD': 'site'}, 'list'),
+            outcomes.ExitCode.CONFIGURATION, self.text)
 
 
 class NobodyTest(testscenarios.WithScenarios, LoginTestCase):
@@ -257,6 +282,14 @@ class OptionsTest(LoginTestCase):
         self.assertEqual('AUTH_x', store.account())
         self.assertFalse(swift.called)
 
+    def test_certificates_for_version_1(self):
+        for arguments, expected in (
+                (('--insecure',), False), (('--os-cacert', '/b'), '/b'),
+                ((), '/a')):
+            self.http.get(_ST['ST_AUTH'], status_code=401)
+            self.run_command({**_ST, 'ST_CACERT': '/a'}, *arguments, 'list')
+            self.assertEqual(expected, self.http.last_request.verify)
+
     def test_help_needs_no_login(self):
         self.clouds.write_text('clouds: 5')
         for environment in (_OS, {'OS_CLOUD': 'nope'}, {}):
@@ -271,4 +304,4 @@ class OptionsTest(LoginTestCase):
                              ('--nonsense', '--help')):
             answer = self.run_command(_OS, option, 'x', 'list')
             self.check_refused(answer, outcomes.ExitCode.USAGE,
-                               f'unknown option, {option}:', more)
+                               f'There is no option {option}:', more)

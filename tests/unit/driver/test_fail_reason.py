@@ -61,7 +61,7 @@ _LOCAL_SAMPLES = {
     ('engine/volumes/base.py', 'err'): '[Errno 5] Input/output error',
     ('engine/spool.py', 'err.strerror or err'): 'No space left on device',
     ('engine/spool.py', 'what'):
-        'there can be no file in the directory for temporary files',
+        'no file can be created in the directory for temporary files',
     ('format/documents.py', 'err'):
         'Expecting property name enclosed in double quotes: line 1 column 2 '
         '(char 1)',

@@ -113,7 +113,7 @@ class SpoolTest(base.BaseTestCase):
                                    side_effect=OSError(number, 'because')):
                 err = self.assertRaises(exceptions.SpoolError, spool.check,
                                         '/somewhere')
-            self.assertEqual(('there can be no file in the directory for '
+            self.assertEqual(('no file can be created in the directory for '
                               'temporary files (because)', 'in /somewhere'),
                              (err.what, err.detail))
             self.assertIs(exceptions.Remedy.SPOOL_DIRECTORY, err.remedy)
