@@ -180,11 +180,11 @@ def _normal(name: str) -> str:
 class Table(_Columns, lister.Lister):
     """A table. A row is one line, whatever its names are.
 
-    Unless the terminal is too narrow, and there are groups of columns that
-    may share one.
+    On a terminal that is too narrow for that, columns share one, as far as
+    there are groupings.
     """
 
-    groups: Sequence[Sequence[str]] = ()
+    groupings: Sequence[stacking.Grouping] = ()
 
     def produce_output(self, parsed_args: argparse.Namespace,
                        column_names: Sequence[str],
@@ -194,17 +194,16 @@ class Table(_Columns, lister.Lister):
         if not rows and parsed_args.formatter == 'table':
             return 0
         width = self._width(parsed_args)
-        if width and not stacking.fits(column_names, rows, width):
-            column_names, rows = stacking.stacked(column_names, rows,
-                                                  self.groups, width)
-        return super().produce_output(parsed_args, column_names, rows)
+        names, found = (column_names, rows) if width is None else (
+            stacking.narrowed(column_names, rows, self.groupings, width))
+        return super().produce_output(parsed_args, names, found)
 
     def _width(self, arguments: argparse.Namespace) -> int | None:
         """How wide the table may be; None if it does not matter."""
-        if (not self.groups or arguments.formatter != 'table'
+        if (not self.groupings or arguments.formatter != 'table'
                 or arguments.columns or arguments.sort_columns):
             return None
-        return arguments.max_width or cliff_utils.terminal_width()
+        return arguments.max_width or cliff_utils.terminal_width() or None
 
 
 class Fields(_Columns, show.ShowOne):

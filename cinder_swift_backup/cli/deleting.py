@@ -26,6 +26,12 @@ _COLUMNS = ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
             'Container', 'In Cinder')
 _DELETED = 'Deleted'
 _WOULD_BE = 'Would be deleted'
+# Which share a column where the terminal is narrow: has 100 columns, or 80.
+_GROUPINGS = (
+    (('Backup', 'Volume'), ('Last written', 'Objects'),
+     ('Stored', 'In Cinder'), ('Container', _DELETED, _WOULD_BE)),
+    (('Backup', 'Volume'), ('Last written', 'Stored'),
+     ('Objects', 'In Cinder', _DELETED, _WOULD_BE, 'Container')))
 
 
 class Delete(commands.BackupCommand):
@@ -103,6 +109,8 @@ class Orphans(commands.AccountCommand, commands.Table):
     about whether any other backup depends on theirs. How many do, Cinder does
     not tell.
     """
+
+    groupings = _GROUPINGS
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""

@@ -22,9 +22,12 @@ from cinder_swift_backup.format import volume_meta
 _COLUMNS = ('Backup', 'Volume', 'Created', 'Size', 'Stored', 'Kind', 'Depth',
             'State', 'Container')
 _LONG = ('Name', 'Volume name', 'Project')
-# Which share a column where the terminal is narrow.
-_GROUPS = (('Backup', 'Volume', 'Project'), ('Created', 'Kind'),
-           ('Size', 'Stored'), ('State', 'Name', 'Volume name', 'Container'))
+# Which share a column where the terminal is narrow: has 100 columns, or 80.
+_GROUPINGS = (
+    (('Backup', 'Volume', 'Project'), ('Created', 'Kind'), ('Size', 'Stored'),
+     ('State', 'Name', 'Volume name', 'Container')),
+    (('Backup', 'Volume', 'Project'), ('Created', 'Size', 'Stored'),
+     ('State', 'Kind', 'Name', 'Volume name', 'Container')))
 
 
 class List(commands.AccountCommand, commands.Table):
@@ -37,7 +40,7 @@ class List(commands.AccountCommand, commands.Table):
     narrow terminal, several values share a column.
     """
 
-    groups = _GROUPS
+    groupings = _GROUPINGS
     columns = _COLUMNS + _LONG
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

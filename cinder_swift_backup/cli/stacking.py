@@ -5,9 +5,11 @@
 Ids are of use only as a whole: what names backups and volumes is never cut
 off. The last column gives way: what is too long for it ends in an ellipsis.
 
-1. The groups of columns say which ones share a column.
-2. Every column but the last is as wide as its widest cell.
-3. The last one has what is left.
+1. A table that fits stays as it is.
+2. A grouping says which columns share one. Of several, take the first that
+   leaves room for the last column.
+3. Every column but the last is as wide as its widest cell.
+4. The last one has what is left.
 """
 
 from collections.abc import Iterable
@@ -23,30 +25,60 @@ from rich import text as rich_text
 _FRAME = 3
 _EDGE = 1
 _NARROWEST = 8
+# The columns that share one, for each column of a narrower table.
+Grouping = Sequence[Sequence[str]]
 
 
-def stacked(names: Sequence[str], rows: Iterable[Sequence[Any]],
-            groups: Iterable[Sequence[str]], width: int,
-            ) -> tuple[list[str], list[list[str]]]:
-    """The names and rows of a table with a column for each group.
+def narrowed(names: Sequence[str], rows: Sequence[Sequence[Any]],
+             groupings: Sequence[Grouping], width: int,
+             ) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+    """The names and rows of a table that is no wider than it may be.
 
-    :param groups: of column names; one that the table lacks is left out
+    :param groupings: the roomiest first; names that the table lacks are left
+        out
     :param width: of the whole table, in columns of a terminal
     """
-    found = [[names.index(name) for name in group if name in names]
-             for group in groups]
-    places = [group for group in found if group]
-    heads = ['/'.join(names[at] for at in group) for group in places]
-    cells = [[[_text(row[at]) for at in group] for group in places]
-             for row in rows]
-    room = max(_NARROWEST, width - _EDGE - _FRAME * len(places) - sum(
-        max(map(rich_cells.cell_len, [head, *itertools.chain(*column)]))
-        for head, column in zip(heads[:-1], zip(*cells, strict=True),
-                                strict=False)))
-    for row in cells:
-        row[-1] = [shortened(text, room) for text in row[-1]]
-    return ([*heads[:-1], shortened(heads[-1], room)],
-            [['\n'.join(cell) for cell in row] for row in cells])
+    if fits(names, rows, width):
+        return names, rows
+    for grouping in groupings:
+        stacked = _Stacked(names, rows, grouping)
+        room = width - stacked.width
+        if room >= _NARROWEST:
+            break
+    return stacked.cut(max(_NARROWEST, room))
+
+
+class _Stacked:
+    """A table with a column for each group of columns."""
+
+    def __init__(self, names: Sequence[str], rows: Iterable[Sequence[Any]],
+                 grouping: Grouping) -> None:
+        found = [[names.index(name) for name in group if name in names]
+                 for group in grouping]
+        places = [group for group in found if group]
+        self._heads = ['/'.join(names[at] for at in group)
+                       for group in places]
+        self._rows = [[[_text(row[at]) for at in group] for group in places]
+                      for row in rows]
+
+    @property
+    def width(self) -> int:
+        """Of the table without what is in the last column."""
+        return _EDGE + _FRAME * len(self._heads) + sum(
+            max(map(rich_cells.cell_len, [head, *itertools.chain(*column)]))
+            for head, column in zip(
+                self._heads[:-1], zip(*self._rows, strict=True),
+                strict=False))
+
+    def cut(self, room: int) -> tuple[list[str], list[list[str]]]:
+        """Names and rows.
+
+        :param room: for the last column
+        """
+        return ([*self._heads[:-1], shortened(self._heads[-1], room)],
+                [['\n'.join(cell) for cell in (
+                    *row[:-1], [shortened(text, room) for text in row[-1]])]
+                 for row in self._rows])
 
 
 def fits(names: Sequence[str], rows: Iterable[Sequence[Any]],

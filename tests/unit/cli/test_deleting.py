@@ -204,6 +204,19 @@ class OrphansTest(DeletingTestCase):
                          (row['In Cinder'], row['Deleted']))
         self.assertEqual(self.before, self.bench.names())
 
+    def test_ids_are_whole_on_a_narrow_terminal(self):
+        identifier = '4f2b7c1e-0d3a-4b68-9a55-c0ffee000000'
+        self.bench.put(f'volume_{identifier}/20260801120001/'
+                       f'az_nova_backup_{identifier}-00001', b'x')
+        for width in (100, 80):
+            for options in ((), ('--delete', '--dry-run')):
+                lines = self.run_command(
+                    'orphans', '--grace', '0', '--max-width', str(width),
+                    *options).out.splitlines()
+                self.assertEqual({len(lines[0])}, set(map(len, lines)))
+                self.assertLessEqual(len(lines[0]), width)
+                self.assertTrue(any(identifier in line for line in lines))
+
     def test_what_only_one_of_them_has(self):
         del self.records.return_value['bak-1']
         self._has_record('bak-3', 'available')

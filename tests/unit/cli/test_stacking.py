@@ -23,11 +23,19 @@ class StackingTest(oslo_base.BaseTestCase):
     """Which column goes where, and what is left of it."""
 
     def test_groups(self):
-        names, (row,) = stacking.stacked(
-            ['A', 'B', 'C', 'D'], [['aa', None, 3, 'd' * 99]],
-            [('A', 'C'), ('B', 'D', 'none'), ('none',)], 40)
-        self.assertEqual(['A/C', 'B/D'], names)
-        self.assertEqual(['aa\n3', f'None\n{"d" * 29}\u2026'], row)
+        table = ['A', 'B', 'C', 'D'], [['aa', None, 3, 'd' * 99]]
+        groupings = (('A', 'C'), ('B', 'D', 'none'), ('none',)), (
+            ('B',), ('A', 'C', 'D'))
+        for width, names, cells_ in (
+                (40, ['A/C', 'B/D'], ['aa\n3', f'None\n{"d" * 29}\u2026']),
+                (18, ['A/C', 'B/D'], ['aa\n3', f'None\n{"d" * 7}\u2026']),
+                (17, ['B', 'A/C/D'], ['None', f'aa\n3\n{"d" * 7}\u2026'])):
+            self.assertEqual((names, [cells_]), stacking.narrowed(
+                *table, groupings, width))
+
+    def test_wide_enough(self):
+        table = ['A', 'B'], [['a', 'b']]
+        self.assertEqual(table, stacking.narrowed(*table, [[['A', 'B']]], 9))
 
     @given(strategies.text(), strategies.integers(1, 50))
     def test_shortened(self, text, width):
