@@ -11,7 +11,7 @@ from cinder_swift_backup.engine import audit
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
-    """Let the user say what has to be there."""
+    """Add options for what the user expects to find."""
     parser.add_argument(
         '--expect-at-least', type=commands.positive, default=0, metavar='N',
         help='exit with 3 if fewer than N of the backups are complete')
