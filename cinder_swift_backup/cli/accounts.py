@@ -33,6 +33,7 @@ from cinder_swift_backup.stores import version_1
 
 LOG = logging.getLogger(__name__)
 _SERVICE = 'object-store'
+_NO_FILE = 'no clouds.yaml that can be read was found'
 # What openstacksdk ends in when a file has another structure.
 _MISSHAPEN = (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError)
 
@@ -93,8 +94,8 @@ def find_cloud(options: argparse.Namespace, patience: float,
             remedy=exceptions.Remedy.LOGIN) from err
     except _MISSHAPEN as err:
         raise exceptions.ConfigurationError(
-            'the login cannot be used: something in clouds.yaml is not where '
-            'it belongs', detail=str(err),
+            'the login cannot be used: something in clouds.yaml or the '
+            'OS_* variables is missing or wrong', detail=str(err),
             remedy=exceptions.Remedy.LOGIN) from err
     if session.timeout is None:
         session.timeout = transport.Transport(patience=patience).login_timeout
@@ -115,8 +116,7 @@ def _cloud(options: argparse.Namespace,
         raise exceptions.ConfigurationError(
             'there is no login: set the OS_* or ST_* variables, or name a '
             'cloud of clouds.yaml with --os-cloud',
-            detail=None if known.config_filename
-            else 'no clouds.yaml that can be read was found')
+            detail=None if known.config_filename else _NO_FILE)
     # It takes its own option only where it has read the command line itself.
     silence = {'api_timeout': options.timeout} if options.timeout else {}
     # Some plugins end in a TypeError without what they need.
@@ -136,7 +136,7 @@ def _check_name(known: openstack.config.OpenStackConfig, name: str) -> None:
     raise exceptions.ConfigurationError(
         f'there is no cloud {name!r} in clouds.yaml',
         detail=(f'{known.config_filename} has {", ".join(sorted(names))}'
-                if known.config_filename else 'no such file was found'))
+                if known.config_filename else _NO_FILE))
 
 
 def _version_1(environment: Mapping[str, str],
@@ -184,5 +184,6 @@ def _store(session: ksa_session.Session, region: str | None, interface: str,
     except first_login.NobodyThere:
         raise
     except exceptions.StoreUnavailable as err:
-        LOG.debug('It may pass, and the store has patience: %s', err)
+        LOG.warning('The identity service does not work, and the command '
+                    'tries again: %s', err)
     return swift.SwiftStore(swift_session.Session(who, how))

@@ -6,12 +6,11 @@ By then the URL is wrong more often than the identity service is away, so
 nothing is repeated.
 
 1. Ask the URL who is there, without credentials. A host that is there accepts
-   a connection within seconds; how long its answer may take is another matter.
+   a connection within seconds, and Keystone lists its versions at once.
 2. Where keystoneauth has to ask the URL for its versions, refuse one that
    wants credentials for that: keystoneauth (5.15) then logs in within a
-   login, and waits for its own lock for ever. A page for people
-   is no answer either.
-3. Log in.
+   login, and waits for its own lock for ever.
+3. Log in. Where that fails and the answer was a web page, the page is why.
 """
 
 from keystoneauth1.identity import generic
@@ -24,6 +23,8 @@ from cinder_swift_backup.stores import network_errors
 # Seconds in which a host accepts a connection, or is not there: a lost packet
 # is sent again after one second, and after three.
 _CONNECT = 5.0
+# Seconds in which it answers, or is too busy to wait for without patience.
+_ANSWER = 10.0
 _UNAUTHORIZED = 401
 
 
@@ -42,9 +43,13 @@ def log_in(who: credentials.SessionCredentials, url: str | None) -> None:
     :raises StoreUnavailable: when it fails, which may pass
     """
     try:
-        if url:
-            _look(who, url)
-        who.access()
+        doubt = _look(who, url) if url else None
+        try:
+            who.access()
+        except exceptions.BackupError as err:
+            if doubt is None:
+                raise
+            raise doubt from err
     except exceptions.StoreUnavailable as err:
         if not network_errors.is_nobody(err):
             raise
@@ -54,21 +59,24 @@ def log_in(who: credentials.SessionCredentials, url: str | None) -> None:
             remedy=exceptions.Remedy.LOGIN_URL) from err
 
 
-def _look(who: credentials.SessionCredentials, url: str) -> None:
-    """See who is there.
+def _look(who: credentials.SessionCredentials,
+          url: str) -> exceptions.ConfigurationError | None:
+    """See who is there; return why it would be no wonder if the login fails.
 
-    :raises ConfigurationError: when it is not Keystone, and has to be
+    :raises ConfigurationError: when asking it for versions would never end
     """
     answer = credentials.ask(lambda: who.session.get(
         url, authenticated=False, raise_exc=False,
         headers={'Accept': 'application/json'},
-        timeout=(_CONNECT, who.session.timeout)))
+        timeout=(_CONNECT, _ANSWER)))
     if not isinstance(who.session.auth, generic.BaseGenericPlugin):
-        return
+        return None
     if answer.status_code == _UNAUTHORIZED:
-        raise _not_keystone('it wants a login before it says what it is', url)
+        raise _not_keystone('it requires a login just to list its versions',
+                            url)
     if answer.ok and not _is_json(answer):
-        raise _not_keystone('it answers with a page', url)
+        return _not_keystone('it returns a web page', url)
+    return None
 
 
 def _is_json(answer: requests.Response) -> bool:
@@ -81,6 +89,5 @@ def _is_json(answer: requests.Response) -> bool:
 
 def _not_keystone(why: str, url: str) -> exceptions.ConfigurationError:
     return exceptions.ConfigurationError(
-        f'what answers at the URL to log in at is not Keystone: {why}',
+        f'the server at the login URL is not Keystone: {why}',
         detail=url, remedy=exceptions.Remedy.LOGIN_URL)
-

@@ -140,16 +140,18 @@ class FileTest(testscenarios.WithScenarios, LoginTestCase):
             ('not YAML', 'clouds: [a\n  b: {', 'no clouds.yaml that can be'),
             ('not text', b'\xff\xfe'.decode('latin-1'),
              'no clouds.yaml that can be'),
-            ('no clouds', 'clouds: 5', 'not where it belongs'),
-            ('no cloud', 'clouds: {site: 5}', 'not where it belongs'),
-            ('no login', 'clouds: {site: {auth: x}}', 'not where it belongs'),
+            ('no clouds', 'clouds: 5', 'is missing or wrong'),
+            ('no cloud', 'clouds: {site: 5}', 'is missing or wrong'),
+            ('no login', 'clouds: {site: {auth: x}}', 'is missing or wrong'),
             ('no mapping', 'just text', 'is empty or not a valid mapping')))
 
     def test_it_is_said(self):
         self.clouds.write_text(self.content, encoding='latin-1')
-        self.check_refused(
-            self.run_command({'OS_CLOUD': 'site'}, 'list'),
-            outcomes.ExitCode.CONFIGURATION, self.text)
+        for environment, arguments in (({'OS_CLOUD': 'site'}, ()),
+                                       ({}, ('--os-cloud', 'site'))):
+            self.check_refused(
+                self.run_command(environment, *arguments, 'list'),
+                outcomes.ExitCode.CONFIGURATION, self.text)
 
 
 class NobodyTest(testscenarios.WithScenarios, LoginTestCase):

@@ -72,7 +72,7 @@ class FirstLoginTest(base.BaseTestCase):
         # keystoneauth waits for itself there, so that nothing ends this test
         # without the look.
         self.http.get(_URL, status_code=401)
-        self._refused('is not Keystone: it wants a login before')
+        self._refused('is not Keystone: it requires a login')
 
     def test_versions_that_nobody_asks_for(self):
         self.http.get(_URL, status_code=401)
@@ -80,15 +80,23 @@ class FirstLoginTest(base.BaseTestCase):
         self._log_in(_V3)
         self.assertEqual(1, login.call_count)
 
+    def test_page_before_a_keystone(self):
+        # keystoneauth goes by the path then.
+        self.http.get(_URL, text='<html>Welcome</html>')
+        self.assertEqual(0, self._serve_tokens().call_count)
+        self._log_in()
+
     def test_page(self):
         self.http.get(_URL, text='<html>Welcome</html>')
-        self._refused('is not Keystone: it answers with a page')
+        self.http.post(_TOKENS, status_code=405)
+        self._refused('is not Keystone: it returns a web page')
 
     def test_page_somewhere_else(self):
         other = 'http://portal.test/login'
         self.http.get(_URL, status_code=302, headers={'Location': other})
         self.http.get(other, text='<html>Please log in</html>')
-        self._refused('is not Keystone: it answers with a page')
+        self.http.post(_TOKENS, status_code=503)
+        self._refused('is not Keystone: it returns a web page')
 
     def test_nothing_of_that_name(self):
         self.http.get(_URL, status_code=404)
@@ -120,7 +128,7 @@ class FirstLoginTest(base.BaseTestCase):
     def test_silence_of_somebody(self):
         look = self.http.get(_URL, exc=requests.ReadTimeout())
         self._may_pass()
-        self.assertEqual([(5, 60)], [each.timeout
+        self.assertEqual([(5, 10)], [each.timeout
                                      for each in look.request_history])
 
     def test_a_server_that_fails(self):
