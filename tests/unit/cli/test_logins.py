@@ -137,9 +137,9 @@ class FileTest(testscenarios.WithScenarios, LoginTestCase):
 
     scenarios = tuple(
         (name, {'content': content, 'text': text}) for name, content, text in (
-            ('not YAML', 'clouds: [a\n  b: {', 'no clouds.yaml that can be'),
-            ('not text', b'\xff\xfe'.decode('latin-1'),
-             'no clouds.yaml that can be'),
+            # Some releases of openstacksdk skip such a file, others end there.
+            ('not YAML', 'clouds: [a\n  b: {', 'clouds.yaml'),
+            ('not text', b'\xff\xfe'.decode('latin-1'), 'clouds.yaml'),
             ('no clouds', 'clouds: 5', 'is missing or wrong'),
             ('no cloud', 'clouds: {site: 5}', 'is missing or wrong'),
             ('no login', 'clouds: {site: {auth: x}}', 'is missing or wrong'),
