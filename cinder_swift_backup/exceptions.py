@@ -64,7 +64,7 @@ class Remedy(enum.Enum):
     STORAGE = 'the cause is in the storage of the volume'
     SPOOL = 'the directory for temporary files is full'
     SPOOL_DIRECTORY = 'it does not exist, or no file can be made in it'
-    SET = 'an option that is needed is not set'
+    SET = 'a required option is not set'
     SIZES = 'the sizes of chunks and blocks do not fit together'
     LARGER_BLOCKS = 'blocks are too small for such a volume'
     CREATE_CONTAINER = 'the container has to be made'

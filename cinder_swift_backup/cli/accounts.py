@@ -33,7 +33,7 @@ from cinder_swift_backup.stores import version_1
 
 LOG = logging.getLogger(__name__)
 _SERVICE = 'object-store'
-_NO_FILE = 'no clouds.yaml that can be read was found'
+_NO_FILE = 'there is no readable clouds.yaml'
 # What openstacksdk ends in when a file has another structure.
 _MISSHAPEN = (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError)
 

@@ -180,8 +180,7 @@ def _normal(name: str) -> str:
 class Table(_Columns, lister.Lister):
     """A table. A row is one line, whatever its names are.
 
-    On a terminal that is too narrow for that, columns share one, as far as
-    there are groupings.
+    On a narrow terminal, several columns share one, as the groupings say.
     """
 
     groupings: Sequence[stacking.Grouping] = ()
@@ -194,9 +193,10 @@ class Table(_Columns, lister.Lister):
         if not rows and parsed_args.formatter == 'table':
             return 0
         width = self._width(parsed_args)
-        names, found = (column_names, rows) if width is None else (
-            stacking.narrowed(column_names, rows, self.groupings, width))
-        return super().produce_output(parsed_args, names, found)
+        if width is None:
+            return super().produce_output(parsed_args, column_names, rows)
+        return super().produce_output(parsed_args, *stacking.narrowed(
+            column_names, rows, self.groupings, width))
 
     def _width(self, arguments: argparse.Namespace) -> int | None:
         """How wide the table may be; None if it does not matter."""

@@ -290,7 +290,7 @@ def _has_orphans(library: libraries.Library, each: audit.Audit) -> bool:
 
 
 def _is_whole(each: audit.Audit) -> bool:
-    """Whether all of it is an orphan, and not only some objects beside it."""
+    """Whether the whole backup is an orphan, not just objects beside it."""
     return each.state is audit.State.ORPHANED
 
 

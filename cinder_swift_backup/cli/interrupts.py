@@ -7,8 +7,8 @@
    knows what is left.
 3. When it has ended well, and all is said, it is too late.
 
-Where whoever starts the program has it ignore the signal, as shells do with
-jobs in the background, it is left ignored.
+If the program starts with the signal ignored, as a shell's jobs in the
+background do, it goes on ignoring it.
 
 Loads nothing that takes time, since it works from where it is loaded.
 """
@@ -33,8 +33,8 @@ def end_at_once() -> None:
 def raised() -> Iterator[None]:
     """Until the end of a block Ctrl-C raises KeyboardInterrupt.
 
-    Nothing is changed in a process that has not called :func:`end_at_once`,
-    or ignores the signal.
+    It does nothing in a process that has not called :func:`end_at_once`, or
+    that ignores the signal.
     """
     if signal.getsignal(signal.SIGINT) is not _end:
         yield

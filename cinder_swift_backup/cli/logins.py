@@ -9,7 +9,7 @@ those of the authentication that a cloud uses.
    has a default, so that naming one cloud never mixes in another's variables.
 2. Before anybody is asked, look at what was found in options, variables and
    ``clouds.yaml``. The libraries would send Keystone half a login, and report
-   what comes of that as the cause.
+   the error that follows as the cause.
 """
 
 import argparse

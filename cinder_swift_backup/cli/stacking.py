@@ -6,8 +6,8 @@ Ids are of use only as a whole: what names backups and volumes is never cut
 off. The last column gives way: what is too long for it ends in an ellipsis.
 
 1. A table that fits stays as it is.
-2. A grouping says which columns share one. Of several, take the first that
-   leaves room for the last column.
+2. A grouping says which columns share one. Take the first grouping that leaves
+   room for the last column.
 3. Every column but the last is as wide as its widest cell.
 4. The last one has what is left.
 """
@@ -63,7 +63,7 @@ class _Stacked:
 
     @property
     def width(self) -> int:
-        """Of the table without what is in the last column."""
+        """How wide the table is while its last column is empty."""
         return _EDGE + _FRAME * len(self._heads) + sum(
             max(map(rich_cells.cell_len, [head, *itertools.chain(*column)]))
             for head, column in zip(

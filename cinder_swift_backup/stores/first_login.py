@@ -10,7 +10,8 @@ nothing is repeated.
 2. Where keystoneauth has to ask the URL for its versions, refuse one that
    wants credentials for that: keystoneauth (5.15) then logs in within a
    login, and waits for its own lock for ever.
-3. Log in. Where that fails and the answer was a web page, the page is why.
+3. Log in. If that fails, and is not refused, after a web page was the answer,
+   the URL is wrong.
 """
 
 from keystoneauth1.identity import generic
@@ -43,13 +44,7 @@ def log_in(who: credentials.SessionCredentials, url: str | None) -> None:
     :raises StoreUnavailable: when it fails, which may pass
     """
     try:
-        doubt = _look(who, url) if url else None
-        try:
-            who.access()
-        except exceptions.BackupError as err:
-            if doubt is None:
-                raise
-            raise doubt from err
+        _access(who, _look(who, url) if url else None)
     except exceptions.StoreUnavailable as err:
         if not network_errors.is_nobody(err):
             raise
@@ -59,9 +54,25 @@ def log_in(who: credentials.SessionCredentials, url: str | None) -> None:
             remedy=exceptions.Remedy.LOGIN_URL) from err
 
 
+def _access(who: credentials.SessionCredentials,
+            doubt: exceptions.ConfigurationError | None) -> None:
+    """Log in.
+
+    :param doubt: why the URL may be wrong, which explains any failure but a
+        refusal
+    """
+    try:
+        who.access()
+    except (exceptions.ConfigurationError,
+            exceptions.StoreUnavailable) as err:
+        if doubt is None:
+            raise
+        raise doubt from err
+
+
 def _look(who: credentials.SessionCredentials,
           url: str) -> exceptions.ConfigurationError | None:
-    """See who is there; return why it would be no wonder if the login fails.
+    """See what answers; return why the URL may be wrong.
 
     :raises ConfigurationError: when asking it for versions would never end
     """

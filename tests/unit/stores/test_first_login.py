@@ -86,6 +86,11 @@ class FirstLoginTest(base.BaseTestCase):
         self.assertEqual(0, self._serve_tokens().call_count)
         self._log_in()
 
+    def test_page_before_a_keystone_that_refuses(self):
+        self.http.get(_URL, text='<html>Welcome</html>')
+        self.http.post(_TOKENS, status_code=401)
+        self.assertRaises(exceptions.AccessDenied, self._log_in)
+
     def test_page(self):
         self.http.get(_URL, text='<html>Welcome</html>')
         self.http.post(_TOKENS, status_code=405)
