@@ -61,9 +61,9 @@ def open_account(options: argparse.Namespace, environment: Mapping[str, str],
             options.os_cacert or environment.get('ST_CACERT'),
             insecure=bool(options.insecure), patience=patience)
         region = options.os_region_name
-        return Account(_store(
-            _version_1(environment, how), region, 'public', how,
-            login_url=environment['ST_AUTH']), region)
+        session = _version_1(environment, how, options.timeout)
+        return Account(_store(session, region, 'public', how,
+                              login_url=environment['ST_AUTH']), region)
     return _keystone(options, patience)
 
 
@@ -140,7 +140,8 @@ def _check_name(known: openstack.config.OpenStackConfig, name: str) -> None:
 
 
 def _version_1(environment: Mapping[str, str],
-               how: transport.Transport) -> ksa_session.Session:
+               how: transport.Transport,
+               silence: float | None) -> ksa_session.Session:
     missing = [name for name in ('ST_USER', 'ST_KEY')
                if not environment.get(name)]
     if missing:
@@ -150,7 +151,7 @@ def _version_1(environment: Mapping[str, str],
     plugin = version_1.plugin(environment['ST_AUTH'], environment['ST_USER'],
                               environment['ST_KEY'])
     return ksa_session.Session(
-        auth=plugin, timeout=how.login_timeout,
+        auth=plugin, timeout=silence or how.login_timeout,
         verify=False if how.insecure else how.ca_file or True)
 
 

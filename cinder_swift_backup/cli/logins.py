@@ -122,11 +122,11 @@ def check_url(url: str, variable: str) -> None:
     else:
         if found.scheme not in ('http', 'https'):
             raise exceptions.ConfigurationError(
-                f'the URL to log in at does not begin with http:// or '
-                f'https://: correct {variable}', detail=url)
+                f'the login URL must begin with http:// or https://: '
+                f'correct {variable}', detail=url)
     if not host:
         raise exceptions.ConfigurationError(
-            f'the URL to log in at is not valid: correct {variable}',
+            f'the login URL is not valid: correct {variable}',
             detail=url)
 
 

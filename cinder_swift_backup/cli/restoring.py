@@ -84,7 +84,7 @@ class Restore(commands.BackupCommand):
                 else:
                     self._restore(found, chain, library.size(wanted) or 0,
                                   bar, parsed_args, noted, is_new=is_new)
-        restored = (f'Backup {ref.backup_id} of volume {ref.volume_id} is '
+        restored = (f'Backup {ref.backup_id} of volume {ref.volume_id} was '
                     f'restored{"" if to_pipe else f" to {target}"}')
         doubtful = [] if noted is None else noted.found()
         if not doubtful:
@@ -92,7 +92,7 @@ class Restore(commands.BackupCommand):
             return
         for each in doubtful:
             self.say(_line(each))
-        self.say(f'{restored} as it is. {_sum(doubtful)}')
+        self.say(f'{restored}, but {_sum(doubtful)}')
         self.code = outcomes.ExitCode.DAMAGED
 
     def _restore(self, found: shelf.Shelf, chain: chains.Chain, size: int,

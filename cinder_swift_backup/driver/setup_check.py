@@ -41,8 +41,9 @@ def check(context):
     try:
         _check_cluster(context, found, for_backup)
     except exceptions.StoreUnavailable as err:
-        LOG.error('The service starts, and the options were not compared with '
-                  'the cluster, which is away: %s', err)
+        LOG.error('Swift or Keystone cannot be reached. The service starts '
+                  'anyway; the options were not checked against the '
+                  'cluster: %s', err)
 
 
 def _check_cluster(context, found, for_backup):

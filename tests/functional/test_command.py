@@ -149,7 +149,7 @@ class UnverifiedTestCase(testscenarios.WithScenarios,
         done = program.run('restore', *where, '--unverified', code=7)
         self.assertIn(f'Bytes {BLOCK} to {2 * BLOCK}: object {name} does not '
                       f'match.', done.stderr)
-        self.assertIn(f'as it is. {BLOCK} bytes of 1 object do not match',
+        self.assertIn(f', but {BLOCK} bytes of 1 object do not match',
                       done.stderr)
         damaged = bytearray(data)
         damaged[BLOCK + 1] ^= 1

@@ -235,7 +235,7 @@ class KilledTestCase(StatesTestCase):
             self.wait_until(self.is_given_up, backup)
             self.proxy.refuse()
             self.own.wait()
-            self.assertTrue(self.log_has('the cluster, which is away'))
+            self.assertTrue(self.log_has('The service starts anyway'))
         self.client(self.demo_admin).backups.reset_state(backup.id, 'error')
 
     def is_given_up(self, backup):

@@ -23,6 +23,7 @@ _LOOPBACK = '127.0.0.1'
 # Seconds, after which a server that was silent closes its connections.
 _LONG = 30
 _ST = {'ST_AUTH': 'http://swift.test/auth/v1.0'}
+_ST_LOGIN = {'ST_USER': 'u', 'ST_KEY': 'k'}
 
 
 def _options(*arguments):
@@ -110,8 +111,10 @@ clouds:
         self.enterContext(mock.patch.object(
             transport, '_SHORTEST_SILENCE', 0.1))
 
-    def _refused(self, cloud, environment, patience):
-        options = _options('--os-cloud', cloud) if cloud else _options()
+    def _refused(self, cloud, environment, patience, *arguments):
+        if cloud:
+            arguments += '--os-cloud', cloud
+        options = _options(*arguments)
         store = accounts.open_account(options, environment, patience).store
         with contextlib.closing(store):
             return str(self.assertRaises(exceptions.StoreUnavailable, list,
@@ -128,7 +131,9 @@ clouds:
     def test_version_1(self):
         self.soon()
         self.assertIn('no answer for 0.1 s', self._refused(
-            None, {'ST_AUTH': self.url, 'ST_USER': 'u', 'ST_KEY': 'k'}, 0.4))
+            None, _ST_LOGIN | {'ST_AUTH': self.url}, 0.4))
+        self.assertIn('no answer for 0.2 s', self._refused(
+            None, _ST_LOGIN | {'ST_AUTH': self.url}, 0.4, '--timeout', '0.2'))
 
     def test_records_of_cinder(self):
         self.soon()

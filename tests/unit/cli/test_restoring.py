@@ -452,9 +452,9 @@ class UnverifiedTest(base.CommandTestCase):
             [f'Bytes 64 to 80: object {self._name(4)} does not match.',
              f'Bytes 208 to 240: object {self._name(12)} does not match.'],
             lines[:-1])
-        self.assertIn('is restored to', lines[-1])
+        self.assertIn('was restored to', lines[-1])
         self.assertTrue(lines[-1].endswith(
-            ' as it is. 48 bytes of 2 objects do not match what was backed '
+            ', but 48 bytes of 2 objects do not match what was backed '
             'up.'), lines[-1])
         data = bytearray(base.DATA)
         for place in (64, 209, 232):
@@ -503,7 +503,7 @@ class UnverifiedTest(base.CommandTestCase):
         self.assertEqual(9, len(lines))
         self.assertIn('cannot be checked', lines[0])
         self.assertTrue(lines[-1].endswith(
-            ' as it is. 512 bytes of 8 objects cannot be checked.'))
+            ', but 512 bytes of 8 objects cannot be checked.'))
 
     def test_zeros_are_not_taken_from_the_digests(self):
         self.bench.archive(4, bytes(64) + base.DATA[64:])
@@ -543,4 +543,4 @@ class UnverifiedTest(base.CommandTestCase):
         answer = self.run_command('restore', 'bak-5', self.target, '--force',
                                   '--unverified')
         self.assertEqual(outcomes.ExitCode.DAMAGED, answer.code, answer.err)
-        self.assertNotIn('is restored', answer.err)
+        self.assertNotIn('was restored', answer.err)
