@@ -48,7 +48,7 @@ class Command:
         return done
 
     def shell(self, text, login):
-        """Run a shell that finds the program and all clients.
+        """Run a shell that finds all programs; returns its outputs.
 
         :param login: environment variables; they win over those of the program
         """
@@ -60,6 +60,7 @@ class Command:
                 'PATH': f'{scripts}:{self._environment["PATH"]}'})
         self._test.assertEqual(0, done.returncode,
                                f'{done.stdout}\n{done.stderr}')
+        return done
 
     def json(self, *arguments, code=0):
         """The output as values."""
