@@ -5,8 +5,8 @@
 1. The volume is LUKS, or a qcow2 file that is encrypted inside, both made by
    ``qemu-img`` with the passphrase that Cinder makes of a key.
 2. It is backed up by Cinder, and restored without it.
-3. The commands are read from the page. Only what fetches a key from Barbican is
-   done here instead, as the key manager keeps keys in files.
+3. The commands are read from the page. Only what fetches a key from Barbican
+   is done here instead, as the key manager keeps keys in files.
 """
 
 import pathlib
