@@ -4,6 +4,7 @@
 
 from unittest import mock
 
+from swiftclient import exceptions as swift_exceptions
 import testscenarios
 
 from cinder_swift_backup.engine import digest_objects
@@ -17,6 +18,7 @@ from tests.faults import base as faults_base
 from tests.functional import base
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
+from tests.functional.cinder_side import STOCK
 
 
 class SegmentsTestCase(faults_base.FaultTestCase):
@@ -85,3 +87,18 @@ class RefusedTestCase(testscenarios.WithScenarios, SegmentsTestCase):
             self.restore_existing(OURS, backup, len(expected)), expected)
         if self.kind is Kind.SEGMENT:
             self.assertEqual([], self.object_names(self.segments))
+
+
+class TooLargeTestCase(SegmentsTestCase):
+    """Digests that are larger than an object may be, as of a huge volume."""
+
+    def test_both_drivers(self):
+        # Not what names the segments of a large object.
+        self.proxy.apply(rule(Answer(413), 'PUT', Kind.DIGESTS,
+                              match=r'_sha256file\Z', count=None))
+        self.assertRaises(swift_exceptions.ClientException, self.back_up,
+                          STOCK, self.volume, self.path)
+        # At the very end.
+        self.assertNotEqual([], self.object_names(self.container))
+        backup = self.back_up(OURS, self.volume, self.path)
+        self.assertTrue(self.is_large(backup))

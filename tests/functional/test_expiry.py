@@ -144,6 +144,8 @@ class ExpiryTestCase(ShortLivedTestCase):
 
     def test_service_token_carries_them_over_the_expiry(self):
         self.configure(backup_swift_service_auth=True)
+        self.back_up_slowly(STOCK)
+        self.log_in()
         self.check_both()
         # The token of the last request has expired by now.
         backup = self.back_up(OURS, self.volume, self.path)
