@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from typing import Any
 from typing import NoReturn
@@ -186,11 +187,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     """Show what the driver does; optionally leave the cloud up."""
     if arguments.volumes.startswith('lvm') and guest.is_needed():
         return guest.run([sys.executable, '-m', 'tests.cloud', *sys.argv[1:]])
-    print(
-        'Starting Keystone, Swift and Cinder, and using them: this takes '
-        'about a minute. Ctrl-C ends it, and leaves nothing behind.',
-        flush=True,
-    )
+    _announce()
     with _cloud(arguments) as cloud:
         demo.run(cloud.info)
         if arguments.keep:
@@ -200,8 +197,19 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _demo_recovery(arguments: argparse.Namespace) -> int:
     """Show what a second site is for."""
+    _announce()
     demo_recovery.run(functools.partial(_cloud, arguments))
     return 0
+
+
+def _announce() -> None:
+    """Say beforehand what a demo takes."""
+    print(
+        f'Starting Keystone, Swift and Cinder, and using them: this takes '
+        f'about a minute, and up to 1 GB in {tempfile.gettempdir()}. Ctrl-C '
+        f'ends it, and leaves nothing behind.',
+        flush=True,
+    )
 
 
 def _stay(cloud: Cloud) -> NoReturn:
@@ -218,9 +226,9 @@ def _stay(cloud: Cloud) -> NoReturn:
         f'The administrator owns nothing here. As one in the project '
         f'{cloud.info.demo.project_name}, set OS_PROJECT_NAME to that.'
     )
-    print('Ctrl-C stops the cloud and deletes everything.', flush=True)
     # From now on that is the end that was asked for.
     signal.signal(signal.SIGINT, functools.partial(_leave, 0))
+    print('Ctrl-C stops the cloud and deletes everything.', flush=True)
     while True:
         time.sleep(3600)
 

@@ -2,13 +2,17 @@
 
 """The cloud as a command leaves neither files nor processes behind."""
 
+import itertools
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
 
 from oslotest import base
+
+from tests.cloud import processes
 
 ROOT = pathlib.Path(__file__).parents[2]
 _MARK = 'CSB_TEST_MARK'
@@ -33,6 +37,38 @@ class CloudCommandTestCase(base.BaseTestCase):
 
     def test_leaves_nothing_when_the_command_fails(self):
         self.check('exit 7', 7)
+
+
+class InterruptTestCase(base.BaseTestCase):
+    """Ctrl-C, at the end that was asked for and before it."""
+
+    def interrupt(self, line, *arguments):
+        """Interrupt the command behind a line; returns its exit status."""
+        directory = pathlib.Path(tempfile.mkdtemp())
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'tests.cloud', *arguments], cwd=ROOT,
+            env=_environment(directory), text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=processes.take_interrupts)  # noqa: PLW1509
+        self.addCleanup(process.kill)
+        with process.stdout as output:
+            before = list(itertools.takewhile(
+                lambda each: not each.startswith(line), output))
+            self.assertIsNone(process.poll(), ''.join(before))
+            process.send_signal(signal.SIGINT)
+            behind = output.read()
+        status = process.wait()
+        self.assertNotIn('Traceback', behind)
+        self.assertEqual([], list(directory.iterdir()))
+        self.assertEqual([], _processes_of(directory))
+        return status
+
+    def test_cloud_that_is_up(self):
+        self.assertEqual(0, self.interrupt('Ctrl-C stops the cloud', 'up'))
+
+    def test_demo(self):
+        # What it shows was not shown.
+        self.assertEqual(130, self.interrupt('$ cinder backup-create', 'demo'))
 
 
 def _environment(directory):
