@@ -5,6 +5,7 @@
 import shutil
 
 from tests.cloud import config_files
+from tests.cloud import errors
 from tests.cloud import processes
 from tests.functional import cinder_side
 
@@ -25,6 +26,7 @@ class StartTestCase(cinder_side.CinderSideTestCase):
         config_files.write(conf, {
             'DEFAULT': {
                 'transport_url': 'fake://', 'state_path': self.directory,
+                'log_color': False,
                 'backup_driver': f'{cinder_side.OURS.__module__}.'
                                  f'{cinder_side.OURS.__name__}', **options},
             'database': {'connection': f'sqlite:///{database}'},
@@ -44,18 +46,38 @@ class StartTestCase(cinder_side.CinderSideTestCase):
         return [line for line in log.read_text().splitlines()
                 if ' ERROR ' in line or ' WARNING ' in line]
 
-    def test_one_line_says_it(self):
-        lines = self._start(backup_swift_block_size=100,
-                            backup_swift_worker=5)
-        ours = [line for line in lines
-                if ' cinder_swift_backup.driver.' in line.partition('[')[0]]
-        warning, error = ours
-        self.assertIn('Did you mean backup_swift_workers?', warning)
-        self.assertIn('backup_swift_block_size is 100 and has to be at least '
-                      '512. Correct it.', error)
-        self.assertIn('"cinder-swift-backup check-config"', error)
+    def _check_one_line(self, *parts, warning='', **options):
+        """One line of ours says it all, and Cinder's traceback is short."""
+        lines = self._start(**options)
+        *warnings, error = [
+            line for line in lines
+            if ' cinder_swift_backup.driver.' in line.partition('[')[0]]
+        self.assertEqual(bool(warning), len(warnings) == 1, warnings)
+        self.assertIn(warning, ''.join(warnings))
+        for part in (*parts, '"cinder-swift-backup check-config"'):
+            self.assertIn(part, error)
         self.assertTrue(error.endswith('start the service again.'), error)
         behind = lines[lines.index(error) + 1:]
         self.assertLess(len(behind), _LINES)
         self.assertFalse([line for line in behind
                           if 'direct cause' in line or 'During' in line])
+
+    def test_sizes(self):
+        self._check_one_line(
+            'backup_swift_block_size is 100 and has to be at least 512. '
+            'Correct it.', warning='Did you mean backup_swift_workers?',
+            backup_swift_block_size=100, backup_swift_worker=5)
+
+    def test_value_that_cinder_refuses(self):
+        # It reads all options before it starts any driver.
+        for value in (0, 'many'):
+            error = self.assertRaises(errors.ChildDied, self._start,
+                                      backup_swift_workers=value)
+            last = str(error).rstrip().splitlines()[-2]
+            self.assertIn('option backup_swift_workers ', last)
+
+    def test_wrong_key(self):
+        self._check_one_line(
+            'backup_swift_key', backup_swift_auth='single_user',
+            **{**cinder_side.version_3_options(self.cloud, self.cloud.demo),
+               'backup_swift_key': 'wrong'})
