@@ -2,6 +2,7 @@
 
 """What the log of a real cinder-backup has that starts with a wrong option."""
 
+import re
 import shutil
 
 from tests.cloud import config_files
@@ -9,6 +10,7 @@ from tests.cloud import errors
 from tests.cloud import processes
 from tests.functional import cinder_side
 
+_COLOUR = re.compile('\x1b\\[[0-9;]*m')
 # Seconds.
 _PATIENCE = 120
 # More lines of a traceback than there are without its causes.
@@ -26,7 +28,6 @@ class StartTestCase(cinder_side.CinderSideTestCase):
         config_files.write(conf, {
             'DEFAULT': {
                 'transport_url': 'fake://', 'state_path': self.directory,
-                'log_color': False,
                 'backup_driver': f'{cinder_side.OURS.__module__}.'
                                  f'{cinder_side.OURS.__name__}', **options},
             'database': {'connection': f'sqlite:///{database}'},
@@ -43,7 +44,8 @@ class StartTestCase(cinder_side.CinderSideTestCase):
         child.wait_until(lambda: '\n' in log.read_text().partition(
             'BackupDriverException: ')[2].partition(
             'BackupDriverException: ')[2], _PATIENCE)
-        return [line for line in log.read_text().splitlines()
+        # Logs are in colour up to 2024.1.
+        return [line for line in _COLOUR.sub('', log.read_text()).splitlines()
                 if ' ERROR ' in line or ' WARNING ' in line]
 
     def _check_one_line(self, *parts, warning='', **options):
