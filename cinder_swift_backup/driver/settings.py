@@ -367,7 +367,7 @@ def _required(option):
     if not value:
         version = _read('backup_swift_auth_version')
         raise exceptions.ConfigurationError(
-            f'{option} must be set for backup_swift_auth = single_user and '
-            f'backup_swift_auth_version = {version}',
+            f'{option} is missing, and backup_swift_auth = single_user with '
+            f'backup_swift_auth_version = {version} needs it',
             remedy=exceptions.Remedy.SET)
     return value

@@ -144,9 +144,9 @@ class CheckupTest(base.HttpTestCase):
             'backup_swift_container_sync_to = //realm/b\n'
             'backup_swift_verify_restore = false\n'
             f'backup_swift_spool_directory = {self.directory}/none\n')
-        for text in ('backup_swift_user must be set',
-                     'backup_swift_key must be set',
-                     'backup_swift_project must be set',
+        for text in ('backup_swift_user is missing',
+                     'backup_swift_key is missing',
+                     'backup_swift_project is missing',
                      'swift_catalog_info'):
             self.assertIn(text, found['Account'])
         for name in ('backup_swift_url', 'backup_swift_auth_url'):

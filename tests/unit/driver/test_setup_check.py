@@ -130,9 +130,9 @@ class CheckTest(base.HttpTestCase):
 
     def test_single_user_without_user_or_key(self):
         self.config(backup_swift_auth='single_user')
-        self._refused('backup_swift_user must be set')
+        self._refused('backup_swift_user is missing')
         self.config(backup_swift_user='u')
-        self._refused('backup_swift_key must be set')
+        self._refused('backup_swift_key is missing')
 
     def test_single_user_without_auth_url(self):
         self.config(backup_swift_auth='single_user', backup_swift_user='u',
