@@ -14,10 +14,9 @@ from cinder_swift_backup import exceptions
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CatalogInfo:
-    """The three parts of ``swift_catalog_info`` and its like."""
+    """What counts of ``swift_catalog_info`` and its like."""
 
     service_type: str
-    service_name: str
     endpoint_type: str
 
     @property
@@ -36,7 +35,8 @@ def parse_info(option, value):
         raise exceptions.ConfigurationError(
             f'{option} is {value!r} and has to be '
             f'<service_type>:<service_name>:<endpoint_type>')
-    return CatalogInfo(*parts)
+    service_type, _, endpoint_type = parts
+    return CatalogInfo(service_type, endpoint_type)
 
 
 def find_endpoint(services, info, region, remedy):

@@ -83,7 +83,7 @@ class ChunkWriter:
         # The last stored form of zeros, and their number.
         self._zeros: tuple[int, stored_form.StoredForm] | None = None
         # What is read at once: whole blocks.
-        self._piece = max(_PIECE // form.block_size, 1) * form.block_size
+        self._piece = types.whole(_PIECE, form.block_size)
         self._blank = memoryview(bytes(self._piece))
         self._source = source
         self._table = table
@@ -169,7 +169,7 @@ class ChunkWriter:
 
     def _take_over(self, extent: types.Extent, before: digests.DigestTable,
                    stop: pipelines.StopFlag) -> None:
-        first, end = self._blocks(extent)
+        first, end = extent.block_range(self._form.block_size)
         for start in range(first, end, digests.STEP):
             stop.check()
             stop_at = min(start + digests.STEP, end)
@@ -180,25 +180,21 @@ class ChunkWriter:
     def _changes(self, extent: types.Extent, before: digests.DigestTable,
                  stop: pipelines.StopFlag, parts: Sequence[types.Extent],
                  ) -> list[types.Extent]:
-        first, end = self._blocks(extent)
+        block_size = self._form.block_size
+        first, end = extent.block_range(block_size)
         then = before.run(first, end)
         # Where the volume has grown, all of it is in the parts.
         size = (end - first) * digests.DIGEST_SIZE
         found = bytearray(then.ljust(size, b'\0'))
         for part in parts:
-            at = (self._blocks(part)[0] - first) * digests.DIGEST_SIZE
+            at = (part.offset // block_size - first) * digests.DIGEST_SIZE
             for _, packed in self._pieces(part, stop):
                 found[at:at + len(packed)] = packed
                 at += len(packed)
         now = bytes(found)
         self._table.put(first, now)
-        return planner.merge_blocks(
-            digests.changed_blocks(now, then), self._form.block_size, extent)
-
-    def _blocks(self, extent: types.Extent) -> tuple[int, int]:
-        """The numbers of the first block and of that after the last."""
-        size = self._form.block_size
-        return extent.offset // size, -(-extent.end // size)
+        return planner.merge_blocks(digests.changed_blocks(now, then),
+                                    block_size, extent)
 
     def _encode(self, extent: types.Extent,
                 stop: pipelines.StopFlag) -> stored_form.StoredForm | None:

@@ -44,7 +44,7 @@ class Filler:
     def write(self, offset: int, data: memoryview, *,
               repeated: bool) -> None:
         """See :class:`chunk_reader.Use`."""
-        for is_zero, run in zeros.runs(data):
+        for is_zero, run in zeros.split(data):
             extent = types.Extent(offset + run.offset, run.length)
             if not is_zero:
                 self._writer.write(extent.offset, data[run.offset:run.end])

@@ -177,7 +177,7 @@ def _differences(subject: Subject, check: verification.DigestCheck,
             backup_id=ref.backup_id, container=ref.container, name=name,
             expected=before.block_size, actual=size)]
     for extent in _inherited(subject):
-        first, end = extent.offset // size, -(-extent.end // size)
+        first, end = extent.block_range(size)
         for start in range(first, end, digests.STEP):
             stop.check()
             stop_at = min(start + digests.STEP, end)

@@ -156,8 +156,7 @@ class Schedule(abc.ABC):
         return parts
 
     def _most_zeros(self) -> int:
-        block_size = self._volume.geometry.block_size
-        return max(MOST_ZEROS // block_size, 1) * block_size
+        return types.whole(MOST_ZEROS, self._volume.geometry.block_size)
 
     def _write_zeros(self, extent: types.Extent, stop: pipelines.StopFlag, *,
                      many: bool) -> Result:
@@ -262,8 +261,7 @@ class IncrementalSchedule(Schedule):
 
     def _step(self) -> int:
         """How much one task takes over: whole chunks."""
-        chunk_size = self._volume.geometry.chunk_size
-        return max(_TAKE_OVER // chunk_size, 1) * chunk_size
+        return types.whole(_TAKE_OVER, self._volume.geometry.chunk_size)
 
     def _take_over(self, extent: types.Extent,
                    stop: pipelines.StopFlag) -> Result:

@@ -21,6 +21,7 @@ from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.engine import windows
 from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import types
 
 # Bytes.
 WINDOW = 256 << 20
@@ -52,7 +53,7 @@ class Streamer:
         with self._restorer.checked(chain, plan, observer, verify=verify,
                                     doubts=doubts) as check:
             fetcher = self._restorer.fetcher(check, observer)
-            most = max(WINDOW // fetcher.grain, 1) * fetcher.grain
+            most = types.whole(WINDOW, fetcher.grain)
             for window in windows.in_order(plan, most):
                 # Nobody keeps it while the next one is fetched.
                 call(write, fetcher.fetch(window))

@@ -62,12 +62,10 @@ class DigestCheck:
         if not self.is_whole(extent):
             raise self._not_whole(name, extent)
         size = self.table.block_size
-        first = offset // size
         packed = digests.hash_blocks(data, size)
-        changed = digests.changed_blocks(
-            packed, self.table.run(first, -(-extent.end // size)))
+        changed = digests.changed_blocks(packed, self.table.of(extent))
         if changed:
-            raise self._mismatch(name, first, changed[0], packed)
+            raise self._mismatch(name, offset // size, changed[0], packed)
 
     def mismatches(self, extent: types.Extent,
                    data: memoryview) -> list[types.Extent]:
@@ -77,9 +75,8 @@ class DigestCheck:
         """
         size = self.table.block_size
         first = extent.offset // size
-        changed = digests.changed_blocks(
-            digests.hash_blocks(data, size),
-            self.table.run(first, -(-extent.end // size)))
+        changed = digests.changed_blocks(digests.hash_blocks(data, size),
+                                         self.table.of(extent))
         blocks = intervals.IntervalSet()
         for block in changed:
             start = (first + block) * size
@@ -265,13 +262,12 @@ def _is_present(table: digests.DigestTable, extent: types.Extent,
                 volume: volumes.VolumeReader,
                 proceed: Callable[[], None]) -> bool:
     size = table.block_size
-    piece = max(_PIECE // size, 1) * size
+    piece = types.whole(_PIECE, size)
     buffer = bytearray(min(piece, extent.length))
     for part in extent.parts(piece):
         proceed()
         packed = digests.hash_blocks(volume.read(part, buffer), size)
-        if packed != table.run(part.offset // size,
-                               -(-part.end // size)):
+        if packed != table.of(part):
             return False
     return True
 

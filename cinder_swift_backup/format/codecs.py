@@ -21,7 +21,6 @@ than :data:`_ZSTD_WINDOW` are refused.
 
 import bz2
 from collections.abc import Callable
-from collections.abc import Mapping
 import dataclasses
 import enum
 import sys
@@ -59,19 +58,16 @@ class Codec:
 class Codecs:
     """Finds codecs by the words of manifests and configurations."""
 
-    def __init__(self, known: Mapping[str, Codec] | None = None) -> None:
-        self._known = dict(_STOCK if known is None else known)
-
     def find(self, word: str) -> Codec:
         """The codec for a word.
 
         :raises FormatError: when the word is not known
         """
-        codec = self._known.get(word.lower())
+        codec = _STOCK.get(word.lower())
         if codec is None:
             raise exceptions.FormatError(
                 f'unknown compression {word[:80].lower()!r}',
-                detail=f'known are {", ".join(sorted(self._known))}',
+                detail=f'known are {", ".join(sorted(_STOCK))}',
                 remedy=exceptions.Remedy.NEWER_RELEASE)
         return codec
 

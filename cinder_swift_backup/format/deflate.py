@@ -133,12 +133,13 @@ class Encoder:
         """Take more data, give what is ready of the stream."""
         self._adler = _adler32(data, self._adler)
         out: list[bytes | memoryview] = [self._opening()]
-        for is_noise, start, end in noise.runs(data):
+        for is_noise, run in noise.split(data):
+            part = data[run.offset:run.end]
             if is_noise:
                 out.append(self._settle())
-                out.extend(_stored_blocks(data[start:end]))
+                out.extend(_stored_blocks(part))
             else:
-                out.append(self._compressor.compress(data[start:end]))
+                out.append(self._compressor.compress(part))
                 self._pending = True
         return b''.join(out)
 

@@ -48,7 +48,7 @@ def _go_on() -> None:
     """End nothing."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+@dataclasses.dataclass(frozen=True, slots=True)
 class DigestTable:
     """The digests of all blocks of a volume, packed 32 bytes each."""
 
@@ -58,17 +58,6 @@ class DigestTable:
     def __len__(self) -> int:
         """How many blocks have a digest."""
         return len(self.packed) // DIGEST_SIZE
-
-    def __eq__(self, other: object) -> bool:
-        """Whether another table has the same digests."""
-        return (isinstance(other, DigestTable)
-                and (self.block_size, len(self)) == (
-                    other.block_size, len(other))
-                and all(one == another for one, another
-                        in zip(self.runs(STEP), other.runs(STEP),
-                               strict=True)))
-
-    __hash__ = None  # type: ignore[assignment]
 
     def close(self) -> None:
         """Give back the place where the digests are."""
@@ -86,12 +75,14 @@ class DigestTable:
         :param check: called now and then; may raise to end this
         """
         size = self.block_size
-        first, end = extent.offset // size, extent.end // size
-        if -(-extent.end // size) > len(self):
+        first, end = extent.block_range(size)
+        if end > len(self):
             return False
         rest = extent.end % size
-        if rest and self.digest(end) != of_zeros(rest):
-            return False
+        if rest:
+            end -= 1
+            if self.digest(end) != of_zeros(rest):
+                return False
         for start in range(first, end, STEP):
             check()
             if not self.repeat_zeros(start, min(start + STEP, end)):
@@ -128,10 +119,9 @@ class DigestTable:
         start = first * DIGEST_SIZE
         self.packed[start:start + len(packed)] = packed
 
-    def runs(self, count: int) -> Iterator[bytes]:
-        """All packed digests in their order, ``count`` at a time."""
-        for first in range(0, len(self), count):
-            yield self.run(first, first + count)
+    def of(self, extent: types.Extent) -> bytes:
+        """The packed digests of the blocks that an extent is in."""
+        return self.run(*extent.block_range(self.block_size))
 
     def run(self, first: int, end: int) -> bytes:
         """The packed digests from block ``first`` to before ``end``.

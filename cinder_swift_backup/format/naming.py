@@ -27,7 +27,7 @@ import re
 _STAMP = '%Y%m%d%H%M%S'
 _PREFIX = re.compile(
     r'volume_(?P<volume_id>[^/]+)/(?P<stamp>[0-9]{14})/'
-    r'az_(?P<availability_zone>.*)_backup_(?P<backup_id>[^/]+)')
+    r'az_.*_backup_(?P<backup_id>[^/]+)')
 _SUFFIX = re.compile(r'(?:-[0-9]{5,}|_sha256file|_metadata)\Z')
 _SEGMENT_SUFFIX = re.compile(r'_sha256file-[0-9]{6,}\Z')
 _CHUNK_SUFFIX = re.compile(r'-[0-9]{5,}\Z')
@@ -48,7 +48,6 @@ class Place:
     prefix: str
     volume_id: str
     backup_id: str
-    availability_zone: str
     created: datetime.datetime
 
 

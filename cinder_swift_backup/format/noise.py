@@ -9,6 +9,9 @@ of the time of compressing it. Noise that repeats itself still counts as noise.
 
 from collections.abc import Iterator
 
+from cinder_swift_backup.format import runs
+from cinder_swift_backup.format import types
+
 SEGMENT = 32 * 1024
 _SAMPLE = 256
 _SAMPLES = 4
@@ -37,15 +40,9 @@ def is_noise(segment: memoryview) -> bool:
     return _SAMPLES * len(_ALL) - missing in _NOISY
 
 
-def runs(data: memoryview) -> Iterator[tuple[bool, int, int]]:
-    """Runs of segments of one kind: whether they are noise, start and end."""
-    begun = 0
-    kind = False
-    for start in range(0, len(data), SEGMENT):
-        found = is_noise(data[start:start + SEGMENT])
-        if found is not kind:
-            if start > begun:
-                yield kind, begun, start
-            begun, kind = start, found
-    if begun < len(data):
-        yield kind, begun, len(data)
+def split(data: memoryview) -> Iterator[tuple[bool, types.Extent]]:
+    """Split ``data`` into runs; each comes with whether it is noise.
+
+    The extents are relative to the start of ``data``.
+    """
+    return runs.split(data, SEGMENT, is_noise)

@@ -72,8 +72,9 @@ class StoredFormMaker:
     def _looks_like_noise(self, data: memoryview) -> bool:
         # A short tail cannot be sampled, and is not worth compressing.
         return all(
-            kind or (end - start < noise.SHORTEST and start + len(self._kept))
-            for kind, start, end in noise.runs(data))
+            is_noise or (run.length < noise.SHORTEST
+                         and run.offset + len(self._kept))
+            for is_noise, run in noise.split(data))
 
     def _encode_kept(self) -> None:
         plain = self._kept

@@ -22,6 +22,14 @@ SMALLEST_BLOCK = 512
 LARGEST_OFFSET = (1 << 63) - 1
 
 
+def whole(length: int, unit: int) -> int:
+    """The bytes of as many whole units as fit in a length, at least of one.
+
+    :param unit: bytes, of a block or a chunk
+    """
+    return max(length // unit, 1) * unit
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class BackupRef:
     """Where one backup lives: enough to find all of its objects.
@@ -54,14 +62,18 @@ class Extent:
         for offset in range(self.offset, self.end, length):
             yield type(self)(offset, min(length, self.end - offset))
 
+    def block_range(self, block_size: int) -> tuple[int, int]:
+        """The numbers of the first block that it is in, and past the last."""
+        return self.offset // block_size, -(-self.end // block_size)
+
     def whole_blocks(self, block_size: int, end: int) -> Self:
         """The blocks that the extent is in.
 
         :param end: where the last block ends, which may be short
         """
-        start = self.offset // block_size * block_size
-        stop = min(-(-self.end // block_size) * block_size, end)
-        return type(self)(start, stop - start)
+        first, stop = self.block_range(block_size)
+        start = first * block_size
+        return type(self)(start, min(stop * block_size, end) - start)
 
     def overlap(self, other: Self) -> Self | None:
         """The part both extents share, or None where they share none."""

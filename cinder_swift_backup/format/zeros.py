@@ -4,6 +4,7 @@
 
 from collections.abc import Iterator
 
+from cinder_swift_backup.format import runs
 from cinder_swift_backup.format import types
 
 # Bytes that are looked at together: small enough to find most holes, large
@@ -29,19 +30,9 @@ def only(data: memoryview) -> bool:
             and bytes(data) == _ZEROS[:len(data)])
 
 
-def runs(data: memoryview) -> Iterator[tuple[bool, types.Extent]]:
+def split(data: memoryview) -> Iterator[tuple[bool, types.Extent]]:
     """Split ``data`` into runs; each comes with whether it is all zeros.
 
     The extents are relative to the start of ``data``.
     """
-    start = 0
-    current = None
-    for position in range(0, len(data), GRAIN):
-        found = only(data[position:position + GRAIN])
-        if current is None:
-            current = found
-        if found != current:
-            yield current, types.Extent(start, position - start)
-            start, current = position, found
-    if current is not None:
-        yield current, types.Extent(start, len(data) - start)
+    return runs.split(data, GRAIN, only)

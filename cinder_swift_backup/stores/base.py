@@ -107,15 +107,12 @@ class Capabilities:
     """The features and limits of the cluster; None if it does not tell.
 
     ``max_object_size`` is in bytes. ``max_segments`` is for a static large
-    object, and 0 where there are none. ``bulk_delete`` and ``symlink`` say
-    whether the cluster has these features.
+    object, and 0 where there are none.
     """
 
     max_object_size: int | None = None
     storage_policies: tuple[str, ...] | None = None
     max_segments: int | None = None
-    bulk_delete: bool | None = None
-    symlink: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

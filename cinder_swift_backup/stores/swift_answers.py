@@ -159,9 +159,7 @@ def capabilities(answer: Any) -> base.Capabilities:
         storage_policies=None if policies is None else _policy_names(
             policies),
         max_segments=_number(
-            answer.get('slo', {}).get('max_manifest_segments', 0)),
-        bulk_delete='bulk_delete' in answer,
-        symlink='symlink' in answer)
+            answer.get('slo', {}).get('max_manifest_segments', 0)))
 
 
 def _policy_names(policies: object) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import catalog
 from tests.unit.driver import base
 
-_INFO = catalog.CatalogInfo('object-store', 'swift', 'publicURL')
+_INFO = catalog.CatalogInfo('object-store', 'publicURL')
 
 
 class ParseInfoTest(base.DriverTestCase):
@@ -28,7 +28,7 @@ class ParseInfoTest(base.DriverTestCase):
 
     def test_name_with_a_space(self):
         info = self._parse(cfg.CONF.keystone_catalog_info)
-        self.assertEqual('Identity Service', info.service_name)
+        self.assertEqual('identity', info.service_type)
 
     def test_other_form(self):
         for text in ('', 'object-store', 'a:b', 'a:b:c:d'):
@@ -54,13 +54,9 @@ class FindEndpointTest(base.DriverTestCase):
             base.catalog('p', 'one', 'two'), 'two'))
 
     def test_interface(self):
-        info = catalog.CatalogInfo('object-store', 'swift', 'internalURL')
+        info = catalog.CatalogInfo('object-store', 'internalURL')
         self.assertEqual('http://one.internal/v1/AUTH_p', self._find(
             base.catalog('p', 'one'), info=info))
-
-    def test_name_does_not_matter(self):
-        info = catalog.CatalogInfo('object-store', 'other', 'publicURL')
-        self._find(base.catalog('p', 'one'), info=info)
 
     def test_several_services_of_the_type(self):
         services = base.catalog('p', 'one') + base.catalog('p', 'two')
@@ -68,7 +64,7 @@ class FindEndpointTest(base.DriverTestCase):
                          self._find(services, 'two'))
 
     def test_not_there(self):
-        info = catalog.CatalogInfo('object-store', 'swift', 'adminURL')
+        info = catalog.CatalogInfo('object-store', 'adminURL')
         for services, region, kind in (
                 ([], None, _INFO), (base.catalog('p'), None, _INFO),
                 (base.catalog('p', 'one'), 'three', _INFO),

@@ -20,6 +20,7 @@ from cinder_swift_backup.stores import base as store_base
 from tests.fakes import documents
 from tests.fakes import faulty
 from tests.fakes import observers
+from tests.fakes import tables
 from tests.unit.engine import base
 
 _DATA = random.Random(6).randbytes(64 * 5 + 10)
@@ -44,8 +45,9 @@ class FindTest(base.EngineTestCase):
         self.assertEqual(self.bench.resolve(1, 2, 3).tip.manifest,
                          found.manifest)
         self.assertEqual(
-            self.bench.repository.load_digests(base.ref(3), len(_DATA)),
-            found.digests)
+            tables.content(self.bench.repository.load_digests(base.ref(3),
+                                                              len(_DATA))),
+            tables.content(found.digests))
 
     def test_any_manifest_of_the_chain_is_missing_or_damaged(self):
         for number in (1, 2, 3):

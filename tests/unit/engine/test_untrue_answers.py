@@ -11,6 +11,7 @@ import fixtures
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
+from tests.fakes import tables
 from tests.unit.engine import base
 
 _DATA = random.Random(5).randbytes(64 * 3)
@@ -258,7 +259,8 @@ class AnotherDigestsTest(base.EngineTestCase):
         self.store.heal()
         self._answer_once()
         with _reading_again():
-            self.assertEqual(right, self._load())
+            self.assertEqual(tables.content(right),
+                             tables.content(self._load()))
         self.assertEqual([_DIGESTS] * 2, self.store.names('read'))
 
     def test_incremental(self):
@@ -279,8 +281,9 @@ class AnotherDigestsTest(base.EngineTestCase):
 
     def test_record_under_another_id(self):
         right = self._load()
-        self.assertEqual(right, self._load(dataclasses.replace(
-            base.ref(1), backup_id='bak-9')))
+        found = self._load(dataclasses.replace(base.ref(1),
+                                               backup_id='bak-9'))
+        self.assertEqual(tables.content(right), tables.content(found))
 
     def test_digests_that_tell_no_id(self):
         right = self._load()
@@ -290,4 +293,5 @@ class AnotherDigestsTest(base.EngineTestCase):
             self.bench.put(_DIGESTS, before.replace(
                 b'"backup_id": "bak-1"', said))
             self.assertNotEqual(before, self.bench.get(_DIGESTS))
-            self.assertEqual(right, self._load())
+            self.assertEqual(tables.content(right),
+                             tables.content(self._load()))

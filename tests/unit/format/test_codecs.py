@@ -321,11 +321,6 @@ class FindTest(base.BaseTestCase):
         self.assertIn(word.lower(), ('none', 'off', 'no', 'zlib', 'gzip',
                                      'bz2', 'bzip2', 'zstd'))
 
-    def test_codecs_of_ones_own(self):
-        own = codecs.Codecs({'mine': codecs.NONE})
-        self.assertIs(codecs.NONE, own.find('mine'))
-        self.assertRaises(exceptions.FormatError, own.find, 'zlib')
-
 
 class ZstdFrameTest(base.BaseTestCase):
     """The package that the stock driver reads zstd with wants a size."""

@@ -61,7 +61,7 @@ class PlaceTest(base.BaseTestCase):
     def test_all_names_of_a_backup(self, volume, backup, zone, now, number):
         now = now.replace(microsecond=0)
         prefix = naming.backup_prefix(volume, backup, zone, now)
-        expected = naming.Place(prefix, volume, backup, zone,
+        expected = naming.Place(prefix, volume, backup,
                                 now.replace(tzinfo=datetime.UTC))
         for name in (naming.chunk_name(prefix, number),
                      naming.manifest_name(prefix),

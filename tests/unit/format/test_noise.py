@@ -64,8 +64,8 @@ class RunsTest(base.BaseTestCase):
                 + source.randbytes(_SEGMENT) + bytes(10))
         self.assertEqual(
             [(True, 0, 2), (False, 2, 5), (True, 5, 6), (False, 6, 7)],
-            [(kind, start // _SEGMENT, -(-end // _SEGMENT))
-             for kind, start, end in noise.runs(memoryview(data))])
+            [(kind, *run.block_range(_SEGMENT))
+             for kind, run in noise.split(memoryview(data))])
 
     @given(st.lists(st.booleans(), max_size=6), st.integers(0, 5000))
     def test_runs_cover_everything_in_turn(self, kinds, more):
@@ -75,9 +75,9 @@ class RunsTest(base.BaseTestCase):
         data += bytes(more)
         position = 0
         before = None
-        for kind, start, end in noise.runs(memoryview(data)):
-            self.assertEqual(position, start)
-            self.assertGreater(end, start)
+        for kind, run in noise.split(memoryview(data)):
+            self.assertEqual(position, run.offset)
+            self.assertGreater(run.length, 0)
             self.assertIsNot(kind, before)
-            position, before = end, kind
+            position, before = run.end, kind
         self.assertEqual(len(data), position)

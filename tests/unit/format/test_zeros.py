@@ -14,7 +14,7 @@ from cinder_swift_backup.format import zeros
 
 
 def _runs(data):
-    return list(zeros.runs(memoryview(data)))
+    return list(zeros.split(memoryview(data)))
 
 
 class RunsTest(base.BaseTestCase):

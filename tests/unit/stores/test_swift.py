@@ -953,13 +953,9 @@ class LimitsTest(SwiftTestCase):
         self.assertEqual({'gold', 'yellow', 'tin'},
                          set(found.storage_policies))
 
-    def test_what_the_cluster_can_do(self):
-        found = self._limits({'json': {
-            'swift': {}, 'slo': {'max_manifest_segments': 7},
-            'symlink': {}}})
-        self.assertEqual(
-            (7, False, True),
-            (found.max_segments, found.bulk_delete, found.symlink))
+    def test_segments_of_large_objects(self):
+        self.assertEqual(7, self._limits({'json': {
+            'swift': {}, 'slo': {'max_manifest_segments': 7}}}).max_segments)
         self.assertEqual(0, self._limits(
             {'json': {'swift': {}}}).max_segments)
 
