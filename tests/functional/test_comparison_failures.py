@@ -11,6 +11,7 @@ from cinder import objects
 from cinder.objects import fields
 from cinder.volume import volume_utils
 import requests
+from swiftclient import client as swift_client
 from swiftclient import exceptions as swift_exceptions
 
 from tests.cloud.fault_proxy.rules import Answer
@@ -21,11 +22,15 @@ from tests.faults import base
 from tests.functional import cinder_process
 from tests.functional import cinder_side
 from tests.functional import comparison
+from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
 from tests.functional.cinder_side import STOCK
 
-# Seconds that Swift is away: more than all repeats of the stock driver take.
+# Seconds that Swift is away: more than all repeats of the stock driver take,
+# as these tests set it.
 _AWAY = 6
+# Seconds that its repeats take by default, at most.
+_STOCK_PATIENCE = 60
 _PATIENCE = 60
 
 
@@ -58,10 +63,14 @@ class FailuresTestCase(comparison.ComparisonTestCase):
         self.assertEqual([], self.object_names(self.container))
 
     def test_backup_that_is_deleted_meanwhile(self):
+        self.configure(backup_swift_object_size=CHUNK // 4,
+                       backup_swift_workers=1)
         for driver in (STOCK, OURS):
+            self.heal()
             with self._meanwhile(functools.partial(self._force_delete,
                                                    driver)):
                 self.full(driver)
+            self.assertLess(self.requests('PUT', Kind.CHUNK), 16)
             self.assertEqual([], self.object_names(self.container))
 
     def test_backup_that_gets_another_status(self):
@@ -106,6 +115,17 @@ class FailuresTestCase(comparison.ComparisonTestCase):
             self.assertEqual(self.data,
                              self.content(driver, self.full(driver)))
             self.assertEqual([1], self.proxy.hits())
+
+    def test_how_long_the_stock_driver_repeats(self):
+        self.configure(backup_swift_retry_attempts=3,
+                       backup_swift_retry_backoff=2)
+        waits = []
+        self.proxy.apply(rule(Refuse(3600), 'PUT', Kind.CHUNK, first=3))
+        with mock.patch.object(swift_client, 'sleep', waits.append):
+            self.assertRaises(cinder_exception.SwiftConnectionFailed,
+                              self.full, STOCK)
+        self.assertEqual(3, len(waits))
+        self.assertLess(sum(waits), _STOCK_PATIENCE)
 
     def test_swift_that_is_away_during_a_restore(self):
         self.be_patient(_PATIENCE)

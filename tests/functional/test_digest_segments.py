@@ -14,11 +14,15 @@ from cinder_swift_backup.format import naming
 from tests.cloud.fault_proxy.rules import Answer
 from tests.cloud.fault_proxy.rules import Kind
 from tests.cloud.fault_proxy.rules import rule
+from tests.fakes import blobs
 from tests.faults import base as faults_base
 from tests.functional import base
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
 from tests.functional.cinder_side import STOCK
+
+# Bytes: Swift's default.
+_LARGEST_OBJECT = 5368709122
 
 
 class SegmentsTestCase(faults_base.FaultTestCase):
@@ -91,6 +95,17 @@ class RefusedTestCase(testscenarios.WithScenarios, SegmentsTestCase):
 
 class TooLargeTestCase(SegmentsTestCase):
     """Digests that are larger than an object may be, as of a huge volume."""
+
+    def test_size_of_a_volume_with_the_stock_driver(self):
+        sizes = []
+        for count in (1, 2):
+            backup = self.back_up(STOCK, *self.make_volume(
+                bytes(count * CHUNK)))
+            name = naming.digest_file_name(backup.service_metadata)
+            sizes.append(len(blobs.get(self.store, self.container, name)))
+        digest = (sizes[1] - sizes[0]) * 512 / CHUNK
+        blocks = _LARGEST_OBJECT // digest
+        self.assertEqual('2.22', f'{blocks * (32 << 10) / (1 << 40):.2f}')
 
     def test_both_drivers(self):
         # Not what names the segments of a large object.

@@ -130,8 +130,9 @@ class ExpiryTestCase(ShortLivedTestCase):
         self.assertIn('backup_swift_service_auth', str(error))
 
     def test_expires_for_the_stock_driver(self):
-        self.assertRaises(swift_exceptions.ClientException,
-                          self.back_up_slowly, STOCK)
+        error = self.assertRaises(swift_exceptions.ClientException,
+                                  self.back_up_slowly, STOCK)
+        self.assertIn('Unauthorized', str(error))
 
     def test_expires(self):
         self.assert_expired(self.back_up_slowly)
@@ -144,7 +145,7 @@ class ExpiryTestCase(ShortLivedTestCase):
 
     def test_service_token_carries_them_over_the_expiry(self):
         self.configure(backup_swift_service_auth=True)
-        self.back_up_slowly(STOCK)
+        self.assertEqual(_CHUNKS, self.back_up_slowly(STOCK).object_count)
         self.log_in()
         self.check_both()
         # The token of the last request has expired by now.

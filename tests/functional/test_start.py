@@ -54,7 +54,7 @@ class StartTestCase(cinder_side.CinderSideTestCase):
         *warnings, error = [
             line for line in lines
             if ' cinder_swift_backup.driver.' in line.partition('[')[0]]
-        self.assertEqual(bool(warning), len(warnings) == 1, warnings)
+        self.assertEqual(int(bool(warning)), len(warnings), warnings)
         self.assertIn(warning, ''.join(warnings))
         for part in (*parts, '"cinder-swift-backup check-config"'):
             self.assertIn(part, error)

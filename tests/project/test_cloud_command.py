@@ -40,7 +40,10 @@ class CloudCommandTestCase(base.BaseTestCase):
 
 
 class InterruptTestCase(base.BaseTestCase):
-    """Ctrl-C, at the end that was asked for and before it."""
+    """Ctrl-C, at the end that was asked for and before it.
+
+    What ``demo --keep`` waits for at its end is the same as what ``up`` does.
+    """
 
     def interrupt(self, line, *arguments):
         """Interrupt the command behind a line; returns its exit status."""
@@ -48,14 +51,15 @@ class InterruptTestCase(base.BaseTestCase):
         process = subprocess.Popen(
             [sys.executable, '-m', 'tests.cloud', *arguments], cwd=ROOT,
             env=_environment(directory), text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT, start_new_session=True,
             preexec_fn=processes.take_interrupts)  # noqa: PLW1509
         self.addCleanup(process.kill)
         with process.stdout as output:
             before = list(itertools.takewhile(
                 lambda each: not each.startswith(line), output))
             self.assertIsNone(process.poll(), ''.join(before))
-            process.send_signal(signal.SIGINT)
+            # As a terminal does: all that runs in front.
+            os.killpg(process.pid, signal.SIGINT)
             behind = output.read()
         status = process.wait()
         self.assertNotIn('Traceback', behind)

@@ -115,6 +115,7 @@ class Server:
 
     async def accept(self) -> None:
         """Take connections."""
+        self._forget_timers()
         if self._listener is None:
             self._listener = await asyncio.start_server(
                 self._serve, HOST, self._port, limit=messages.LIMIT,
@@ -122,6 +123,7 @@ class Server:
 
     async def refuse(self) -> None:
         """Take no more connections, and reset those there are."""
+        self._forget_timers()
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -246,6 +248,11 @@ class Server:
     async def _accept_in(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         await self.accept()
+
+    def _forget_timers(self) -> None:
+        """Have no outage of before end what begins now."""
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
 
     async def _to_swift(self, connection: Connection,
                         entry: exchange.Entry) -> exchange.Streams:
