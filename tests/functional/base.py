@@ -19,6 +19,7 @@ from cinder_swift_backup.stores import swift_session
 from cinder_swift_backup.stores import transport
 from tests import cloud as test_cloud
 from tests.cloud import errors
+from tests.functional import selection
 
 
 @functools.cache
@@ -59,7 +60,9 @@ def swift_store(credentials=None):
 
 
 class FunctionalTestCase(base.BaseTestCase):
-    """A test with a cloud."""
+    """A test with a cloud; ``modes`` says where it is worth running."""
+
+    modes = selection.Modes.ONE
 
     def setUp(self):
         # Before the test gets a temporary directory of its own, for a cloud

@@ -9,11 +9,14 @@ import uuid
 from cinderclient import exceptions as client_exceptions
 
 from tests.functional import api
+from tests.functional import selection
 from tests.functional.api import MIB
 
 
 class BackupTestCase(api.ApiTestCase):
     """Backups that succeed."""
+
+    modes = selection.Modes.BOTH
 
     def test_full_and_incremental(self):
         volume = self.make_volume(60)

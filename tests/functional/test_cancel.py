@@ -10,6 +10,7 @@ from cinderclient import exceptions as client_exceptions
 
 from cinder_swift_backup import exceptions
 from tests.functional import reasons
+from tests.functional import selection
 from tests.functional.api import MIB
 
 _POLICY = '''
@@ -47,6 +48,8 @@ class SlowTestCase(reasons.FailReasonTestCase):
 class CancelTestCase(SlowTestCase):
     """Cancelling by an administrator of the project."""
 
+    modes = selection.Modes.BOTH
+
     # The largest number of objects that was seen.
     most = 0
 
@@ -67,6 +70,7 @@ class CancelTestCase(SlowTestCase):
         return backup.id not in [
             each.id for each in self.cinder.backups.list()]
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_reset_status_while_restoring(self):
         # Long enough that the restore is still at it when it is noticed.
         volume = self.make_volume()

@@ -21,6 +21,7 @@ from tests.fakes import blobs
 from tests.functional import base
 from tests.functional import cinder_process
 from tests.functional import cinder_side
+from tests.functional import selection
 from tests.functional.cinder_side import BLOCK
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
@@ -30,6 +31,8 @@ _DATA = bytes(range(256)) * (3 * CHUNK // 256) + b'the end'
 
 class BackupTestCase(cinder_side.CinderSideTestCase):
     """Backing up."""
+
+    modes = selection.Modes.BOTH
 
     def test_progress_is_a_percentage(self):
         self.configure(backup_object_number_per_notification=1)
@@ -113,6 +116,8 @@ class BackupTestCase(cinder_side.CinderSideTestCase):
 class MetadataTestCase(cinder_side.CinderSideTestCase):
     """Cinder's own data of the volume."""
 
+    modes = selection.Modes.BOTH
+
     def test_saved_and_put_back(self):
         volume, path = self.make_volume(_DATA)
         cinder_side.db.volume_metadata_update(
@@ -142,6 +147,8 @@ class MetadataTestCase(cinder_side.CinderSideTestCase):
 
 class EncryptedTestCase(cinder_side.CinderSideTestCase):
     """A volume that Cinder encrypts: its key goes where its data goes."""
+
+    modes = selection.Modes.BOTH
 
     def setUp(self):
         super().setUp()
@@ -173,6 +180,8 @@ class EncryptedTestCase(cinder_side.CinderSideTestCase):
 
 class DeleteTestCase(cinder_side.CinderSideTestCase):
     """Deleting: everything or an error."""
+
+    modes = selection.Modes.BOTH
 
     def setUp(self):
         super().setUp()
@@ -355,6 +364,8 @@ class BadInputTestCase(cinder_side.CinderSideTestCase):
 class CancelRestoreTestCase(cinder_side.CinderSideTestCase):
     """A restore ends when the backup's status is changed."""
 
+    modes = selection.Modes.BOTH
+
     def test_reset_status(self):
         volume, path = self.make_volume(_DATA)
         backup = self.back_up(OURS, volume, path)
@@ -367,6 +378,8 @@ class CancelRestoreTestCase(cinder_side.CinderSideTestCase):
 
 class SetupTestCase(cinder_side.CinderSideTestCase):
     """One line that says what is wrong with the configuration."""
+
+    modes = selection.Modes.BOTH
 
     def assert_refused(self, *texts):
         context = cinder_context.get_admin_context()
@@ -477,6 +490,8 @@ class SetupTestCase(cinder_side.CinderSideTestCase):
 class AuthenticationTestCase(cinder_side.CinderSideTestCase):
     """Both modes, all versions that a real server here understands."""
 
+    modes = selection.Modes.BOTH
+
     def check_round_trip(self):
         volume, path = self.make_volume(_DATA)
         backup = self.back_up(OURS, volume, path)
@@ -537,6 +552,8 @@ class AuthenticationTestCase(cinder_side.CinderSideTestCase):
 
 class RenewalTestCase(base.FunctionalTestCase):
     """A token that is refused in mid-backup is replaced."""
+
+    modes = selection.Modes.BOTH
 
     def test_revoked_token(self):
         container = f'test-{uuid.uuid4().hex[:8]}'

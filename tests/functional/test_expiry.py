@@ -21,6 +21,7 @@ from tests.cloud.fault_proxy.rules import Refuse
 from tests.cloud.fault_proxy.rules import rule
 from tests.functional import cinder_process
 from tests.functional import cinder_side
+from tests.functional import selection
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
 from tests.functional.cinder_side import STOCK
@@ -152,6 +153,7 @@ class ExpiryTestCase(ShortLivedTestCase):
         backup = self.back_up(OURS, self.volume, self.path)
         self.assertEqual(_CHUNKS, backup.object_count)
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_single_user_logs_in_again(self):
         self.use_single_user()
         self.check_both()

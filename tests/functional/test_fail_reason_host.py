@@ -18,6 +18,7 @@ from tests.cloud.fault_proxy.rules import rule
 from tests.cloud.fault_proxy.rules import Slow
 from tests.fakes import images
 from tests.functional import reasons
+from tests.functional import selection
 from tests.functional.api import MIB
 
 # Bytes a second, so that the only chunk takes some.
@@ -114,6 +115,8 @@ class CertificateTestCase(reasons.FailReasonTestCase):
 
 class DatabaseTestCase(reasons.FailReasonTestCase):
     """The end of a backup cannot be noted for longer than it waits."""
+
+    modes = selection.Modes.EVERYTHING
 
     def start(self):
         self.own.database_timeout = 1

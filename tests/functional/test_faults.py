@@ -12,10 +12,13 @@ from tests.faults import base
 from tests.faults import cases
 from tests.faults import deaths
 from tests.faults import rows
+from tests.functional import selection
 
 
 class QuickTestCase(testscenarios.WithScenarios, base.CaseTestCase):
     """Faults that are over soon, or that soon end an operation."""
+
+    modes = selection.Modes.BOTH
 
     scenarios = tuple((case.name, {'case': case}) for case in cases.QUICK
                       if rows.wanted(case.name))
@@ -27,6 +30,8 @@ class QuickTestCase(testscenarios.WithScenarios, base.CaseTestCase):
 class LoginTestCase(testscenarios.WithScenarios, base.LoginTestCase):
     """Faults of Keystone, where the driver logs in by itself."""
 
+    modes = selection.Modes.BOTH
+
     scenarios = tuple(
         (case.name, {'case': case}) for case in cases.QUICK_LOGINS
         if rows.wanted(case.name))
@@ -37,6 +42,8 @@ class LoginTestCase(testscenarios.WithScenarios, base.LoginTestCase):
 
 class DeathTestCase(testscenarios.WithScenarios, deaths.DeathTestCase):
     """The only object server is away for a moment."""
+
+    modes = selection.Modes.BOTH
 
     # Or it would be away for a minute.
     shuns = False

@@ -17,6 +17,7 @@ from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from tests.fakes import blobs
 from tests.functional import cinder_side
+from tests.functional import selection
 from tests.functional.cinder_side import BLOCK
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
@@ -51,6 +52,8 @@ def change(image, seed):
 class InteropTestCase(testscenarios.WithScenarios,
                       cinder_side.CinderSideTestCase):
     """Full and incremental backups by one driver, restored by the other."""
+
+    modes = selection.Modes.BOTH
 
     scenarios = testscenarios.multiply_scenarios(
         [(word, {'compression': word})
@@ -91,6 +94,8 @@ class InteropTestCase(testscenarios.WithScenarios,
 
 class NewVolumeTestCase(cinder_side.CinderSideTestCase):
     """What Cinder does when it restores to a volume that it has made."""
+
+    modes = selection.Modes.BOTH
 
     def _restored(self, writer, first, second):
         """What the stock driver makes of a chain, told that it is new."""
@@ -146,6 +151,8 @@ class ChainTestCase(testscenarios.WithScenarios,
 
 class SegmentsTestCase(cinder_side.CinderSideTestCase):
     """Digests that are a large object, which the stock driver knows not."""
+
+    modes = selection.Modes.BOTH
 
     def setUp(self):
         super().setUp()

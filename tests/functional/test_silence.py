@@ -19,6 +19,7 @@ from tests.cloud.fault_proxy.rules import rule
 from tests.cloud.fault_proxy.rules import Stall
 from tests.faults import base
 from tests.faults import operations
+from tests.functional import selection
 from tests.functional import test_tls
 from tests.functional.cinder_side import OURS
 
@@ -29,6 +30,8 @@ _SOON = 30
 
 class SilentTestCase(base.FaultTestCase):
     """A Swift that says nothing, and no longer wanted operations."""
+
+    modes = selection.Modes.BOTH
 
     def setUp(self):
         super().setUp()

@@ -9,6 +9,7 @@ from tests.cloud import config_files
 from tests.cloud import errors
 from tests.cloud import processes
 from tests.functional import cinder_side
+from tests.functional import selection
 
 _COLOUR = re.compile('\x1b\\[[0-9;]*m')
 # Seconds.
@@ -19,6 +20,8 @@ _LINES = 15
 
 class StartTestCase(cinder_side.CinderSideTestCase):
     """A process of its own, with a database and nobody to talk to."""
+
+    modes = selection.Modes.BOTH
 
     def _start(self, **options):
         """The lines of errors and warnings until the driver was checked."""

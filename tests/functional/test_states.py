@@ -24,6 +24,7 @@ from tests.cloud.fault_proxy.rules import Refuse
 from tests.cloud.fault_proxy.rules import rule
 from tests.cloud.fault_proxy.rules import Stall
 from tests.functional import reasons
+from tests.functional import selection
 from tests.functional.api import MIB
 
 # Seconds: for good, as far as a test goes.
@@ -202,6 +203,8 @@ class PatientTestCase(StatesTestCase):
 
 class KilledTestCase(StatesTestCase):
     """The service is killed, and so is the rest of Cinder with it."""
+
+    modes = selection.Modes.BOTH
 
     def test_in_all_operations(self):
         volume = self.make_volume()

@@ -10,10 +10,13 @@ from swiftclient import client
 
 from tests.contract import suite
 from tests.functional import base
+from tests.functional import selection
 
 
 class SwiftStoreTest(suite.StoreContract, test_base.BaseTestCase):
     """In the demo user's account of the running cloud."""
+
+    modes = selection.Modes.BOTH
 
     @classmethod
     def setUpClass(cls):

@@ -21,6 +21,7 @@ from tests.cloud.fault_proxy.rules import Reset
 from tests.cloud.fault_proxy.rules import rule
 from tests.faults import operations
 from tests.functional import cinder_side
+from tests.functional import selection
 from tests.functional.cinder_side import OURS
 
 # Seconds: an outage would be waited for so long, and a refusal is not.
@@ -46,6 +47,8 @@ def start_proxy(test, url, certificate):
 
 class TlsTestCase(cinder_side.CinderSideTestCase):
     """A test with a proxy that uses TLS."""
+
+    modes = selection.Modes.BOTH
 
     def setUp(self):
         super().setUp()

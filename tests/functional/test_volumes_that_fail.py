@@ -17,6 +17,7 @@ from tests.fakes import blobs
 from tests.faults import base
 from tests.functional import cinder_process
 from tests.functional import cinder_side
+from tests.functional import selection
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
 
@@ -95,6 +96,8 @@ class ShrinkingHandle(Handle):
 class HandleTestCase(cinder_side.CinderSideTestCase):
     """Volumes that Cinder hands over as objects."""
 
+    modes = selection.Modes.BOTH
+
     def setUp(self):
         super().setUp()
         self.configure(backup_compression_algorithm='none')
@@ -166,6 +169,8 @@ class HandleTestCase(cinder_side.CinderSideTestCase):
 
 class FileTestCase(base.FaultTestCase):
     """A volume that Cinder hands over as a file."""
+
+    modes = selection.Modes.BOTH
 
     def test_volume_that_shrinks(self):
         self.be_patient(60)
