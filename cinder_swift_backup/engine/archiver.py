@@ -314,7 +314,7 @@ class Archiver:
         name = naming.manifest_name(job.ref.prefix)
         store.put(job.ref.container, name, base.Body(
             length, lambda: runtime.each(manifest_format.encode(manifest))))
-        if not presence.is_there(store, job.ref.container, name):
+        if not store.exists(job.ref.container, name):
             raise exceptions.StoreUnavailable(
                 'the manifest was not stored', backup_id=job.ref.backup_id,
                 container=job.ref.container, name=name,
@@ -329,7 +329,7 @@ class Archiver:
         if fault is None:
             name = naming.digest_file_name(ref.prefix)
             # Deletions begin with it.
-            if presence.is_there(store, ref.container, name):
+            if store.exists(ref.container, name):
                 return
             fault = exceptions.ChunkMissing(
                 'the file of digests is not there', name=name)

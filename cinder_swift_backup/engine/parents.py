@@ -58,7 +58,7 @@ class Parent:
         if not repo.runtime.call(now.__eq__, self.manifest):
             raise self._replaced()
         name = naming.digest_file_name(self.ref.prefix)
-        if not presence.is_there(repo.store, self.ref.container, name):
+        if not repo.store.exists(self.ref.container, name):
             raise exceptions.ChainError(
                 'the parent is being deleted while a backup is made on top of '
                 'it',

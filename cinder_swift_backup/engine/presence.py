@@ -115,7 +115,7 @@ def remaining(store: base.ObjectStore, pipeline: pipelines.Pipeline,
     :raises StoreError: when the store cannot be asked
     """
     def ask(name: str, asked: base.ObjectStore) -> str | None:
-        return name if is_there(asked, container, name) else None
+        return name if asked.exists(container, name) else None
 
     return _first(store, pipeline,
                   (functools.partial(ask, name) for name in names),
@@ -163,18 +163,6 @@ def _listed(store: base.ObjectStore,
         # Objects can be had while the containers are overloaded.
         LOG.warning('The objects of backup %s cannot be listed, so each is '
                     'asked for: %s', ref.backup_id, err)
-
-
-def is_there(store: base.ObjectStore, container: str, name: str) -> bool:
-    """Whether there is such an object, whatever listings show.
-
-    :raises StoreError: when the store cannot be asked
-    """
-    try:
-        store.segments(container, name)
-    except exceptions.ObjectNotFound:
-        return False
-    return True
 
 
 def examine(store: base.ObjectStore, pipeline: pipelines.Pipeline,

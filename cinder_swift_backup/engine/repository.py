@@ -173,8 +173,8 @@ class Repository:
 
     def _has(self, parent: types.BackupRef | None) -> bool:
         """Whether the store has the parent, if there is one."""
-        return parent is None or presence.is_there(
-            self.store, parent.container, naming.manifest_name(parent.prefix))
+        return parent is None or self.store.exists(
+            parent.container, naming.manifest_name(parent.prefix))
 
     def discard(self, ref: types.BackupRef, names: Iterable[str],
                 segments: Iterable[str] = (), *, spare: bool = True,

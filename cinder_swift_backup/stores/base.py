@@ -274,6 +274,9 @@ class ObjectStore(Protocol):
         :raises ObjectNotFound: when it does not exist
         """
 
+    def exists(self, container: str, name: str) -> bool:
+        """Whether there is such an object, whatever listings show."""
+
     def segments(self, container: str,
                  name: str) -> tuple[Segment, ...] | None:
         """What a large object consists of; None for any other object.

@@ -143,6 +143,12 @@ class MemoryStore:
         return base.Stat(info.size, info.etag,
                          self.expiries.get((container, name)))
 
+    def exists(self, container: str, name: str) -> bool:
+        """See the contract."""
+        self._begin(container)
+        with self._lock:
+            return name in self._containers.get(container, {})
+
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:
         """See the contract."""

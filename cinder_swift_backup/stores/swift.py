@@ -206,6 +206,14 @@ class SwiftStore:
         return self._ask((container, name), swift_answers.stat,
                          client.head_object)
 
+    def exists(self, container: str, name: str) -> bool:
+        """See the contract."""
+        try:
+            self.stat(container, name)
+        except exceptions.ObjectNotFound:
+            return False
+        return True
+
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:
         """See the contract."""

@@ -153,6 +153,10 @@ class CountingStore:
         self.objects += 1
         self._large[name] = tuple(segments)
 
+    def exists(self, container: str, name: str) -> bool:
+        """See the contract; chunks are made when they are read."""
+        return name in self._files or name in self._large
+
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:
         """See the contract."""

@@ -646,6 +646,13 @@ class StoreContract:
             self.assertRaises(exceptions.ObjectNotFound, self.store.stat,
                               container, name)
 
+    def test_exists(self):
+        self._put('a', b'data')
+        self.assertTrue(self.store.exists(self.container, 'a'))
+        for container, name in ((self.container, 'b'),
+                                (self.new_container_name(), 'a')):
+            self.assertFalse(self.store.exists(container, name))
+
     def test_capabilities(self):
         found = self.store.capabilities()
         self.assertIsInstance(found, base.Capabilities)

@@ -203,6 +203,14 @@ class FaultyStore:
             lambda: self._store.stat(container, name))
         return found
 
+    def exists(self, container: str, name: str) -> bool:
+        """See the contract; the request is that of ``stat``."""
+        try:
+            self.stat(container, name)
+        except exceptions.ObjectNotFound:
+            return False
+        return True
+
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:
         """See the contract."""
