@@ -107,7 +107,7 @@ class Restore(commands.BackupCommand):
                 found.engine.restorer.restore(
                     chain, restorer.RestoreTarget(
                         volume, 0, size, volume if arguments.resume else None),
-                    observer, verify=noted is None, doubts=noted)
+                    observer, doubts=noted)
                 room = volume.capacity
         except BaseException:
             if is_new and not target.exists():
@@ -142,10 +142,9 @@ def _checked(chain: chains.Chain, noted: doubts.Doubts | None) -> str:
             'not compared')
 
 
-def _line(each: doubts.Doubt) -> str:
-    how = 'does not match' if each.is_wrong else 'cannot be checked'
-    return (f'Bytes {each.extent.offset} to {each.extent.end}: object '
-            f'{each.name} {how}.')
+def _line(doubt: doubts.Doubt) -> str:
+    return (f'Bytes {doubt.extent.offset} to {doubt.extent.end}: object '
+            f'{doubt.name} {doubt.how}.')
 
 
 def _sum(doubtful: Sequence[doubts.Doubt]) -> str:
@@ -173,8 +172,7 @@ def _stream(found: shelf.Shelf, chain: chains.Chain,
             while data:
                 data = data[os.write(fd, data):]
 
-    found.engine.streamer.stream(chain, write, observer,
-                                 verify=noted is None, doubts=noted)
+    found.engine.streamer.stream(chain, write, observer, doubts=noted)
     with _writing():
         if stat.S_ISREG(os.fstat(fd).st_mode):
             os.fsync(fd)

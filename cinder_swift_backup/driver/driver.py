@@ -31,6 +31,7 @@ from cinder_swift_backup.driver import settings
 from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.driver import told_changes
 from cinder_swift_backup.engine import archiver
+from cinder_swift_backup.engine import doubts
 from cinder_swift_backup.engine import format_checks
 from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
@@ -41,6 +42,8 @@ from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import naming
 
 LOG = logging.getLogger(__name__)
+# How many parts of a volume that may be wrong are logged.
+_MOST_DOUBTS = 100
 
 compat.adopt_stock_records()
 
@@ -214,13 +217,14 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 self._restore(backup, volume_id, volume_file, engine,
                               observers.RestoreObserver(
                                   backup, found.transport.patience),
-                              found.verify_restore)
+                              None if found.verify_restore
+                              else doubts.Doubts())
         except exceptions.Cancelled as err:
             raise cinder_exception.BackupRestoreCancel(
                 back_id=backup.id, vol_id=volume_id) from err
 
     def _restore(self, backup, volume_id, volume_file, engine, observer,
-                 verify):
+                 noted):
         insist = observer.database.insist
         watch = pipelines.Watch(observer.checkpoint)
         chain = engine.repository.until(watch).resolve(
@@ -233,7 +237,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             restorer.RestoreTarget(
                 writer, backup.size * units.Gi, volume['size'] * units.Gi,
                 file_format=insist(lambda: self._file_format(volume))),
-            observer, verify=verify)
+            observer, doubts=noted)
+        if noted is not None:
+            _log_doubts(backup, noted)
         insist(lambda: self._restore_metadata(
             backup, volume_id, chain.tip.manifest.volume_meta))
 
@@ -364,6 +370,19 @@ def _mark(repository, ref):
         return repository.load(ref).mark
     except exceptions.BackupError:
         return None
+
+
+def _log_doubts(backup, noted):
+    """Log what of a restore may be wrong, since it was not refused."""
+    found = noted.found()
+    for doubt in found[:_MOST_DOUBTS]:
+        LOG.warning('Bytes %d to %d: object %s %s.', doubt.extent.offset,
+                    doubt.extent.end, doubt.name, doubt.how)
+    if found:
+        LOG.error('Backup %s was restored without backup_swift_verify_restore,'
+                  ' and %d bytes of it do not match what was backed up, or '
+                  'cannot be checked.', backup.id,
+                  sum(doubt.extent.length for doubt in found))
 
 
 def _open(engine, volume_file):

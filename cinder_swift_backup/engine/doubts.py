@@ -23,6 +23,11 @@ class Doubt:
     extent: types.Extent
     is_wrong: bool
 
+    @property
+    def how(self) -> str:
+        """What is doubtful, behind the name of the object."""
+        return 'does not match' if self.is_wrong else 'cannot be checked'
+
 
 class Doubts:
     """What was noted of one restore; several workers may note.

@@ -11,14 +11,13 @@ So the backup can be restored if its parent can, and each object is fetched
 once, however many backups need it. Nothing is written anywhere.
 """
 
-from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
-import functools
 import random
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import chunk_reader
+from cinder_swift_backup.engine import fetching
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
@@ -63,68 +62,44 @@ class Inspector:
         """
         runtime = self._pipeline.runtime
         try:
-            check = self._load(subject, observer)
+            check = self._check(subject, observer)
         except (exceptions.IntegrityError, exceptions.FormatError) as err:
             return [err]
-        if check is None:
-            # Those releases only made full backups.
-            plan = planner.plan_restore(chains.Chain((subject.link,)))
-            try:
-                runtime.call(verification.check_md5s, plan)
-            except exceptions.IntegrityError as err:
-                return [err]
-            return self._fetch(subject, verification.Check(None), observer,
-                               part)
-        with runtime.closing(check.table):
-            damage = self._fetch(subject, verification.Check(check),
-                                 observer, part)
-            if parent is not None:
-                damage += self._compare(subject, check, parent, observer)
+        with runtime.closing(check):
+            damage = self._fetch(subject, check, observer, part)
+            if parent is not None and check.digests is not None:
+                damage += self._compare(subject, check.digests, parent,
+                                        observer)
             return damage
 
-    def _load(self, subject: Subject, observer: progress.Observer,
-              ) -> verification.DigestCheck | None:
-        """The digests of a backup; None if it is from before there were."""
+    def _check(self, subject: Subject,
+               observer: progress.Observer) -> verification.Check:
         repo = self._repository.until(pipelines.Watch(observer.checkpoint))
-        check = verification.load_digests(repo, subject.link, subject.size)
-        manifest, ref = subject.link.manifest, subject.link.ref
-        if check is None and manifest.era is chains.Era.DIGESTS:
-            raise exceptions.IntegrityError(
-                'the backup was stored with a file of digests, which is gone',
-                backup_id=ref.backup_id, container=ref.container,
-                name=naming.digest_file_name(ref.prefix))
-        return check
+        return verification.strict(repo, subject.link, subject.size)
 
     def _fetch(self, subject: Subject, check: verification.Check,
                observer: progress.Observer, part: float) -> list[Damage]:
         table = subject.link.manifest.chunks
-        damage: list[Damage] = []
         chosen = self._chosen(len(table), part)
         total = sum(table.lengths[index] for index in chosen)
         done = 0
-        reader = chunk_reader.ChunkReader(
-            self._repository.store, self._pipeline.runtime, self._codecs,
-            check)
 
-        def collect(result: tuple[int, Damage | None]) -> None:
+        def collect(length: int) -> None:
             nonlocal done
-            done += result[0]
-            if result[1] is not None:
-                damage.append(result[1])
+            done += length
             observer.advanced(done, total)
 
-        def tasks() -> Iterator[pipelines.Task[tuple[int, Damage | None]]]:
-            for index in chosen:
-                record = table[index]
-                chunk = planner.PlannedChunk(
-                    subject.link.ref.container, record, (record.extent,))
-                yield pipelines.Task(
-                    functools.partial(self._read, reader, chunk),
-                    record.extent.length)
-
-        self._pipeline.run(tasks(), collect, observer.checkpoint,
-                           full=chunk_reader.FULL)
-        return damage
+        # Objects count, so none is left out for what its digests say.
+        fetcher = fetching.make(
+            self._repository, self._codecs,
+            dataclasses.replace(check, sparing=False), observer.checkpoint)
+        reader = _Noting(fetcher.reader)
+        dataclasses.replace(fetcher, reader=reader).fetch(
+            (planner.PlannedChunk(subject.link.ref.container, record,
+                                  (record.extent,))
+             for record in map(table.__getitem__, chosen)),
+            fetching.Discard(), collect)
+        return reader.damage
 
     @staticmethod
     def _chosen(count: int, part: float) -> Sequence[int]:
@@ -134,35 +109,38 @@ class Inspector:
         some = min(max(round(count * part), 1), count)
         return sorted(random.sample(range(count), some))
 
-    @staticmethod
-    def _read(reader: chunk_reader.ChunkReader, chunk: planner.PlannedChunk,
-              stop: pipelines.StopFlag) -> tuple[int, Damage | None]:
-        stop.check()
-        length = chunk.record.extent.length
-        try:
-            reader.read(chunk, _drop, stop)
-        except (exceptions.IntegrityError, exceptions.FormatError) as err:
-            return length, err
-        return length, None
-
     def _compare(self, subject: Subject, check: verification.DigestCheck,
                  parent: Subject,
                  observer: progress.Observer) -> list[Damage]:
         """Compare the digests of what the parent has to provide."""
         try:
-            before = self._load(parent, observer)
+            before = self._check(parent, observer)
         except (exceptions.IntegrityError, exceptions.FormatError) as err:
             return [err]
-        if before is None:
-            return []
-        with self._pipeline.runtime.closing(before.table):
+        with self._pipeline.runtime.closing(before):
+            if before.digests is None:
+                return []
+            table = before.digests.table
             return self._pipeline.one(
-                lambda stop: _differences(subject, check, before.table, stop),
+                lambda stop: _differences(subject, check, table, stop),
                 observer.checkpoint)
 
 
-def _drop(offset: int, data: memoryview, *, repeated: bool) -> None:
-    """Take verified data, for which there is no use."""
+class _Noting:
+    """A reader that notes damage and goes on."""
+
+    def __init__(self, reader: chunk_reader.Reader) -> None:
+        self._reader = reader
+        # Whatever kind of threads it is, appending needs no lock.
+        self.damage: list[Damage] = []
+
+    def read(self, chunk: planner.PlannedChunk, use: chunk_reader.Use,
+             stop: pipelines.StopFlag) -> None:
+        """See :class:`chunk_reader.Reader`."""
+        try:
+            self._reader.read(chunk, use, stop)
+        except (exceptions.IntegrityError, exceptions.FormatError) as err:
+            self.damage.append(err)
 
 
 def _differences(subject: Subject, check: verification.DigestCheck,

@@ -100,18 +100,18 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
     if fault is not None:
         raise fault
     ref = chain.tip.ref
-    check = verification.load_digests(repo, chain.tip, plan.end)
-    if check is None:
+    found = verification.strict(repo, chain.tip, plan.end).digests
+    if found is None:
         raise exceptions.ChainError(
             'the parent has no digests to compare with',
             backup_id=ref.backup_id)
-    if check.table.block_size != block_size:
-        check.table.close()
+    if found.table.block_size != block_size:
+        found.table.close()
         raise exceptions.ChainError(
             'the parent tracks changes by blocks of another size',
             backup_id=ref.backup_id, expected=block_size,
-            actual=check.table.block_size)
-    return Parent(ref, chain.tip.manifest, check.table)
+            actual=found.table.block_size)
+    return Parent(ref, chain.tip.manifest, found.table)
 
 
 def _check_chunks(repo: repository.Repository, link: chains.ChainLink,

@@ -25,7 +25,10 @@ Many digests are in a temporary file; see
 :mod:`cinder_swift_backup.engine.spool`.
 """
 
+from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 import dataclasses
 import functools
@@ -35,6 +38,7 @@ from oslo_log import log as logging
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import chunk_reader
 from cinder_swift_backup.engine import doubts as doubts_
+from cinder_swift_backup.engine import fetching
 from cinder_swift_backup.engine import filling
 from cinder_swift_backup.engine import fitting
 from cinder_swift_backup.engine import format_checks
@@ -43,13 +47,11 @@ from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
-from cinder_swift_backup.engine import salvage
 from cinder_swift_backup.engine import verification
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine import windows
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
-from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
@@ -97,18 +99,16 @@ class Restorer:
     def __init__(self, repo: repository.Repository,
                  pipeline: pipelines.Pipeline, known: codecs.Codecs) -> None:
         self._repository = repo
-        self._store = repo.store
         self._pipeline = pipeline
         self._codecs = known
 
     def restore(self, chain: chains.Chain, target: RestoreTarget,
-                observer: progress.Observer, *, verify: bool = True,
+                observer: progress.Observer, *,
                 doubts: doubts_.Doubts | None = None) -> None:
         """Write the tip of ``chain`` to a volume.
 
-        :param verify: whether blocks are compared with the tip's digests
-        :param doubts: without ``verify``, where to note what does not match,
-            or cannot be compared
+        :param doubts: also restore what does not match the tip's digests, or
+            cannot be compared, and note it there
         :raises ChainError: when the chain leaves out part of the volume
         :raises FormatError: when a codec is not known
         :raises IntegrityError: when a chunk is missing or not what the
@@ -123,14 +123,12 @@ class Restorer:
         :raises Cancelled: when the observer cancelled
         """
         plan = self.plan(chain)
-        with self.checked(chain, plan, observer, verify=verify,
-                          doubts=doubts) as check:
-            self._check_format(chain.tip, plan, target,
-                               self.fetcher(check, observer))
+        with self.checked(chain, plan, observer, doubts) as check:
+            fetcher = self.fetcher(check, observer)
+            self._check_format(chain.tip, plan, target, fetcher)
             fit = self._fit(chain, plan, target, check, observer)
-            self._check_end(chain, plan, target,
-                            sure=check.digests is not None, verify=verify)
-            self._execute(fit, target, check, observer)
+            self._check_end(chain, plan, target, check)
+            self._execute(fit, target, fetcher, observer)
             self._pipeline.runtime.call(
                 target.writer.finish,
                 max(fit.end, target.length(chain.tip.manifest, plan.end)))
@@ -148,8 +146,8 @@ class Restorer:
 
     @contextlib.contextmanager
     def checked(self, chain: chains.Chain, plan: planner.RestorePlan,
-                observer: progress.Observer, *, verify: bool,
-                doubts: doubts_.Doubts | None = None,
+                observer: progress.Observer,
+                doubts: doubts_.Doubts | None,
                 ) -> Iterator[verification.Check]:
         """How to verify what a plan fetches, until the end of a block.
 
@@ -157,38 +155,34 @@ class Restorer:
         :raises IntegrityError: when not everything can be verified
         :raises SpoolError: when there is no room for the digests
         """
-        check = verification.NONE
-        if verify:
-            found = self._digest_check(chain, plan, observer)
-            check = verification.Check(found)
-        elif doubts is not None:
-            found = self._digests_if_any(chain, plan, observer)
-            doubts.has_digests = found is not None
-            check = verification.Check(found, doubts=doubts)
+        repo = self._repository.until(pipelines.Watch(observer.checkpoint))
+        if doubts is not None:
+            check = verification.lenient(repo, chain.tip, plan.end, doubts)
+        else:
+            check = verification.strict(repo, chain.tip, plan.end, plan)
+            if check.digests is None:
+                LOG.warning('Backup %s is from before Cinder 2015.1 and has '
+                            'no digests. Its objects are compared with their '
+                            'MD5, after they were written.',
+                            chain.tip.ref.backup_id)
         with self._pipeline.runtime.closing(check):
             yield check
 
     def fetcher(self, check: verification.Check,
-                observer: progress.Observer) -> windows.Fetcher:
-        """Fetches parts of a plan into memory."""
-        return windows.Fetcher(self._pipeline, self._reader(check), check,
-                               observer.checkpoint)
-
-    def _reader(self, check: verification.Check) -> chunk_reader.Reader:
-        if check.doubts is not None:
-            return salvage.Reader(self._store, self._pipeline.runtime,
-                                  self._codecs, check, check.doubts)
-        return chunk_reader.ChunkReader(
-            self._store, self._pipeline.runtime, self._codecs, check)
+                observer: progress.Observer) -> fetching.Fetcher:
+        """Fetches what is in a plan."""
+        return fetching.make(self._repository, self._codecs, check,
+                             observer.checkpoint)
 
     def _check_format(self, tip: chains.ChainLink, plan: planner.RestorePlan,
-                      target: RestoreTarget, fetcher: windows.Fetcher) -> None:
+                      target: RestoreTarget,
+                      fetcher: fetching.Fetcher) -> None:
         found = None
         if not format_checks.has_no_format(tip.manifest, plan.end,
                                            target.source_size):
             window = self._pipeline.runtime.call(
                 windows.first, plan, image_formats.HEAD, fetcher.grain)
-            found = image_formats.find(bytes(fetcher.fetch(window)))
+            found = image_formats.find(bytes(windows.fetch(window, fetcher)))
         if format_checks.takes_files(target.writer):
             self._check_file(found, target, fetcher.checkpoint)
         else:
@@ -206,9 +200,8 @@ class Restorer:
                                  target.file_format)
 
     def _execute(self, fit: fitting.Fit, target: RestoreTarget,
-                 check: verification.Check,
+                 fetcher: fetching.Fetcher,
                  observer: progress.Observer) -> None:
-        runtime = self._pipeline.runtime
         plan = fit.plan
         done = 0
 
@@ -218,17 +211,12 @@ class Restorer:
             observer.advanced(done, plan.end)
 
         observer.checkpoint()
-        reader = self._reader(check)
         filler = filling.make(target.writer, types.Extent(0, fit.end),
                               self._pipeline, observer.checkpoint)
-        self._pipeline.run(
-            (pipelines.Task(functools.partial(
-                self._restore_chunk, runtime, check, reader, chunk, filler,
-                target), chunk.record.extent.length)
-             for chunk in plan.chunks), collect, observer.checkpoint,
-            full=chunk_reader.FULL)
+        fetcher.fetch(plan.chunks, _Sink(filler, target, fetcher.check),
+                      collect)
         if fit.rest.length:
-            runtime.call(filler.zero, (fit.rest,))
+            self._pipeline.runtime.call(filler.zero, (fit.rest,))
 
     def _fit(self, chain: chains.Chain, plan: planner.RestorePlan,
              target: RestoreTarget, check: verification.Check,
@@ -241,7 +229,7 @@ class Restorer:
             return fitting.Fit(plan, plan.end)
         try:
             return self._cut(chain, plan, fitting.Room(
-                room, target.source_size), check, observer)
+                room, target.source_size), check, observer.checkpoint)
         except exceptions.VolumeError:
             # A file can be longer than a volume that storage has rounded up.
             if (target.writer.capacity is None
@@ -251,48 +239,24 @@ class Restorer:
 
     def _cut(self, chain: chains.Chain, plan: planner.RestorePlan,
              room: fitting.Room, check: verification.Check,
-             observer: progress.Observer) -> fitting.Fit:
+             checkpoint: pipelines.Checkpoint) -> fitting.Fit:
         """Leave out zeros at the end of a plan."""
-        with self._any_digests(chain, plan, check, observer) as table:
-            fit = self._pipeline.one(functools.partial(
-                fitting.fit, chain, plan, room, table), observer.checkpoint)
+        table = None if check.digests is None else check.digests.table
+        fit = self._pipeline.one(functools.partial(
+            fitting.fit, chain, plan, room, table), checkpoint)
         LOG.info('The last %d bytes of backup %s are zeros, and left out.',
                  plan.end - fit.end, chain.tip.ref.backup_id)
         return fit
 
-    @contextlib.contextmanager
-    def _any_digests(self, chain: chains.Chain, plan: planner.RestorePlan,
-                     check: verification.Check, observer: progress.Observer,
-                     ) -> Iterator[digests.DigestTable | None]:
-        """The digests of the tip, also where nothing is verified."""
-        found, ours = check.digests, None
-        if check is verification.NONE:
-            found = ours = self._digests_if_any(chain, plan, observer)
-        with self._pipeline.runtime.closing(verification.Check(ours)):
-            yield None if found is None else found.table
-
-    def _digests_if_any(
-            self, chain: chains.Chain, plan: planner.RestorePlan,
-            observer: progress.Observer) -> verification.DigestCheck | None:
-        """The digests of the tip; None where they are of no use."""
-        try:
-            return self._load_digests(chain, plan, observer)
-        except (exceptions.IntegrityError, exceptions.FormatError) as err:
-            LOG.warning('There are no digests to compare the data with: %s',
-                        err)
-            return None
-
     @staticmethod
     def _check_end(chain: chains.Chain, plan: planner.RestorePlan,
-                   target: RestoreTarget, *, sure: bool,
-                   verify: bool) -> None:
+                   target: RestoreTarget, check: verification.Check) -> None:
         """Notice that chunks are missing at the end.
 
         A regular file may be shorter than its volume. A device is only
         shorter if it was a snapshot from before the volume was extended; there
-        were no backups of those before digests.
-
-        :param sure: whether digests say that there are no more
+        were no backups of those before digests. Digests say that there are no
+        more.
         """
         if target.writer.capacity is None or plan.end >= target.source_size:
             return
@@ -303,59 +267,36 @@ class Restorer:
             name=naming.manifest_name(chain.tip.ref.prefix),
             expected=target.source_size, actual=plan.end,
             remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
-        if verify and not (sure and plan.end):
+        is_sure = check.digests is not None and plan.end
+        if check.doubts is None and not is_sure:
             raise err
         LOG.warning('The rest of the target is left as it is: %s', err)
 
-    def _load_digests(
-            self, chain: chains.Chain, plan: planner.RestorePlan,
-            observer: progress.Observer) -> verification.DigestCheck | None:
-        return verification.load_digests(
-            self._repository.until(pipelines.Watch(observer.checkpoint)),
-            chain.tip, plan.end)
 
-    def _digest_check(
-            self, chain: chains.Chain, plan: planner.RestorePlan,
-            observer: progress.Observer) -> verification.DigestCheck | None:
-        ref = chain.tip.ref
-        check = self._load_digests(chain, plan, observer)
-        if check is not None:
-            try:
-                self._pipeline.runtime.call(check.check_plan, plan)
-            except exceptions.IntegrityError:
-                check.table.close()
-                raise
-            return check
-        if chain.tip.manifest.era is chains.Era.DIGESTS:
-            raise exceptions.IntegrityError(
-                'the backup was stored with a file of digests, which is gone',
-                backup_id=ref.backup_id, container=ref.container,
-                name=naming.digest_file_name(ref.prefix),
-                remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
-        self._pipeline.runtime.call(verification.check_md5s, plan)
-        LOG.warning('Backup %s is from before Cinder 2015.1 and has no '
-                    'digests. Its objects are compared with their MD5, after '
-                    'they were written.', ref.backup_id)
-        return None
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Sink:
+    """Puts a backup where it is restored to."""
 
-    @staticmethod
-    def _restore_chunk(runtime: pipelines.Runtime,
-                       check: verification.Check,
-                       reader: chunk_reader.Reader,
-                       chunk: planner.PlannedChunk, filler: filling.Filler,
-                       target: RestoreTarget,
-                       stop: pipelines.StopFlag) -> int:
-        stop.check()
-        done = runtime.call(check.zeros, chunk.extents)
-        runtime.call(filler.zero, done)
-        if target.before is not None:
-            done |= runtime.call(check.present, chunk.extents, target.before,
-                                 stop.check)
-        data = tuple(extent for extent in chunk.extents
-                     if extent not in done)
-        if data:
-            reader.read(dataclasses.replace(chunk, extents=data),
-                        filler.write, stop)
-        if sum(extent.length for extent in data) >= WORTH_SYNCING:
-            runtime.call(target.writer.sync)
-        return sum(extent.length for extent in chunk.extents)
+    filler: filling.Filler
+    target: RestoreTarget
+    check: verification.Check
+
+    def zero(self, extents: Iterable[types.Extent]) -> None:
+        """See :class:`fetching.Sink`."""
+        self.filler.zero(extents)
+
+    def present(self, extents: Sequence[types.Extent],
+                proceed: Callable[[], None]) -> frozenset[types.Extent]:
+        """See :class:`fetching.Sink`."""
+        if self.target.before is None:
+            return frozenset()
+        return self.check.present(extents, self.target.before, proceed)
+
+    def write(self, offset: int, data: memoryview, *, repeated: bool) -> None:
+        """See :class:`fetching.Sink`."""
+        self.filler.write(offset, data, repeated=repeated)
+
+    def wrote(self, length: int) -> None:
+        """See :class:`fetching.Sink`."""
+        if length >= WORTH_SYNCING:
+            self.target.writer.sync()

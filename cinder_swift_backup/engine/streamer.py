@@ -41,20 +41,19 @@ class Streamer:
 
     def stream(self, chain: chains.Chain,
                write: Callable[[memoryview], object],
-               observer: progress.Observer, *, verify: bool = True,
+               observer: progress.Observer, *,
                doubts: doubts_.Doubts | None = None) -> None:
         """Pass all bytes of the tip of ``chain`` to ``write``.
 
-        :param verify: as of :meth:`restorer.Restorer.restore`, and ``doubts``
+        :param doubts: as of :meth:`restorer.Restorer.restore`
         :raises BackupError: as :meth:`restorer.Restorer.restore` does
         """
         plan = self._restorer.plan(chain)
         call = self._pipeline.runtime.call
-        with self._restorer.checked(chain, plan, observer, verify=verify,
-                                    doubts=doubts) as check:
+        with self._restorer.checked(chain, plan, observer, doubts) as check:
             fetcher = self._restorer.fetcher(check, observer)
             most = types.whole(WINDOW, fetcher.grain)
             for window in windows.in_order(plan, most):
                 # Nobody keeps it while the next one is fetched.
-                call(write, fetcher.fetch(window))
+                call(write, windows.fetch(window, fetcher))
                 observer.advanced(window.extent.end, plan.end)

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 import dataclasses
 import hashlib
 
+from oslo_log import log as logging
+
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import doubts as doubts_
 from cinder_swift_backup.engine import intervals
@@ -30,6 +32,7 @@ from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
+LOG = logging.getLogger(__name__)
 # Bytes of a volume that are compared at once.
 _PIECE = 2 << 20
 
@@ -123,33 +126,54 @@ class DigestCheck:
             actual=actual, remedy=exceptions.Remedy.OTHER_BACKUP)
 
 
-def check_md5s(plan: planner.RestorePlan) -> None:
-    """Make sure that a plan of a backup without digests can be verified.
+def strict(repo: repository.Repository, tip: chains.ChainLink, end: int,
+           plan: planner.RestorePlan | None = None) -> 'Check':
+    """How to verify all of a backup.
 
-    :raises IntegrityError: when an object has no MD5 in the manifest; all
-        releases before digests recorded one
-    """
-    for chunk in plan.chunks:
-        record = chunk.record
-        if record.stored_md5 is None:
-            raise exceptions.IntegrityError(
-                'the manifest is damaged: there are no digests, and it has '
-                'no MD5 to compare this object with',
-                container=chunk.container, name=record.name,
-                offset=record.extent.offset, end=record.extent.end,
-                remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
-
-
-def load_digests(repo: repository.Repository, tip: chains.ChainLink,
-                 end: int) -> DigestCheck | None:
-    """The digests of a backup, to compare with; None if it has none.
-
-    The caller has to close the table.
+    The caller has to close it.
 
     :param end: the size of its volume, in bytes
-    :raises IntegrityError: when they are not those of such a volume
-    :raises FormatError: when the file is damaged
+    :param plan: what is going to be fetched; by default whole chunks
+    :raises IntegrityError: when not everything can be verified
+    :raises FormatError: when the file of digests is damaged
+    :raises SpoolError: when there is no room for the digests
     """
+    found = _digests(repo, tip, end)
+    if found is None:
+        _check_era(tip)
+        repo.runtime.call(_check_md5s, tip)
+        return Check(None)
+    if plan is not None:
+        try:
+            repo.runtime.call(found.check_plan, plan)
+        except exceptions.IntegrityError:
+            found.table.close()
+            raise
+    return Check(found)
+
+
+def lenient(repo: repository.Repository, tip: chains.ChainLink, end: int,
+            doubts: doubts_.Doubts) -> 'Check':
+    """How to compare a backup with what there is to compare it with.
+
+    The caller has to close it.
+
+    :param end: the size of its volume, in bytes
+    :param doubts: where to note what does not match, or cannot be compared
+    :raises SpoolError: when there is no room for the digests
+    """
+    found = None
+    try:
+        found = _digests(repo, tip, end)
+    except (exceptions.IntegrityError, exceptions.FormatError) as err:
+        LOG.warning('There are no digests to compare the data with: %s', err)
+    doubts.has_digests = found is not None
+    return Check(found, doubts=doubts, sparing=False)
+
+
+def _digests(repo: repository.Repository, tip: chains.ChainLink,
+             end: int) -> DigestCheck | None:
+    """The digests of a backup; None if it has none."""
     table = repo.load_digests(tip.ref, end)
     if table is None:
         return None
@@ -160,6 +184,31 @@ def load_digests(repo: repository.Repository, tip: chains.ChainLink,
         err.about(backup_id=tip.ref.backup_id, container=tip.ref.container,
                   name=naming.digest_file_name(tip.ref.prefix))
         raise
+
+
+def _check_era(tip: chains.ChainLink) -> None:
+    if tip.manifest.era is not chains.Era.DIGESTS:
+        return
+    raise exceptions.IntegrityError(
+        'the backup was stored with a file of digests, which is gone',
+        backup_id=tip.ref.backup_id, container=tip.ref.container,
+        name=naming.digest_file_name(tip.ref.prefix),
+        remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
+
+
+def _check_md5s(tip: chains.ChainLink) -> None:
+    """Make sure that a backup without digests can be verified.
+
+    All releases before digests recorded an MD5 of each object.
+    """
+    for record in tip.manifest.chunks:
+        if record.stored_md5 is None:
+            raise exceptions.IntegrityError(
+                'the manifest is damaged: there are no digests, and it has '
+                'no MD5 to compare this object with',
+                container=tip.ref.container, name=record.name,
+                offset=record.extent.offset, end=record.extent.end,
+                remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
 
 
 class StoredCheck:
@@ -215,13 +264,15 @@ class Check:
 
     ``digests`` is None if the backup has none. ``stored`` says whether to
     compare stored objects with their records in the manifest. With ``doubts``
-    what does not match is noted there and restored as it is: then nothing is
-    left out because of its digests.
+    what does not match is noted there and restored as it is. ``sparing`` is
+    whether to fetch only what digests do not show to be zeros, or to be
+    there already.
     """
 
     digests: DigestCheck | None
     stored: bool = True
     doubts: doubts_.Doubts | None = None
+    sparing: bool = True
 
     def close(self) -> None:
         """Forget the digests."""
@@ -230,8 +281,8 @@ class Check:
 
     def zeros(self, extents: Sequence[types.Extent],
               ) -> frozenset[types.Extent]:
-        """Those of some extents that are certain to be zeros."""
-        if self.digests is None or self.doubts is not None:
+        """Those of some extents that need not be fetched, being zeros."""
+        if self.digests is None or not self.sparing:
             return frozenset()
         return frozenset(filter(self.digests.table.are_zeros, extents))
 
@@ -245,7 +296,7 @@ class Check:
         :param proceed: called now and then; may raise to end this
         :raises VolumeError: when the volume cannot be read
         """
-        if self.digests is None or self.doubts is not None:
+        if self.digests is None or not self.sparing:
             return frozenset()
         return frozenset(
             extent for extent in extents
@@ -271,5 +322,3 @@ def _is_present(table: digests.DigestTable, extent: types.Extent,
             return False
     return True
 
-
-NONE = Check(None, stored=False)

@@ -13,12 +13,9 @@ from array import array
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
-import functools
 
-from cinder_swift_backup.engine import chunk_reader
-from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import fetching
 from cinder_swift_backup.engine import planner
-from cinder_swift_backup.engine import verification
 from cinder_swift_backup.format import types
 
 
@@ -30,61 +27,27 @@ class Window:
     chunks: tuple[planner.PlannedChunk, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Fetcher:
-    """Fetches windows of one plan.
+class _Filling(fetching.Discard):
+    """Puts data into a window, which is zeros at first."""
 
-    ``check`` is how what is fetched is verified.
-    """
+    def __init__(self, window: Window) -> None:
+        self._offset = window.extent.offset
+        self.data = bytearray(window.extent.length)
 
-    pipeline: pipelines.Pipeline
-    reader: chunk_reader.Reader
-    check: verification.Check
-    checkpoint: pipelines.Checkpoint
-
-    @property
-    def grain(self) -> int:
-        """The bytes that windows begin and end at multiples of."""
-        digests = self.check.digests
-        return 1 if digests is None else digests.table.block_size
-
-    def fetch(self, window: Window) -> memoryview:
-        """What is in a window.
-
-        :raises IntegrityError: when it is not what was stored
-        """
-        data = bytearray(window.extent.length)
-        self.pipeline.run(
-            (pipelines.Task(
-                functools.partial(self._read, chunk,
-                                  _Filling(window.extent.offset, data)),
-                sum(extent.length for extent in chunk.extents))
-             for chunk in window.chunks),
-            lambda _: None, self.checkpoint, full=chunk_reader.FULL)
-        return memoryview(data)
-
-    def _read(self, chunk: planner.PlannedChunk, use: '_Filling',
-              stop: pipelines.StopFlag) -> None:
-        stop.check()
-        zeros = self.pipeline.runtime.call(self.check.zeros, chunk.extents)
-        wanted = tuple(extent for extent in chunk.extents
-                       if extent not in zeros)
-        if wanted:
-            self.reader.read(dataclasses.replace(chunk, extents=wanted), use,
-                             stop)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Filling:
-    """Puts data into a window that begins at an offset of the volume."""
-
-    offset: int
-    data: bytearray
-
-    def __call__(self, offset: int, data: memoryview, *,
-                 repeated: bool) -> None:
-        start = offset - self.offset
+    def write(self, offset: int, data: memoryview, *, repeated: bool) -> None:
+        """See :class:`fetching.Sink`."""
+        start = offset - self._offset
         self.data[start:start + len(data)] = data
+
+
+def fetch(window: Window, fetcher: fetching.Fetcher) -> memoryview:
+    """What is in a window.
+
+    :raises IntegrityError: when it is not what was stored
+    """
+    sink = _Filling(window)
+    fetcher.fetch(window.chunks, sink)
+    return memoryview(sink.data)
 
 
 def first(plan: planner.RestorePlan, length: int, grain: int) -> Window:

@@ -419,8 +419,13 @@ class RestoreTest(DriverMethodTestCase):
                                 self._restore, self.backup)
         for word in (name, self.backup.id):
             self.assertIn(word, str(err))
+        log = self.useFixture(fixtures.FakeLogger())
         self.config(backup_swift_verify_restore=False)
         self._restore(self.backup)
+        # It is not refused, and not silent.
+        self.assertIn(f'object {name} does not match', log.output)
+        self.assertIn(f'Backup {self.backup.id} was restored without '
+                      f'backup_swift_verify_restore', log.output)
 
     def test_status_changed(self):
         def refresh(backup):

@@ -40,6 +40,8 @@ def _check(data, block_size=_BLOCK):
     table = digests.DigestTable(
         block_size, digests.hash_blocks(memoryview(data), block_size))
     return verification.Check(verification.DigestCheck(table, len(data)))
+# Compares nothing.
+_NOTHING = verification.Check(None, stored=False)
 
 
 class Bench:
@@ -52,7 +54,7 @@ class Bench:
         if stored is not None:
             blobs.put(self.store, 'c', 'p-00001', stored)
         self.stop = pipelines.StopFlag()
-        self.check = check or verification.NONE
+        self.check = check or _NOTHING
         self.handed = []
         self.repeated = []
 
@@ -344,7 +346,10 @@ def zstandard():
         yield bytes(encoder.feed(memoryview(piece)))
     yield encoder.finish()
 
-def read(word, pieces, check=verification.NONE, end=LENGTH):
+nothing = verification.Check(None, stored=False)
+
+
+def read(word, pieces, check=nothing, end=LENGTH):
     extent = types.Extent(0, LENGTH)
     record = types.ChunkRecord('p-00000', extent, word)
     chunk_reader.ChunkReader(

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import doubts
 from cinder_swift_backup.engine import fitting
 from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.engine import volumes as engine_volumes
@@ -31,6 +32,12 @@ def _fits(data, room):
     return not any(data[room // _BLOCK * _BLOCK:])
 
 
+def _mode(options):
+    """The options of a restore, for a word of these tests."""
+    verify = options.pop('verify', True)
+    return {'doubts': None if verify else doubts.Doubts(), **options}
+
+
 class FittingTestCase(base.EngineTestCase):
     """Restores to devices of some size."""
 
@@ -43,7 +50,7 @@ class FittingTestCase(base.EngineTestCase):
             bench.resolve(*numbers), restorer.RestoreTarget(
                 target, options.pop('recorded', _RECORDED), room,
                 None if resumed is None else target),
-            observers.Recorder(), **options)
+            observers.Recorder(), **_mode(options))
         self.assertIsNotNone(target.finished)
         return bytes(target.data)
 
@@ -52,7 +59,8 @@ class FittingTestCase(base.EngineTestCase):
         err = self.assertRaises(
             exceptions.VolumeError, self.bench.restorer.restore,
             self.bench.resolve(*numbers), restorer.RestoreTarget(
-                target, _RECORDED, room), observers.Recorder(), **options)
+                target, _RECORDED, room), observers.Recorder(),
+            **_mode(options))
         self.assertEqual(b'\xa5' * room, bytes(target.data))
         self.assertEqual((f'bak-{numbers[-1]}', room,
                           exceptions.Remedy.LARGER_VOLUME),

@@ -379,10 +379,12 @@ class DetailTest(base.EngineTestCase):
         data = self._sparse_data()
         real = faulty.FaultyStore.read
 
-        def other_data_first(store, container, name, use, extent=None):
+        def other_data_first(store, container, name, use, *arguments,
+                             **options):
             if name.endswith('-00000'):
                 use(iter([b'\xee' * (1 << 18)]))
-            return real(store, container, name, use, extent)
+            return real(store, container, name, use, *arguments,
+                        **options)
 
         chain = self.bench.resolve(1)
         with mock.patch.object(faulty.FaultyStore, 'read', other_data_first):
