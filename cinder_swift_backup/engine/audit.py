@@ -31,6 +31,7 @@ import enum
 import itertools
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import inventory
 from cinder_swift_backup.engine import pipelines
@@ -353,19 +354,17 @@ class _Look:
                           ) -> Iterator[Finding]:
         wanted = {segment.name: segment for segment in segments}
         container = segments[0].container
-        try:
-            for info in self._store.list(
-                    container, naming.digest_segments(self._ref.prefix)):
-                segment = wanted.pop(info.name, None)
-                if segment is None:
-                    continue
-                self._segments.append((self._ref, segment))
-                if presence.mismatch((segment.size, segment.md5), info):
-                    yield Finding(
-                        State.DAMAGED, 'it is not what the file of digests '
-                        'consists of', container, info.name)
-        except exceptions.ContainerNotFound:
-            pass
+        for info in digest_objects.listed_segments(
+                self._store, container,
+                naming.digest_segments(self._ref.prefix)):
+            segment = wanted.pop(info.name, None)
+            if segment is None:
+                continue
+            self._segments.append((self._ref, segment))
+            if presence.mismatch((segment.size, segment.md5), info):
+                yield Finding(
+                    State.DAMAGED, 'it is not what the file of digests '
+                    'consists of', container, info.name)
         yield from self._unlisted(
             len(wanted), (presence.of_segment(self._ref, wanted[name])
                           for name in sorted(wanted)))

@@ -459,3 +459,22 @@ class _Once:
 
     def _changed(self) -> _Changed:
         return _Changed((self._segment.container, self._segment.name))
+
+
+def listed_segments(store: base.ObjectStore, container: str,
+                    prefix: str) -> Iterator[base.ObjectInfo]:
+    """The segments that a listing shows.
+
+    There are none without the container, and none where the login may not list
+    it: then it cannot have stored anything there.
+
+    :param container: of segments
+    :raises StoreError: when it cannot be listed for another reason
+    """
+    try:
+        yield from store.list(container, prefix)
+    except exceptions.ContainerNotFound:
+        return
+    except exceptions.AccessDenied as err:
+        LOG.info('No segments are looked for in container %s: %s', container,
+                 err)

@@ -16,13 +16,13 @@ in its manifest; see :mod:`cinder_swift_backup.engine.audit`.
 
 from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Iterator
 import dataclasses
 import datetime
 import itertools
 from typing import TypeVar
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.format import container_names
@@ -153,7 +153,10 @@ def _scan(store: base.ObjectStore, container: str, prefix: str = naming.ALL,
         _count(found, container, place, info)
         if info.name == naming.digest_file_name(place.prefix):
             files[place.prefix] = info.size
-    for info in _segments(store, container, prefix) if segmented else ():
+    if not segmented:
+        return found.values()
+    for info in digest_objects.listed_segments(
+            store, naming.segments_container(container), prefix):
         place = naming.place_of_segment(info.name)
         if place is None:
             continue
@@ -162,17 +165,6 @@ def _scan(store: base.ObjectStore, container: str, prefix: str = naming.ALL,
         # often it has each of them.
         each.stored_bytes -= files.pop(place.prefix, 0)
     return found.values()
-
-
-def _segments(store: base.ObjectStore, container: str,
-              prefix: str) -> Iterator[base.ObjectInfo]:
-    try:
-        yield from store.list(naming.segments_container(container), prefix)
-    except exceptions.ContainerNotFound:
-        return
-    except exceptions.AccessDenied:
-        # Who may not look there cannot have put anything.
-        return
 
 
 def _in_order(found: Iterable[Found]) -> list[Found]:

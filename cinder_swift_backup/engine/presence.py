@@ -24,7 +24,6 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
-import contextlib
 import dataclasses
 import functools
 import itertools
@@ -36,6 +35,7 @@ from typing import TypeVar
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
@@ -72,7 +72,8 @@ def look(store: base.ObjectStore, pipeline: pipelines.Pipeline,
     if not chunks:
         return None
     return _first_fault(store, pipeline,
-                        _not_as_stored(ref, chunks, _listed(store, ref)),
+                        _not_as_stored(ref, chunks, _listed(ref, store.list(
+                            ref.container, ref.prefix))),
                         checkpoint)
 
 
@@ -155,10 +156,11 @@ def _first(store: base.ObjectStore, pipeline: pipelines.Pipeline,
     return found[0] if found else None
 
 
-def _listed(store: base.ObjectStore,
-            ref: types.BackupRef) -> Iterator[base.ObjectInfo]:
+def _listed(ref: types.BackupRef, infos: Iterable[base.ObjectInfo],
+            ) -> Iterator[base.ObjectInfo]:
+    """What a listing shows, as far as it can be had."""
     try:
-        yield from store.list(ref.container, ref.prefix)
+        yield from infos
     except exceptions.StoreUnavailable as err:
         # Objects can be had while the containers are overloaded.
         LOG.warning('The objects of backup %s cannot be listed, so each is '
@@ -257,15 +259,13 @@ def _segments_not_as_stored(
     for ref, group in itertools.groupby(segments, operator.itemgetter(0)):
         wanted = {segment.name: of_segment(ref, segment)
                   for _, segment in group}
-        place = dataclasses.replace(
-            next(iter(wanted.values())).ref,
-            prefix=naming.digest_segments(ref.prefix))
+        container = next(iter(wanted.values())).ref.container
         # Without their container, each turns out not to be there.
-        with contextlib.suppress(exceptions.ContainerNotFound):
-            for info in _listed(store, place):
-                question = wanted.get(info.name)
-                if question and mismatch(question.expected, info) is None:
-                    del wanted[info.name]
+        for info in _listed(ref, digest_objects.listed_segments(
+                store, container, naming.digest_segments(ref.prefix))):
+            question = wanted.get(info.name)
+            if question and mismatch(question.expected, info) is None:
+                del wanted[info.name]
         yield from wanted.values()
 
 

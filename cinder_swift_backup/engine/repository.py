@@ -293,14 +293,9 @@ class Repository:
 
     def _listed_segments(self, ref: types.BackupRef,
                          container: str) -> set[str]:
-        try:
-            return set(self._listed(container,
-                                    naming.digest_segments(ref.prefix)))
-        except exceptions.AccessDenied as err:
-            # Who may not look there cannot have put anything.
-            LOG.info('Looking for segments of the digests of backup %s: %s',
-                     ref.backup_id, err)
-            return set()
+        return {info.name for info in digest_objects.listed_segments(
+            self.store.until(base.NEVER), container,
+            naming.digest_segments(ref.prefix))}
 
     def _delete(self, container: str,
                 names: Iterable[str]) -> exceptions.StoreError | None:
