@@ -29,6 +29,13 @@ class CheckConfig(commands.Table):
     that Swift or Keystone does not answer, and with 4 otherwise.
     """
 
+    codes = (
+        (outcomes.ExitCode.DONE, 'OK'),
+        (outcomes.ExitCode.CONFIGURATION,
+         'NOT OK: an option or the installation is wrong'),
+        (outcomes.ExitCode.STORE, 'NOT OK: Swift or Keystone do not answer'),
+    )
+
     columns = ('Subject', 'Value', 'Problem')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -101,6 +101,15 @@ def _container(text: str) -> str:
     return text
 
 
+class _Help(argparse.HelpFormatter):
+    """Leaves the lines of exit codes as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith(outcomes.TITLE):
+            return text
+        return super()._fill_text(text, width, indent)
+
+
 class OurCommand(command.Command):
     """A command that ends as :mod:`.outcomes` says.
 
@@ -109,10 +118,19 @@ class OurCommand(command.Command):
     """
 
     code = outcomes.ExitCode.DONE
+    # What exit codes mean besides those that all commands have.
+    codes: Sequence[tuple[outcomes.ExitCode, str]] = ()
     # What it has changed so far, to be said if it does not end well.
     left = ''
     # What to say when it has ended well, below its output.
     closing: Sequence[str] = ()
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff; the help ends with the exit codes."""
+        parser = super().get_parser(prog_name)
+        parser.epilog = outcomes.described(self.codes)
+        parser.formatter_class = _Help
+        return parser
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """See cliff; turns our errors into a line and an exit code."""

@@ -43,6 +43,11 @@ class Delete(commands.BackupCommand):
     volume that Cinder is backing up.
     """
 
+    codes = (
+        (outcomes.ExitCode.SELECTION,
+         'no such backup, more than one, or it has to stay'),
+    )
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
@@ -110,6 +115,10 @@ class Orphans(commands.AccountCommand, commands.Table):
     not tell.
     """
 
+    codes = (
+        (outcomes.ExitCode.SELECTION, 'no such container'),
+    )
+
     groupings = _GROUPINGS
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -149,11 +158,15 @@ class Orphans(commands.AccountCommand, commands.Table):
                                       unknown)
                 if not self._is_sure(doomed, parsed_args):
                     doomed = []
+            for each in () if parsed_args.dry_run else doomed:
+                if not self._delete(found, each):
+                    # It is no orphan any more.
+                    orphans.remove(each)
             refs = {each.found.ref for each in doomed}
-            rows = [row for each in orphans if (row := self._row(
-                found, each, cinder_records.record_of(records or {}, each),
-                delete=each.found.ref in refs,
-                dry=parsed_args.dry_run)) is not None]
+            rows = [self._row(each, cinder_records.record_of(records or {},
+                                                             each),
+                              delete=each.found.ref in refs)
+                    for each in orphans]
             if not rows:
                 self.closing = [_none(found.place, library)]
         names = self.columns_of(parsed_args)
@@ -205,15 +218,9 @@ class Orphans(commands.AccountCommand, commands.Table):
         for line in dependents.lines(library, records):
             self.say(line)
 
-    def _row(self, found: shelf.Shelf, each: audit.Audit,
-             record: cinder_records.Record | None, *,
-             delete: bool, dry: bool) -> tuple[object, ...] | None:
-        """The row of an orphan, which is deleted if it is to be.
-
-        None if it is no orphan any more.
-        """
-        if delete and not dry and not self._delete(found, each):
-            return None
+    @staticmethod
+    def _row(each: audit.Audit, record: cinder_records.Record | None, *,
+             delete: bool) -> tuple[object, ...]:
         return (each.found.ref.backup_id, each.found.ref.volume_id,
                 values.moment(each.found.modified), _count(each),
                 commands.Size(each.found.stored_bytes if _is_whole(each)

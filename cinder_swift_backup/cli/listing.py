@@ -40,6 +40,11 @@ class List(commands.AccountCommand, commands.Table):
     narrow terminal, several values share a column.
     """
 
+    codes = (
+        (outcomes.ExitCode.SELECTION,
+         'no such container, or fewer backups than expected'),
+    )
+
     groupings = _GROUPINGS
     columns = _COLUMNS + _LONG
 

@@ -2,6 +2,7 @@
 
 """How a command ends: its exit code, and the one line of an error."""
 
+from collections.abc import Iterable
 import enum
 
 from cinder_swift_backup import exceptions
@@ -31,6 +32,19 @@ class ExitCode(enum.IntEnum):
     # Ctrl-C.
     INTERRUPTED = 130
 
+
+# What they mean to any command.
+_MEANINGS = {
+    ExitCode.DONE: 'all is well',
+    ExitCode.FAILED: 'an unexpected error',
+    ExitCode.USAGE: 'the command line is wrong',
+    ExitCode.CONFIGURATION:
+        'the login, the account or the installation is wrong',
+    ExitCode.STORE: 'Swift or Keystone failed, or cannot be reached',
+    ExitCode.INTERRUPTED: 'interrupted',
+}
+# What begins the exit codes in a help text.
+TITLE = 'exit codes:'
 
 # The first match counts, so subclasses come before their bases.
 _TABLE = (
@@ -113,6 +127,16 @@ _DEFAULTS = (
     (exceptions.IntegrityError, _REMEDIES[exceptions.Remedy.OTHER_BACKUP]),
     (exceptions.SpoolError, _REMEDIES[exceptions.Remedy.SPOOL]),
 )
+
+
+def described(codes: Iterable[tuple[ExitCode, str]]) -> str:
+    """The exit codes of a command, a line for each.
+
+    :param codes: what the command has besides those of all, or instead
+    """
+    meanings = sorted({**_MEANINGS, **dict(codes)}.items())
+    return '\n'.join((TITLE, *(f'  {code:<4} {meaning}'
+                               for code, meaning in meanings)))
 
 
 def code_of(err: exceptions.BackupError) -> ExitCode:

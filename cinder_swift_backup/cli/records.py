@@ -39,6 +39,13 @@ class ExportRecord(commands.AccountCommand, commands.Table):
     that the backups are in.
     """
 
+    codes = (
+        (outcomes.ExitCode.SELECTION,
+         'no such backup, or none that can be restored'),
+        (outcomes.ExitCode.ARRIVING, 'the backup is still arriving'),
+        (outcomes.ExitCode.DAMAGED, 'the backup is damaged'),
+    )
+
     columns = ('backup', 'backup_service', 'backup_url')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -34,6 +34,15 @@ class Restore(commands.BackupCommand):
     backup.
     """
 
+    codes = (
+        (outcomes.ExitCode.SELECTION,
+         'there is no such backup, or more than one'),
+        (outcomes.ExitCode.ARRIVING, 'the backup is still arriving'),
+        (outcomes.ExitCode.DAMAGED,
+         'the backup is damaged, or was restored unverified'),
+        (outcomes.ExitCode.TARGET, 'the target cannot be written'),
+    )
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)

@@ -12,6 +12,7 @@ from cliff import columns
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import audit
@@ -59,6 +60,12 @@ class Show(commands.BackupCommand, commands.Fields):
     The map is of the volume, from its beginning to its end. Each letter stands
     for the backup of the chain that most of that part comes from.
     """
+
+    codes = (
+        (outcomes.ExitCode.SELECTION,
+         'there is no such backup, or more than one'),
+        (outcomes.ExitCode.DAMAGED, 'the backup is damaged'),
+    )
 
     columns = ('Backup', 'Volume', 'State', 'Problem', 'Container', 'Prefix',
                'Created', 'Objects', 'Stored', 'Needed by', 'Name',

@@ -79,6 +79,15 @@ class Verify(commands.AccountCommand, commands.Table):
     with all that it builds on.
     """
 
+    codes = (
+        (outcomes.ExitCode.SELECTION,
+         'nothing to verify, or fewer backups than expected'),
+        (outcomes.ExitCode.STORE,
+         'Swift did not deliver a backup, or cannot be reached'),
+        (outcomes.ExitCode.ARRIVING, 'a backup is still arriving'),
+        (outcomes.ExitCode.DAMAGED, 'a backup is damaged or orphaned'),
+    )
+
     columns = ('Backup', 'State', 'Object', 'Finding', 'Container')
 
     closely = True

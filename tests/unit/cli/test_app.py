@@ -59,6 +59,15 @@ class HelpTest(base.CommandTestCase):
                 for option in action.option_strings:
                     self.assertIn(option, text)
 
+    def test_exit_codes(self):
+        for name, kind in app._COMMANDS.items():
+            *_, text = self.run_command('help', name).out.partition(
+                '\nexit codes:\n')
+            found = [int(line.split()[0]) for line in text.splitlines()]
+            self.assertEqual(
+                sorted({0, 1, 2, 4, 5, 130} | {code for code, _
+                                               in kind.codes}), found, name)
+
     def test_without_arguments(self):
         self.assertEqual(2, self.run_command('nonsense').code)
 
