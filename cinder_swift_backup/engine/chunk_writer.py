@@ -80,8 +80,6 @@ class ChunkWriter:
         self._runtime = runtime
         self._form = form
         self._codec = known.find(form.compression)
-        # The last stored form of zeros, and their number.
-        self._zeros: tuple[int, stored_form.StoredForm] | None = None
         # What is read at once: whole blocks.
         self._piece = types.whole(_PIECE, form.block_size)
         self._blank = memoryview(bytes(self._piece))
@@ -128,20 +126,15 @@ class ChunkWriter:
         found = self._runtime.call(self._encode, extent, stop)
         return None if found is None else self._put(extent, found, stop)
 
-    def write_zeros(self, extent: types.Extent, stop: pipelines.StopFlag, *,
-                    many: bool = False) -> types.ChunkRecord:
+    def write_zeros(self, extent: types.Extent,
+                    stop: pipelines.StopFlag) -> types.ChunkRecord:
         """Store zeros for an extent, whose digests are there already.
 
-        :param many: whether there are many more of the same length
         :raises StoreError: when the store fails
         :raises Cancelled: when ``stop`` is set
         """
-        last = self._zeros
-        if last is None or last[0] != extent.length:
-            last = self._zeros = (extent.length, self._runtime.call(
-                zero_form.make, self._form.compression, extent.length,
-                many=many))
-        return self._put(extent, last[1], stop)
+        return self._put(extent, self._runtime.call(
+            zero_form.make, self._form.compression, extent.length), stop)
 
     def runs(self, extent: types.Extent,
              least: int) -> list[tuple[types.Extent, bool]]:

@@ -7,8 +7,8 @@ A full backup:
 1. Each chunk that may hold data is read and stored by one task. Large holes
    in it are left out, so that what is around them becomes objects of its own.
 2. The other chunks, these holes, and what turned out to be zeros come last:
-   neighbours become one object, of at most :data:`MOST_ZEROS` bytes, since the
-   stock driver decodes an object in memory.
+   neighbours become one object, of at most 256 MiB, since the stock driver
+   decodes an object in memory.
 
 An incremental:
 
@@ -39,15 +39,14 @@ from cinder_swift_backup.engine import planner
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
+from cinder_swift_backup.format import zero_form
 
 # Bytes of zeros in one object.
-MOST_ZEROS = 256 << 20
+MOST_ZEROS = zero_form.LARGEST
 # Bytes: encoding a larger hole takes longer than putting one object more.
 LARGE_HOLE = 8 << 20
 # Bytes whose digests one task takes from the parent.
 _TAKE_OVER = 64 << 30
-# So many objects of :data:`MOST_ZEROS` are worth the best compression.
-MANY = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -137,31 +136,17 @@ class Schedule(abc.ABC):
 
     def _write_all_zeros(self) -> Iterator[Task | None]:
         """Store what was claimed as zeros, neighbours as one object."""
-        parts = self._call(self._parts)
-        count = sum(part.length == self._most_zeros() for part in parts)
-        for number, part in enumerate(parts, count - len(parts)):
-            many = number >= 0 and count >= MANY
-            yield pipelines.Task(functools.partial(
-                self._write_zeros, part, many=many), 0)
-            if many and not number:
-                # It takes a second, and all others are the same.
-                yield from self._await_all()
+        most = types.whole(MOST_ZEROS,
+                           self._volume.geometry.block_size)
+        for extent in self._call(self._zeros.extents):
+            for part in extent.parts(most):
+                yield pipelines.Task(
+                    functools.partial(self._write_zeros, part), 0)
         yield from self._await_all()
 
-    def _parts(self) -> list[types.Extent]:
-        parts = [part for extent in self._zeros.extents()
-                 for part in extent.parts(self._most_zeros())]
-        # Those of one length after the other, so that few forms are made.
-        parts.sort(key=lambda part: part.length)
-        return parts
-
-    def _most_zeros(self) -> int:
-        return types.whole(MOST_ZEROS, self._volume.geometry.block_size)
-
-    def _write_zeros(self, extent: types.Extent, stop: pipelines.StopFlag, *,
-                     many: bool) -> Result:
-        return Result(extent, (self._volume.writer.write_zeros(
-            extent, stop, many=many),))
+    def _write_zeros(self, extent: types.Extent,
+                     stop: pipelines.StopFlag) -> Result:
+        return Result(extent, (self._volume.writer.write_zeros(extent, stop),))
 
 
 class FullSchedule(Schedule):

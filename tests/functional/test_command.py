@@ -29,10 +29,10 @@ class AnyDriverTestCase(testscenarios.WithScenarios,
                         cinder_side.CinderSideTestCase):
     """What either driver wrote is found, verified and restored."""
 
-    scenarios = testscenarios.multiply_scenarios(
-        [('ours', {'writer': OURS}), ('of the stock driver',
-                                      {'writer': STOCK})],
-        [(word, {'compression': word}) for word in ('zlib', 'zstd')])
+    # Which codec it is, the command does not know.
+    scenarios = (
+        ('ours', {'writer': OURS, 'compression': 'zlib'}),
+        ('of the stock driver', {'writer': STOCK, 'compression': 'zstd'}))
 
     name = 'nightly'
 

@@ -25,10 +25,16 @@ class MakeTest(base.BaseTestCase):
 
     @given(st.integers(1, 3 * _MIB) | st.sampled_from(
         (1, 65520, 65521, 65522, _MIB - 1, _MIB, _MIB + 1, 2 * _MIB)),
-        st.sampled_from(('none', 'zlib', 'gzip', 'bz2', 'zstd', 'ZSTD')),
-        st.booleans())
-    def test_decodes_to_zeros(self, length, word, many):
-        form = zero_form.make(word, length, many=many)
+        st.sampled_from(('none', 'zlib', 'gzip', 'bz2', 'zstd', 'ZSTD')))
+    def test_decodes_to_zeros(self, length, word):
+        self._check(zero_form.make(word, length), length)
+
+    def test_largest(self):
+        form = zero_form.make('zlib', zero_form.LARGEST)
+        self.assertEqual('bz2', form.compression)
+        self._check(form, zero_form.LARGEST)
+
+    def _check(self, form, length):
         self.assertEqual(bytes(length), _STOCK[form.compression](
             bytes(form.data)))
         self.assertEqual(hashlib.md5(form.data).hexdigest(), form.md5)
@@ -42,12 +48,10 @@ class MakeTest(base.BaseTestCase):
         self.assertEqual(length, count)
 
     def test_sizes(self):
-        length = 256 * _MIB
-        for word, many, bound in (('zlib', False, 300000),
-                                  ('none', False, 300000),
-                                  ('bz2', False, 300000),
-                                  ('zstd', False, 30000),
-                                  ('zlib', True, 1000), ('none', True, 1000),
-                                  ('zstd', True, 30000)):
-            form = zero_form.make(word, length, many=many)
+        for word, length, bound in (
+                ('zlib', zero_form.LARGEST, 209),
+                ('none', zero_form.LARGEST, 209),
+                ('bz2', zero_form.LARGEST - 512, 300000),
+                ('zstd', zero_form.LARGEST, 30000)):
+            form = zero_form.make(word, length)
             self.assertLess(len(form.data), bound)
