@@ -133,8 +133,9 @@ class FullTest(base.BaseTestCase):
 
     def test_stored_form_of_zeros_is_made_once(self):
         bench = Bench(bytes(64 * 200), 'zstd')
+        zero_form.make.cache_clear()
         with mock.patch.object(
-                zero_form, 'make', wraps=zero_form.make) as made:
+                zero_form, '_zstd', wraps=zero_form._zstd) as made:
             for extent in types.Extent(0, 64 * 200).parts(64):
                 record = bench.writer.write_zeros(extent, bench.stop)
                 self.assertEqual(bytes(64), bench.stored(record))
