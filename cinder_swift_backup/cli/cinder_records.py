@@ -16,7 +16,7 @@ import openstack.exceptions
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import accounts
-from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine.survey import audit
 from cinder_swift_backup.stores import network_errors
 
 _SERVICE = 'block-storage'

@@ -19,8 +19,8 @@ from cinder_swift_backup.cli import questions
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.cli import values
-from cinder_swift_backup.engine import audit
-from cinder_swift_backup.engine import libraries
+from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import libraries
 
 _COLUMNS = ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
             'Container', 'In Cinder')

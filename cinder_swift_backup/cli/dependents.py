@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 
 from cinder_swift_backup.cli import cinder_records
-from cinder_swift_backup.engine import audit
-from cinder_swift_backup.engine import libraries
+from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import libraries
 
 _Records = Mapping[str, cinder_records.Record]
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import summaries
-from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine.survey import audit
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:

@@ -14,9 +14,9 @@ from cinder_swift_backup.cli import expectations
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.cli import values
-from cinder_swift_backup.engine import audit
-from cinder_swift_backup.engine import inventory
-from cinder_swift_backup.engine import libraries
+from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import inventory
+from cinder_swift_backup.engine.survey import libraries
 from cinder_swift_backup.format import volume_meta
 
 _COLUMNS = ('Backup', 'Volume', 'Created', 'Size', 'Stored', 'Kind', 'Depth',

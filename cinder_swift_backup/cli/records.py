@@ -20,8 +20,8 @@ from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.cli import values
-from cinder_swift_backup.engine import audit
-from cinder_swift_backup.engine import libraries
+from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import libraries
 
 _GIB = 1 << 30
 _SERVICES = {

@@ -18,9 +18,9 @@ from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.cli import targets
-from cinder_swift_backup.engine import doubts
 from cinder_swift_backup.engine import progress
-from cinder_swift_backup.engine import restorer
+from cinder_swift_backup.engine.restore import doubts
+from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.format import chains
 
 

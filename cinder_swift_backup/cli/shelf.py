@@ -10,12 +10,12 @@ import datetime
 from cinder_swift_backup import engine as engines
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import values
-from cinder_swift_backup.engine import audit
-from cinder_swift_backup.engine import inspection
-from cinder_swift_backup.engine import inventory
-from cinder_swift_backup.engine import libraries
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
+from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import inspection
+from cinder_swift_backup.engine.survey import inventory
+from cinder_swift_backup.engine.survey import libraries
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types

@@ -15,9 +15,9 @@ from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import values
-from cinder_swift_backup.engine import audit
-from cinder_swift_backup.engine import libraries
-from cinder_swift_backup.engine import planner
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import libraries
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 

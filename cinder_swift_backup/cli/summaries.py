@@ -10,7 +10,7 @@ import collections
 from collections.abc import Iterable
 
 from cinder_swift_backup.cli import values
-from cinder_swift_backup.engine import inventory
+from cinder_swift_backup.engine.survey import inventory
 
 
 def nothing(place: str) -> str:

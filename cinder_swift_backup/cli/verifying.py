@@ -17,10 +17,10 @@ from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import summaries
-from cinder_swift_backup.engine import audit
-from cinder_swift_backup.engine import inspection
-from cinder_swift_backup.engine import libraries
 from cinder_swift_backup.engine import progress
+from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import inspection
+from cinder_swift_backup.engine.survey import libraries
 from cinder_swift_backup.format import types
 
 _CODES = {

@@ -2,14 +2,14 @@
 
 """The one place where the parts of the engine are put together."""
 
-from cinder_swift_backup.engine import archiver
-from cinder_swift_backup.engine import audit
-from cinder_swift_backup.engine import inspection
-from cinder_swift_backup.engine import inventory
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
-from cinder_swift_backup.engine import restorer
-from cinder_swift_backup.engine import streamer
+from cinder_swift_backup.engine.backup import archiver
+from cinder_swift_backup.engine.restore import restorer
+from cinder_swift_backup.engine.restore import streamer
+from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import inspection
+from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.stores import base
 

@@ -39,6 +39,9 @@ _C = TypeVar('_C', bound='Closable | None')
 POLL = 1.0
 # How many small tasks one worker does at a time at most.
 AT_ONCE = 8
+# Bytes: a chunk of more than that keeps a worker busy. One that is smaller
+# has it wait for the store most of the time.
+FULL = 8 << 20
 
 Checkpoint = Callable[[], None]
 

@@ -9,7 +9,7 @@ Deleting goes like this:
    outdated listing leaves out.
 2. Delete the digest file, and its segments if it has any. From then on no
    incremental is made on the backup, see
-   :mod:`cinder_swift_backup.engine.parents`.
+   :mod:`cinder_swift_backup.engine.backup.parents`.
 3. Delete the chunks, several at a time.
 4. Believe no answer: list the prefix once more, and delete again what it
    still shows. Ask for what is listed even then, for listings lag. If one of

@@ -26,8 +26,8 @@ import urllib.parse
 import uuid
 
 from cinder_swift_backup import engine
-from cinder_swift_backup.engine import archiver
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine.backup import archiver
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import swift

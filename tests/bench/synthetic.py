@@ -28,11 +28,11 @@ from typing import TypeVar
 
 from cinder_swift_backup import engine as engines
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import archiver
-from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
-from cinder_swift_backup.engine import restorer
+from cinder_swift_backup.engine.backup import archiver
+from cinder_swift_backup.engine.backup import parents
+from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types

@@ -9,9 +9,9 @@ from unittest import mock
 
 import fixtures
 
-from cinder_swift_backup.engine import maps
 from cinder_swift_backup.engine.volumes import image as images
 from cinder_swift_backup.engine.volumes import librbd
+from cinder_swift_backup.engine.volumes import maps
 from tests.ceph import lies
 from tests.ceph import test_interop
 from tests.functional.cinder_side import BLOCK

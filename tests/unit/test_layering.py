@@ -58,7 +58,9 @@ _RULES = (
          'the engine runs without Cinder, over any store and on any kind of '
          'threads'),
     Rule('driver', ('exceptions', 'format', 'stores', 'engine', 'driver'),
-         (), 'the two edges do not need each other'),
+         (f'{_NAME}.engine.survey',),
+         'the two edges do not need each other, and the driver does not look '
+         'into an account'),
     Rule('cli', ('exceptions', 'format', 'stores', 'engine', 'cli'),
          ('cinder', 'eventlet'),
          'recovery works where Cinder is not installed'),
@@ -102,7 +104,8 @@ def _breaches(rule, path):
             part = rest.partition('.')[0]
             # "from cinder_swift_backup import x" of something that is no
             # module takes it from the package itself, which holds nothing.
-            wrong = part not in rule.allowed
+            wrong = part not in rule.allowed or any(
+                name.startswith(f'{each}.') for each in rule.forbidden)
         else:
             wrong = top in rule.forbidden
         if wrong:

@@ -12,7 +12,7 @@ import fixtures
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import marks
-from cinder_swift_backup.engine import maps
+from cinder_swift_backup.engine.volumes import maps
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
 from tests.fakes import volumes as fakes

@@ -10,7 +10,7 @@ from unittest import mock
 from os_brick.initiator import linuxrbd
 
 from cinder_swift_backup.driver import told_changes
-from cinder_swift_backup.engine import image_formats
+from cinder_swift_backup.engine.volumes import image_formats
 from cinder_swift_backup.format import types
 from tests.fakes import loop_device
 from tests.fakes import volumes as fakes

@@ -6,13 +6,13 @@ import fixtures
 from oslotest import base
 
 from cinder_swift_backup import engine
-from cinder_swift_backup.engine import archiver
-from cinder_swift_backup.engine import doubts
-from cinder_swift_backup.engine import format_checks
-from cinder_swift_backup.engine import maps
-from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import restorer
+from cinder_swift_backup.engine.backup import archiver
+from cinder_swift_backup.engine.backup import parents
+from cinder_swift_backup.engine.restore import doubts
+from cinder_swift_backup.engine.restore import restorer
+from cinder_swift_backup.engine.volumes import format_checks
+from cinder_swift_backup.engine.volumes import maps
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import memory

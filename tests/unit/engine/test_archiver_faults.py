@@ -11,9 +11,9 @@ from unittest import mock
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import digest_objects
-from cinder_swift_backup.engine import holes
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import spool
+from cinder_swift_backup.engine.backup import holes
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types

@@ -11,13 +11,13 @@ from unittest import mock
 
 from cinder_swift_backup import engine
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import audit
 from cinder_swift_backup.engine import digest_objects
-from cinder_swift_backup.engine import inventory
-from cinder_swift_backup.engine import libraries
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import inventory
+from cinder_swift_backup.engine.survey import libraries
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import codecs

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import archiver
+from cinder_swift_backup.engine.backup import archiver
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from tests.fakes import observers

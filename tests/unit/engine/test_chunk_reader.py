@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import chunk_reader
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import planner
-from cinder_swift_backup.engine import verification
+from cinder_swift_backup.engine.restore import chunk_reader
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import streams
@@ -308,10 +308,10 @@ class FaultTest(base.BaseTestCase):
 _MEMORY = '''
 import hashlib
 import zlib
-from cinder_swift_backup.engine import chunk_reader
+from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import planner
-from cinder_swift_backup.engine import verification
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import chunk_writer
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import planner
-from cinder_swift_backup.engine import verification
+from cinder_swift_backup.engine.backup import chunk_writer
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
@@ -267,7 +267,7 @@ class StopTest(base.BaseTestCase):
 
 _MEMORY = '''
 import random
-from cinder_swift_backup.engine import chunk_writer
+from cinder_swift_backup.engine.backup import chunk_writer
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests

@@ -5,9 +5,9 @@
 import random
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import doubts
-from cinder_swift_backup.engine import fetching
-from cinder_swift_backup.engine import verification
+from cinder_swift_backup.engine.restore import doubts
+from cinder_swift_backup.engine.restore import fetching
+from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from tests.fakes import observers

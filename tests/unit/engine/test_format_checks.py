@@ -12,9 +12,9 @@ import threading
 import fixtures
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import format_checks
-from cinder_swift_backup.engine import restorer
 from cinder_swift_backup.engine import volumes as engine_volumes
+from cinder_swift_backup.engine.restore import restorer
+from cinder_swift_backup.engine.volumes import format_checks
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from tests.fakes import images

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oslotest import base
 
-from cinder_swift_backup.engine import image_formats
+from cinder_swift_backup.engine.volumes import image_formats
 from tests.fakes import images
 
 _MAGIC = st.sampled_from((

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import inspection
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine.survey import inspection
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
 from tests.fakes import observers

@@ -8,8 +8,8 @@ import threading
 from unittest import mock
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import inventory
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
 from tests.fakes import faulty

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from oslotest import base as test_base
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import archiver
-from cinder_swift_backup.engine import maps
 from cinder_swift_backup.engine import volumes as engine_volumes
+from cinder_swift_backup.engine.backup import archiver
+from cinder_swift_backup.engine.volumes import maps
 from cinder_swift_backup.format import types
 from tests.fakes import observers
 from tests.fakes import volumes

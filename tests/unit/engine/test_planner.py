@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import planner
+from cinder_swift_backup.engine.backup import merging
+from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import types
@@ -155,7 +156,7 @@ class MergeBlocksTest(base.BaseTestCase):
         count = max(blocks, default=0) + 1
         length = (count - 1) * block_size + min(last, block_size)
         within = types.Extent(start * block_size, length)
-        extents = planner.merge_blocks(sorted(blocks), block_size, within,
+        extents = merging.merge_blocks(sorted(blocks), block_size, within,
                                        gap)
         changed = {within.offset + position for position in range(length)
                    if position // block_size in blocks}
@@ -175,21 +176,21 @@ class MergeBlocksTest(base.BaseTestCase):
         within = types.Extent(0, 100)
         self.assertEqual(
             [types.Extent(0, 40)],
-            planner.merge_blocks([0, 3], 10, within, gap=20))
+            merging.merge_blocks([0, 3], 10, within, gap=20))
         self.assertEqual(
             [types.Extent(0, 10), types.Extent(30, 10)],
-            planner.merge_blocks([0, 3], 10, within, gap=19))
+            merging.merge_blocks([0, 3], 10, within, gap=19))
 
     def test_neighbours_are_one_extent_without_any_gap(self):
         self.assertEqual(
             [types.Extent(10, 30)],
-            planner.merge_blocks([1, 2, 3], 10, types.Extent(0, 100), gap=0))
+            merging.merge_blocks([1, 2, 3], 10, types.Extent(0, 100), gap=0))
 
     def test_short_last_block(self):
         self.assertEqual(
             [types.Extent(190, 5)],
-            planner.merge_blocks([9], 10, types.Extent(100, 95)))
+            merging.merge_blocks([9], 10, types.Extent(100, 95)))
 
     def test_no_blocks(self):
         self.assertEqual(
-            [], planner.merge_blocks([], 10, types.Extent(0, 100)))
+            [], merging.merge_blocks([], 10, types.Extent(0, 100)))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import volumes as engine_volumes
+from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.format import naming
 from tests.fakes import documents
 from tests.fakes import faulty

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import doubts
-from cinder_swift_backup.engine import restorer
+from cinder_swift_backup.engine.restore import doubts
+from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
 from tests.fakes import observers

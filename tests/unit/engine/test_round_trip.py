@@ -14,13 +14,14 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cinder_swift_backup.engine import chunk_writer
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import planner
-from cinder_swift_backup.engine import restorer
-from cinder_swift_backup.engine import schedules
 from cinder_swift_backup.engine import spool
-from cinder_swift_backup.engine import verification
+from cinder_swift_backup.engine.backup import chunk_writer
+from cinder_swift_backup.engine.backup import merging
+from cinder_swift_backup.engine.backup import worklist
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.restore import restorer
+from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import manifest as manifest_format
@@ -62,8 +63,8 @@ class HistoryTest(base.EngineTestCase):
                                    workers):
         bench = base.Bench(workers)
         geometry = types.Geometry(16 * factor, 16)
-        merge = functools.partial(planner.merge_blocks, gap=gap)
-        with mock.patch.object(planner, 'merge_blocks', merge):
+        merge = functools.partial(merging.merge_blocks, gap=gap)
+        with mock.patch.object(merging, 'merge_blocks', merge):
             for number, content in enumerate(history):
                 bench.archive(number, content, codec=word, geometry=geometry,
                               parent=number - 1 if number else None)
@@ -234,7 +235,7 @@ class DetailTest(base.EngineTestCase):
     def test_zeros_of_several_chunks_are_one_object(self):
         data = bytes(64 * 20) + b'x' * 64 + bytes(64 * 3 + 5)
         for sparse in (True, False):
-            with mock.patch.object(schedules, 'MOST_ZEROS', 64 * 9):
+            with mock.patch.object(worklist, 'MOST_ZEROS', 64 * 9):
                 manifest = self.bench.archive(
                     1, volumes.RamVolume(data, sparse=sparse), codec='none')
             self.assertEqual(
@@ -273,7 +274,7 @@ class DetailTest(base.EngineTestCase):
     def test_large_holes_inside_chunks_are_left_out(self):
         data = bytearray(64 * 10)
         data[100:110] = data[200:210] = data[460:470] = b'x' * 10
-        with mock.patch.object(schedules, 'LARGE_HOLE', 32):
+        with mock.patch.object(worklist, 'LARGE_HOLE', 32):
             manifest = self.bench.archive(1, volumes.RamVolume(
                 data, sparse=True), geometry=types.Geometry(320, 16))
         self.assertEqual(
@@ -286,7 +287,7 @@ class DetailTest(base.EngineTestCase):
 
     def test_terabytes_of_zeros(self):
         data = bytes(64 * 300) + b'x' + bytes(63)
-        with mock.patch.object(schedules, 'MOST_ZEROS', 64 * 2):
+        with mock.patch.object(worklist, 'MOST_ZEROS', 64 * 2):
             manifest = self.bench.archive(1, data)
         self.assertEqual(151, len(manifest.chunks))
         self.assertEqual(data, bytes(self.bench.restore(
@@ -323,7 +324,7 @@ class DetailTest(base.EngineTestCase):
         self.bench.archive(1, bytes(data))
         data[60:70] = bytes(10)
         data[700:720] = bytes(20)
-        with mock.patch.object(planner, 'MERGE_GAP', 0):
+        with mock.patch.object(merging, 'MERGE_GAP', 0):
             manifest = self.bench.archive(2, bytes(data), parent=1)
         self.assertEqual([types.Extent(48, 32), types.Extent(688, 32)],
                          [chunk.extent for chunk in manifest.chunks])

@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import doubts
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import streamer
+from cinder_swift_backup.engine.restore import doubts
+from cinder_swift_backup.engine.restore import streamer
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from tests.fakes import faulty

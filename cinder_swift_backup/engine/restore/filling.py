@@ -4,7 +4,7 @@
 
 1. Ask the volume where it may read as anything but zeros, before anything is
    written. A sample tells whether that is true; see
-   :mod:`cinder_swift_backup.engine.maps`.
+   :mod:`cinder_swift_backup.engine.volumes.maps`.
 2. Skip zeros everywhere else.
 """
 
@@ -14,9 +14,9 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import intervals
-from cinder_swift_backup.engine import maps
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.engine.volumes import maps
 from cinder_swift_backup.format import types
 from cinder_swift_backup.format import zeros
 

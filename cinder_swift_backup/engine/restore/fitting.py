@@ -18,7 +18,7 @@ import dataclasses
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import planner
+from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types

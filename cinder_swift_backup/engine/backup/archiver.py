@@ -3,14 +3,14 @@
 """Making a backup of a volume.
 
 1. Refuse a file that is only part of a volume; see
-   :mod:`cinder_swift_backup.engine.format_checks`.
+   :mod:`cinder_swift_backup.engine.volumes.format_checks`.
 2. Ask the volume what may differ from the parent, if it knows, and where it
    may have data, and cut it into chunks. A sample tells whether that is true;
-   see :mod:`cinder_swift_backup.engine.maps`. What is
+   see :mod:`cinder_swift_backup.engine.volumes.maps`. What is
    read and stored in which order, see
-   :mod:`cinder_swift_backup.engine.schedules`; how, see
-   :mod:`cinder_swift_backup.engine.chunk_writer`. An incremental stores only
-   what differs from the parent's digests.
+   :mod:`cinder_swift_backup.engine.backup.worklist`; how, see
+   :mod:`cinder_swift_backup.engine.backup.chunk_writer`. An incremental
+   stores only what differs from the parent's digests.
 3. The coordinator keeps the results in the order of the volume, reports
    progress and notices cancellation.
 4. When every chunk is confirmed by the store, put the digest file, then the
@@ -33,21 +33,21 @@ import functools
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import changes
-from cinder_swift_backup.engine import chunk_writer
 from cinder_swift_backup.engine import digest_objects
-from cinder_swift_backup.engine import format_checks
-from cinder_swift_backup.engine import holes
 from cinder_swift_backup.engine import intervals
-from cinder_swift_backup.engine import maps
-from cinder_swift_backup.engine import parents
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
-from cinder_swift_backup.engine import schedules
 from cinder_swift_backup.engine import spool
 from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.engine.backup import changes
+from cinder_swift_backup.engine.backup import chunk_writer
+from cinder_swift_backup.engine.backup import holes
+from cinder_swift_backup.engine.backup import parents
+from cinder_swift_backup.engine.backup import worklist
+from cinder_swift_backup.engine.volumes import format_checks
+from cinder_swift_backup.engine.volumes import maps
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import codecs
@@ -158,14 +158,14 @@ class Archiver:
         with self._pipeline.runtime.closing(
                 call(self._make_table, job.geometry, size)) as table:
             writer = self._writer(job, source, table, traces)
-            schedule = self._schedule(job, schedules.Volume(
+            work = self._worklist(job, worklist.Volume(
                 writer, job.geometry, size, states, changed), records)
 
-            def collect(result: schedules.Result) -> None:
-                schedule.collect(result)
-                observer.advanced(schedule.done, size)
+            def collect(result: worklist.Result) -> None:
+                work.collect(result)
+                observer.advanced(work.done, size)
 
-            self._pipeline.run(schedule.tasks(), collect,
+            self._pipeline.run(work.tasks(), collect,
                                observer.checkpoint,
                                full=job.geometry.chunk_size)
             manifest = chains.Manifest(
@@ -292,12 +292,12 @@ class Archiver:
                 compression=job.compression, level=job.level),
             source, table, traces.numbers.append)
 
-    def _schedule(self, job: ArchiveJob, volume: schedules.Volume,
-                  records: chunk_table.ChunkTable) -> schedules.Schedule:
+    def _worklist(self, job: ArchiveJob, volume: worklist.Volume,
+                  records: chunk_table.ChunkTable) -> worklist.Worklist:
         call = self._pipeline.runtime.call
         if job.parent is None:
-            return schedules.FullSchedule(volume, records, call)
-        return schedules.IncrementalSchedule(volume, records, call,
+            return worklist.FullWorklist(volume, records, call)
+        return worklist.IncrementalWorklist(volume, records, call,
                                              job.parent.digests)
 
     def _commit(self, job: ArchiveJob, manifest: chains.Manifest,

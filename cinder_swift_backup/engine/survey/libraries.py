@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import datetime
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import audit
+from cinder_swift_backup.engine.survey import audit
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 

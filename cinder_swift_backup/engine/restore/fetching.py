@@ -7,7 +7,7 @@ For each chunk of a plan, several at a time:
 1. Leave out what digests show to be zeros, and tell the sink.
 2. Leave out what the sink has already.
 3. Fetch the rest, verify it, and hand it to the sink; see
-   :mod:`cinder_swift_backup.engine.chunk_reader`.
+   :mod:`cinder_swift_backup.engine.restore.chunk_reader`.
 
 A restore, a stream, the look at the format of a file and a deep verify differ
 in their sinks, and in how they verify.
@@ -20,12 +20,12 @@ import dataclasses
 import functools
 from typing import Protocol
 
-from cinder_swift_backup.engine import chunk_reader
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import repository
-from cinder_swift_backup.engine import salvage
-from cinder_swift_backup.engine import verification
+from cinder_swift_backup.engine.restore import chunk_reader
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.restore import salvage
+from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 
@@ -95,7 +95,7 @@ class Fetcher:
             (pipelines.Task(functools.partial(self._fetch, chunk, sink),
                             chunk.record.extent.length)
              for chunk in chunks), collect, self.checkpoint,
-            full=chunk_reader.FULL)
+            full=pipelines.FULL)
 
     def _fetch(self, chunk: planner.PlannedChunk, sink: Sink,
                stop: pipelines.StopFlag) -> int:

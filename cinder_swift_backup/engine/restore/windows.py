@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 
-from cinder_swift_backup.engine import fetching
-from cinder_swift_backup.engine import planner
+from cinder_swift_backup.engine.restore import fetching
+from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.format import types
 
 

@@ -11,7 +11,7 @@
 3. List the containers of segments, and count what is there to the backups.
 
 Nothing is read but listings, so that this is quick. What a backup builds on is
-in its manifest; see :mod:`cinder_swift_backup.engine.audit`.
+in its manifest; see :mod:`cinder_swift_backup.engine.survey.audit`.
 """
 
 from collections.abc import Callable

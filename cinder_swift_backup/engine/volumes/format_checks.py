@@ -2,7 +2,7 @@
 
 """Whether a file is what a backup or a restore may have.
 
-See :mod:`cinder_swift_backup.engine.image_formats` for formats.
+See :mod:`cinder_swift_backup.engine.volumes.image_formats` for formats.
 
 1. Back up no file that refers to another one: what is in that would be
    missing, and nobody would notice before it is needed.
@@ -31,10 +31,10 @@ from typing import TypeGuard
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import image_formats
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.volumes import base
 from cinder_swift_backup.engine.volumes import file
+from cinder_swift_backup.engine.volumes import image_formats
 from cinder_swift_backup.engine.volumes import seeking
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types

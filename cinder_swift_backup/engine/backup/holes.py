@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import itertools
 
 from cinder_swift_backup.engine import intervals
-from cinder_swift_backup.engine import maps
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.engine.volumes import maps
 from cinder_swift_backup.format import types
 
 # Bytes that a volume is asked about at once. Images list their objects, and

@@ -26,15 +26,11 @@ from typing import Protocol
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import planner
-from cinder_swift_backup.engine import verification
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
-
-# Bytes: a chunk of more than that keeps a worker busy. One that is smaller
-# has it wait for the store most of the time.
-FULL = 8 << 20
 
 
 class Use(Protocol):

@@ -33,7 +33,6 @@ import functools
 import heapq
 import random
 
-from cinder_swift_backup.engine import chunk_reader
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import volumes
@@ -161,7 +160,7 @@ class Checker:
                 found.append(lie)
 
         pipeline.run(self._tasks(pipeline.runtime.call, left), collect,
-                     checkpoint, full=chunk_reader.FULL)
+                     checkpoint, full=pipelines.FULL)
         return min(found, default=None, key=lambda lie: lie.extent.offset)
 
     def _tasks(self, call: pipelines.Call,

@@ -16,14 +16,14 @@ import dataclasses
 import random
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import chunk_reader
-from cinder_swift_backup.engine import fetching
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
-from cinder_swift_backup.engine import verification
+from cinder_swift_backup.engine.restore import chunk_reader
+from cinder_swift_backup.engine.restore import fetching
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests

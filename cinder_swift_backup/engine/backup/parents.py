@@ -19,10 +19,10 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import repository
-from cinder_swift_backup.engine import verification
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming

@@ -4,15 +4,15 @@
 
 1. Resolve the chain: every manifest is read before anything is written.
 2. Plan: overlay the chain, newest wins, so that each byte of the volume is
-   written once; see :mod:`cinder_swift_backup.engine.planner`.
+   written once; see :mod:`cinder_swift_backup.engine.restore.planner`.
 3. Check that the plan fits the volume, see
-   :mod:`cinder_swift_backup.engine.fitting`, that all codecs are known, and
-   that files go to files, see
-   :mod:`cinder_swift_backup.engine.format_checks`.
+   :mod:`cinder_swift_backup.engine.restore.fitting`, that all codecs are
+   known, and that files go to files, see
+   :mod:`cinder_swift_backup.engine.volumes.format_checks`.
 4. Each worker takes one chunk of the plan and writes the blocks that the
    reader has compared with the tip's digests; see
-   :mod:`cinder_swift_backup.engine.chunk_reader`. What is zeros by these
-   digests is not even read from the store. Zeros become holes where
+   :mod:`cinder_swift_backup.engine.restore.chunk_reader`. What is zeros by
+   these digests is not even read from the store. Zeros become holes where
    the volume supports them, and are skipped where it is known to read as
    zeros. The worker syncs after each large chunk, so that the volume's disk
    works from the beginning and not only at the end.
@@ -36,20 +36,20 @@ import functools
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import chunk_reader
-from cinder_swift_backup.engine import doubts as doubts_
-from cinder_swift_backup.engine import fetching
-from cinder_swift_backup.engine import filling
-from cinder_swift_backup.engine import fitting
-from cinder_swift_backup.engine import format_checks
-from cinder_swift_backup.engine import image_formats
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
-from cinder_swift_backup.engine import verification
 from cinder_swift_backup.engine import volumes
-from cinder_swift_backup.engine import windows
+from cinder_swift_backup.engine.restore import chunk_reader
+from cinder_swift_backup.engine.restore import doubts as doubts_
+from cinder_swift_backup.engine.restore import fetching
+from cinder_swift_backup.engine.restore import filling
+from cinder_swift_backup.engine.restore import fitting
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.restore import verification
+from cinder_swift_backup.engine.restore import windows
+from cinder_swift_backup.engine.volumes import format_checks
+from cinder_swift_backup.engine.volumes import image_formats
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import naming

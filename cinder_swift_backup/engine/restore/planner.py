@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Plans what to restore and what to store; does no input or output.
+"""Plans what to restore; does no input or output.
 
-A restore plan overlays a chain, newest wins:
+A plan overlays a chain, newest wins:
 
 1. Give each chunk of the chain a rank: newer backups win, and within a backup
    later entries of the manifest do.
@@ -37,11 +37,6 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import types
-
-# Bytes. Two changed runs with no larger gap between them become one object.
-# That saves a request, which takes the time of many more bytes, but the bytes
-# are paid for every month; see the curve in the design document.
-MERGE_GAP = 96 * 1024
 
 # A chunk in the sweep: where it starts, its negative number, its length. The
 # smaller number wins, so that the best is on top of a heap.
@@ -257,23 +252,3 @@ def _restored_size(chain: chains.Chain) -> int:
 
 def _names(chain: chains.Chain) -> str:
     return ', '.join(link.ref.backup_id for link in chain.links)
-
-
-def merge_blocks(blocks: Iterable[int], block_size: int, within: types.Extent,
-                 gap: int = MERGE_GAP) -> list[types.Extent]:
-    """The extents to store for the changed blocks of one chunk.
-
-    :param blocks: indexes of changed blocks in ascending order, counted
-        from the start of ``within``
-    :param within: the chunk's extent; the last block ends with it
-    :param gap: changed runs with at most this many bytes between them are
-        stored as one
-    """
-    extents: list[types.Extent] = []
-    for block in blocks:
-        start = within.offset + block * block_size
-        end = min(start + block_size, within.end)
-        if extents and start - extents[-1].end <= gap:
-            start = extents.pop().offset
-        extents.append(types.Extent(start, end - start))
-    return extents

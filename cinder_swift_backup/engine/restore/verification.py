@@ -22,11 +22,11 @@ import hashlib
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import doubts as doubts_
 from cinder_swift_backup.engine import intervals
-from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.engine.restore import doubts as doubts_
+from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming

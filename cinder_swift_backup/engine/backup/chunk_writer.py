@@ -26,10 +26,10 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 
-from cinder_swift_backup.engine import holes
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import planner
 from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.engine.backup import holes
+from cinder_swift_backup.engine.backup import merging
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
@@ -186,7 +186,7 @@ class ChunkWriter:
                 at += len(packed)
         now = bytes(found)
         self._table.put(first, now)
-        return planner.merge_blocks(digests.changed_blocks(now, then),
+        return merging.merge_blocks(digests.changed_blocks(now, then),
                                     block_size, extent)
 
     def _encode(self, extent: types.Extent,

@@ -6,7 +6,8 @@ Such as a pipe to a program that writes an image of another format.
 
 1. Plan as for any restore.
 2. Take the volume in windows of a few hundred MiB, see
-   :mod:`cinder_swift_backup.engine.windows`, and fetch one after the other.
+   :mod:`cinder_swift_backup.engine.restore.windows`, and fetch one after the
+   other.
 3. Write a window when all of it is verified: what has been written is right,
    always.
 
@@ -15,11 +16,11 @@ Memory: one window, and a few MiB for each worker.
 
 from collections.abc import Callable
 
-from cinder_swift_backup.engine import doubts as doubts_
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import progress
-from cinder_swift_backup.engine import restorer
-from cinder_swift_backup.engine import windows
+from cinder_swift_backup.engine.restore import doubts as doubts_
+from cinder_swift_backup.engine.restore import restorer
+from cinder_swift_backup.engine.restore import windows
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
 

@@ -21,7 +21,7 @@ An incremental:
    the border of a chunk become one object, up to the size of a chunk. For
    that, results are looked at in the order of the volume.
 
-A schedule is for the coordinator's thread alone: it makes tasks for the
+A worklist is for the coordinator's thread alone: it makes tasks for the
 pipeline and takes their results.
 """
 
@@ -31,11 +31,11 @@ from collections.abc import Iterator
 import dataclasses
 import functools
 
-from cinder_swift_backup.engine import chunk_writer
-from cinder_swift_backup.engine import holes
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import planner
+from cinder_swift_backup.engine.backup import chunk_writer
+from cinder_swift_backup.engine.backup import holes
+from cinder_swift_backup.engine.backup import merging
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
@@ -91,7 +91,7 @@ class Volume:
         return holes.groups(self.states, self.geometry, self.size)
 
 
-class Schedule(abc.ABC):
+class Worklist(abc.ABC):
     """Makes the tasks of one backup."""
 
     def __init__(self, volume: Volume, records: chunk_table.ChunkTable,
@@ -149,7 +149,7 @@ class Schedule(abc.ABC):
         return Result(extent, (self._volume.writer.write_zeros(extent, stop),))
 
 
-class FullSchedule(Schedule):
+class FullWorklist(Worklist):
     """Stores everything."""
 
     def _tasks(self) -> Iterator[Task | None]:
@@ -183,12 +183,12 @@ class FullSchedule(Schedule):
             self._zeros.claim(extent)
 
 
-class IncrementalSchedule(Schedule):
+class IncrementalWorklist(Worklist):
     """Stores what differs from the parent."""
 
     def __init__(self, volume: Volume, records: chunk_table.ChunkTable,
                  call: pipelines.Call, before: digests.DigestTable) -> None:
-        """See :class:`Schedule`.
+        """See :class:`Worklist`.
 
         :param before: the digests of the parent
         """
@@ -292,7 +292,7 @@ class IncrementalSchedule(Schedule):
         last = self._last
         if last is not None and extent is not None:
             joined = types.Extent(last.offset, extent.end - last.offset)
-            if (extent.offset - last.end <= planner.MERGE_GAP
+            if (extent.offset - last.end <= merging.MERGE_GAP
                     and joined.length <= self._volume.geometry.chunk_size):
                 self._last = joined
                 return

@@ -15,11 +15,11 @@ What cannot be decoded, or is not there, is not restored this way either.
 import dataclasses
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import chunk_reader
-from cinder_swift_backup.engine import doubts as doubts_
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import planner
-from cinder_swift_backup.engine import verification
+from cinder_swift_backup.engine.restore import chunk_reader
+from cinder_swift_backup.engine.restore import doubts as doubts_
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base

@@ -12,7 +12,7 @@ A quick look compares what is named with what is there:
    :mod:`cinder_swift_backup.engine.presence`.
 
 Each backup is looked at alone. It is no better than what it builds on; see
-:mod:`cinder_swift_backup.engine.libraries`.
+:mod:`cinder_swift_backup.engine.survey.libraries`.
 
 What is missing may still be on its way: while a backup is made, its manifest
 is; while a container is copied to another site, anything is. After some time
@@ -33,11 +33,11 @@ import itertools
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import intervals
-from cinder_swift_backup.engine import inventory
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import naming
