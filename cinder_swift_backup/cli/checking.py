@@ -25,15 +25,15 @@ class CheckConfig(commands.Table):
     --config-dir that cinder-backup is started with, in their order: what comes
     later overrides. It writes nothing, neither there nor to Swift. Its last
     line, on the standard error output, is OK, or NOT OK with the number of
-    problems. It exits with 0 if there are none, with 5 if the only problem is
-    that Swift or Keystone does not answer, and with 4 otherwise.
+    problems.
     """
 
     codes = (
         (outcomes.ExitCode.DONE, 'OK'),
         (outcomes.ExitCode.CONFIGURATION,
          'NOT OK: an option or the installation is wrong'),
-        (outcomes.ExitCode.STORE, 'NOT OK: Swift or Keystone do not answer'),
+        (outcomes.ExitCode.STORE,
+         'NOT OK: only Swift or Keystone does not answer'),
     )
 
     columns = ('Subject', 'Value', 'Problem')

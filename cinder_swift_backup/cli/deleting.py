@@ -102,17 +102,16 @@ class Orphans(commands.AccountCommand, commands.Table):
     """List objects that belong to no backup, and delete them on request.
 
     These are backups without a manifest, from which nothing can be restored,
-    and objects beside a complete backup that its manifest does not name. What
-    was written to within the time of grace may be in the making, and is not
-    listed. Nothing in a copy is an orphan. If a container is copied elsewhere,
-    perhaps both ways, its orphans are deleted only if you name it.
+    and objects beside a complete backup that its manifest does not name.
+    Anything written during the grace period may still be in progress, and is
+    not listed. Nothing in a copy is an orphan. If a container is copied
+    elsewhere, perhaps both ways, its orphans are deleted only if you name it.
 
     If the login leads to a Cinder, the command asks it, too. It lists what
     Cinder has a record of with its status there, and does not delete it: use
-    "cinder backup-delete". It also tells which backups Cinder does not know,
-    which of Cinder's backups are not in Swift, and which records are wrong
-    about whether any other backup depends on theirs. How many do, Cinder does
-    not tell.
+    "cinder backup-delete". It also reports backups that Cinder has no record
+    of, records whose backups are not in Swift, and records that are wrong
+    about whether any other backup depends on theirs.
     """
 
     codes = (

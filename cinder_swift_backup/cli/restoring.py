@@ -62,7 +62,7 @@ class Restore(commands.BackupCommand):
         parser.add_argument(
             '--unverified', action='store_true',
             help='also restore what does not match or cannot be verified, '
-                 'and tell what that is')
+                 'and say what that is')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:

@@ -74,8 +74,8 @@ class Verify(commands.AccountCommand, commands.Table):
     also asks Swift for each object, because listings show some that are gone,
     and whether it will expire. Of a backup with more than 300 chunks it asks
     for 300, taken at random: if one of a hundred is gone, that shows in 95 of
-    100 cases. With --deep, it fetches and decodes everything, and compares it
-    with the digests, and calls what is well "verified". It checks a backup
+    100 cases. With --deep, it fetches and decodes everything, compares it with
+    the digests, and calls a backup that passes "verified". It checks a backup
     with all that it builds on.
     """
 
@@ -101,7 +101,7 @@ class Verify(commands.AccountCommand, commands.Table):
         which.add_argument('--all', action='store_true', help='all backups')
         which.add_argument('--volume', metavar='ID',
                            help='all backups of the volumes whose id begins '
-                                'so')
+                                'with ID')
         how = parser.add_mutually_exclusive_group()
         how.add_argument('--deep', action='store_true',
                          help='fetch and decode everything')
