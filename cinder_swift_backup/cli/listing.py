@@ -52,8 +52,8 @@ class List(commands.AccountCommand, commands.Table):
         """See cliff."""
         parser = super().get_parser(prog_name)
         parser.add_argument('--volume', metavar='ID',
-                            help='only backups of volumes whose id begins with '
-                                 'ID')
+                            help='only backups of volumes whose id begins '
+                                 'with ID')
         parser.add_argument('--since', type=_time, metavar='TIME',
                             help='only backups made at this time or later, in '
                                  'ISO 8601')
