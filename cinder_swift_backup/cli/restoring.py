@@ -40,7 +40,8 @@ class Restore(commands.BackupCommand):
         (outcomes.ExitCode.ARRIVING, 'the backup is still arriving'),
         (outcomes.ExitCode.DAMAGED,
          'the backup is damaged, or was restored unverified'),
-        (outcomes.ExitCode.TARGET, 'the target cannot be written'),
+        (outcomes.ExitCode.TARGET,
+         'the target or temporary files cannot be written'),
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

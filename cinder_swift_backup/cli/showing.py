@@ -64,7 +64,6 @@ class Show(commands.BackupCommand, commands.Fields):
     codes = (
         (outcomes.ExitCode.SELECTION,
          'there is no such backup, or more than one'),
-        (outcomes.ExitCode.DAMAGED, 'the backup is damaged'),
     )
 
     columns = ('Backup', 'Volume', 'State', 'Problem', 'Container', 'Prefix',

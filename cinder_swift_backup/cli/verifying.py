@@ -86,6 +86,7 @@ class Verify(commands.AccountCommand, commands.Table):
          'Swift did not deliver a backup, or cannot be reached'),
         (outcomes.ExitCode.ARRIVING, 'a backup is still arriving'),
         (outcomes.ExitCode.DAMAGED, 'a backup is damaged or orphaned'),
+        (outcomes.ExitCode.TARGET, 'no room for temporary files'),
     )
 
     columns = ('Backup', 'State', 'Object', 'Finding', 'Container')

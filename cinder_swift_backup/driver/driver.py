@@ -232,14 +232,15 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         writer = _open(engine, volume_file)
         volume = insist(lambda: self._volume(volume_id))
         keys.check_type(chain.tip.manifest.volume_meta, volume)
-        engine.restorer.restore(
-            chain,
-            restorer.RestoreTarget(
-                writer, backup.size * units.Gi, volume['size'] * units.Gi,
-                file_format=insist(lambda: self._file_format(volume))),
-            observer, doubts=noted)
-        if noted is not None:
-            _log_doubts(backup, noted)
+        target = restorer.RestoreTarget(
+            writer, backup.size * units.Gi, volume['size'] * units.Gi,
+            file_format=insist(lambda: self._file_format(volume)))
+        try:
+            engine.restorer.restore(chain, target, observer, doubts=noted)
+        finally:
+            # Also where it ends half-way: what was written is there.
+            if noted is not None:
+                _log_doubts(backup, engine.runtime.call(noted.found))
         insist(lambda: self._restore_metadata(
             backup, volume_id, chain.tip.manifest.volume_meta))
 
@@ -372,17 +373,20 @@ def _mark(repository, ref):
         return None
 
 
-def _log_doubts(backup, noted):
+def _log_doubts(backup, found):
     """Log what of a restore may be wrong, since it was not refused."""
-    found = noted.found()
+    if not found:
+        return
     for doubt in found[:_MOST_DOUBTS]:
         LOG.warning('Bytes %d to %d: object %s %s.', doubt.extent.offset,
                     doubt.extent.end, doubt.name, doubt.how)
-    if found:
-        LOG.error('Backup %s was restored without backup_swift_verify_restore,'
-                  ' and %d bytes of it do not match what was backed up, or '
-                  'cannot be checked.', backup.id,
-                  sum(doubt.extent.length for doubt in found))
+    if len(found) > _MOST_DOUBTS:
+        LOG.warning('And %d more.', len(found) - _MOST_DOUBTS)
+    wrong = sum(doubt.extent.length for doubt in found if doubt.is_wrong)
+    LOG.error('Backup %s was restored without backup_swift_verify_restore: %d '
+              'bytes do not match what was backed up, and %d cannot be '
+              'checked.', backup.id, wrong,
+              sum(doubt.extent.length for doubt in found) - wrong)
 
 
 def _open(engine, volume_file):

@@ -466,7 +466,8 @@ def listed_segments(store: base.ObjectStore, container: str,
     """The segments that a listing shows.
 
     There are none without the container, and none where the login may not list
-    it: then it cannot have stored anything there.
+    it. Then it cannot have stored anything there; whoever knows the names of
+    segments that others stored has to ask for these.
 
     :param container: of segments
     :raises StoreError: when it cannot be listed for another reason

@@ -36,7 +36,7 @@ _LARGEST = b''.join((b'BZh9', 5 * bytes.fromhex(
     '002248f1772453850906b17caf00')))
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=16)
 def make(word: str, length: int) -> stored_form.StoredForm:
     """The stored form of so many zeros.
 

@@ -8,6 +8,14 @@ import sys
 import unittest
 
 from tests.functional import selection
+from tests.functional import test_faults
+
+
+def _where(test: unittest.TestCase, scenario: str) -> selection.Modes:
+    is_fault = type(test).__module__ == test_faults.__name__
+    if is_fault and not selection.is_in_both(scenario):
+        return selection.Modes.ONE
+    return selection.of(test)
 
 
 def main() -> None:
@@ -17,7 +25,9 @@ def main() -> None:
     for test in selection.each(unittest.defaultTestLoader.discover(
             str(here), top_level_dir=str(here.parents[1]))):
         name = test.id().removeprefix(f'{__package__}.').rpartition('.')[0]
-        found[selection.of(test)][name] += 1
+        scenarios = getattr(test, 'scenarios', None) or [('', {})]
+        for scenario, _ in scenarios:
+            found[_where(test, scenario)][name] += 1
     for where in selection.Modes:
         tests = found[where]
         print(f'{tests.total()} functional tests {where.value}:')

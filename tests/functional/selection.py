@@ -12,6 +12,8 @@ tests in both modes. README's command leaves out what shows nothing new:
 3. What takes long beside what it shows is in ``EVERYTHING`` only. A test may
    say so for itself, by :func:`modes`.
 
+4. Of the faults, one of each kind runs with green threads, too.
+
 The environment variable ``CSB_SUITE`` is ``short`` for README's command.
 ``python -m tests.functional`` prints which tests run where.
 """
@@ -20,11 +22,18 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import enum
 import os
+import re
 from typing import TypeVar
 import unittest
 
 _SHORT = os.environ.get('CSB_SUITE') == 'short'
 _THREADS = os.environ.get('OS_CINDER_DISABLE_EVENTLET_PATCHING') == '1'
+# What is broken in these faults: connections, and one of each kind of answer.
+_KINDS_OF_FAULTS = re.compile(
+    r'reset|answer is lost|breaks off|refused|forgotten|killed|early'
+    r'|50[03], (4|12) times|429|every second request|chunk 404 for good'
+    r'|chunk with a wrong bit|chunk is short|is lost, and answered 201'
+    r'|all 503 from request 6')
 _Test = TypeVar('_Test', bound=Callable[..., object])
 
 
@@ -59,6 +68,16 @@ def of(test: unittest.TestCase) -> Modes:
     where: Modes = getattr(method, 'modes',
                            getattr(test, 'modes', Modes.BOTH))
     return where
+
+
+def is_wanted_fault(name: str) -> bool:
+    """Whether a fault is to be made here."""
+    return not _SHORT or _THREADS or is_in_both(name)
+
+
+def is_in_both(name: str) -> bool:
+    """Whether a fault is one of those for both modes."""
+    return bool(_KINDS_OF_FAULTS.search(name))
 
 
 def each(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:

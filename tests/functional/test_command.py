@@ -31,8 +31,8 @@ class AnyDriverTestCase(testscenarios.WithScenarios,
 
     # Which codec it is, the command does not know.
     scenarios = (
-        ('ours', {'writer': OURS, 'compression': 'zlib'}),
-        ('of the stock driver', {'writer': STOCK, 'compression': 'zstd'}))
+        ('ours', {'writer': OURS, 'compression': 'zstd'}),
+        ('of the stock driver', {'writer': STOCK, 'compression': 'zlib'}))
 
     name = 'nightly'
 

@@ -23,6 +23,7 @@ from sqlalchemy import pool
 from cinder_swift_backup.driver import observers
 from cinder_swift_backup.driver import records
 from tests.functional import cinder_side
+from tests.functional import selection
 from tests.functional.cinder_side import OURS
 
 CONF = cfg.CONF
@@ -89,6 +90,8 @@ class DatabaseTestCase(cinder_side.CinderSideTestCase):
 
 class ShortTestCase(DatabaseTestCase):
     """It comes back within the driver's patience."""
+
+    modes = selection.Modes.BOTH
 
     def check_backup(self, owner, name):
         """A backup is as if nothing had been wrong."""

@@ -257,6 +257,8 @@ class DeleteTestCase(cinder_side.CinderSideTestCase):
 class BadInputTestCase(cinder_side.CinderSideTestCase):
     """Damaged backups end in Cinder's fitting error, and say what to do."""
 
+    modes = selection.Modes.BOTH
+
     def setUp(self):
         super().setUp()
         self.configure(backup_compression_algorithm='zlib')

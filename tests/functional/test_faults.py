@@ -15,13 +15,18 @@ from tests.faults import rows
 from tests.functional import selection
 
 
+def wanted(name):
+    """Whether a case is to be run."""
+    return rows.wanted(name) and selection.is_wanted_fault(name)
+
+
 class QuickTestCase(testscenarios.WithScenarios, base.CaseTestCase):
     """Faults that are over soon, or that soon end an operation."""
 
     modes = selection.Modes.BOTH
 
     scenarios = tuple((case.name, {'case': case}) for case in cases.QUICK
-                      if rows.wanted(case.name))
+                      if wanted(case.name))
 
     def test(self):
         self.check_case()
@@ -34,7 +39,7 @@ class LoginTestCase(testscenarios.WithScenarios, base.LoginTestCase):
 
     scenarios = tuple(
         (case.name, {'case': case}) for case in cases.QUICK_LOGINS
-        if rows.wanted(case.name))
+        if wanted(case.name))
 
     def test(self):
         self.check_case()
@@ -51,7 +56,7 @@ class DeathTestCase(testscenarios.WithScenarios, deaths.DeathTestCase):
         (death.name, {'death': death}) for death in deaths.DEATHS
         if (death.server, death.how, death.seconds) == (
             'object.1', 'killed', 3)
-        and rows.wanted(death.name))
+        and wanted(death.name))
 
     def test(self):
         self.check_death()

@@ -21,6 +21,7 @@ import cinder_swift_backup
 _NAME = 'cinder_swift_backup'
 _ROOT = pathlib.Path(cinder_swift_backup.__file__).parent
 _EDGES = ('driver', 'cli')
+_BELOW = ('exceptions', 'format', 'stores', 'engine')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,14 @@ _RULES = (
           'swiftclient'),
          'the engine runs without Cinder, over any store and on any kind of '
          'threads'),
+    Rule('engine/volumes', _BELOW, tuple(
+        f'{_NAME}.engine.{room}' for room in ('backup', 'restore', 'survey')),
+         'volumes do not know what they are read and written for'),
+    Rule('engine/restore', _BELOW, tuple(
+        f'{_NAME}.engine.{room}' for room in ('backup', 'survey')),
+         'a restore needs nothing but what is stored'),
+    Rule('engine/backup', _BELOW, (f'{_NAME}.engine.survey',),
+         'a backup knows its own chain, and not what else there is'),
     Rule('driver', ('exceptions', 'format', 'stores', 'engine', 'driver'),
          (f'{_NAME}.engine.survey',),
          'the two edges do not need each other, and the driver does not look '
@@ -105,7 +114,8 @@ def _breaches(rule, path):
             # "from cinder_swift_backup import x" of something that is no
             # module takes it from the package itself, which holds nothing.
             wrong = part not in rule.allowed or any(
-                name.startswith(f'{each}.') for each in rule.forbidden)
+                name == each or name.startswith(f'{each}.')
+                for each in rule.forbidden)
         else:
             wrong = top in rule.forbidden
         if wrong:

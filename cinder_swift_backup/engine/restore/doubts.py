@@ -2,7 +2,7 @@
 
 """What is doubtful of data that was restored without being verified.
 
-Memory: some bytes for each 2 MiB that have anything doubtful.
+Memory: some bytes for each run of blocks that is doubtful.
 """
 
 from collections.abc import Iterable
@@ -37,21 +37,21 @@ class Doubts:
 
     def __init__(self) -> None:
         self.has_digests = False
-        # Whatever kind of threads it is, appending needs no lock.
-        self._noted: list[Doubt] = []
+        # By the name of an object, and whether it is wrong. A worker has an
+        # object for itself, so its set needs no lock.
+        self._noted: dict[tuple[str, bool], intervals.IntervalSet] = {}
 
     def note(self, name: str, extents: Iterable[types.Extent], *,
              is_wrong: bool) -> None:
         """Note parts of an object, perhaps again."""
-        self._noted += [Doubt(name, extent, is_wrong) for extent in extents]
+        noted = self._noted.setdefault((name, is_wrong),
+                                       intervals.IntervalSet())
+        for extent in extents:
+            noted.claim(extent)
 
     def found(self) -> list[Doubt]:
         """All of it in the order of the volume, no byte of it twice."""
-        sets: dict[tuple[str, bool], intervals.IntervalSet] = {}
-        for each in self._noted:
-            sets.setdefault((each.name, each.is_wrong),
-                            intervals.IntervalSet()).claim(each.extent)
         found = [Doubt(name, extent, is_wrong)
-                 for (name, is_wrong), claimed in sets.items()
-                 for extent in claimed.extents()]
-        return sorted(found, key=lambda each: each.extent.offset)
+                 for (name, is_wrong), noted in self._noted.items()
+                 for extent in noted.extents()]
+        return sorted(found, key=lambda doubt: doubt.extent.offset)

@@ -84,16 +84,20 @@ class Fetcher:
         return 1 if digests is None else digests.table.block_size
 
     def fetch(self, chunks: Iterable[planner.PlannedChunk], sink: Sink,
-              collect: Callable[[int], None] = lambda length: None) -> None:
+              collect: Callable[[int], None] = lambda length: None, *,
+              whole: bool = True) -> None:
         """Hand all of some chunks to a sink.
 
         :param collect: called with how many bytes of the volume are done
+        :param whole: whether a chunk keeps a worker as busy as all of it
+            would, or as what is taken of it
         :raises BackupError: when not all of them can be had
         :raises Cancelled: when the checkpoint raised
         """
         self.pipeline.run(
             (pipelines.Task(functools.partial(self._fetch, chunk, sink),
-                            chunk.record.extent.length)
+                            chunk.record.extent.length if whole
+                            else _length(chunk.extents))
              for chunk in chunks), collect, self.checkpoint,
             full=pipelines.FULL)
 
@@ -105,8 +109,8 @@ class Fetcher:
         if left:
             self.reader.read(dataclasses.replace(chunk, extents=left),
                              sink.write, stop)
-            call(sink.wrote, sum(extent.length for extent in left))
-        return sum(extent.length for extent in chunk.extents)
+            call(sink.wrote, _length(left))
+        return _length(chunk.extents)
 
     def _left(self, chunk: planner.PlannedChunk, sink: Sink,
               stop: pipelines.StopFlag) -> tuple[types.Extent, ...]:
@@ -115,6 +119,10 @@ class Fetcher:
         sink.zero(done)
         done |= sink.present(chunk.extents, stop.check)
         return tuple(extent for extent in chunk.extents if extent not in done)
+
+
+def _length(extents: Iterable[types.Extent]) -> int:
+    return sum(extent.length for extent in extents)
 
 
 def make(repo: repository.Repository, known: codecs.Codecs,

@@ -160,12 +160,13 @@ def lenient(repo: repository.Repository, tip: chains.ChainLink, end: int,
 
     :param end: the size of its volume, in bytes
     :param doubts: where to note what does not match, or cannot be compared
-    :raises SpoolError: when there is no room for the digests
     """
     found = None
     try:
         found = _digests(repo, tip, end)
-    except (exceptions.IntegrityError, exceptions.FormatError) as err:
+    except (exceptions.IntegrityError, exceptions.FormatError,
+            exceptions.StoreError, exceptions.SpoolError) as err:
+        # If the store has gone, the first chunk says so.
         LOG.warning('There are no digests to compare the data with: %s', err)
     doubts.has_digests = found is not None
     return Check(found, doubts=doubts, sparing=False)

@@ -46,7 +46,7 @@ def fetch(window: Window, fetcher: fetching.Fetcher) -> memoryview:
     :raises IntegrityError: when it is not what was stored
     """
     sink = _Filling(window)
-    fetcher.fetch(window.chunks, sink)
+    fetcher.fetch(window.chunks, sink, whole=False)
     return memoryview(sink.data)
 
 

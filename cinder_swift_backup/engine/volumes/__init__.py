@@ -8,7 +8,8 @@ Cinder hands over one of three kinds of handle, tried in this order:
 2. os-brick's wrapper around an RBD image, whose image takes offsets;
 3. anything else that can seek: used under a lock.
 
-The code in here runs in offloaded functions and never logs.
+The handles run in offloaded functions and never log. What looks at volumes
+from the outside (``format_checks``, ``maps``) is called by the coordinator.
 """
 
 import io

@@ -10,6 +10,7 @@ from cinder_swift_backup.engine.restore import fetching
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
+from tests.fakes import faulty
 from tests.fakes import observers
 from tests.unit.engine import base
 
@@ -90,6 +91,22 @@ class FetchTest(base.EngineTestCase):
         self.assertEqual(3, self._fetch(sink, self._check(noted)))
         self.assertEqual(([], _DATA), (sink.zeros, bytes(sink.data)))
         self.assertEqual([], noted.found())
+
+    def test_digests_that_cannot_be_had(self):
+        # What can be saved is saved all the same.
+        for err in (exceptions.StoreUnavailable('gone'),
+                    exceptions.AccessDenied('no'),
+                    exceptions.SpoolError('full'),
+                    exceptions.FormatError('damaged')):
+            self.store.script(faulty.fail('read', err, matching=(
+                lambda name: name.endswith('_sha256file'))))
+            self.assertRaises(type(err), self._check)
+            noted = doubts.Doubts()
+            check = self._check(noted)
+            self.assertFalse(noted.has_digests)
+            sink = _Sink()
+            self._fetch(sink, check)
+            self.assertEqual(_DATA, bytes(sink.data))
 
     def test_damage(self):
         record = self.chain.tip.manifest.chunks[2]

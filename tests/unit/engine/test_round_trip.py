@@ -285,7 +285,7 @@ class DetailTest(base.EngineTestCase):
         self.assertEqual(bytes(data), bytes(self.bench.restore(
             self.bench.resolve(1), b'\xa5' * 640).data))
 
-    def test_terabytes_of_zeros(self):
+    def test_zeros_of_several_objects(self):
         data = bytes(64 * 300) + b'x' + bytes(63)
         with mock.patch.object(worklist, 'MOST_ZEROS', 64 * 2):
             manifest = self.bench.archive(1, data)
