@@ -45,7 +45,7 @@ class Delete(commands.BackupCommand):
 
     codes = (
         (outcomes.ExitCode.SELECTION,
-         'no such backup, more than one, or it has to stay'),
+         'no backup matches, several do, or it must stay'),
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -157,10 +157,11 @@ class Orphans(commands.AccountCommand, commands.Table):
                                       unknown)
                 if not self._is_sure(doomed, parsed_args):
                     doomed = []
-            for each in () if parsed_args.dry_run else doomed:
-                if not self._delete(found, each):
-                    # It is no orphan any more.
-                    orphans.remove(each)
+            if not parsed_args.dry_run:
+                for each in doomed:
+                    if not self._delete(found, each):
+                        # It is no orphan any more.
+                        orphans.remove(each)
             refs = {each.found.ref for each in doomed}
             rows = [self._row(each, cinder_records.record_of(records or {},
                                                              each),

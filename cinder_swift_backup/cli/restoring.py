@@ -36,7 +36,7 @@ class Restore(commands.BackupCommand):
 
     codes = (
         (outcomes.ExitCode.SELECTION,
-         'there is no such backup, or more than one'),
+         'no backup matches, or several do'),
         (outcomes.ExitCode.ARRIVING, 'the backup is still arriving'),
         (outcomes.ExitCode.DAMAGED,
          'the backup is damaged, or was restored unverified'),
@@ -101,7 +101,7 @@ class Restore(commands.BackupCommand):
             self.say(f'{restored}, and {_checked(chain, noted)}.')
             return
         for each in doubtful:
-            self.say(_line(each))
+            self.say(str(each))
         self.say(f'{restored}, but {_sum(doubtful)}')
         self.code = outcomes.ExitCode.DAMAGED
 
@@ -150,11 +150,6 @@ def _checked(chain: chains.Chain, noted: doubts.Doubts | None) -> str:
         return 'every block is verified'
     return ('every object matches its MD5. Without digests, its blocks were '
             'not compared')
-
-
-def _line(doubt: doubts.Doubt) -> str:
-    return (f'Bytes {doubt.extent.offset} to {doubt.extent.end}: object '
-            f'{doubt.name} {doubt.how}.')
 
 
 def _sum(doubtful: Sequence[doubts.Doubt]) -> str:

@@ -378,8 +378,7 @@ def _log_doubts(backup, found):
     if not found:
         return
     for doubt in found[:_MOST_DOUBTS]:
-        LOG.warning('Bytes %d to %d: object %s %s.', doubt.extent.offset,
-                    doubt.extent.end, doubt.name, doubt.how)
+        LOG.warning('%s', doubt)
     if len(found) > _MOST_DOUBTS:
         LOG.warning('And %d more.', len(found) - _MOST_DOUBTS)
     wrong = sum(doubt.extent.length for doubt in found if doubt.is_wrong)

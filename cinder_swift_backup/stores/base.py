@@ -325,6 +325,18 @@ class ObjectStore(Protocol):
         """Close all connections; the store must not be used afterwards."""
 
 
+class ExistsByStat:
+    """For stores: what exists is what ``stat`` finds."""
+
+    def exists(self: ObjectStore, container: str, name: str) -> bool:
+        """See :class:`ObjectStore`."""
+        try:
+            self.stat(container, name)
+        except exceptions.ObjectNotFound:
+            return False
+        return True
+
+
 def bounded(pieces: Iterator[bytes], name: str,
             most: int | None) -> Iterator[bytes]:
     """The same pieces of an object, as long as there are not too many.

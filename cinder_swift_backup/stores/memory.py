@@ -20,7 +20,7 @@ from cinder_swift_backup.stores import bodies
 _T = TypeVar('_T')
 
 
-class MemoryStore:
+class MemoryStore(base.ExistsByStat):
     """Keeps the contract of :mod:`cinder_swift_backup.stores.base`."""
 
     def __init__(self,
@@ -142,12 +142,6 @@ class MemoryStore:
         info = self._info(container, name)
         return base.Stat(info.size, info.etag,
                          self.expiries.get((container, name)))
-
-    def exists(self, container: str, name: str) -> bool:
-        """See the contract."""
-        self._begin(container)
-        with self._lock:
-            return name in self._containers.get(container, {})
 
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:

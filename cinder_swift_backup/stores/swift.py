@@ -44,7 +44,7 @@ if _SYNC_KEY not in client.LOGGER_SENSITIVE_HEADERS:
 client.logger_settings['reveal_sensitive_prefix'] = 0
 
 
-class SwiftStore:
+class SwiftStore(base.ExistsByStat):
     """Objects in one Swift account."""
 
     def __init__(self, session: swift_session.Session,
@@ -205,14 +205,6 @@ class SwiftStore:
         """See the contract."""
         return self._ask((container, name), swift_answers.stat,
                          client.head_object)
-
-    def exists(self, container: str, name: str) -> bool:
-        """See the contract."""
-        try:
-            self.stat(container, name)
-        except exceptions.ObjectNotFound:
-            return False
-        return True
 
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:

@@ -123,7 +123,7 @@ def alter(method: str, change: Callable[[Any], Any], **which: Any) -> Rule:
     return Rule(method, after=change, **which)
 
 
-class FaultyStore:
+class FaultyStore(base.ExistsByStat):
     """Passes calls on to a store, as far as the script lets it."""
 
     def __init__(self, store: base.ObjectStore, *rules: Rule) -> None:
@@ -202,14 +202,6 @@ class FaultyStore:
             Call('stat', container, name),
             lambda: self._store.stat(container, name))
         return found
-
-    def exists(self, container: str, name: str) -> bool:
-        """See the contract; the request is that of ``stat``."""
-        try:
-            self.stat(container, name)
-        except exceptions.ObjectNotFound:
-            return False
-        return True
 
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:

@@ -11,7 +11,6 @@ tests in both modes. README's command leaves out what shows nothing new:
 2. Those run with native threads, as Cinder does in the future.
 3. What takes long beside what it shows is in ``EVERYTHING`` only. A test may
    say so for itself, by :func:`modes`.
-
 4. Of the faults, one of each kind runs with green threads, too.
 
 The environment variable ``CSB_SUITE`` is ``short`` for README's command.

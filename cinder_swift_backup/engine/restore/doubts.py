@@ -23,10 +23,11 @@ class Doubt:
     extent: types.Extent
     is_wrong: bool
 
-    @property
-    def how(self) -> str:
-        """What is doubtful, behind the name of the object."""
-        return 'does not match' if self.is_wrong else 'cannot be checked'
+    def __str__(self) -> str:
+        """Which bytes may be wrong, and why."""
+        why = 'does not match' if self.is_wrong else 'cannot be checked'
+        return (f'Bytes {self.extent.offset} to {self.extent.end}: object '
+                f'{self.name} {why}.')
 
 
 class Doubts:
