@@ -33,7 +33,7 @@ class CheckConfig(commands.Table):
         (outcomes.ExitCode.CONFIGURATION,
          'NOT OK: an option or the installation is wrong'),
         (outcomes.ExitCode.STORE,
-         'NOT OK: only Swift or Keystone does not answer'),
+         'NOT OK, but only as Swift or Keystone does not answer'),
     )
 
     columns = ('Subject', 'Value', 'Problem')

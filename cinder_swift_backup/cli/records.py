@@ -41,7 +41,7 @@ class ExportRecord(commands.AccountCommand, commands.Table):
 
     codes = (
         (outcomes.ExitCode.SELECTION,
-         'no such backup, or none that can be restored'),
+         'no backup matches, several do, or none is complete'),
         (outcomes.ExitCode.ARRIVING, 'the backup is still arriving'),
         (outcomes.ExitCode.DAMAGED, 'the backup is damaged'),
     )

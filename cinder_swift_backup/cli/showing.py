@@ -63,7 +63,7 @@ class Show(commands.BackupCommand, commands.Fields):
 
     codes = (
         (outcomes.ExitCode.SELECTION,
-         'there is no such backup, or more than one'),
+         'no backup matches, or several do'),
     )
 
     columns = ('Backup', 'Volume', 'State', 'Problem', 'Container', 'Prefix',

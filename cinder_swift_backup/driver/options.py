@@ -46,9 +46,9 @@ OPTS = [
                 default=True,
                 help='Compare every restored block with the SHA-256 that '
                      'was recorded when it was backed up, before it is '
-                     'written. Turn this off only to save what can be saved '
-                     'of a backup that is known to be damaged. The log then '
-                     'names the bytes that do not match.'),
+                     'written. Turn this off only to rescue what you can '
+                     'from a damaged backup. The log then names the bytes '
+                     'that do not match.'),
     cfg.IntOpt('backup_swift_patience',
                default=300,
                min=0,
