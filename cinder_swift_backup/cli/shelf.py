@@ -17,7 +17,6 @@ from cinder_swift_backup.engine.survey import inspection
 from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.engine.survey import libraries
 from cinder_swift_backup.format import chains
-from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
@@ -45,8 +44,7 @@ class Shelf:
         :param closely: whether to ask for the objects that listings show
         :param say: told what the user should know besides
         """
-        self.engine = engines.Engine(store, pipelines.Runtime(), workers,
-                                     codecs.Codecs())
+        self.engine = engines.Engine(store, pipelines.Runtime(), workers)
         self._containers = list(containers)
         self._grace = grace
         self._region = region

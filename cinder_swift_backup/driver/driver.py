@@ -37,7 +37,6 @@ from cinder_swift_backup.engine.backup import parents
 from cinder_swift_backup.engine.restore import doubts
 from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.engine.volumes import format_checks
-from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import naming
 
@@ -348,7 +347,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             with (auth.explained(*where),
                   contextlib.closing(auth.make_store(*where)) as store):
                 yield engines.Engine(store, concurrency.runtime(),
-                                     found.workers, codecs.Codecs(),
+                                     found.workers,
                                      found.spool_directory), found
 
 

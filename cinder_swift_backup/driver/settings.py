@@ -296,7 +296,7 @@ def _url(option):
 def _compression():
     # Only to refuse unknown words; the engine takes the word.
     word = _read('backup_compression_algorithm')
-    codecs.Codecs().find(word)
+    codecs.find(word)
     return word
 
 

@@ -10,7 +10,6 @@ from cinder_swift_backup.engine.restore import streamer
 from cinder_swift_backup.engine.survey import audit
 from cinder_swift_backup.engine.survey import inspection
 from cinder_swift_backup.engine.survey import inventory
-from cinder_swift_backup.format import codecs
 from cinder_swift_backup.stores import base
 
 
@@ -21,29 +20,26 @@ class Engine:
     ``restorer`` restores them, and ``streamer`` does so to what takes bytes
     in order only. ``inventory`` finds those that nobody knows
     of, and ``inspector`` fetches them to see whether they are what was
-    stored. They share one pipeline and one set of codecs.
+    stored. They share one pipeline.
     """
 
     def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
-                 workers: int, known: codecs.Codecs,
-                 directory: str | None = None) -> None:
+                 workers: int, directory: str | None = None) -> None:
         """Put the parts together.
 
         :param runtime: the kind of threads to run on
         :param workers: how many chunks are processed at the same time
-        :param known: the codecs for writing and reading chunks
         :param directory: for temporary files; the system's if None
         """
         self.store = store
         self.runtime = runtime
         pipeline = pipelines.Pipeline(runtime, workers)
         self.repository = repository.Repository(store, pipeline, directory)
-        self.archiver = archiver.Archiver(self.repository, pipeline, known)
-        self.restorer = restorer.Restorer(self.repository, pipeline, known)
+        self.archiver = archiver.Archiver(self.repository, pipeline)
+        self.restorer = restorer.Restorer(self.repository, pipeline)
         self.streamer = streamer.Streamer(self.restorer, pipeline)
         self.inventory = inventory.Inventory(store, pipeline)
-        self.inspector = inspection.Inspector(self.repository, pipeline,
-                                              known)
+        self.inspector = inspection.Inspector(self.repository, pipeline)
         self._pipeline = pipeline
 
     def auditor(self, patience: audit.Patience) -> audit.Auditor:

@@ -55,21 +55,18 @@ class Codec:
     decoder: Callable[[int], streams.Decoder]
 
 
-class Codecs:
-    """Finds codecs by the words of manifests and configurations."""
+def find(word: str) -> Codec:
+    """The codec for a word of a manifest or a configuration.
 
-    def find(self, word: str) -> Codec:
-        """The codec for a word.
-
-        :raises FormatError: when the word is not known
-        """
-        codec = _STOCK.get(word.lower())
-        if codec is None:
-            raise exceptions.FormatError(
-                f'unknown compression {word[:80].lower()!r}',
-                detail=f'known are {", ".join(sorted(_STOCK))}',
-                remedy=exceptions.Remedy.NEWER_RELEASE)
-        return codec
+    :raises FormatError: when the word is not known
+    """
+    codec = _STOCK.get(word.lower())
+    if codec is None:
+        raise exceptions.FormatError(
+            f'unknown compression {word[:80].lower()!r}',
+            detail=f'known are {", ".join(sorted(_STOCK))}',
+            remedy=exceptions.Remedy.NEWER_RELEASE)
+    return codec
 
 
 def _zlib_encoder(length: int, level: Level) -> streams.Encoder:

@@ -72,7 +72,7 @@ def _raw(length: int, mode: int) -> bytes:
 
 
 def _zstd(length: int) -> bytes:
-    encoder = codecs.Codecs().find(_ZSTD).encoder(length,
+    encoder = codecs.find(_ZSTD).encoder(length,
                                                   codecs.Level.BALANCED)
     return b''.join((*map(encoder.feed, zeros.pieces(length)),
                      encoder.finish()))

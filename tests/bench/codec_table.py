@@ -39,7 +39,7 @@ def show() -> None:
              for kind, data in kinds.items()}
     _row('stock zlib', stock, stock)
     for word, level in itertools.product(_WORDS, codecs.Level):
-        codec = codecs.Codecs().find(word)
+        codec = codecs.find(word)
         found = {kind: _timed(functools.partial(_ours, codec, level), data)
                  for kind, data in kinds.items()}
         _row(f'{word} {level.value}', found, stock)

@@ -28,7 +28,6 @@ import uuid
 from cinder_swift_backup import engine
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine.backup import archiver
-from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import swift
 from tests.cloud import processes
@@ -81,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _make(store: swift.SwiftStore, count: int) -> None:
-    parts = engine.Engine(store, pipelines.Runtime(), 4, codecs.Codecs())
+    parts = engine.Engine(store, pipelines.Runtime(), 4)
     for number in range(count):
         container = f'freezer-{number:05d}'
         volume, backup = str(uuid.uuid4()), str(uuid.uuid4())

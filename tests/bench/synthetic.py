@@ -34,7 +34,6 @@ from cinder_swift_backup.engine.backup import archiver
 from cinder_swift_backup.engine.backup import parents
 from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.format import chains
-from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import bodies
@@ -234,8 +233,7 @@ class Synthetic:
     def __init__(self, size: int) -> None:
         self._volume = SyntheticVolume(size)
         self._store = CountingStore(self._volume)
-        self._engine = engines.Engine(self._store, pipelines.Runtime(), 4,
-                                      codecs.Codecs())
+        self._engine = engines.Engine(self._store, pipelines.Runtime(), 4)
 
     def run(self) -> None:
         """Back up, back up again, restore; print what it took."""

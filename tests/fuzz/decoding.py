@@ -26,7 +26,6 @@ LENGTH = 3
 # Bytes that a decoder may take besides what it was given and has to give: two
 # pieces, and what it keeps of the input.
 _WORKING = 3 * streams.PIECE
-_CODECS = codecs.Codecs()
 _LEVELS = tuple(codecs.Level)
 _WORDS = ('zlib', 'bz2', 'zstd', 'none')
 
@@ -90,7 +89,7 @@ def _decoder(word: str, data: bytes) -> None:
 
 
 def _decode(word: str, length: int, pieces: Iterable[bytes]) -> bytes:
-    decoder = _CODECS.find(word).decoder(length)
+    decoder = codecs.find(word).decoder(length)
     data = bytearray()
     for piece in pieces:
         for each in decoder.feed(piece):
@@ -103,7 +102,7 @@ def _decode(word: str, length: int, pieces: Iterable[bytes]) -> bytes:
 
 
 def _encode(word: str, level: codecs.Level, data: bytes) -> bytes:
-    encoder = _CODECS.find(word).encoder(len(data), level)
+    encoder = codecs.find(word).encoder(len(data), level)
     stored = [bytes(encoder.feed(memoryview(piece)))
               for piece in checks.cut(data)]
     return b''.join((*stored, encoder.finish()))
@@ -118,7 +117,7 @@ def stored(data: bytes) -> None:
     kind, times, part = data[:1], data[1:2], data[2:]
     choice = int.from_bytes(kind)
     whole = part * (1 + int.from_bytes(times))
-    codec = _CODECS.find(_WORDS[choice % len(_WORDS)])
+    codec = codecs.find(_WORDS[choice % len(_WORDS)])
     maker = stored_form.StoredFormMaker(
         codec, _LEVELS[choice // len(_WORDS) % len(_LEVELS)], len(whole))
     for piece in checks.cut(whole):

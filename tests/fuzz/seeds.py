@@ -102,7 +102,6 @@ def _of_ours() -> _Seeds:
 
 
 def _of_chunks() -> _Seeds:
-    found = codecs.Codecs()
     stock = {'zlib': zlib.compress, 'bz2': bz2.compress,
              'zstd': stock_zstd.compress, 'none': bytes}
     kinds = {'text': _TEXT, 'mixed': _VOLUME, 'noise': _NOISE,
@@ -111,7 +110,7 @@ def _of_chunks() -> _Seeds:
             stock.items(), kinds.items()):
         length = len(data).to_bytes(decoding.LENGTH, 'little')
         yield word, f'stock-{kind}', length + compress(data)
-        encoder = found.find(word).encoder(len(data), codecs.Level.FAST)
+        encoder = codecs.find(word).encoder(len(data), codecs.Level.FAST)
         yield word, f'ours-{kind}', b''.join((
             length, encoder.feed(memoryview(data)), encoder.finish()))
     untold = zstd.ZstdCompressor()

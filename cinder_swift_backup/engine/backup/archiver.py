@@ -108,11 +108,10 @@ class Archiver:
     """Writes backups to a repository."""
 
     def __init__(self, repo: repository.Repository,
-                 pipeline: pipelines.Pipeline, known: codecs.Codecs) -> None:
+                 pipeline: pipelines.Pipeline) -> None:
         self._repository = repo
         self._store = repo.store
         self._pipeline = pipeline
-        self._codecs = known
 
     def archive(self, job: ArchiveJob, source: volumes.VolumeReader,
                 observer: progress.ArchiveObserver) -> chains.Manifest:
@@ -285,7 +284,7 @@ class Archiver:
                 table: digests.DigestTable,
                 traces: _Traces) -> chunk_writer.ChunkWriter:
         return chunk_writer.ChunkWriter(
-            self._store, self._pipeline.runtime, self._codecs,
+            self._store, self._pipeline.runtime,
             chunk_writer.ChunkForm(
                 container=job.ref.container, prefix=job.ref.prefix,
                 block_size=job.geometry.block_size,

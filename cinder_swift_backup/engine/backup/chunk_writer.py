@@ -65,12 +65,11 @@ class ChunkWriter:
     """Stores extents of one volume; may be used by several workers."""
 
     def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
-                 known: codecs.Codecs, form: ChunkForm,
-                 source: volumes.VolumeReader, table: digests.DigestTable,
+                 form: ChunkForm, source: volumes.VolumeReader,
+                 table: digests.DigestTable,
                  announce: Callable[[int], None]) -> None:
         """Prepare.
 
-        :param known: the codecs that chunks may be stored with
         :param table: takes the digests of all blocks
         :param announce: called with the number of the first block of each
             object before it is put
@@ -79,7 +78,7 @@ class ChunkWriter:
         self._store = store
         self._runtime = runtime
         self._form = form
-        self._codec = known.find(form.compression)
+        self._codec = codecs.find(form.compression)
         # What is read at once: whole blocks.
         self._piece = types.whole(_PIECE, form.block_size)
         self._blank = memoryview(bytes(self._piece))

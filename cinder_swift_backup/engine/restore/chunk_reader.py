@@ -60,15 +60,13 @@ class ChunkReader:
     """Reads the chunks of a plan; may be used by several workers."""
 
     def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
-                 known: codecs.Codecs, check: verification.Check) -> None:
+                 check: verification.Check) -> None:
         """Prepare.
 
-        :param known: the codecs that chunks may be stored with
         :param check: what chunks are compared with
         """
         self._store = store
         self._runtime = runtime
-        self._codecs = known
         self._check = check
 
     def read(self, chunk: planner.PlannedChunk, use: Use,
@@ -85,7 +83,7 @@ class ChunkReader:
         :raises Cancelled: when ``stop`` is set
         """
         record = chunk.record
-        codec = find_codec(self._codecs, record)
+        codec = find_codec(record)
         repeated = False
 
         def consume(pieces: Iterator[bytes]) -> None:
@@ -198,14 +196,13 @@ class _Blocks:
             self._extents.pop()
 
 
-def find_codec(known: codecs.Codecs,
-               record: types.ChunkRecord) -> codecs.Codec:
+def find_codec(record: types.ChunkRecord) -> codecs.Codec:
     """The codec of a chunk.
 
     :raises FormatError: when it is not known
     """
     with _naming(record):
-        return known.find(record.compression)
+        return codecs.find(record.compression)
 
 
 @contextlib.contextmanager

@@ -26,7 +26,6 @@ from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import salvage
 from cinder_swift_backup.engine.restore import verification
-from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 
 
@@ -125,15 +124,13 @@ def _length(extents: Iterable[types.Extent]) -> int:
     return sum(extent.length for extent in extents)
 
 
-def make(repo: repository.Repository, known: codecs.Codecs,
-         check: verification.Check,
+def make(repo: repository.Repository, check: verification.Check,
          checkpoint: pipelines.Checkpoint) -> Fetcher:
     """A fetcher that verifies as told, and notes doubts if it has to."""
     runtime = repo.pipeline.runtime
     reader: chunk_reader.Reader
     if check.doubts is None:
-        reader = chunk_reader.ChunkReader(repo.store, runtime, known, check)
+        reader = chunk_reader.ChunkReader(repo.store, runtime, check)
     else:
-        reader = salvage.Reader(repo.store, runtime, known, check,
-                                check.doubts)
+        reader = salvage.Reader(repo.store, runtime, check, check.doubts)
     return Fetcher(repo.pipeline, reader, check, checkpoint)

@@ -51,7 +51,6 @@ from cinder_swift_backup.engine.restore import windows
 from cinder_swift_backup.engine.volumes import format_checks
 from cinder_swift_backup.engine.volumes import image_formats
 from cinder_swift_backup.format import chains
-from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
@@ -97,10 +96,9 @@ class Restorer:
     """Reads backups from a repository."""
 
     def __init__(self, repo: repository.Repository,
-                 pipeline: pipelines.Pipeline, known: codecs.Codecs) -> None:
+                 pipeline: pipelines.Pipeline) -> None:
         self._repository = repo
         self._pipeline = pipeline
-        self._codecs = known
 
     def restore(self, chain: chains.Chain, target: RestoreTarget,
                 observer: progress.Observer, *,
@@ -141,7 +139,7 @@ class Restorer:
         """
         plan = self._pipeline.runtime.call(planner.plan_restore, chain)
         for chunk in self._pipeline.runtime.call(plan.chunks.of_each_codec):
-            chunk_reader.find_codec(self._codecs, chunk.record)
+            chunk_reader.find_codec(chunk.record)
         return plan
 
     @contextlib.contextmanager
@@ -171,8 +169,7 @@ class Restorer:
     def fetcher(self, check: verification.Check,
                 observer: progress.Observer) -> fetching.Fetcher:
         """Fetches what is in a plan."""
-        return fetching.make(self._repository, self._codecs, check,
-                             observer.checkpoint)
+        return fetching.make(self._repository, check, observer.checkpoint)
 
     def _check_format(self, tip: chains.ChainLink, plan: planner.RestorePlan,
                       target: RestoreTarget,

@@ -20,7 +20,6 @@ from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine.restore import doubts as doubts_
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
-from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
@@ -45,20 +44,18 @@ class Reader:
     """Reads the chunks of a plan; may be used by several workers."""
 
     def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
-                 known: codecs.Codecs, check: verification.Check,
-                 doubts: doubts_.Doubts) -> None:
+                 check: verification.Check, doubts: doubts_.Doubts) -> None:
         """Prepare.
 
-        :param known: the codecs that chunks may be stored with
         :param check: what there is to compare chunks with
         :param doubts: where to note what is doubtful
         """
-        self._strict = chunk_reader.ChunkReader(store, runtime, known, check)
+        self._strict = chunk_reader.ChunkReader(store, runtime, check)
         noting = None
         if check.digests is not None:
             noting = _Noting(check.digests.table, check.digests.end, doubts)
         self._lenient = chunk_reader.ChunkReader(
-            store, runtime, known, verification.Check(noting, stored=False))
+            store, runtime, verification.Check(noting, stored=False))
         self._has_digests = noting is not None
         self._doubts = doubts
 

@@ -25,7 +25,6 @@ from cinder_swift_backup.engine.restore import fetching
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import chains
-from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -45,10 +44,9 @@ class Inspector:
     """Looks at one backup at a time."""
 
     def __init__(self, repo: repository.Repository,
-                 pipeline: pipelines.Pipeline, known: codecs.Codecs) -> None:
+                 pipeline: pipelines.Pipeline) -> None:
         self._repository = repo
         self._pipeline = pipeline
-        self._codecs = known
 
     def inspect(self, subject: Subject, parent: Subject | None,
                 observer: progress.Observer, *,
@@ -91,8 +89,8 @@ class Inspector:
 
         # Objects count, so none is left out for what its digests say.
         fetcher = fetching.make(
-            self._repository, self._codecs,
-            dataclasses.replace(check, sparing=False), observer.checkpoint)
+            self._repository, dataclasses.replace(check, sparing=False),
+            observer.checkpoint)
         reader = _Noting(fetcher.reader)
         dataclasses.replace(fetcher, reader=reader).fetch(
             (planner.PlannedChunk(subject.link.ref.container, record,

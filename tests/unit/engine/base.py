@@ -13,7 +13,6 @@ from cinder_swift_backup.engine.restore import doubts
 from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.engine.volumes import format_checks
 from cinder_swift_backup.engine.volumes import maps
-from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import memory
 from tests.fakes import blobs
@@ -51,8 +50,7 @@ class Bench:
         self.memory.ensure_container(CONTAINER, create=True)
         self.store = faulty.FaultyStore(self.memory)
         self.engine = engine.Engine(
-            self.store, runtime or pipelines.Runtime(), workers,
-            codecs.Codecs())
+            self.store, runtime or pipelines.Runtime(), workers)
         self.repository = self.engine.repository
         self.archiver = self.engine.archiver
         self.restorer = self.engine.restorer

@@ -20,7 +20,6 @@ from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.engine.survey import libraries
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
-from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -309,7 +308,7 @@ class MemoryTest(base.EngineTestCase):
         super().setUp()
         # The store in front of this one keeps whole listings.
         self.engine = engine.Engine(self.bench.memory, pipelines.Runtime(),
-                                    4, codecs.Codecs())
+                                    4)
 
     def _table(self, count):
         prefix = base.ref(1).prefix

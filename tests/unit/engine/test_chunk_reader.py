@@ -30,7 +30,7 @@ _WORDS = st.sampled_from(('none', 'zlib', 'bz2', 'zstd'))
 
 
 def _encode(word, data):
-    codec = codecs.Codecs().find(word)
+    codec = codecs.find(word)
     encoder = codec.encoder(len(data), codecs.Level.FAST)
     return b''.join((encoder.feed(memoryview(data)), encoder.finish()))
 
@@ -61,7 +61,7 @@ class Bench:
     def read(self, *extents, store=None):
         """Read some extents of the chunk, by default all of it."""
         reader = chunk_reader.ChunkReader(
-            store or self.store, pipelines.Runtime(), codecs.Codecs(),
+            store or self.store, pipelines.Runtime(),
             self.check)
         chunk = planner.PlannedChunk(
             'c', self.record, extents or (self.record.extent,))
@@ -341,7 +341,7 @@ def deflated():
     yield stream.flush()
 
 def zstandard():
-    encoder = codecs.Codecs().find('zstd').encoder(LENGTH, codecs.Level.SMALL)
+    encoder = codecs.find('zstd').encoder(LENGTH, codecs.Level.SMALL)
     for piece in plain():
         yield bytes(encoder.feed(memoryview(piece)))
     yield encoder.finish()
@@ -353,7 +353,7 @@ def read(word, pieces, check=nothing, end=LENGTH):
     extent = types.Extent(0, LENGTH)
     record = types.ChunkRecord('p-00000', extent, word)
     chunk_reader.ChunkReader(
-        Endless(pieces), pipelines.Runtime(), codecs.Codecs(), check).read(
+        Endless(pieces), pipelines.Runtime(), check).read(
         planner.PlannedChunk('c', record, (types.Extent(0, end),)),
         lambda offset, data, repeated: None, pipelines.StopFlag())
 

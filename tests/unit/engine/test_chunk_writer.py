@@ -50,7 +50,7 @@ class Bench:
         form = chunk_writer.ChunkForm(
             'c', 'p', self.block_size, self.word, codecs.Level.BALANCED)
         return chunk_writer.ChunkWriter(
-            store, pipelines.Runtime(), codecs.Codecs(), form,
+            store, pipelines.Runtime(), form,
             source or volumes.RamVolume(self.data), self.table,
             self.announced.append)
 
@@ -68,7 +68,7 @@ class Bench:
     def stored(self, record):
         """What an object decodes to."""
         stored = blobs.get(self.store, 'c', record.name)
-        decoder = codecs.Codecs().find(record.compression).decoder(
+        decoder = codecs.find(record.compression).decoder(
             record.extent.length)
         data = b''.join(decoder.feed(stored))
         decoder.finish()
@@ -298,7 +298,7 @@ source = Endless()
 table = digests.DigestTable(32768, bytearray(32 * 6400))
 before_table = digests.DigestTable(32768, bytes(32 * 3200))
 writers = [chunk_writer.ChunkWriter(
-    Nowhere(), pipelines.Runtime(), codecs.Codecs(), chunk_writer.ChunkForm(
+    Nowhere(), pipelines.Runtime(), chunk_writer.ChunkForm(
         'c', 'p', 32768, word, level),
     source, table, lambda name: None) for word, level in (
         ('none', codecs.Level.BALANCED), ('zlib', codecs.Level.BALANCED),

@@ -8,7 +8,6 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine.restore import doubts
 from cinder_swift_backup.engine.restore import fetching
 from cinder_swift_backup.engine.restore import verification
-from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from tests.fakes import faulty
 from tests.fakes import observers
@@ -66,7 +65,7 @@ class FetchTest(base.EngineTestCase):
 
     def _fetch(self, sink, check):
         done = []
-        fetching.make(self.bench.repository, codecs.Codecs(), check,
+        fetching.make(self.bench.repository, check,
                       observers.Recorder().checkpoint).fetch(
             self.plan.chunks, sink, done.append)
         self.assertEqual(len(_DATA), sum(done))

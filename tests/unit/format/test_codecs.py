@@ -39,7 +39,7 @@ _DAMAGED = (exceptions.FormatError, exceptions.LengthMismatch)
 
 def find(word):
     """One of the codecs that everybody uses."""
-    return codecs.Codecs().find(word)
+    return codecs.find(word)
 
 
 def pieces(data, step):
@@ -260,7 +260,7 @@ MIB = 1 << 20
 COUNT = int(sys.argv[2])
 noise = random.Random(1).randbytes(MIB // 2)
 piece = memoryview(noise + b'0123456789abcdef' * (MIB // 32))
-codec = codecs.Codecs().find(sys.argv[1])
+codec = codecs.find(sys.argv[1])
 
 def pipe(level, count):
     encoder = codec.encoder(count * MIB, level)

@@ -87,7 +87,7 @@ class EncoderTest(base.BaseTestCase):
 
     def test_balanced_stores_no_more_than_zlib_does_of_a_mix(self):
         data = _mix()
-        encoder = codecs.Codecs().find('zlib').encoder(
+        encoder = codecs.find('zlib').encoder(
             len(data), codecs.Level.BALANCED)
         stored = encoder.feed(memoryview(data)) + encoder.finish()
         self.assertLessEqual(len(stored), len(zlib.compress(data)))

@@ -16,7 +16,6 @@ from cinder_swift_backup.format import stored_form
 _SOURCE = random.Random(5)
 _NOISE = _SOURCE.randbytes(3 << 20)
 _TEXT = b'the quick brown fox jumps over the lazy dog\n' * 30000
-_CODECS = codecs.Codecs()
 
 
 def _make(codec, data, step=1 << 20):
@@ -32,7 +31,7 @@ def _make(codec, data, step=1 << 20):
 
 
 def _decode(form, length):
-    decoder = _CODECS.find(form.compression).decoder(length)
+    decoder = codecs.find(form.compression).decoder(length)
     data = b''.join(decoder.feed(bytes(form.data)))
     decoder.finish()
     return data
@@ -42,7 +41,7 @@ class StoredFormTest(base.BaseTestCase):
     """What comes out."""
 
     def _check(self, word, data, step=1 << 20):
-        form = _make(_CODECS.find(word), data, step)
+        form = _make(codecs.find(word), data, step)
         self.assertEqual(data, _decode(form, len(data)))
         self.assertEqual(hashlib.md5(form.data).hexdigest(), form.md5)
         self.assertLessEqual(len(form.data), len(data))
@@ -77,7 +76,7 @@ class StoredFormTest(base.BaseTestCase):
         self.assertEqual([], encoder.mock_calls)
 
     def test_noise_is_encoded_with_what_comes_after_it(self):
-        form = _make(_CODECS.find('zlib'), _NOISE + _TEXT)
+        form = _make(codecs.find('zlib'), _NOISE + _TEXT)
         self.assertLess(len(form.data), len(_NOISE) * 1.01)
         self.assertEqual('zlib', form.compression)
 

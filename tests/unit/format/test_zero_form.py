@@ -39,7 +39,7 @@ class MakeTest(base.BaseTestCase):
             bytes(form.data)))
         self.assertEqual(hashlib.md5(form.data).hexdigest(), form.md5)
         self.assertLessEqual(len(form.data), length)
-        decoder = codecs.Codecs().find(form.compression).decoder(length)
+        decoder = codecs.find(form.compression).decoder(length)
         count = 0
         for piece in decoder.feed(bytes(form.data)):
             self.assertEqual(len(piece), piece.count(0))
