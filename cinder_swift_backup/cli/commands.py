@@ -29,7 +29,7 @@ from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import stacking
 from cinder_swift_backup.cli import values
-from cinder_swift_backup.engine import progress
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.format import container_names
 
 BY_LISTINGS = ('"complete" means that listings show every object; "verify" '
@@ -293,7 +293,7 @@ class AccountCommand(OurCommand):
                  'retries only a few times (default: %(default)g)')
         return parser
 
-    def looking(self) -> AbstractContextManager[progress.Observer]:
+    def looking(self) -> AbstractContextManager[operations.Observer]:
         """Shows how many backups were looked at, until the end of a block."""
         return progress_bar.counted(self.app.stderr, 'looking', 'backups')
 

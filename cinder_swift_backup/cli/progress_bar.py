@@ -13,13 +13,13 @@ from rich import progress as rich_progress
 from rich import text as rich_text
 
 from cinder_swift_backup.cli import values
-from cinder_swift_backup.engine import progress
+from cinder_swift_backup.engine import operations
 
 # Seconds from one line to the next.
 _LINE = 30
 
 
-class _Bar(progress.Silent):
+class _Bar(operations.Silent):
     """On a terminal."""
 
     def __init__(self, bar: rich_progress.Progress, what: str) -> None:
@@ -31,7 +31,7 @@ class _Bar(progress.Silent):
         self._bar.update(self._task, completed=done, total=total)
 
 
-class _Lines(progress.Silent):
+class _Lines(operations.Silent):
     """Elsewhere, and not too often."""
 
     def __init__(self, output: TextIO, what: str) -> None:
@@ -75,7 +75,7 @@ class _Counts(_Lines):
 
 
 @contextlib.contextmanager
-def shown(output: TextIO, what: str) -> Iterator[progress.Observer]:
+def shown(output: TextIO, what: str) -> Iterator[operations.Observer]:
     """An observer that shows progress in bytes until the end of a block.
 
     :param output: where to; not where data goes
@@ -92,7 +92,7 @@ def shown(output: TextIO, what: str) -> Iterator[progress.Observer]:
 
 @contextlib.contextmanager
 def counted(output: TextIO, what: str,
-            things: str) -> Iterator[progress.Observer]:
+            things: str) -> Iterator[operations.Observer]:
     """The same for an operation that counts something else.
 
     Nothing of it stays on a terminal.

@@ -18,7 +18,7 @@ from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.cli import targets
-from cinder_swift_backup.engine import progress
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine.restore import doubts
 from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.format import chains
@@ -106,7 +106,7 @@ class Restore(commands.BackupCommand):
         self.code = outcomes.ExitCode.DAMAGED
 
     def _restore(self, found: shelf.Shelf, chain: chains.Chain, size: int,
-                 observer: progress.Observer,
+                 observer: operations.Observer,
                  arguments: argparse.Namespace,
                  noted: doubts.Doubts | None, *, is_new: bool) -> None:
         target = arguments.target
@@ -167,7 +167,7 @@ def _sum(doubtful: Sequence[doubts.Doubt]) -> str:
 
 
 def _stream(found: shelf.Shelf, chain: chains.Chain,
-            observer: progress.Observer,
+            observer: operations.Observer,
             noted: doubts.Doubts | None) -> None:
     """Restore to the standard output, to the last byte."""
     fd = sys.stdout.fileno()

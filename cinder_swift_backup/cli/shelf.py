@@ -10,8 +10,8 @@ import datetime
 from cinder_swift_backup import engine as engines
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import values
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine.survey import audit
 from cinder_swift_backup.engine.survey import inspection
 from cinder_swift_backup.engine.survey import inventory
@@ -71,12 +71,12 @@ class Shelf:
             return self.engine.inventory.scan(self._containers)
         return self.engine.inventory.scan_all()
 
-    def library(self, observer: progress.Observer) -> libraries.Library:
+    def library(self, observer: operations.Observer) -> libraries.Library:
         """All backups, each looked at."""
         return self._look(self.find(), observer)
 
     def of_volumes(self, beginning: str,
-                   observer: progress.Observer) -> libraries.Library:
+                   observer: operations.Observer) -> libraries.Library:
         """All backups of the volumes whose id begins so."""
         return self._look(self._find_of_volumes(beginning), observer)
 
@@ -84,7 +84,7 @@ class Shelf:
         return [each for each in self.find()
                 if inventory.begins(each.ref.volume_id, beginning)]
 
-    def with_ancestors(self, beginning: str, observer: progress.Observer,
+    def with_ancestors(self, beginning: str, observer: operations.Observer,
                        ) -> tuple[libraries.Library, audit.Audit]:
         """One backup, and those of its volume.
 
@@ -94,7 +94,7 @@ class Shelf:
         library, (wanted,) = self.several([beginning], observer)
         return library, wanted
 
-    def several(self, beginnings: Iterable[str], observer: progress.Observer,
+    def several(self, beginnings: Iterable[str], observer: operations.Observer,
                 ) -> tuple[libraries.Library, list[audit.Audit]]:
         """Several backups, and those of their volumes.
 
@@ -106,7 +106,7 @@ class Shelf:
             found, [_select(found, each) for each in beginnings], observer)
 
     def with_all_of_its_volume(
-            self, beginning: str, observer: progress.Observer,
+            self, beginning: str, observer: operations.Observer,
             ) -> tuple[libraries.Library, audit.Audit]:
         """The same, with those in containers where it is not looked for.
 
@@ -121,7 +121,7 @@ class Shelf:
 
     def _of_volumes(self, found: Iterable[inventory.Found],
                     wanted: Iterable[types.BackupRef],
-                    observer: progress.Observer,
+                    observer: operations.Observer,
                     ) -> tuple[libraries.Library, list[audit.Audit]]:
         wanted = dict.fromkeys(wanted)
         volumes = {ref.volume_id for ref in wanted}
@@ -131,7 +131,7 @@ class Shelf:
         by_ref = {each.found.ref: each for each in library.audits}
         return library, [by_ref[ref] for ref in wanted]
 
-    def latest(self, beginning: str, observer: progress.Observer,
+    def latest(self, beginning: str, observer: operations.Observer,
                ) -> tuple[libraries.Library, audit.Audit]:
         """The newest backup of a volume that is complete.
 
@@ -159,7 +159,7 @@ class Shelf:
         found = self.engine.inventory.refresh(each.found)
         if found is None:
             return None
-        (now,) = self._look([found], progress.Silent()).audits
+        (now,) = self._look([found], operations.Silent()).audits
         return now
 
     def delete_strays(self, each: audit.Audit) -> None:
@@ -176,7 +176,7 @@ class Shelf:
             library.size(each) or 0)
 
     def _look(self, found: Iterable[inventory.Found],
-              observer: progress.Observer) -> libraries.Library:
+              observer: operations.Observer) -> libraries.Library:
         found = list(found)
         syncs = self.engine.inventory.syncs(
             {each.ref.container for each in found})

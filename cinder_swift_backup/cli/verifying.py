@@ -17,7 +17,7 @@ from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import summaries
-from cinder_swift_backup.engine import progress
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine.survey import audit
 from cinder_swift_backup.engine.survey import inspection
 from cinder_swift_backup.engine.survey import libraries
@@ -208,7 +208,7 @@ class Verify(commands.AccountCommand, commands.Table):
 
 
 def _wanted(found: shelf.Shelf, arguments: argparse.Namespace,
-            observer: progress.Observer,
+            observer: operations.Observer,
             ) -> tuple[libraries.Library, list[audit.Audit]]:
     """What is to be checked: backups with all that they build on."""
     if arguments.all:

@@ -30,9 +30,8 @@ from cinder_swift_backup.driver import records
 from cinder_swift_backup.driver import settings
 from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.driver import told_changes
-from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import volumes
-from cinder_swift_backup.engine.backup import archiver
+from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.backup import parents
 from cinder_swift_backup.engine.restore import doubts
 from cinder_swift_backup.engine.restore import restorer
@@ -139,20 +138,18 @@ class SwiftBackupDriver(base_driver.BackupDriver):
 
     def _backup(self, backup, container, source, backup_metadata, engine,
                 observer, found):
-        watch = pipelines.Watch(observer.checkpoint)
-        store = engine.store.until(watch)
-        store.ensure_container(
+        repo = engine.repository.during(observer)
+        repo.store.ensure_container(
             container, create=found.containers.allowed,
             storage_policy=found.containers.storage_policy,
             sync=found.containers.sync)
         try:
-            setup_check.check_sync(store, container, found.containers)
+            setup_check.check_sync(repo.store, container, found.containers)
         except exceptions.ConfigurationError as err:
             # A backup that is not copied is better than none.
             LOG.warning('Backup %s is not copied to the other site: %s',
                         backup.id, err)
-        parent = self._parent(backup, found.geometry,
-                              engine.repository.until(watch), observer)
+        parent = self._parent(backup, found.geometry, repo, observer)
         with engine.runtime.closing(parent):
             self._archive(backup, container, source, parent, backup_metadata,
                           engine, observer, found)
@@ -172,7 +169,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         backup.object_count = records.place(engine.store, container)
         insist(backup.save)
         engine.archiver.archive(
-            archiver.ArchiveJob(
+            jobs.ArchiveJob(
                 ref=records.backup_ref(backup), header=records.header(backup),
                 geometry=found.geometry, compression=found.compression,
                 level=found.level, parent=parent, volume_meta=volume_meta,
@@ -197,8 +194,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         except exceptions.ChainError as err:
             LOG.warning('Backup %s is made a full one: %s', backup.id, err)
             return None
-        return parents.find(repo, refs, geometry.block_size,
-                            observer.checkpoint)
+        return parents.find(repo, refs, geometry.block_size)
 
     def restore(self, backup, volume_id, volume_file, volume_is_new=False):
         """Restore a backup of any place in its chain.
@@ -225,8 +221,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
     def _restore(self, backup, volume_id, volume_file, engine, observer,
                  noted):
         insist = observer.database.insist
-        watch = pipelines.Watch(observer.checkpoint)
-        chain = engine.repository.until(watch).resolve(
+        chain = engine.repository.during(observer).resolve(
             insist(lambda: records.chain_refs(self.context, backup)))
         writer = _open(engine, volume_file)
         volume = insist(lambda: self._volume(volume_id))

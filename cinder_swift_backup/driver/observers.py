@@ -148,7 +148,7 @@ class BackupObserver:
         self.database = Database(f'backup {backup.id}', patience)
 
     def checkpoint(self):
-        """See :class:`cinder_swift_backup.engine.progress.Observer`."""
+        """See :class:`cinder_swift_backup.engine.operations.Observer`."""
         self.database.glance(self._look)
         interval = self._notifications.interval
         if interval is None:
@@ -159,7 +159,7 @@ class BackupObserver:
     def confirm(self):
         """Cancel the backup unless its status is still 'creating'.
 
-        See :class:`cinder_swift_backup.engine.progress.ArchiveObserver`.
+        See :class:`cinder_swift_backup.engine.operations.ArchiveObserver`.
         """
         self.database.insist(self._look)
 
@@ -173,7 +173,7 @@ class BackupObserver:
                 remedy=exceptions.Remedy.OWNER_DELETES)
 
     def advanced(self, done, total):
-        """See :class:`cinder_swift_backup.engine.progress.Observer`."""
+        """See :class:`cinder_swift_backup.engine.operations.Observer`."""
         self._percent = percentage(done, total)
         self._chunks += 1
         every = self._notifications.chunks
@@ -184,7 +184,7 @@ class BackupObserver:
     def stored(self, manifest):
         """Send the last notification, of 100 per cent; save the record.
 
-        See :class:`cinder_swift_backup.engine.progress.ArchiveObserver`.
+        See :class:`cinder_swift_backup.engine.operations.ArchiveObserver`.
         """
         self._percent = 100
         self._notify()
@@ -217,7 +217,7 @@ class RestoreObserver:
                                  patience)
 
     def checkpoint(self):
-        """See :class:`cinder_swift_backup.engine.progress.Observer`."""
+        """See :class:`cinder_swift_backup.engine.operations.Observer`."""
         self.database.glance(self._look)
 
     def _look(self):

@@ -36,6 +36,7 @@ import hashlib
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import spool
 from cinder_swift_backup.format import container_names
@@ -142,20 +143,12 @@ class DigestFile:
 class DigestObjects:
     """The digests of backups in a store."""
 
-    def __init__(self, store: base.ObjectStore,
-                 pipeline: pipelines.Pipeline,
-                 directory: str | None) -> None:
-        """Prepare.
+    def __init__(self, operation: operations.Operation) -> None:
+        self._operation = operation
+        self._store = operation.store
+        self._call = operation.call
 
-        :param directory: for temporary files; the system's if None
-        """
-        self._store = store
-        self._pipeline = pipeline
-        self._call = pipeline.runtime.call
-        self._directory = directory
-
-    def check(self, file: DigestFile, block_size: int, count: int,
-              checkpoint: pipelines.Checkpoint) -> None:
+    def check(self, file: DigestFile, block_size: int, count: int) -> None:
         """Make sure that so many digests can be stored.
 
         :raises VolumeError: when they cannot
@@ -165,16 +158,14 @@ class DigestObjects:
         if file.segment_size(block_size, count) is None:
             raise file.too_large(block_size, count)
         try:
-            self._ensure_container(file, self._store.until(
-                pipelines.Watch(checkpoint)))
+            self._ensure_container(file)
         except exceptions.StoreUnavailable:
             raise
         except _REFUSALS as err:
             raise file.too_large(block_size, count, err) from err
 
     def put(self, file: DigestFile, table: digests.DigestTable,
-            announce: Callable[[str], None],
-            checkpoint: pipelines.Checkpoint) -> None:
+            announce: Callable[[str], None]) -> None:
         """Store the digests of a backup.
 
         :param announce: called with the name of each segment before it is
@@ -182,8 +173,7 @@ class DigestObjects:
         :raises StoreError: when the store fails
         :raises SpoolError: when the digests cannot be read
         """
-        parts = self._pipeline.one(
-            functools.partial(file.parts, table), checkpoint)
+        parts = self._operation.one(functools.partial(file.parts, table))
         begun: list[str] = []
 
         def begin(name: str) -> None:
@@ -192,42 +182,37 @@ class DigestObjects:
 
         if len(parts) > 1:
             try:
-                self._put_large(file, table, parts, begin, checkpoint)
+                self._put_large(file, table, parts, begin)
                 return
             except _REFUSALS as err:
                 _pass_on(err, file, table)
-        store = self._store.until(pipelines.Watch(checkpoint))
-        store.put(file.ref.container, naming.digest_file_name(file.ref.prefix),
-                  self._body(file, table,
-                             digest_segments.Part(0, len(table))))
-        self._delete_segments(file, begun, store)
+        self._store.put(
+            file.ref.container, naming.digest_file_name(file.ref.prefix),
+            self._body(file, table, digest_segments.Part(0, len(table))))
+        self._delete_segments(file, begun)
 
     def _put_large(self, file: DigestFile, table: digests.DigestTable,
                    parts: list[digest_segments.Part],
-                   begin: Callable[[str], None],
-                   checkpoint: pipelines.Checkpoint) -> None:
-        store = self._store.until(pipelines.Watch(checkpoint))
-        self._ensure_container(file, store)
-        store.put_large(
+                   begin: Callable[[str], None]) -> None:
+        self._ensure_container(file)
+        self._store.put_large(
             file.ref.container, naming.digest_file_name(file.ref.prefix),
-            self._put_segments(file, table, parts, begin, checkpoint))
+            self._put_segments(file, table, parts, begin))
 
-    @staticmethod
-    def _ensure_container(file: DigestFile, store: base.ObjectStore) -> None:
-        store.ensure_container(
+    def _ensure_container(self, file: DigestFile) -> None:
+        self._store.ensure_container(
             naming.segments_container(file.ref.container),
             create=file.containers.allowed,
             storage_policy=file.containers.storage_policy,
             like=file.ref.container, sync=file.containers.sync)
 
-    @staticmethod
-    def _delete_segments(file: DigestFile, names: Iterable[str],
-                         store: base.ObjectStore) -> None:
+    def _delete_segments(self, file: DigestFile,
+                         names: Iterable[str]) -> None:
         """Delete what nothing refers to; as much as can be."""
         container = naming.segments_container(file.ref.container)
         for name in names:
             try:
-                store.delete(container, name)
+                self._store.delete(container, name)
             except exceptions.StoreError as err:
                 LOG.warning('Segments of the digests of backup %s, which have '
                             'no use, cannot be deleted: %s',
@@ -237,7 +222,6 @@ class DigestObjects:
     def _put_segments(self, file: DigestFile, table: digests.DigestTable,
                       parts: list[digest_segments.Part],
                       announce: Callable[[str], None],
-                      checkpoint: pipelines.Checkpoint,
                       ) -> list[base.Segment]:
         """Put each segment once; returns all of them in their order."""
         zeros = next((part for part in parts if part.zeros), None)
@@ -256,7 +240,7 @@ class DigestObjects:
                 yield pipelines.Task(functools.partial(
                     self._put_segment, file, table, part, name), _PIECE)
 
-        self._pipeline.run(tasks(), collect, checkpoint, full=4 * _PIECE)
+        self._operation.run(tasks(), collect, full=4 * _PIECE)
         return [found[names[zeros if part.zeros and zeros else part]]
                 for part in parts]
 
@@ -274,11 +258,11 @@ class DigestObjects:
         return base.Body(
             digest_file.encoded_length(file.header, table.block_size,
                                        len(table), part),
-            lambda: self._pipeline.runtime.each(
+            lambda: self._operation.runtime.each(
                 digest_file.encode(file.header, table, part)))
 
-    def load(self, ref: types.BackupRef, size: int,
-             store: base.ObjectStore) -> digests.DigestTable | None:
+    def load(self, ref: types.BackupRef,
+             size: int) -> digests.DigestTable | None:
         """The digests of a backup, or None if it has none.
 
         Cinder wrote no digests before 2015.1. The caller has to close the
@@ -292,7 +276,7 @@ class DigestObjects:
         """
         name = naming.digest_file_name(ref.prefix)
         try:
-            return self._load_changing(ref, size, store)
+            return self._load_changing(ref, size)
         except exceptions.ObjectNotFound as err:
             if err.name != name:
                 raise exceptions.FormatError(
@@ -312,7 +296,7 @@ class DigestObjects:
         with contextlib.ExitStack() as spools:
             def make(zeros: bytes) -> spool.Spool:
                 return spools.enter_context(contextlib.closing(
-                    spool.Spool(self._directory, zeros)))
+                    spool.Spool(self._operation.directory, zeros)))
 
             yield digest_file.Reader(
                 ref.prefix, size, digest_file.most_digests(known), make)
@@ -333,16 +317,16 @@ class DigestObjects:
                               reader.owner)
         return table
 
-    def _load_changing(self, ref: types.BackupRef, size: int,
-                       store: base.ObjectStore) -> digests.DigestTable:
+    def _load_changing(self, ref: types.BackupRef,
+                       size: int) -> digests.DigestTable:
         """Load digests, and begin again when segments arrived damaged."""
         where = ref.container, naming.digest_file_name(ref.prefix)
         damaged: collections.Counter[_Where] = collections.Counter()
         before = None
         for _ in range(_ATTEMPTS):
-            segments = store.segments(*where)
+            segments = self._store.segments(*where)
             try:
-                table = self._load_listed(ref, size, store, segments)
+                table = self._load_listed(ref, size, segments)
             except _Changed as err:
                 damaged[err.where] += 1
                 continue
@@ -359,18 +343,16 @@ class DigestObjects:
             remedy=exceptions.Remedy.OTHER_BACKUP)
 
     def _load_listed(self, ref: types.BackupRef, size: int,
-                     store: base.ObjectStore,
                      segments: tuple[base.Segment, ...] | None,
                      ) -> digests.DigestTable:
         """Load digests, which have these segments if any."""
         if segments:
-            return self._load_segments(ref, size, store, segments)
-        return store.read(
+            return self._load_segments(ref, size, segments)
+        return self._store.read(
             ref.container, naming.digest_file_name(ref.prefix),
             functools.partial(self._load_pieces, ref, size), compared=True)
 
     def _load_segments(self, ref: types.BackupRef, size: int,
-                       store: base.ObjectStore,
                        segments: tuple[base.Segment, ...],
                        ) -> digests.DigestTable:
         # The digests that a segment gave, by it and by what was not understood
@@ -386,8 +368,8 @@ class DigestObjects:
                     continue
                 once = _Once(segment,
                              lambda rest: self._call(reader.feed, rest))
-                store.read(segment.container, segment.name, once,
-                           compared=True)
+                self._store.read(segment.container, segment.name, once,
+                                 compared=True)
                 once.check()
                 if before is not None and reader.pending == before:
                     known[segment, before] = first, reader.count

@@ -2,6 +2,7 @@
 
 """The one place where the parts of the engine are put together."""
 
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.backup import archiver
@@ -33,15 +34,15 @@ class Engine:
         """
         self.store = store
         self.runtime = runtime
-        pipeline = pipelines.Pipeline(runtime, workers)
-        self.repository = repository.Repository(store, pipeline, directory)
-        self.archiver = archiver.Archiver(self.repository, pipeline)
-        self.restorer = restorer.Restorer(self.repository, pipeline)
-        self.streamer = streamer.Streamer(self.restorer, pipeline)
-        self.inventory = inventory.Inventory(store, pipeline)
-        self.inspector = inspection.Inspector(self.repository, pipeline)
-        self._pipeline = pipeline
+        operation = operations.Operation(
+            store, pipelines.Pipeline(runtime, workers), directory)
+        self.repository = repository.Repository(operation)
+        self.archiver = archiver.Archiver(self.repository)
+        self.restorer = restorer.Restorer(self.repository)
+        self.streamer = streamer.Streamer(self.repository)
+        self.inventory = inventory.Inventory(operation)
+        self.inspector = inspection.Inspector(self.repository)
 
     def auditor(self, patience: audit.Patience) -> audit.Auditor:
         """Who looks at backups without fetching them."""
-        return audit.Auditor(self.repository, self._pipeline, patience)
+        return audit.Auditor(self.repository, patience)

@@ -153,32 +153,6 @@ class StopFlag:
             raise exceptions.Cancelled('another worker has failed')
 
 
-class Watch:
-    """Runs checkpoints while the coordinator itself waits for the store.
-
-    Checkpoints take time, so there is one in :data:`POLL` seconds at most.
-    """
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self._checkpoint = paced(checkpoint)
-
-    def check(self) -> None:
-        """Run the checkpoint, if it is due. It may raise."""
-        self._checkpoint()
-
-    def wait(self, seconds: float) -> None:
-        """Sleep, with a checkpoint every :data:`POLL` seconds."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, POLL))
-            self.check()
-
-    def interrupting(self, interrupt: Callable[[], None],
-                     ) -> contextlib.AbstractContextManager[None]:
-        """Nobody can wake the coordinator, which is the one who looks."""
-        return contextlib.nullcontext()
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Task(Generic[_T]):
     """Something to run; ``size`` says how much of a worker it takes."""
@@ -218,18 +192,6 @@ class Pipeline:
             except BaseException:
                 flight.cancel()
                 raise
-
-    def one(self, function: Callable[[StopFlag], _T],
-            checkpoint: Checkpoint) -> _T:
-        """Run a function that computes or waits for a disk for a while.
-
-        :param function: looks at the flag now and then
-        :raises Exception: what it or ``checkpoint`` raised
-        """
-        results: list[_T] = []
-        task = Task(lambda stop: self.runtime.call(function, stop), 1)
-        self.run((task,), results.append, checkpoint, full=1)
-        return results[0]
 
 
 class _Flight(Generic[_T]):

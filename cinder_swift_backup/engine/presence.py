@@ -36,6 +36,7 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import digest_objects
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
@@ -55,26 +56,20 @@ _AT_ONCE = 4
 SAMPLE = 300
 
 
-def look(store: base.ObjectStore, pipeline: pipelines.Pipeline,
-         ref: types.BackupRef, chunks: chunk_table.ChunkTable,
-         checkpoint: pipelines.Checkpoint,
-         ) -> exceptions.IntegrityError | None:
+def look(operation: operations.Operation, ref: types.BackupRef,
+         chunks: chunk_table.ChunkTable) -> exceptions.IntegrityError | None:
     """What is wrong with a chunk of a backup; None if all are well.
 
     A listing has 10,000 objects an answer, so this takes little time.
 
-    :param store: whose requests end when the caller is called off
-    :param checkpoint: called now and then while chunks are asked for
     :raises ContainerNotFound: when even the container is missing
     :raises StoreError: when it cannot be asked
-    :raises Exception: what ``checkpoint`` raised
+    :raises Cancelled: when the observer cancelled
     """
     if not chunks:
         return None
-    return _first_fault(store, pipeline,
-                        _not_as_stored(ref, chunks, _listed(ref, store.list(
-                            ref.container, ref.prefix))),
-                        checkpoint)
+    listed = _listed(ref, operation.store.list(ref.container, ref.prefix))
+    return _first_fault(operation, _not_as_stored(ref, chunks, listed))
 
 
 def _not_as_stored(ref: types.BackupRef, chunks: chunk_table.ChunkTable,
@@ -107,34 +102,29 @@ def mismatch(expected: Stored, found: base.ObjectInfo | base.Stat,
     return None
 
 
-def remaining(store: base.ObjectStore, pipeline: pipelines.Pipeline,
-              container: str, names: Iterable[str],
-              checkpoint: pipelines.Checkpoint) -> str | None:
+def remaining(operation: operations.Operation, container: str,
+              names: Iterable[str]) -> str | None:
     """The name of an object that is there; None if none of them is.
 
-    :param checkpoint: called now and then
     :raises StoreError: when the store cannot be asked
     """
     def ask(name: str, asked: base.ObjectStore) -> str | None:
         return name if asked.exists(container, name) else None
 
-    return _first(store, pipeline,
-                  (functools.partial(ask, name) for name in names),
-                  checkpoint)
+    return _first(operation,
+                  (functools.partial(ask, name) for name in names))
 
 
-def _first_fault(store: base.ObjectStore, pipeline: pipelines.Pipeline,
+def _first_fault(operation: operations.Operation,
                  questions: Iterable['Question'],
-                 checkpoint: pipelines.Checkpoint,
                  ) -> exceptions.IntegrityError | None:
     """The first fault to be found; None if all objects are well."""
-    return _first(store, pipeline,
-                  (question.ask for question in questions), checkpoint)
+    return _first(operation, (question.ask for question in questions))
 
 
-def _first(store: base.ObjectStore, pipeline: pipelines.Pipeline,
+def _first(operation: operations.Operation,
            asks: Iterable[Callable[[base.ObjectStore], _T | None]],
-           checkpoint: pipelines.Checkpoint) -> _T | None:
+           ) -> _T | None:
     """The first answer to be had but None, if there is any."""
     found: list[_T] = []
 
@@ -144,7 +134,7 @@ def _first(store: base.ObjectStore, pipeline: pipelines.Pipeline,
 
     def task(ask: Callable[[base.ObjectStore], _T | None],
              ) -> pipelines.Task[_T | None]:
-        return pipelines.Task(lambda stop: ask(store.until(stop)), 1)
+        return pipelines.Task(lambda stop: ask(operation.store.until(stop)), 1)
 
     def tasks() -> Iterator[pipelines.Task[_T | None]]:
         for ask in asks:
@@ -152,7 +142,7 @@ def _first(store: base.ObjectStore, pipeline: pipelines.Pipeline,
                 return
             yield task(ask)
 
-    pipeline.run(tasks(), collect, checkpoint, full=_AT_ONCE)
+    operation.run(tasks(), collect, full=_AT_ONCE)
     return found[0] if found else None
 
 
@@ -167,24 +157,20 @@ def _listed(ref: types.BackupRef, infos: Iterable[base.ObjectInfo],
                     'asked for: %s', ref.backup_id, err)
 
 
-def examine(store: base.ObjectStore, pipeline: pipelines.Pipeline,
-            chain: chains.Chain, checkpoint: pipelines.Checkpoint,
-            ) -> exceptions.IntegrityError | None:
+def examine(operation: operations.Operation,
+            chain: chains.Chain) -> exceptions.IntegrityError | None:
     """What is wrong with an object of a chain; None if all are well.
 
     All are asked for, but a sample of many chunks, and of many segments, and
     first of all each segment that is not listed as it was stored.
 
-    :param checkpoint: called now and then
     :raises StoreError: when the store cannot be asked
-    :raises Exception: what ``checkpoint`` raised
+    :raises Cancelled: when the observer cancelled
     """
-    segments = _segments_of_chain(store, pipeline, chain, checkpoint)
-    return _first_fault(
-        store, pipeline,
-        itertools.chain(_segments_not_as_stored(store, segments),
-                        _of_chain(chain), of_segments(segments)),
-        checkpoint)
+    segments = _segments_of_chain(operation, chain)
+    return _first_fault(operation, itertools.chain(
+        _segments_not_as_stored(operation.store, segments),
+        _of_chain(chain), of_segments(segments)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -269,8 +255,7 @@ def _segments_not_as_stored(
         yield from wanted.values()
 
 
-def _segments_of_chain(store: base.ObjectStore, pipeline: pipelines.Pipeline,
-                       chain: chains.Chain, checkpoint: pipelines.Checkpoint,
+def _segments_of_chain(operation: operations.Operation, chain: chains.Chain,
                        ) -> list[tuple[types.BackupRef, base.Segment]]:
     """The segments of all digests, each once."""
     found: list[tuple[types.BackupRef, base.Segment]] = []
@@ -278,12 +263,12 @@ def _segments_of_chain(store: base.ObjectStore, pipeline: pipelines.Pipeline,
     def task(ref: types.BackupRef) -> pipelines.Task[
             list[tuple[types.BackupRef, base.Segment]]]:
         return pipelines.Task(lambda stop: [
-            (ref, segment) for segment in _segments(store.until(stop), ref)],
-            1)
+            (ref, segment) for segment
+            in _segments(operation.store.until(stop), ref)], 1)
 
-    pipeline.run((task(link.ref) for link in chain.links
-                  if link.manifest.era is not chains.Era.BEFORE_DIGESTS),
-                 found.extend, checkpoint, full=_AT_ONCE)
+    operation.run((task(link.ref) for link in chain.links
+                   if link.manifest.era is not chains.Era.BEFORE_DIGESTS),
+                  found.extend, full=_AT_ONCE)
     return found
 
 

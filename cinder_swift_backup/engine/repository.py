@@ -31,9 +31,9 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import digest_objects
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import presence
-from cinder_swift_backup.engine import progress
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import documents
@@ -53,27 +53,29 @@ _AT_ONCE = 4
 class Repository:
     """The backups in one store."""
 
-    def __init__(self, store: base.ObjectStore,
-                 pipeline: pipelines.Pipeline,
-                 directory: str | None = None) -> None:
+    def __init__(self, operation: operations.Operation) -> None:
         """Prepare.
 
-        :param directory: for temporary files; the system's if None
+        :param operation: what the repository is used for
         """
-        self.store = store
-        self.runtime = pipeline.runtime
-        self.directory = directory
-        self.digests = digest_objects.DigestObjects(store, pipeline,
-                                                    directory)
-        self.pipeline = pipeline
+        self.operation = operation
+        self.store = operation.store
+        self.digests = digest_objects.DigestObjects(operation)
 
-    def until(self, stop: base.Stop) -> 'Repository':
-        """The same repository, whose requests end when ``stop`` raises.
+    def during(self, observer: operations.Observer) -> 'Repository':
+        """The same repository, for an operation that may be cancelled.
 
-        Deletes are not affected.
+        Deletes are not: whoever no longer wants a backup wants it undone.
         """
-        return Repository(self.store.until(stop), self.pipeline,
-                          self.directory)
+        return Repository(self.operation.during(observer))
+
+    def until(self, stop: pipelines.StopFlag) -> 'Repository':
+        """The same repository for a worker, until its flag is set."""
+        return Repository(self.operation.until(stop))
+
+    @functools.cached_property
+    def _undisturbed(self) -> operations.Operation:
+        return self.operation.during(operations.Silent())
 
     def load(self, ref: types.BackupRef) -> chains.Manifest:
         """The manifest of a backup.
@@ -91,8 +93,8 @@ class Repository:
         def read(pieces: Iterator[bytes]) -> chains.Manifest:
             reader = manifest_format.Reader(ref.prefix)
             for piece in base.bounded(pieces, name, most):
-                self.runtime.call(reader.feed, piece)
-            manifest = self.runtime.call(reader.finish)
+                self.operation.call(reader.feed, piece)
+            manifest = self.operation.call(reader.finish)
             # In here, so that the store reads it again.
             documents.check_owner(name, ref, manifest.header.backup_id)
             return manifest
@@ -112,7 +114,7 @@ class Repository:
     def load_digests(self, ref: types.BackupRef,
                      size: int) -> digests.DigestTable | None:
         """See :meth:`digest_objects.DigestObjects.load`."""
-        return self.digests.load(ref, size, self.store)
+        return self.digests.load(ref, size)
 
     def resolve(self, refs: Sequence[types.BackupRef]) -> chains.Chain:
         """The chain of ``refs``, oldest first, with all manifests.
@@ -219,7 +221,7 @@ class Repository:
         self._delete_rest(ref, ref.container, functools.partial(
             self._left, ref, manifest))
         before_last()
-        self.store.until(base.NEVER).delete(ref.container, manifest)
+        self._undisturbed.store.delete(ref.container, manifest)
         self._refuse_if_there(ref, ref.container, [
             name for name in self._listed(ref.container, manifest)
             if name == manifest])
@@ -248,8 +250,7 @@ class Repository:
         """
         if not names:
             return
-        name = presence.remaining(self.store, self.pipeline, container, names,
-                                  progress.Silent().checkpoint)
+        name = presence.remaining(self._undisturbed, container, names)
         if name is not None:
             raise exceptions.StoreUnavailable(
                 'Swift has not deleted an object',
@@ -265,7 +266,7 @@ class Repository:
         """What a listing shows; nothing where there is no container."""
         try:
             return [info.name for info
-                    in self.store.until(base.NEVER).list(container, prefix)]
+                    in self._undisturbed.store.list(container, prefix)]
         except exceptions.ContainerNotFound:
             return []
 
@@ -274,12 +275,11 @@ class Repository:
 
         The digest file names those that an outdated listing leaves out.
         """
-        store = self.store.until(base.NEVER)
         prefix = naming.digest_segments(ref.prefix)
         found: set[str] = set()
         try:
-            large = store.segments(ref.container,
-                                   naming.digest_file_name(ref.prefix))
+            large = self._undisturbed.store.segments(
+                ref.container, naming.digest_file_name(ref.prefix))
             if large is None:
                 return found
             # Others may be able to write it, so only our own.
@@ -294,7 +294,7 @@ class Repository:
     def _listed_segments(self, ref: types.BackupRef,
                          container: str) -> set[str]:
         return {info.name for info in digest_objects.listed_segments(
-            self.store.until(base.NEVER), container,
+            self._undisturbed.store, container,
             naming.digest_segments(ref.prefix))}
 
     def _delete(self, container: str,
@@ -314,11 +314,11 @@ class Repository:
                 raise failures[0]
 
         try:
-            self.pipeline.run(
+            self._undisturbed.run(
                 (pipelines.Task(functools.partial(
                     self._delete_one, container, name), size=1)
                  for name in names),
-                collect, progress.Silent().checkpoint, full=_AT_ONCE)
+                collect, full=_AT_ONCE)
         except exceptions.StoreError as err:
             return err
         return failures[0] if failures else None
@@ -334,7 +334,7 @@ class Repository:
 
     def _named_by_manifest(self, ref: types.BackupRef) -> set[str]:
         try:
-            return self.runtime.call(set, self.load(ref).chunks.names())
+            return self.operation.call(set, self.load(ref).chunks.names())
         except exceptions.ChainError:
             return set()
         except exceptions.FormatError as err:

@@ -27,7 +27,7 @@ import uuid
 
 from cinder_swift_backup import engine
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine.backup import archiver
+from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import swift
 from tests.cloud import processes
@@ -86,7 +86,7 @@ def _make(store: swift.SwiftStore, count: int) -> None:
         volume, backup = str(uuid.uuid4()), str(uuid.uuid4())
         store.ensure_container(container, create=True)
         parts.archiver.archive(
-            archiver.ArchiveJob(
+            jobs.ArchiveJob(
                 ref=types.BackupRef(
                     backup, volume, container,
                     f'volume_{volume}/20260801120000/'

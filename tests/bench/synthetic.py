@@ -28,9 +28,9 @@ from typing import TypeVar
 
 from cinder_swift_backup import engine as engines
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import progress
-from cinder_swift_backup.engine.backup import archiver
+from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.backup import parents
 from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.format import chains
@@ -196,7 +196,7 @@ class CountingStore:
             file.close()
 
 
-class _Quiet(progress.Silent):
+class _Quiet(operations.Silent):
     """Wants every backup."""
 
     def confirm(self) -> None:
@@ -243,8 +243,7 @@ class Synthetic:
               f'{"MiB stored":>12}{"ms stall":>10}')
         self._measure('full backup', lambda: self._archive(1, None))
         parent = self._measure('digests of the parent', lambda: parents.find(
-            self._engine.repository, [self._ref(1)], _GEOMETRY.block_size,
-            progress.Silent().checkpoint))
+            self._engine.repository, [self._ref(1)], _GEOMETRY.block_size))
         with self._engine.runtime.closing(parent):
             self._measure('unchanged incremental',
                           lambda: self._archive(2, parent))
@@ -279,7 +278,7 @@ class Synthetic:
     def _archive(self, number: int, parent: parents.Parent | None) -> None:
         ref = self._ref(number)
         self._engine.archiver.archive(
-            archiver.ArchiveJob(
+            jobs.ArchiveJob(
                 ref, types.BackupHeader(ref.backup_id, 'vol', None, None,
                                         '2026-08-01 12:00:00'),
                 _GEOMETRY, 'zlib', parent=parent),

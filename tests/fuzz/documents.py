@@ -9,9 +9,9 @@ import dataclasses
 import hashlib
 import json
 from typing import Any
+from typing import Self
 
 from cinder_swift_backup.engine import digest_objects
-from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digest_file as digest_file_format
 from cinder_swift_backup.format import digests
@@ -22,6 +22,7 @@ from cinder_swift_backup.format import types
 from cinder_swift_backup.format import volume_meta as volume_meta_format
 from cinder_swift_backup.stores import base
 from tests.fakes import documents
+from tests.fakes import operations
 from tests.fakes import tables
 from tests.fuzz import checks
 
@@ -147,9 +148,8 @@ def segments(data: bytes) -> None:
 
 def _load_digests(parts: list[bytes]) -> digests.DigestTable:
     objects = digest_objects.DigestObjects(
-        _LargeObject(parts),
-        pipelines.Pipeline(pipelines.Runtime(), 1), None)
-    found = objects.load(_REF, _VOLUME, objects._store)
+        operations.on(_LargeObject(parts)))
+    found = objects.load(_REF, _VOLUME)
     assert found is not None
     return found
 
@@ -163,6 +163,10 @@ class _LargeObject:
             base.Segment('s', part.hex(), len(part), hashlib.md5(
                 part, usedforsecurity=False).hexdigest())
             for part in parts)
+
+    def until(self, stop: base.Stop) -> Self:
+        """See the contract."""
+        return self
 
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...]:

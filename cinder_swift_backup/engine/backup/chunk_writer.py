@@ -24,11 +24,12 @@ above 2 MiB is held whole.
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
-import dataclasses
 
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.backup import holes
+from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.backup import merging
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
@@ -47,26 +48,11 @@ _PIECE = 2 << 20
 HOLE = 256 << 10
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ChunkForm:
-    """Where chunks go and in which form.
-
-    ``block_size`` is in bytes, ``compression`` the word of a codec.
-    """
-
-    container: str
-    prefix: str
-    block_size: int
-    compression: str
-    level: codecs.Level
-
-
 class ChunkWriter:
     """Stores extents of one volume; may be used by several workers."""
 
-    def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
-                 form: ChunkForm, source: volumes.VolumeReader,
-                 table: digests.DigestTable,
+    def __init__(self, operation: operations.Operation, job: jobs.ArchiveJob,
+                 source: volumes.VolumeReader, table: digests.DigestTable,
                  announce: Callable[[int], None]) -> None:
         """Prepare.
 
@@ -75,12 +61,13 @@ class ChunkWriter:
             object before it is put
         :raises FormatError: when the codec is not known
         """
-        self._store = store
-        self._runtime = runtime
-        self._form = form
-        self._codec = codecs.find(form.compression)
+        self._store = operation.store
+        self._call = operation.call
+        self._job = job
+        self._codec = codecs.find(job.compression)
+        self._block_size = job.geometry.block_size
         # What is read at once: whole blocks.
-        self._piece = types.whole(_PIECE, form.block_size)
+        self._piece = types.whole(_PIECE, self._block_size)
         self._blank = memoryview(bytes(self._piece))
         self._source = source
         self._table = table
@@ -94,7 +81,7 @@ class ChunkWriter:
         :raises SpoolError: when digests cannot be written or read
         :raises Cancelled: when ``stop`` is set
         """
-        self._runtime.call(self._take_over, extent, before, stop)
+        self._call(self._take_over, extent, before, stop)
 
     def changes(self, extent: types.Extent, before: digests.DigestTable,
                 stop: pipelines.StopFlag,
@@ -110,7 +97,7 @@ class ChunkWriter:
         :raises SpoolError: when digests cannot be written or read
         :raises Cancelled: when ``stop`` is set
         """
-        return self._runtime.call(self._changes, extent, before, stop,
+        return self._call(self._changes, extent, before, stop,
                                   [extent] if parts is None else parts)
 
     def write(self, extent: types.Extent,
@@ -122,7 +109,7 @@ class ChunkWriter:
         :raises StoreError: when the store fails
         :raises Cancelled: when ``stop`` is set
         """
-        found = self._runtime.call(self._encode, extent, stop)
+        found = self._call(self._encode, extent, stop)
         return None if found is None else self._put(extent, found, stop)
 
     def write_zeros(self, extent: types.Extent,
@@ -132,8 +119,8 @@ class ChunkWriter:
         :raises StoreError: when the store fails
         :raises Cancelled: when ``stop`` is set
         """
-        return self._put(extent, self._runtime.call(
-            zero_form.make, self._form.compression, extent.length), stop)
+        return self._put(extent, self._call(
+            zero_form.make, self._job.compression, extent.length), stop)
 
     def runs(self, extent: types.Extent,
              least: int) -> list[tuple[types.Extent, bool]]:
@@ -141,17 +128,17 @@ class ChunkWriter:
 
         :raises VolumeError: when the volume cannot be asked
         """
-        return self._runtime.call(self._runs, extent, least)
+        return self._call(self._runs, extent, least)
 
     def _put(self, extent: types.Extent, found: stored_form.StoredForm,
              stop: pipelines.StopFlag) -> types.ChunkRecord:
         stop.check()
-        form = self._form
-        number = extent.offset // form.block_size
-        name = naming.chunk_name(form.prefix, number)
+        ref = self._job.ref
+        number = extent.offset // self._block_size
+        name = naming.chunk_name(ref.prefix, number)
         self._announce(number)
         self._store.until(stop).put(
-            form.container, name,
+            ref.container, name,
             base.Body(len(found.data), lambda: (found.data,), found.md5))
         return types.ChunkRecord(
             name=name, extent=extent, compression=found.compression,
@@ -161,7 +148,7 @@ class ChunkWriter:
 
     def _take_over(self, extent: types.Extent, before: digests.DigestTable,
                    stop: pipelines.StopFlag) -> None:
-        first, end = extent.block_range(self._form.block_size)
+        first, end = extent.block_range(self._block_size)
         for start in range(first, end, digests.STEP):
             stop.check()
             stop_at = min(start + digests.STEP, end)
@@ -172,7 +159,7 @@ class ChunkWriter:
     def _changes(self, extent: types.Extent, before: digests.DigestTable,
                  stop: pipelines.StopFlag, parts: Sequence[types.Extent],
                  ) -> list[types.Extent]:
-        block_size = self._form.block_size
+        block_size = self._block_size
         first, end = extent.block_range(block_size)
         then = before.run(first, end)
         # Where the volume has grown, all of it is in the parts.
@@ -201,10 +188,10 @@ class ChunkWriter:
                     blank += len(piece)
                     continue
                 maker = stored_form.StoredFormMaker(
-                    self._codec, self._form.level, extent.length)
+                    self._codec, self._job.level, extent.length)
                 self._feed_zeros(maker, blank, stop)
             maker.feed(piece)
-        self._table.put(extent.offset // self._form.block_size,
+        self._table.put(extent.offset // self._block_size,
                         b''.join(parts))
         return None if maker is None else maker.finish()
 
@@ -228,12 +215,12 @@ class ChunkWriter:
                 piece = self._source.read(types.Extent(offset, length),
                                           buffer)
                 yield piece, digests.hash_blocks(piece,
-                                                 self._form.block_size)
+                                                 self._block_size)
 
     def _runs(self, extent: types.Extent,
               least: int) -> list[tuple[types.Extent, bool]]:
-        return list(holes.runs(self._source, extent, self._form.block_size,
+        return list(holes.runs(self._source, extent, self._block_size,
                                least))
 
     def _packed_zeros(self, length: int) -> bytes:
-        return digests.packed_zeros(length, self._form.block_size)
+        return digests.packed_zeros(length, self._block_size)

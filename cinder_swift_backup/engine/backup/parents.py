@@ -18,7 +18,6 @@ import dataclasses
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.restore import planner
@@ -55,7 +54,7 @@ class Parent:
             now = repo.load(self.ref)
         except exceptions.FormatError as err:
             raise self._replaced() from err
-        if not repo.runtime.call(now.__eq__, self.manifest):
+        if not repo.operation.call(now.__eq__, self.manifest):
             raise self._replaced()
         name = naming.digest_file_name(self.ref.prefix)
         if not repo.store.exists(self.ref.container, name):
@@ -72,17 +71,16 @@ class Parent:
 
 
 def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
-         block_size: int, checkpoint: pipelines.Checkpoint) -> Parent | None:
+         block_size: int) -> Parent | None:
     """The last of ``refs``, if an incremental can build on it.
 
     :param refs: the chain, its base first
     :param block_size: of the new backup, in bytes
-    :param checkpoint: called now and then while chunks are looked for
     :returns: has to be closed
     :raises StoreError: when the store fails
     """
     try:
-        return _find(repo, refs, block_size, checkpoint)
+        return _find(repo, refs, block_size)
     except (exceptions.ChainError, exceptions.FormatError,
             exceptions.IntegrityError) as err:
         LOG.warning('A full backup is made instead of an incremental on %s: '
@@ -91,12 +89,12 @@ def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
 
 
 def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
-          block_size: int, checkpoint: pipelines.Checkpoint) -> Parent:
+          block_size: int) -> Parent:
     chain = repo.resolve(refs)
-    plan = repo.runtime.call(planner.plan_restore, chain)
+    plan = repo.operation.call(planner.plan_restore, chain)
     for link in chain.links:
-        _check_chunks(repo, link, checkpoint)
-    fault = presence.examine(repo.store, repo.pipeline, chain, checkpoint)
+        _check_chunks(repo, link)
+    fault = presence.examine(repo.operation, chain)
     if fault is not None:
         raise fault
     ref = chain.tip.ref
@@ -114,11 +112,10 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
     return Parent(ref, chain.tip.manifest, found.table)
 
 
-def _check_chunks(repo: repository.Repository, link: chains.ChainLink,
-                  checkpoint: pipelines.Checkpoint) -> None:
+def _check_chunks(repo: repository.Repository,
+                  link: chains.ChainLink) -> None:
     # Also those that later backups have replaced: without them an older one
     # is lost, and only a full backup makes up for it.
-    fault = presence.look(repo.store, repo.pipeline, link.ref,
-                          link.manifest.chunks, checkpoint)
+    fault = presence.look(repo.operation, link.ref, link.manifest.chunks)
     if fault is not None:
         raise fault

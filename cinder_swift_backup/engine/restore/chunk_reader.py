@@ -25,12 +25,12 @@ import functools
 from typing import Protocol
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
-from cinder_swift_backup.stores import base
 
 
 class Use(Protocol):
@@ -59,14 +59,14 @@ class Reader(Protocol):
 class ChunkReader:
     """Reads the chunks of a plan; may be used by several workers."""
 
-    def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
+    def __init__(self, operation: operations.Operation,
                  check: verification.Check) -> None:
         """Prepare.
 
         :param check: what chunks are compared with
         """
-        self._store = store
-        self._runtime = runtime
+        self._store = operation.store
+        self._call = operation.call
         self._check = check
 
     def read(self, chunk: planner.PlannedChunk, use: Use,
@@ -92,8 +92,8 @@ class ChunkReader:
                              functools.partial(use, repeated=repeated))
             repeated = True
             for piece in pieces:
-                self._runtime.call(blocks.feed, piece)
-            self._runtime.call(blocks.finish)
+                self._call(blocks.feed, piece)
+            self._call(blocks.finish)
 
         try:
             self._store.until(stop).read(chunk.container, record.name,

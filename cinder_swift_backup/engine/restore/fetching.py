@@ -15,18 +15,27 @@ in their sinks, and in how they verify.
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import functools
 from typing import Protocol
 
+from oslo_log import log as logging
+
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.restore import chunk_reader
+from cinder_swift_backup.engine.restore import doubts as doubts_
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import salvage
 from cinder_swift_backup.engine.restore import verification
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
+
+LOG = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -36,10 +45,10 @@ class Sink(Protocol):
         """Take extents that are zeros."""
 
     def present(self, extents: Sequence[types.Extent],
-                proceed: Callable[[], None]) -> frozenset[types.Extent]:
+                stop: pipelines.StopFlag) -> frozenset[types.Extent]:
         """Those of some extents that need not be fetched.
 
-        :param proceed: called now and then; may raise to end this
+        :raises Cancelled: when ``stop`` is set
         """
 
     def write(self, offset: int, data: memoryview, *, repeated: bool) -> None:
@@ -56,7 +65,7 @@ class Discard:
         """See :class:`Sink`."""
 
     def present(self, extents: Sequence[types.Extent],
-                proceed: Callable[[], None]) -> frozenset[types.Extent]:
+                stop: pipelines.StopFlag) -> frozenset[types.Extent]:
         """See :class:`Sink`."""
         return frozenset()
 
@@ -71,10 +80,9 @@ class Discard:
 class Fetcher:
     """Fetches chunks of one backup; ``check`` is how they are verified."""
 
-    pipeline: pipelines.Pipeline
+    operation: operations.Operation
     reader: chunk_reader.Reader
     check: verification.Check
-    checkpoint: pipelines.Checkpoint
 
     @property
     def grain(self) -> int:
@@ -91,19 +99,18 @@ class Fetcher:
         :param whole: whether a chunk keeps a worker as busy as all of it
             would, or as what is taken of it
         :raises BackupError: when not all of them can be had
-        :raises Cancelled: when the checkpoint raised
+        :raises Cancelled: when the observer cancelled
         """
-        self.pipeline.run(
+        self.operation.run(
             (pipelines.Task(functools.partial(self._fetch, chunk, sink),
                             chunk.record.extent.length if whole
                             else _length(chunk.extents))
-             for chunk in chunks), collect, self.checkpoint,
-            full=pipelines.FULL)
+             for chunk in chunks), collect, full=pipelines.FULL)
 
     def _fetch(self, chunk: planner.PlannedChunk, sink: Sink,
                stop: pipelines.StopFlag) -> int:
         stop.check()
-        call = self.pipeline.runtime.call
+        call = self.operation.call
         left = call(self._left, chunk, sink, stop)
         if left:
             self.reader.read(dataclasses.replace(chunk, extents=left),
@@ -116,7 +123,7 @@ class Fetcher:
         """What of a chunk has to be fetched."""
         done = self.check.zeros(chunk.extents)
         sink.zero(done)
-        done |= sink.present(chunk.extents, stop.check)
+        done |= sink.present(chunk.extents, stop)
         return tuple(extent for extent in chunk.extents if extent not in done)
 
 
@@ -124,13 +131,47 @@ def _length(extents: Iterable[types.Extent]) -> int:
     return sum(extent.length for extent in extents)
 
 
-def make(repo: repository.Repository, check: verification.Check,
-         checkpoint: pipelines.Checkpoint) -> Fetcher:
+def make(operation: operations.Operation,
+         check: verification.Check) -> Fetcher:
     """A fetcher that verifies as told, and notes doubts if it has to."""
-    runtime = repo.pipeline.runtime
     reader: chunk_reader.Reader
     if check.doubts is None:
-        reader = chunk_reader.ChunkReader(repo.store, runtime, check)
+        reader = chunk_reader.ChunkReader(operation, check)
     else:
-        reader = salvage.Reader(repo.store, runtime, check, check.doubts)
-    return Fetcher(repo.pipeline, reader, check, checkpoint)
+        reader = salvage.Reader(operation, check, check.doubts)
+    return Fetcher(operation, reader, check)
+
+
+@contextlib.contextmanager
+def prepared(repo: repository.Repository, chain: chains.Chain,
+             doubts: doubts_.Doubts | None,
+             ) -> Iterator[tuple[planner.RestorePlan, Fetcher]]:
+    """What to fetch for the tip of a chain, and who does so.
+
+    :param doubts: where to note what does not match the tip's digests, or
+        cannot be compared; None to refuse that
+    :raises ChainError: when the chain leaves out part of the volume
+    :raises FormatError: when a codec is not known
+    :raises IntegrityError: when not everything can be verified
+    :raises SpoolError: when there is no room for the digests
+    """
+    operation = repo.operation
+    plan = operation.call(planner.plan_restore, chain)
+    for chunk in operation.call(plan.chunks.of_each_codec):
+        chunk_reader.find_codec(chunk.record)
+    with operation.runtime.closing(
+            _check(repo, chain.tip, plan, doubts)) as check:
+        yield plan, make(operation, check)
+
+
+def _check(repo: repository.Repository, tip: chains.ChainLink,
+           plan: planner.RestorePlan,
+           doubts: doubts_.Doubts | None) -> verification.Check:
+    if doubts is not None:
+        return verification.lenient(repo, tip, plan.end, doubts)
+    check = verification.strict(repo, tip, plan.end, plan)
+    if check.digests is None:
+        LOG.warning('Backup %s is from before Cinder 2015.1 and has no '
+                    'digests. Its objects are compared with their MD5, after '
+                    'they were written.', tip.ref.backup_id)
+    return check

@@ -14,7 +14,7 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import intervals
-from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.volumes import maps
 from cinder_swift_backup.format import types
@@ -53,27 +53,23 @@ class Filler:
 
 
 def make(writer: volumes.VolumeWriter, within: types.Extent,
-         pipeline: pipelines.Pipeline,
-         checkpoint: pipelines.Checkpoint) -> Filler:
+         operation: operations.Operation) -> Filler:
     """A filler for the first bytes of a volume.
 
     :param within: from 0 on, what is going to be filled
     :raises VolumeError: when the volume does not answer
     """
     left = maps.Left(maps.GRAIN)
-    found = pipeline.one(
-        lambda _: _data_extents(writer, within, left), checkpoint)
-    if not _is_true(writer, left, pipeline, checkpoint):
+    found = operation.one(lambda _: _data_extents(writer, within, left))
+    if not _is_true(writer, left, operation):
         found.claim(within)
     return Filler(writer, found)
 
 
 def _is_true(writer: volumes.VolumeWriter, left: maps.Left,
-             pipeline: pipelines.Pipeline,
-             checkpoint: pipelines.Checkpoint) -> bool:
+             operation: operations.Operation) -> bool:
     try:
-        lie = maps.Checker(writer, maps.GRAIN).find_lie(left, pipeline,
-                                                        checkpoint)
+        lie = maps.Checker(writer, maps.GRAIN).find_lie(left, operation)
     except exceptions.VolumeError as err:
         LOG.info('All zeros are written, because the target cannot be read: '
                  '%s', err)

@@ -25,22 +25,18 @@ Many digests are in a temporary file; see
 :mod:`cinder_swift_backup.engine.spool`.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Sequence
-import contextlib
 import dataclasses
 import functools
 
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import volumes
-from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine.restore import doubts as doubts_
 from cinder_swift_backup.engine.restore import fetching
 from cinder_swift_backup.engine.restore import filling
@@ -95,13 +91,11 @@ class RestoreTarget:
 class Restorer:
     """Reads backups from a repository."""
 
-    def __init__(self, repo: repository.Repository,
-                 pipeline: pipelines.Pipeline) -> None:
+    def __init__(self, repo: repository.Repository) -> None:
         self._repository = repo
-        self._pipeline = pipeline
 
     def restore(self, chain: chains.Chain, target: RestoreTarget,
-                observer: progress.Observer, *,
+                observer: operations.Observer, *,
                 doubts: doubts_.Doubts | None = None) -> None:
         """Write the tip of ``chain`` to a volume.
 
@@ -120,113 +114,82 @@ class Restorer:
         :raises SpoolError: when there is no room for the digests
         :raises Cancelled: when the observer cancelled
         """
-        plan = self.plan(chain)
-        with self.checked(chain, plan, observer, doubts) as check:
-            fetcher = self.fetcher(check, observer)
-            self._check_format(chain.tip, plan, target, fetcher)
-            fit = self._fit(chain, plan, target, check, observer)
-            self._check_end(chain, plan, target, check)
-            self._execute(fit, target, fetcher, observer)
-            self._pipeline.runtime.call(
-                target.writer.finish,
-                max(fit.end, target.length(chain.tip.manifest, plan.end)))
+        repo = self._repository.during(observer)
+        with fetching.prepared(repo, chain, doubts) as (plan, fetcher):
+            _Restore(repo.operation, chain, plan, target, fetcher).run()
 
-    def plan(self, chain: chains.Chain) -> planner.RestorePlan:
-        """What to fetch for the tip of ``chain``.
 
-        :raises ChainError: when the chain leaves out part of the volume
-        :raises FormatError: when a codec is not known
-        """
-        plan = self._pipeline.runtime.call(planner.plan_restore, chain)
-        for chunk in self._pipeline.runtime.call(plan.chunks.of_each_codec):
-            chunk_reader.find_codec(chunk.record)
-        return plan
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Restore:
+    """One restore."""
 
-    @contextlib.contextmanager
-    def checked(self, chain: chains.Chain, plan: planner.RestorePlan,
-                observer: progress.Observer,
-                doubts: doubts_.Doubts | None,
-                ) -> Iterator[verification.Check]:
-        """How to verify what a plan fetches, until the end of a block.
+    operation: operations.Operation
+    chain: chains.Chain
+    plan: planner.RestorePlan
+    target: RestoreTarget
+    fetcher: fetching.Fetcher
 
-        :param doubts: as of :meth:`restore`
-        :raises IntegrityError: when not everything can be verified
-        :raises SpoolError: when there is no room for the digests
-        """
-        repo = self._repository.until(pipelines.Watch(observer.checkpoint))
-        if doubts is not None:
-            check = verification.lenient(repo, chain.tip, plan.end, doubts)
-        else:
-            check = verification.strict(repo, chain.tip, plan.end, plan)
-            if check.digests is None:
-                LOG.warning('Backup %s is from before Cinder 2015.1 and has '
-                            'no digests. Its objects are compared with their '
-                            'MD5, after they were written.',
-                            chain.tip.ref.backup_id)
-        with self._pipeline.runtime.closing(check):
-            yield check
+    def run(self) -> None:
+        self._check_format()
+        fit = self._fit()
+        self._check_end()
+        self._execute(fit)
+        self.operation.call(
+            self.target.writer.finish,
+            max(fit.end, self.target.length(self.chain.tip.manifest,
+                                            self.plan.end)))
 
-    def fetcher(self, check: verification.Check,
-                observer: progress.Observer) -> fetching.Fetcher:
-        """Fetches what is in a plan."""
-        return fetching.make(self._repository, check, observer.checkpoint)
-
-    def _check_format(self, tip: chains.ChainLink, plan: planner.RestorePlan,
-                      target: RestoreTarget,
-                      fetcher: fetching.Fetcher) -> None:
+    def _check_format(self) -> None:
         found = None
-        if not format_checks.has_no_format(tip.manifest, plan.end,
-                                           target.source_size):
-            window = self._pipeline.runtime.call(
-                windows.first, plan, image_formats.HEAD, fetcher.grain)
-            found = image_formats.find(bytes(windows.fetch(window, fetcher)))
-        if format_checks.takes_files(target.writer):
-            self._check_file(found, target, fetcher.checkpoint)
+        if not format_checks.has_no_format(
+                self.chain.tip.manifest, self.plan.end,
+                self.target.source_size):
+            window = self.operation.call(windows.first, self.plan,
+                                         image_formats.HEAD,
+                                         self.fetcher.grain)
+            found = image_formats.find(bytes(windows.fetch(window,
+                                                           self.fetcher)))
+        if format_checks.takes_files(self.target.writer):
+            self._check_file(found)
         else:
             format_checks.check_device(found)
 
-    def _check_file(self, found: image_formats.ImageFormat | None,
-                    target: RestoreTarget,
-                    checkpoint: pipelines.Checkpoint) -> None:
+    def _check_file(self, found: image_formats.ImageFormat | None) -> None:
         head = b''
         # It may be part of this backup that is there already.
-        if target.before is None:
-            head = self._pipeline.one(
-                lambda _: format_checks.read_target(target.writer), checkpoint)
+        if self.target.before is None:
+            head = self.operation.one(
+                lambda _: format_checks.read_target(self.target.writer))
         format_checks.check_file(found, image_formats.find(head),
-                                 target.file_format)
+                                 self.target.file_format)
 
-    def _execute(self, fit: fitting.Fit, target: RestoreTarget,
-                 fetcher: fetching.Fetcher,
-                 observer: progress.Observer) -> None:
+    def _execute(self, fit: fitting.Fit) -> None:
         plan = fit.plan
         done = 0
 
         def collect(written: int) -> None:
             nonlocal done
             done += written
-            observer.advanced(done, plan.end)
+            self.operation.observer.advanced(done, plan.end)
 
-        observer.checkpoint()
-        filler = filling.make(target.writer, types.Extent(0, fit.end),
-                              self._pipeline, observer.checkpoint)
-        fetcher.fetch(plan.chunks, _Sink(filler, target, fetcher.check),
-                      collect)
+        self.operation.observer.checkpoint()
+        filler = filling.make(self.target.writer, types.Extent(0, fit.end),
+                              self.operation)
+        self.fetcher.fetch(plan.chunks, _Sink(filler, self.target,
+                                              self.fetcher.check), collect)
         if fit.rest.length:
-            self._pipeline.runtime.call(filler.zero, (fit.rest,))
+            self.operation.call(filler.zero, (fit.rest,))
 
-    def _fit(self, chain: chains.Chain, plan: planner.RestorePlan,
-             target: RestoreTarget, check: verification.Check,
-             observer: progress.Observer) -> fitting.Fit:
+    def _fit(self) -> fitting.Fit:
         """What of the plan to restore: all of it, where there is room."""
+        plan, target = self.plan, self.target
         room = target.writer.capacity
         if room is None:
-            room = target.length(chain.tip.manifest, plan.end)
+            room = target.length(self.chain.tip.manifest, plan.end)
         if plan.end <= room:
             return fitting.Fit(plan, plan.end)
         try:
-            return self._cut(chain, plan, fitting.Room(
-                room, target.source_size), check, observer.checkpoint)
+            return self._cut(fitting.Room(room, target.source_size))
         except exceptions.VolumeError:
             # A file can be longer than a volume that storage has rounded up.
             if (target.writer.capacity is None
@@ -234,20 +197,17 @@ class Restorer:
                 return fitting.Fit(plan, plan.end)
             raise
 
-    def _cut(self, chain: chains.Chain, plan: planner.RestorePlan,
-             room: fitting.Room, check: verification.Check,
-             checkpoint: pipelines.Checkpoint) -> fitting.Fit:
+    def _cut(self, room: fitting.Room) -> fitting.Fit:
         """Leave out zeros at the end of a plan."""
-        table = None if check.digests is None else check.digests.table
-        fit = self._pipeline.one(functools.partial(
-            fitting.fit, chain, plan, room, table), checkpoint)
+        check = self.fetcher.check.digests
+        fit = self.operation.one(functools.partial(
+            fitting.fit, self.chain, self.plan, room,
+            None if check is None else check.table))
         LOG.info('The last %d bytes of backup %s are zeros, and left out.',
-                 plan.end - fit.end, chain.tip.ref.backup_id)
+                 self.plan.end - fit.end, self.chain.tip.ref.backup_id)
         return fit
 
-    @staticmethod
-    def _check_end(chain: chains.Chain, plan: planner.RestorePlan,
-                   target: RestoreTarget, check: verification.Check) -> None:
+    def _check_end(self) -> None:
         """Notice that chunks are missing at the end.
 
         A regular file may be shorter than its volume. A device is only
@@ -255,15 +215,16 @@ class Restorer:
         were no backups of those before digests. Digests say that there are no
         more.
         """
+        plan, target, ref = self.plan, self.target, self.chain.tip.ref
         if target.writer.capacity is None or plan.end >= target.source_size:
             return
         err = exceptions.IntegrityError(
             'the backup ends before its volume did, by the record of it',
-            backup_id=chain.tip.ref.backup_id,
-            container=chain.tip.ref.container,
-            name=naming.manifest_name(chain.tip.ref.prefix),
+            backup_id=ref.backup_id, container=ref.container,
+            name=naming.manifest_name(ref.prefix),
             expected=target.source_size, actual=plan.end,
             remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
+        check = self.fetcher.check
         is_sure = check.digests is not None and plan.end
         if check.doubts is None and not is_sure:
             raise err
@@ -283,11 +244,11 @@ class _Sink:
         self.filler.zero(extents)
 
     def present(self, extents: Sequence[types.Extent],
-                proceed: Callable[[], None]) -> frozenset[types.Extent]:
+                stop: pipelines.StopFlag) -> frozenset[types.Extent]:
         """See :class:`fetching.Sink`."""
         if self.target.before is None:
             return frozenset()
-        return self.check.present(extents, self.target.before, proceed)
+        return self.check.present(extents, self.target.before, stop)
 
     def write(self, offset: int, data: memoryview, *, repeated: bool) -> None:
         """See :class:`fetching.Sink`."""

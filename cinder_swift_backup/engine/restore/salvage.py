@@ -15,13 +15,13 @@ What cannot be decoded, or is not there, is not restored this way either.
 import dataclasses
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine.restore import doubts as doubts_
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import types
-from cinder_swift_backup.stores import base
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,19 +43,19 @@ class _Noting(verification.DigestCheck):
 class Reader:
     """Reads the chunks of a plan; may be used by several workers."""
 
-    def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
+    def __init__(self, operation: operations.Operation,
                  check: verification.Check, doubts: doubts_.Doubts) -> None:
         """Prepare.
 
         :param check: what there is to compare chunks with
         :param doubts: where to note what is doubtful
         """
-        self._strict = chunk_reader.ChunkReader(store, runtime, check)
+        self._strict = chunk_reader.ChunkReader(operation, check)
         noting = None
         if check.digests is not None:
             noting = _Noting(check.digests.table, check.digests.end, doubts)
         self._lenient = chunk_reader.ChunkReader(
-            store, runtime, verification.Check(noting, stored=False))
+            operation, verification.Check(noting, stored=False))
         self._has_digests = noting is not None
         self._doubts = doubts
 

@@ -16,10 +16,10 @@ Memory: one window, and a few MiB for each worker.
 
 from collections.abc import Callable
 
-from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import progress
+from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.restore import doubts as doubts_
-from cinder_swift_backup.engine.restore import restorer
+from cinder_swift_backup.engine.restore import fetching
 from cinder_swift_backup.engine.restore import windows
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
@@ -31,30 +31,22 @@ WINDOW = 256 << 20
 class Streamer:
     """Writes backups in the order of the volume."""
 
-    def __init__(self, planning: restorer.Restorer,
-                 pipeline: pipelines.Pipeline) -> None:
-        """Prepare.
-
-        :param planning: knows how to plan and to verify
-        """
-        self._restorer = planning
-        self._pipeline = pipeline
+    def __init__(self, repo: repository.Repository) -> None:
+        self._repository = repo
 
     def stream(self, chain: chains.Chain,
                write: Callable[[memoryview], object],
-               observer: progress.Observer, *,
+               observer: operations.Observer, *,
                doubts: doubts_.Doubts | None = None) -> None:
         """Pass all bytes of the tip of ``chain`` to ``write``.
 
         :param doubts: as of :meth:`restorer.Restorer.restore`
         :raises BackupError: as :meth:`restorer.Restorer.restore` does
         """
-        plan = self._restorer.plan(chain)
-        call = self._pipeline.runtime.call
-        with self._restorer.checked(chain, plan, observer, doubts) as check:
-            fetcher = self._restorer.fetcher(check, observer)
+        repo = self._repository.during(observer)
+        with fetching.prepared(repo, chain, doubts) as (plan, fetcher):
             most = types.whole(WINDOW, fetcher.grain)
             for window in windows.in_order(plan, most):
                 # Nobody keeps it while the next one is fetched.
-                call(write, windows.fetch(window, fetcher))
+                repo.operation.call(write, windows.fetch(window, fetcher))
                 observer.advanced(window.extent.end, plan.end)

@@ -14,7 +14,6 @@ Then every block is compared before it is written. Without digests, each object
 must have an MD5, which is compared after the object was written.
 """
 
-from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 import hashlib
@@ -23,6 +22,7 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import intervals
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.restore import doubts as doubts_
@@ -141,11 +141,11 @@ def strict(repo: repository.Repository, tip: chains.ChainLink, end: int,
     found = _digests(repo, tip, end)
     if found is None:
         _check_era(tip)
-        repo.runtime.call(_check_md5s, tip)
+        repo.operation.call(_check_md5s, tip)
         return Check(None)
     if plan is not None:
         try:
-            repo.runtime.call(found.check_plan, plan)
+            repo.operation.call(found.check_plan, plan)
         except exceptions.IntegrityError:
             found.table.close()
             raise
@@ -289,20 +289,20 @@ class Check:
 
     def present(self, extents: Sequence[types.Extent],
                 volume: volumes.VolumeReader,
-                proceed: Callable[[], None]) -> frozenset[types.Extent]:
+                stop: pipelines.StopFlag) -> frozenset[types.Extent]:
         """Those of some extents that a volume has already.
 
         Each begins with a block. Without digests nobody knows.
 
-        :param proceed: called now and then; may raise to end this
         :raises VolumeError: when the volume cannot be read
+        :raises Cancelled: when ``stop`` is set
         """
         if self.digests is None or not self.sparing:
             return frozenset()
         return frozenset(
             extent for extent in extents
             if extent.end <= volume.size
-            and _is_present(self.digests.table, extent, volume, proceed))
+            and _is_present(self.digests.table, extent, volume, stop))
 
     def of_stored(self, record: types.ChunkRecord) -> StoredCheck:
         """The check of one object; its MD5 adds nothing to digests."""
@@ -312,12 +312,12 @@ class Check:
 
 def _is_present(table: digests.DigestTable, extent: types.Extent,
                 volume: volumes.VolumeReader,
-                proceed: Callable[[], None]) -> bool:
+                stop: pipelines.StopFlag) -> bool:
     size = table.block_size
     piece = types.whole(_PIECE, size)
     buffer = bytearray(min(piece, extent.length))
     for part in extent.parts(piece):
-        proceed()
+        stop.check()
         packed = digests.hash_blocks(volume.read(part, buffer), size)
         if packed != table.of(part):
             return False

@@ -33,9 +33,9 @@ import itertools
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import intervals
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import presence
-from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.format import chains
@@ -179,13 +179,12 @@ class Auditor:
     """Looks at backups, several at a time."""
 
     def __init__(self, repo: repository.Repository,
-                 pipeline: pipelines.Pipeline, patience: Patience) -> None:
+                 patience: Patience) -> None:
         self._repository = repo
-        self._pipeline = pipeline
         self._patience = patience
 
     def audit(self, found: Iterable[inventory.Found],
-              observer: progress.Observer, *,
+              observer: operations.Observer, *,
               closely: bool = True) -> list[Audit]:
         """A quick look at each backup, in the same order.
 
@@ -205,8 +204,8 @@ class Auditor:
                 lambda stop: (number, self._audit(found[number], stop,
                                                   closely)), 1)
 
-        self._pipeline.run(map(task, range(len(found))), collect,
-                           observer.checkpoint, full=1)
+        self._repository.during(observer).operation.run(
+            map(task, range(len(found))), collect, full=1)
         return [results[number] for number in range(len(found))]
 
     def _audit(self, found: inventory.Found, stop: pipelines.StopFlag,

@@ -17,8 +17,8 @@ import random
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import intervals
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import progress
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine.restore import fetching
@@ -43,13 +43,11 @@ class Subject:
 class Inspector:
     """Looks at one backup at a time."""
 
-    def __init__(self, repo: repository.Repository,
-                 pipeline: pipelines.Pipeline) -> None:
+    def __init__(self, repo: repository.Repository) -> None:
         self._repository = repo
-        self._pipeline = pipeline
 
     def inspect(self, subject: Subject, parent: Subject | None,
-                observer: progress.Observer, *,
+                observer: operations.Observer, *,
                 part: float = 1) -> list[Damage]:
         """What is wrong with a backup.
 
@@ -58,25 +56,19 @@ class Inspector:
         :raises SpoolError: when there is no room for the digests
         :raises Cancelled: when the observer cancelled
         """
-        runtime = self._pipeline.runtime
+        repo = self._repository.during(observer)
         try:
-            check = self._check(subject, observer)
+            check = verification.strict(repo, subject.link, subject.size)
         except (exceptions.IntegrityError, exceptions.FormatError) as err:
             return [err]
-        with runtime.closing(check):
-            damage = self._fetch(subject, check, observer, part)
+        with repo.operation.runtime.closing(check):
+            damage = self._fetch(repo.operation, subject, check, part)
             if parent is not None and check.digests is not None:
-                damage += self._compare(subject, check.digests, parent,
-                                        observer)
+                damage += self._compare(repo, subject, check.digests, parent)
             return damage
 
-    def _check(self, subject: Subject,
-               observer: progress.Observer) -> verification.Check:
-        repo = self._repository.until(pipelines.Watch(observer.checkpoint))
-        return verification.strict(repo, subject.link, subject.size)
-
-    def _fetch(self, subject: Subject, check: verification.Check,
-               observer: progress.Observer, part: float) -> list[Damage]:
+    def _fetch(self, operation: operations.Operation, subject: Subject,
+               check: verification.Check, part: float) -> list[Damage]:
         table = subject.link.manifest.chunks
         chosen = self._chosen(len(table), part)
         total = sum(table.lengths[index] for index in chosen)
@@ -85,12 +77,11 @@ class Inspector:
         def collect(length: int) -> None:
             nonlocal done
             done += length
-            observer.advanced(done, total)
+            operation.observer.advanced(done, total)
 
         # Objects count, so none is left out for what its digests say.
         fetcher = fetching.make(
-            self._repository, dataclasses.replace(check, sparing=False),
-            observer.checkpoint)
+            operation, dataclasses.replace(check, sparing=False))
         reader = _Noting(fetcher.reader)
         dataclasses.replace(fetcher, reader=reader).fetch(
             (planner.PlannedChunk(subject.link.ref.container, record,
@@ -107,21 +98,21 @@ class Inspector:
         some = min(max(round(count * part), 1), count)
         return sorted(random.sample(range(count), some))
 
-    def _compare(self, subject: Subject, check: verification.DigestCheck,
-                 parent: Subject,
-                 observer: progress.Observer) -> list[Damage]:
+    @staticmethod
+    def _compare(repo: repository.Repository, subject: Subject,
+                 check: verification.DigestCheck,
+                 parent: Subject) -> list[Damage]:
         """Compare the digests of what the parent has to provide."""
         try:
-            before = self._check(parent, observer)
+            before = verification.strict(repo, parent.link, parent.size)
         except (exceptions.IntegrityError, exceptions.FormatError) as err:
             return [err]
-        with self._pipeline.runtime.closing(before):
+        with repo.operation.runtime.closing(before):
             if before.digests is None:
                 return []
             table = before.digests.table
-            return self._pipeline.one(
-                lambda stop: _differences(subject, check, table, stop),
-                observer.checkpoint)
+            return repo.operation.one(
+                lambda stop: _differences(subject, check, table, stop))
 
 
 class _Noting:

@@ -23,8 +23,8 @@ from typing import TypeVar
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import digest_objects
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine import progress
 from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -56,10 +56,9 @@ class Found:
 class Inventory:
     """Finds backups in a store."""
 
-    def __init__(self, store: base.ObjectStore,
-                 pipeline: pipelines.Pipeline) -> None:
-        self._store = store
-        self._pipeline = pipeline
+    def __init__(self, operation: operations.Operation) -> None:
+        self._operation = operation
+        self._store = operation.store
 
     def scan(self, containers: Iterable[str]) -> list[Found]:
         """All backups in some containers, the oldest first.
@@ -117,10 +116,9 @@ class Inventory:
                 lambda stop: (number, ask(self._store.until(stop),
                                           container)), size=1)
 
-        self._pipeline.run(
+        self._operation.run(
             itertools.starmap(task, enumerate(containers)),
-            lambda result: results.update([result]),
-            progress.Silent().checkpoint, full=_AT_ONCE)
+            lambda result: results.update([result]), full=_AT_ONCE)
         return [results[number] for number in range(len(results))]
 
     def refresh(self, known: Found) -> Found | None:

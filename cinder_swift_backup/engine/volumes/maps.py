@@ -34,6 +34,7 @@ import heapq
 import random
 
 from cinder_swift_backup.engine import intervals
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import digests
@@ -146,8 +147,8 @@ class Checker:
     block_size: int
     before: digests.DigestTable | None = None
 
-    def find_lie(self, left: Left, pipeline: pipelines.Pipeline,
-                 checkpoint: pipelines.Checkpoint) -> Lie | None:
+    def find_lie(self, left: Left,
+                 operation: operations.Operation) -> Lie | None:
         """What is not as the volume said; None if nothing was found.
 
         :param left: what to look at
@@ -159,8 +160,8 @@ class Checker:
             if lie is not None:
                 found.append(lie)
 
-        pipeline.run(self._tasks(pipeline.runtime.call, left), collect,
-                     checkpoint, full=pipelines.FULL)
+        operation.run(self._tasks(operation.call, left), collect,
+                      full=pipelines.FULL)
         return min(found, default=None, key=lambda lie: lie.extent.offset)
 
     def _tasks(self, call: pipelines.Call,

@@ -7,7 +7,7 @@ from oslotest import base
 
 from cinder_swift_backup import engine
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine.backup import archiver
+from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.backup import parents
 from cinder_swift_backup.engine.restore import doubts
 from cinder_swift_backup.engine.restore import restorer
@@ -71,7 +71,7 @@ class Bench:
                 ref(parent), self.repository.load(ref(parent)),
                 self.repository.load_digests(ref(parent), 1 << 30))
         return self.archiver.archive(
-            archiver.ArchiveJob(
+            jobs.ArchiveJob(
                 ref=where, header=header(where), geometry=geometry,
                 compression=codec or 'none', parent=above,
                 volume_meta=volume_meta, recorded=recorded,
@@ -81,8 +81,7 @@ class Bench:
     def find_parent(self, *numbers, block_size=GEOMETRY.block_size):
         """What an incremental can build on, of a chain, oldest first."""
         return parents.find(
-            self.repository, [ref(number) for number in numbers], block_size,
-            observers.Recorder().checkpoint)
+            self.repository, [ref(number) for number in numbers], block_size)
 
     def delete(self, where, *, complete=True, repository=None):
         """Delete a backup; returns how many objects there were."""

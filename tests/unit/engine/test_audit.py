@@ -351,9 +351,8 @@ class MemoryTest(base.EngineTestCase):
         # The same of what an incremental wants to build on.
         table = self._table(10000)
         self.assertLess(self._peak(table, lambda: self.assertIsNone(
-            presence.look(
-                self.engine.store, self.engine.repository.pipeline,
-                base.ref(1), table, observers.Recorder().checkpoint))), 8)
+            presence.look(self.engine.repository.operation, base.ref(1),
+                          table))), 8)
 
 
 class ArrivalTest(AuditTestCase):

@@ -10,7 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine.backup import archiver
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine.backup import changes
+from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from tests.fakes import observers
@@ -70,7 +72,7 @@ class TrackedTest(base.EngineTestCase):
         if parent is not None:
             above = bench.find_parent(*parent)
         return bench.archiver.archive(
-            archiver.ArchiveJob(
+            jobs.ArchiveJob(
                 ref=where, header=base.header(where),
                 geometry=base.GEOMETRY, compression='none', parent=above,
                 mark=types.Mark('image', mark) if mark else None,
@@ -129,7 +131,7 @@ class TrackedTest(base.EngineTestCase):
         self._archive(self.bench, 1, TrackedVolume(before))
         observer = observers.Recorder()
         self.bench.archiver.archive(
-            archiver.ArchiveJob(
+            jobs.ArchiveJob(
                 ref=base.ref(2), header=base.header(base.ref(2)),
                 geometry=base.GEOMETRY, compression='none', track=True,
                 parent=self.bench.find_parent(1)),
@@ -183,12 +185,8 @@ class TrackedTest(base.EngineTestCase):
     def test_parent_of_the_stock_driver(self):
         before = b'data' * 100
         self._archive(self.bench, 1, TrackedVolume(before))
-        above = self.bench.find_parent(1)
-        above = dataclasses.replace(above, manifest=dataclasses.replace(
-            above.manifest, volume_size=None))
-        self.assertIsNone(self.bench.archiver._changes(
-            archiver.ArchiveJob(
-                ref=base.ref(2), header=base.header(base.ref(2)),
-                geometry=base.GEOMETRY, compression='none', parent=above,
-                track=True),
-            TrackedVolume(before, before), observers.Recorder()))
+        manifest = dataclasses.replace(
+            self.bench.repository.load(base.ref(1)), volume_size=None)
+        self.assertRaises(
+            exceptions.VolumeError, changes.find,
+            TrackedVolume(before, before), manifest, 16, pipelines.StopFlag())

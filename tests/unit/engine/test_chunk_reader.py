@@ -22,6 +22,7 @@ from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import memory
 from tests.fakes import blobs
+from tests.fakes import operations
 from tests.fakes import process_memory
 
 _BLOCK = 16
@@ -61,8 +62,7 @@ class Bench:
     def read(self, *extents, store=None):
         """Read some extents of the chunk, by default all of it."""
         reader = chunk_reader.ChunkReader(
-            store or self.store, pipelines.Runtime(),
-            self.check)
+            operations.on(store or self.store), self.check)
         chunk = planner.PlannedChunk(
             'c', self.record, extents or (self.record.extent,))
         reader.read(chunk, self.use, self.stop)
@@ -315,6 +315,7 @@ from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
+from tests.fakes import operations
 from tests.fakes import process_memory
 
 MIB = 1 << 20
@@ -353,7 +354,7 @@ def read(word, pieces, check=nothing, end=LENGTH):
     extent = types.Extent(0, LENGTH)
     record = types.ChunkRecord('p-00000', extent, word)
     chunk_reader.ChunkReader(
-        Endless(pieces), pipelines.Runtime(), check).read(
+        operations.on(Endless(pieces)), check).read(
         planner.PlannedChunk('c', record, (types.Extent(0, end),)),
         lambda offset, data, repeated: None, pipelines.StopFlag())
 

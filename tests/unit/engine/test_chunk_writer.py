@@ -14,6 +14,7 @@ from oslotest import base
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine.backup import chunk_writer
+from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
@@ -23,6 +24,7 @@ from cinder_swift_backup.format import zero_form
 from cinder_swift_backup.stores import memory
 from tests.fakes import blobs
 from tests.fakes import faulty
+from tests.fakes import operations
 from tests.fakes import process_memory
 from tests.fakes import volumes
 
@@ -47,10 +49,12 @@ class Bench:
 
     def make(self, store, source=None):
         """A writer to another store."""
-        form = chunk_writer.ChunkForm(
-            'c', 'p', self.block_size, self.word, codecs.Level.BALANCED)
+        job = jobs.ArchiveJob(
+            types.BackupRef('b', 'v', 'c', 'p'),
+            types.BackupHeader('b', 'v', None, None, ''),
+            types.Geometry(self.block_size, self.block_size), self.word)
         return chunk_writer.ChunkWriter(
-            store, pipelines.Runtime(), form,
+            operations.on(store), job,
             source or volumes.RamVolume(self.data), self.table,
             self.announced.append)
 
@@ -268,10 +272,12 @@ class StopTest(base.BaseTestCase):
 _MEMORY = '''
 import random
 from cinder_swift_backup.engine.backup import chunk_writer
+from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
+from tests.fakes import operations
 from tests.fakes import process_memory
 
 MIB = 1 << 20
@@ -298,8 +304,10 @@ source = Endless()
 table = digests.DigestTable(32768, bytearray(32 * 6400))
 before_table = digests.DigestTable(32768, bytes(32 * 3200))
 writers = [chunk_writer.ChunkWriter(
-    Nowhere(), pipelines.Runtime(), chunk_writer.ChunkForm(
-        'c', 'p', 32768, word, level),
+    operations.on(Nowhere()), jobs.ArchiveJob(
+        types.BackupRef('b', 'v', 'c', 'p'),
+        types.BackupHeader('b', 'v', None, None, ''),
+        types.Geometry(32768, 32768), word, level),
     source, table, lambda name: None) for word, level in (
         ('none', codecs.Level.BALANCED), ('zlib', codecs.Level.BALANCED),
         ('zlib', codecs.Level.SMALL), ('bz2', codecs.Level.BALANCED),
@@ -335,8 +343,6 @@ class CrossingTest(base.BaseTestCase):
     def test_values_can_be_pickled(self):
         record = types.ChunkRecord('p-00000', types.Extent(0, 64), 'zlib')
         for value in (
-                chunk_writer.ChunkForm('c', 'p', 16, 'zlib',
-                                       codecs.Level.SMALL),
                 planner.PlannedChunk('c', record, (record.extent,)),
                 verification.DigestCheck(
                     digests.DigestTable(16, bytes(128)), 64)):

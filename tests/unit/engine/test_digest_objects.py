@@ -24,6 +24,7 @@ from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
 from tests.fakes import documents
 from tests.fakes import faulty
+from tests.fakes import operations
 from tests.fakes import tables
 from tests.unit.engine import base
 
@@ -67,10 +68,10 @@ class DigestObjectsTestCase(base.EngineTestCase):
                 ref, base.header(ref),
                 store_base.Capabilities(max_object_size=largest,
                                         max_segments=most), **options),
-            table, self.announced.append, lambda: None)
+            table, self.announced.append)
 
     def _load(self):
-        table = self.objects.load(base.ref(1), 1 << 30, self.store)
+        table = self.objects.load(base.ref(1), 1 << 30)
         self.addCleanup(table.close)
         return table
 
@@ -154,7 +155,7 @@ class LargeTest(DigestObjectsTestCase):
             self._put(self._table(_ZEROS * 1000), ref=ref)
             self.assertEqual(has_segments, f'{ref.container}_segments' in list(
                 self.bench.memory.containers()))
-            table = self.objects.load(ref, 1 << 30, self.store)
+            table = self.objects.load(ref, 1 << 30)
             self.addCleanup(table.close)
             self.assertEqual(1000, len(table))
         err = self.assertRaises(
@@ -162,7 +163,7 @@ class LargeTest(DigestObjectsTestCase):
             digest_objects.DigestFile(
                 ref, base.header(ref), store_base.Capabilities(
                     max_object_size=2000, max_segments=1000)),
-            16, 1000, lambda: None)
+            16, 1000)
         self.assertEqual(2000, err.expected)
 
     def test_no_new_containers(self):
@@ -273,11 +274,10 @@ class LargeTest(DigestObjectsTestCase):
                 base.ref(1), header, store_base.Capabilities(
                     max_object_size=largest, max_segments=most))
             if not refused:
-                self.objects.check(file, 16, 1000, lambda: None)
+                self.objects.check(file, 16, 1000)
                 continue
             err = self.assertRaises(
-                exceptions.VolumeError, self.objects.check, file, 16, 1000,
-                lambda: None)
+                exceptions.VolumeError, self.objects.check, file, 16, 1000)
             self.assertEqual(
                 (largest, exceptions.Remedy.LARGER_BLOCKS),
                 (err.expected, err.remedy))
@@ -295,9 +295,9 @@ class LargeTest(DigestObjectsTestCase):
                                         max_segments=1000),
                 containers=_NONE)
             err = self.assertRaises(exceptions.VolumeError, objects.check,
-                                    file, 16, 1000, lambda: None)
+                                    file, 16, 1000)
             self.assertIn(str(error or 'no such container'), err.detail)
-            objects.check(file, 16, 10, lambda: None)
+            objects.check(file, 16, 10)
 
     def test_segment_that_is_missing(self):
         self._put(self._table(_ZEROS * 1000))
@@ -328,8 +328,8 @@ class LargeTest(DigestObjectsTestCase):
 
         with mock.patch.object(self.bench.memory, 'read', read):
             # The store that scripts faults reads whole objects.
-            table = self.objects.load(base.ref(1), 1 << 30,
-                                      self.bench.memory)
+            table = digest_objects.DigestObjects(
+                operations.on(self.bench.memory)).load(base.ref(1), 1 << 30)
         self.addCleanup(table.close)
         return table
 

@@ -7,10 +7,10 @@ import random
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine.restore import doubts
 from cinder_swift_backup.engine.restore import fetching
+from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import types
 from tests.fakes import faulty
-from tests.fakes import observers
 from tests.unit.engine import base
 
 _DATA = random.Random(7).randbytes(64) + bytes(64) + b'the end.' * 8
@@ -29,7 +29,7 @@ class _Sink(fetching.Discard):
         """Keep them."""
         self.zeros += extents
 
-    def present(self, extents, proceed):
+    def present(self, extents, stop):
         """What the test says."""
         return self._present.intersection(extents)
 
@@ -49,7 +49,7 @@ class FetchTest(base.EngineTestCase):
         super().setUp()
         self.bench.archive(1, _DATA)
         self.chain = self.bench.resolve(1)
-        self.plan = self.bench.restorer.plan(self.chain)
+        self.plan = planner.plan_restore(self.chain)
         self.store.heal()
 
     def _check(self, noted=None):
@@ -65,8 +65,7 @@ class FetchTest(base.EngineTestCase):
 
     def _fetch(self, sink, check):
         done = []
-        fetching.make(self.bench.repository, check,
-                      observers.Recorder().checkpoint).fetch(
+        fetching.make(self.bench.repository.operation, check).fetch(
             self.plan.chunks, sink, done.append)
         self.assertEqual(len(_DATA), sum(done))
         return len(self.store.names('read'))

@@ -8,11 +8,11 @@ import threading
 from unittest import mock
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
 from tests.fakes import faulty
+from tests.fakes import operations
 from tests.unit.engine import base
 
 # Seconds, for what comes at once.
@@ -45,8 +45,7 @@ class ScanTest(base.EngineTestCase):
 
     def setUp(self):
         super().setUp()
-        self.inventory = inventory.Inventory(
-            self.store, pipelines.Pipeline(pipelines.Runtime(), 2))
+        self.inventory = inventory.Inventory(operations.on(self.store))
 
     def _scan(self, *containers):
         return self.inventory.scan(containers or [base.CONTAINER])

@@ -14,7 +14,7 @@ from oslotest import base as test_base
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import volumes as engine_volumes
-from cinder_swift_backup.engine.backup import archiver
+from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.volumes import maps
 from cinder_swift_backup.format import types
 from tests.fakes import observers
@@ -118,7 +118,7 @@ class LieTest(base.EngineTestCase):
         where = base.ref(number)
         parent = self.bench.find_parent(number - 1) if number > 1 else None
         self.bench.archiver.archive(
-            archiver.ArchiveJob(
+            jobs.ArchiveJob(
                 ref=where, header=base.header(where), geometry=base.GEOMETRY,
                 compression='none', mark=types.Mark('image', 'mark'),
                 parent=parent, track=True, **options),

@@ -318,34 +318,6 @@ class CheckpointTest(PipelineTestCase):
         self.assertEqual(['stopped'] * 3, seen)
 
 
-class WatchTest(base.BaseTestCase):
-    """The coordinator's own waits."""
-
-    def test_looks_while_it_waits(self):
-        looks = []
-        with mock.patch.object(pipelines, 'POLL', 0.01):
-            watch = pipelines.Watch(lambda: looks.append(True))
-            watch.wait(1)
-            self.assertGreater(len(looks), 1)
-            looks.clear()
-            watch.wait(0)
-        self.assertEqual([], looks)
-
-    def test_looks_are_paced(self):
-        looks = []
-        with mock.patch.object(pipelines, 'POLL', 0):
-            watch = pipelines.Watch(lambda: looks.append(True))
-        watch.check()
-        watch.check()
-        self.assertEqual([True], looks)
-
-    def test_ends_when_the_checkpoint_raises(self):
-        with mock.patch.object(pipelines, 'POLL', 0.01):
-            watch = pipelines.Watch(mock.Mock(
-                side_effect=exceptions.Cancelled('from outside')))
-            self.assertRaises(exceptions.Cancelled, watch.wait, 600)
-
-
 class StopFlagTest(base.BaseTestCase):
     """The flag."""
 

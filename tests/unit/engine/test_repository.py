@@ -114,7 +114,7 @@ class LoadTest(base.EngineTestCase):
             raise exceptions.Cancelled('for good')
 
         self.bench.archive(1, _DATA)
-        repo = self.bench.repository.until(pipelines.Watch(cancelled))
+        repo = self.bench.repository.during(mock.Mock(checkpoint=cancelled))
         for method, load in (
                 ('read', repo.load),
                 ('segments', lambda ref: repo.load_digests(ref, 99))):
@@ -317,7 +317,8 @@ class DeleteTest(base.EngineTestCase):
         self.store.script(faulty.Rule('delete', before=seen.append))
         repo = self.bench.repository
         names = repo.find_objects(base.ref(1), complete=True)
-        repo.until(pipelines.Watch(cancelled)).discard(base.ref(1), names)
+        repo.during(mock.Mock(checkpoint=cancelled)).discard(
+            base.ref(1), names)
         for stop in seen:
             stop.check()
         self.assertEqual([], self.bench.names())

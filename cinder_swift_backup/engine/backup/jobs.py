@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a backup is told before it begins."""
+
+import dataclasses
+
+from cinder_swift_backup.engine.backup import parents
+from cinder_swift_backup.engine.volumes import format_checks
+from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import base
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ArchiveJob:
+    """What to back up, under which names, and on top of what.
+
+    ``compression`` is the word of a codec. ``containers`` is what a container
+    for segments of digests is like. ``mark`` has exactly what the volume holds
+    as long as it is read. ``track`` says whether to ask the volume what
+    differs from the parent's mark, ``read_all`` that nothing is asked.
+    ``told`` is what may differ by the word of somebody else; None if nobody
+    knows. ``recorded`` is what Cinder has noted of the volume. ``key_id`` is
+    that of the backup's own copy of the key, if the volume is encrypted.
+    """
+
+    ref: types.BackupRef
+    header: types.BackupHeader
+    geometry: types.Geometry
+    compression: str
+    level: codecs.Level = codecs.Level.BALANCED
+    parent: parents.Parent | None = None
+    volume_meta: str | None = None
+    containers: base.NewContainers = base.ANY
+    mark: types.Mark | None = None
+    track: bool = False
+    read_all: bool = False
+    told: tuple[types.Extent, ...] | None = None
+    recorded: format_checks.Recorded = format_checks.NOTHING
+    key_id: str | None = None
