@@ -16,20 +16,20 @@ from cliff import commandmanager
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import checking
 from cinder_swift_backup.cli import deleting
+from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import exporting
+from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import listing
 from cinder_swift_backup.cli import logins
-from cinder_swift_backup.cli import outcomes
-from cinder_swift_backup.cli import records
 from cinder_swift_backup.cli import restoring
 from cinder_swift_backup.cli import showing
-from cinder_swift_backup.cli import values
 from cinder_swift_backup.cli import verifying
 
 _NAME = 'cinder-swift-backup'
 _COMMANDS: dict[str, type[command.Command]] = {
     'check-config': checking.CheckConfig,
     'delete': deleting.Delete,
-    'export-record': records.ExportRecord,
+    'export-record': exporting.ExportRecord,
     'list': listing.List,
     'orphans': deleting.Orphans,
     'restore': restoring.Restore,
@@ -43,11 +43,11 @@ class _Lines(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """See logging."""
-        return values.line(super().formatMessage(record))
+        return formatting.line(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging; a traceback has more lines."""
-        return values.printable(super().format(record))
+        return formatting.printable(super().format(record))
 
 
 class Shell(app.App):
@@ -65,15 +65,15 @@ class Shell(app.App):
                         'OS_* or ST_* variables.',
             version=importlib.metadata.version(_NAME),
             command_manager=manager, deferred_help=True, **streams)
-        self.stdout = values.Printable(self.stdout)
+        self.stdout = formatting.Printable(self.stdout)
 
     def run(self, argv: list[str]) -> int:
         """See cliff; the command line tells which login has which options."""
         try:
             logins.add_options(self.parser, argv)
         except exceptions.ConfigurationError as err:
-            self.stderr.write(f'{outcomes.line_of(err)}\n')
-            return outcomes.code_of(err)
+            self.stderr.write(f'{errors.line_of(err)}\n')
+            return errors.code_of(err)
         return super().run(argv)
 
     def run_subcommand(self, argv: list[str]) -> int:
@@ -82,9 +82,9 @@ class Shell(app.App):
             more = (' Which of --os-* there are depends on --os-auth-type.'
                     if argv[0].startswith('--os-') else '')
             self.stderr.write(
-                f'There is no option {values.line(argv[0])}: see '
+                f'There is no option {formatting.line(argv[0])}: see '
                 f'"{_NAME} --help".{more}\n')
-            return outcomes.ExitCode.USAGE
+            return errors.ExitCode.USAGE
         return super().run_subcommand(argv)
 
     def configure_logging(self) -> None:

@@ -14,7 +14,7 @@ import warnings
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
-from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import summaries
 
 
@@ -29,10 +29,10 @@ class CheckConfig(commands.Table):
     """
 
     codes = (
-        (outcomes.ExitCode.DONE, 'OK'),
-        (outcomes.ExitCode.CONFIGURATION,
+        (errors.ExitCode.DONE, 'OK'),
+        (errors.ExitCode.CONFIGURATION,
          'NOT OK: an option or the installation is wrong'),
-        (outcomes.ExitCode.STORE,
+        (errors.ExitCode.STORE,
          'NOT OK, but only as Swift or Keystone does not answer'),
     )
 
@@ -72,13 +72,13 @@ class CheckConfig(commands.Table):
             (each.subject, each.text, each.problem) for each in answers]
 
 
-def _code(problems: Sequence[Any]) -> outcomes.ExitCode:
+def _code(problems: Sequence[Any]) -> errors.ExitCode:
     """What problems amount to: a setting that is wrong, or an outage."""
-    codes = {outcomes.ExitCode.CONFIGURATION if each.error is None
-             else outcomes.code_of(each.error) for each in problems}
-    if codes == {outcomes.ExitCode.STORE}:
-        return outcomes.ExitCode.STORE
-    return outcomes.ExitCode.CONFIGURATION
+    codes = {errors.ExitCode.CONFIGURATION if each.error is None
+             else errors.code_of(each.error) for each in problems}
+    if codes == {errors.ExitCode.STORE}:
+        return errors.ExitCode.STORE
+    return errors.ExitCode.CONFIGURATION
 
 
 def _load() -> Any:

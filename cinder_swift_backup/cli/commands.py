@@ -23,12 +23,12 @@ from cliff import utils as cliff_utils
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import accounts
+from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import interrupts
-from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import stacking
-from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.format import container_names
 
@@ -48,7 +48,7 @@ class Size(columns.FormattableColumn):  # type: ignore[type-arg]
 
     def human_readable(self) -> str:
         """See cliff."""
-        return values.size(self._value)
+        return formatting.size(self._value)
 
 
 class InferredSize(Size):
@@ -105,21 +105,21 @@ class _Help(argparse.HelpFormatter):
     """Leaves the lines of exit codes as they are."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        if text.startswith(outcomes.TITLE):
+        if text.startswith(errors.TITLE):
             return text
         return super()._fill_text(text, width, indent)
 
 
 class OurCommand(command.Command):
-    """A command that ends as :mod:`.outcomes` says.
+    """A command that ends as :mod:`.errors` says.
 
     Subclasses come before those of cliff. They set ``code`` where a command
     ends well and has something bad to tell.
     """
 
-    code = outcomes.ExitCode.DONE
+    code = errors.ExitCode.DONE
     # What exit codes mean besides those that all commands have.
-    codes: Sequence[tuple[outcomes.ExitCode, str]] = ()
+    codes: Sequence[tuple[errors.ExitCode, str]] = ()
     # What it has changed so far, to be said if it does not end well.
     left = ''
     # What to say when it has ended well, below its output.
@@ -128,7 +128,7 @@ class OurCommand(command.Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff; the help ends with the exit codes."""
         parser = super().get_parser(prog_name)
-        parser.epilog = outcomes.described(self.codes)
+        parser.epilog = errors.described(self.codes)
         parser.formatter_class = _Help
         return parser
 
@@ -140,11 +140,11 @@ class OurCommand(command.Command):
         except exceptions.BackupError as err:
             if self.app.options.debug:
                 self.app.LOG.exception(err)
-            self.say(f'{outcomes.line_of(err)} {self.left}'.strip())
-            return outcomes.code_of(err)
+            self.say(f'{errors.line_of(err)} {self.left}'.strip())
+            return errors.code_of(err)
         except KeyboardInterrupt:
             self.say(f'Interrupted. {self.left or "Nothing was changed."}')
-            return outcomes.ExitCode.INTERRUPTED
+            return errors.ExitCode.INTERRUPTED
         # Below the output also where both go to one file.
         self.app.stdout.flush()
         for line in self.closing:
@@ -153,7 +153,7 @@ class OurCommand(command.Command):
 
     def say(self, line: str) -> None:
         """Tell the user something, beside the output."""
-        self.app.stderr.write(f'{values.line(line)}\n')
+        self.app.stderr.write(f'{formatting.line(line)}\n')
 
 
 class _Columns(OurCommand):
@@ -187,7 +187,7 @@ class _Columns(OurCommand):
                  if _normal(name) == 'id' and 'backup' in known else '')
         self.say(f'There is no column {name!r}.{meant} The columns are '
                  f'{", ".join(known.values())}.')
-        return outcomes.ExitCode.USAGE
+        return errors.ExitCode.USAGE
 
 
 def _normal(name: str) -> str:
@@ -262,7 +262,7 @@ def _in_lines(cells: Sequence[Any],
     """
     if arguments.formatter not in _LINES:
         return list(cells)
-    return [values.line(each) if isinstance(each, str) else each
+    return [formatting.line(each) if isinstance(each, str) else each
             for each in cells]
 
 

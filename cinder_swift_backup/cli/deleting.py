@@ -11,16 +11,16 @@ import os
 from typing import Any
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.cli import cinder_records
+from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import dependents
-from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import questions
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import summaries
-from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine.survey import audit
-from cinder_swift_backup.engine.survey import libraries
+from cinder_swift_backup.engine.survey import lineages
 
 _COLUMNS = ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
             'Container', 'In Cinder')
@@ -44,7 +44,7 @@ class Delete(commands.BackupCommand):
     """
 
     codes = (
-        (outcomes.ExitCode.SELECTION,
+        (errors.ExitCode.SELECTION,
          'no backup matches, several do, or it must stay'),
     )
 
@@ -82,7 +82,7 @@ class Delete(commands.BackupCommand):
         return questions.confirmed(
             self, f'Delete backup {wanted.found.ref.backup_id} of volume '
                   f'{wanted.found.ref.volume_id}, made at '
-                  f'{values.moment(wanted.found.created)}: '
+                  f'{formatting.moment(wanted.found.created)}: '
                   f'{summaries.counted(count, "object")}?')
 
     def _checked(self, found: shelf.Shelf,
@@ -115,7 +115,7 @@ class Orphans(commands.AccountCommand, commands.Table):
     """
 
     codes = (
-        (outcomes.ExitCode.SELECTION, 'no such container'),
+        (errors.ExitCode.SELECTION, 'no such container'),
     )
 
     groupings = _GROUPINGS
@@ -163,8 +163,8 @@ class Orphans(commands.AccountCommand, commands.Table):
                         # It is no orphan any more.
                         orphans.remove(each)
             refs = {each.found.ref for each in doomed}
-            rows = [self._row(each, cinder_records.record_of(records or {},
-                                                             each),
+            rows = [self._row(each,
+                              cinder_api.record_of(records or {}, each),
                               delete=each.found.ref in refs)
                     for each in orphans]
             if not rows:
@@ -172,9 +172,9 @@ class Orphans(commands.AccountCommand, commands.Table):
         names = self.columns_of(parsed_args)
         return names, [row[:len(names)] for row in rows]
 
-    def _doomed(self, found: shelf.Shelf, library: libraries.Library,
+    def _doomed(self, found: shelf.Shelf, library: lineages.Library,
                 orphans: Iterable[audit.Audit],
-                records: Mapping[str, cinder_records.Record],
+                records: Mapping[str, cinder_api.Record],
                 unknown: Sequence[audit.Audit]) -> list[audit.Audit]:
         """Those that may be deleted.
 
@@ -183,7 +183,7 @@ class Orphans(commands.AccountCommand, commands.Table):
         return [each for each in orphans
                 if self._may_delete(found, library, each, unknown)
                 and not (_is_whole(each) and
-                         cinder_records.record_of(records, each) is not None)]
+                         cinder_api.record_of(records, each) is not None)]
 
     def _is_sure(self, doomed: Sequence[audit.Audit],
                  arguments: argparse.Namespace) -> bool:
@@ -200,8 +200,8 @@ class Orphans(commands.AccountCommand, commands.Table):
             self, f'Delete these objects of {backups}?')
 
     def _tell_differences(
-            self, library: libraries.Library,
-            records: Mapping[str, cinder_records.Record],
+            self, library: lineages.Library,
+            records: Mapping[str, cinder_api.Record],
             unknown: Sequence[audit.Audit]) -> None:
         if unknown:
             names = ', '.join(each.found.ref.backup_id for each in unknown)
@@ -219,10 +219,10 @@ class Orphans(commands.AccountCommand, commands.Table):
             self.say(line)
 
     @staticmethod
-    def _row(each: audit.Audit, record: cinder_records.Record | None, *,
+    def _row(each: audit.Audit, record: cinder_api.Record | None, *,
              delete: bool) -> tuple[object, ...]:
         return (each.found.ref.backup_id, each.found.ref.volume_id,
-                values.moment(each.found.modified), _count(each),
+                formatting.moment(each.found.modified), _count(each),
                 commands.Size(each.found.stored_bytes if _is_whole(each)
                               else None),
                 each.found.ref.container,
@@ -240,7 +240,7 @@ class Orphans(commands.AccountCommand, commands.Table):
             found.delete_strays(now)
         return True
 
-    def _may_delete(self, found: shelf.Shelf, library: libraries.Library,
+    def _may_delete(self, found: shelf.Shelf, library: lineages.Library,
                     each: audit.Audit,
                     unknown: Sequence[audit.Audit]) -> bool:
         container = each.found.ref.container
@@ -264,33 +264,33 @@ class Orphans(commands.AccountCommand, commands.Table):
 
 
 def _records(command: commands.AccountCommand, patience: float, *,
-             required: bool) -> dict[str, cinder_records.Record] | None:
+             required: bool) -> dict[str, cinder_api.Record] | None:
     """What Cinder knows; None if it is not there.
 
     :param required: whether it has to be asked if it is there
     """
     options: Any = command.app.options
     try:
-        found = cinder_records.read(options, os.environ, patience)
+        found = cinder_api.read(options, os.environ, patience)
     except exceptions.ConfigurationError as err:
         if required:
             raise
-        command.say(outcomes.line_of(err))
+        command.say(errors.line_of(err))
         return None
     if found is None:
         command.say('The login leads to no Cinder that could have records.')
     return found
 
 
-def _unknown(library: libraries.Library,
-             records: Mapping[str, cinder_records.Record],
+def _unknown(library: lineages.Library,
+             records: Mapping[str, cinder_api.Record],
              ) -> list[audit.Audit]:
     """The backups with a manifest of which Cinder tells no record."""
     return [each for each in library.audits if each.summary is not None
-            and cinder_records.record_of(records, each) is None]
+            and cinder_api.record_of(records, each) is None]
 
 
-def _has_orphans(library: libraries.Library, each: audit.Audit) -> bool:
+def _has_orphans(library: lineages.Library, each: audit.Audit) -> bool:
     if each.found.ref.container in library.copies:
         return False
     return _is_whole(each) or bool(each.strays)
@@ -301,7 +301,7 @@ def _is_whole(each: audit.Audit) -> bool:
     return each.state is audit.State.ORPHANED
 
 
-def _refuse_if_needed(library: libraries.Library, wanted: audit.Audit) -> None:
+def _refuse_if_needed(library: lineages.Library, wanted: audit.Audit) -> None:
     if wanted.found.ref.container in library.copies:
         raise exceptions.SelectionError(
             'nothing was deleted, because the container is a copy, to which '
@@ -331,10 +331,10 @@ def _refuse_if_needed(library: libraries.Library, wanted: audit.Audit) -> None:
             backup_id=wanted.found.ref.backup_id, detail=f'these: {names}')
 
 
-def _refuse_if_known(records: Mapping[str, cinder_records.Record],
+def _refuse_if_known(records: Mapping[str, cinder_api.Record],
                      wanted: audit.Audit) -> None:
     ref = wanted.found.ref
-    record = cinder_records.record_of(records, wanted)
+    record = cinder_api.record_of(records, wanted)
     if record is not None:
         raise exceptions.SelectionError(
             f'nothing was deleted, because Cinder knows the backup, which is '
@@ -357,7 +357,7 @@ def _count(each: audit.Audit) -> int:
     return each.found.objects if _is_whole(each) else len(each.strays)
 
 
-def _none(place: str, library: libraries.Library) -> str:
+def _none(place: str, library: lineages.Library) -> str:
     """A line that says that there are no orphans, and where."""
     if not library.audits:
         return summaries.nothing(place)

@@ -21,14 +21,14 @@ cleanup never deletes a backup for which it is not.
 from collections.abc import Iterator
 from collections.abc import Mapping
 
-from cinder_swift_backup.cli import cinder_records
+from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.engine.survey import audit
-from cinder_swift_backup.engine.survey import libraries
+from cinder_swift_backup.engine.survey import lineages
 
-_Records = Mapping[str, cinder_records.Record]
+_Records = Mapping[str, cinder_api.Record]
 
 
-def lines(library: libraries.Library, records: _Records) -> Iterator[str]:
+def lines(library: lineages.Library, records: _Records) -> Iterator[str]:
     """What to say of records that are wrong, and how to mend them."""
     found = _drifted(library, records)
     if not found:
@@ -42,12 +42,12 @@ def lines(library: libraries.Library, records: _Records) -> Iterator[str]:
                f'WHERE id IN ({names});')
 
 
-def _drifted(library: libraries.Library,
+def _drifted(library: lineages.Library,
              records: _Records) -> dict[str, int]:
     """By the ids of the records, the numbers that they should have."""
     read = {each.found.ref.backup_id: each for each in library.audits
             if each.summary is not None
-            and cinder_records.record_of(records, each) is not None}
+            and cinder_api.record_of(records, each) is not None}
     unsure = {record.volume_id for record in records.values()
               if record.is_incremental and (
                   record.status != 'available'
@@ -58,7 +58,7 @@ def _drifted(library: libraries.Library,
             and bool(number) != records[name].has_dependents}
 
 
-def _number(library: libraries.Library, each: audit.Audit,
+def _number(library: lineages.Library, each: audit.Audit,
             read: Mapping[str, audit.Audit]) -> int | None:
     """How many records build on a backup; None if that is not known.
 

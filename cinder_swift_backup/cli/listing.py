@@ -10,13 +10,13 @@ from typing import Any
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import expectations
-from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import summaries
-from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine.survey import audit
 from cinder_swift_backup.engine.survey import inventory
-from cinder_swift_backup.engine.survey import libraries
+from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.format import volume_meta
 
 _COLUMNS = ('Backup', 'Volume', 'Created', 'Size', 'Stored', 'Kind', 'Depth',
@@ -41,7 +41,7 @@ class List(commands.AccountCommand, commands.Table):
     """
 
     codes = (
-        (outcomes.ExitCode.SELECTION,
+        (errors.ExitCode.SELECTION,
          'no such container, or fewer backups than expected'),
     )
 
@@ -88,7 +88,7 @@ class List(commands.AccountCommand, commands.Table):
         if good:
             self.closing.append(commands.BY_LISTINGS)
         if missing:
-            self.code = outcomes.ExitCode.SELECTION
+            self.code = errors.ExitCode.SELECTION
         names = self.columns if _is_long(parsed_args) else _COLUMNS
         return names, [_row(library, each)[:len(names)] for each in wanted]
 
@@ -100,7 +100,7 @@ def _is_long(arguments: argparse.Namespace) -> bool:
                                    *arguments.sort_columns))
 
 
-def _summary(place: str, library: libraries.Library,
+def _summary(place: str, library: lineages.Library,
              wanted: Sequence[audit.Audit]) -> str:
     if not library.audits:
         return summaries.nothing(place)
@@ -121,7 +121,7 @@ def _time(text: str) -> datetime.datetime:
     return found.replace(tzinfo=found.tzinfo or datetime.UTC)
 
 
-def _wanted(arguments: argparse.Namespace, library: libraries.Library,
+def _wanted(arguments: argparse.Namespace, library: lineages.Library,
             each: audit.Audit) -> bool:
     found = each.found
     if arguments.volume and not inventory.begins(found.ref.volume_id,
@@ -135,38 +135,38 @@ def _wanted(arguments: argparse.Namespace, library: libraries.Library,
             or library.state(each).value in arguments.state)
 
 
-def _lag(library: libraries.Library, container: str) -> str:
+def _lag(library: lineages.Library, container: str) -> str:
     """A line that says how far a copy is behind."""
     newest = max(each.found.modified for each in library.audits
                  if each.found.ref.container == container)
     lags = library.lags(container)
     behind = [lag for lag in lags if lag is not None]
-    age = values.duration(library.now - newest)
+    age = formatting.duration(library.now - newest)
     line = (f'Container {container} is a copy, whose newest object was '
             f'stored {age} ago: {len(behind)} of '
             f'{summaries.counted(len(lags), "volume")} '
             f'{"lags" if len(lags) == 1 else "lag"} behind')
     if behind:
-        line += f', by up to {values.duration(max(behind))}'
+        line += f', by up to {formatting.duration(max(behind))}'
     return f'{line}.'
 
 
-def _row(library: libraries.Library, each: audit.Audit) -> tuple[object, ...]:
+def _row(library: lineages.Library, each: audit.Audit) -> tuple[object, ...]:
     ref, summary = each.found.ref, each.summary
     kind, size, name, volume = '-', commands.Size, '', volume_meta.Volume()
     if summary is not None:
         size = commands.Size if summary.is_ours else commands.InferredSize
         kind = 'full' if summary.parent_id is None else 'incremental'
         name, volume = summary.header.backup_name or '', summary.volume
-    return (ref.backup_id, ref.volume_id, values.moment(each.found.created),
-            size(library.size(each)),
+    return (ref.backup_id, ref.volume_id,
+            formatting.moment(each.found.created), size(library.size(each)),
             commands.Size(each.found.stored_bytes), kind,
             commands.Known(_depth(library, each)),
             library.state(each).value, ref.container,
             name, volume.name or '', volume.project_id or '')
 
 
-def _depth(library: libraries.Library, each: audit.Audit) -> int | None:
+def _depth(library: lineages.Library, each: audit.Audit) -> int | None:
     """How many backups it builds on; None if they are not all there."""
     try:
         return len(library.chain(each)) - 1

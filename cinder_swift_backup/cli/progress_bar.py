@@ -12,7 +12,7 @@ from rich import console as rich_console
 from rich import progress as rich_progress
 from rich import text as rich_text
 
-from cinder_swift_backup.cli import values
+from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.engine import operations
 
 # Seconds from one line to the next.
@@ -47,8 +47,10 @@ class _Lines(operations.Silent):
             return
         self._due = now + _LINE
         rate = done / max(now - self._begun, 1e-6)
-        left = ('' if done >= total or not rate else ', ' + values.duration(
-            datetime.timedelta(seconds=(total - done) / rate)) + ' left')
+        left = ''
+        if done < total and rate:
+            left = ', {} left'.format(formatting.duration(
+                datetime.timedelta(seconds=(total - done) / rate)))
         print(f'{self._what}: {self._amounts(done, total, rate)}{left}',
               file=self._output, flush=True)
 
@@ -56,8 +58,8 @@ class _Lines(operations.Silent):
         return now >= self._due or done >= total
 
     def _amounts(self, done: int, total: int, rate: float) -> str:
-        return (f'{values.size(done)} of {values.size(total)}, '
-                f'{values.size(round(rate))}/s')
+        return (f'{formatting.size(done)} of {formatting.size(total)}, '
+                f'{formatting.size(round(rate))}/s')
 
 
 class _Counts(_Lines):
@@ -81,7 +83,7 @@ def shown(output: TextIO, what: str) -> Iterator[operations.Observer]:
     :param output: where to; not where data goes
     :param what: what is done; may have names in it
     """
-    what = values.line(what)
+    what = formatting.line(what)
     if not output.isatty():
         yield _Lines(output, what)
         return
@@ -114,7 +116,7 @@ class _Rate(rich_progress.ProgressColumn):
         """See rich."""
         rate = task.finished_speed or task.speed
         return rich_text.Text(
-            f'{values.size(None if rate is None else round(rate))}/s',
+            f'{formatting.size(None if rate is None else round(rate))}/s',
             style='progress.data.speed')
 
 

@@ -5,7 +5,7 @@
 import argparse
 
 from cinder_swift_backup.cli import commands
-from cinder_swift_backup.cli import values
+from cinder_swift_backup.cli import formatting
 
 _YES = ('y', 'yes')
 
@@ -31,7 +31,7 @@ def is_asked(command: commands.OurCommand,
 
 def confirmed(command: commands.OurCommand, question: str) -> bool:
     """Whether the user says yes; anything else is no."""
-    command.app.stderr.write(f'{values.line(question)} [y/N] ')
+    command.app.stderr.write(f'{formatting.line(question)} [y/N] ')
     command.app.stderr.flush()
     if command.app.stdin.readline().strip().lower() in _YES:
         return True

@@ -13,7 +13,7 @@ import sys
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
-from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import summaries
@@ -35,12 +35,12 @@ class Restore(commands.BackupCommand):
     """
 
     codes = (
-        (outcomes.ExitCode.SELECTION,
+        (errors.ExitCode.SELECTION,
          'no backup matches, or several do'),
-        (outcomes.ExitCode.ARRIVING, 'the backup is still arriving'),
-        (outcomes.ExitCode.DAMAGED,
+        (errors.ExitCode.ARRIVING, 'the backup is still arriving'),
+        (errors.ExitCode.DAMAGED,
          'the backup is damaged, or was restored unverified'),
-        (outcomes.ExitCode.TARGET,
+        (errors.ExitCode.TARGET,
          'the target or temporary files cannot be written'),
     )
 
@@ -103,7 +103,7 @@ class Restore(commands.BackupCommand):
         for each in doubtful:
             self.say(str(each))
         self.say(f'{restored}, but {_sum(doubtful)}')
-        self.code = outcomes.ExitCode.DAMAGED
+        self.code = errors.ExitCode.DAMAGED
 
     def _restore(self, found: shelf.Shelf, chain: chains.Chain, size: int,
                  observer: operations.Observer,

@@ -9,13 +9,13 @@ import datetime
 
 from cinder_swift_backup import engine as engines
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.cli import values
+from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine.survey import audit
-from cinder_swift_backup.engine.survey import inspection
+from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import inventory
-from cinder_swift_backup.engine.survey import libraries
+from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
@@ -71,12 +71,12 @@ class Shelf:
             return self.engine.inventory.scan(self._containers)
         return self.engine.inventory.scan_all()
 
-    def library(self, observer: operations.Observer) -> libraries.Library:
+    def library(self, observer: operations.Observer) -> lineages.Library:
         """All backups, each looked at."""
         return self._look(self.find(), observer)
 
     def of_volumes(self, beginning: str,
-                   observer: operations.Observer) -> libraries.Library:
+                   observer: operations.Observer) -> lineages.Library:
         """All backups of the volumes whose id begins so."""
         return self._look(self._find_of_volumes(beginning), observer)
 
@@ -85,7 +85,7 @@ class Shelf:
                 if inventory.begins(each.ref.volume_id, beginning)]
 
     def with_ancestors(self, beginning: str, observer: operations.Observer,
-                       ) -> tuple[libraries.Library, audit.Audit]:
+                       ) -> tuple[lineages.Library, audit.Audit]:
         """One backup, and those of its volume.
 
         :param beginning: of its id
@@ -95,7 +95,7 @@ class Shelf:
         return library, wanted
 
     def several(self, beginnings: Iterable[str], observer: operations.Observer,
-                ) -> tuple[libraries.Library, list[audit.Audit]]:
+                ) -> tuple[lineages.Library, list[audit.Audit]]:
         """Several backups, and those of their volumes.
 
         :param beginnings: of their ids
@@ -107,7 +107,7 @@ class Shelf:
 
     def with_all_of_its_volume(
             self, beginning: str, observer: operations.Observer,
-            ) -> tuple[libraries.Library, audit.Audit]:
+            ) -> tuple[lineages.Library, audit.Audit]:
         """The same, with those in containers where it is not looked for.
 
         :raises SelectionError: when no backup has such an id, or several
@@ -122,7 +122,7 @@ class Shelf:
     def _of_volumes(self, found: Iterable[inventory.Found],
                     wanted: Iterable[types.BackupRef],
                     observer: operations.Observer,
-                    ) -> tuple[libraries.Library, list[audit.Audit]]:
+                    ) -> tuple[lineages.Library, list[audit.Audit]]:
         wanted = dict.fromkeys(wanted)
         volumes = {ref.volume_id for ref in wanted}
         library = self._look(
@@ -132,7 +132,7 @@ class Shelf:
         return library, [by_ref[ref] for ref in wanted]
 
     def latest(self, beginning: str, observer: operations.Observer,
-               ) -> tuple[libraries.Library, audit.Audit]:
+               ) -> tuple[lineages.Library, audit.Audit]:
         """The newest backup of a volume that is complete.
 
         :param beginning: of the volume's id
@@ -167,16 +167,16 @@ class Shelf:
         for name in each.strays:
             self.engine.store.delete(each.found.ref.container, name)
 
-    def subject(self, library: libraries.Library,
-                each: audit.Audit) -> inspection.Subject:
+    def subject(self, library: lineages.Library,
+                each: audit.Audit) -> deep.Subject:
         """A backup to be fetched, with its manifest."""
         ref = each.found.ref
-        return inspection.Subject(
+        return deep.Subject(
             chains.ChainLink(ref, self.engine.repository.load(ref)),
             library.size(each) or 0)
 
     def _look(self, found: Iterable[inventory.Found],
-              observer: operations.Observer) -> libraries.Library:
+              observer: operations.Observer) -> lineages.Library:
         found = list(found)
         syncs = self.engine.inventory.syncs(
             {each.ref.container for each in found})
@@ -186,7 +186,7 @@ class Shelf:
                              if sync and sync.to is None),
             shared=frozenset(name for name, sync in syncs.items()
                              if sync and sync.to is not None))
-        return libraries.Library(self.engine.auditor(patience).audit(
+        return lineages.Library(self.engine.auditor(patience).audit(
             found, observer, closely=self._closely), patience)
 
     def _now(self) -> datetime.datetime:
@@ -243,13 +243,13 @@ def _difference(told: datetime.datetime | None,
     apart = round((ours - told).total_seconds())
     if abs(apart) <= _SAME:
         return None
-    how_far = values.duration(datetime.timedelta(seconds=abs(apart)))
+    how_far = formatting.duration(datetime.timedelta(seconds=abs(apart)))
     return (f"This host's clock is {how_far} "
             f"{'ahead of' if apart > 0 else 'behind'} Swift's; the command "
             f"goes by Swift's.")
 
 
-def usable(library: libraries.Library, wanted: audit.Audit) -> None:
+def usable(library: lineages.Library, wanted: audit.Audit) -> None:
     """Refuse a backup that cannot be restored.
 
     :raises ChainError: that says why; StillArriving if it may come

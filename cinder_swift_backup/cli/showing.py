@@ -12,12 +12,12 @@ from cliff import columns
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
-from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import shelf
-from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.survey import audit
-from cinder_swift_backup.engine.survey import libraries
+from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
@@ -41,8 +41,9 @@ class Codecs(Lines):
     def human_readable(self) -> str:
         """See cliff."""
         return '\n'.join(
-            f'{values.line(each["codec"])}: {values.size(each["bytes"])} '
-            f'stored as {values.size(each["stored"])} in {each["chunks"]} '
+            f'{formatting.line(each["codec"])}: '
+            f'{formatting.size(each["bytes"])} stored as '
+            f'{formatting.size(each["stored"])} in {each["chunks"]} '
             f'object{"" if each["chunks"] == 1 else "s"}'
             for each in self._value)
 
@@ -51,7 +52,7 @@ def _line(value: object) -> str:
     if isinstance(value, dict):
         value = ', '.join(f'{name} {item}' for name, item in value.items()
                           if item not in (None, ''))
-    return values.line(str(value))
+    return formatting.line(str(value))
 
 
 class Show(commands.BackupCommand, commands.Fields):
@@ -62,7 +63,7 @@ class Show(commands.BackupCommand, commands.Fields):
     """
 
     codes = (
-        (outcomes.ExitCode.SELECTION,
+        (errors.ExitCode.SELECTION,
          'no backup matches, or several do'),
     )
 
@@ -87,7 +88,7 @@ class Show(commands.BackupCommand, commands.Fields):
         return tuple(fields), tuple(fields.values())
 
 
-def _facts(library: libraries.Library,
+def _facts(library: lineages.Library,
            wanted: audit.Audit) -> dict[str, object]:
     found, summary = wanted.found, wanted.summary
     state, why = library.problem(wanted)
@@ -98,7 +99,7 @@ def _facts(library: libraries.Library,
         'Problem': why,
         'Container': found.ref.container,
         'Prefix': found.ref.prefix,
-        'Created': values.moment(found.created),
+        'Created': formatting.moment(found.created),
         'Objects': found.objects,
         'Stored': commands.Size(found.stored_bytes),
         'Needed by': Lines([each.found.ref.backup_id
@@ -142,7 +143,7 @@ def _codec(word: str, stored: audit.Stored) -> dict[str, object]:
             'stored': stored.stored_bytes, 'ratio': ratio}
 
 
-def _layers(found: shelf.Shelf, library: libraries.Library,
+def _layers(found: shelf.Shelf, library: lineages.Library,
             wanted: audit.Audit) -> dict[str, object]:
     """The chain, and which part of the volume is where."""
     try:
@@ -168,7 +169,7 @@ def _layers(found: shelf.Shelf, library: libraries.Library,
         'Chain': Lines([
             {'letter': letters[number],
              'backup': link.found.ref.backup_id,
-             'created': values.moment(link.found.created),
+             'created': formatting.moment(link.found.created),
              'provides': f'{100 * totals[number] / max(plan.end, 1):.1f} %'}
             for number, link in enumerate(links)]),
         'Map': ''.join(letters[max(range(len(links)), key=cell.__getitem__)]

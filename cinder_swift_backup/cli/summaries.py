@@ -9,7 +9,7 @@ account than the backups are in.
 import collections
 from collections.abc import Iterable
 
-from cinder_swift_backup.cli import values
+from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.engine.survey import inventory
 
 
@@ -35,6 +35,6 @@ def of(place: str, found: Iterable[inventory.Found],
     found = list(found)
     states = ', '.join(f'{number} {word}' for word, number in
                        sorted(collections.Counter(words).items()))
-    stored = values.size(sum(each.stored_bytes for each in found))
+    stored = formatting.size(sum(each.stored_bytes for each in found))
     return (f'{counted(len(found), "backup")} in {place}: {states}; '
             f'{stored} stored.')

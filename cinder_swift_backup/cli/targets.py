@@ -15,7 +15,7 @@ import stat
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine.volumes import base
-from cinder_swift_backup.engine.volumes import file
+from cinder_swift_backup.engine.volumes import descriptor
 
 _MOUNTS = pathlib.Path('/proc/self/mountinfo')
 # What ends when there is more room.
@@ -91,7 +91,7 @@ def _mounted(device: int) -> str | None:
 
 @contextlib.contextmanager
 def opened(target: pathlib.Path, *, is_new: bool,
-           ) -> Iterator[file.FileVolume | file.DeviceVolume]:
+           ) -> Iterator[descriptor.FileVolume | descriptor.DeviceVolume]:
     """The volume to restore to, until the end of a block.
 
     What is there is kept: the restore overwrites all of it, and gives a file
@@ -111,7 +111,7 @@ def opened(target: pathlib.Path, *, is_new: bool,
             f'{target} cannot be {doing} ({err.strerror})') from err
     try:
         with _blamed(target):
-            yield file.open_descriptor(fd)
+            yield descriptor.open_descriptor(fd)
     except BaseException:
         if is_new and not os.fstat(fd).st_size:
             target.unlink(missing_ok=True)

@@ -12,22 +12,22 @@ from typing import Any
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import expectations
-from cinder_swift_backup.cli import outcomes
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine.survey import audit
-from cinder_swift_backup.engine.survey import inspection
-from cinder_swift_backup.engine.survey import libraries
+from cinder_swift_backup.engine.survey import deep
+from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.format import types
 
 _CODES = {
-    audit.State.COMPLETE: outcomes.ExitCode.DONE,
-    audit.State.ARRIVING: outcomes.ExitCode.ARRIVING,
-    audit.State.ORPHANED: outcomes.ExitCode.DAMAGED,
-    audit.State.DAMAGED: outcomes.ExitCode.DAMAGED,
+    audit.State.COMPLETE: errors.ExitCode.DONE,
+    audit.State.ARRIVING: errors.ExitCode.ARRIVING,
+    audit.State.ORPHANED: errors.ExitCode.DAMAGED,
+    audit.State.DAMAGED: errors.ExitCode.DAMAGED,
 }
 _FROM_GOOD_TO_BAD = (audit.State.COMPLETE, None, audit.State.ARRIVING,
                      audit.State.ORPHANED, audit.State.DAMAGED)
@@ -80,13 +80,13 @@ class Verify(commands.AccountCommand, commands.Table):
     """
 
     codes = (
-        (outcomes.ExitCode.SELECTION,
+        (errors.ExitCode.SELECTION,
          'nothing to verify, or fewer backups than expected'),
-        (outcomes.ExitCode.STORE,
+        (errors.ExitCode.STORE,
          'Swift did not deliver a backup, or cannot be reached'),
-        (outcomes.ExitCode.ARRIVING, 'a backup is still arriving'),
-        (outcomes.ExitCode.DAMAGED, 'a backup is damaged or orphaned'),
-        (outcomes.ExitCode.TARGET, 'no room for temporary files'),
+        (errors.ExitCode.ARRIVING, 'a backup is still arriving'),
+        (errors.ExitCode.DAMAGED, 'a backup is damaged or orphaned'),
+        (errors.ExitCode.TARGET, 'no room for temporary files'),
     )
 
     columns = ('Backup', 'State', 'Object', 'Finding', 'Container')
@@ -137,8 +137,8 @@ class Verify(commands.AccountCommand, commands.Table):
             each for each in wanted
             if worst[each.found.ref].state is audit.State.COMPLETE])
         self.code = _worst(rows) or (
-            outcomes.ExitCode.SELECTION if missing or not wanted
-            else outcomes.ExitCode.DONE)
+            errors.ExitCode.SELECTION if missing or not wanted
+            else errors.ExitCode.DONE)
         self.closing = [
             _summary(found.place, arguments, wanted, worst.values()),
             *missing]
@@ -150,10 +150,10 @@ class Verify(commands.AccountCommand, commands.Table):
             found.extend(rows)
         except KeyboardInterrupt:
             self.say('Interrupted. This is what was checked so far:')
-            self.code = outcomes.ExitCode.INTERRUPTED
+            self.code = errors.ExitCode.INTERRUPTED
         return found
 
-    def _deep(self, found: shelf.Shelf, library: libraries.Library,
+    def _deep(self, found: shelf.Shelf, library: lineages.Library,
               wanted: Sequence[audit.Audit], rows: Iterable[_Row],
               part: float) -> Iterator[_Row]:
         """The rows, with what is found by fetching the complete ones."""
@@ -175,7 +175,7 @@ class Verify(commands.AccountCommand, commands.Table):
                 bad[row.ref] = found_rows[0].state
             yield from found_rows or [dataclasses.replace(row, part=part)]
 
-    def _closely(self, found: shelf.Shelf, library: libraries.Library,
+    def _closely(self, found: shelf.Shelf, library: lineages.Library,
                  each: audit.Audit, part: float) -> Iterator[_Row]:
         """What is found by fetching a backup."""
         ref = each.found.ref
@@ -185,18 +185,18 @@ class Verify(commands.AccountCommand, commands.Table):
         except exceptions.StoreError as err:
             yield _Row(ref, None, err.name or '',
                        f'not all of it could be checked: '
-                       f'{outcomes.line_of(err)}')
+                       f'{errors.line_of(err)}')
             return
         except exceptions.ChainError as err:
             # It was deleted meanwhile.
             damage = [err]
         for each_damage in damage:
             yield _Row(ref, audit.State.DAMAGED, each_damage.name or '',
-                       outcomes.line_of(each_damage))
+                       errors.line_of(each_damage))
 
-    def _inspect(self, found: shelf.Shelf, library: libraries.Library,
+    def _inspect(self, found: shelf.Shelf, library: lineages.Library,
                  each: audit.Audit,
-                 part: float) -> list[inspection.Damage]:
+                 part: float) -> list[deep.Damage]:
         subjects = [found.subject(library, link)
                     for link in library.chain(each)[-2:]]
         with progress_bar.shown(
@@ -209,7 +209,7 @@ class Verify(commands.AccountCommand, commands.Table):
 
 def _wanted(found: shelf.Shelf, arguments: argparse.Namespace,
             observer: operations.Observer,
-            ) -> tuple[libraries.Library, list[audit.Audit]]:
+            ) -> tuple[lineages.Library, list[audit.Audit]]:
     """What is to be checked: backups with all that they build on."""
     if arguments.all:
         library = found.library(observer)
@@ -223,7 +223,7 @@ def _wanted(found: shelf.Shelf, arguments: argparse.Namespace,
                      if each.found.ref in refs]
 
 
-def _chain(library: libraries.Library, tip: audit.Audit) -> list[audit.Audit]:
+def _chain(library: lineages.Library, tip: audit.Audit) -> list[audit.Audit]:
     try:
         return library.chain(tip)
     except exceptions.ChainError:
@@ -249,14 +249,14 @@ def _summary(place: str, arguments: argparse.Namespace,
             f'{_BY_LISTINGS if arguments.sample is None else _BY_SAMPLE}')
 
 
-def _worst(rows: Iterable[_Row]) -> outcomes.ExitCode:
+def _worst(rows: Iterable[_Row]) -> errors.ExitCode:
     """What a report amounts to: damage above all, then what is not known."""
     states = {row.state for row in rows}
     worst = functools.reduce(audit.State.worst, filter(None, states),
                              audit.State.COMPLETE)
     code = _CODES[worst]
-    if None in states and code is not outcomes.ExitCode.DAMAGED:
-        return outcomes.ExitCode.STORE
+    if None in states and code is not errors.ExitCode.DAMAGED:
+        return errors.ExitCode.STORE
     return code
 
 
@@ -271,7 +271,7 @@ def _percent(text: str) -> float:
     return value / 100
 
 
-def _look(library: libraries.Library, each: audit.Audit) -> Iterator[_Row]:
+def _look(library: lineages.Library, each: audit.Audit) -> Iterator[_Row]:
     """What a look at a backup found, or else what it suffers from."""
     ref = each.found.ref
     for name in each.strays:

@@ -19,11 +19,11 @@ from oslo_utils import units
 from cinder_swift_backup import engine as engines
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
+from cinder_swift_backup.driver import change_tracking
 from cinder_swift_backup.driver import compat
 from cinder_swift_backup.driver import concurrency
 from cinder_swift_backup.driver import errors
 from cinder_swift_backup.driver import keys
-from cinder_swift_backup.driver import marks
 from cinder_swift_backup.driver import observers
 from cinder_swift_backup.driver import options
 from cinder_swift_backup.driver import records
@@ -105,9 +105,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 general.transport.patience)
             try:
                 source = self._source(backup, engine, volume_file)
-                with marks.marked(self.context, observer.database,
-                                  engine.runtime, source, backup,
-                                  general.track_changes) as marked:
+                with change_tracking.marked(
+                        self.context, observer.database, engine.runtime,
+                        source, backup, general.track_changes) as marked:
                     told = (told_changes.ask(volume_file)
                             if backup.parent_id else None)
                     self._backup(
@@ -129,7 +129,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 'the volume is attached with a size of 0 bytes',
                 backup_id=backup.id, detail=f'volume {backup.volume_id}',
                 remedy=exceptions.Remedy.STORAGE)
-        if isinstance(source, volumes.ImageVolume) and not source.tells_holes:
+        if isinstance(source, volumes.RbdVolume) and not source.tells_holes:
             LOG.warning('All of volume %s is read, because it is a clone and '
                         'this release of librbd does not tell of all that a '
                         'clone has. Upgrade librbd to 16.2.8 or newer.',
@@ -314,7 +314,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
 
         engine.repository.discard(ref, names, before_last=expect_nothing)
         if mark is not None:
-            marks.forget(self.context, database, engine.runtime, backup, mark)
+            change_tracking.forget(self.context, database, engine.runtime,
+                                   backup, mark)
         LOG.info('Deleted %d objects of backup %s.', len(names), backup.id)
 
     def _find_objects(self, backup, ref, repository, database):

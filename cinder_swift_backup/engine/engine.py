@@ -9,7 +9,7 @@ from cinder_swift_backup.engine.backup import archiver
 from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.engine.restore import streamer
 from cinder_swift_backup.engine.survey import audit
-from cinder_swift_backup.engine.survey import inspection
+from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.stores import base
 
@@ -41,7 +41,7 @@ class Engine:
         self.restorer = restorer.Restorer(self.repository)
         self.streamer = streamer.Streamer(self.repository)
         self.inventory = inventory.Inventory(operation)
-        self.inspector = inspection.Inspector(self.repository)
+        self.inspector = deep.Inspector(self.repository)
 
     def auditor(self, patience: audit.Patience) -> audit.Auditor:
         """Who looks at backups without fetching them."""

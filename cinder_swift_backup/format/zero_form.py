@@ -72,7 +72,6 @@ def _raw(length: int, mode: int) -> bytes:
 
 
 def _zstd(length: int) -> bytes:
-    encoder = codecs.find(_ZSTD).encoder(length,
-                                                  codecs.Level.BALANCED)
+    encoder = codecs.find(_ZSTD).encoder(length, codecs.Level.BALANCED)
     return b''.join((*map(encoder.feed, zeros.pieces(length)),
                      encoder.finish()))

@@ -9,9 +9,9 @@ from unittest import mock
 
 import fixtures
 
-from cinder_swift_backup.engine.volumes import image as images
 from cinder_swift_backup.engine.volumes import librbd
 from cinder_swift_backup.engine.volumes import maps
+from cinder_swift_backup.engine.volumes import rbd
 from tests.ceph import lies
 from tests.ceph import test_interop
 from tests.functional.cinder_side import BLOCK
@@ -32,14 +32,14 @@ class ReleaseTestCase(test_interop.ImagesTestCase):
         self.assertEqual(tuple(map(int, numbers)), librbd.release())
 
 
-class _WithoutOrigin(images.ImageVolume):
+class _WithoutOrigin(rbd.RbdVolume):
     """An image as librbd before 16.2.8 tells of it."""
 
     def _objects(self, within, mark, *, include_parent=True):
         return super()._objects(within, mark, include_parent=False)
 
 
-class _WithoutChanges(images.ImageVolume):
+class _WithoutChanges(rbd.RbdVolume):
     """An image of which librbd says that nothing was written to it."""
 
     def _objects(self, within, mark, *, include_parent=True):
@@ -61,7 +61,7 @@ class MapsTestCase(test_interop.ImagesTestCase):
 
     def _tell(self, kind):
         """Have images tell of themselves as those of a kind do."""
-        self.enterContext(mock.patch.object(images, 'ImageVolume', kind))
+        self.enterContext(mock.patch.object(rbd, 'RbdVolume', kind))
 
     def _make_origin(self):
         """An image with data in every other object, and a snapshot of it."""

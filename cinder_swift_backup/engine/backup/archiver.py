@@ -42,8 +42,8 @@ from cinder_swift_backup.engine import spool
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.backup import changes
 from cinder_swift_backup.engine.backup import chunk_writer
-from cinder_swift_backup.engine.backup import holes
 from cinder_swift_backup.engine.backup import jobs
+from cinder_swift_backup.engine.backup import layout
 from cinder_swift_backup.engine.backup import worklist
 from cinder_swift_backup.engine.volumes import format_checks
 from cinder_swift_backup.engine.volumes import maps
@@ -183,7 +183,7 @@ class _Backup:
         changed = self._changes(source)
         left = maps.Left(job.geometry.block_size)
         states = self._operation.one(functools.partial(
-            holes.chunks, source, job.geometry, changed, left))
+            layout.chunks, source, job.geometry, changed, left))
         lie = maps.Checker(
             source, job.geometry.block_size,
             job.parent.digests if job.parent else None,
@@ -202,7 +202,7 @@ class _Backup:
         source = volumes.UnmappedVolume(source)
         geometry = self._job.geometry
         return source, None, self._operation.one(functools.partial(
-            holes.chunks, source, geometry, None,
+            layout.chunks, source, geometry, None,
             maps.Left(geometry.block_size)))
 
     def _changes(self, source: volumes.VolumeReader,
@@ -247,7 +247,7 @@ class _Backup:
         if not source.tells_holes:
             return
         geometry = self._job.geometry
-        blocks = states.count(holes.DATA) * geometry.blocks(
+        blocks = states.count(layout.DATA) * geometry.blocks(
             geometry.chunk_size)
         spool.check_room(self._operation.directory,
                          blocks * digests.DIGEST_SIZE)

@@ -28,8 +28,8 @@ from collections.abc import Sequence
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import volumes
-from cinder_swift_backup.engine.backup import holes
 from cinder_swift_backup.engine.backup import jobs
+from cinder_swift_backup.engine.backup import layout
 from cinder_swift_backup.engine.backup import merging
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
@@ -98,7 +98,7 @@ class ChunkWriter:
         :raises Cancelled: when ``stop`` is set
         """
         return self._call(self._changes, extent, before, stop,
-                                  [extent] if parts is None else parts)
+                          [extent] if parts is None else parts)
 
     def write(self, extent: types.Extent,
               stop: pipelines.StopFlag) -> types.ChunkRecord | None:
@@ -219,8 +219,8 @@ class ChunkWriter:
 
     def _runs(self, extent: types.Extent,
               least: int) -> list[tuple[types.Extent, bool]]:
-        return list(holes.runs(self._source, extent, self._block_size,
-                               least))
+        return list(layout.runs(self._source, extent, self._block_size,
+                                least))
 
     def _packed_zeros(self, length: int) -> bytes:
         return digests.packed_zeros(length, self._block_size)

@@ -34,7 +34,7 @@ import functools
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine.backup import chunk_writer
-from cinder_swift_backup.engine.backup import holes
+from cinder_swift_backup.engine.backup import layout
 from cinder_swift_backup.engine.backup import merging
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import digests
@@ -71,7 +71,7 @@ Task = pipelines.Task[Result]
 class Volume:
     """The volume to back up, of ``size`` bytes, and who stores its chunks.
 
-    ``states`` says for each chunk what it may hold; see :mod:`.holes`.
+    ``states`` says for each chunk what it may hold; see :mod:`.layout`.
     ``changes`` are the parts that may differ from the parent; None if that is
     not known.
     """
@@ -88,7 +88,7 @@ class Volume:
 
     def groups(self) -> Iterator[tuple[int, types.Extent]]:
         """Runs of chunks, each with what they may hold."""
-        return holes.groups(self.states, self.geometry, self.size)
+        return layout.groups(self.states, self.geometry, self.size)
 
 
 class Worklist(abc.ABC):
@@ -154,7 +154,7 @@ class FullWorklist(Worklist):
 
     def _tasks(self) -> Iterator[Task | None]:
         for state, group in self._volume.groups():
-            if state == holes.HOLE:
+            if state == layout.HOLE:
                 self._zeros.claim(group)
                 continue
             for extent in self._volume.chunks(group):
@@ -216,11 +216,11 @@ class IncrementalWorklist(Worklist):
 
     def _looks(self) -> Iterator[Task]:
         for state, group in self._volume.groups():
-            if state == holes.HOLE:
+            if state == layout.HOLE:
                 yield pipelines.Task(
                     functools.partial(self._look_at_holes, group), 0)
                 continue
-            if state == holes.SAME:
+            if state == layout.SAME:
                 for part in group.parts(self._step()):
                     yield pipelines.Task(
                         functools.partial(self._take_over, part), 0)

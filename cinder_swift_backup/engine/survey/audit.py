@@ -12,7 +12,7 @@ A quick look compares what is named with what is there:
    :mod:`cinder_swift_backup.engine.presence`.
 
 Each backup is looked at alone. It is no better than what it builds on; see
-:mod:`cinder_swift_backup.engine.survey.libraries`.
+:mod:`cinder_swift_backup.engine.survey.lineages`.
 
 What is missing may still be on its way: while a backup is made, its manifest
 is; while a container is copied to another site, anything is. After some time

@@ -17,16 +17,15 @@ from typing import Any
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine.volumes import base
-from cinder_swift_backup.engine.volumes import clone
-from cinder_swift_backup.engine.volumes import file
-from cinder_swift_backup.engine.volumes import image
+from cinder_swift_backup.engine.volumes import descriptor
+from cinder_swift_backup.engine.volumes import rbd
 from cinder_swift_backup.engine.volumes import seeking
 from cinder_swift_backup.engine.volumes import unmapped
 
-Volume = (file.FileVolume | file.DeviceVolume | image.ImageVolume
+Volume = (descriptor.FileVolume | descriptor.DeviceVolume | rbd.RbdVolume
           | seeking.SeekingVolume)
-ClonedVolume = clone.ClonedVolume
-ImageVolume = image.ImageVolume
+ClonedVolume = rbd.ClonedVolume
+RbdVolume = rbd.RbdVolume
 UnmappedVolume = unmapped.UnmappedVolume
 VolumeReader = base.VolumeReader
 VolumeWriter = base.VolumeWriter
@@ -40,10 +39,10 @@ def open_volume(handle: Any, lock: base.Lock) -> Volume:
     """
     fd = _fileno(handle)
     if fd is not None:
-        return file.open_descriptor(fd)
+        return descriptor.open_descriptor(fd)
     found = getattr(handle, 'rbd_image', None)
     if found is not None:
-        return image.ImageVolume(found, lock)
+        return rbd.RbdVolume(found, lock)
     if hasattr(handle, 'seek') and hasattr(handle, 'tell'):
         return seeking.SeekingVolume(handle, lock)
     raise exceptions.VolumeError(

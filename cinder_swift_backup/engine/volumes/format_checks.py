@@ -2,7 +2,7 @@
 
 """Whether a file is what a backup or a restore may have.
 
-See :mod:`cinder_swift_backup.engine.volumes.image_formats` for formats.
+See :mod:`cinder_swift_backup.engine.volumes.rbd_formats` for formats.
 
 1. Back up no file that refers to another one: what is in that would be
    missing, and nobody would notice before it is needed.
@@ -33,7 +33,7 @@ from oslo_log import log as logging
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.volumes import base
-from cinder_swift_backup.engine.volumes import file
+from cinder_swift_backup.engine.volumes import descriptor
 from cinder_swift_backup.engine.volumes import image_formats
 from cinder_swift_backup.engine.volumes import seeking
 from cinder_swift_backup.format import chains
@@ -89,11 +89,12 @@ def source_format(source: object, recorded: Recorded) -> str | None:
 
 
 def _may_be_a_file(
-        volume: object) -> TypeGuard[file.FileVolume | seeking.SeekingVolume]:
-    return isinstance(volume, file.FileVolume | seeking.SeekingVolume)
+        volume: object,
+        ) -> TypeGuard[descriptor.FileVolume | seeking.SeekingVolume]:
+    return isinstance(volume, descriptor.FileVolume | seeking.SeekingVolume)
 
 
-def _is_raw_by_length(source: file.FileVolume | seeking.SeekingVolume,
+def _is_raw_by_length(source: descriptor.FileVolume | seeking.SeekingVolume,
                       recorded: Recorded) -> bool:
     sure = recorded.is_raw or isinstance(source, seeking.SeekingVolume)
     return sure and source.size == recorded.size and not source.size % GIB

@@ -15,7 +15,7 @@ from oslotest import base
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import accounts
-from cinder_swift_backup.cli import cinder_records
+from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import logins
 from cinder_swift_backup.stores import transport
 
@@ -138,7 +138,7 @@ clouds:
     def test_records_of_cinder(self):
         self.soon()
         err = self.assertRaises(exceptions.ConfigurationError,
-                                cinder_records.read,
+                                cinder_api.read,
                                 _options('--os-cloud', 'a'), {}, 0.4)
         self.assertIn('Cinder cannot be asked', str(err))
 

@@ -13,7 +13,7 @@ import types
 import cinder_swift_backup
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import app
-from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import errors
 from cinder_swift_backup.format import naming
 from tests.unit.cli import base
 
@@ -86,11 +86,11 @@ class ArgumentsTest(base.CommandTestCase):
                 (('list', '--since', 'yesterday'), 'such as 2026-'),
                 (('verify', '--all', '--sample', '0'), 'at most 100'),
                 (('verify', '--all', '--sample', '101'), 'at most 100')):
-            errors = io.StringIO()
-            with contextlib.redirect_stderr(errors):
+            output = io.StringIO()
+            with contextlib.redirect_stderr(output):
                 answer = self.run_command(*arguments)
-            self.assertEqual(outcomes.ExitCode.USAGE, answer.code)
-            self.assertIn(text, errors.getvalue())
+            self.assertEqual(errors.ExitCode.USAGE, answer.code)
+            self.assertIn(text, output.getvalue())
 
 
 class ColumnsTest(base.CommandTestCase):
@@ -113,7 +113,7 @@ class ColumnsTest(base.CommandTestCase):
             for options in kinds:
                 self.store.calls.clear()
                 answer = self.run_command(name, *arguments, *options)
-                self.assertEqual(outcomes.ExitCode.USAGE, answer.code, name)
+                self.assertEqual(errors.ExitCode.USAGE, answer.code, name)
                 self.assertIn("no column 'nonsense'", answer.err)
                 self.assertIn('The columns are ', answer.err)
                 self.assertEqual(1, answer.err.count('\n'))
@@ -123,7 +123,7 @@ class ColumnsTest(base.CommandTestCase):
     def test_what_is_called_id_elsewhere(self):
         for name in ('list', 'verify', 'orphans', 'export-record', 'show'):
             answer = self.run_command(name, *self._ARGUMENTS[name], '-c', 'ID')
-            self.assertEqual(outcomes.ExitCode.USAGE, answer.code)
+            self.assertEqual(errors.ExitCode.USAGE, answer.code)
             self.assertRegex(answer.err, 'Did you mean [Bb]ackup?')
 
     def test_each_column_is_told_as_one(self):
@@ -157,9 +157,9 @@ class ExitCodeTest(base.CommandTestCase):
 
     def test_each_error_has_one(self):
         for kind in _subclasses(exceptions.BackupError):
-            code = outcomes.code_of(kind('what'))
-            self.assertNotEqual(outcomes.ExitCode.DONE, code)
-            self.assertNotEqual(outcomes.ExitCode.USAGE, code)
+            code = errors.code_of(kind('what'))
+            self.assertNotEqual(errors.ExitCode.DONE, code)
+            self.assertNotEqual(errors.ExitCode.USAGE, code)
 
     def test_tracebacks_change_nothing(self):
         arguments = ('restore', 'none', self.directory / 'volume')
@@ -174,5 +174,5 @@ class ExitCodeTest(base.CommandTestCase):
     def test_each_is_documented(self):
         rows = re.findall(r'^   \* - (\d+)\n     - \S', _PAGE.read_text(),
                           re.MULTILINE)
-        self.assertEqual([code.value for code in outcomes.ExitCode],
+        self.assertEqual([code.value for code in errors.ExitCode],
                          list(map(int, rows)))

@@ -8,8 +8,8 @@ from unittest import mock
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import app
-from cinder_swift_backup.cli import cinder_records
-from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import cinder_api
+from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
@@ -24,11 +24,11 @@ class DeletingTestCase(base.CommandTestCase):
     def setUp(self):
         super().setUp()
         self.records = self.enterContext(mock.patch.object(
-            cinder_records, 'read', return_value={}))
+            cinder_api, 'read', return_value={}))
 
     def _has_record(self, backup, status, container=base.CONTAINER,
                     volume='vol-1', **more):
-        self.records.return_value[backup] = cinder_records.Record(
+        self.records.return_value[backup] = cinder_api.Record(
             backup, volume, status, container, **more)
 
 
@@ -38,7 +38,7 @@ class DeleteTest(DeletingTestCase):
     def _refused(self, text):
         before = self.bench.names()
         answer = self.run_command('delete', 'bak-2')
-        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+        self.assertEqual(errors.ExitCode.SELECTION, answer.code)
         self.assertIn(text, answer.err)
         self.assertEqual(before, self.bench.names())
 
@@ -64,7 +64,7 @@ class DeleteTest(DeletingTestCase):
         self.records.side_effect = exceptions.ConfigurationError(
             'Cinder cannot be asked')
         answer = self.run_command('delete', 'bak-2')
-        self.assertEqual(outcomes.ExitCode.CONFIGURATION, answer.code)
+        self.assertEqual(errors.ExitCode.CONFIGURATION, answer.code)
         self.assertEqual(before, self.bench.names())
 
     def test_without_cinder(self):
@@ -74,7 +74,7 @@ class DeleteTest(DeletingTestCase):
     def test_newest_first(self):
         before = self.bench.names()
         answer = self.run_command('delete', 'bak-1')
-        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+        self.assertEqual(errors.ExitCode.SELECTION, answer.code)
         self.assertIn('needed by bak-2', answer.err)
         self.assertEqual(before, self.bench.names())
         for backup in ('bak-2', 'bak-1'):
@@ -91,7 +91,7 @@ class DeleteTest(DeletingTestCase):
             self.bench.memory.delete(base.CONTAINER, info.name)
         answer = self.run_command('delete', 'bak-1', '--container',
                                   base.CONTAINER)
-        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+        self.assertEqual(errors.ExitCode.SELECTION, answer.code)
         self.assertIn('needed by bak-2', answer.err)
 
     def test_perhaps_needed(self):
@@ -106,12 +106,12 @@ class DeleteTest(DeletingTestCase):
             change()
             answer = self.run_command('delete', 'bak-1', *(
                 ('--grace', '0') if state == 'orphaned' else ()))
-            self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+            self.assertEqual(errors.ExitCode.SELECTION, answer.code)
             self.assertIn(f'bak-2 ({state})', answer.err)
         self.assertEqual(sorted({*before} - {name}), self.bench.names())
         # It may be in the making itself.
         answer = self.run_command('delete', 'bak-2')
-        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+        self.assertEqual(errors.ExitCode.SELECTION, answer.code)
         self.assertIn('in the making', answer.err)
         for backup in ('bak-2', 'bak-1'):
             self.assertEqual(0, self.run_command(
@@ -120,7 +120,7 @@ class DeleteTest(DeletingTestCase):
     def test_nothing_of_a_copy(self):
         self.bench.memory.syncs[base.CONTAINER] = store_base.Sync(None, 'k')
         answer = self.run_command('delete', 'bak-2')
-        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+        self.assertEqual(errors.ExitCode.SELECTION, answer.code)
         self.assertIn('is a copy', answer.err)
         self.bench.memory.syncs.clear()
         self.assertEqual('complete', self.run_json('list')[1]['State'])
@@ -129,7 +129,7 @@ class DeleteTest(DeletingTestCase):
         self.store.script(faulty.fail(
             'delete', exceptions.StoreUnavailable('down'), nth=2))
         answer = self.run_command('delete', 'bak-2')
-        self.assertEqual(outcomes.ExitCode.STORE, answer.code)
+        self.assertEqual(errors.ExitCode.STORE, answer.code)
         self.assertIn('The same command deletes the rest', answer.err)
         self.assertEqual(0, self.run_command('delete', 'bak-2').code)
 
@@ -150,7 +150,7 @@ class DeleteTest(DeletingTestCase):
         self.assertEqual(before, self.bench.names())
         # What would be refused is refused.
         self.assertEqual(
-            outcomes.ExitCode.SELECTION,
+            errors.ExitCode.SELECTION,
             self.run_command('delete', 'bak-1', '--dry-run').code)
 
     def test_question(self):
@@ -176,11 +176,11 @@ class DeleteTest(DeletingTestCase):
 
         with mock.patch.object(terminal, 'readline', answer):
             answer = self.run_command('delete', 'bak-2', terminal=terminal)
-        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+        self.assertEqual(errors.ExitCode.SELECTION, answer.code)
         self.assertIn('needed by bak-3', answer.err)
 
     def test_nothing_is_no_id(self):
-        self.assertEqual(outcomes.ExitCode.SELECTION,
+        self.assertEqual(errors.ExitCode.SELECTION,
                          self.run_command('delete', '').code)
 
 
@@ -259,7 +259,7 @@ class OrphansTest(DeletingTestCase):
         self.assertEqual('Cinder cannot be asked.\n', answer.err)
         self.assertIn('bak-2', answer.out)
         answer = self.run_command('orphans', '--grace', '0', '--delete')
-        self.assertEqual(outcomes.ExitCode.CONFIGURATION, answer.code)
+        self.assertEqual(errors.ExitCode.CONFIGURATION, answer.code)
         self.assertEqual(self.before, self.bench.names())
 
     def test_young_ones_are_kept(self):
@@ -316,7 +316,7 @@ class OrphansTest(DeletingTestCase):
             for column in bad:
                 answer = self.run_command('orphans', '--grace', '0', *options,
                                           '-c', column)
-                self.assertEqual(outcomes.ExitCode.USAGE, answer.code)
+                self.assertEqual(errors.ExitCode.USAGE, answer.code)
                 self.assertEqual(self.before, self.bench.names())
             for column in good:
                 answer = self.run_command('orphans', '--grace', '0', *options,
@@ -355,7 +355,7 @@ class OrphansTest(DeletingTestCase):
         arguments = ('orphans', '--grace', '0', '--container', base.CONTAINER)
         self.assertEqual(1, len(self.run_json(*arguments)))
         answer = self.run_command(*arguments, '--delete')
-        self.assertEqual(outcomes.ExitCode.CONFIGURATION, answer.code)
+        self.assertEqual(errors.ExitCode.CONFIGURATION, answer.code)
         self.assertEqual(self.before, self.bench.names())
 
     def test_object_that_no_manifest_names(self):

@@ -9,7 +9,7 @@ from unittest import mock
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import accounts
 from cinder_swift_backup.cli import commands
-from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import errors
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
 from tests.fakes import faulty
@@ -66,7 +66,7 @@ class ListTest(base.CommandTestCase):
                 lambda store: iter([base.CONTAINER, 'gone'])):
             self.assertEqual(2, len(self.run_json('list')))
         answer = self.run_command('list', '--container', 'gone')
-        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+        self.assertEqual(errors.ExitCode.SELECTION, answer.code)
 
     def test_container_that_cannot_be(self):
         for command in (('list',), ('verify', '--all'), ('delete', 'bak-1'),
@@ -74,7 +74,7 @@ class ListTest(base.CommandTestCase):
             for name in ('foo/bar', '', '..', 'a\udcff'):
                 with mock.patch('sys.stderr', io.StringIO()) as told:
                     answer = self.run_command(*command, '--container', name)
-                self.assertEqual(outcomes.ExitCode.USAGE, answer.code)
+                self.assertEqual(errors.ExitCode.USAGE, answer.code)
                 self.assertIn('cannot be a container', told.getvalue())
 
     def test_backup_from_before_digests(self):
@@ -199,7 +199,7 @@ class ListTest(base.CommandTestCase):
         self.assertEqual(0, self._said('--expect-at-least', '2')[0])
         code, (_, line) = self._said('--volume', 'vol-2', '--expect-volume',
                                      'vol-2')
-        self.assertEqual(outcomes.ExitCode.SELECTION, code)
+        self.assertEqual(errors.ExitCode.SELECTION, code)
         self.assertIn('no backup of volume vol-2', line)
 
     def test_names(self):
@@ -216,7 +216,7 @@ class ListTest(base.CommandTestCase):
     def test_no_such_container(self):
         answer = self.run_command('list', '--container', 'none')
         self.assertEqual(
-            (outcomes.ExitCode.SELECTION, '',
+            (errors.ExitCode.SELECTION, '',
              'there is no such container. Check its name, and that the login '
              'is for the account it is in. [container none]\n'),
             (answer.code, answer.out, answer.err))
@@ -230,7 +230,7 @@ class ListTest(base.CommandTestCase):
             self.store.heal()
             self.store.script(faulty.fail('containers', error))
             answer = self.run_command('list')
-            self.assertEqual((outcomes.ExitCode[code], 1),
+            self.assertEqual((errors.ExitCode[code], 1),
                              (answer.code, answer.err.count('\n')))
         self.assertIn('who?. Check the login.', answer.err)
 
@@ -244,4 +244,4 @@ class ListTest(base.CommandTestCase):
         for options in (('--state', 'x'), ('--since', 'yesterday'),
                         ('--nothing',)):
             answer = self.run_command('list', *options)
-            self.assertEqual(outcomes.ExitCode.USAGE, answer.code)
+            self.assertEqual(errors.ExitCode.USAGE, answer.code)

@@ -19,8 +19,8 @@ import requests_mock
 import testscenarios
 
 from cinder_swift_backup.cli import accounts
+from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import logins
-from cinder_swift_backup.cli import outcomes
 from tests.unit.cli import base
 
 _URL = 'http://keystone.test/v3'
@@ -128,7 +128,7 @@ class IncompleteLoginTest(testscenarios.WithScenarios, LoginTestCase):
         self.clouds.write_text(_CLOUDS)
         self.check_refused(
             self.run_command(self.environment, *self.arguments, 'list'),
-            outcomes.ExitCode.CONFIGURATION, self.text)
+            errors.ExitCode.CONFIGURATION, self.text)
         self.assertEqual([], self.http.request_history)
 
 
@@ -151,7 +151,7 @@ class FileTest(testscenarios.WithScenarios, LoginTestCase):
                                        ({}, ('--os-cloud', 'site'))):
             self.check_refused(
                 self.run_command(environment, *arguments, 'list'),
-                outcomes.ExitCode.CONFIGURATION, self.text)
+                errors.ExitCode.CONFIGURATION, self.text)
 
 
 class NobodyTest(testscenarios.WithScenarios, LoginTestCase):
@@ -180,7 +180,7 @@ class NobodyTest(testscenarios.WithScenarios, LoginTestCase):
                                exc=kind(self.error))
         self.check_refused(
             self.run_command(self.environment, 'list'),
-            outcomes.ExitCode.STORE, self.text, 'Check OS_AUTH_URL', self.url)
+            errors.ExitCode.STORE, self.text, 'Check OS_AUTH_URL', self.url)
         self.assertEqual(1, len(self.http.request_history))
 
 
@@ -193,7 +193,7 @@ class RefusedLoginTest(LoginTestCase):
             exc=requests.exceptions.SSLError(
                 ssl.SSLCertVerificationError(1, 'self-signed')))
         self.check_refused(self.run_command(_OS, 'list'),
-                           outcomes.ExitCode.CONFIGURATION,
+                           errors.ExitCode.CONFIGURATION,
                            'the certificate cannot be verified', 'OS_CACERT')
         self.assertLessEqual(len(self.http.request_history), 2)
 
@@ -207,7 +207,7 @@ class RefusedLoginTest(LoginTestCase):
         for environment in ({**_OS, 'OS_PROJECT_NAME': _UNSET},
                             {**_OS, 'OS_PROJECT_NAME': ''}):
             self.check_refused(self.run_command(environment, 'list'),
-                               outcomes.ExitCode.CONFIGURATION,
+                               errors.ExitCode.CONFIGURATION,
                                'the login names no project',
                                'Set OS_PROJECT_NAME')
         self.assertEqual(2, login.call_count)
@@ -305,5 +305,5 @@ class OptionsTest(LoginTestCase):
         for option, more in (('--os-nonsense', '--os-auth-type'),
                              ('--nonsense', '--help')):
             answer = self.run_command(_OS, option, 'x', 'list')
-            self.check_refused(answer, outcomes.ExitCode.USAGE,
+            self.check_refused(answer, errors.ExitCode.USAGE,
                                f'There is no option {option}:', more)

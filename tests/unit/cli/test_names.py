@@ -12,7 +12,7 @@ from unittest import mock
 import testscenarios
 import wcwidth
 
-from cinder_swift_backup.cli import cinder_records
+from cinder_swift_backup.cli import cinder_api
 from tests.unit.cli import base
 from tests.unit.engine import base as engine_base
 
@@ -113,7 +113,7 @@ class OtherNamesTest(base.CommandTestCase):
     def test_messages_are_a_line(self):
         name = f'{base.ref(2).prefix}-\x1b[2J\n00001'
         self.bench.put(name, b'')
-        with mock.patch.object(cinder_records, 'read', return_value={}):
+        with mock.patch.object(cinder_api, 'read', return_value={}):
             answer = self.run_command('delete', 'bak-2')
         self.assertEqual(0, answer.code, answer.err)
         self.assertIn('-\\x1b[2J\\n00001', answer.err)

@@ -12,7 +12,7 @@ from unittest import mock
 import zlib
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import targets
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
@@ -48,7 +48,7 @@ class RestoreTest(base.CommandTestCase):
 
     def test_what_is_there_is_kept(self):
         self.target.write_bytes(b'precious')
-        self._refused(outcomes.ExitCode.TARGET, str(self.target), '--force')
+        self._refused(errors.ExitCode.TARGET, str(self.target), '--force')
         self.assertEqual(b'precious', self.target.read_bytes())
 
     def test_force(self):
@@ -62,7 +62,7 @@ class RestoreTest(base.CommandTestCase):
             'read', exceptions.StoreUnavailable('down'),
             matching=lambda name: name.endswith('-00020')))
         answer = self._restore()
-        self.assertEqual(outcomes.ExitCode.STORE, answer.code)
+        self.assertEqual(errors.ExitCode.STORE, answer.code)
         self.assertIn('--resume', answer.err)
         self.store.heal()
         self.assertEqual(0, self._restore('bak-2', '--resume').code)
@@ -95,7 +95,7 @@ class RestoreTest(base.CommandTestCase):
                 (('--latest-complete', 'x'), 'no volumes with backups')):
             answer = self.run_command('restore', *options, self.target,
                                       '--force')
-            self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+            self.assertEqual(errors.ExitCode.SELECTION, answer.code)
             self.assertIn(word, answer.err)
 
     def test_to_a_pipe(self):
@@ -138,7 +138,7 @@ class RestoreTest(base.CommandTestCase):
         self.addCleanup(os.close, ours)
         with open(theirs, 'w') as output, \
                 mock.patch.object(sys, 'stdout', output):
-            self._refused(outcomes.ExitCode.TARGET, 'is a terminal')
+            self._refused(errors.ExitCode.TARGET, 'is a terminal')
 
     def test_to_a_file_that_is_not_stored(self):
         self.target = '-'
@@ -147,7 +147,7 @@ class RestoreTest(base.CommandTestCase):
                 mock.patch.object(os, 'fsync',
                                   side_effect=OSError(5, 'broken disk')):
             answer = self._restore()
-        self.assertEqual(outcomes.ExitCode.TARGET, answer.code)
+        self.assertEqual(errors.ExitCode.TARGET, answer.code)
         self.assertIn('broken disk', answer.err)
 
     def test_target_that_appears_meanwhile(self):
@@ -159,7 +159,7 @@ class RestoreTest(base.CommandTestCase):
             return found
 
         with mock.patch.object(targets, 'check', appear):
-            self._refused(outcomes.ExitCode.TARGET, 'exists')
+            self._refused(errors.ExitCode.TARGET, 'exists')
         self.assertEqual(b'precious', self.target.read_bytes())
 
     def _device(self, size):
@@ -200,7 +200,7 @@ class RestoreTest(base.CommandTestCase):
                         ('--force', '--unverified')):
             with self._device(512):
                 answer = self._restore('bak-3', *options)
-            self.assertEqual(outcomes.ExitCode.TARGET, answer.code)
+            self.assertEqual(errors.ExitCode.TARGET, answer.code)
             self.assertIn('needs at least 1 GiB', answer.err)
             self.assertEqual(b'x' * 512, self.target.read_bytes())
 
@@ -208,7 +208,7 @@ class RestoreTest(base.CommandTestCase):
         self.target = '-'
         with open('/dev/full', 'w') as output, \
                 mock.patch.object(sys, 'stdout', output):
-            self._refused(outcomes.ExitCode.TARGET, 'No space left',
+            self._refused(errors.ExitCode.TARGET, 'No space left',
                           'The output is incomplete')
 
     def test_what_is_there_stays_until_the_backup_is_known_to_be_good(self):
@@ -216,24 +216,24 @@ class RestoreTest(base.CommandTestCase):
                           lambda data: data[:-9])
         self.target.write_bytes(b'precious')
         answer = self._restore('bak-2', '--force')
-        self.assertEqual(outcomes.ExitCode.DAMAGED, answer.code)
+        self.assertEqual(errors.ExitCode.DAMAGED, answer.code)
         self.assertEqual(b'precious', self.target.read_bytes())
         self.target.unlink()
-        self.assertEqual(outcomes.ExitCode.DAMAGED, self._restore().code)
+        self.assertEqual(errors.ExitCode.DAMAGED, self._restore().code)
         self.assertFalse(self.target.exists())
 
     def test_target_below_a_file(self):
         self.target = self.directory / 'file' / 'volume'
         (self.directory / 'file').touch()
-        self._refused(outcomes.ExitCode.TARGET, 'Not a directory')
+        self._refused(errors.ExitCode.TARGET, 'Not a directory')
 
     def test_nothing_is_no_id(self):
-        self._refused(outcomes.ExitCode.SELECTION, 'empty', backup='')
+        self._refused(errors.ExitCode.SELECTION, 'empty', backup='')
         answer = self._restore('', '--latest-complete')
-        self.assertEqual(outcomes.ExitCode.SELECTION, answer.code)
+        self.assertEqual(errors.ExitCode.SELECTION, answer.code)
 
     def test_no_such_backup(self):
-        self._refused(outcomes.ExitCode.SELECTION, "'none'", backup='none')
+        self._refused(errors.ExitCode.SELECTION, "'none'", backup='none')
         self.assertFalse(self.target.exists())
 
     def test_id_in_capitals(self):
@@ -245,11 +245,11 @@ class RestoreTest(base.CommandTestCase):
 
     def test_id_of_a_volume(self):
         for backup in ('vol-1', 'VOL'):
-            self._refused(outcomes.ExitCode.SELECTION, 'is a volume',
+            self._refused(errors.ExitCode.SELECTION, 'is a volume',
                           '--latest-complete', '--volume', backup=backup)
 
     def test_two_such_backups(self):
-        self._refused(outcomes.ExitCode.SELECTION, 'bak-1', 'bak-2',
+        self._refused(errors.ExitCode.SELECTION, 'bak-1', 'bak-2',
                       backup='bak')
 
     def test_nothing_to_restore(self):
@@ -261,12 +261,12 @@ class RestoreTest(base.CommandTestCase):
     def test_backup_that_is_still_arriving(self):
         self.bench.memory.delete(base.CONTAINER,
                                  naming.manifest_name(base.ref(2).prefix))
-        self._refused(outcomes.ExitCode.ARRIVING, 'bak-2', 'arriving')
+        self._refused(errors.ExitCode.ARRIVING, 'bak-2', 'arriving')
 
     def test_damaged_backup(self):
         gone = naming.chunk_name(base.ref(1).prefix, 8)
         self.bench.memory.delete(base.CONTAINER, gone)
-        self._refused(outcomes.ExitCode.DAMAGED, 'bak-1', gone)
+        self._refused(errors.ExitCode.DAMAGED, 'bak-1', gone)
         self.assertFalse(self.target.exists())
 
     def test_each_backup_is_named_once(self):
@@ -283,7 +283,7 @@ class RestoreTest(base.CommandTestCase):
         self.store.script(faulty.alter(
             'read', lambda data: data[:-1],
             matching=lambda name: name.endswith('-00016')))
-        self._refused(outcomes.ExitCode.DAMAGED, 'may be partly written',
+        self._refused(errors.ExitCode.DAMAGED, 'may be partly written',
                       str(self.target))
 
     def test_interrupted(self):
@@ -291,14 +291,14 @@ class RestoreTest(base.CommandTestCase):
             'read', KeyboardInterrupt(),
             matching=lambda name: name.endswith('-00016')))
         answer = self._restore()
-        self.assertEqual(outcomes.ExitCode.INTERRUPTED, answer.code)
+        self.assertEqual(errors.ExitCode.INTERRUPTED, answer.code)
         self.assertIn('may be partly written', answer.err)
 
     def test_unverified(self):
         for number in (1, 2):
             self.bench.memory.delete(base.CONTAINER, naming.digest_file_name(
                 base.ref(number).prefix))
-        self._refused(outcomes.ExitCode.DAMAGED, '_sha256file')
+        self._refused(errors.ExitCode.DAMAGED, '_sha256file')
         answer = self._restore('bak-2', '--unverified')
         self.assertEqual(0, answer.code, answer.err)
         self.assertNotIn('verified', answer.err)
@@ -306,42 +306,42 @@ class RestoreTest(base.CommandTestCase):
 
     def test_no_directory(self):
         self.target = self.directory / 'none' / 'volume'
-        self._refused(outcomes.ExitCode.TARGET, 'no directory')
+        self._refused(errors.ExitCode.TARGET, 'no directory')
 
     def test_directory(self):
         for target in (self.directory, f'{self.directory}/', '.'):
             self.target = target
-            self._refused(outcomes.ExitCode.TARGET, 'is a directory')
+            self._refused(errors.ExitCode.TARGET, 'is a directory')
 
     def test_neither_file_nor_device(self):
         self.target = '/dev/null'
-        self._refused(outcomes.ExitCode.TARGET, 'neither a file nor')
+        self._refused(errors.ExitCode.TARGET, 'neither a file nor')
 
     def test_empty_name(self):
         self.target = ''
         answer = self._restore()
-        self.assertEqual(outcomes.ExitCode.USAGE, answer.code)
+        self.assertEqual(errors.ExitCode.USAGE, answer.code)
 
     def test_link_that_leads_nowhere(self):
         self.target.symlink_to('nowhere')
         for options in ((), ('--force',), ('--resume',)):
             answer = self._restore('bak-2', *options)
-            self.assertEqual(outcomes.ExitCode.TARGET, answer.code)
+            self.assertEqual(errors.ExitCode.TARGET, answer.code)
             self.assertEqual(f'{self.target} is a link to nowhere, which does '
                              f'not exist.\n', answer.err)
 
     def test_name_that_is_too_long(self):
         self.target = self.directory / ('n' * 300)
-        self._refused(outcomes.ExitCode.TARGET, 'File name too long')
+        self._refused(errors.ExitCode.TARGET, 'File name too long')
 
     def test_where_nothing_can_be_created(self):
         self.target = '/proc/volume'
-        self._refused(outcomes.ExitCode.TARGET,
+        self._refused(errors.ExitCode.TARGET,
                       '/proc/volume cannot be created (No such file')
         self.target = self.directory / 'volume'
         with mock.patch.object(os, 'open', side_effect=OSError(
                 errno.EROFS, os.strerror(errno.EROFS))):
-            self._refused(outcomes.ExitCode.TARGET, 'volume cannot be '
+            self._refused(errors.ExitCode.TARGET, 'volume cannot be '
                           'created (Read-only file system)')
 
     def test_full_disk(self):
@@ -354,7 +354,7 @@ class RestoreTest(base.CommandTestCase):
             with mock.patch.object(os, 'pwrite',
                                    side_effect=OSError(number, why)):
                 answer = self._restore('bak-3', '--force')
-            self.assertEqual(outcomes.ExitCode.TARGET, answer.code)
+            self.assertEqual(errors.ExitCode.TARGET, answer.code)
             self.assertRegex(
                 answer.err, rf'^{self.target} cannot be written \({why}\)'
                 rf'{more} \[bytes \d+ to \d+ of the volume\] {self.target} '
@@ -367,14 +367,14 @@ class RestoreTest(base.CommandTestCase):
         with mock.patch.object(os, 'preadv',
                                side_effect=OSError(errno.EIO, 'broken')):
             answer = self._restore('bak-2', '--resume')
-        self.assertEqual(outcomes.ExitCode.TARGET, answer.code, answer.err)
+        self.assertEqual(errors.ExitCode.TARGET, answer.code, answer.err)
         self.assertTrue(answer.err.startswith(
             f'{self.target} cannot be read (broken)'), answer.err)
 
     def test_nothing_is_left_of_a_new_file(self):
         for error, code in (
-                (KeyboardInterrupt(), outcomes.ExitCode.INTERRUPTED),
-                (exceptions.StoreUnavailable('x'), outcomes.ExitCode.STORE)):
+                (KeyboardInterrupt(), errors.ExitCode.INTERRUPTED),
+                (exceptions.StoreUnavailable('x'), errors.ExitCode.STORE)):
             self.store.heal()
             self.store.script(faulty.fail('read', error, matching=lambda
                                           name: '-00' in name))
@@ -386,7 +386,7 @@ class RestoreTest(base.CommandTestCase):
     def test_file_that_may_not_be_written(self):
         with mock.patch.object(os, 'open',
                                side_effect=PermissionError(13, 'denied')):
-            self._refused(outcomes.ExitCode.TARGET, 'denied')
+            self._refused(errors.ExitCode.TARGET, 'denied')
 
     def test_mounted_device(self):
         number = os.stat(self.directory).st_dev
@@ -406,9 +406,9 @@ class RestoreTest(base.CommandTestCase):
         self.target.touch()
         with mock.patch.object(targets, '_MOUNTS', mounts), \
                 mock.patch.object(pathlib.Path, 'stat', stat):
-            self._refused(outcomes.ExitCode.TARGET, 'mounted at /mnt')
+            self._refused(errors.ExitCode.TARGET, 'mounted at /mnt')
             mounts.write_text('')
-            self._refused(outcomes.ExitCode.TARGET, '--force')
+            self._refused(errors.ExitCode.TARGET, '--force')
 
 
 class UnverifiedTest(base.CommandTestCase):
@@ -421,7 +421,7 @@ class UnverifiedTest(base.CommandTestCase):
         self.target = self.directory / 'volume'
         self.target.write_bytes(b'x' * 512)
 
-    def _restore(self, *options, code=outcomes.ExitCode.DAMAGED):
+    def _restore(self, *options, code=errors.ExitCode.DAMAGED):
         """What is told at the end, each line but those of progress."""
         answer = self.run_command('restore', 'bak-3', self.target, *options,
                                   '--force', '--unverified')
@@ -473,7 +473,7 @@ class UnverifiedTest(base.CommandTestCase):
         with open(path, 'w+') as output, \
                 mock.patch.object(sys, 'stdout', output):
             answer = self.run_command('restore', 'bak-3', '-', '--unverified')
-        self.assertEqual(outcomes.ExitCode.DAMAGED, answer.code, answer.err)
+        self.assertEqual(errors.ExitCode.DAMAGED, answer.code, answer.err)
         self.assertIn(f'Bytes 64 to 80: object {self._name(4)} does not',
                       answer.err)
         self.assertEqual(512, path.stat().st_size)
@@ -512,7 +512,7 @@ class UnverifiedTest(base.CommandTestCase):
                        zlib.compress(b'!' + bytes(63)))
         answer = self.run_command('restore', 'bak-4', self.target, '--force',
                                   '--unverified')
-        self.assertEqual(outcomes.ExitCode.DAMAGED, answer.code, answer.err)
+        self.assertEqual(errors.ExitCode.DAMAGED, answer.code, answer.err)
         self.assertEqual(b'!', self.target.read_bytes()[:1])
 
     def test_nothing_wrong(self):
@@ -542,5 +542,5 @@ class UnverifiedTest(base.CommandTestCase):
                           lambda data: data[:-3])
         answer = self.run_command('restore', 'bak-5', self.target, '--force',
                                   '--unverified')
-        self.assertEqual(outcomes.ExitCode.DAMAGED, answer.code, answer.err)
+        self.assertEqual(errors.ExitCode.DAMAGED, answer.code, answer.err)
         self.assertNotIn('was restored', answer.err)

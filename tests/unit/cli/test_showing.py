@@ -6,7 +6,7 @@ import json
 import tempfile
 import threading
 
-from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import errors
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -109,5 +109,5 @@ class ShowTest(base.CommandTestCase):
         self.assertNotIn('Map', found)
 
     def test_no_such_backup(self):
-        self.assertEqual(outcomes.ExitCode.SELECTION,
+        self.assertEqual(errors.ExitCode.SELECTION,
                          self.run_command('show', 'none').code)

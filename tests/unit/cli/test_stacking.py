@@ -11,8 +11,8 @@ from hypothesis import strategies
 from oslotest import base as oslo_base
 from rich import cells
 
+from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import stacking
-from cinder_swift_backup.cli import values
 from tests.unit.cli import base
 from tests.unit.engine import base as engine_base
 
@@ -39,7 +39,7 @@ class StackingTest(oslo_base.BaseTestCase):
 
     @given(strategies.text(), strategies.integers(1, 50))
     def test_shortened(self, text, width):
-        text = values.line(text)
+        text = formatting.line(text)
         found = stacking.shortened(text, width)
         self.assertLessEqual(cells.cell_len(found), width)
         if found != text:

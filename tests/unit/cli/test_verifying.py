@@ -6,13 +6,13 @@ import datetime
 import json
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.cli import outcomes
-from cinder_swift_backup.cli import values
+from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
 from tests.unit.cli import base
 
-_Code = outcomes.ExitCode
+_Code = errors.ExitCode
 
 
 class VerifyTest(base.CommandTestCase):
@@ -42,7 +42,7 @@ class VerifyTest(base.CommandTestCase):
                              if not line.startswith('fetching')]
 
     def test_summary(self):
-        stored = values.size(sum(
+        stored = formatting.size(sum(
             len(self.bench.get(name)) for name in self.bench.names()))
         for word, told, how in (
                 ('complete', 'No data was fetched', ()),

@@ -9,7 +9,7 @@ from oslotest import base
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import volumes
-from cinder_swift_backup.engine.volumes import image
+from cinder_swift_backup.engine.volumes import rbd
 from cinder_swift_backup.format import types
 from tests.fakes import volumes as fakes
 
@@ -37,7 +37,7 @@ class RbdHandleTest(base.BaseTestCase):
         self.volume = volumes.open_volume(handle, threading.Lock())
 
     def test_kind(self):
-        self.assertIsInstance(self.volume, image.ImageVolume)
+        self.assertIsInstance(self.volume, rbd.RbdVolume)
         self.assertEqual(4000, self.volume.size)
 
     def test_read(self):

@@ -17,7 +17,7 @@ from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.survey import audit
 from cinder_swift_backup.engine.survey import inventory
-from cinder_swift_backup.engine.survey import libraries
+from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import digest_segments
@@ -48,7 +48,7 @@ class AuditTestCase(base.EngineTestCase):
             datetime.datetime.now(datetime.UTC)
             + datetime.timedelta(days=days), _DAY, frozenset(copies))
         found = self.bench.engine.inventory.scan([base.CONTAINER])
-        return libraries.Library(
+        return lineages.Library(
             self.bench.engine.auditor(patience).audit(
                 found, observers.Recorder()), patience)
 
@@ -245,7 +245,7 @@ class DamageTest(AuditTestCase):
         for info in self.bench.memory.list(base.CONTAINER, self.prefix):
             self.bench.put(info.name, self.bench.get(info.name), 'other')
         patience = audit.Patience(datetime.datetime.now(datetime.UTC), _DAY)
-        library = libraries.Library(self.bench.engine.auditor(patience).audit(
+        library = lineages.Library(self.bench.engine.auditor(patience).audit(
             self.bench.engine.inventory.scan([base.CONTAINER, 'other']),
             observers.Recorder()), patience)
         (tip,) = (each for each in library.audits
@@ -258,7 +258,7 @@ class DamageTest(AuditTestCase):
             self.bench.put(name, self.bench.get(name), 'other')
         self._remove(naming.chunk_name(self.prefix, 4))
         patience = audit.Patience(datetime.datetime.now(datetime.UTC), _DAY)
-        library = libraries.Library(self.bench.engine.auditor(patience).audit(
+        library = lineages.Library(self.bench.engine.auditor(patience).audit(
             self.bench.engine.inventory.scan([base.CONTAINER, 'other']),
             observers.Recorder()), patience)
         self.assertEqual(

@@ -8,7 +8,7 @@ from unittest import mock
 from oslotest import base
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine.volumes import file
+from cinder_swift_backup.engine.volumes import descriptor
 from cinder_swift_backup.engine.volumes import kernel
 from cinder_swift_backup.format import types
 from tests.fakes import loop_device
@@ -37,7 +37,7 @@ class DeviceVolumeTest(base.BaseTestCase):
                 kernel, call, return_value=False))
 
     def test_sizes(self):
-        self.assertIsInstance(self.volume, file.DeviceVolume)
+        self.assertIsInstance(self.volume, descriptor.DeviceVolume)
         self.assertEqual(_SIZE, self.volume.size)
         self.assertEqual(_SIZE, self.volume.capacity)
 

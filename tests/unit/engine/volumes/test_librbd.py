@@ -10,9 +10,8 @@ from unittest import mock
 
 from oslotest import base
 
-from cinder_swift_backup.engine.volumes import clone
-from cinder_swift_backup.engine.volumes import image
 from cinder_swift_backup.engine.volumes import librbd
+from cinder_swift_backup.engine.volumes import rbd
 from cinder_swift_backup.format import types
 from tests.fakes import volumes as fakes
 
@@ -78,7 +77,7 @@ class CloneTest(base.BaseTestCase):
         found.parent = parent
         with mock.patch.object(librbd, 'leaves_out_origins',
                                return_value=old):
-            return image.ImageVolume(found, threading.Lock())
+            return rbd.RbdVolume(found, threading.Lock())
 
     def test_clone(self):
         whole = types.Extent(0, len(_DATA))
@@ -90,5 +89,5 @@ class CloneTest(base.BaseTestCase):
             self.assertEqual(told, volume.tells_holes)
             found = list(volume.data_extents(whole))
             self.assertEqual(not told, found == [whole])
-            outer = clone.ClonedVolume(volume, mock.Mock(), 'snap')
+            outer = rbd.ClonedVolume(volume, mock.Mock(), 'snap')
             self.assertEqual(told, outer.tells_holes)

@@ -9,8 +9,8 @@ from unittest import mock
 from oslotest import base
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine.volumes import file
-from cinder_swift_backup.engine.volumes import image
+from cinder_swift_backup.engine.volumes import descriptor
+from cinder_swift_backup.engine.volumes import rbd
 from cinder_swift_backup.engine.volumes import seeking
 from tests.fakes import volumes as fakes
 from tests.unit.engine.volumes import base as common
@@ -21,11 +21,12 @@ class OpenTest(base.BaseTestCase):
 
     def test_file(self):
         with tempfile.TemporaryFile() as handle:
-            self.assertIsInstance(common.open_volume(handle), file.FileVolume)
+            self.assertIsInstance(common.open_volume(handle),
+                                  descriptor.FileVolume)
 
     def test_rbd(self):
         handle = fakes.RbdHandle(fakes.Image(common.DATA))
-        self.assertIsInstance(common.open_volume(handle), image.ImageVolume)
+        self.assertIsInstance(common.open_volume(handle), rbd.RbdVolume)
 
     def test_seeking(self):
         self.assertIsInstance(common.open_volume(io.BytesIO(common.DATA)),

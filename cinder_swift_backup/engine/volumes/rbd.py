@@ -19,7 +19,7 @@ _WINDOW = 64 << 30
 _REMEMBERED = 2
 
 
-class ImageVolume:
+class RbdVolume:
     """An image of librbd's Python binding.
 
     The objects of a clone are looked for in all of its parent, whatever part
@@ -148,7 +148,7 @@ class ImageVolume:
         with self._lock:
             self._windows.clear()
 
-    def origin(self) -> tuple['ImageVolume', str, str] | None:
+    def origin(self) -> tuple['RbdVolume', str, str] | None:
         """What a clone is of, if nothing was written to it.
 
         :returns: the image, which has to be closed, its name, and that of its
@@ -166,7 +166,7 @@ class ImageVolume:
                     types.Extent(0, self.size), None, include_parent=False):
                 return None
             image = self._client.rbd.Image(self._client.ioctx, name)
-        return ImageVolume(image, self._lock), name, snapshot
+        return RbdVolume(image, self._lock), name, snapshot
 
     def _origin_info(self) -> tuple[str, str, str] | None:
         """Pool, image and snapshot that this is a clone of, if it is one."""
@@ -240,3 +240,45 @@ class ImageVolume:
     def finish(self, size: int) -> None:
         """See :class:`base.VolumeWriter`; an image has its size already."""
         self.sync()
+
+
+class ClonedVolume:
+    """A clone that nothing was written to; it knows what its origin knows.
+
+    A volume that is in use is backed up from one. It has what its origin had
+    when the snapshot was made that it is a clone of, so the origin tells what
+    was written since a mark of the origin's.
+
+    :param clone: what is read
+    :param origin: nobody else may use it meanwhile
+    :param snapshot: of the origin, which is what the clone has
+    """
+
+    is_device = True
+
+    def __init__(self, clone: RbdVolume, origin: RbdVolume,
+                 snapshot: str) -> None:
+        self._clone = clone
+        self._origin = origin
+        self._snapshot = snapshot
+        self.size = clone.size
+        self.tells_holes = clone.tells_holes
+        origin.use(snapshot)
+
+    def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
+        """See :class:`base.VolumeReader`."""
+        return self._clone.read(extent, buffer)
+
+    def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
+        """See :class:`base.VolumeReader`."""
+        return self._clone.data_extents(within)
+
+    def is_hole(self, extent: types.Extent) -> bool:
+        """See :class:`base.VolumeReader`."""
+        return self._clone.is_hole(extent)
+
+    def changed_since(self, mark: types.Mark,
+                      within: types.Extent) -> Iterator[types.Extent]:
+        """See :class:`base.VolumeReader`: what the origin says."""
+        self._origin.use(self._snapshot)
+        return self._origin.changed_since(mark, within)

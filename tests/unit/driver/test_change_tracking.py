@@ -11,7 +11,7 @@ from cinder import objects
 import fixtures
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.driver import marks
+from cinder_swift_backup.driver import change_tracking
 from cinder_swift_backup.engine.volumes import maps
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
@@ -54,12 +54,12 @@ class BackupTest(MarksTestCase):
 
     def test_one_mark_for_a_volume(self):
         full = self._backup()
-        self.assertEqual([marks.name(full.id)], self._marks())
+        self.assertEqual([change_tracking.name(full.id)], self._marks())
         self.image.write(b'new', 5000)
         with mock.patch.object(self.image, 'read',
                                wraps=self.image.read) as read:
             tip = self._backup(parent_id=full.id)
-        self.assertEqual([marks.name(tip.id)], self._marks())
+        self.assertEqual([change_tracking.name(tip.id)], self._marks())
         # Objects are of 1 KiB: one to compare, and of it a block to store.
         self.assertEqual({(4096, 1024), (4608, 512)},
                          {call.args for call in read.call_args_list})
@@ -86,7 +86,7 @@ class BackupTest(MarksTestCase):
             'put', exceptions.StoreError('no'), nth=2))
         self.assertRaises(cinder_exception.BackupDriverException,
                           self._backup)
-        self.assertEqual([marks.name(full.id)], self._marks())
+        self.assertEqual([change_tracking.name(full.id)], self._marks())
         self.assertIsNone(self.image._at)
 
     def test_off(self):
@@ -145,10 +145,11 @@ class BackupTest(MarksTestCase):
         with mock.patch.object(self.image, 'remove_snap',
                                side_effect=fakes.Error('busy')):
             second = self._backup(parent_id=first.id)
-        self.assertEqual({marks.name(first.id), marks.name(second.id)},
+        self.assertEqual({change_tracking.name(first.id),
+                          change_tracking.name(second.id)},
                          set(self._marks()))
         third = self._backup(parent_id=second.id)
-        self.assertEqual([marks.name(third.id)], self._marks())
+        self.assertEqual([change_tracking.name(third.id)], self._marks())
 
     def test_parent_of_the_stock_driver(self):
         full = self._backup()
@@ -202,13 +203,13 @@ class InUseTest(MarksTestCase):
 
     def test_chain(self):
         full = self._backup_clone(lambda: self._write(100, b'meanwhile'))
-        self.assertEqual([marks.name(full.id)], self._ours())
+        self.assertEqual([change_tracking.name(full.id)], self._ours())
         self.assertEqual(_DATA, self._content(full))
         self._write(5000, b'later')
         then = bytes(self.image.data)
         tip = self._backup_clone(lambda: self._write(9000, b'even later'),
                                  parent_id=full.id)
-        self.assertEqual([marks.name(tip.id)], self._ours())
+        self.assertEqual([change_tracking.name(tip.id)], self._ours())
         self.assertEqual(then, self._content(tip))
         # What was written meanwhile, and later: an object each, and a block.
         self.assertEqual({0, 4096, 4608},
@@ -218,7 +219,7 @@ class InUseTest(MarksTestCase):
         self._write(2000, b'at last')
         last = self._backup(parent_id=tip.id)
         self.assertEqual(bytes(self.image.data), self._content(last))
-        self.assertEqual([marks.name(last.id)], self._ours())
+        self.assertEqual([change_tracking.name(last.id)], self._ours())
 
     def test_what_came_and_went(self):
         # It is in the parent, neither in its mark nor in the volume now.
@@ -271,7 +272,7 @@ class InUseTest(MarksTestCase):
         self.assertEqual(_DATA, self._content(backup))
 
     def test_too_much_was_written_meanwhile(self):
-        with mock.patch.object(marks, '_MOST_CHANGES', 1):
+        with mock.patch.object(change_tracking, '_MOST_CHANGES', 1):
             full = self._backup_clone(
                 lambda: self._write(100, b'meanwhile' * 400))
         self.assertEqual([], self._ours())
@@ -283,7 +284,7 @@ class InUseTest(MarksTestCase):
     def test_clone_that_is_still_there(self):
         self.image.create_snap('volume-9.clone_snap')
         backup = self._backup_clone()
-        self.assertEqual([marks.name(backup.id)], self._ours())
+        self.assertEqual([change_tracking.name(backup.id)], self._ours())
 
     def test_failed_backup_leaves_no_mark(self):
         self.store.script(faulty.fail(
@@ -312,7 +313,8 @@ class DeleteTest(MarksTestCase):
             self.attached.append(volume)
             yield fakes.RbdHandle(self.image)
 
-        self.enterContext(mock.patch.object(marks, '_attached', attached))
+        self.enterContext(mock.patch.object(change_tracking, '_attached',
+                                            attached))
         self.volume = self.enterContext(mock.patch.object(
             objects.Volume, 'get_by_id', return_value=mock.Mock(
                 status='available')))
@@ -341,7 +343,8 @@ class DeleteTest(MarksTestCase):
         data = test_driver.blobs.get(self.memory, backup.container, manifest)
         test_driver.blobs.put(
             self.memory, backup.container, manifest,
-            data.replace(marks.name(backup.id).encode(), b'of the user'))
+            data.replace(change_tracking.name(backup.id).encode(),
+                         b'of the user'))
         self._delete(backup)
         self.assertIn('of the user', self._marks())
 
@@ -367,10 +370,10 @@ class DeleteTest(MarksTestCase):
     def test_volume_that_cannot_be_attached(self):
         backup = self._backup()
         self.volume.side_effect = RuntimeError('no answer')
-        with mock.patch.object(marks.LOG, 'warning') as warned:
+        with mock.patch.object(change_tracking.LOG, 'warning') as warned:
             self._delete(backup)
         warned.assert_called_once()
-        self.assertEqual([marks.name(backup.id)], self._marks())
+        self.assertEqual([change_tracking.name(backup.id)], self._marks())
 
     def test_damaged_manifest(self):
         backup = self._backup()

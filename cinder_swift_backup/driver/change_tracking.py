@@ -76,7 +76,7 @@ def marked(context, database, runtime, source, backup, wanted):
     :param source: what Cinder attached, to back up the volume
     :param wanted: whether changes are to be tracked
     """
-    if not isinstance(source, volumes.ImageVolume):
+    if not isinstance(source, volumes.RbdVolume):
         yield Source(source)
         return
     with _found(context, database, runtime, source, backup,

@@ -16,12 +16,12 @@ import json
 from typing import Any
 
 from cinder_swift_backup.cli import commands
-from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import summaries
-from cinder_swift_backup.cli import values
 from cinder_swift_backup.engine.survey import audit
-from cinder_swift_backup.engine.survey import libraries
+from cinder_swift_backup.engine.survey import lineages
 
 _GIB = 1 << 30
 _SERVICES = {
@@ -40,10 +40,10 @@ class ExportRecord(commands.AccountCommand, commands.Table):
     """
 
     codes = (
-        (outcomes.ExitCode.SELECTION,
+        (errors.ExitCode.SELECTION,
          'no backup matches, several do, or none is complete'),
-        (outcomes.ExitCode.ARRIVING, 'the backup is still arriving'),
-        (outcomes.ExitCode.DAMAGED, 'the backup is damaged'),
+        (errors.ExitCode.ARRIVING, 'the backup is still arriving'),
+        (errors.ExitCode.DAMAGED, 'the backup is damaged'),
     )
 
     columns = ('backup', 'backup_service', 'backup_url')
@@ -84,12 +84,12 @@ class ExportRecord(commands.AccountCommand, commands.Table):
             (each.found.ref.backup_id, service, encode(library, each, service))
             for each in wanted]
 
-    def _tell_nothing(self, place: str, library: libraries.Library) -> None:
-        self.code = outcomes.ExitCode.SELECTION
+    def _tell_nothing(self, place: str, library: lineages.Library) -> None:
+        self.code = errors.ExitCode.SELECTION
         self.closing = [summaries.nothing(place) if not library.audits else
                         f'None of the backups in {place} can be restored.']
 
-    def _usable(self, library: libraries.Library) -> list[audit.Audit]:
+    def _usable(self, library: lineages.Library) -> list[audit.Audit]:
         """All that can be restored, what one builds on before it.
 
         Says of the others why they cannot.
@@ -113,13 +113,13 @@ def _lacks_key(each: audit.Audit) -> bool:
             and summary.key_id is None)
 
 
-def encode(library: libraries.Library, each: audit.Audit, service: str) -> str:
+def encode(library: lineages.Library, each: audit.Audit, service: str) -> str:
     """The record of a backup as the text that Cinder imports."""
     fields = record(library, each, service)
     return base64.b64encode(json.dumps(fields).encode()).decode()
 
 
-def record(library: libraries.Library, each: audit.Audit,
+def record(library: lineages.Library, each: audit.Audit,
            service: str) -> dict[str, object]:
     """The fields of a record.
 
@@ -133,7 +133,7 @@ def record(library: libraries.Library, each: audit.Audit,
     """
     found, summary = each.found, each.summary
     header = summary.header if summary else None
-    made = values.moment(found.created)
+    made = formatting.moment(found.created)
     return {
         'id': found.ref.backup_id,
         'volume_id': found.ref.volume_id,

@@ -6,8 +6,8 @@ import base64
 import json
 from unittest import mock
 
-from cinder_swift_backup.cli import outcomes
-from cinder_swift_backup.cli import records
+from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import exporting
 from cinder_swift_backup.format import naming
 from tests.unit.cli import base
 
@@ -70,7 +70,7 @@ class ExportRecordTest(base.CommandTestCase):
     def test_device_that_is_larger_than_cinder_noted(self):
         # As storage rounds up. Cinder lets nobody restore it to a volume of
         # the same size if the record says more.
-        self.enterContext(mock.patch.object(records, '_GIB', len(base.DATA)))
+        self.enterContext(mock.patch.object(exporting, '_GIB', len(base.DATA)))
         for number, meta, size in (
                 (3, {'size': 1}, 1), (4, {'size': 3}, 3), (5, {}, 2),
                 (6, {'size': 0}, 2)):
@@ -107,5 +107,5 @@ class ExportRecordTest(base.CommandTestCase):
         self.bench.memory.delete(base.CONTAINER,
                                  naming.chunk_name(base.ref(1).prefix, 4))
         answer = self.run_command('export-record', 'bak-2')
-        self.assertEqual((outcomes.ExitCode.DAMAGED, ''),
+        self.assertEqual((errors.ExitCode.DAMAGED, ''),
                          (answer.code, answer.out))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine.survey import inspection
+from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
 from tests.fakes import observers
@@ -31,7 +31,7 @@ class InspectionTestCase(base.EngineTestCase):
 
     def _inspect(self, number=1, *, observer=None, part=1.0):
         links = self.bench.resolve(*range(1, number + 1)).links
-        subjects = [inspection.Subject(link, len(_DATA)) for link in links]
+        subjects = [deep.Subject(link, len(_DATA)) for link in links]
         return self.bench.engine.inspector.inspect(
             subjects[-1], subjects[-2] if number > 1 else None,
             observer or observers.Recorder(), part=part)

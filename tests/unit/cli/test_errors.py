@@ -6,7 +6,7 @@ from oslotest import base
 from testtools import matchers
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.cli import outcomes
+from cinder_swift_backup.cli import errors
 from cinder_swift_backup.stores import swift_errors
 
 
@@ -21,7 +21,7 @@ class RemedyTest(base.BaseTestCase):
     """Behind what is wrong stands what to do."""
 
     def _check(self, kind, remedy=None):
-        line = outcomes.line_of(kind('it failed', name='o', remedy=remedy))
+        line = errors.line_of(kind('it failed', name='o', remedy=remedy))
         self.assertThat(line, self._says(), (kind, remedy))
 
     @staticmethod
@@ -44,17 +44,17 @@ class RemedyTest(base.BaseTestCase):
                 self._check(kind)
 
     def test_what_nobody_answers(self):
-        line = outcomes.line_of(exceptions.StoreUnavailable('it is silent'))
+        line = errors.line_of(exceptions.StoreUnavailable('it is silent'))
         self.assertEqual(
             'it is silent. Check that Swift and Keystone can be reached, or '
             'raise --patience.', line)
 
     def test_what_comes_too_early(self):
-        line = outcomes.line_of(swift_errors.Slowed('wait for 5 hours'))
+        line = errors.line_of(swift_errors.Slowed('wait for 5 hours'))
         self.assertIn('Repeat the command later', line)
 
     def test_the_better_remedy_counts(self):
-        line = outcomes.line_of(exceptions.AccessDenied(
+        line = errors.line_of(exceptions.AccessDenied(
             'no', remedy=exceptions.Remedy.TOKEN))
         self.assertEqual('no. Get another token.', line)
 
@@ -63,11 +63,11 @@ class CodeTest(base.BaseTestCase):
     """Scripts tell by it what happened."""
 
     def test_errors_of_the_store(self):
-        codes = {kind: outcomes.code_of(kind('x'))
+        codes = {kind: errors.code_of(kind('x'))
                  for kind in _kinds(exceptions.StoreError)}
         self.assertEqual(
-            (outcomes.ExitCode.STORE, outcomes.ExitCode.STORE,
-             outcomes.ExitCode.CONFIGURATION, outcomes.ExitCode.SELECTION),
+            (errors.ExitCode.STORE, errors.ExitCode.STORE,
+             errors.ExitCode.CONFIGURATION, errors.ExitCode.SELECTION),
             tuple(codes[kind] for kind in (
                 exceptions.StoreUnavailable, swift_errors.Slowed,
                 exceptions.AccessDenied, exceptions.ContainerNotFound)))

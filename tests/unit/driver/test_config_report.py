@@ -14,8 +14,8 @@ import requests_mock
 import urllib3
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.driver import checkup
 from cinder_swift_backup.driver import compat
+from cinder_swift_backup.driver import config_report
 from tests.fakes import answers
 from tests.unit.driver import base
 
@@ -43,7 +43,7 @@ class CheckupTest(base.HttpTestCase):
         path = self.directory / 'cinder.conf'
         path.write_text(f'[DEFAULT]\nbackup_driver = {driver}\n'
                         f'state_path = {self.directory}\n{text}')
-        answers = checkup.check([f'--config-file={path}', *more])
+        answers = config_report.check([f'--config-file={path}', *more])
         for each in answers:
             self.assertNotIn('very-secret', f'{each.text}{each.problem}')
             self.assertNotIn('\n', f'{each.text}{each.problem}')
@@ -314,13 +314,14 @@ class CheckupTest(base.HttpTestCase):
                       # In which it is.
                       f'dir={self.directory}'):
             err = self.assertRaises(exceptions.ConfigurationError,
-                                    checkup.check, [f'--config-{wrong}'])
+                                    config_report.check, [f'--config-{wrong}'])
             self.assertIn(str(self.directory), str(err), wrong)
 
     def test_value_that_is_also_an_argument(self):
         path = self._file('cinder.conf', 'debug = perhaps')
-        err = self.assertRaises(exceptions.ConfigurationError, checkup.check,
-                                [f'--config-file={path}'])
+        err = self.assertRaises(
+            exceptions.ConfigurationError, config_report.check,
+            [f'--config-file={path}'])
         self.assertIn('perhaps', str(err))
         self.assertNotIn('Location', str(err))
 
@@ -392,7 +393,7 @@ class CheckupTest(base.HttpTestCase):
 
     def _found(self):
         """What is said of the files that nobody has named."""
-        answers = checkup.check()
+        answers = config_report.check()
         self.assertEqual([], [each.problem for each in answers
                               if each.problem])
         return {each.subject: each.text for each in answers}
@@ -400,7 +401,7 @@ class CheckupTest(base.HttpTestCase):
     def test_nothing_that_cinder_finds(self):
         with mock.patch.object(cfg, 'find_config_files', return_value=[]):
             err = self.assertRaises(exceptions.ConfigurationError,
-                                    checkup.check)
+                                    config_report.check)
         self.assertIn('--config-file', str(err))
 
     def test_what_should_not_be_so(self):
