@@ -84,9 +84,9 @@ def _code(problems: Sequence[Any]) -> errors.ExitCode:
 def _load() -> Any:
     """The module of the driver that knows what to say."""
     try:
-        from cinder_swift_backup.driver import checkup  # noqa: PLC0415
+        from cinder_swift_backup.driver import config_report  # noqa: PLC0415
     except ImportError as err:
         raise exceptions.ConfigurationError(
             'the driver cannot be loaded: it needs Cinder on this host',
             detail=str(err)) from err
-    return checkup
+    return config_report

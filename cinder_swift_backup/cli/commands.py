@@ -21,15 +21,17 @@ from cliff import lister
 from cliff import show
 from cliff import utils as cliff_utils
 
+from cinder_swift_backup import engine as engines
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import accounts
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import interrupts
 from cinder_swift_backup.cli import progress_bar
-from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import stacking
 from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine.survey import survey as surveys
 from cinder_swift_backup.format import container_names
 
 BY_LISTINGS = ('"complete" means that listings show every object; "verify" '
@@ -40,6 +42,9 @@ _LINES = ('table', 'value', 'shell')
 _MOST = 1e6
 # Seconds.
 _PATIENCE = 300
+# Seconds: clocks that differ by no more are the same.
+_SAME = 60
+_WORKERS = 4
 
 
 # Not generic before cliff 4.9.
@@ -280,12 +285,12 @@ class AccountCommand(OurCommand):
             metavar='NAME',
             help='a container to look in; may be repeated (default: all)')
         parser.add_argument(
-            '--grace', type=_hours, default=shelf.GRACE.total_seconds() / 3600,
-            metavar='HOURS',
+            '--grace', type=_hours, metavar='HOURS',
+            default=surveys.GRACE.total_seconds() / 3600,
             help='how long after its last write a backup may be incomplete '
                  '(default: %(default)g)')
         parser.add_argument(
-            '--workers', type=positive, default=shelf.WORKERS, metavar='N',
+            '--workers', type=positive, default=_WORKERS, metavar='N',
             help='how many objects to process at once (default: %(default)s)')
         parser.add_argument(
             '--patience', type=_seconds, default=_PATIENCE, metavar='SECONDS',
@@ -298,16 +303,47 @@ class AccountCommand(OurCommand):
         return progress_bar.counted(self.app.stderr, 'looking', 'backups')
 
     @contextlib.contextmanager
-    def opened(self, arguments: argparse.Namespace) -> Iterator[shelf.Shelf]:
+    def opened(self,
+               arguments: argparse.Namespace) -> Iterator[surveys.Survey]:
         """The backups in the account, until the end of a block."""
         options: Any = self.app.options
         account = accounts.open_account(options, os.environ,
                                         arguments.patience)
+        self._region = account.region
         with contextlib.closing(account.store) as store:
-            yield shelf.Shelf(store, arguments.container,
-                              datetime.timedelta(hours=arguments.grace),
-                              arguments.workers, region=account.region,
-                              closely=self.closely, say=self.say)
+            repo = engines.Engine(store, pipelines.Runtime(),
+                                  arguments.workers).repository
+            yield surveys.Survey(
+                repo, arguments.container,
+                datetime.timedelta(hours=arguments.grace),
+                closely=self.closely, compare_clocks=self._compare_clocks)
+
+    def place(self, survey: surveys.Survey) -> str:
+        """Where a survey looks, in words.
+
+        :raises StoreError: when there is no access to the account
+        """
+        words = f'account {survey.repository.store.account()}'
+        if self._region:
+            words += f' of region {self._region}'
+        if survey.containers:
+            words += f', container {", ".join(survey.containers)}'
+        return words
+
+    def _compare_clocks(self, told: datetime.datetime | None,
+                        ours: datetime.datetime) -> None:
+        """Say by which clock the command goes, if there are two."""
+        if told is None:
+            self.say("Swift does not tell the time; the command goes by this "
+                     "host's clock.")
+            return
+        apart = round((ours - told).total_seconds())
+        if abs(apart) <= _SAME:
+            return
+        how_far = formatting.duration(datetime.timedelta(seconds=abs(apart)))
+        self.say(f"This host's clock is {how_far} "
+                 f"{'ahead of' if apart > 0 else 'behind'} Swift's; the "
+                 f"command goes by Swift's.")
 
 
 class BackupCommand(AccountCommand):

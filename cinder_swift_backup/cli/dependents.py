@@ -21,49 +21,47 @@ cleanup never deletes a backup for which it is not.
 from collections.abc import Iterator
 from collections.abc import Mapping
 
-from cinder_swift_backup.cli import cinder_api
-from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import backups
+from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.engine.survey import lineages
 
-_Records = Mapping[str, cinder_api.Record]
 
-
-def lines(library: lineages.Library, records: _Records) -> Iterator[str]:
+def lines(lineage: lineages.Lineage,
+          records: deletion.Records) -> Iterator[str]:
     """What to say of records that are wrong, and how to mend them."""
-    found = _drifted(library, records)
-    if not found:
+    drifted = _drifted(lineage, records)
+    if not drifted:
         return
     yield ('Cinder is wrong about whether other backups depend on '
-           f'{", ".join(sorted(found))}. In its database, this mends it:')
-    for number in sorted(set(found.values())):
-        names = ', '.join(f"'{name}'" for name in sorted(found)
-                          if found[name] == number)
+           f'{", ".join(sorted(drifted))}. In its database, this mends it:')
+    for number in sorted(set(drifted.values())):
+        names = ', '.join(f"'{name}'" for name in sorted(drifted)
+                          if drifted[name] == number)
         yield (f'UPDATE backups SET num_dependent_backups = {number} '
                f'WHERE id IN ({names});')
 
 
-def _drifted(library: lineages.Library,
-             records: _Records) -> dict[str, int]:
+def _drifted(lineage: lineages.Lineage,
+             records: deletion.Records) -> dict[str, int]:
     """By the ids of the records, the numbers that they should have."""
-    read = {each.found.ref.backup_id: each for each in library.audits
-            if each.summary is not None
-            and cinder_api.record_of(records, each) is not None}
+    read = {backup.ref.backup_id: backup for backup in lineage.backups
+            if backup.summary is not None
+            and deletion.record_of(records, backup) is not None}
     unsure = {record.volume_id for record in records.values()
-              if record.is_incremental and (
-                  record.status != 'available'
-                  or record.backup_id not in read)}
-    return {name: number for name, each in read.items()
+              if record.is_incremental and not (
+                  record.is_available and record.backup_id in read)}
+    return {name: number for name, backup in read.items()
             if records[name].volume_id not in unsure
-            and (number := _number(library, each, read)) is not None
+            and (number := _number(lineage, backup, read)) is not None
             and bool(number) != records[name].has_dependents}
 
 
-def _number(library: lineages.Library, each: audit.Audit,
-            read: Mapping[str, audit.Audit]) -> int | None:
+def _number(lineage: lineages.Lineage, backup: backups.Backup,
+            read: Mapping[str, backups.Backup]) -> int | None:
     """How many records build on a backup; None if that is not known.
 
     A backup that only Swift has may be of a record that the login may not see.
     """
-    found = library.dependents(each)
-    known = [other for other in found if other.found.ref.backup_id in read]
-    return len(known) if known or not found else None
+    dependents = lineage.dependents(backup)
+    known = [other for other in dependents if other.ref.backup_id in read]
+    return len(known) if known or not dependents else None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import enum
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.stores import swift_errors
 
 
@@ -13,7 +14,7 @@ class ExitCode(enum.IntEnum):
     """The exit codes of all commands. Others are those of the shell."""
 
     DONE = 0
-    # What is not foreseen here, and told by its type.
+    # Any unexpected error; its type is printed.
     FAILED = 1
     # The command line is wrong.
     USAGE = 2
@@ -109,6 +110,10 @@ _REMEDIES = {
 # What to do about those for which nobody knows anything better, the first
 # match again. The others are about what the user has typed, and say it.
 _DEFAULTS = (
+    (inventory.NoSuchBackup, 'Run "list --long" to see ids and names.'),
+    (inventory.NotABackup,
+     'Run "list --volume" to see its backups, or restore the newest that is '
+     'complete with "restore --latest-complete".'),
     (swift_errors.Slowed, 'Repeat the command later, or raise --patience.'),
     (swift_errors.Passing,
      "Repeat the command, or look for the cause in Swift's logs."),

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import summaries
-from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import backups
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def unmet(arguments: argparse.Namespace,
-          good: Collection[audit.Audit]) -> list[str]:
+          good: Collection[backups.Backup]) -> list[str]:
     """A line for each expectation that is not met.
 
     :param good: the backups that are complete
@@ -33,7 +33,7 @@ def unmet(arguments: argparse.Namespace,
             f'Expected at least '
             f'{summaries.counted(arguments.expect_at_least, "backup")} that '
             f'can be restored, and found {len(good)}.')
-    volumes = {each.found.ref.volume_id.lower() for each in good}
+    volumes = {backup.ref.volume_id.lower() for backup in good}
     lines += [f'Found no backup of volume {volume} that can be restored.'
               for volume in arguments.expect_volume
               if volume.lower() not in volumes]

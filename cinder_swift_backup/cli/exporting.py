@@ -18,9 +18,8 @@ from typing import Any
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
-from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import summaries
-from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import lineages
 
 _GIB = 1 << 30
@@ -62,64 +61,64 @@ class ExportRecord(commands.AccountCommand, commands.Table):
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""
         service = _SERVICES[parsed_args.service]
-        with self.opened(parsed_args) as found, self.looking() as observer:
+        with self.opened(parsed_args) as survey, self.looking() as observer:
             if parsed_args.all:
-                library = found.library(observer)
-                wanted = self._usable(library)
-                if not wanted:
-                    self._tell_nothing(found.place, library)
+                lineage = survey.everything(observer)
+                exported = self._usable(lineage)
+                if not exported:
+                    self._tell_nothing(self.place(survey), lineage)
             else:
-                library, tip = found.with_ancestors(parsed_args.backup,
-                                                    observer)
-                shelf.usable(library, tip)
-                wanted = library.chain(tip)
-        for each in wanted:
-            if _lacks_key(each):
+                lineage, tip = survey.one(parsed_args.backup, observer)
+                lineage.check_usable(tip)
+                exported = lineage.chain(tip)
+        for backup in exported:
+            if _lacks_key(backup):
                 self.say(
-                    f'The record of backup {each.found.ref.backup_id} names '
+                    f'The record of backup {backup.ref.backup_id} names '
                     f'no key, though its volume was encrypted. Read '
                     f'"Encrypted volumes" in the documentation before you '
                     f'delete that backup.')
         return self.columns, [
-            (each.found.ref.backup_id, service, encode(library, each, service))
-            for each in wanted]
+            (backup.ref.backup_id, service, encode(lineage, backup, service))
+            for backup in exported]
 
-    def _tell_nothing(self, place: str, library: lineages.Library) -> None:
+    def _tell_nothing(self, place: str, lineage: lineages.Lineage) -> None:
         self.code = errors.ExitCode.SELECTION
-        self.closing = [summaries.nothing(place) if not library.audits else
+        self.closing = [summaries.nothing(place) if not lineage.backups else
                         f'None of the backups in {place} can be restored.']
 
-    def _usable(self, library: lineages.Library) -> list[audit.Audit]:
+    def _usable(self, lineage: lineages.Lineage) -> list[backups.Backup]:
         """All that can be restored, what one builds on before it.
 
         Says of the others why they cannot.
         """
-        found = []
-        for each in library.audits:
-            state, why = library.problem(each)
-            if state is audit.State.COMPLETE:
-                found.append(each)
+        usable = []
+        for backup in lineage.backups:
+            state, why = lineage.problem(backup)
+            if state is backups.State.COMPLETE:
+                usable.append(backup)
             else:
                 self.say(f'No record is made of backup '
-                         f'{each.found.ref.backup_id}, which is '
+                         f'{backup.ref.backup_id}, which is '
                          f'{state.value}: {why}')
-        return found
+        return usable
 
 
-def _lacks_key(each: audit.Audit) -> bool:
+def _lacks_key(backup: backups.Backup) -> bool:
     """Whether only Cinder's database knew which key the backup has."""
-    summary = each.summary
+    summary = backup.summary
     return (summary is not None and summary.volume.key_id is not None
             and summary.key_id is None)
 
 
-def encode(library: lineages.Library, each: audit.Audit, service: str) -> str:
+def encode(lineage: lineages.Lineage, backup: backups.Backup,
+           service: str) -> str:
     """The record of a backup as the text that Cinder imports."""
-    fields = record(library, each, service)
+    fields = record(lineage, backup, service)
     return base64.b64encode(json.dumps(fields).encode()).decode()
 
 
-def record(library: lineages.Library, each: audit.Audit,
+def record(lineage: lineages.Lineage, backup: backups.Backup,
            service: str) -> dict[str, object]:
     """The fields of a record.
 
@@ -131,26 +130,26 @@ def record(library: lineages.Library, each: audit.Audit,
     not delete what one of them needs. The key is the backup's own, or none:
     Cinder deletes it with the backup, and that of the volume is still in use.
     """
-    found, summary = each.found, each.summary
+    ref, summary = backup.ref, backup.summary
     header = summary.header if summary else None
-    made = formatting.moment(found.created)
+    made = formatting.moment(backup.listed.created)
     return {
-        'id': found.ref.backup_id,
-        'volume_id': found.ref.volume_id,
+        'id': ref.backup_id,
+        'volume_id': ref.volume_id,
         'display_name': header.backup_name if header else None,
         'display_description':
             header.backup_description if header else None,
-        'container': found.ref.container,
+        'container': ref.container,
         'service': service,
-        'service_metadata': found.ref.prefix,
+        'service_metadata': ref.prefix,
         'size': ((summary and summary.volume.size)
-                 or -(-(library.size(each) or 0) // _GIB)),
+                 or -(-(lineage.size(backup) or 0) // _GIB)),
         'object_count': sum(
             stored.chunks for stored in summary.by_codec.values()
         ) if summary else 0,
         'parent_id': summary.parent_id if summary else None,
         'encryption_key_id': summary.key_id if summary else None,
-        'num_dependent_backups': len(library.dependents(each)),
+        'num_dependent_backups': len(lineage.dependents(backup)),
         'status': 'available',
         'created_at': made,
         'data_timestamp': made,

@@ -14,7 +14,7 @@ from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import expectations
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import summaries
-from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.format import volume_meta
@@ -61,7 +61,7 @@ class List(commands.AccountCommand, commands.Table):
                             help='only backups made before this time')
         parser.add_argument(
             '--state', action='append', metavar='STATE',
-            choices=[state.value for state in audit.State],
+            choices=[state.value for state in backups.State],
             help='only backups that are complete, arriving, orphaned or '
                  'damaged; may be repeated')
         parser.add_argument(
@@ -74,23 +74,23 @@ class List(commands.AccountCommand, commands.Table):
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""
-        with self.opened(parsed_args) as found, self.looking() as observer:
-            library = found.library(observer)
-            place = found.place
-        for container in sorted(library.copies):
-            self.say(_lag(library, container))
-        wanted = [each for each in library.audits
-                  if _wanted(parsed_args, library, each)]
-        good = [each for each in wanted
-                if library.state(each) is audit.State.COMPLETE]
+        with self.opened(parsed_args) as survey, self.looking() as observer:
+            lineage = survey.everything(observer)
+            place = self.place(survey)
+        for container in sorted(lineage.copies):
+            self.say(_lag(lineage, container))
+        chosen = [backup for backup in lineage.backups
+                  if _is_chosen(parsed_args, lineage, backup)]
+        good = [backup for backup in chosen
+                if lineage.state(backup) is backups.State.COMPLETE]
         missing = expectations.unmet(parsed_args, good)
-        self.closing = [_summary(place, library, wanted), *missing]
+        self.closing = [_summary(place, lineage, chosen), *missing]
         if good:
             self.closing.append(commands.BY_LISTINGS)
         if missing:
             self.code = errors.ExitCode.SELECTION
         names = self.columns if _is_long(parsed_args) else _COLUMNS
-        return names, [_row(library, each)[:len(names)] for each in wanted]
+        return names, [_row(lineage, backup)[:len(names)] for backup in chosen]
 
 
 def _is_long(arguments: argparse.Namespace) -> bool:
@@ -100,48 +100,48 @@ def _is_long(arguments: argparse.Namespace) -> bool:
                                    *arguments.sort_columns))
 
 
-def _summary(place: str, library: lineages.Library,
-             wanted: Sequence[audit.Audit]) -> str:
-    if not library.audits:
+def _summary(place: str, lineage: lineages.Lineage,
+             chosen: Sequence[backups.Backup]) -> str:
+    if not lineage.backups:
         return summaries.nothing(place)
-    if not wanted:
-        count = summaries.counted(len(library.audits), 'backup')
+    if not chosen:
+        count = summaries.counted(len(lineage.backups), 'backup')
         return f'There are {count} in {place}, but none that you asked for.'
-    return summaries.of(place, (each.found for each in wanted),
-                        (library.state(each).value for each in wanted))
+    return summaries.of(place, [backup.listed for backup in chosen],
+                        (lineage.state(backup).value for backup in chosen))
 
 
 def _time(text: str) -> datetime.datetime:
     try:
-        found = datetime.datetime.fromisoformat(text)
+        time = datetime.datetime.fromisoformat(text)
     except ValueError as err:
         raise argparse.ArgumentTypeError(
             f'{text!r} is not a time in ISO 8601, such as '
             f'2026-11-28T10:00') from err
-    return found.replace(tzinfo=found.tzinfo or datetime.UTC)
+    return time.replace(tzinfo=time.tzinfo or datetime.UTC)
 
 
-def _wanted(arguments: argparse.Namespace, library: lineages.Library,
-            each: audit.Audit) -> bool:
-    found = each.found
-    if arguments.volume and not inventory.begins(found.ref.volume_id,
+def _is_chosen(arguments: argparse.Namespace, lineage: lineages.Lineage,
+               backup: backups.Backup) -> bool:
+    created = backup.listed.created
+    if arguments.volume and not inventory.begins(backup.ref.volume_id,
                                                  arguments.volume):
         return False
-    if arguments.since and found.created < arguments.since:
+    if arguments.since and created < arguments.since:
         return False
-    if arguments.until and found.created >= arguments.until:
+    if arguments.until and created >= arguments.until:
         return False
     return (not arguments.state
-            or library.state(each).value in arguments.state)
+            or lineage.state(backup).value in arguments.state)
 
 
-def _lag(library: lineages.Library, container: str) -> str:
+def _lag(lineage: lineages.Lineage, container: str) -> str:
     """A line that says how far a copy is behind."""
-    newest = max(each.found.modified for each in library.audits
-                 if each.found.ref.container == container)
-    lags = library.lags(container)
+    newest = max(backup.listed.modified for backup in lineage.backups
+                 if backup.ref.container == container)
+    lags = lineage.lags(container)
     behind = [lag for lag in lags if lag is not None]
-    age = formatting.duration(library.now - newest)
+    age = formatting.duration(lineage.now - newest)
     line = (f'Container {container} is a copy, whose newest object was '
             f'stored {age} ago: {len(behind)} of '
             f'{summaries.counted(len(lags), "volume")} '
@@ -151,24 +151,26 @@ def _lag(library: lineages.Library, container: str) -> str:
     return f'{line}.'
 
 
-def _row(library: lineages.Library, each: audit.Audit) -> tuple[object, ...]:
-    ref, summary = each.found.ref, each.summary
+def _row(lineage: lineages.Lineage,
+         backup: backups.Backup) -> tuple[object, ...]:
+    ref, summary = backup.ref, backup.summary
     kind, size, name, volume = '-', commands.Size, '', volume_meta.Volume()
     if summary is not None:
         size = commands.Size if summary.is_ours else commands.InferredSize
         kind = 'full' if summary.parent_id is None else 'incremental'
         name, volume = summary.header.backup_name or '', summary.volume
     return (ref.backup_id, ref.volume_id,
-            formatting.moment(each.found.created), size(library.size(each)),
-            commands.Size(each.found.stored_bytes), kind,
-            commands.Known(_depth(library, each)),
-            library.state(each).value, ref.container,
+            formatting.moment(backup.listed.created),
+            size(lineage.size(backup)),
+            commands.Size(backup.listed.stored_bytes), kind,
+            commands.Known(_depth(lineage, backup)),
+            lineage.state(backup).value, ref.container,
             name, volume.name or '', volume.project_id or '')
 
 
-def _depth(library: lineages.Library, each: audit.Audit) -> int | None:
+def _depth(lineage: lineages.Lineage, backup: backups.Backup) -> int | None:
     """How many backups it builds on; None if they are not all there."""
     try:
-        return len(library.chain(each)) - 1
+        return len(lineage.chain(backup)) - 1
     except exceptions.ChainError:
         return None

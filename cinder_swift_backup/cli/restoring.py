@@ -15,12 +15,13 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import progress_bar
-from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.cli import targets
 from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.restore import doubts
 from cinder_swift_backup.engine.restore import restorer
+from cinder_swift_backup.engine.restore import streamer
 from cinder_swift_backup.format import chains
 
 
@@ -76,23 +77,23 @@ class Restore(commands.BackupCommand):
         else:
             is_new = targets.check(
                 target, force=parsed_args.force or parsed_args.resume)
-        with self.opened(parsed_args) as found:
+        with self.opened(parsed_args) as survey:
+            repo = survey.repository
             with self.looking() as observer:
-                find = (found.latest if parsed_args.latest_complete
-                        else found.with_ancestors)
-                library, wanted = find(parsed_args.backup, observer)
+                find = (survey.latest if parsed_args.latest_complete
+                        else survey.one)
+                lineage, backup = find(parsed_args.backup, observer)
             if not parsed_args.unverified:
-                shelf.usable(library, wanted)
-            ref = wanted.found.ref
-            chain = found.engine.repository.resolve(
-                [link.found.ref for link in library.chain(wanted)])
+                lineage.check_usable(backup)
+            ref = backup.ref
+            chain = repo.resolve([link.ref for link in lineage.chain(backup)])
             noted = doubts.Doubts() if parsed_args.unverified else None
             with progress_bar.shown(self.app.stderr, 'restoring') as bar:
                 if to_pipe:
                     self.left = 'The output is incomplete.'
-                    _stream(found, chain, bar, noted)
+                    _stream(repo, chain, bar, noted)
                 else:
-                    self._restore(found, chain, library.size(wanted) or 0,
+                    self._restore(repo, chain, lineage.size(backup) or 0,
                                   bar, parsed_args, noted, is_new=is_new)
         restored = (f'Backup {ref.backup_id} of volume {ref.volume_id} was '
                     f'restored{"" if to_pipe else f" to {target}"}')
@@ -100,13 +101,13 @@ class Restore(commands.BackupCommand):
         if not doubtful:
             self.say(f'{restored}, and {_checked(chain, noted)}.')
             return
-        for each in doubtful:
-            self.say(str(each))
+        for doubt in doubtful:
+            self.say(str(doubt))
         self.say(f'{restored}, but {_sum(doubtful)}')
         self.code = errors.ExitCode.DAMAGED
 
-    def _restore(self, found: shelf.Shelf, chain: chains.Chain, size: int,
-                 observer: operations.Observer,
+    def _restore(self, repo: repository.Repository, chain: chains.Chain,
+                 size: int, observer: operations.Observer,
                  arguments: argparse.Namespace,
                  noted: doubts.Doubts | None, *, is_new: bool) -> None:
         target = arguments.target
@@ -114,7 +115,7 @@ class Restore(commands.BackupCommand):
             with targets.opened(target, is_new=is_new) as volume:
                 self.left = (f'{target} may be partly written. To continue, '
                              f'repeat the command with --resume.')
-                found.engine.restorer.restore(
+                restorer.Restorer(repo).restore(
                     chain, restorer.RestoreTarget(
                         volume, 0, size, volume if arguments.resume else None),
                     observer, doubts=noted)
@@ -157,16 +158,16 @@ def _sum(doubtful: Sequence[doubts.Doubt]) -> str:
     parts = []
     for is_wrong, how in ((True, 'do not match what was backed up'),
                           (False, 'cannot be checked')):
-        some = [each for each in doubtful if each.is_wrong is is_wrong]
-        if some:
-            objects = summaries.counted(len({each.name for each in some}),
+        alike = [doubt for doubt in doubtful if doubt.is_wrong is is_wrong]
+        if alike:
+            objects = summaries.counted(len({doubt.name for doubt in alike}),
                                         'object')
-            size = sum(each.extent.length for each in some)
+            size = sum(doubt.extent.length for doubt in alike)
             parts.append(f'{size} bytes of {objects} {how}')
     return f'{", and ".join(parts)}.'
 
 
-def _stream(found: shelf.Shelf, chain: chains.Chain,
+def _stream(repo: repository.Repository, chain: chains.Chain,
             observer: operations.Observer,
             noted: doubts.Doubts | None) -> None:
     """Restore to the standard output, to the last byte."""
@@ -177,7 +178,7 @@ def _stream(found: shelf.Shelf, chain: chains.Chain,
             while data:
                 data = data[os.write(fd, data):]
 
-    found.engine.streamer.stream(chain, write, observer, doubts=noted)
+    streamer.Streamer(repo).stream(chain, write, observer, doubts=noted)
     with _writing():
         if stat.S_ISREG(os.fstat(fd).st_mode):
             os.fsync(fd)

@@ -14,12 +14,10 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
-from cinder_swift_backup.cli import shelf
-from cinder_swift_backup.engine.restore import planner
-from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import backups
+from cinder_swift_backup.engine.survey import layers
 from cinder_swift_backup.engine.survey import lineages
-from cinder_swift_backup.format import naming
-from cinder_swift_backup.format import types
+from cinder_swift_backup.engine.survey import survey as surveys
 
 # How many cells the map of a volume has.
 _CELLS = 64
@@ -76,34 +74,33 @@ class Show(commands.BackupCommand, commands.Fields):
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""
-        with self.opened(parsed_args) as found:
+        with self.opened(parsed_args) as survey:
             with self.looking() as observer:
-                library, wanted = found.with_ancestors(parsed_args.backup,
-                                                       observer)
-            fields = {**_facts(library, wanted),
-                      **_encryption(wanted.summary),
-                      **_layers(found, library, wanted)}
-        if library.state(wanted) is audit.State.COMPLETE:
+                lineage, backup = survey.one(parsed_args.backup, observer)
+            fields = {**_facts(lineage, backup),
+                      **_encryption(backup.summary),
+                      **_layers(survey, lineage, backup)}
+        if lineage.state(backup) is backups.State.COMPLETE:
             self.say(commands.BY_LISTINGS)
         return tuple(fields), tuple(fields.values())
 
 
-def _facts(library: lineages.Library,
-           wanted: audit.Audit) -> dict[str, object]:
-    found, summary = wanted.found, wanted.summary
-    state, why = library.problem(wanted)
+def _facts(lineage: lineages.Lineage,
+           backup: backups.Backup) -> dict[str, object]:
+    ref, listed, summary = backup.ref, backup.listed, backup.summary
+    state, why = lineage.problem(backup)
     fields: dict[str, object] = {
-        'Backup': found.ref.backup_id,
-        'Volume': found.ref.volume_id,
+        'Backup': ref.backup_id,
+        'Volume': ref.volume_id,
         'State': state.value,
         'Problem': why,
-        'Container': found.ref.container,
-        'Prefix': found.ref.prefix,
-        'Created': formatting.moment(found.created),
-        'Objects': found.objects,
-        'Stored': commands.Size(found.stored_bytes),
-        'Needed by': Lines([each.found.ref.backup_id
-                            for each in library.dependents(wanted)]),
+        'Container': ref.container,
+        'Prefix': ref.prefix,
+        'Created': formatting.moment(listed.created),
+        'Objects': listed.objects,
+        'Stored': commands.Size(listed.stored_bytes),
+        'Needed by': Lines([dependent.ref.backup_id for dependent
+                            in lineage.dependents(backup)]),
     }
     if summary is None:
         return fields
@@ -115,7 +112,7 @@ def _facts(library: lineages.Library,
         'Description': summary.header.backup_description or '',
         'Volume name': summary.volume.name or '',
         'Project': summary.volume.project_id or '',
-        'Size': commands.Size(library.size(wanted)),
+        'Size': commands.Size(lineage.size(backup)),
         'File format': summary.file_format or '',
         'Written by': ('this package' if summary.is_ours
                        else "Cinder's own driver"),
@@ -127,7 +124,7 @@ def _facts(library: lineages.Library,
     }
 
 
-def _encryption(summary: audit.Summary | None) -> dict[str, object]:
+def _encryption(summary: backups.Summary | None) -> dict[str, object]:
     """The keys of an encrypted volume; nothing of any other."""
     if summary is None or summary.volume.key_id is None:
         return {}
@@ -136,54 +133,32 @@ def _encryption(summary: audit.Summary | None) -> dict[str, object]:
         summary.volume.type_id or ''), strict=True))
 
 
-def _codec(word: str, stored: audit.Stored) -> dict[str, object]:
+def _codec(word: str, stored: backups.Stored) -> dict[str, object]:
     ratio = (None if not stored.stored_bytes
              else round(stored.bytes / stored.stored_bytes, 2))
     return {'codec': word, 'chunks': stored.chunks, 'bytes': stored.bytes,
             'stored': stored.stored_bytes, 'ratio': ratio}
 
 
-def _layers(found: shelf.Shelf, library: lineages.Library,
-            wanted: audit.Audit) -> dict[str, object]:
+def _layers(survey: surveys.Survey, lineage: lineages.Lineage,
+            backup: backups.Backup) -> dict[str, object]:
     """The chain, and which part of the volume is where."""
     try:
-        links = library.chain(wanted)
-        chain = found.engine.repository.resolve(
-            [link.found.ref for link in links])
-        plan = planner.plan_restore(chain)
+        chain = lineage.chain(backup)
+        found = layers.find(survey.repository,
+                            [link.ref for link in chain], _CELLS)
     except (exceptions.ChainError, exceptions.FormatError):
         # The problem says why.
         return {}
-    cells = [[0] * len(links) for _ in range(_CELLS)]
-    totals = [0] * len(links)
-    for chunk in plan.chunks:
-        number = next(
-            at for at, link in enumerate(chain.links)
-            if naming.belongs_to(chunk.record.name, link.ref.prefix))
-        for extent in chunk.extents:
-            totals[number] += extent.length
-            _fill(cells, number, extent, plan.end)
     letters = [_LETTERS[number % len(_LETTERS)]
-               for number in range(len(links))]
+               for number in range(len(chain))]
     return {
         'Chain': Lines([
-            {'letter': letters[number],
-             'backup': link.found.ref.backup_id,
-             'created': formatting.moment(link.found.created),
-             'provides': f'{100 * totals[number] / max(plan.end, 1):.1f} %'}
-            for number, link in enumerate(links)]),
-        'Map': ''.join(letters[max(range(len(links)), key=cell.__getitem__)]
-                       for cell in cells if any(cell)),
+            {'letter': letter,
+             'backup': link.ref.backup_id,
+             'created': formatting.moment(link.listed.created),
+             'provides': f'{100 * provided / max(found.size, 1):.1f} %'}
+            for letter, link, provided in zip(
+                letters, chain, found.provided, strict=True)]),
+        'Map': ''.join(letters[number] for number in found.cells),
     }
-
-
-def _fill(cells: list[list[int]], number: int, extent: types.Extent,
-          end: int) -> None:
-    """Count the bytes of an extent to the cells that it is in."""
-    first = extent.offset * _CELLS // end
-    last = (extent.end - 1) * _CELLS // end
-    for at in range(first, last + 1):
-        # The cell in bytes, rounded up as the division above is down.
-        start, stop = -(-at * end // _CELLS), -(-(at + 1) * end // _CELLS)
-        cells[at][number] += (min(extent.end, stop)
-                              - max(extent.offset, start))

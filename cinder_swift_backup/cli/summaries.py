@@ -8,6 +8,7 @@ account than the backups are in.
 
 import collections
 from collections.abc import Iterable
+from collections.abc import Sequence
 
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.engine.survey import inventory
@@ -26,15 +27,14 @@ def counted(number: int, thing: str) -> str:
     return f'{number} {thing}{"" if number == 1 else "s"}'
 
 
-def of(place: str, found: Iterable[inventory.Found],
+def of(place: str, backups: Sequence[inventory.Listed],
        words: Iterable[str]) -> str:
     """What backups are, how many, and how much they take.
 
     :param words: what each of them is
     """
-    found = list(found)
     states = ', '.join(f'{number} {word}' for word, number in
                        sorted(collections.Counter(words).items()))
-    stored = formatting.size(sum(each.stored_bytes for each in found))
-    return (f'{counted(len(found), "backup")} in {place}: {states}; '
+    stored = formatting.size(sum(backup.stored_bytes for backup in backups))
+    return (f'{counted(len(backups), "backup")} in {place}: {states}; '
             f'{stored} stored.')

@@ -15,22 +15,23 @@ from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import expectations
 from cinder_swift_backup.cli import progress_bar
-from cinder_swift_backup.cli import shelf
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine import operations
-from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import survey as surveys
 from cinder_swift_backup.format import types
 
 _CODES = {
-    audit.State.COMPLETE: errors.ExitCode.DONE,
-    audit.State.ARRIVING: errors.ExitCode.ARRIVING,
-    audit.State.ORPHANED: errors.ExitCode.DAMAGED,
-    audit.State.DAMAGED: errors.ExitCode.DAMAGED,
+    backups.State.COMPLETE: errors.ExitCode.DONE,
+    backups.State.ARRIVING: errors.ExitCode.ARRIVING,
+    backups.State.ORPHANED: errors.ExitCode.DAMAGED,
+    backups.State.DAMAGED: errors.ExitCode.DAMAGED,
 }
-_FROM_GOOD_TO_BAD = (audit.State.COMPLETE, None, audit.State.ARRIVING,
-                     audit.State.ORPHANED, audit.State.DAMAGED)
+_FROM_GOOD_TO_BAD = (backups.State.COMPLETE, None, backups.State.ARRIVING,
+                     backups.State.ORPHANED, backups.State.DAMAGED)
+_SO_FAR = 'This is what was checked so far:'
 _BY_LISTINGS = 'No data was fetched: "--deep" does that, and compares it.'
 _BY_SAMPLE = 'Only a sample was fetched: "--deep" fetches everything.'
 _BY_DATA = ('"verified" means that all data was fetched and compared with its '
@@ -45,7 +46,7 @@ class _Row:
     """
 
     ref: types.BackupRef
-    state: audit.State | None
+    state: backups.State | None
     name: str = ''
     what: str = ''
     # How much of it was fetched.
@@ -55,7 +56,7 @@ class _Row:
     def word(self) -> str:
         if self.state is None:
             return 'unknown'
-        if self.state is not audit.State.COMPLETE or self.part is None:
+        if self.state is not backups.State.COMPLETE or self.part is None:
             return self.state.value
         return 'sampled' if self.part < 1 else 'verified'
 
@@ -116,132 +117,113 @@ class Verify(commands.AccountCommand, commands.Table):
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""
         part = 1.0 if parsed_args.deep else parsed_args.sample
-        with self.opened(parsed_args) as found:
+        with self.opened(parsed_args) as survey:
             with self.looking() as observer:
-                library, wanted = _wanted(found, parsed_args, observer)
-            rows = [row for each in wanted for row in _look(library, each)]
+                lineage, chosen = _choose(survey, parsed_args, observer)
+            rows: Iterable[_Row] = [row for backup in chosen
+                                    for row in _look(lineage, backup)]
             if part is not None:
-                rows = self._until_interrupted(self._deep(
-                    found, library, wanted, rows, part))
+                rows = self._deep(chosen, rows, part, deep.Verifier(
+                    survey.repository, lineage, part))
+            found = self._until_interrupted(rows)
             if not self.code:
-                self._conclude(parsed_args, found, wanted, rows)
-        return self.columns, [row.cells() for row in rows]
+                self._conclude(parsed_args, self.place(survey), chosen, found)
+        return self.columns, [row.cells() for row in found]
 
-    def _conclude(self, arguments: argparse.Namespace, found: shelf.Shelf,
-                  wanted: Sequence[audit.Audit],
+    def _conclude(self, arguments: argparse.Namespace, place: str,
+                  chosen: Sequence[backups.Backup],
                   rows: Sequence[_Row]) -> None:
         """Say what it all amounts to, when all was looked at."""
         worst = {row.ref: row for row in sorted(
             rows, key=lambda row: _FROM_GOOD_TO_BAD.index(row.state))}
         missing = expectations.unmet(arguments, [
-            each for each in wanted
-            if worst[each.found.ref].state is audit.State.COMPLETE])
+            backup for backup in chosen
+            if worst[backup.ref].state is backups.State.COMPLETE])
         self.code = _worst(rows) or (
-            errors.ExitCode.SELECTION if missing or not wanted
+            errors.ExitCode.SELECTION if missing or not chosen
             else errors.ExitCode.DONE)
-        self.closing = [
-            _summary(found.place, arguments, wanted, worst.values()),
-            *missing]
+        self.closing = [_summary(place, arguments, chosen, worst.values()),
+                        *missing]
 
     def _until_interrupted(self, rows: Iterable[_Row]) -> list[_Row]:
-        """What there is of rows when the user has waited long enough."""
+        """What there is of rows when they end, perhaps too early."""
         found: list[_Row] = []
         try:
             found.extend(rows)
         except KeyboardInterrupt:
-            self.say('Interrupted. This is what was checked so far:')
+            self.say(f'Interrupted. {_SO_FAR}')
             self.code = errors.ExitCode.INTERRUPTED
+        except exceptions.SpoolError as err:
+            self.say(f'{errors.line_of(err)} {_SO_FAR}')
+            self.code = errors.code_of(err)
         return found
 
-    def _deep(self, found: shelf.Shelf, library: lineages.Library,
-              wanted: Sequence[audit.Audit], rows: Iterable[_Row],
-              part: float) -> Iterator[_Row]:
+    def _deep(self, chosen: Iterable[backups.Backup], rows: Iterable[_Row],
+              part: float, verifier: deep.Verifier) -> Iterator[_Row]:
         """The rows, with what is found by fetching the complete ones."""
-        by_ref = {each.found.ref: each for each in wanted}
-        bad: dict[types.BackupRef, audit.State | None] = {}
+        by_ref = {backup.ref: backup for backup in chosen}
         for row in rows:
-            if row.state is not audit.State.COMPLETE:
+            if row.state is not backups.State.COMPLETE:
                 yield row
                 continue
-            each = by_ref[row.ref]
-            below = [link.found.ref for link in library.chain(each)
-                     if link.found.ref in bad]
-            found_rows = list(self._closely(found, library, each, part))
-            if not found_rows and below:
-                found_rows = [_Row(row.ref, bad[below[0]], '',
-                                   f'it builds on backup '
-                                   f'{below[0].backup_id}')]
-            if found_rows:
-                bad[row.ref] = found_rows[0].state
-            yield from found_rows or [dataclasses.replace(row, part=part)]
-
-    def _closely(self, found: shelf.Shelf, library: lineages.Library,
-                 each: audit.Audit, part: float) -> Iterator[_Row]:
-        """What is found by fetching a backup."""
-        ref = each.found.ref
-        try:
-            damage: list[exceptions.BackupError] = list(
-                self._inspect(found, library, each, part))
-        except exceptions.StoreError as err:
-            yield _Row(ref, None, err.name or '',
-                       f'not all of it could be checked: '
-                       f'{errors.line_of(err)}')
-            return
-        except exceptions.ChainError as err:
-            # It was deleted meanwhile.
-            damage = [err]
-        for each_damage in damage:
-            yield _Row(ref, audit.State.DAMAGED, each_damage.name or '',
-                       errors.line_of(each_damage))
-
-    def _inspect(self, found: shelf.Shelf, library: lineages.Library,
-                 each: audit.Audit,
-                 part: float) -> list[deep.Damage]:
-        subjects = [found.subject(library, link)
-                    for link in library.chain(each)[-2:]]
-        with progress_bar.shown(
-                self.app.stderr,
-                f'fetching {each.found.ref.backup_id}') as observer:
-            return found.engine.inspector.inspect(
-                subjects[-1], subjects[-2] if len(subjects) > 1 else None,
-                observer, part=part)
+            with progress_bar.shown(
+                    self.app.stderr,
+                    f'fetching {row.ref.backup_id}') as observer:
+                verdict = verifier.verify(by_ref[row.ref], observer)
+            yield from _of_verdict(row, verdict, part)
 
 
-def _wanted(found: shelf.Shelf, arguments: argparse.Namespace,
+def _of_verdict(row: _Row, verdict: deep.Verdict,
+                part: float) -> Iterator[_Row]:
+    """What became of the row of a backup that was complete."""
+    if verdict.below is not None:
+        yield _Row(row.ref, verdict.state, '',
+                   f'it builds on backup {verdict.below.backup_id}')
+    elif verdict.state is backups.State.COMPLETE:
+        yield dataclasses.replace(row, part=part)
+    unknown = ('not all of it could be checked: ' if verdict.state is None
+               else '')
+    for fault in verdict.faults:
+        yield _Row(row.ref, verdict.state, fault.name or '',
+                   f'{unknown}{errors.line_of(fault)}')
+
+
+def _choose(survey: surveys.Survey, arguments: argparse.Namespace,
             observer: operations.Observer,
-            ) -> tuple[lineages.Library, list[audit.Audit]]:
+            ) -> tuple[lineages.Lineage, list[backups.Backup]]:
     """What is to be checked: backups with all that they build on."""
     if arguments.all:
-        library = found.library(observer)
-        return library, library.audits
+        lineage = survey.everything(observer)
+        return lineage, lineage.backups
     if arguments.volume is not None:
-        library = found.of_volumes(arguments.volume, observer)
-        return library, library.audits
-    library, tips = found.several(arguments.backups, observer)
-    refs = {link.found.ref for tip in tips for link in _chain(library, tip)}
-    return library, [each for each in library.audits
-                     if each.found.ref in refs]
+        lineage = survey.of_volumes(arguments.volume, observer)
+        return lineage, lineage.backups
+    lineage, tips = survey.several(arguments.backups, observer)
+    refs = {link.ref for tip in tips for link in _chain(lineage, tip)}
+    return lineage, [backup for backup in lineage.backups
+                     if backup.ref in refs]
 
 
-def _chain(library: lineages.Library, tip: audit.Audit) -> list[audit.Audit]:
+def _chain(lineage: lineages.Lineage,
+           tip: backups.Backup) -> list[backups.Backup]:
     try:
-        return library.chain(tip)
+        return lineage.chain(tip)
     except exceptions.ChainError:
         return [tip]
 
 
 def _summary(place: str, arguments: argparse.Namespace,
-             wanted: Sequence[audit.Audit], worst: Iterable[_Row]) -> str:
+             chosen: Sequence[backups.Backup], worst: Iterable[_Row]) -> str:
     """What was done to how many backups, and what they are.
 
     :param worst: of each backup
     """
-    if not wanted and arguments.volume is not None:
+    if not chosen and arguments.volume is not None:
         return (f'There are no backups of a volume {arguments.volume!r} in '
                 f'{place}.')
-    if not wanted:
+    if not chosen:
         return summaries.nothing(place)
-    line = summaries.of(place, (each.found for each in wanted),
+    line = summaries.of(place, [backup.listed for backup in chosen],
                         (row.word for row in worst))
     if arguments.deep:
         return f'Checked {line} {_BY_DATA}'
@@ -252,8 +234,8 @@ def _summary(place: str, arguments: argparse.Namespace,
 def _worst(rows: Iterable[_Row]) -> errors.ExitCode:
     """What a report amounts to: damage above all, then what is not known."""
     states = {row.state for row in rows}
-    worst = functools.reduce(audit.State.worst, filter(None, states),
-                             audit.State.COMPLETE)
+    worst = functools.reduce(backups.State.worst, filter(None, states),
+                             backups.State.COMPLETE)
     code = _CODES[worst]
     if None in states and code is not errors.ExitCode.DAMAGED:
         return errors.ExitCode.STORE
@@ -271,17 +253,17 @@ def _percent(text: str) -> float:
     return value / 100
 
 
-def _look(library: lineages.Library, each: audit.Audit) -> Iterator[_Row]:
+def _look(lineage: lineages.Lineage, backup: backups.Backup) -> Iterator[_Row]:
     """What a look at a backup found, or else what it suffers from."""
-    ref = each.found.ref
-    for name in each.strays:
-        yield _Row(ref, audit.State.ORPHANED, name,
+    ref = backup.ref
+    for name in backup.strays:
+        yield _Row(ref, backups.State.ORPHANED, name,
                    "its manifest does not name it; Cinder's own driver "
                    'restores nothing while it is there: see "orphans"')
-    for finding in each.findings:
+    for finding in backup.findings:
         yield _Row(ref, finding.state, finding.name or '',
                    finding.what)
-    if each.findings:
+    if backup.findings:
         return
-    state, why = library.problem(each)
+    state, why = lineage.problem(backup)
     yield _Row(ref, state, '', why)

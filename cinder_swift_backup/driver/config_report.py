@@ -67,12 +67,12 @@ def check(arguments=()):
         raise exceptions.ConfigurationError(
             'there is no configuration where Cinder looks for one: name it '
             'with --config-file')
-    checkup = _Checkup()
-    checkup.sources(files)
-    checkup.options()
-    checkup.values()
-    checkup.settings()
-    return checkup.answers
+    report = _Report()
+    report.sources(files)
+    report.options()
+    report.values()
+    report.settings()
+    return report.answers
 
 
 def _load(arguments):
@@ -91,7 +91,7 @@ def _load(arguments):
     CONF.import_opt('backup_driver', 'cinder.backup.manager')
 
 
-class _Checkup:
+class _Report:
     """Collects the answers."""
 
     def __init__(self):

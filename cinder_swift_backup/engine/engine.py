@@ -8,9 +8,6 @@ from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.backup import archiver
 from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.engine.restore import streamer
-from cinder_swift_backup.engine.survey import audit
-from cinder_swift_backup.engine.survey import deep
-from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.stores import base
 
 
@@ -19,9 +16,7 @@ class Engine:
 
     ``repository`` finds and deletes backups, ``archiver`` makes them,
     ``restorer`` restores them, and ``streamer`` does so to what takes bytes
-    in order only. ``inventory`` finds those that nobody knows
-    of, and ``inspector`` fetches them to see whether they are what was
-    stored. They share one pipeline.
+    in order only. They share one pipeline.
     """
 
     def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
@@ -40,9 +35,3 @@ class Engine:
         self.archiver = archiver.Archiver(self.repository)
         self.restorer = restorer.Restorer(self.repository)
         self.streamer = streamer.Streamer(self.repository)
-        self.inventory = inventory.Inventory(operation)
-        self.inspector = deep.Inspector(self.repository)
-
-    def auditor(self, patience: audit.Patience) -> audit.Auditor:
-        """Who looks at backups without fetching them."""
-        return audit.Auditor(self.repository, patience)

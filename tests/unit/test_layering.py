@@ -197,6 +197,22 @@ class ImportRulesTest(base.BaseTestCase):
             [], list(_imports(_ROOT / '__init__.py')),
             'importing any part imports the root, so it must be free.')
 
+    def test_the_driver_never_comes_to_survey(self):
+        # Not by way of others either.
+        survey = f'{_NAME}.engine.survey'
+        paths = {_module_name(path): path for path in _ROOT.rglob('*.py')}
+        seen = {name for name in paths if name.startswith(f'{_NAME}.driver')}
+        waiting = list(seen)
+        while waiting:
+            names = [name for _, name in _imports(paths[waiting.pop()])]
+            reached = {name for name in paths if any(
+                f'{each}.'.startswith(f'{name}.') for each in names)}
+            waiting += reached - seen
+            seen |= reached
+        self.assertIn(f'{_NAME}.engine.restore.planner', seen)
+        self.assertEqual([], [name for name in seen
+                              if name.startswith(survey)])
+
     def test_a_breach_is_found(self):
         # The checker itself can fail: put each layer under a stricter rule.
         strict = dataclasses.replace(_RULES[3], allowed=('exceptions',))

@@ -24,6 +24,8 @@ from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine.restore import fetching
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
+from cinder_swift_backup.engine.survey import backups
+from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
@@ -40,15 +42,15 @@ class Subject:
     size: int
 
 
-class Inspector:
+class Checker:
     """Looks at one backup at a time."""
 
     def __init__(self, repo: repository.Repository) -> None:
         self._repository = repo
 
-    def inspect(self, subject: Subject, parent: Subject | None,
-                observer: operations.Observer, *,
-                part: float = 1) -> list[Damage]:
+    def check(self, subject: Subject, parent: Subject | None,
+              observer: operations.Observer, *,
+              part: float = 1) -> list[Damage]:
         """What is wrong with a backup.
 
         :param part: of its chunks, taken at random, from 0 to 1
@@ -113,6 +115,74 @@ class Inspector:
             table = before.digests.table
             return repo.operation.one(
                 lambda stop: _differences(subject, check, table, stop))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of a backup that was fetched.
+
+    ``state`` is None where that could not be found out. ``faults`` are what is
+    wrong with the backup itself. ``below`` is a backup that it builds on, if
+    that is to blame.
+    """
+
+    state: backups.State | None = backups.State.COMPLETE
+    faults: tuple[exceptions.BackupError, ...] = ()
+    below: types.BackupRef | None = None
+
+
+class Verifier:
+    """Fetches the backups of a lineage, each after what it builds on."""
+
+    def __init__(self, repo: repository.Repository, lineage: lineages.Lineage,
+                 part: float) -> None:
+        """Prepare.
+
+        :param part: of the chunks of each, taken at random, from 0 to 1
+        """
+        self._repository = repo
+        self._lineage = lineage
+        self._part = part
+        self._bad: dict[types.BackupRef, backups.State | None] = {}
+
+    def verify(self, backup: backups.Backup,
+               observer: operations.Observer) -> Verdict:
+        """Fetch a backup that looks complete.
+
+        :raises SpoolError: when there is no room for the digests
+        :raises Cancelled: when the observer cancelled
+        """
+        chain = self._lineage.chain(backup)
+        verdict = self._by_itself(chain, observer)
+        if verdict.state is backups.State.COMPLETE:
+            below = next((link.ref for link in chain if link.ref in self._bad),
+                         None)
+            if below is None:
+                return verdict
+            verdict = Verdict(self._bad[below], below=below)
+        self._bad[backup.ref] = verdict.state
+        return verdict
+
+    def _by_itself(self, chain: Sequence[backups.Backup],
+                   observer: operations.Observer) -> Verdict:
+        try:
+            subjects = [self._subject(link) for link in chain[-2:]]
+            damage = Checker(self._repository).check(
+                subjects[-1], subjects[-2] if len(subjects) > 1 else None,
+                observer, part=self._part)
+        except exceptions.StoreError as err:
+            return Verdict(None, (err,))
+        except (exceptions.ChainError, exceptions.FormatError) as err:
+            # It was deleted or replaced meanwhile.
+            return Verdict(backups.State.DAMAGED, (err,))
+        if damage:
+            return Verdict(backups.State.DAMAGED, tuple(damage))
+        return Verdict()
+
+    def _subject(self, backup: backups.Backup) -> Subject:
+        return Subject(
+            chains.ChainLink(backup.ref, self._repository.load(backup.ref)),
+            self._lineage.size(backup) or 0)
 
 
 class _Noting:

@@ -16,6 +16,7 @@ in its manifest; see :mod:`cinder_swift_backup.engine.survey.audit`.
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Sequence
 import dataclasses
 import datetime
 import itertools
@@ -36,8 +37,16 @@ _AT_ONCE = 4
 _SUFFIX = naming.segments_container('')
 
 
+class NoSuchBackup(exceptions.SelectionError):
+    """No backup has such an id."""
+
+
+class NotABackup(exceptions.SelectionError):
+    """It is the id of a volume."""
+
+
 @dataclasses.dataclass(slots=True)
-class Found:
+class Listed:
     """A backup as listings show it.
 
     ``created`` is when it was begun, and ``modified`` when the last of its
@@ -60,7 +69,7 @@ class Inventory:
         self._operation = operation
         self._store = operation.store
 
-    def scan(self, containers: Iterable[str]) -> list[Found]:
+    def scan(self, containers: Iterable[str]) -> list[Listed]:
         """All backups in some containers, the oldest first.
 
         :raises ContainerNotFound: when there is no such container
@@ -68,7 +77,7 @@ class Inventory:
         """
         return self._scan_each(containers, _scan)
 
-    def scan_all(self) -> list[Found]:
+    def scan_all(self) -> list[Listed]:
         """All backups in all containers, the oldest first.
 
         :raises StoreError: when a listing fails
@@ -78,7 +87,7 @@ class Inventory:
         known = frozenset(name for name in self._store.containers()
                           if not container_names.fault(name))
 
-        def scan(store: base.ObjectStore, container: str) -> Iterable[Found]:
+        def scan(store: base.ObjectStore, container: str) -> Iterable[Listed]:
             try:
                 return _scan(store, container, segmented=(
                     naming.segments_container(container) in known))
@@ -100,8 +109,8 @@ class Inventory:
             names, lambda store, name: store.sync(name)), strict=True))
 
     def _scan_each(self, containers: Iterable[str],
-                   scan: Callable[[base.ObjectStore, str], Iterable[Found]],
-                   ) -> list[Found]:
+                   scan: Callable[[base.ObjectStore, str], Iterable[Listed]],
+                   ) -> list[Listed]:
         return _in_order(itertools.chain.from_iterable(
             self._ask_each(containers, scan)))
 
@@ -121,14 +130,14 @@ class Inventory:
             lambda result: results.update([result]), full=_AT_ONCE)
         return [results[number] for number in range(len(results))]
 
-    def refresh(self, known: Found) -> Found | None:
+    def refresh(self, known: Listed) -> Listed | None:
         """What listings show of a backup now; None if it is nothing.
 
         :raises StoreError: when a listing fails
         """
-        return next((each for each in _scan(
+        return next((listed for listed in _scan(
             self._store, known.ref.container, known.ref.prefix)
-            if each.ref == known.ref), None)
+            if listed.ref == known.ref), None)
 
 
 def _holds_segments(name: str, known: frozenset[str]) -> bool:
@@ -136,55 +145,55 @@ def _holds_segments(name: str, known: frozenset[str]) -> bool:
 
 
 def _scan(store: base.ObjectStore, container: str, prefix: str = naming.ALL,
-          *, segmented: bool = True) -> Iterable[Found]:
+          *, segmented: bool = True) -> Iterable[Listed]:
     """The backups in a container.
 
     :param segmented: whether there may be a container of segments
     """
-    found: dict[str, Found] = {}
+    by_prefix: dict[str, Listed] = {}
     # The sizes of the files of digests.
     files: dict[str, int] = {}
     for info in store.list(container, prefix):
         place = naming.place(info.name)
         if place is None:
             continue
-        _count(found, container, place, info)
+        _count(by_prefix, container, place, info)
         if info.name == naming.digest_file_name(place.prefix):
             files[place.prefix] = info.size
     if not segmented:
-        return found.values()
+        return by_prefix.values()
     for info in digest_objects.listed_segments(
             store, naming.segments_container(container), prefix):
         place = naming.place_of_segment(info.name)
         if place is None:
             continue
-        each = _count(found, container, place, info)
+        listed = _count(by_prefix, container, place, info)
         # A large object is shown with the size of all its segments, however
         # often it has each of them.
-        each.stored_bytes -= files.pop(place.prefix, 0)
-    return found.values()
+        listed.stored_bytes -= files.pop(place.prefix, 0)
+    return by_prefix.values()
 
 
-def _in_order(found: Iterable[Found]) -> list[Found]:
+def _in_order(backups: Iterable[Listed]) -> list[Listed]:
     # Names tell the second only, in which a chain may have begun and gone on.
     # It goes on when the backup below is stored.
-    return sorted(found, key=lambda each: (each.created, each.modified,
-                                           each.ref.prefix))
+    return sorted(backups, key=lambda listed: (
+        listed.created, listed.modified, listed.ref.prefix))
 
 
-def _count(found: dict[str, Found], container: str, place: naming.Place,
-           info: base.ObjectInfo) -> Found:
-    each = found.get(place.prefix)
-    if each is None:
-        each = found[place.prefix] = Found(
+def _count(by_prefix: dict[str, Listed], container: str, place: naming.Place,
+           info: base.ObjectInfo) -> Listed:
+    listed = by_prefix.get(place.prefix)
+    if listed is None:
+        listed = by_prefix[place.prefix] = Listed(
             types.BackupRef(place.backup_id, place.volume_id, container,
                             place.prefix), place.created, info.modified)
-    each.objects += 1
-    each.stored_bytes += info.size
-    each.modified = max(each.modified, info.modified)
+    listed.objects += 1
+    listed.stored_bytes += info.size
+    listed.modified = max(listed.modified, info.modified)
     if info.name == naming.manifest_name(place.prefix):
-        each.has_manifest = True
-    return each
+        listed.has_manifest = True
+    return listed
 
 
 def begins(identifier: str, beginning: str) -> bool:
@@ -192,27 +201,31 @@ def begins(identifier: str, beginning: str) -> bool:
     return identifier.lower().startswith(beginning.lower())
 
 
-def select(found: Iterable[Found], beginning: str) -> Found:
+def select(backups: Sequence[Listed], beginning: str) -> Listed:
     """The backup whose id begins so, in small letters or capitals.
 
-    :raises SelectionError: when there is none, or more than one
+    :raises NoSuchBackup: when there is none
+    :raises NotABackup: when there is none, but volumes whose id begins so
+    :raises SelectionError: when there are several
     """
     if not beginning:
         raise exceptions.SelectionError('the id of a backup is empty')
-    matches = [each for each in found
-               if begins(each.ref.backup_id, beginning)]
+    matches = [listed for listed in backups
+               if begins(listed.ref.backup_id, beginning)]
     # The whole id of one may be the beginning of another's.
-    exact = [each for each in matches if each.ref.backup_id == beginning]
-    whole = [each for each in matches
-             if len(each.ref.backup_id) == len(beginning)]
+    exact = [listed for listed in matches if listed.ref.backup_id == beginning]
+    whole = [listed for listed in matches
+             if len(listed.ref.backup_id) == len(beginning)]
     matches = exact or whole or matches
-    if not matches:
-        raise exceptions.SelectionError(
-            f'there is no backup whose id begins with {beginning!r}')
     if len(matches) > 1:
-        places = ', '.join(f'{each.ref.backup_id} in {each.ref.container}'
-                           for each in matches[:5])
+        places = ', '.join(f'{listed.ref.backup_id} in {listed.ref.container}'
+                           for listed in matches[:5])
         raise exceptions.SelectionError(
             f'{len(matches)} backups have an id that begins with '
             f'{beginning!r}: {places}')
-    return matches[0]
+    if matches:
+        return matches[0]
+    if any(begins(listed.ref.volume_id, beginning) for listed in backups):
+        raise NotABackup(f'{beginning!r} is a volume, and not a backup')
+    raise NoSuchBackup(
+        f'there is no backup whose id begins with {beginning!r}')

@@ -8,82 +8,81 @@ by an id, and the container is the same, or that of the time it was made.
 """
 
 from collections.abc import Iterable
+from collections.abc import Sequence
 import datetime
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
 
-class Library:
+class Lineage:
     """The backups of a store, and which builds on which.
 
-    ``audits`` has what a backup builds on before it, whatever the clocks of
+    ``backups`` has what a backup builds on before it, whatever the clocks of
     the hosts were that made them.
     """
 
-    def __init__(self, audits: Iterable[audit.Audit],
-                 patience: audit.Patience) -> None:
-        found = list(audits)
+    def __init__(self, checked: Sequence[backups.Backup],
+                 patience: backups.Patience) -> None:
         self._patience = patience
-        self._by_id: dict[str, list[audit.Audit]] = {}
-        for each in found:
-            self._by_id.setdefault(each.found.ref.backup_id,
-                                   []).append(each)
-        self.audits = self._parents_first(found)
+        self._by_id: dict[str, list[backups.Backup]] = {}
+        for backup in checked:
+            self._by_id.setdefault(backup.ref.backup_id, []).append(backup)
+        self.backups = self._parents_first(checked)
 
-    def _parents_first(self, audits: Iterable[audit.Audit],
-                       ) -> list[audit.Audit]:
-        done: dict[types.BackupRef, audit.Audit] = {}
-        for each in audits:
-            chain: dict[types.BackupRef, audit.Audit] = {}
-            below: audit.Audit | None = each
+    def _parents_first(self, checked: Iterable[backups.Backup],
+                       ) -> list[backups.Backup]:
+        done: dict[types.BackupRef, backups.Backup] = {}
+        for backup in checked:
+            chain: dict[types.BackupRef, backups.Backup] = {}
+            below: backups.Backup | None = backup
             while below is not None and not (
-                    below.found.ref in chain or below.found.ref in done):
-                chain[below.found.ref] = below
+                    below.ref in chain or below.ref in done):
+                chain[below.ref] = below
                 below = self._parent_or_none(below)
             done.update(reversed(chain.items()))
         return list(done.values())
 
-    def _parent_or_none(self, each: audit.Audit) -> audit.Audit | None:
+    def _parent_or_none(self, backup: backups.Backup) -> backups.Backup | None:
         try:
-            return self._parent(each)
+            return self._parent(backup)
         except exceptions.ChainError:
             return None
 
-    def chain(self, each: audit.Audit) -> list[audit.Audit]:
+    def chain(self, backup: backups.Backup) -> list[backups.Backup]:
         """The backups that one consists of, oldest first.
 
         :raises ChainError: when one is not there, or cannot be read, or
             builds on itself
         """
-        found = [each]
-        while (below := self._parent(found[-1])) is not None:
-            if below in found:
+        links = [backup]
+        while (below := self._parent(links[-1])) is not None:
+            if below in links:
                 raise exceptions.ChainError(
                     'by its manifest the backup is its own ancestor',
-                    backup_id=below.found.ref.backup_id)
-            found.append(below)
-        found.reverse()
-        return found
+                    backup_id=below.ref.backup_id)
+            links.append(below)
+        links.reverse()
+        return links
 
-    def _parent(self, each: audit.Audit) -> audit.Audit | None:
-        ref = each.found.ref
-        if each.summary is None:
+    def _parent(self, backup: backups.Backup) -> backups.Backup | None:
+        ref = backup.ref
+        if backup.summary is None:
             raise exceptions.ChainError(
                 'the backup has no manifest that can be read',
                 backup_id=ref.backup_id, container=ref.container,
                 name=naming.manifest_name(ref.prefix))
-        parent_id = each.summary.parent_id
+        parent_id = backup.summary.parent_id
         if parent_id is None:
             return None
         same = self._by_id.get(parent_id, [])
         # Beside this one, or where it was when this one was made.
-        for wanted in (ref, each.summary.parent):
-            for other in same:
-                if wanted and other.found.ref.container == wanted.container:
-                    return other
+        for place in (ref, backup.summary.parent):
+            for parent in same:
+                if place and parent.ref.container == place.container:
+                    return parent
         if len(same) == 1:
             return same[0]
         raise exceptions.ChainError(
@@ -92,7 +91,7 @@ class Library:
                else 'of which there is nothing'),
             backup_id=ref.backup_id, detail=f'on backup {parent_id}')
 
-    def unknown(self, each: audit.Audit) -> list[audit.Audit]:
+    def unknown(self, backup: backups.Backup) -> list[backups.Backup]:
         """Newer backups of the volume that may build on one, or may not.
 
         Their manifests cannot be read, or are still to come: also that of an
@@ -100,38 +99,50 @@ class Library:
         have the time of the host that made the backup, and objects that of the
         store: newer is what is so by either.
         """
-        return [other for other in self.audits
-                if other.summary is None and other is not each
-                and other.found.ref.volume_id == each.found.ref.volume_id
-                and (other.found.created >= each.found.created
-                     or other.found.modified >= each.found.modified)]
+        return [other for other in self.backups
+                if other.summary is None and other is not backup
+                and other.ref.volume_id == backup.ref.volume_id
+                and (other.listed.created >= backup.listed.created
+                     or other.listed.modified >= backup.listed.modified)]
 
-    def dependents(self, each: audit.Audit) -> list[audit.Audit]:
+    def dependents(self, backup: backups.Backup) -> list[backups.Backup]:
         """The backups that build on one directly."""
-        backup_id = each.found.ref.backup_id
-        return [other for other in self.audits
+        return [other for other in self.backups
                 if other.summary is not None
-                and other.summary.parent_id == backup_id]
+                and other.summary.parent_id == backup.ref.backup_id]
 
-    def state(self, each: audit.Audit) -> audit.State:
+    def state(self, backup: backups.Backup) -> backups.State:
         """The state of a backup with all that it builds on."""
-        return self.problem(each)[0]
+        return self.problem(backup)[0]
 
-    def problem(self, each: audit.Audit) -> tuple[audit.State, str]:
+    def problem(self, backup: backups.Backup) -> tuple[backups.State, str]:
         """The state, and a text that says why; empty if it is complete."""
-        if each.state is not audit.State.COMPLETE:
-            return each.state, _described(each, each)
+        if backup.state is not backups.State.COMPLETE:
+            return backup.state, _described(backup, backup)
         try:
-            chain = self.chain(each)
+            chain = self.chain(backup)
         except exceptions.ChainError as err:
             # Perhaps the parent is still to come.
-            return self._patience.incomplete(each.found), str(err)
+            return self._patience.incomplete(backup.listed), str(err)
         for link in chain:
-            if link.state is not audit.State.COMPLETE:
-                arriving = link.state is audit.State.ARRIVING
-                return (audit.State.ARRIVING if arriving
-                        else audit.State.DAMAGED), _described(link, each)
-        return audit.State.COMPLETE, ''
+            if link.state is not backups.State.COMPLETE:
+                arriving = link.state is backups.State.ARRIVING
+                return (backups.State.ARRIVING if arriving
+                        else backups.State.DAMAGED), _described(link, backup)
+        return backups.State.COMPLETE, ''
+
+    def check_usable(self, backup: backups.Backup) -> None:
+        """Refuse a backup that cannot be restored.
+
+        :raises ChainError: that says why; StillArriving if it may come
+        """
+        state, why = self.problem(backup)
+        if state is backups.State.COMPLETE:
+            return
+        kind = (exceptions.StillArriving if state is backups.State.ARRIVING
+                else exceptions.ChainError)
+        raise kind(f'the backup is {state.value}: {why}',
+                   backup_id=backup.ref.backup_id)
 
     def lags(self, container: str) -> list[datetime.timedelta | None]:
         """For each volume in a container, how far its backups are behind.
@@ -140,19 +151,19 @@ class Library:
         restored to the newest that has begun to arrive; from the oldest, if
         none can be restored.
         """
-        by_volume: dict[str, list[audit.Audit]] = {}
-        for each in self.audits:
-            if each.found.ref.container == container:
-                by_volume.setdefault(each.found.ref.volume_id,
-                                     []).append(each)
-        return [self._lag(audits) for audits in by_volume.values()]
+        by_volume: dict[str, list[backups.Backup]] = {}
+        for backup in self.backups:
+            if backup.ref.container == container:
+                by_volume.setdefault(backup.ref.volume_id, []).append(backup)
+        return [self._lag(of_volume) for of_volume in by_volume.values()]
 
-    def _lag(self, audits: list[audit.Audit]) -> datetime.timedelta | None:
-        if self.state(audits[-1]) is audit.State.COMPLETE:
+    def _lag(self,
+             of_volume: list[backups.Backup]) -> datetime.timedelta | None:
+        if self.state(of_volume[-1]) is backups.State.COMPLETE:
             return None
-        times = [each.found.created for each in audits]
-        usable = [each.found.created for each in audits
-                  if self.state(each) is audit.State.COMPLETE]
+        times = [backup.listed.created for backup in of_volume]
+        usable = [backup.listed.created for backup in of_volume
+                  if self.state(backup) is backups.State.COMPLETE]
         return max(times) - max(usable, default=min(times))
 
     @property
@@ -170,31 +181,31 @@ class Library:
         """The containers that are copied to another site."""
         return self._patience.shared
 
-    def size(self, each: audit.Audit) -> int | None:
+    def size(self, backup: backups.Backup) -> int | None:
         """The size of the volume in bytes, as far as manifests tell.
 
         The stock driver does not note it; then it is where the chunks of the
         chain end.
         """
-        if each.summary is None:
+        if backup.summary is None:
             return None
-        if each.summary.volume_size is not None:
-            return each.summary.volume_size
+        if backup.summary.volume_size is not None:
+            return backup.summary.volume_size
         try:
-            chain = self.chain(each)
+            chain = self.chain(backup)
         except exceptions.ChainError:
             return None
         return max(link.summary.end for link in chain if link.summary)
 
 
-def _described(link: audit.Audit, each: audit.Audit) -> str:
+def _described(link: backups.Backup, tip: backups.Backup) -> str:
     """What is wrong with a link of the chain of a backup.
 
     It is named only if it is another.
     """
-    finding = next(found for found in link.findings
-                   if found.state is link.state)
-    where = [] if link is each else [f'backup {link.found.ref.backup_id}']
+    finding = next(finding for finding in link.findings
+                   if finding.state is link.state)
+    where = [] if link is tip else [f'backup {link.ref.backup_id}']
     if finding.name:
         where.append(f'object {finding.name}')
     return ': '.join(filter(None, (', '.join(where), finding.what)))

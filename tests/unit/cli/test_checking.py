@@ -25,7 +25,7 @@ class CheckConfigTest(base.CommandTestCase):
                 subject=subject, text=text, problem=problem, error=error)
                 for subject, text, problem, error in answers]
         self._driver_is(types.SimpleNamespace(
-            checkup=types.SimpleNamespace(check=check)))
+            config_report=types.SimpleNamespace(check=check)))
 
     def _driver_is(self, module):
         self.enterContext(mock.patch.dict(sys.modules, {_NAME: module}))

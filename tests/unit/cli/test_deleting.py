@@ -10,7 +10,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import app
 from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import errors
-from cinder_swift_backup.cli import shelf
+from cinder_swift_backup.engine.survey import survey as surveys
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
 from tests.fakes import blobs
@@ -27,9 +27,12 @@ class DeletingTestCase(base.CommandTestCase):
             cinder_api, 'read', return_value={}))
 
     def _has_record(self, backup, status, container=base.CONTAINER,
-                    volume='vol-1', **more):
-        self.records.return_value[backup] = cinder_api.Record(
-            backup, volume, status, container, **more)
+                    volume='vol-1', *, is_incremental=False,
+                    has_dependents=False):
+        self.records.return_value[backup] = cinder_api.record(mock.Mock(
+            id=backup, volume_id=volume, status=status, container=container,
+            is_incremental=is_incremental,
+            has_dependent_backups=has_dependents))
 
 
 class DeleteTest(DeletingTestCase):
@@ -390,13 +393,13 @@ class OrphansTest(DeletingTestCase):
 
     def test_one_that_is_finished_meanwhile(self):
         name = naming.manifest_name(base.ref(2).prefix)
-        look = shelf.Shelf.look_again
+        look = surveys.Survey.look_again
 
-        def finish(found, each):
+        def finish(survey, orphan):
             self.bench.put(name, self.manifest)
-            return look(found, each)
+            return look(survey, orphan)
 
-        with mock.patch.object(shelf.Shelf, 'look_again', finish):
+        with mock.patch.object(surveys.Survey, 'look_again', finish):
             self.assertEqual([], self.run_json('orphans', '--grace', '0',
                                                '--delete'))
         self.assertEqual(sorted([*self.before, name]), self.bench.names())

@@ -32,7 +32,7 @@ class InspectionTestCase(base.EngineTestCase):
     def _inspect(self, number=1, *, observer=None, part=1.0):
         links = self.bench.resolve(*range(1, number + 1)).links
         subjects = [deep.Subject(link, len(_DATA)) for link in links]
-        return self.bench.engine.inspector.inspect(
+        return deep.Checker(self.bench.repository).check(
             subjects[-1], subjects[-2] if number > 1 else None,
             observer or observers.Recorder(), part=part)
 

@@ -202,7 +202,8 @@ class SelectTest(base.EngineTestCase):
         super().setUp()
         for number in (1, 2, 10):
             self.bench.archive(number, _DATA)
-        self.found = self.bench.engine.inventory.scan([base.CONTAINER])
+        self.found = inventory.Inventory(
+            self.bench.repository.operation).scan([base.CONTAINER])
 
     def test_whole_id(self):
         self.assertEqual(

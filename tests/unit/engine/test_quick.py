@@ -15,9 +15,10 @@ from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import repository
-from cinder_swift_backup.engine.survey import audit
+from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import quick
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import digest_segments
@@ -30,11 +31,11 @@ from tests.unit.engine import base
 
 _DATA = bytes(range(256)) * 2
 _NOW = _DATA[:100] + b'changed' + _DATA[107:]
-_State = audit.State
+_State = backups.State
 _DAY = datetime.timedelta(days=1)
 
 
-class AuditTestCase(base.EngineTestCase):
+class QuickTestCase(base.EngineTestCase):
     """One full backup and one incremental on it."""
 
     def setUp(self):
@@ -43,21 +44,24 @@ class AuditTestCase(base.EngineTestCase):
         self.bench.archive(2, _NOW, parent=1)
         self.prefix = base.ref(1).prefix
 
-    def _library(self, *, days=0, copies=()):
-        patience = audit.Patience(
+    def _lineage(self, *, days=0, copies=(), containers=(base.CONTAINER,)):
+        patience = backups.Patience(
             datetime.datetime.now(datetime.UTC)
             + datetime.timedelta(days=days), _DAY, frozenset(copies))
-        found = self.bench.engine.inventory.scan([base.CONTAINER])
-        return lineages.Library(
-            self.bench.engine.auditor(patience).audit(
-                found, observers.Recorder()), patience)
+        return lineages.Lineage(
+            quick.Checker(self.bench.repository, patience).check(
+                self._listed(*containers), observers.Recorder()), patience)
+
+    def _listed(self, *containers):
+        return inventory.Inventory(self.bench.repository.operation).scan(
+            containers)
 
     def _states(self, **options):
-        library = self._library(**options)
-        return [library.state(each).value for each in library.audits]
+        lineage = self._lineage(**options)
+        return [lineage.state(backup).value for backup in lineage.backups]
 
     def _finding(self, number=0):
-        (finding,) = self._library().audits[number].findings
+        (finding,) = self._lineage().backups[number].findings
         return finding
 
     def _remove(self, name, container=base.CONTAINER):
@@ -66,7 +70,7 @@ class AuditTestCase(base.EngineTestCase):
         self.bench.memory.delete(container, name)
 
 
-class CompleteTest(AuditTestCase):
+class CompleteTest(QuickTestCase):
     """Nothing is wrong."""
 
     def test_states(self):
@@ -74,7 +78,7 @@ class CompleteTest(AuditTestCase):
         self.assertEqual(['complete'] * 2, self._states(days=9))
 
     def test_summary(self):
-        first, second = self._library().audits
+        first, second = self._lineage().backups
         self.assertEqual((), first.findings)
         summary = first.summary
         self.assertEqual(
@@ -82,7 +86,7 @@ class CompleteTest(AuditTestCase):
              512, True),
             (summary.header, summary.era, summary.parent_id, summary.parent,
              summary.volume_size, summary.end, summary.is_ours))
-        self.assertEqual({'none': audit.Stored(8, 512, 512)},
+        self.assertEqual({'none': backups.Stored(8, 512, 512)},
                          summary.by_codec)
         self.assertEqual(('bak-1', base.ref(1)), (
             second.summary.parent_id, second.summary.parent))
@@ -90,44 +94,44 @@ class CompleteTest(AuditTestCase):
     def test_the_order_stays(self):
         self.assertEqual(
             [base.ref(1), base.ref(2)],
-            [each.found.ref for each in self._library().audits])
+            [backup.ref for backup in self._lineage().backups])
 
     def test_chain(self):
-        library = self._library()
-        first, second = library.audits
-        self.assertEqual([first, second], library.chain(second))
-        self.assertEqual([second], library.dependents(first))
-        self.assertEqual([], library.dependents(second))
-        self.assertEqual([512, 512], list(map(library.size, (first, second))))
+        lineage = self._lineage()
+        first, second = lineage.backups
+        self.assertEqual([first, second], lineage.chain(second))
+        self.assertEqual([second], lineage.dependents(first))
+        self.assertEqual([], lineage.dependents(second))
+        self.assertEqual([512, 512], list(map(lineage.size, (first, second))))
 
     def test_it_can_be_cancelled(self):
-        found = self.bench.engine.inventory.scan([base.CONTAINER])
-        auditor = self.bench.engine.auditor(audit.Patience(
+        listed = self._listed(base.CONTAINER)
+        checker = quick.Checker(self.bench.repository, backups.Patience(
             datetime.datetime.now(datetime.UTC), _DAY))
         with mock.patch('cinder_swift_backup.engine.pipelines.POLL', 0):
             self.assertRaises(
-                exceptions.Cancelled, auditor.audit, found,
+                exceptions.Cancelled, checker.check, listed,
                 observers.Recorder(cancel_at=1))
 
     def test_store_that_fails(self):
         self.store.script(faulty.fail(
             'list', exceptions.StoreUnavailable('down'), nth=4))
-        self.assertRaises(exceptions.StoreUnavailable, self._library)
+        self.assertRaises(exceptions.StoreUnavailable, self._lineage)
 
 
-class DamageTest(AuditTestCase):
+class DamageTest(QuickTestCase):
     """Each kind of damage is found, and named."""
 
     def test_chunk_that_is_not_there(self):
         name = naming.chunk_name(self.prefix, 4)
         self._remove(name)
         self.assertEqual(
-            audit.Finding(_State.DAMAGED, 'it is not there', base.CONTAINER,
+            backups.Finding(_State.DAMAGED, 'it is not there', base.CONTAINER,
                           name), self._finding())
         # What builds on it is no better.
         self.assertEqual(['damaged'] * 2, self._states())
-        library = self._library()
-        self.assertIn(name, library.problem(library.audits[1])[1])
+        lineage = self._lineage()
+        self.assertIn(name, lineage.problem(lineage.backups[1])[1])
 
     def test_several(self):
         for number in (4, 8, 12):
@@ -161,9 +165,9 @@ class DamageTest(AuditTestCase):
         self.store.script(faulty.alter(
             'list', lambda infos: infos[3:],
             matching=lambda name: name == self.prefix))
-        findings = self._library().audits[0].findings
+        findings = self._lineage().backups[0].findings
         self.assertEqual([first, second, third],
-                         [each.name for each in findings])
+                         [finding.name for finding in findings])
         self.assertIn('MD5', findings[0].what)
         self.assertIn('delete', findings[1].what)
 
@@ -171,7 +175,7 @@ class DamageTest(AuditTestCase):
         name = naming.chunk_name(self.prefix, 4)
         self.bench.damage(name, lambda data: data[:-1])
         self.assertEqual(
-            audit.Finding(
+            backups.Finding(
                 _State.DAMAGED, 'an object has another length than when it '
                 'was stored (63 instead of 64)', base.CONTAINER, name),
             self._finding())
@@ -189,16 +193,16 @@ class DamageTest(AuditTestCase):
         finding = self._finding()
         self.assertEqual((_State.DAMAGED, base.CONTAINER, name),
                          (finding.state, finding.container, finding.name))
-        library = self._library()
-        self.assertIsNone(library.audits[0].summary)
-        self.assertIsNone(library.size(library.audits[0]))
+        lineage = self._lineage()
+        self.assertIsNone(lineage.backups[0].summary)
+        self.assertIsNone(lineage.size(lineage.backups[0]))
         self.assertEqual(['damaged'] * 2, self._states())
 
     def test_no_file_of_digests(self):
         name = naming.digest_file_name(self.prefix)
         self._remove(name)
         self.assertEqual(
-            audit.Finding(_State.DAMAGED, 'it is not there', base.CONTAINER,
+            backups.Finding(_State.DAMAGED, 'it is not there', base.CONTAINER,
                           name), self._finding())
 
     def test_full_backup_with_a_gap(self):
@@ -229,42 +233,36 @@ class DamageTest(AuditTestCase):
     def test_no_parent(self):
         for info in list(self.bench.memory.list(base.CONTAINER, self.prefix)):
             self.bench.memory.delete(base.CONTAINER, info.name)
-        library = self._library()
-        (tip,) = library.audits
-        state, why = library.problem(tip)
+        lineage = self._lineage()
+        (tip,) = lineage.backups
+        state, why = lineage.problem(tip)
         self.assertEqual(_State.DAMAGED, state)
         self.assertIn('bak-1', why)
-        self.assertEqual(512, library.size(tip))
+        self.assertEqual(512, lineage.size(tip))
         self.assertEqual([_State.ARRIVING], [
-            library.state(each) for library in
-            [self._library(copies=[base.CONTAINER])]
-            for each in library.audits])
+            lineage.state(backup) for lineage in
+            [self._lineage(copies=[base.CONTAINER])]
+            for backup in lineage.backups])
 
     def test_parent_that_is_twice_there(self):
         self.bench.memory.ensure_container('other', create=True)
         for info in self.bench.memory.list(base.CONTAINER, self.prefix):
             self.bench.put(info.name, self.bench.get(info.name), 'other')
-        patience = audit.Patience(datetime.datetime.now(datetime.UTC), _DAY)
-        library = lineages.Library(self.bench.engine.auditor(patience).audit(
-            self.bench.engine.inventory.scan([base.CONTAINER, 'other']),
-            observers.Recorder()), patience)
-        (tip,) = (each for each in library.audits
-                  if each.found.ref == base.ref(2))
-        self.assertEqual(base.ref(1), library.chain(tip)[0].found.ref)
+        lineage = self._lineage(containers=(base.CONTAINER, 'other'))
+        (tip,) = (backup for backup in lineage.backups
+                  if backup.ref == base.ref(2))
+        self.assertEqual(base.ref(1), lineage.chain(tip)[0].ref)
 
     def test_copy_with_all_it_needs(self):
         self.bench.memory.ensure_container('other', create=True)
         for name in self.bench.names():
             self.bench.put(name, self.bench.get(name), 'other')
         self._remove(naming.chunk_name(self.prefix, 4))
-        patience = audit.Patience(datetime.datetime.now(datetime.UTC), _DAY)
-        library = lineages.Library(self.bench.engine.auditor(patience).audit(
-            self.bench.engine.inventory.scan([base.CONTAINER, 'other']),
-            observers.Recorder()), patience)
+        lineage = self._lineage(containers=(base.CONTAINER, 'other'))
         self.assertEqual(
             {(base.CONTAINER, 'damaged'), ('other', 'complete')},
-            {(each.found.ref.container, library.state(each).value)
-             for each in library.audits})
+            {(backup.ref.container, lineage.state(backup).value)
+             for backup in lineage.backups})
 
     def test_what_may_build_on_one_whose_host_had_another_time(self):
         # By its name it is older than what it builds on.
@@ -277,19 +275,19 @@ class DamageTest(AuditTestCase):
                 if name != naming.manifest_name(base.ref(2).prefix):
                     self.bench.put(name.replace(base.ref(2).prefix,
                                                 early.prefix), data)
-        library = self._library()
+        lineage = self._lineage()
         self.assertEqual(
             {1: ['bak-2'], 2: []},
-            {number: [other.found.ref.backup_id for each in library.audits
-                      if each.found.ref.backup_id == f'bak-{number}'
-                      for other in library.unknown(each)]
+            {number: [other.ref.backup_id for backup in lineage.backups
+                      if backup.ref.backup_id == f'bak-{number}'
+                      for other in lineage.unknown(backup)]
              for number in (1, 2)})
 
     def test_no_grace_is_none_whatever_the_time(self):
         # Of a store that tells its time to the second.
         now = datetime.datetime.now(datetime.UTC)
         for grace, late in ((0, True), (1, False)):
-            self.assertEqual(late, audit.Patience(
+            self.assertEqual(late, backups.Patience(
                 now, datetime.timedelta(seconds=grace)).is_late(
                     now + datetime.timedelta(seconds=0.9)))
 
@@ -330,20 +328,21 @@ class MemoryTest(base.EngineTestCase):
         look()
         return tracemalloc.get_traced_memory()[1] / len(table)
 
-    def test_audit(self):
+    def test_check(self):
         table = self._table(10000)
         manifest = chains.Manifest(base.header(base.ref(1)), table,
                                    era=chains.Era.BEFORE_DIGESTS)
         self.enterContext(mock.patch.object(
             repository.Repository, 'load', return_value=manifest))
         now = datetime.datetime.now(datetime.UTC)
-        found = inventory.Found(base.ref(1), now, now)
-        auditor = self.engine.auditor(audit.Patience(now, _DAY))
+        listed = inventory.Listed(base.ref(1), now, now)
+        checker = quick.Checker(self.engine.repository,
+                                backups.Patience(now, _DAY))
 
         def look():
-            (looked,) = auditor.audit([found], observers.Recorder(),
+            (backup,) = checker.check([listed], observers.Recorder(),
                                       closely=False)
-            self.assertIs(_State.COMPLETE, looked.state)
+            self.assertIs(_State.COMPLETE, backup.state)
 
         self.assertLess(self._peak(table, look), 8)
 
@@ -355,7 +354,7 @@ class MemoryTest(base.EngineTestCase):
                           table))), 8)
 
 
-class ArrivalTest(AuditTestCase):
+class ArrivalTest(QuickTestCase):
     """A copy comes object by object, in about any order."""
 
     def test_every_set_of_objects(self):
@@ -402,32 +401,32 @@ class SegmentsTest(base.EngineTestCase):
                       in self.bench.memory.list(self.container, '')]
         self.assertGreater(len(self.names), 2)
 
-    def _audit(self, **options):
-        engine = self.bench.engine
-        patience = audit.Patience(datetime.datetime.now(datetime.UTC), _DAY)
-        (found,) = engine.auditor(patience).audit(
-            engine.inventory.scan([base.CONTAINER]),
+    def _check(self, **options):
+        repo = self.bench.repository
+        patience = backups.Patience(datetime.datetime.now(datetime.UTC), _DAY)
+        (backup,) = quick.Checker(repo, patience).check(
+            inventory.Inventory(repo.operation).scan([base.CONTAINER]),
             observers.Recorder(), **options)
-        return found
+        return backup
 
     def test_complete(self):
-        self.assertIs(_State.COMPLETE, self._audit().state)
+        self.assertIs(_State.COMPLETE, self._check().state)
 
     def test_segment_that_is_not_there(self):
         self.bench.memory.delete(self.container, self.names[1])
-        (finding,) = self._audit().findings
+        (finding,) = self._check().findings
         self.assertEqual((_State.DAMAGED, self.container, self.names[1]),
                          (finding.state, finding.container, finding.name))
 
     def test_segment_with_another_content(self):
         self.bench.put(self.names[1], b'other', container=self.container)
-        (finding,) = self._audit().findings
+        (finding,) = self._check().findings
         self.assertEqual((_State.DAMAGED, self.container, self.names[1]),
                          (finding.state, finding.container, finding.name))
 
     def test_all_are_asked_for_once(self):
         self.bench.store.heal()
-        self._audit()
+        self._check()
         self.assertEqual(self.names, sorted(
             call.name for call in self.bench.store.calls
             if (call.method, call.container) == ('stat', self.container)))
@@ -438,17 +437,17 @@ class SegmentsTest(base.EngineTestCase):
             self.bench.store.script(faulty.fail(
                 'stat', exceptions.ObjectNotFound('no'),
                 matching=lambda name, gone=gone: name == gone))
-            (finding,) = self._audit().findings
+            (finding,) = self._check().findings
             self.assertEqual((_State.DAMAGED, self.container, gone),
                              (finding.state, finding.container, finding.name))
             # Of what a listing shows, a look that is not close says nothing.
-            self.assertEqual((), self._audit(closely=False).findings)
+            self.assertEqual((), self._check(closely=False).findings)
 
     def test_segment_that_will_expire(self):
         when = datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC)
         for name in self.names:
             self.bench.memory.expiries = {(self.container, name): when}
-            (finding,) = self._audit().findings
+            (finding,) = self._check().findings
             self.assertEqual((_State.DAMAGED, self.container, name),
                              (finding.state, finding.container, finding.name))
             self.assertIn('2099-01-01', finding.what)
@@ -456,7 +455,7 @@ class SegmentsTest(base.EngineTestCase):
     def test_sample_of_many(self):
         self.enterContext(mock.patch.object(presence, 'SAMPLE', 2))
         self.bench.store.heal()
-        self._audit()
+        self._check()
         self.assertEqual(2, len({
             call.name for call in self.bench.store.calls
             if (call.method, call.container) == ('stat', self.container)}))

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Says of each backup in a store whether it can be restored.
+
+A quick look compares what is named with what is there:
+
+1. Read the manifest. Compare the chunks it names with a listing: that they are
+   there, and their stored length and MD5 where the manifest has them.
+2. Look for the file of digests, and for its segments if it has any.
+3. What a listing does not show is asked for, since listings lag.
+4. A closer look also asks for what a listing shows, or a sample of it; see
+   :mod:`cinder_swift_backup.engine.presence`.
+
+Each backup is looked at alone. It is no better than what it builds on; see
+:mod:`cinder_swift_backup.engine.survey.lineages`.
+
+Memory: the manifest of each backup that is looked at, with 50 bytes for each
+chunk, and a bit for each to know which of them are listed.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+import itertools
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import digest_objects
+from cinder_swift_backup.engine import intervals
+from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import presence
+from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine.survey import backups
+from cinder_swift_backup.engine.survey import inventory
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import base
+
+
+class Checker:
+    """Looks at backups, several at a time."""
+
+    def __init__(self, repo: repository.Repository,
+                 patience: backups.Patience) -> None:
+        self._repository = repo
+        self._patience = patience
+
+    def check(self, listed: Sequence[inventory.Listed],
+              observer: operations.Observer, *,
+              closely: bool = True) -> list[backups.Backup]:
+        """A quick look at each backup, in the same order.
+
+        :param observer: told the numbers of backups
+        :param closely: whether to ask for what listings show
+        :raises StoreError: when the store fails
+        """
+        checked: dict[int, backups.Backup] = {}
+
+        def collect(result: tuple[int, backups.Backup]) -> None:
+            checked.update([result])
+            observer.advanced(len(checked), len(listed))
+
+        def task(number: int) -> pipelines.Task[tuple[int, backups.Backup]]:
+            return pipelines.Task(
+                lambda stop: (number, self._check(listed[number], stop,
+                                                  closely)), 1)
+
+        self._repository.during(observer).operation.run(
+            map(task, range(len(listed))), collect, full=1)
+        return [checked[number] for number in range(len(listed))]
+
+    def _check(self, listed: inventory.Listed, stop: pipelines.StopFlag,
+               closely: bool) -> backups.Backup:
+        stop.check()
+        repo = self._repository.until(stop)
+        ref = listed.ref
+        try:
+            manifest = repo.load(ref)
+        except exceptions.ChainError:
+            # What a listing shows is not given up.
+            state = (self._patience.incomplete(listed) if listed.has_manifest
+                     else self._patience.without_manifest(listed))
+            return backups.Backup(listed, None, (backups.Finding(
+                state, 'it has no manifest', ref.container,
+                naming.manifest_name(ref.prefix)),))
+        except exceptions.FormatError as err:
+            return backups.Backup(listed, None, (
+                _finding(err, backups.State.DAMAGED),))
+        look = _Look(chains.ChainLink(ref, manifest), repo.store,
+                     self._patience, self._patience.incomplete(listed))
+        findings = [*look.chunks(), *look.digests(), *look.gaps()]
+        if closely:
+            findings += look.examine()
+        return backups.Backup(listed, backups.summarise(manifest),
+                              tuple(findings), tuple(look.strays))
+
+
+class _Look:
+    """A quick look at the objects of one backup."""
+
+    def __init__(self, link: chains.ChainLink, store: base.ObjectStore,
+                 patience: backups.Patience, missing: backups.State) -> None:
+        """Prepare.
+
+        :param missing: what a missing object makes of the backup
+        """
+        self._link = link
+        self._ref = link.ref
+        self._manifest = link.manifest
+        self._seen = chunk_table.Sightings(link.manifest.chunks)
+        self._store = store
+        self._patience = patience
+        self._missing = missing
+        # What is listed besides chunks, and segments of the digests.
+        self._others: list[str] = []
+        self._segments: list[tuple[types.BackupRef, base.Segment]] = []
+        self.strays: list[str] = []
+
+    def chunks(self) -> Iterator[backups.Finding]:
+        table = self._manifest.chunks
+        for info in self._store.list(self._ref.container, self._ref.prefix):
+            index = self._seen.see(info.name)
+            if index is not None:
+                yield from self._compare(table.stored(index), info)
+            elif self._is_other(info):
+                self._others.append(info.name)
+            elif self._is_stray(info):
+                self.strays.append(info.name)
+        yield from self._unlisted(
+            len(table) - len(self._seen),
+            (presence.of_chunk(self._ref, table, index)
+             for index in self._seen.unseen()))
+
+    def examine(self) -> Iterator[backups.Finding]:
+        """The first object that is not as the listing shows it, if any."""
+        for question in itertools.chain(
+                presence.questions(self._link, self._seen, self._others),
+                presence.of_segments(self._segments)):
+            fault = question.ask(self._store)
+            # Lengths and MD5s are those of the listing.
+            if isinstance(fault, (exceptions.ChunkMissing,
+                                  exceptions.ObjectExpires)):
+                missing = isinstance(fault, exceptions.ChunkMissing)
+                yield _finding(fault, self._missing if missing
+                               else backups.State.DAMAGED)
+                return
+
+    def _is_other(self, info: base.ObjectInfo) -> bool:
+        return info.name in (naming.manifest_name(self._ref.prefix),
+                             naming.digest_file_name(self._ref.prefix))
+
+    def _is_stray(self, info: base.ObjectInfo) -> bool:
+        """Whether nobody has use for an object, or will have."""
+        place = naming.place(info.name)
+        return (place is not None and place.prefix == self._ref.prefix
+                and self._patience.is_late(info.modified))
+
+    def _compare(self, expected: presence.Stored,
+                 info: base.ObjectInfo) -> Iterator[backups.Finding]:
+        fault = presence.mismatch(expected, info)
+        if fault is not None:
+            yield _finding(fault.about(container=self._ref.container,
+                                       name=info.name), backups.State.DAMAGED)
+
+    def _unlisted(self, count: int, questions: Iterable[presence.Question],
+                  ) -> Iterator[backups.Finding]:
+        """What is wrong with objects that should be there and are not listed.
+
+        One that is not there speaks for all the others.
+
+        :param count: of the questions
+        """
+        for number, asked in enumerate(questions, 1):
+            fault = asked.ask(self._store)
+            if isinstance(fault, exceptions.ChunkMissing):
+                rest = count - number
+                what = ('it is not there' if not rest else 'it is not '
+                        f'there, and {rest} more are not listed')
+                yield backups.Finding(self._missing, what,
+                                      asked.ref.container, asked.name)
+                return
+            if fault is not None:
+                yield _finding(fault, backups.State.DAMAGED)
+
+    def gaps(self) -> Iterator[backups.Finding]:
+        """A full backup has all of its volume."""
+        manifest = self._manifest
+        if manifest.parent_id is not None:
+            return
+        claimed = intervals.IntervalSet()
+        for offset, length in zip(manifest.chunks.offsets,
+                                  manifest.chunks.lengths, strict=True):
+            claimed.claim(types.Extent(offset, length))
+        end = manifest.volume_size or manifest.end
+        for gap in claimed.claim(types.Extent(0, end)):
+            yield backups.Finding(
+                backups.State.DAMAGED, f'bytes {gap.offset} to {gap.end} of '
+                f'the volume are in none of its chunks', self._ref.container,
+                naming.manifest_name(self._ref.prefix))
+            return
+
+    def digests(self) -> Iterator[backups.Finding]:
+        if self._manifest.era is chains.Era.BEFORE_DIGESTS:
+            return
+        name = naming.digest_file_name(self._ref.prefix)
+        try:
+            segments = self._store.segments(self._ref.container, name)
+        except exceptions.ObjectNotFound:
+            yield backups.Finding(self._missing, 'it is not there',
+                                  self._ref.container, name)
+            return
+        if segments:
+            yield from self._compare_segments(segments)
+
+    def _compare_segments(self, segments: tuple[base.Segment, ...],
+                          ) -> Iterator[backups.Finding]:
+        missing = {segment.name: segment for segment in segments}
+        container = segments[0].container
+        for info in digest_objects.listed_segments(
+                self._store, container,
+                naming.digest_segments(self._ref.prefix)):
+            segment = missing.pop(info.name, None)
+            if segment is None:
+                continue
+            self._segments.append((self._ref, segment))
+            if presence.mismatch((segment.size, segment.md5), info):
+                yield backups.Finding(
+                    backups.State.DAMAGED, 'it is not what the file of '
+                    'digests consists of', container, info.name)
+        yield from self._unlisted(
+            len(missing), (presence.of_segment(self._ref, missing[name])
+                           for name in sorted(missing)))
+
+
+def _finding(err: exceptions.BackupError,
+             state: backups.State) -> backups.Finding:
+    return backups.Finding(state, err.clause, err.container, err.name)
+
+
