@@ -5,10 +5,10 @@
 import pathlib
 
 from tests.ceph import lies
-from tests.functional import test_api
+from tests.functional import api_cases
 
 
-class BackupTestCase(test_api.BackupTestCase):
+class BackupTestCase(api_cases.BackupTestCase):
     """Full, incremental, of snapshots, in use; to new and existing volumes."""
 
     def setUp(self):

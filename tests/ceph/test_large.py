@@ -5,15 +5,15 @@
 import random
 
 from cinder_swift_backup.format import naming
+from tests.ceph import images
 from tests.ceph import osd
-from tests.ceph import test_interop
 from tests.functional.cinder_side import MIB
 from tests.functional.cinder_side import OURS
 
 _TIB = 1 << 40
 
 
-class LargeTestCase(test_interop.ImagesTestCase):
+class LargeTestCase(images.ImagesTestCase):
     """What an unchanged incremental takes is not a matter of the size."""
 
     def setUp(self):

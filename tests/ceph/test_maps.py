@@ -12,8 +12,8 @@ import fixtures
 from cinder_swift_backup.engine.volumes import librbd
 from cinder_swift_backup.engine.volumes import maps
 from cinder_swift_backup.engine.volumes import rbd
+from tests.ceph import images
 from tests.ceph import lies
-from tests.ceph import test_interop
 from tests.functional.cinder_side import BLOCK
 from tests.functional.cinder_side import MIB
 from tests.functional.cinder_side import OURS
@@ -21,7 +21,7 @@ from tests.functional.cinder_side import OURS
 _SIZE = 24 * MIB
 
 
-class ReleaseTestCase(test_interop.ImagesTestCase):
+class ReleaseTestCase(images.ImagesTestCase):
     """Which release of librbd there is."""
 
     def test_release(self):
@@ -47,7 +47,7 @@ class _WithoutChanges(rbd.RbdVolume):
             within, mark, include_parent=include_parent)
 
 
-class MapsTestCase(test_interop.ImagesTestCase):
+class MapsTestCase(images.ImagesTestCase):
     """Images with and without an origin, backed up and restored to."""
 
     def setUp(self):

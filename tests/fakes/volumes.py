@@ -250,3 +250,14 @@ class RbdHandle(io.RawIOBase):
     def fileno(self) -> int:
         """There is none."""
         raise OSError('fileno() not supported by RBD()')
+
+
+class OneImageClient:
+    """As much of os-brick's RBDClient as its own volume needs."""
+
+    ioctx = None
+
+    def __init__(self, image: Image) -> None:
+        self.rbd = self
+        self.Image = lambda *arguments, **options: image
+        self.Error = Error

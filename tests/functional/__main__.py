@@ -8,11 +8,10 @@ import sys
 import unittest
 
 from tests.functional import selection
-from tests.functional import test_faults
 
 
 def _where(test: unittest.TestCase, scenario: str) -> selection.Modes:
-    is_fault = type(test).__module__ == test_faults.__name__
+    is_fault = type(test).__module__.endswith('.test_faults')
     if is_fault and not selection.is_in_both(scenario):
         return selection.Modes.ONE
     return selection.of(test)

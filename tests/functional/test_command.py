@@ -16,7 +16,7 @@ from tests.fakes import blobs
 from tests.functional import api
 from tests.functional import cinder_side
 from tests.functional import command
-from tests.functional import test_interop
+from tests.functional import content
 from tests.functional.api import MIB
 from tests.functional.cinder_side import BLOCK
 from tests.functional.cinder_side import OURS
@@ -54,11 +54,11 @@ class AnyDriverTestCase(testscenarios.WithScenarios,
         self.assertEqual(bytes(expected), path.read_bytes())
 
     def test_chain(self):
-        image = test_interop.make_image()
+        image = content.make_image()
         volume, path = self.make_volume(image)
         full = self.back_up(self.writer, volume, path)
         first = bytes(image)
-        test_interop.change(image, seed=1)
+        content.change(image, seed=1)
         path.write_bytes(image)
         tip = self.back_up(self.writer, volume, path, parent=full)
 
@@ -110,7 +110,7 @@ class AnyDriverTestCase(testscenarios.WithScenarios,
         self.assertEqual(2, done.stdout.count('\n'))
 
     def test_damage(self):
-        volume, path = self.make_volume(test_interop.make_image())
+        volume, path = self.make_volume(content.make_image())
         backup = self.back_up(self.writer, volume, path)
         name = self.object_names(self.container)[1]
         self.store.delete(self.container, name)

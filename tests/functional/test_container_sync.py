@@ -28,7 +28,7 @@ from tests.fakes import blobs
 from tests.functional import base
 from tests.functional import cinder_side
 from tests.functional import command
-from tests.functional import test_interop
+from tests.functional import content
 from tests.functional.cinder_side import OURS
 
 _REALM = 'backups'
@@ -114,11 +114,11 @@ class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
             container or self.container, '')]
 
     def _chain(self):
-        image = test_interop.make_image()
+        image = content.make_image()
         volume, path = self.make_volume(image)
         full = self.back_up(OURS, volume, path)
         first = bytes(image)
-        test_interop.change(image, seed=1)
+        content.change(image, seed=1)
         path.write_bytes(image)
         tip = self.back_up(OURS, volume, path, parent=full)
         return (full, first), (tip, bytes(image))
@@ -218,7 +218,7 @@ class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
                 (digest_segments, 'LEAST', 8), (digest_segments, 'NORMAL', 16),
                 (digest_objects, 'WORTH_SEGMENTS', 1), (digests, 'STEP', 8)):
             self.enterContext(mock.patch.object(owner, name, value))
-        image = bytes(40 << 20) + bytes(test_interop.make_image())
+        image = bytes(40 << 20) + bytes(content.make_image())
         volume, path = self.make_volume(image)
         backup = self.back_up(OURS, volume, path)
         self.assertTrue(self._names('a', self.segments))

@@ -14,7 +14,7 @@ from cinder import exception as cinder_exception
 from tests.fakes import file_systems
 from tests.functional import cinder_side
 from tests.functional import command
-from tests.functional import test_volumes_that_fail
+from tests.functional import handles
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import MIB
 from tests.functional.cinder_side import OURS
@@ -56,7 +56,6 @@ class TargetTestCase(cinder_side.CinderSideTestCase):
             self.check(self.directory / 'target', 'File too large')
         self.assert_content(self.restore_new(OURS, self.backup), _NOISE)
 
-
     def _command(self, target, text):
         """Restore with the command, with too little room and with enough."""
         program = command.Command(
@@ -89,7 +88,7 @@ class TargetTestCase(cinder_side.CinderSideTestCase):
         self.assert_content(target, _NOISE)
 
 
-class FillingHandle(test_volumes_that_fail.Handle):
+class FillingHandle(handles.Handle):
     """A volume whose data is not read before the disk is full."""
 
     def __init__(self, file, fill):

@@ -17,36 +17,12 @@ from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from tests.fakes import blobs
 from tests.functional import cinder_side
+from tests.functional import content
 from tests.functional import selection
 from tests.functional.cinder_side import BLOCK
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
 from tests.functional.cinder_side import STOCK
-
-_TEXT = b'All the world is a stage, and all the men and women players. '
-
-
-def make_image():
-    """A volume with text, noise, holes, and an end that fits no block."""
-    noise = random.Random(2)
-    return bytearray(
-        (_TEXT * (2 * CHUNK // len(_TEXT) + 1))[:2 * CHUNK]
-        + noise.randbytes(2 * CHUNK)
-        + bytes(2 * CHUNK)
-        + noise.randbytes(CHUNK + 3 * BLOCK + 1000))
-
-
-def change(image, seed):
-    """Change blocks here and there, and turn data to zeros and back."""
-    choice = random.Random(seed)
-    for _ in range(8):
-        start = choice.randrange(len(image) // BLOCK) * BLOCK
-        end = min(start + choice.choice((1, 100, BLOCK)), len(image))
-        image[start:end] = choice.randbytes(end - start)
-    # What the stock driver of 23.0 to 28.x restores as stale data.
-    start = choice.randrange(4) * CHUNK
-    image[start:start + 3 * BLOCK] = bytes(3 * BLOCK)
-    image[4 * CHUNK:4 * CHUNK + BLOCK] = choice.randbytes(BLOCK)
 
 
 class InteropTestCase(testscenarios.WithScenarios,
@@ -68,11 +44,11 @@ class InteropTestCase(testscenarios.WithScenarios,
         self.configure(backup_compression_algorithm=self.compression)
 
     def test_restore(self):
-        image = make_image()
+        image = content.make_image()
         volume, path = self.make_volume(image)
         full = self.back_up(self.writer, volume, path)
         first = bytes(image)
-        change(image, seed=1)
+        content.change(image, seed=1)
         path.write_bytes(image)
         incremental = self.back_up(self.writer, volume, path, parent=full)
         self.assertEqual(full.id, incremental.parent_id)
@@ -84,7 +60,7 @@ class InteropTestCase(testscenarios.WithScenarios,
                 expected)
 
     def test_delete(self):
-        volume, path = self.make_volume(make_image())
+        volume, path = self.make_volume(content.make_image())
         backup = self.back_up(self.writer, volume, path)
         self.assertEqual(backup.object_count + 2,
                          len(self.object_names(self.container)))
@@ -109,9 +85,9 @@ class NewVolumeTestCase(cinder_side.CinderSideTestCase):
         return path.read_bytes()
 
     def test_stock_restores_ours_as_its_own(self):
-        first = make_image()
+        first = content.make_image()
         second = bytearray(first)
-        change(second, seed=1)
+        content.change(second, seed=1)
         own = self._restored(STOCK, first, second)
         ours = self._restored(OURS, first, second)
         self.assertTrue(own == ours)
@@ -130,7 +106,7 @@ class ChainTestCase(testscenarios.WithScenarios,
 
     def test_chain(self):
         self.configure(backup_compression_algorithm=self.compression)
-        image = make_image()
+        image = content.make_image()
         volume, path = self.make_volume(image)
         history = []
         parent = None
@@ -139,7 +115,7 @@ class ChainTestCase(testscenarios.WithScenarios,
             parent = self.back_up(driver, volume, path, parent)
             self.assertEqual(bool(seed), parent.parent_id is not None)
             history.append((parent, bytes(image)))
-            change(image, seed)
+            content.change(image, seed)
         for backup, expected in history:
             for reader in (OURS, STOCK):
                 self.assert_content(
@@ -196,7 +172,7 @@ class SegmentsTestCase(cinder_side.CinderSideTestCase):
 def make_kinds():
     """Chunks of every kind of data that the encoders tell apart."""
     noise = random.Random(3)
-    text = (_TEXT * (CHUNK // len(_TEXT) + 1))[:CHUNK]
+    text = (content.TEXT * (CHUNK // len(content.TEXT) + 1))[:CHUNK]
     with open(sys.executable, 'rb') as program:
         code = program.read(2 * CHUNK)
     grain = 2 * BLOCK

@@ -20,7 +20,7 @@ from tests.cloud.fault_proxy.rules import Stall
 from tests.faults import base
 from tests.faults import operations
 from tests.functional import selection
-from tests.functional import test_tls
+from tests.functional import tls
 from tests.functional.cinder_side import OURS
 
 _PATIENCE = 300
@@ -110,9 +110,9 @@ class TlsTestCase(SilentTestCase):
 
     def find_proxy(self):
         """One that uses TLS."""
-        authority = test_tls.make_authority(self)
-        return test_tls.start_proxy(self, self.cloud.swift_url,
-                                    authority.issue())
+        authority = tls.make_authority(self)
+        return tls.start_proxy(self, self.cloud.swift_url,
+                               authority.issue())
 
     def test_backup(self):
         self.check_backup(Moment.AFTER_BODY)

@@ -6,15 +6,11 @@ The servers are the cloud's, behind proxies with certificates of an authority
 that no system knows.
 """
 
-import pathlib
 import time
 
 from cinder import context as cinder_context
 from cinder import exception as cinder_exception
-import fixtures
 
-from tests.cloud import certificates
-from tests.cloud.fault_proxy import proxy
 from tests.cloud.fault_proxy.rules import Kind
 from tests.cloud.fault_proxy.rules import Moment
 from tests.cloud.fault_proxy.rules import Reset
@@ -22,6 +18,7 @@ from tests.cloud.fault_proxy.rules import rule
 from tests.faults import operations
 from tests.functional import cinder_side
 from tests.functional import selection
+from tests.functional import tls
 from tests.functional.cinder_side import OURS
 
 # Seconds: an outage would be waited for so long, and a refusal is not.
@@ -29,20 +26,6 @@ _PATIENCE = 300
 _SOON = 60
 # How much of an error Cinder's users see.
 _SHOWN = 255
-
-
-def make_authority(test):
-    """One that no system knows, for a test."""
-    directory = test.useFixture(fixtures.TempDir()).path
-    return certificates.Authority(pathlib.Path(directory))
-
-
-def start_proxy(test, url, certificate):
-    """A proxy before a service that uses TLS, for a test."""
-    found = proxy.FaultProxy(url, certificate=certificate)
-    test.addCleanup(found.stop)
-    found.start()
-    return found
 
 
 class TlsTestCase(cinder_side.CinderSideTestCase):
@@ -53,14 +36,14 @@ class TlsTestCase(cinder_side.CinderSideTestCase):
     def setUp(self):
         super().setUp()
         self.need('swift_url')
-        self.authority = make_authority(self)
+        self.authority = tls.make_authority(self)
         self.configure(backup_swift_patience=_PATIENCE)
         self.operation = operations.Backup(self)
 
     def serve(self, url, **certificate):
         """Have a proxy use TLS, with a certificate of the authority."""
-        self.proxy = start_proxy(self, url,
-                                 self.authority.issue(**certificate))
+        self.proxy = tls.start_proxy(self, url,
+                                     self.authority.issue(**certificate))
 
     def trust(self, file):
         """Have the driver take this for the file of authorities."""
@@ -113,7 +96,7 @@ class SwiftTestCase(TlsTestCase):
         self.check_swift_refused()
 
     def test_another_vouches_for_it(self):
-        self.trust(make_authority(self).file)
+        self.trust(tls.make_authority(self).file)
         self.serve_swift()
         self.check_swift_refused()
 

@@ -17,6 +17,7 @@ from tests.fakes import blobs
 from tests.faults import base
 from tests.functional import cinder_process
 from tests.functional import cinder_side
+from tests.functional import handles
 from tests.functional import selection
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
@@ -27,29 +28,7 @@ _STORAGE = ('Look for the cause on the host and in the storage, then try '
 _ENDED = ': the volume ended early: it was resized or detached meanwhile ('
 
 
-class Handle:
-    """What has a position and no descriptor, and does as a file does."""
-
-    def __init__(self, file):
-        self.file = file
-
-    def seek(self, *where):
-        return self.file.seek(*where)
-
-    def tell(self):
-        return self.file.tell()
-
-    def read(self, length):
-        return self.file.read(length)
-
-    def write(self, data):
-        return self.file.write(data)
-
-    def flush(self):
-        self.file.flush()
-
-
-class BrokenHandle(Handle):
+class BrokenHandle(handles.Handle):
     """It cannot be read, or written, from the third chunk on."""
 
     def read(self, length):
@@ -65,7 +44,7 @@ class BrokenHandle(Handle):
             raise OSError(5, 'Input/output error')
 
 
-class BriefHandle(Handle):
+class BriefHandle(handles.Handle):
     """It reads and writes less at once than it is asked to."""
 
     def __init__(self, file):
@@ -84,7 +63,7 @@ class BriefHandle(Handle):
         return len(data)
 
 
-class ShrinkingHandle(Handle):
+class ShrinkingHandle(handles.Handle):
     """It loses its second half when the second chunk is read."""
 
     def read(self, length):

@@ -6,11 +6,11 @@ import os
 
 from tests.cloud import lvm
 from tests.functional import api
-from tests.functional import test_api
+from tests.functional import api_cases
 from tests.functional.api import MIB
 
 
-class BackupTestCase(test_api.BackupTestCase):
+class BackupTestCase(api_cases.BackupTestCase):
     """Full, incremental, of snapshots, in use; to new and existing volumes."""
 
     def setUp(self):

@@ -1,3 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The command, on a store in memory."""
+"""The command, on a store in memory.
+
+Modules that other tests hold:
+
+* cinder_api: cli.test_accounts
+* commands: cli.test_app
+* expectations: cli.test_verifying
+* questions: cli.test_deleting
+* summaries: cli.test_listing
+* targets: cli.test_restoring
+"""

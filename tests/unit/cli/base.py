@@ -13,6 +13,7 @@ from unittest import mock
 
 from cinder_swift_backup.cli import accounts
 from cinder_swift_backup.cli import app
+from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import commands
 from tests.unit.engine import base as engine_base
 
@@ -83,3 +84,20 @@ class CommandTestCase(engine_base.EngineTestCase):
         for line in answer.err.splitlines():
             self.assertRegex(line, _SAID)
         return json.loads(answer.out)
+
+
+class RecordsTestCase(CommandTestCase):
+    """There is a Cinder that tells some records."""
+
+    def setUp(self):
+        super().setUp()
+        self.records = self.enterContext(mock.patch.object(
+            cinder_api, 'read', return_value={}))
+
+    def _has_record(self, backup, status, container=CONTAINER,
+                    volume='vol-1', *, is_incremental=False,
+                    has_dependents=False):
+        self.records.return_value[backup] = cinder_api.record(mock.Mock(
+            id=backup, volume_id=volume, status=status, container=container,
+            is_incremental=is_incremental,
+            has_dependent_backups=has_dependents))

@@ -3,6 +3,8 @@
 """What the driver's tests have in common: Cinder without its database."""
 
 import datetime
+import io
+import random
 import tempfile
 from unittest import mock
 import uuid
@@ -13,13 +15,17 @@ from cinder import exception as cinder_exception
 from cinder import objects
 from cinder.common import config  # noqa: F401
 from cinder.db import api as db_api
+from cinder.volume import volume_utils
 from oslo_config import cfg
 from oslo_config import fixture as config_fixture
 from oslotest import base
 import requests_mock
 
 from cinder_swift_backup.driver import auth
+from cinder_swift_backup.driver import driver
 from cinder_swift_backup.driver import settings
+from cinder_swift_backup.stores import memory
+from tests.fakes import faulty
 
 objects.register_all()
 
@@ -27,6 +33,9 @@ OWNER = 'c0ffee00000000000000000000000001'
 OTHER = 'c0ffee00000000000000000000000002'
 VOLUME = '11111111-1111-1111-1111-111111111111'
 SWIFT = 'http://swift.test/v1/AUTH_'
+BLOCK = 512
+DATA = random.Random(5).randbytes(10 * BLOCK)
+CONTAINER = 'volumebackups'
 
 
 def catalog(project, *regions):
@@ -132,3 +141,39 @@ class HttpTestCase(DriverTestCase):
         """An object ``c/o`` in the account at a URL."""
         return self.http.get(f'{url}/c/o', content=b'data',
                              headers={'content-length': '4'})
+
+
+class MethodTestCase(DriverTestCase):
+    """A driver on a store in memory."""
+
+    def setUp(self):
+        super().setUp()
+        self.config(backup_swift_object_size=4 * BLOCK,
+                    backup_swift_block_size=BLOCK,
+                    backup_swift_workers=2)
+        self.notify = self.enterContext(mock.patch.object(
+            volume_utils, 'notify_about_backup_usage'))
+        self.memory = memory.MemoryStore()
+        self.store = faulty.FaultyStore(self.memory)
+        self.enterContext(mock.patch.object(
+            auth, 'make_store', return_value=self.store))
+        self.driver = driver.SwiftBackupDriver(self.context())
+        self.driver.db = mock.Mock()
+        self.driver.db.volume_get.return_value = {
+            'id': VOLUME, 'size': 1, 'encryption_key_id': None}
+        self.driver.db.volume_admin_metadata_get.return_value = {}
+
+    def _backup(self, data=DATA, **fields):
+        backup = self.record(**fields)
+        self.driver.backup(backup, io.BytesIO(data), False)
+        backup.status = 'restoring'
+        return backup
+
+    def _restore(self, backup, before=None, new=False):
+        handle = io.BytesIO(b'\xa5' * len(DATA) if before is None
+                            else before)
+        self.driver.restore(backup, VOLUME, handle, new)
+        return handle.getvalue()
+
+    def _names(self, container=CONTAINER):
+        return [info.name for info in self.memory.list(container, '')]

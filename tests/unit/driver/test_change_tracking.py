@@ -14,14 +14,15 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import change_tracking
 from cinder_swift_backup.engine.volumes import maps
 from cinder_swift_backup.format import naming
+from tests.fakes import blobs
 from tests.fakes import faulty
 from tests.fakes import volumes as fakes
-from tests.unit.driver import test_driver
+from tests.unit.driver import base
 
 _DATA = random.Random(5).randbytes(20 * 512)
 
 
-class MarksTestCase(test_driver.DriverMethodTestCase):
+class MarksTestCase(base.MethodTestCase):
     """A driver that tracks changes, and an image that is backed up."""
 
     def setUp(self):
@@ -154,9 +155,9 @@ class BackupTest(MarksTestCase):
     def test_parent_of_the_stock_driver(self):
         full = self._backup()
         name = naming.manifest_name(full.service_metadata)
-        data = test_driver.blobs.get(self.memory, full.container, name)
-        test_driver.blobs.put(self.memory, full.container, name,
-                              data.replace(b'csb_', b'xyz_'))
+        data = blobs.get(self.memory, full.container, name)
+        blobs.put(self.memory, full.container, name,
+                  data.replace(b'csb_', b'xyz_'))
         self.image.write(b'new', 5000)
         log = self.useFixture(fixtures.FakeLogger())
         tip = self._backup(parent_id=full.id)
@@ -340,8 +341,8 @@ class DeleteTest(MarksTestCase):
         backup = self._backup()
         self.image.create_snap('of the user')
         manifest = naming.manifest_name(backup.service_metadata)
-        data = test_driver.blobs.get(self.memory, backup.container, manifest)
-        test_driver.blobs.put(
+        data = blobs.get(self.memory, backup.container, manifest)
+        blobs.put(
             self.memory, backup.container, manifest,
             data.replace(change_tracking.name(backup.id).encode(),
                          b'of the user'))
@@ -377,7 +378,7 @@ class DeleteTest(MarksTestCase):
 
     def test_damaged_manifest(self):
         backup = self._backup()
-        test_driver.blobs.put(
+        blobs.put(
             self.memory, backup.container,
             naming.manifest_name(backup.service_metadata), b'rubbish')
         self._delete(backup)

@@ -5,12 +5,10 @@
 import contextlib
 import io
 import json
-import random
 from unittest import mock
 
 from cinder import exception as cinder_exception
 from cinder import objects
-from cinder.volume import volume_utils
 import fixtures
 from oslo_db import exception as db_exception
 
@@ -24,52 +22,16 @@ from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import memory
 from cinder_swift_backup.stores import swift_errors
 from tests.fakes import blobs
+from tests.fakes import container_names
 from tests.fakes import faulty
 from tests.unit.driver import base
-from tests.unit.format import test_container_names
 
-_BLOCK = 512
-_DATA = random.Random(5).randbytes(10 * _BLOCK)
-_CONTAINER = 'volumebackups'
-
-
-class DriverMethodTestCase(base.DriverTestCase):
-    """A driver on a store in memory."""
-
-    def setUp(self):
-        super().setUp()
-        self.config(backup_swift_object_size=4 * _BLOCK,
-                    backup_swift_block_size=_BLOCK,
-                    backup_swift_workers=2)
-        self.notify = self.enterContext(mock.patch.object(
-            volume_utils, 'notify_about_backup_usage'))
-        self.memory = memory.MemoryStore()
-        self.store = faulty.FaultyStore(self.memory)
-        self.enterContext(mock.patch.object(
-            auth, 'make_store', return_value=self.store))
-        self.driver = driver.SwiftBackupDriver(self.context())
-        self.driver.db = mock.Mock()
-        self.driver.db.volume_get.return_value = {
-            'id': base.VOLUME, 'size': 1, 'encryption_key_id': None}
-        self.driver.db.volume_admin_metadata_get.return_value = {}
-
-    def _backup(self, data=_DATA, **fields):
-        backup = self.record(**fields)
-        self.driver.backup(backup, io.BytesIO(data), False)
-        backup.status = 'restoring'
-        return backup
-
-    def _restore(self, backup, before=None, new=False):
-        handle = io.BytesIO(b'\xa5' * len(_DATA) if before is None
-                            else before)
-        self.driver.restore(backup, base.VOLUME, handle, new)
-        return handle.getvalue()
-
-    def _names(self, container=_CONTAINER):
-        return [info.name for info in self.memory.list(container, '')]
+_BLOCK = base.BLOCK
+_DATA = base.DATA
+_CONTAINER = base.CONTAINER
 
 
-class BackupTest(DriverMethodTestCase):
+class BackupTest(base.MethodTestCase):
     """backup()."""
 
     def test_record(self):
@@ -93,8 +55,8 @@ class BackupTest(DriverMethodTestCase):
 
     def test_container_that_cannot_be(self):
         self.store.ensure_container('foo', create=True)
-        for name in (*test_container_names.UNASKABLE,
-                     *test_container_names.UNWANTED):
+        for name in (*container_names.UNASKABLE,
+                     *container_names.UNWANTED):
             if not name:
                 # Which is how forms say that there is none.
                 continue
@@ -257,7 +219,7 @@ class BackupTest(DriverMethodTestCase):
         closed.assert_called_once_with()
 
 
-class IncrementalTest(DriverMethodTestCase):
+class IncrementalTest(base.MethodTestCase):
     """backup() of a volume whose backup has a parent."""
 
     def setUp(self):
@@ -322,7 +284,7 @@ class IncrementalTest(DriverMethodTestCase):
                           self._backup, self.now, parent_id=self.parent.id)
 
 
-class RestoreTest(DriverMethodTestCase):
+class RestoreTest(base.MethodTestCase):
     """restore()."""
 
     def setUp(self):
@@ -450,7 +412,7 @@ class RestoreTest(DriverMethodTestCase):
                 self.assertIn(word, str(err))
 
 
-class DeleteTest(DriverMethodTestCase):
+class DeleteTest(base.MethodTestCase):
     """delete_backup()."""
 
     def setUp(self):
@@ -752,7 +714,7 @@ class DeleteTest(DriverMethodTestCase):
             self.assertEqual(5, len(self._names()))
 
 
-class DatabaseTest(DriverMethodTestCase):
+class DatabaseTest(base.MethodTestCase):
     """A database that is away for some queries, or for good."""
 
     def setUp(self):

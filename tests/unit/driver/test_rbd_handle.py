@@ -14,24 +14,14 @@ from cinder_swift_backup.format import types
 from tests.fakes import volumes as fakes
 
 
-class _Client:
-    """As much of os-brick's RBDClient as a volume needs."""
-
-    ioctx = None
-
-    def __init__(self, found):
-        self.rbd = self
-        self.Image = lambda *arguments, **options: found
-        self.Error = fakes.Error
-
-
 class RbdHandleTest(base.BaseTestCase):
     """The image is found in its two wrappers, and its errors are known."""
 
     def setUp(self):
         super().setUp()
         self.image = fakes.Image(b'data' * 1000)
-        volume = linuxrbd.RBDVolume(_Client(self.image), 'volume-1')
+        volume = linuxrbd.RBDVolume(fakes.OneImageClient(self.image),
+                                    'volume-1')
         handle = linuxrbd.RBDVolumeIOWrapper(linuxrbd.RBDImageMetadata(
             volume, 'pool', 'user', '/etc/ceph/ceph.conf'))
         self.volume = volumes.open_volume(handle, threading.Lock())

@@ -19,8 +19,8 @@ from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import memory
 from tests.fakes import answers
+from tests.fakes import container_names
 from tests.unit.driver import base
-from tests.unit.format import test_container_names
 
 _INFO = 'http://swift.test/info'
 _LOGIN = 'http://swift.test/auth/v1.0'
@@ -114,11 +114,11 @@ class CheckTest(base.HttpTestCase):
         self.assertIn('c_segments', str(err))
 
     def test_container(self):
-        for wrong in (*test_container_names.UNASKABLE,
-                      *test_container_names.UNWANTED):
+        for wrong in (*container_names.UNASKABLE,
+                      *container_names.UNWANTED):
             self.config(backup_swift_container=wrong)
             self._refused('backup_swift_container cannot be')
-        for good in test_container_names.GOOD:
+        for good in container_names.GOOD:
             self.config(backup_swift_container=good)
             self._check()
 

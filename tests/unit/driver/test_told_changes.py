@@ -14,8 +14,7 @@ from cinder_swift_backup.engine.volumes import image_formats
 from cinder_swift_backup.format import types
 from tests.fakes import loop_device
 from tests.fakes import volumes as fakes
-from tests.unit.driver import test_driver
-from tests.unit.driver import test_rbd_handle
+from tests.unit.driver import base
 
 _SIZE = 1000 * 512
 _DATA = random.Random(5).randbytes(_SIZE)
@@ -62,7 +61,7 @@ class Counting(io.BytesIO):
         return found
 
 
-class ToldTest(test_driver.DriverMethodTestCase):
+class ToldTest(base.MethodTestCase):
     """What is not told is not read, but for a sample."""
 
     def _handles(self, data):
@@ -71,7 +70,7 @@ class ToldTest(test_driver.DriverMethodTestCase):
         file.write(data)
         file.flush()
         volume = linuxrbd.RBDVolume(
-            test_rbd_handle._Client(fakes.Image(data)), 'volume-1')
+            fakes.OneImageClient(fakes.Image(data)), 'volume-1')
         return (file, io.BytesIO(data), linuxrbd.RBDVolumeIOWrapper(
             linuxrbd.RBDImageMetadata(volume, 'pool', 'user', 'conf')))
 

@@ -10,23 +10,14 @@ import requests
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import container_names
-
-# Which lead elsewhere, or nowhere.
-UNASKABLE = ('', '/', 'foo/bar', '/foo', 'foo/', '../x', '.', '..', 'a\0b',
-             '\0', 'a\ud800', '\udcff')
-# Which can be asked for, and should not be made.
-UNWANTED = ('a\nb', '\n', 'a\tb', '\x01', '\x7f', '\x85', 'a' * 257,
-            '\u00fc' * 129, '\U0001f600' * 65)
-GOOD = ('volumebackups', 'a', '...', '.a', 'a..', ' ', ' a ', '%2F', '%00',
-        'a?b', '#x', 'a;b', '"q"', "it's", 'a\\b', '<x>', '*', '\u65e5\u672c',
-        'e\u0301', 'a' * 256, '\u00fc' * 128, '\U0001f600' * 64)
+from tests.fakes import container_names as names
 
 
 class ContainerNamesTest(base.BaseTestCase):
     """Faults are told in a clause."""
 
     def test_names_that_cannot_be_asked_for(self):
-        for name in UNASKABLE:
+        for name in names.UNASKABLE:
             for check in (container_names.check, container_names.check_new):
                 err = self.assertRaises(exceptions.ConfigurationError, check,
                                         name)
@@ -42,14 +33,14 @@ class ContainerNamesTest(base.BaseTestCase):
             self.assertIn(word, container_names.fault_of_new(name))
 
     def test_names_that_should_not_be_given(self):
-        for name in UNWANTED:
+        for name in names.UNWANTED:
             container_names.check(name)
             err = self.assertRaises(exceptions.ConfigurationError,
                                     container_names.check_new, name)
             self.assertTrue(str(err).isprintable(), ascii(name))
 
     def test_other_names(self):
-        for name in GOOD:
+        for name in names.GOOD:
             container_names.check_new(name)
 
     @given(st.text(max_size=20))

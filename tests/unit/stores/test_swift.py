@@ -5,7 +5,6 @@
 import datetime
 import functools
 import gc
-import hashlib
 import logging
 import ssl
 import threading
@@ -13,7 +12,6 @@ from unittest import mock
 import weakref
 
 import fixtures
-from oslotest import base
 import requests
 import requests_mock
 from swiftclient import client
@@ -23,22 +21,17 @@ from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import credentials
-from cinder_swift_backup.stores import swift
-from cinder_swift_backup.stores import swift_session
-from cinder_swift_backup.stores import transport
 from tests.fakes import answers as fake_answers
 from tests.fakes import blobs
 from tests.fakes import clock as fake_clock
+from tests.unit.stores import base
 
-_ROOT = 'http://swift.test'
-_URL = f'{_ROOT}/v1/AUTH_p'
-_TIME = datetime.datetime(2026, 8, 1, 12, 0, 0, 500000, datetime.UTC)
+_ROOT = base.ROOT
+_URL = base.URL
+_md5 = base.md5
+_TIME = base.TIME
 _OBJECT = f'{_URL}/c/o'
 _KEY = '8d0f-key of both containers'
-
-
-def _md5(data):
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _header(request, name):
@@ -53,69 +46,7 @@ def _drain(body):
     return b''.join(iter(lambda: body.read() or b'', b''))
 
 
-class Credentials:
-    """Tokens t1, t2, ... as far as they can be renewed."""
-
-    remedy = exceptions.Remedy.TOKEN
-
-    def __init__(self, renewals=0):
-        self._left = renewals
-        self.number = 1
-        self.renewed = 0
-
-    def access(self):
-        """The current token."""
-        return credentials.Access(_URL, f't{self.number}', 'service')
-
-    def renew(self, refused):
-        """The next token, if there is one."""
-        self.renewed += 1
-        if not self._left:
-            return False
-        self._left -= 1
-        self.number += 1
-        return True
-
-
-class SwiftTestCase(base.BaseTestCase):
-    """A store whose requests are answered by a script."""
-
-    def setUp(self):
-        super().setUp()
-        self.http = self.enterContext(requests_mock.Mocker())
-        self.sleep = self.enterContext(mock.patch('time.sleep'))
-        self.credentials = Credentials()
-        self.store = self._store()
-        # What a 404 of an object or a container is checked by.
-        self._answers('HEAD', _URL, fake_answers.ACCOUNT)
-        self._answers('GET', _URL, fake_answers.listed())
-        self._answers('HEAD', f'{_URL}/c', fake_answers.CONTAINER)
-
-    def _store(self, **options):
-        options = {'retries': 3, 'backoff': 2, **options}
-        store = swift.SwiftStore(swift_session.Session(
-            self.credentials, transport.Transport(**options)))
-        self.addCleanup(store.close)
-        return store
-
-    def _get(self, container, name):
-        return blobs.get(self.store, container, name)
-
-    def _put(self, data, md5=None):
-        blobs.put(self.store, 'c', 'o', data, md5)
-
-    def _answers(self, method, url, *answers):
-        return self.http.register_uri(method, url, list(answers))
-
-    def _ok(self, data):
-        return {'status_code': 201, 'headers': {'etag': _md5(data)}}
-
-    def _content(self, data, **headers):
-        return {'status_code': 200, 'content': data, 'headers': {
-            'content-length': str(len(data)), **headers}}
-
-
-class ClockTest(SwiftTestCase):
+class ClockTest(base.SwiftTestCase):
     """The time is that of Swift's answers."""
 
     def _dated(self, text, answer=fake_answers.ACCOUNT):
@@ -173,7 +104,7 @@ class ClockTest(SwiftTestCase):
             self.assertIsNone(self.store.now(), text)
 
 
-class RetryTest(SwiftTestCase):
+class RetryTest(base.SwiftTestCase):
     """The one place where a request is repeated."""
 
     def test_repeated_until_it_works(self):
@@ -325,7 +256,7 @@ class RetryTest(SwiftTestCase):
         self.assertEqual(2, len(begun))
 
 
-class TokenTest(SwiftTestCase):
+class TokenTest(base.SwiftTestCase):
     """Refused tokens."""
 
     def _tokens(self, server):
@@ -340,7 +271,7 @@ class TokenTest(SwiftTestCase):
             'service', _header(server.last_request, 'X-Service-Token'))
 
     def test_renewed_once_and_repeated_once(self):
-        self.credentials = Credentials(renewals=9)
+        self.credentials = base.Credentials(renewals=9)
         server = self._answers('GET', _OBJECT, {'status_code': 401},
                                self._content(b'x'))
         self.assertEqual(b'x', blobs.get(self._store(), 'c', 'o'))
@@ -348,7 +279,7 @@ class TokenTest(SwiftTestCase):
         self.sleep.assert_not_called()
 
     def test_still_refused(self):
-        self.credentials = Credentials(renewals=9)
+        self.credentials = base.Credentials(renewals=9)
         server = self._answers('GET', _OBJECT, {'status_code': 401})
         err = self.assertRaises(exceptions.AccessDenied,
                                 blobs.get, self._store(), 'c', 'o')
@@ -366,7 +297,7 @@ class TokenTest(SwiftTestCase):
         self.assertEqual(1, self.credentials.renewed)
 
     def test_put_of_a_stream_is_repeated_whole(self):
-        self.credentials = Credentials(renewals=1)
+        self.credentials = base.Credentials(renewals=1)
         bodies = []
 
         def answer(request, context):
@@ -388,7 +319,7 @@ class TokenTest(SwiftTestCase):
             self.assertNotIn(secret, str(err))
 
 
-class PutTest(SwiftTestCase):
+class PutTest(base.SwiftTestCase):
     """Sent is stored, or it is an error."""
 
     def test_md5_is_announced(self):
@@ -480,7 +411,7 @@ class PutTest(SwiftTestCase):
             server.last_request.url.removeprefix(_ROOT))
 
 
-class GetTest(SwiftTestCase):
+class GetTest(base.SwiftTestCase):
     """All of an object, or an error."""
 
     def test_extent_is_asked_for(self):
@@ -561,7 +492,7 @@ class GetTest(SwiftTestCase):
         self.assertEqual(b'data', data)
 
 
-class DeleteTest(SwiftTestCase):
+class DeleteTest(base.SwiftTestCase):
     """Gone is gone."""
 
     def test_delete(self):
@@ -584,7 +515,7 @@ class DeleteTest(SwiftTestCase):
                           self.store.delete, 'c', 'o')
 
 
-class LargeTest(SwiftTestCase):
+class LargeTest(base.SwiftTestCase):
     """Large objects."""
 
     def test_segment_that_is_not_seen_for_now(self):
@@ -613,7 +544,7 @@ class LargeTest(SwiftTestCase):
             self.assertEqual(('c', 'o'), (err.container, err.name))
 
 
-class StatTest(SwiftTestCase):
+class StatTest(base.SwiftTestCase):
     """What an object is by itself."""
 
     def _stat(self, **headers):
@@ -671,7 +602,7 @@ class StatTest(SwiftTestCase):
             self.assertEqual(2, server.call_count)
 
 
-class ContainerTest(SwiftTestCase):
+class ContainerTest(base.SwiftTestCase):
     """Containers."""
 
     def test_exists(self):
@@ -851,7 +782,7 @@ class ContainerTest(SwiftTestCase):
                           self.store.ensure_container, 'c', create=True)
 
 
-class ListTest(SwiftTestCase):
+class ListTest(base.SwiftTestCase):
     """Page after page."""
 
     @staticmethod
@@ -936,7 +867,7 @@ class ListTest(SwiftTestCase):
                           list, self.store.list('c', ''))
 
 
-class LimitsTest(SwiftTestCase):
+class LimitsTest(base.SwiftTestCase):
     """What the cluster says of itself."""
 
     def _limits(self, *answers):
@@ -994,7 +925,7 @@ class LimitsTest(SwiftTestCase):
         self.assertEqual(1, server.call_count)
 
 
-class ConnectionTest(SwiftTestCase):
+class ConnectionTest(base.SwiftTestCase):
     """Who uses which connection."""
 
     def test_as_many_as_requests_at_once(self):

@@ -8,10 +8,10 @@ import json
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.stores import base as store_base
-from tests.unit.stores import test_swift
+from tests.unit.stores import base
 
 _MD5 = hashlib.md5(b'', usedforsecurity=False).hexdigest()
-_URL = f'{test_swift._ROOT}/v1/AUTH_p'
+_URL = base.URL
 _DEEP = '[' * 50000
 
 
@@ -39,7 +39,7 @@ _LONG = (
     {'status_code': 503, 'reason': 'Away ' * 1000})
 
 
-class AnswersTestCase(test_swift.SwiftTestCase):
+class AnswersTestCase(base.SwiftTestCase):
     """Everything is asked for again, and is an error in the end."""
 
     def _refused(self, ask, *answers, attempts=4, longest=300):
@@ -99,7 +99,7 @@ class ListTest(AnswersTestCase):
             _entry(last_modified='2026-08-01T14:00:00.500000+02:00')]},
             {'json': []})
         (info,) = self._list()
-        self.assertEqual(test_swift._TIME, info.modified)
+        self.assertEqual(base.TIME, info.modified)
         self.assertEqual('UTC', info.modified.tzname())
 
 
@@ -123,7 +123,7 @@ class ContainersTest(AnswersTestCase):
 class InfoTest(AnswersTestCase):
     """What the cluster can do is not guessed at."""
 
-    url = f'{test_swift._ROOT}/info'
+    url = f'{base.ROOT}/info'
 
     def _ask(self):
         return self.store.capabilities()

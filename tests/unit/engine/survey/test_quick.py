@@ -2,7 +2,6 @@
 
 """What a look at a backup finds, and what it makes of it."""
 
-import dataclasses
 import datetime
 import itertools
 import json
@@ -17,7 +16,6 @@ from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import inventory
-from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.engine.survey import quick
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
@@ -28,49 +26,14 @@ from cinder_swift_backup.stores import base as store_base
 from tests.fakes import faulty
 from tests.fakes import observers
 from tests.unit.engine import base
+from tests.unit.engine.survey import base as survey_base
 
-_DATA = bytes(range(256)) * 2
-_NOW = _DATA[:100] + b'changed' + _DATA[107:]
+_DATA = survey_base.DATA
 _State = backups.State
-_DAY = datetime.timedelta(days=1)
+_DAY = survey_base.DAY
 
 
-class QuickTestCase(base.EngineTestCase):
-    """One full backup and one incremental on it."""
-
-    def setUp(self):
-        super().setUp()
-        self.bench.archive(1, _DATA)
-        self.bench.archive(2, _NOW, parent=1)
-        self.prefix = base.ref(1).prefix
-
-    def _lineage(self, *, days=0, copies=(), containers=(base.CONTAINER,)):
-        patience = backups.Patience(
-            datetime.datetime.now(datetime.UTC)
-            + datetime.timedelta(days=days), _DAY, frozenset(copies))
-        return lineages.Lineage(
-            quick.Checker(self.bench.repository, patience).check(
-                self._listed(*containers), observers.Recorder()), patience)
-
-    def _listed(self, *containers):
-        return inventory.Inventory(self.bench.repository.operation).scan(
-            containers)
-
-    def _states(self, **options):
-        lineage = self._lineage(**options)
-        return [lineage.state(backup).value for backup in lineage.backups]
-
-    def _finding(self, number=0):
-        (finding,) = self._lineage().backups[number].findings
-        return finding
-
-    def _remove(self, name, container=base.CONTAINER):
-        self.assertIn(name, [info.name for info
-                             in self.bench.memory.list(container, '')])
-        self.bench.memory.delete(container, name)
-
-
-class CompleteTest(QuickTestCase):
+class CompleteTest(survey_base.SurveyTestCase):
     """Nothing is wrong."""
 
     def test_states(self):
@@ -96,14 +59,6 @@ class CompleteTest(QuickTestCase):
             [base.ref(1), base.ref(2)],
             [backup.ref for backup in self._lineage().backups])
 
-    def test_chain(self):
-        lineage = self._lineage()
-        first, second = lineage.backups
-        self.assertEqual([first, second], lineage.chain(second))
-        self.assertEqual([second], lineage.dependents(first))
-        self.assertEqual([], lineage.dependents(second))
-        self.assertEqual([512, 512], list(map(lineage.size, (first, second))))
-
     def test_it_can_be_cancelled(self):
         listed = self._listed(base.CONTAINER)
         checker = quick.Checker(self.bench.repository, backups.Patience(
@@ -119,7 +74,7 @@ class CompleteTest(QuickTestCase):
         self.assertRaises(exceptions.StoreUnavailable, self._lineage)
 
 
-class DamageTest(QuickTestCase):
+class DamageTest(survey_base.SurveyTestCase):
     """Each kind of damage is found, and named."""
 
     def test_chunk_that_is_not_there(self):
@@ -127,7 +82,7 @@ class DamageTest(QuickTestCase):
         self._remove(name)
         self.assertEqual(
             backups.Finding(_State.DAMAGED, 'it is not there', base.CONTAINER,
-                          name), self._finding())
+                            name), self._finding())
         # What builds on it is no better.
         self.assertEqual(['damaged'] * 2, self._states())
         lineage = self._lineage()
@@ -203,7 +158,7 @@ class DamageTest(QuickTestCase):
         self._remove(name)
         self.assertEqual(
             backups.Finding(_State.DAMAGED, 'it is not there', base.CONTAINER,
-                          name), self._finding())
+                            name), self._finding())
 
     def test_full_backup_with_a_gap(self):
         name = naming.manifest_name(self.prefix)
@@ -230,59 +185,6 @@ class DamageTest(QuickTestCase):
             matching=lambda name: name == naming.manifest_name(self.prefix)))
         self.assertEqual(['damaged'] * 2, self._states(days=2))
 
-    def test_no_parent(self):
-        for info in list(self.bench.memory.list(base.CONTAINER, self.prefix)):
-            self.bench.memory.delete(base.CONTAINER, info.name)
-        lineage = self._lineage()
-        (tip,) = lineage.backups
-        state, why = lineage.problem(tip)
-        self.assertEqual(_State.DAMAGED, state)
-        self.assertIn('bak-1', why)
-        self.assertEqual(512, lineage.size(tip))
-        self.assertEqual([_State.ARRIVING], [
-            lineage.state(backup) for lineage in
-            [self._lineage(copies=[base.CONTAINER])]
-            for backup in lineage.backups])
-
-    def test_parent_that_is_twice_there(self):
-        self.bench.memory.ensure_container('other', create=True)
-        for info in self.bench.memory.list(base.CONTAINER, self.prefix):
-            self.bench.put(info.name, self.bench.get(info.name), 'other')
-        lineage = self._lineage(containers=(base.CONTAINER, 'other'))
-        (tip,) = (backup for backup in lineage.backups
-                  if backup.ref == base.ref(2))
-        self.assertEqual(base.ref(1), lineage.chain(tip)[0].ref)
-
-    def test_copy_with_all_it_needs(self):
-        self.bench.memory.ensure_container('other', create=True)
-        for name in self.bench.names():
-            self.bench.put(name, self.bench.get(name), 'other')
-        self._remove(naming.chunk_name(self.prefix, 4))
-        lineage = self._lineage(containers=(base.CONTAINER, 'other'))
-        self.assertEqual(
-            {(base.CONTAINER, 'damaged'), ('other', 'complete')},
-            {(backup.ref.container, lineage.state(backup).value)
-             for backup in lineage.backups})
-
-    def test_what_may_build_on_one_whose_host_had_another_time(self):
-        # By its name it is older than what it builds on.
-        early = dataclasses.replace(
-            base.ref(2), prefix=base.ref(2).prefix.replace('2026', '2025'))
-        for name in list(self.bench.names()):
-            if name.startswith(base.ref(2).prefix):
-                data = self.bench.get(name)
-                self._remove(name)
-                if name != naming.manifest_name(base.ref(2).prefix):
-                    self.bench.put(name.replace(base.ref(2).prefix,
-                                                early.prefix), data)
-        lineage = self._lineage()
-        self.assertEqual(
-            {1: ['bak-2'], 2: []},
-            {number: [other.ref.backup_id for backup in lineage.backups
-                      if backup.ref.backup_id == f'bak-{number}'
-                      for other in lineage.unknown(backup)]
-             for number in (1, 2)})
-
     def test_no_grace_is_none_whatever_the_time(self):
         # Of a store that tells its time to the second.
         now = datetime.datetime.now(datetime.UTC)
@@ -290,13 +192,6 @@ class DamageTest(QuickTestCase):
             self.assertEqual(late, backups.Patience(
                 now, datetime.timedelta(seconds=grace)).is_late(
                     now + datetime.timedelta(seconds=0.9)))
-
-    def test_its_own_ancestor(self):
-        for number, parent in ((1, 2), (2, 1)):
-            name = naming.manifest_name(base.ref(number).prefix)
-            self.bench.damage(name, lambda data, parent=parent: data.replace(
-                b'"parent_id": null', b'"parent_id": "bak-%d"' % parent))
-        self.assertEqual(['damaged'] * 2, self._states())
 
 
 class MemoryTest(base.EngineTestCase):
@@ -354,7 +249,7 @@ class MemoryTest(base.EngineTestCase):
                           table))), 8)
 
 
-class ArrivalTest(QuickTestCase):
+class ArrivalTest(survey_base.SurveyTestCase):
     """A copy comes object by object, in about any order."""
 
     def test_every_set_of_objects(self):

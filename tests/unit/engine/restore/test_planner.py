@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Plans: a chain laid over in any way, and blocks merged in any way."""
+"""Plans: a chain laid over in any way."""
 
-import itertools
 import random
 
 from hypothesis import assume
@@ -11,32 +10,11 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine.backup import merging
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.format import chains
-from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import types
 from tests.unit.engine import base as engine_base
-
-_EXTENTS = st.builds(types.Extent, st.integers(0, 50), st.integers(1, 20))
-
-
-def _link(number, extents, volume_size=None):
-    where = engine_base.ref(number)
-    return chains.ChainLink(where, chains.Manifest(
-        header=engine_base.header(where), volume_size=volume_size,
-        chunks=chunk_table.ChunkTable(where.prefix, (
-            types.ChunkRecord(f'{where.prefix}-{index:05d}', extent, 'none')
-            for index, extent in enumerate(extents, 1)))))
-
-
-@st.composite
-def _chains(draw):
-    """A base that covers some bytes and incrementals anywhere."""
-    links = draw(st.lists(st.lists(_EXTENTS, max_size=6), min_size=1,
-                          max_size=5))
-    return chains.Chain(tuple(_link(number, extents)
-                             for number, extents in enumerate(links)))
+from tests.unit.engine import strategies
 
 
 def _content(record):
@@ -59,7 +37,7 @@ def _naive(chain, size):
 class PlanRestoreTest(base.BaseTestCase):
     """The overlay."""
 
-    @given(_chains())
+    @given(strategies.chains_of_any_kind())
     def test_against_writing_oldest_first(self, chain):
         size = max(link.manifest.end for link in chain.links)
         expected, covered = _naive(chain, size)
@@ -71,9 +49,9 @@ class PlanRestoreTest(base.BaseTestCase):
             return
         self._check(planner.plan_restore(chain), expected)
 
-    @given(_chains(), st.integers(1, 60))
+    @given(strategies.chains_of_any_kind(), st.integers(1, 60))
     def test_with_a_base_that_covers_everything(self, chain, size):
-        full = chains.Chain((_link(9, [types.Extent(0, size)]),
+        full = chains.Chain((strategies.link(9, [types.Extent(0, size)]),
                             *chain.links))
         end = max(link.manifest.end for link in full.links)
         expected, covered = _naive(full, end)
@@ -100,9 +78,9 @@ class PlanRestoreTest(base.BaseTestCase):
         self.assertEqual(sorted(firsts), firsts)
 
     def test_what_is_hidden_is_not_fetched(self):
-        chain = chains.Chain((_link(1, [types.Extent(0, 10),
-                                       types.Extent(10, 10)]),
-                             _link(2, [types.Extent(0, 10)])))
+        chain = chains.Chain((
+            strategies.link(1, [types.Extent(0, 10), types.Extent(10, 10)]),
+            strategies.link(2, [types.Extent(0, 10)])))
         plan = planner.plan_restore(chain)
         self.assertEqual(
             [chain.links[1].manifest.chunks[0],
@@ -112,17 +90,18 @@ class PlanRestoreTest(base.BaseTestCase):
     def test_each_backup_has_its_own_container(self):
         other = types.BackupRef('bak-2', 'vol-1', 'elsewhere', 'p')
         chain = chains.Chain((
-            _link(1, [types.Extent(0, 20)]),
-            chains.ChainLink(other,
-                            _link(2, [types.Extent(0, 10)]).manifest)))
+            strategies.link(1, [types.Extent(0, 20)]),
+            chains.ChainLink(
+                other, strategies.link(2, [types.Extent(0, 10)]).manifest)))
         plan = planner.plan_restore(chain)
         self.assertEqual(['elsewhere', engine_base.CONTAINER],
                          [chunk.container for chunk in plan.chunks])
 
     def test_smaller_than_its_base(self):
         chain = chains.Chain((
-            _link(1, [types.Extent(0, 10), types.Extent(10, 10)], 20),
-            _link(2, [types.Extent(2, 3)], 7)))
+            strategies.link(1, [types.Extent(0, 10), types.Extent(10, 10)],
+                            20),
+            strategies.link(2, [types.Extent(2, 3)], 7)))
         plan = planner.plan_restore(chain)
         self.assertEqual(7, plan.end)
         self.assertEqual([types.Extent(0, 2), types.Extent(2, 3),
@@ -131,66 +110,17 @@ class PlanRestoreTest(base.BaseTestCase):
                                 for extent in chunk.extents))
 
     def test_the_volume_size_counts(self):
-        chain = chains.Chain((_link(1, [types.Extent(0, 10)],
-                                   volume_size=12),))
+        chain = chains.Chain((
+            strategies.link(1, [types.Extent(0, 10)], volume_size=12),))
         err = self.assertRaises(exceptions.ChainError,
                                 planner.plan_restore, chain)
         self.assertIn('bak-1', str(err))
         self.assertEqual((10, 12), (err.offset, err.end))
 
     def test_gap_at_the_start(self):
-        chain = chains.Chain((_link(1, [types.Extent(5, 5)]),))
+        chain = chains.Chain((strategies.link(1, [types.Extent(5, 5)]),))
         self.assertRaises(exceptions.ChainError, planner.plan_restore, chain)
 
     def test_nothing(self):
-        plan = planner.plan_restore(chains.Chain((_link(1, []),)))
+        plan = planner.plan_restore(chains.Chain((strategies.link(1, []),)))
         self.assertEqual(([], 0), (list(plan.chunks), plan.end))
-
-
-class MergeBlocksTest(base.BaseTestCase):
-    """Few objects, but no byte outside the chunk."""
-
-    @given(st.sets(st.integers(0, 30)), st.integers(1, 10),
-           st.integers(0, 40), st.integers(0, 5), st.integers(1, 10))
-    def test_properties(self, blocks, block_size, gap, start, last):
-        count = max(blocks, default=0) + 1
-        length = (count - 1) * block_size + min(last, block_size)
-        within = types.Extent(start * block_size, length)
-        extents = merging.merge_blocks(sorted(blocks), block_size, within,
-                                       gap)
-        changed = {within.offset + position for position in range(length)
-                   if position // block_size in blocks}
-        stored = {position for extent in extents
-                  for position in range(extent.offset, extent.end)}
-        self.assertLessEqual(changed, stored)
-        for extent in extents:
-            self.assertGreaterEqual(extent.offset, within.offset)
-            self.assertLessEqual(extent.end, within.end)
-            # Nothing is stored at either end that has not changed.
-            self.assertIn(extent.offset, changed)
-            self.assertIn(extent.end - 1, changed)
-        for one, other in itertools.pairwise(extents):
-            self.assertGreater(other.offset - one.end, gap)
-
-    def test_gap_is_inclusive(self):
-        within = types.Extent(0, 100)
-        self.assertEqual(
-            [types.Extent(0, 40)],
-            merging.merge_blocks([0, 3], 10, within, gap=20))
-        self.assertEqual(
-            [types.Extent(0, 10), types.Extent(30, 10)],
-            merging.merge_blocks([0, 3], 10, within, gap=19))
-
-    def test_neighbours_are_one_extent_without_any_gap(self):
-        self.assertEqual(
-            [types.Extent(10, 30)],
-            merging.merge_blocks([1, 2, 3], 10, types.Extent(0, 100), gap=0))
-
-    def test_short_last_block(self):
-        self.assertEqual(
-            [types.Extent(190, 5)],
-            merging.merge_blocks([9], 10, types.Extent(100, 95)))
-
-    def test_no_blocks(self):
-        self.assertEqual(
-            [], merging.merge_blocks([], 10, types.Extent(0, 100)))

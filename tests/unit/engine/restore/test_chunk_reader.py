@@ -41,6 +41,8 @@ def _check(data, block_size=_BLOCK):
     table = digests.DigestTable(
         block_size, digests.hash_blocks(memoryview(data), block_size))
     return verification.Check(verification.DigestCheck(table, len(data)))
+
+
 # Compares nothing.
 _NOTHING = verification.Check(None, stored=False)
 

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of ``cinder_swift_backup.engine.restore``.
+
+Modules that other tests hold:
+
+* doubts: engine.restore.test_fetching
+* filling: engine.volumes.test_maps
+* restorer: engine.scenarios.test_restorer_faults
+* salvage: engine.restore.test_fetching
+* verification: engine.scenarios.test_restorer_faults
+* windows: engine.restore.test_streamer
+"""
