@@ -295,16 +295,14 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 return
         ref = records.backup_ref(backup)
         try:
-            names = self._find_objects(backup, ref, engine.repository,
-                                       database)
+            remains = self._find_objects(backup, ref, engine.repository,
+                                         database)
         except (exceptions.ContainerNotFound, exceptions.ObjectNotFound):
             if not twins:
                 raise
             # They are in the account of another project.
             _tell_kept(backup, twins[0])
             return
-        mark = (_mark(engine.repository, ref) if found.track_changes
-                else None)
 
         def expect_nothing():
             # If Cinder repeats this delete here, it is no error to find
@@ -312,11 +310,13 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             backup.object_count = records.place(engine.store, ref.container)
             database.insist(backup.save)
 
-        engine.repository.discard(ref, names, before_last=expect_nothing)
-        if mark is not None:
+        engine.repository.discard(ref, remains.names,
+                                  before_last=expect_nothing)
+        if found.track_changes and remains.mark is not None:
             change_tracking.forget(self.context, database, engine.runtime,
-                                   backup, mark)
-        LOG.info('Deleted %d objects of backup %s.', len(names), backup.id)
+                                   backup, remains.mark)
+        LOG.info('Deleted %d objects of backup %s.', len(remains.names),
+                 backup.id)
 
     def _find_objects(self, backup, ref, repository, database):
         count = backup.object_count or 0
@@ -358,14 +358,6 @@ def _told(backup):
 def _tell_kept(backup, twin):
     LOG.info('Left the objects of backup %s to backup %s, whose record names '
              'the same.', backup.id, twin.id)
-
-
-def _mark(repository, ref):
-    """The mark of a backup; None if it has none that can be known of."""
-    try:
-        return repository.load(ref).mark
-    except exceptions.BackupError:
-        return None
 
 
 def _log_doubts(backup, found):

@@ -25,6 +25,7 @@ from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import dataclasses
 import functools
 
 from oslo_log import log as logging
@@ -48,6 +49,14 @@ LOG = logging.getLogger(__name__)
 _ENOUGH_FAILURES = 8
 # How many objects a worker deletes at once. It only waits for the store.
 _AT_ONCE = 4
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Remains:
+    """What there is of a backup: the names of its objects, and its mark."""
+
+    names: frozenset[str]
+    mark: types.Mark | None = None
 
 
 class Repository:
@@ -136,8 +145,8 @@ class Repository:
         return chains.Chain(tuple(links))
 
     def find_objects(self, ref: types.BackupRef, *, complete: bool,
-                     parent: types.BackupRef | None = None) -> set[str]:
-        """The names of all objects of a backup, to :meth:`discard`.
+                     parent: types.BackupRef | None = None) -> Remains:
+        """All objects of a backup, to :meth:`discard`.
 
         :param complete: whether the backup is known to have objects; finding
             none of it is then an error, because they must be somewhere else
@@ -157,7 +166,9 @@ class Repository:
                 container=ref.container, name=naming.manifest_name(
                     ref.prefix),
                 remedy=exceptions.Remedy.OTHER_ACCOUNT) from err
-        names |= self._named_by_manifest(ref)
+        manifest = self._load_if_whole(ref)
+        if manifest is not None:
+            names |= self.operation.call(set, manifest.chunks.names())
         if not names and (complete or not self._has(parent)):
             raise exceptions.ObjectNotFound(
                 'the account has nothing of this backup',
@@ -170,8 +181,8 @@ class Repository:
             LOG.warning('Leaving %d objects alone that are not part of '
                         'backup %s, such as %s.', len(strangers),
                         ref.backup_id, strangers[0])
-        names.difference_update(strangers)
-        return names
+        return Remains(frozenset(names.difference(strangers)),
+                       None if manifest is None else manifest.mark)
 
     def _has(self, parent: types.BackupRef | None) -> bool:
         """Whether the store has the parent, if there is one."""
@@ -332,15 +343,15 @@ class Repository:
             return err
         return None
 
-    def _named_by_manifest(self, ref: types.BackupRef) -> set[str]:
+    def _load_if_whole(self, ref: types.BackupRef) -> chains.Manifest | None:
         try:
-            return self.operation.call(set, self.load(ref).chunks.names())
+            return self.load(ref)
         except exceptions.ChainError:
-            return set()
+            return None
         except exceptions.FormatError as err:
             LOG.warning('Deleting backup %s by its listing alone: %s',
                         ref.backup_id, err)
-            return set()
+            return None
 
 
 def _is_gone(err: exceptions.StoreError) -> bool:

@@ -20,6 +20,7 @@ its chain:
 """
 
 import codecs
+from collections.abc import Callable
 from collections.abc import Iterator
 import itertools
 import json
@@ -89,16 +90,25 @@ def encode(manifest: chains.Manifest) -> Iterator[bytes]:
     yield f'{json.dumps(fields)[:-1]}, "objects": ['.encode()
     chunks = iter(manifest.chunks)
     lead = ''
-    while entries := [json.dumps(_encode_chunk(chunk)) for chunk
+    while entries := [_encode_chunk(chunk) for chunk
                       in itertools.islice(chunks, _ENTRIES)]:
-        yield f'{lead}{", ".join(entries)}'.encode()
+        # Without the brackets: there are other entries around.
+        yield f'{lead}{json.dumps(entries)[1:-1]}'.encode()
         lead = ', '
     yield b']}'
 
 
-def encoded_length(manifest: chains.Manifest) -> int:
-    """How many bytes the pieces of :func:`encode` add up to."""
-    return sum(map(len, encode(manifest)))
+def encoded_length(manifest: chains.Manifest,
+                   check: Callable[[], None] = lambda: None) -> int:
+    """How many bytes the pieces of :func:`encode` add up to.
+
+    :param check: called now and then; may raise to end this
+    """
+    length = 0
+    for piece in encode(manifest):
+        check()
+        length += len(piece)
+    return length
 
 
 def _encode_chunk(chunk: types.ChunkRecord) -> dict[str, dict[str, Any]]:

@@ -276,7 +276,10 @@ class _Backup:
     def _commit(self, manifest: chains.Manifest) -> None:
         ref, parent = self._job.ref, self._job.parent
         store = self._operation.store
-        length = self._operation.call(manifest_format.encoded_length, manifest)
+        # It is encoded once more when it is sent: to keep it would take as
+        # much room as the chunks' records do altogether.
+        length = self._operation.one(
+            lambda stop: manifest_format.encoded_length(manifest, stop.check))
         self._confirm_objects(manifest)
         # What others can undo comes last, so that little time is left.
         if parent is not None:

@@ -22,10 +22,6 @@ from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
 
-# Bytes that a volume is asked about at once. Ceph reads its map of all of an
-# image each time, and lists up to 64 thousand objects in so much.
-WINDOW = 256 << 30
-
 
 def find(source: volumes.VolumeReader, parent: chains.Manifest,
          block_size: int, stop: pipelines.StopFlag) -> intervals.IntervalSet:
@@ -40,7 +36,7 @@ def find(source: volumes.VolumeReader, parent: chains.Manifest,
         raise exceptions.VolumeError('that backup has no mark')
     size = source.size
     found = take(mark.changes, size, parent, block_size)
-    for window in types.Extent(0, size).parts(WINDOW):
+    for window in volumes.windows(types.Extent(0, size)):
         stop.check()
         changes = source.changed_since(mark, window)
         if changes is None:

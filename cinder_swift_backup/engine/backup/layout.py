@@ -11,9 +11,6 @@ from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.volumes import maps
 from cinder_swift_backup.format import types
 
-# Bytes that a volume is asked about at once. Images list their objects, and
-# there are 16 thousand of them in so much.
-WINDOW = 64 << 30
 # What a chunk may hold: zeros only, anything, or what the parent has.
 HOLE, DATA, SAME = range(3)
 
@@ -73,7 +70,7 @@ def chunks(source: volumes.VolumeReader, geometry: types.Geometry,
         _mark(found, geometry, changed, HOLE)
     # All of them first: what is found out changes what they are made of.
     for state, group in list(groups(found, geometry, size)):
-        for window in group.parts(WINDOW) if state == HOLE else ():
+        for window in volumes.windows(group) if state == HOLE else ():
             stop.check()
             for extent in left.holes.between(source.data_extents(window),
                                              window):

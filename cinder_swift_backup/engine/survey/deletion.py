@@ -177,7 +177,7 @@ def objects(repo: repository.Repository,
 
     :raises StoreError: when they cannot be found
     """
-    return repo.find_objects(backup.ref, complete=False)
+    return repo.find_objects(backup.ref, complete=False).names
 
 
 def delete(repo: repository.Repository, backup: backups.Backup) -> int:

@@ -26,6 +26,7 @@ Volume = (descriptor.FileVolume | descriptor.DeviceVolume | rbd.RbdVolume
           | seeking.SeekingVolume)
 ClonedVolume = rbd.ClonedVolume
 RbdVolume = rbd.RbdVolume
+windows = base.windows
 UnmappedVolume = unmapped.UnmappedVolume
 VolumeReader = base.VolumeReader
 VolumeWriter = base.VolumeWriter

@@ -12,6 +12,9 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
 from cinder_swift_backup.format import zeros
 
+# Bytes to ask a volume about at once, so that one can stop in between: in so
+# much Ceph lists 16 thousand objects.
+WINDOW = 64 << 30
 Lock = contextlib.AbstractContextManager[Any]
 # For the texts of errors, after "failed".
 MEASURING = 'when it was asked for its size'
@@ -45,6 +48,8 @@ class VolumeReader(Protocol):
 
         They are disjoint and in ascending order. The rest is certain to read
         as zeros.
+
+        :param within: see :func:`windows`
         """
 
     def is_hole(self, extent: types.Extent) -> bool:
@@ -59,6 +64,7 @@ class VolumeReader(Protocol):
 
         They are disjoint and in ascending order. None if that is not known.
 
+        :param within: see :func:`windows`
         :raises VolumeError: when the volume has no such mark
         """
 
@@ -85,6 +91,14 @@ class VolumeWriter(VolumeReader, Protocol):
 
         :param size: the length in bytes; ignored by devices and images
         """
+
+
+def windows(within: types.Extent) -> Iterator[types.Extent]:
+    """The parts of an extent that a volume is asked about one by one.
+
+    An answer may take a while, and cannot be interrupted.
+    """
+    return within.parts(WINDOW)
 
 
 class WithoutMap:

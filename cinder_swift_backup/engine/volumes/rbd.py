@@ -13,8 +13,6 @@ from cinder_swift_backup.engine.volumes import base
 from cinder_swift_backup.engine.volumes import librbd
 from cinder_swift_backup.format import types
 
-# Bytes that are asked for at once: 16 thousand objects.
-_WINDOW = 64 << 30
 # Workers are in two neighbouring windows at most.
 _REMEMBERED = 2
 
@@ -64,8 +62,8 @@ class RbdVolume:
         if not self.tells_holes:
             yield within
             return
-        last = (within.end - 1) // _WINDOW
-        for number in range(within.offset // _WINDOW, last + 1):
+        last = (within.end - 1) // base.WINDOW
+        for number in range(within.offset // base.WINDOW, last + 1):
             found = self._window(number)
             first = bisect.bisect_right(found, within.offset,
                                         key=lambda extent: extent.end)
@@ -84,8 +82,9 @@ class RbdVolume:
         """The objects in a window of the image, in order."""
         with self._lock:
             if number not in self._windows:
-                start = number * _WINDOW
-                whole = types.Extent(start, min(_WINDOW, self.size - start))
+                start = number * base.WINDOW
+                whole = types.Extent(start,
+                                     min(base.WINDOW, self.size - start))
                 # An object that is said not to exist, instead of not being
                 # named, was there in a snapshot. In a clone that was reverted
                 # what its origin has there shows through, which not every

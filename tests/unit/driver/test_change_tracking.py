@@ -327,7 +327,12 @@ class DeleteTest(MarksTestCase):
     def test_delete(self):
         backup = self._backup()
         self.image.create_snap('of the user')
+        self.store.heal()
         self._delete(backup)
+        # What it names, and the mark, are read once.
+        self.assertEqual(
+            [naming.manifest_name(backup.service_metadata)],
+            self.store.names('read'))
         self.assertEqual([self.volume.return_value], self.attached)
         self.assertEqual(['of the user'], self._marks())
 

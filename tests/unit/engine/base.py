@@ -86,7 +86,7 @@ class Bench:
     def delete(self, where, *, complete=True, repository=None):
         """Delete a backup; returns how many objects there were."""
         repository = repository or self.repository
-        names = repository.find_objects(where, complete=complete)
+        names = repository.find_objects(where, complete=complete).names
         repository.discard(where, names)
         return len(names)
 

@@ -270,7 +270,8 @@ class DeleteTest(base.EngineTestCase):
 
     def test_store_that_is_gone_is_not_asked_for_every_object(self):
         self.bench.archive(1, bytes(range(256)) * 16)
-        names = self.bench.repository.find_objects(base.ref(1), complete=True)
+        names = self.bench.repository.find_objects(
+            base.ref(1), complete=True).names
         gone = _failure()
         gone.gone = True
         # Those of chunks are on their way together.
@@ -286,7 +287,8 @@ class DeleteTest(base.EngineTestCase):
                 matching, self.store.names(method)))), most)
 
     def test_store_that_is_gone_for_one_object(self):
-        names = self.bench.repository.find_objects(base.ref(1), complete=True)
+        names = self.bench.repository.find_objects(
+            base.ref(1), complete=True).names
         gone = _failure()
         gone.gone = True
         for method in ('segments', 'delete'):
@@ -316,7 +318,7 @@ class DeleteTest(base.EngineTestCase):
         seen = []
         self.store.script(faulty.Rule('delete', before=seen.append))
         repo = self.bench.repository
-        names = repo.find_objects(base.ref(1), complete=True)
+        names = repo.find_objects(base.ref(1), complete=True).names
         repo.during(mock.Mock(checkpoint=cancelled)).discard(
             base.ref(1), names)
         for stop in seen:

@@ -13,7 +13,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import spool
-from cinder_swift_backup.engine.backup import layout
+from cinder_swift_backup.engine.volumes import base as volumes_base
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -289,7 +289,7 @@ class CancellationTest(base.EngineTestCase):
                 return super().data_extents(within)
 
         source = Slow(bytes(160_000), sparse=True)
-        with mock.patch.object(layout, 'WINDOW', 16), \
+        with mock.patch.object(volumes_base, 'WINDOW', 16), \
                 mock.patch.object(pipelines, 'POLL', 0):
             self.assertRaises(
                 exceptions.Cancelled, self.bench.archive, 1, source,

@@ -51,7 +51,7 @@ class DeleteTest(base.EngineTestCase):
     def _delete(self, *, complete=True):
         repo = self.bench.repository
         repo.discard(base.ref(1),
-                     repo.find_objects(base.ref(1), complete=complete),
+                     repo.find_objects(base.ref(1), complete=complete).names,
                      before_last=lambda: self.last.append(
                          self.bench.names()))
 

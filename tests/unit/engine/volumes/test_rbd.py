@@ -7,7 +7,7 @@ from unittest import mock
 from oslotest import base
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine.volumes import rbd
+from cinder_swift_backup.engine.volumes import base as volumes_base
 from cinder_swift_backup.format import types
 from tests.fakes import volumes as fakes
 from tests.unit.engine.volumes import base as common
@@ -107,7 +107,7 @@ class ImageVolumeTest(base.BaseTestCase):
         self.assertFalse(self.volume.is_hole(part))
 
     def test_several_windows(self):
-        with mock.patch.object(rbd, '_WINDOW', 1000):
+        with mock.patch.object(volumes_base, 'WINDOW', 1000):
             self.assertEqual(
                 [types.Extent(10, 990), types.Extent(1000, 24),
                  types.Extent(1024, 976), types.Extent(2000, 10)],
