@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import heapq
 import itertools
 import re
-from typing import overload
 
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -29,7 +28,7 @@ _MD5_SIZE = 16
 _SORTED = 1 << 15
 
 
-class ChunkTable(Sequence[types.ChunkRecord]):
+class ChunkTable:
     """A sequence of records of chunks below one prefix.
 
     Records come out as they were put in. ``offsets`` and ``lengths`` are
@@ -99,17 +98,12 @@ class ChunkTable(Sequence[types.ChunkRecord]):
         """How many records there are."""
         return len(self._numbers)
 
-    @overload
-    def __getitem__(self, index: int) -> types.ChunkRecord: ...
+    def __iter__(self) -> Iterator[types.ChunkRecord]:
+        """All records."""
+        return map(self.__getitem__, range(len(self)))
 
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[types.ChunkRecord]: ...
-
-    def __getitem__(self, index: int | slice,
-                    ) -> types.ChunkRecord | Sequence[types.ChunkRecord]:
-        """A record, made anew each time; or several."""
-        if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(len(self)))]
+    def __getitem__(self, index: int) -> types.ChunkRecord:
+        """A record, made anew each time."""
         index = range(len(self))[index]
         length, md5 = self.stored(index)
         return types.ChunkRecord(
@@ -223,13 +217,10 @@ class ChunkTable(Sequence[types.ChunkRecord]):
         return ChunkTable(self._prefix, map(self.__getitem__, order))
 
     def __eq__(self, other: object) -> bool:
-        """Whether another sequence has equal records."""
-        if isinstance(other, ChunkTable):
-            return self._columns() == other._columns()
-        if not isinstance(other, Sequence):
+        """Whether another table has the same records."""
+        if not isinstance(other, ChunkTable):
             return NotImplemented
-        return len(self) == len(other) and all(
-            one == another for one, another in zip(self, other, strict=True))
+        return self._columns() == other._columns()
 
     def _columns(self) -> tuple[object, ...]:
         # What stands for a codec depends on the order of the records only.
@@ -242,7 +233,7 @@ class ChunkTable(Sequence[types.ChunkRecord]):
     def __repr__(self) -> str:
         """A few of the records, and how many there are."""
         return (f'<ChunkTable of {len(self)} at {self._prefix}: '
-                f'{list(self[:3])!r}...>')
+                f'{list(itertools.islice(self, 3))!r}...>')
 
 
 class Sightings:

@@ -27,11 +27,9 @@ from array import array
 import bisect
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Sequence
 import dataclasses
 import heapq
 import itertools
-from typing import overload
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import chains
@@ -84,7 +82,7 @@ def _in_order(table: chunk_table.ChunkTable, first: int) -> Iterable[_Item]:
     return sorted(items)
 
 
-class PlannedChunks(Sequence[PlannedChunk]):
+class PlannedChunks:
     """The chunks of a plan, made anew each time.
 
     ``offsets`` and ``lengths`` are those of all their extents, in bytes.
@@ -125,17 +123,12 @@ class PlannedChunks(Sequence[PlannedChunk]):
         """How many chunks there are."""
         return len(self._numbers)
 
-    @overload
-    def __getitem__(self, index: int) -> PlannedChunk: ...
+    def __iter__(self) -> Iterator[PlannedChunk]:
+        """All chunks."""
+        return map(self.__getitem__, range(len(self)))
 
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[PlannedChunk]: ...
-
-    def __getitem__(self, index: int | slice,
-                    ) -> PlannedChunk | Sequence[PlannedChunk]:
-        """A chunk, or several."""
-        if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(len(self)))]
+    def __getitem__(self, index: int) -> PlannedChunk:
+        """A chunk."""
         index = range(len(self))[index]
         link, at = self._layers.find(self._numbers[index])
         start, end = self._starts[index], self._starts[index + 1]

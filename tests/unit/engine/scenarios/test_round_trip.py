@@ -127,7 +127,7 @@ class DetailTest(base.EngineTestCase):
     def test_incremental_of_nothing_changed_has_no_chunks(self):
         self.bench.archive(1, self.data)
         manifest = self.bench.archive(2, self.data, parent=1)
-        self.assertEqual((), manifest.chunks)
+        self.assertEqual(0, len(manifest.chunks))
         self.assertEqual(self.data, bytes(self.bench.restore(
             self.bench.resolve(1, 2), bytes(1000)).data))
 
@@ -299,7 +299,7 @@ class DetailTest(base.EngineTestCase):
         for number, sparse in ((2, True), (3, False)):
             manifest = self.bench.archive(
                 number, volumes.RamVolume(data, sparse=sparse), parent=1)
-            self.assertEqual((), manifest.chunks)
+            self.assertEqual(0, len(manifest.chunks))
 
     def test_data_that_became_a_hole(self):
         self.bench.archive(1, b'x' * 640)
@@ -337,7 +337,7 @@ class DetailTest(base.EngineTestCase):
 
     def test_empty_volume(self):
         manifest = self.bench.archive(1, b'')
-        self.assertEqual((), manifest.chunks)
+        self.assertEqual(0, len(manifest.chunks))
         target = self.bench.restore(self.bench.resolve(1), b'', sparse=True)
         self.assertEqual(b'', bytes(target.data))
 
