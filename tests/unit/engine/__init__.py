@@ -4,6 +4,5 @@
 
 Modules that other tests hold:
 
-* engine: engine.scenarios.test_round_trip
 * presence: engine.backup.test_parents
 """
