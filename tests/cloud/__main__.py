@@ -156,6 +156,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print('The environment names a cloud; it is used.', file=sys.stderr)
         return _run_with(arguments.command, {})
     with _cloud(arguments) as cloud:
+        _write_openrcs(cloud)
         return _run_with(
             arguments.command, {VARIABLE: str(cloud.info_file)}
         )
@@ -215,9 +216,8 @@ def _announce() -> None:
 def _stay(cloud: Cloud) -> NoReturn:
     """Tell how to use the cloud, and wait for the signal to stop."""
     print('The cloud is up. In another terminal:')
-    for credentials in (cloud.info.demo, cloud.info.admin, cloud.info.other):
-        assert credentials is not None
-        print(f'    . {_write_openrc(cloud, credentials)}')
+    for path in _write_openrcs(cloud):
+        print(f'    . {path}')
     print('then for example')
     print('    cinder create 1 --name one')
     print('    cinder backup-create one')
@@ -231,6 +231,14 @@ def _stay(cloud: Cloud) -> NoReturn:
     print('Ctrl-C stops the cloud and deletes everything.', flush=True)
     while True:
         time.sleep(3600)
+
+
+def _write_openrcs(cloud: Cloud) -> list[str]:
+    """Write a file for each user who may log in; return their paths."""
+    info = cloud.info
+    return [_write_openrc(cloud, credentials)
+            for credentials in (info.demo, info.admin, info.other)
+            if credentials is not None]
 
 
 def _write_openrc(cloud: Cloud, credentials: Credentials) -> str:
