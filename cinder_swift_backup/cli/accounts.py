@@ -85,8 +85,8 @@ def find_cloud(options: argparse.Namespace, patience: float,
     :raises ConfigurationError: when nothing says so
     """
     try:
-        found = _cloud(options)
-        session = found.get_session()
+        cloud = _cloud(options)
+        session = cloud.get_session()
     except (openstack.exceptions.ConfigException,
             ksa_exceptions.ClientException) as err:
         raise exceptions.ConfigurationError(
@@ -99,7 +99,7 @@ def find_cloud(options: argparse.Namespace, patience: float,
             remedy=exceptions.Remedy.LOGIN) from err
     if session.timeout is None:
         session.timeout = transport.Transport(patience=patience).login_timeout
-    return found
+    return cloud
 
 
 def _cloud(options: argparse.Namespace,
@@ -125,7 +125,7 @@ def _cloud(options: argparse.Namespace,
     try:
         return known.get_one(argparse=options, **silence)
     except ksa_exceptions.MissingRequiredOptions as err:
-        raise logins.incomplete([each.dest for each in err.options],
+        raise logins.incomplete([option.dest for option in err.options],
                                 cloud) from err
 
 
@@ -157,20 +157,20 @@ def _version_1(environment: Mapping[str, str],
 
 def _keystone(options: argparse.Namespace,
               patience: float) -> Account:
-    found = find_cloud(options, patience)
-    region = found.get_region_name(_SERVICE)
-    verify = found.get_requests_verify_args()[0]
+    cloud = find_cloud(options, patience)
+    region = cloud.get_region_name(_SERVICE)
+    verify = cloud.get_requests_verify_args()[0]
     return Account(_store(
-        found.get_session(), region, _interface(found), transport.Transport(
+        cloud.get_session(), region, _interface(cloud), transport.Transport(
             verify if isinstance(verify, str) else None,
             insecure=verify is False, patience=patience),
-        url=options.os_endpoint_override or found.get_endpoint(_SERVICE),
-        login_url=found.config.get('auth', {}).get('auth_url')), region)
+        url=options.os_endpoint_override or cloud.get_endpoint(_SERVICE),
+        login_url=cloud.config.get('auth', {}).get('auth_url')), region)
 
 
-def _interface(found: openstack.config.cloud_region.CloudRegion) -> str:
+def _interface(cloud: openstack.config.cloud_region.CloudRegion) -> str:
     """The kind of endpoint; of several that will do, the first."""
-    interface = found.get_interface(_SERVICE) or 'public'
+    interface = cloud.get_interface(_SERVICE) or 'public'
     return interface if isinstance(interface, str) else interface[0]
 
 

@@ -62,20 +62,20 @@ class CheckConfig(commands.Table):
             warnings.simplefilter('ignore')
             driver = _load()
         answers = driver.check(parsed_args.sources)
-        problems = [each for each in answers if each.problem]
+        problems = [answer for answer in answers if answer.problem]
         self.closing = ['OK']
         if problems:
             count = summaries.counted(len(problems), 'problem')
             self.closing = [f'NOT OK: {count}']
             self.code = _code(problems)
-        return self.columns, [
-            (each.subject, each.text, each.problem) for each in answers]
+        return self.columns, [(answer.subject, answer.text, answer.problem)
+                              for answer in answers]
 
 
 def _code(problems: Sequence[Any]) -> errors.ExitCode:
     """What problems amount to: a setting that is wrong, or an outage."""
-    codes = {errors.ExitCode.CONFIGURATION if each.error is None
-             else errors.code_of(each.error) for each in problems}
+    codes = {errors.ExitCode.CONFIGURATION if problem.error is None
+             else errors.code_of(problem.error) for problem in problems}
     if codes == {errors.ExitCode.STORE}:
         return errors.ExitCode.STORE
     return errors.ExitCode.CONFIGURATION

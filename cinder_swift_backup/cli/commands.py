@@ -267,8 +267,8 @@ def _in_lines(cells: Sequence[Any],
     """
     if arguments.formatter not in _LINES:
         return list(cells)
-    return [formatting.line(each) if isinstance(each, str) else each
-            for each in cells]
+    return [formatting.line(cell) if isinstance(cell, str) else cell
+            for cell in cells]
 
 
 class AccountCommand(OurCommand):

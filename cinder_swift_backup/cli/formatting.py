@@ -50,9 +50,9 @@ def printable(text: str) -> str:
     Names of objects and backups may hold anything.
     """
     return ''.join(
-        each if each.isprintable() or each in _HARMLESS
-        or unicodedata.category(each) == 'Zs'
-        else each.encode('unicode_escape').decode() for each in text)
+        letter if letter.isprintable() or letter in _HARMLESS
+        or unicodedata.category(letter) == 'Zs'
+        else letter.encode('unicode_escape').decode() for letter in text)
 
 
 def line(text: str) -> str:

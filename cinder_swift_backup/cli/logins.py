@@ -70,16 +70,16 @@ def check_options(options: argparse.Namespace) -> None:
                 f'--{name.replace("_", "-")} does nothing here: leave it out')
 
 
-def check(found: Mapping[str, Any], cloud: str | None) -> None:
+def check(config: Mapping[str, Any], cloud: str | None) -> None:
     """Refuse half a login.
 
-    :param found: what openstacksdk knows of it; what options say is not yet
+    :param config: what openstacksdk knows of it; what options say is not yet
         below "auth", and wins
     :param cloud: its name in ``clouds.yaml``; None for one of variables
     :raises ConfigurationError: that says what is missing
     """
-    login = {**found.get('auth', {}), **found}
-    kind = str(found.get('auth_type'))
+    login = {**config.get('auth', {}), **config}
+    kind = str(config.get('auth_type'))
     lacking = list(_lacking(kind, login))
     if lacking and login.get('token'):
         raise exceptions.ConfigurationError(
@@ -115,12 +115,12 @@ def check_url(url: str, variable: str) -> None:
     :raises ConfigurationError: that says what is wrong with it
     """
     try:
-        found = urllib.parse.urlsplit(url)
-        host, _ = found.hostname, found.port
+        parts = urllib.parse.urlsplit(url)
+        host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
     else:
-        if found.scheme not in ('http', 'https'):
+        if parts.scheme not in ('http', 'https'):
             raise exceptions.ConfigurationError(
                 f'the login URL must begin with http:// or https://: '
                 f'correct {variable}', detail=url)
@@ -147,15 +147,15 @@ def _register(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
     """
     scratch = argparse.ArgumentParser(add_help=False)
     try:
-        found = openstack.config.OpenStackConfig()
-        found.register_argparse_arguments(scratch, arguments)
+        config = openstack.config.OpenStackConfig()
+        config.register_argparse_arguments(scratch, arguments)
     except Exception:
         # Files of another structure end in anything.
-        found = openstack.config.OpenStackConfig(load_yaml_config=False,
-                                                 load_envvars=False)
+        config = openstack.config.OpenStackConfig(load_yaml_config=False,
+                                                  load_envvars=False)
         arguments = []
     try:
-        found.register_argparse_arguments(parser, arguments)
+        config.register_argparse_arguments(parser, arguments)
     except openstack.exceptions.ConfigException as err:
         raise exceptions.ConfigurationError(
             'there is no such type of authentication: correct OS_AUTH_TYPE',

@@ -30,7 +30,7 @@ class Lines(columns.FormattableColumn):  # type: ignore[type-arg]
 
     def human_readable(self) -> str:
         """See cliff."""
-        return '\n'.join(_line(each) for each in self._value)
+        return '\n'.join(_line(value) for value in self._value)
 
 
 class Codecs(Lines):
@@ -39,11 +39,11 @@ class Codecs(Lines):
     def human_readable(self) -> str:
         """See cliff."""
         return '\n'.join(
-            f'{formatting.line(each["codec"])}: '
-            f'{formatting.size(each["bytes"])} stored as '
-            f'{formatting.size(each["stored"])} in {each["chunks"]} '
-            f'object{"" if each["chunks"] == 1 else "s"}'
-            for each in self._value)
+            f'{formatting.line(stored["codec"])}: '
+            f'{formatting.size(stored["bytes"])} stored as '
+            f'{formatting.size(stored["stored"])} in {stored["chunks"]} '
+            f'object{"" if stored["chunks"] == 1 else "s"}'
+            for stored in self._value)
 
 
 def _line(value: object) -> str:
@@ -145,7 +145,7 @@ def _layers(survey: surveys.Survey, lineage: lineages.Lineage,
     """The chain, and which part of the volume is where."""
     try:
         chain = lineage.chain(backup)
-        found = layers.find(survey.repository,
+        share = layers.find(survey.repository,
                             [link.ref for link in chain], _CELLS)
     except (exceptions.ChainError, exceptions.FormatError):
         # The problem says why.
@@ -157,8 +157,8 @@ def _layers(survey: surveys.Survey, lineage: lineages.Lineage,
             {'letter': letter,
              'backup': link.ref.backup_id,
              'created': formatting.moment(link.listed.created),
-             'provides': f'{100 * provided / max(found.size, 1):.1f} %'}
+             'provides': f'{100 * provided / max(share.size, 1):.1f} %'}
             for letter, link, provided in zip(
-                letters, chain, found.provided, strict=True)]),
-        'Map': ''.join(letters[number] for number in found.cells),
+                letters, chain, share.provided, strict=True)]),
+        'Map': ''.join(letters[number] for number in share.cells),
     }

@@ -53,9 +53,9 @@ class _Stacked:
 
     def __init__(self, names: Sequence[str], rows: Iterable[Sequence[Any]],
                  grouping: Grouping) -> None:
-        found = [[names.index(name) for name in group if name in names]
-                 for group in grouping]
-        places = [group for group in found if group]
+        groups = [[names.index(name) for name in group if name in names]
+                  for group in grouping]
+        places = [group for group in groups if group]
         self._heads = ['/'.join(names[at] for at in group)
                        for group in places]
         self._rows = [[[_text(row[at]) for at in group] for group in places]
@@ -92,9 +92,9 @@ def fits(names: Sequence[str], rows: Iterable[Sequence[Any]],
 
 def shortened(text: str, width: int) -> str:
     """A text that takes no more columns of a terminal than it may."""
-    found = rich_text.Text(text)
-    found.truncate(width, overflow='ellipsis')
-    return found.plain
+    cell = rich_text.Text(text)
+    cell.truncate(width, overflow='ellipsis')
+    return cell.plain
 
 
 def _text(value: Any) -> str:

@@ -49,7 +49,7 @@ def check(target: pathlib.Path, *, force: bool) -> bool:
     :raises VolumeError: that says what is there
     """
     try:
-        found = target.stat()
+        status = target.stat()
     except FileNotFoundError:
         if target.is_symlink():
             raise exceptions.VolumeError(
@@ -62,14 +62,14 @@ def check(target: pathlib.Path, *, force: bool) -> bool:
     except OSError as err:
         raise exceptions.VolumeError(
             f'{target} cannot be opened ({err.strerror})') from err
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise exceptions.VolumeError(
             f'{target} is a directory: name a file in it')
-    if stat.S_ISBLK(found.st_mode):
-        if (where := _mounted(found.st_rdev)) is not None:
+    if stat.S_ISBLK(status.st_mode):
+        if (where := _mounted(status.st_rdev)) is not None:
             raise exceptions.VolumeError(
                 f'{target} is mounted at {where}: unmount it first')
-    elif not stat.S_ISREG(found.st_mode):
+    elif not stat.S_ISREG(status.st_mode):
         raise exceptions.VolumeError(
             f'{target} is neither a file nor a block device')
     if not force:

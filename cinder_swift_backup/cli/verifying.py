@@ -125,10 +125,10 @@ class Verify(commands.AccountCommand, commands.Table):
             if part is not None:
                 rows = self._deep(chosen, rows, part, deep.Verifier(
                     survey.repository, lineage, part))
-            found = self._until_interrupted(rows)
+            shown = self._until_interrupted(rows)
             if not self.code:
-                self._conclude(parsed_args, self.place(survey), chosen, found)
-        return self.columns, [row.cells() for row in found]
+                self._conclude(parsed_args, self.place(survey), chosen, shown)
+        return self.columns, [row.cells() for row in shown]
 
     def _conclude(self, arguments: argparse.Namespace, place: str,
                   chosen: Sequence[backups.Backup],
@@ -147,16 +147,16 @@ class Verify(commands.AccountCommand, commands.Table):
 
     def _until_interrupted(self, rows: Iterable[_Row]) -> list[_Row]:
         """What there is of rows when they end, perhaps too early."""
-        found: list[_Row] = []
+        so_far: list[_Row] = []
         try:
-            found.extend(rows)
+            so_far.extend(rows)
         except KeyboardInterrupt:
             self.say(f'Interrupted. {_SO_FAR}')
             self.code = errors.ExitCode.INTERRUPTED
         except exceptions.SpoolError as err:
             self.say(f'{errors.line_of(err)} {_SO_FAR}')
             self.code = errors.code_of(err)
-        return found
+        return so_far
 
     def _deep(self, chosen: Iterable[backups.Backup], rows: Iterable[_Row],
               part: float, verifier: deep.Verifier) -> Iterator[_Row]:

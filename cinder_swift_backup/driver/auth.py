@@ -34,36 +34,36 @@ CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
 
 
-def make_store(context, owner_project_id, found):
+def make_store(context, owner_project_id, general):
     """The store for a request on a backup of a project.
 
-    :param found: the :class:`settings.Settings`
+    :param general: the :class:`settings.Settings`
     :raises ConfigurationError: when the catalog has no such endpoint
     :raises AccessDenied: when the request brings no credentials
     """
-    if found.account.login is not None:
-        return single_user_store(context, found)
+    if general.account.login is not None:
+        return single_user_store(context, general)
     if not context.auth_token:
         raise exceptions.AccessDenied(
             'the request has no token to use Swift with, as when Cinder '
             'resumes a delete at its start',
             remedy=exceptions.Remedy.OTHER_USER)
-    url = _account_url(context, owner_project_id, found.account)
+    url = _account_url(context, owner_project_id, general.account)
     return _store(credentials.UserCredentials(
-        url, context.auth_token, _service_token(found)), found)
+        url, context.auth_token, _service_token(general)), general)
 
 
 @contextlib.contextmanager
-def explained(context, owner_project_id, found):
+def explained(context, owner_project_id, general):
     """Say of a 403 in the account of another project that it is another's.
 
-    :param found: the :class:`settings.Settings`
+    :param general: the :class:`settings.Settings`
     :raises AccessDenied: instead of that
     """
     try:
         yield
     except swift_errors.Forbidden as err:
-        if (found.account.login is not None
+        if (general.account.login is not None
                 or context.project_id == owner_project_id):
             raise
         raise exceptions.AccessDenied(
@@ -74,15 +74,15 @@ def explained(context, owner_project_id, found):
             remedy=exceptions.Remedy.OTHER_USER) from err
 
 
-def single_user_store(context, found):
+def single_user_store(context, general):
     """The store in the service's own account.
 
     :raises ConfigurationError: when the catalog has no identity service
     """
-    return _store(_single_user(context, found), found)
+    return _store(_single_user(context, general), general)
 
 
-def logged_in_store(context, found):
+def logged_in_store(context, general):
     """The same, where somebody waits for the first login.
 
     :raises StoreUnavailable: when nobody is where the service would log in
@@ -90,29 +90,30 @@ def logged_in_store(context, found):
     :raises ConfigurationError: when something else is there, or the catalog
         has no object store
     """
-    who = _single_user(context, found)
-    first_login.log_in(who, found.account.login.auth_url)
-    return _store(who, found)
+    who = _single_user(context, general)
+    first_login.log_in(who, general.account.login.auth_url)
+    return _store(who, general)
 
 
-def _single_user(context, found):
-    account = found.account
+def _single_user(context, general):
+    account = general.account
     session = ksa_session.Session(
         auth=_password_plugin(context, account), verify=account.verify,
-        timeout=found.transport.login_timeout)
+        timeout=general.transport.login_timeout)
     return credentials.SessionCredentials(
         session, service_type=account.swift.service_type,
         interface=account.swift.interface, region=account.region,
-        service_token=_service_token(found))
+        service_token=_service_token(general))
 
 
-def anonymous_store(found):
+def anonymous_store(general):
     """A store without a token, for asking for the cluster's capabilities."""
-    return _store(credentials.UserCredentials(found.account.url, ''), found)
+    nobody = credentials.UserCredentials(general.account.url, '')
+    return _store(nobody, general)
 
 
-def _store(who, found):
-    return swift.SwiftStore(swift_session.Session(who, found.transport))
+def _store(who, general):
+    return swift.SwiftStore(swift_session.Session(who, general.transport))
 
 
 def _account_url(context, owner_project_id, account):
@@ -131,8 +132,8 @@ def _account_url(context, owner_project_id, account):
     return url.replace(context.project_id, owner_project_id)
 
 
-def _service_token(found):
-    if not found.account.with_service_token:
+def _service_token(general):
+    if not general.account.with_service_token:
         return None
     try:
         plugin = service_auth.get_service_auth_plugin()
@@ -147,7 +148,7 @@ def _service_token(found):
     session = loading.load_session_from_conf_options(
         CONF, service_auth.SERVICE_USER_GROUP, auth=plugin,
         timeout=(CONF.service_user.timeout
-                 or found.transport.login_timeout))
+                 or general.transport.login_timeout))
     return credentials.ServiceToken(plugin, session)
 
 

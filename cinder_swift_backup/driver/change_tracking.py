@@ -67,35 +67,35 @@ class Source:
 
 
 @contextlib.contextmanager
-def marked(context, database, runtime, source, backup, wanted):
+def marked(context, database, runtime, source, backup, tracked):
     """Give a volume a new mark, until the end of a block.
 
     Yields a :class:`Source`, whose mark stays if the block ends well.
 
     :param database: the :class:`observers.Database`
     :param source: what Cinder attached, to back up the volume
-    :param wanted: whether changes are to be tracked
+    :param tracked: whether changes are to be tracked
     """
     if not isinstance(source, volumes.RbdVolume):
         yield Source(source)
         return
-    with _found(context, database, runtime, source, backup,
-                wanted) as found:
-        if found is None:
-            yield Source(source, track=wanted)
+    with _marker(context, database, runtime, source, backup,
+                 tracked) as marker:
+        if marker is None:
+            yield Source(source, track=tracked)
             return
-        mark = found.make(name(backup.id)) if wanted else None
+        mark = marker.make(name(backup.id)) if tracked else None
         try:
-            yield Source(found.reader, mark, wanted)
+            yield Source(marker.reader, mark, tracked)
         except BaseException:
             if mark is not None:
-                found.remove([mark.snapshot])
+                marker.remove([mark.snapshot])
             raise
-        found.remove_others(mark)
+        marker.remove_others(mark)
 
 
 @contextlib.contextmanager
-def _found(context, database, runtime, source, backup, wanted):
+def _marker(context, database, runtime, source, backup, tracked):
     """The volume that marks are of; None if it cannot be had."""
     if backup.snapshot_id or backup.temp_snapshot_id:
         yield None
@@ -103,11 +103,11 @@ def _found(context, database, runtime, source, backup, wanted):
     if not backup.temp_volume_id:
         yield _Marked(runtime, source)
         return
-    found = _try(runtime, source.origin) if wanted else None
-    if found is None:
+    clone_of = _try(runtime, source.origin) if tracked else None
+    if clone_of is None:
         yield None
         return
-    origin, image, snapshot = found
+    origin, image, snapshot = clone_of
     try:
         reader = None
         if image == database.insist(
@@ -166,8 +166,8 @@ class _Marked:
         return mark
 
     def _check_others(self):
-        others = [each for each in self._image.snapshots()
-                  if not (_NAME.fullmatch(each) or _CLONED.fullmatch(each))]
+        others = [name for name in self._image.snapshots()
+                  if not (_NAME.fullmatch(name) or _CLONED.fullmatch(name))]
         if others:
             raise exceptions.VolumeError(
                 f'the volume has snapshots to which it can be reverted, such '
@@ -176,14 +176,14 @@ class _Marked:
     def remove(self, names):
         """Remove marks; what does not work now, the next backup does."""
         _try(self._runtime, self._image.use, None)
-        for each in names:
-            _try(self._runtime, self._image.forget, each)
+        for name in names:
+            _try(self._runtime, self._image.forget, name)
 
     def remove_others(self, mark):
         """Remove all marks but one."""
-        found = _try(self._runtime, self._image.snapshots) or []
-        self.remove([each for each in found if _NAME.fullmatch(each)
-                     and (mark is None or each != mark.snapshot)])
+        names = _try(self._runtime, self._image.snapshots) or []
+        self.remove([name for name in names if _NAME.fullmatch(name)
+                     and (mark is None or name != mark.snapshot)])
 
 
 class _MarkedOrigin(_Marked):

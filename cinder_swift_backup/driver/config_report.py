@@ -112,8 +112,9 @@ class _Report:
         driver = CONF.backup_driver
         self._say('Driver', driver, '' if driver == compat.OURS else
                   f'It is not this one. Set backup_driver = {compat.OURS}.')
-        for each in option_values.unknown():
-            self._say(each.name, f'in {", ".join(each.files)}', each.problem)
+        for fault in option_values.unknown():
+            self._say(fault.name, f'in {", ".join(fault.files)}',
+                      fault.problem)
 
     def values(self):
         """Whether each option has a value of its type."""
@@ -122,20 +123,20 @@ class _Report:
 
     def settings(self):
         """What the options say, and what the cluster says to it."""
-        found = for_backup = None
+        general = for_backup = None
         if not self._faults('Account', settings.account_faults()):
-            found = settings.read()
-            self._account(found.account)
+            general = settings.read()
+            self._account(general.account)
         if not self._faults('Backups', settings.backup_faults()):
             for_backup = settings.read_for_backup()
             self._backups(for_backup)
         self._resources(for_backup)
-        if found is None:
+        if general is None:
             self._say('Cluster', 'not asked, because of what is wrong above')
             return
-        with self._asking('Cluster'), self._store(found) as store:
+        with self._asking('Cluster'), self._store(general) as store:
             if store is not None:
-                self._cluster(store, found, for_backup)
+                self._cluster(store, general, for_backup)
 
     def _say(self, subject, text='', problem='', error=None):
         self.answers.append(Answer(subject, str(text), problem, error))
@@ -143,15 +144,15 @@ class _Report:
     def _problem(self, subject, err):
         """Say what is wrong, once: also what is read for several reasons."""
         text = errors.sentence(err)
-        if all(text != each.problem for each in self.answers):
+        if all(text != answer.problem for answer in self.answers):
             self._say(subject, problem=text, error=err)
 
     def _faults(self, subject, faults):
         """Say everything that is wrong in one respect; whether there is."""
-        found = list(faults)
-        for err in found:
+        named = list(faults)
+        for err in named:
             self._problem(subject, err)
-        return bool(found)
+        return bool(named)
 
     @contextlib.contextmanager
     def _asking(self, subject):
@@ -181,12 +182,13 @@ class _Report:
             self._say('TLS', 'certificates are not verified',
                       'Set backup_swift_auth_insecure = False.')
 
-    def _backups(self, found):
-        geometry = found.geometry
+    def _backups(self, general):
+        geometry = general.geometry
         self._say('Objects',
                   f'of {geometry.chunk_size} bytes of the volume, in blocks '
                   f'of {geometry.block_size}')
-        self._say('Compression', f'{found.compression}, {found.level.value}')
+        self._say('Compression',
+                  f'{general.compression}, {general.level.value}')
 
     def _resources(self, for_backup):
         with self._asking('Workers'):
@@ -205,9 +207,9 @@ class _Report:
                           'Set backup_swift_verify_restore = True.')
 
     @contextlib.contextmanager
-    def _store(self, found):
+    def _store(self, general):
         store = setup_check.open_store(cinder_context.get_admin_context(),
-                                       found)
+                                       general)
         if store is None:
             self._say('Cluster', 'not asked: each request says where it is')
             yield None
@@ -215,7 +217,7 @@ class _Report:
         with contextlib.closing(store):
             yield store
 
-    def _cluster(self, store, found, for_backup):
+    def _cluster(self, store, general, for_backup):
         limits = setup_check.ask_capabilities(store)
         self._say('Cluster', f'largest object: '
                              f'{limits.max_object_size or "it does not say"}; '
@@ -225,7 +227,7 @@ class _Report:
             return
         with self._asking('Cluster'):
             setup_check.check_capabilities(limits, for_backup)
-        if found.account.login is None:
+        if general.account.login is None:
             self._say('Container', f'{for_backup.container}, in the account '
                                    f'of each project')
             return
@@ -238,14 +240,14 @@ class _Report:
                 self._say('Copy', store.sync_target(
                     for_backup.container, for_backup.containers.sync).to)
 
-    def _container(self, store, found):
+    def _container(self, store, general):
         try:
-            store.ensure_container(found.container, create=False)
+            store.ensure_container(general.container, create=False)
         except exceptions.ContainerNotFound:
-            if not found.containers.allowed:
+            if not general.containers.allowed:
                 raise
-            self._say('Container', f'{found.container}; it will be made, of '
-                                   f'storage policy '
-                                   f'{found.containers.storage_policy or "-"}')
+            policy = general.containers.storage_policy or '-'
+            self._say('Container', f'{general.container}; it will be made, of '
+                                   f'storage policy {policy}')
             return
-        self._say('Container', f'{found.container}, which exists')
+        self._say('Container', f'{general.container}, which exists')

@@ -97,11 +97,11 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             that can still be reached
         """
         with self._engine(backup) as (engine, general):
-            found = settings.read_for_backup()
-            container = backup.container or found.container
+            for_backup = settings.read_for_backup()
+            container = backup.container or for_backup.container
             container_names.check_new(container)
             observer = observers.BackupObserver(
-                self.context, backup, found.notifications,
+                self.context, backup, for_backup.notifications,
                 general.transport.patience)
             try:
                 source = self._source(backup, engine, volume_file)
@@ -113,7 +113,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                     self._backup(
                         backup, container,
                         dataclasses.replace(marked, told=told),
-                        backup_metadata, engine, observer, found)
+                        backup_metadata, engine, observer, for_backup)
             except exceptions.Cancelled as err:
                 if not observer.deleted:
                     # If this returned, Cinder would call the backup available.
@@ -137,25 +137,26 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         return source
 
     def _backup(self, backup, container, source, backup_metadata, engine,
-                observer, found):
+                observer, for_backup):
         repo = engine.repository.during(observer)
         repo.store.ensure_container(
-            container, create=found.containers.allowed,
-            storage_policy=found.containers.storage_policy,
-            sync=found.containers.sync)
+            container, create=for_backup.containers.allowed,
+            storage_policy=for_backup.containers.storage_policy,
+            sync=for_backup.containers.sync)
         try:
-            setup_check.check_sync(repo.store, container, found.containers)
+            setup_check.check_sync(repo.store, container,
+                                   for_backup.containers)
         except exceptions.ConfigurationError as err:
             # A backup that is not copied is better than none.
             LOG.warning('Backup %s is not copied to the other site: %s',
                         backup.id, err)
-        parent = self._parent(backup, found.geometry, repo, observer)
+        parent = self._parent(backup, for_backup.geometry, repo, observer)
         with engine.runtime.closing(parent):
             self._archive(backup, container, source, parent, backup_metadata,
-                          engine, observer, found)
+                          engine, observer, for_backup)
 
     def _archive(self, backup, container, source, parent, backup_metadata,
-                 engine, observer, found):
+                 engine, observer, for_backup):
         insist = observer.database.insist
         volume_meta = (insist(lambda: self.get_metadata(backup.volume_id))
                        if backup_metadata else None)
@@ -163,7 +164,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         # Checkpoints read the record again, so it only changes from here on.
         backup.container = container
         backup.service_metadata = naming.backup_prefix(
-            backup.volume_id, backup.id, found.availability_zone,
+            backup.volume_id, backup.id, for_backup.availability_zone,
             timeutils.utcnow())
         backup.parent_id = parent.ref.backup_id if parent else None
         backup.object_count = records.place(engine.store, container)
@@ -171,10 +172,12 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         engine.archiver.archive(
             jobs.ArchiveJob(
                 ref=records.backup_ref(backup), header=records.header(backup),
-                geometry=found.geometry, compression=found.compression,
-                level=found.level, parent=parent, volume_meta=volume_meta,
-                containers=found.containers, mark=source.mark,
-                track=source.track, told=source.told, read_all=found.read_all,
+                geometry=for_backup.geometry,
+                compression=for_backup.compression, level=for_backup.level,
+                parent=parent, volume_meta=volume_meta,
+                containers=for_backup.containers, mark=source.mark,
+                track=source.track, told=source.told,
+                read_all=for_backup.read_all,
                 recorded=insist(lambda: self._recorded(backup)),
                 key_id=backup.encryption_key_id),
             source.reader, observer)
@@ -208,11 +211,11 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises CinderException: the fitting one for anything else
         """
         try:
-            with self._engine(backup) as (engine, found):
+            with self._engine(backup) as (engine, general):
                 self._restore(backup, volume_id, volume_file, engine,
                               observers.RestoreObserver(
-                                  backup, found.transport.patience),
-                              None if found.verify_restore
+                                  backup, general.transport.patience),
+                              None if general.verify_restore
                               else doubts.Doubts())
         except exceptions.Cancelled as err:
             raise cinder_exception.BackupRestoreCancel(
@@ -281,14 +284,14 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         if not backup.service_metadata or not backup.container:
             LOG.info('Backup %s never stored anything.', backup.id)
             return
-        with self._engine(backup) as (engine, found):
+        with self._engine(backup) as (engine, general):
             twins = database.insist(
                 lambda: records.twins(self.context, backup))
-            self._delete(backup, engine, found, database, twins)
+            self._delete(backup, engine, general, database, twins)
             keys.leave_shared(backup, twins)
 
-    def _delete(self, backup, engine, found, database, twins):
-        one_account = found.account.login is not None
+    def _delete(self, backup, engine, general, database, twins):
+        one_account = general.account.login is not None
         for twin in twins:
             if one_account or twin.project_id == backup.project_id:
                 _tell_kept(backup, twin)
@@ -312,7 +315,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
 
         engine.repository.discard(ref, remains.names,
                                   before_last=expect_nothing)
-        if found.track_changes and remains.mark is not None:
+        if general.track_changes and remains.mark is not None:
             change_tracking.forget(self.context, database, engine.runtime,
                                    backup, remains.mark)
         LOG.info('Deleted %d objects of backup %s.', len(remains.names),
@@ -338,13 +341,13 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         Errors are told as by :func:`_told`.
         """
         with _told(backup):
-            found = settings.read()
-            where = self.context, backup.project_id, found
+            general = settings.read()
+            where = self.context, backup.project_id, general
             with (auth.explained(*where),
                   contextlib.closing(auth.make_store(*where)) as store):
                 yield engines.Engine(store, concurrency.runtime(),
-                                     found.workers,
-                                     found.spool_directory), found
+                                     general.workers,
+                                     general.spool_directory), general
 
 
 @contextlib.contextmanager
@@ -360,19 +363,19 @@ def _tell_kept(backup, twin):
              'the same.', backup.id, twin.id)
 
 
-def _log_doubts(backup, found):
+def _log_doubts(backup, noted):
     """Log what of a restore may be wrong, since it was not refused."""
-    if not found:
+    if not noted:
         return
-    for doubt in found[:_MOST_DOUBTS]:
+    for doubt in noted[:_MOST_DOUBTS]:
         LOG.warning('%s', doubt)
-    if len(found) > _MOST_DOUBTS:
-        LOG.warning('And %d more.', len(found) - _MOST_DOUBTS)
-    wrong = sum(doubt.extent.length for doubt in found if doubt.is_wrong)
+    if len(noted) > _MOST_DOUBTS:
+        LOG.warning('And %d more.', len(noted) - _MOST_DOUBTS)
+    wrong = sum(doubt.extent.length for doubt in noted if doubt.is_wrong)
     LOG.error('Backup %s was restored without backup_swift_verify_restore: %d '
               'bytes do not match what was backed up, and %d cannot be '
               'checked.', backup.id, wrong,
-              sum(doubt.extent.length for doubt in found) - wrong)
+              sum(doubt.extent.length for doubt in noted) - wrong)
 
 
 def _open(engine, volume_file):

@@ -103,19 +103,19 @@ def unknown():
     """The names in the section DEFAULT that were meant to be options."""
     known = {name for option in _options().values()
              for name in _names(option)}
-    for name, found in sorted(_given().items()):
+    for name, places in sorted(_given().items()):
         if name in known or name in CONF:
             continue
         like = _like(name, sorted(known))
         if like or name.startswith(_PREFIX):
-            yield Unknown(name, tuple(path for path, _ in found), like)
+            yield Unknown(name, tuple(path for path, _ in places), like)
 
 
 def _like(name, known):
     """The option that a name is like, or nothing."""
     if name.startswith(_PREFIX):
-        ends = [each.removeprefix(_PREFIX) for each in known
-                if each.startswith(_PREFIX)]
+        ends = [one.removeprefix(_PREFIX) for one in known
+                if one.startswith(_PREFIX)]
         for end in difflib.get_close_matches(name.removeprefix(_PREFIX), ends,
                                              1, _ALIKE):
             return f'{_PREFIX}{end}'
@@ -123,20 +123,20 @@ def _like(name, known):
     if name.startswith('backup_') and not difflib.get_close_matches(
             word, ['swift'], 1, _ALIKE):
         # Other drivers have options that are called much alike.
-        known = [each for each in known if not each.startswith(_PREFIX)]
+        known = [one for one in known if not one.startswith(_PREFIX)]
     return next(iter(difflib.get_close_matches(name, known, 1, _MUCH_ALIKE)),
                 '')
 
 
 def _given():
     """What stands in the section DEFAULT: by name, files and values."""
-    found = {}
+    given = {}
     for path in files():
         sections = {}
         cfg.ConfigParser(path, sections).parse()
         for name, values in sections.get('DEFAULT', {}).items():
-            found.setdefault(name, []).append((path, values[-1]))
-    return found
+            given.setdefault(name, []).append((path, values[-1]))
+    return given
 
 
 def _options():
@@ -158,8 +158,8 @@ def _wrong(name, what):
         # The file has changed since it was read.
         given = {}
     option = _options()[name]
-    places = [place for each in reversed(_names(option))
-              for place in given.get(each, ())]
+    places = [place for spelling in reversed(_names(option))
+              for place in given.get(spelling, ())]
     if option.secret or not places:
         return exceptions.ConfigurationError(f'{name} {what}')
     path, value = places[-1]

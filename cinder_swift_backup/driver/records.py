@@ -108,8 +108,8 @@ def check_no_dependents(context, backup):
         context.elevated(), filters={'parent_id': backup.id})
     if not dependents:
         return
-    names = ', '.join(f'{found.id} of project {found.project_id}'
-                      for found in dependents)
+    names = ', '.join(f'{dependent.id} of project {dependent.project_id}'
+                      for dependent in dependents)
     raise exceptions.ChainError(
         'nothing was deleted, because newer backups need this one',
         backup_id=backup.id, detail=f'needed by {names}',
@@ -123,10 +123,10 @@ def twins(context, backup):
     delete has begun does not count: else each would leave the objects to the
     other.
     """
-    found = objects.BackupList.get_all(
+    alike = objects.BackupList.get_all(
         context.elevated(),
         filters={'service_metadata': backup.service_metadata})
-    return [twin for twin in found if twin.id != backup.id
+    return [twin for twin in alike if twin.id != backup.id
             and twin.container == backup.container
             and twin.status != fields.BackupStatus.DELETING]
 

@@ -32,29 +32,29 @@ def check(context):
     :raises SpoolError: when there cannot be temporary files
     :raises StoreError: when Swift or the identity service refuse us
     """
-    for each in option_values.unknown():
-        LOG.warning('%s, in %s: %s', each.name, ', '.join(each.files),
-                    each.problem)
-    found = settings.read()
+    for fault in option_values.unknown():
+        LOG.warning('%s, in %s: %s', fault.name, ', '.join(fault.files),
+                    fault.problem)
+    general = settings.read()
     for_backup = settings.read_for_backup()
-    spool.check(found.spool_directory)
+    spool.check(general.spool_directory)
     try:
-        _check_cluster(context, found, for_backup)
+        _check_cluster(context, general, for_backup)
     except exceptions.StoreUnavailable as err:
         LOG.error('Swift or Keystone cannot be reached. The service starts '
                   'anyway; the options were not checked against the '
                   'cluster: %s', err)
 
 
-def _check_cluster(context, found, for_backup):
-    store = open_store(context, found)
+def _check_cluster(context, general, for_backup):
+    store = open_store(context, general)
     if store is None:
         LOG.info('Swift is found through the catalog of each request; it is '
                  'not contacted at start.')
         return
     with contextlib.closing(store):
         check_capabilities(ask_capabilities(store), for_backup)
-        if found.account.login is not None:
+        if general.account.login is not None:
             check_sync(store, for_backup.container, for_backup.containers)
 
 
@@ -68,9 +68,9 @@ def ask_capabilities(store):
     """
     why = 'it does not say'
     try:
-        found = store.capabilities()
-        if found != base.Capabilities():
-            return found
+        limits = store.capabilities()
+        if limits != base.Capabilities():
+            return limits
     except swift_errors.NotSwift as err:
         why = err
     except exceptions.StoreUnavailable as err:
@@ -95,25 +95,25 @@ def _answers(store):
     return True
 
 
-def check_sync(store, container, wanted):
+def check_sync(store, container, containers):
     """Make sure that a container is copied to where it should be.
 
     That of its segments, too. One that does not exist is made so later.
 
     :raises ConfigurationError: when it is not
     """
-    if wanted.sync is None:
+    if containers.sync is None:
         return
-    for each in (container, naming.segments_container(container)):
-        _check_sync(store, each, wanted)
+    for name in (container, naming.segments_container(container)):
+        _check_sync(store, name, containers)
 
 
-def _check_sync(store, container, wanted):
+def _check_sync(store, container, containers):
     try:
         actual = store.sync(container)
     except exceptions.ContainerNotFound:
         return
-    expected = store.sync_target(container, wanted.sync)
+    expected = store.sync_target(container, containers.sync)
     if actual is None or actual.to is None:
         raise exceptions.ConfigurationError(
             'the container exists, and is not copied to where '
@@ -139,7 +139,7 @@ def _place(to):
     return [part.upper() for part in parts[:4]] + parts[4:]
 
 
-def open_store(context, found):
+def open_store(context, general):
     """The store, as far as it can be reached without a user's request.
 
     It is None where it cannot. It repeats a request once at most, since
@@ -149,33 +149,34 @@ def open_store(context, found):
     :raises AccessDenied: when the login is refused
     :raises StoreUnavailable: when nobody is where the service would log in
     """
-    found = dataclasses.replace(found, transport=dataclasses.replace(
-        found.transport, patience=0, retries=min(1, found.transport.retries)))
-    login = found.account.login
+    general = dataclasses.replace(general, transport=dataclasses.replace(
+        general.transport, patience=0,
+        retries=min(1, general.transport.retries)))
+    login = general.account.login
     if login is not None:
         if not login.auth_url and not context.service_catalog:
             LOG.warning('backup_swift_auth_url is not set: the identity '
                         'service is taken from the catalog of each request '
                         'and not contacted at start.')
             return None
-        return auth.logged_in_store(context, found)
-    if found.account.url:
-        return auth.anonymous_store(found)
+        return auth.logged_in_store(context, general)
+    if general.account.url:
+        return auth.anonymous_store(general)
     return None
 
 
-def check_capabilities(cluster, found):
+def check_capabilities(cluster, for_backup):
     """Make sure that a cluster takes what backups will be made of.
 
     :raises ConfigurationError: when it does not
     """
     largest = cluster.max_object_size
-    size = found.geometry.chunk_size
+    size = for_backup.geometry.chunk_size
     if largest is not None and size > largest:
         raise exceptions.ConfigurationError(
             f'backup_swift_object_size is {size} and the cluster takes '
             f'objects of at most {largest} bytes')
-    policy = found.containers.storage_policy
+    policy = for_backup.containers.storage_policy
     if policy and cluster.storage_policies is not None and (
             policy not in cluster.storage_policies):
         raise exceptions.ConfigurationError(

@@ -229,10 +229,10 @@ class DigestObjects:
             part: naming.digest_segment_name(file.ref.prefix, number)
             for number, part in enumerate(parts)
             if not part.zeros or part is zeros}
-        found: dict[str, base.Segment] = {}
+        stored: dict[str, base.Segment] = {}
 
         def collect(segment: base.Segment) -> None:
-            found[segment.name] = segment
+            stored[segment.name] = segment
 
         def tasks() -> Iterator[pipelines.Task[base.Segment]]:
             for part, name in names.items():
@@ -241,7 +241,7 @@ class DigestObjects:
                     self._put_segment, file, table, part, name), _PIECE)
 
         self._operation.run(tasks(), collect, full=4 * _PIECE)
-        return [found[names[zeros if part.zeros and zeros else part]]
+        return [stored[names[zeros if part.zeros and zeros else part]]
                 for part in parts]
 
     def _put_segment(self, file: DigestFile, table: digests.DigestTable,

@@ -83,22 +83,22 @@ def _not_as_stored(ref: types.BackupRef, chunks: chunk_table.ChunkTable,
     return (of_chunk(ref, chunks, index) for index in seen.unseen())
 
 
-def mismatch(expected: Stored, found: base.ObjectInfo | base.Stat,
+def mismatch(expected: Stored, actual: base.ObjectInfo | base.Stat,
              ) -> exceptions.IntegrityError | None:
     """How an object differs from what was stored; None if it does not.
 
     :param expected: as far as it is known
-    :param found: as a listing shows it, or as it is
+    :param actual: as a listing shows it, or as it is
     """
     length, md5 = expected
-    if length not in (None, found.size):
+    if length not in (None, actual.size):
         return exceptions.LengthMismatch(
             'an object has another length than when it was stored',
-            expected=length, actual=found.size)
-    if md5 is not None and md5.lower() != found.etag.lower():
+            expected=length, actual=actual.size)
+    if md5 is not None and md5.lower() != actual.etag.lower():
         return exceptions.DigestMismatch(
             'an object has another MD5 than when it was stored',
-            expected=md5, actual=found.etag)
+            expected=md5, actual=actual.etag)
     return None
 
 
@@ -126,11 +126,11 @@ def _first(operation: operations.Operation,
            asks: Iterable[Callable[[base.ObjectStore], _T | None]],
            ) -> _T | None:
     """The first answer to be had but None, if there is any."""
-    found: list[_T] = []
+    answers: list[_T] = []
 
     def collect(answer: _T | None) -> None:
         if answer is not None:
-            found.append(answer)
+            answers.append(answer)
 
     def task(ask: Callable[[base.ObjectStore], _T | None],
              ) -> pipelines.Task[_T | None]:
@@ -138,12 +138,12 @@ def _first(operation: operations.Operation,
 
     def tasks() -> Iterator[pipelines.Task[_T | None]]:
         for ask in asks:
-            if found:
+            if answers:
                 return
             yield task(ask)
 
     operation.run(tasks(), collect, full=_AT_ONCE)
-    return found[0] if found else None
+    return answers[0] if answers else None
 
 
 def _listed(ref: types.BackupRef, infos: Iterable[base.ObjectInfo],
@@ -184,15 +184,15 @@ class Question:
     def ask(self, store: base.ObjectStore) -> exceptions.IntegrityError | None:
         """What is wrong with it; None if nothing is."""
         try:
-            found = store.stat(self.ref.container, self.name)
+            actual = store.stat(self.ref.container, self.name)
         except exceptions.ObjectNotFound:
             return self._about(exceptions.ChunkMissing(
                 'an object of the backup is not there'))
-        if found.expires is not None:
+        if actual.expires is not None:
             return self._about(exceptions.ObjectExpires(
                 f'Swift will delete an object at '
-                f'{found.expires.isoformat(timespec="seconds")}'))
-        fault = mismatch(self.expected, found)
+                f'{actual.expires.isoformat(timespec="seconds")}'))
+        fault = mismatch(self.expected, actual)
         return None if fault is None else self._about(fault)
 
     def _about(self, err: _E) -> _E:
@@ -207,8 +207,8 @@ def questions(link: chains.ChainLink, seen: chunk_table.Sightings,
     :param others: names of objects that are no chunks
     """
     # Each chunk has the same chance, however many a listing shows.
-    some = _some(range(len(link.manifest.chunks)))
-    return _questions(link, filter(seen.__contains__, some), others)
+    chosen = _some(range(len(link.manifest.chunks)))
+    return _questions(link, filter(seen.__contains__, chosen), others)
 
 
 def _questions(link: chains.ChainLink, indexes: Iterable[int],
@@ -243,22 +243,22 @@ def _segments_not_as_stored(
         ) -> Iterator[Question]:
     """What to ask of the segments that are not listed as they were stored."""
     for ref, group in itertools.groupby(segments, operator.itemgetter(0)):
-        wanted = {segment.name: of_segment(ref, segment)
-                  for _, segment in group}
-        container = next(iter(wanted.values())).ref.container
+        asked = {segment.name: of_segment(ref, segment)
+                 for _, segment in group}
+        container = next(iter(asked.values())).ref.container
         # Without their container, each turns out not to be there.
         for info in _listed(ref, digest_objects.listed_segments(
                 store, container, naming.digest_segments(ref.prefix))):
-            question = wanted.get(info.name)
+            question = asked.get(info.name)
             if question and mismatch(question.expected, info) is None:
-                del wanted[info.name]
-        yield from wanted.values()
+                del asked[info.name]
+        yield from asked.values()
 
 
 def _segments_of_chain(operation: operations.Operation, chain: chains.Chain,
                        ) -> list[tuple[types.BackupRef, base.Segment]]:
     """The segments of all digests, each once."""
-    found: list[tuple[types.BackupRef, base.Segment]] = []
+    pairs: list[tuple[types.BackupRef, base.Segment]] = []
 
     def task(ref: types.BackupRef) -> pipelines.Task[
             list[tuple[types.BackupRef, base.Segment]]]:
@@ -268,8 +268,8 @@ def _segments_of_chain(operation: operations.Operation, chain: chains.Chain,
 
     operation.run((task(link.ref) for link in chain.links
                    if link.manifest.era is not chains.Era.BEFORE_DIGESTS),
-                  found.extend, full=_AT_ONCE)
-    return found
+                  pairs.extend, full=_AT_ONCE)
+    return pairs
 
 
 def _segments(store: base.ObjectStore,
@@ -285,12 +285,12 @@ def _segments(store: base.ObjectStore,
 
 def _of_chain(chain: chains.Chain) -> Iterator[Question]:
     """What to ask for of a chain: of its chunks no more than of a backup's."""
-    some = _some(range(sum(len(link.manifest.chunks)
-                           for link in chain.links)))
+    chosen = _some(range(sum(len(link.manifest.chunks)
+                             for link in chain.links)))
     first = 0
     for link in chain.links:
         end = first + len(link.manifest.chunks)
-        indexes = [index - first for index in some if first <= index < end]
+        indexes = [index - first for index in chosen if first <= index < end]
         yield from _questions(link, indexes, _others(link))
         first = end
 

@@ -221,8 +221,8 @@ class Repository:
         if stays is not None and spare:
             raise stays
         failure = failure or stays
-        for place, some in ((container, every), (ref.container, chunks)):
-            error = self._delete(place, some)
+        for place, objects in ((container, every), (ref.container, chunks)):
+            error = self._delete(place, objects)
             failure = failure or error
         if failure is not None:
             raise failure
@@ -287,20 +287,20 @@ class Repository:
         The digest file names those that an outdated listing leaves out.
         """
         prefix = naming.digest_segments(ref.prefix)
-        found: set[str] = set()
+        names: set[str] = set()
         try:
             large = self._undisturbed.store.segments(
                 ref.container, naming.digest_file_name(ref.prefix))
             if large is None:
-                return found
+                return names
             # Others may be able to write it, so only our own.
-            found = {segment.name for segment in large
+            names = {segment.name for segment in large
                      if segment.container == container
                      and segment.name.startswith(prefix)}
         except exceptions.ObjectNotFound:
             # An earlier delete has got so far, or a backup has not.
             pass
-        return found | self._listed_segments(ref, container)
+        return names | self._listed_segments(ref, container)
 
     def _listed_segments(self, ref: types.BackupRef,
                          container: str) -> set[str]:

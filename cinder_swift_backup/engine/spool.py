@@ -207,8 +207,8 @@ def check_room(directory: str | None, size: int) -> None:
         return
     with _failing(directory):
         place = directory or tempfile.gettempdir()
-        found = os.statvfs(place)
-    free = found.f_bavail * found.f_frsize
+        system = os.statvfs(place)
+    free = system.f_bavail * system.f_frsize
     if free < size:
         raise exceptions.SpoolError(
             'there is too little room for temporary files, in bytes',

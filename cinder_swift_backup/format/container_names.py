@@ -37,9 +37,9 @@ def fault(name: str) -> str:
 
 def fault_of_new(name: str) -> str:
     """The same of a container that somebody wants backups to go to."""
-    if found := fault(name):
-        return found
-    if any(unicodedata.category(each) == 'Cc' for each in name):
+    if known := fault(name):
+        return known
+    if any(unicodedata.category(letter) == 'Cc' for letter in name):
         return 'has a control character'
     length = len(name.encode())
     if length > LONGEST:
@@ -71,10 +71,10 @@ def check_new(name: str) -> None:
     _refuse(name, fault_of_new(name))
 
 
-def _refuse(name: str, found: str) -> None:
-    if found:
+def _refuse(name: str, why: str) -> None:
+    if why:
         raise exceptions.ConfigurationError(
-            f'there can be no such container: its name {found}',
+            f'there can be no such container: its name {why}',
             # A database and a log take no more than that.
             detail=f'container {name!r}',
             remedy=exceptions.Remedy.CONTAINER_NAME)

@@ -168,6 +168,6 @@ def shown(value: object) -> str:
     return repr(text[:_SHOWN])
 
 
-def _wrong(name: str, key: str, wanted: str,
+def _wrong(name: str, key: str, expected: str,
            value: object) -> exceptions.FormatError:
-    return damaged(name, f'{key!r} should be {wanted} and is {shown(value)}')
+    return damaged(name, f'{key!r} should be {expected} and is {shown(value)}')

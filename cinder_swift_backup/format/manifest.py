@@ -347,10 +347,10 @@ def _decode_mark(fields: object) -> types.Mark | None:
     if not isinstance(changes, list) or not all(map(_is_extent, changes)):
         return None
     return types.Mark(image, snapshot,
-                      tuple(types.Extent(*each) for each in changes))
+                      tuple(types.Extent(*pair) for pair in changes))
 
 
 def _is_extent(value: object) -> bool:
     return (isinstance(value, list) and len(value) == 2
-            and all(type(each) is int and 0 <= each <= types.LARGEST_OFFSET
-                    for each in value))
+            and all(type(number) is int and 0 <= number <= types.LARGEST_OFFSET
+                    for number in value))

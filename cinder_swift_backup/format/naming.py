@@ -66,10 +66,10 @@ def place_of_segment(name: str) -> Place | None:
 
 
 def _place(name: str, suffix: re.Pattern[str]) -> Place | None:
-    found = suffix.search(name)
-    if found is None:
+    end = suffix.search(name)
+    if end is None:
         return None
-    prefix = name[:found.start()]
+    prefix = name[:end.start()]
     match = _PREFIX.fullmatch(prefix)
     # A segment looks like a chunk of a backup with an odd id.
     if match is None or prefix.endswith(digest_file_name('')):

@@ -43,15 +43,15 @@ def make(word: str, length: int) -> stored_form.StoredForm:
     :param word: of the codec that was chosen
     """
     if word.lower() == _ZSTD:
-        found, data = _ZSTD, _zstd(length)
+        codec, data = _ZSTD, _zstd(length)
     elif length == LARGEST:
-        found, data = 'bz2', _LARGEST
+        codec, data = 'bz2', _LARGEST
     else:
-        found, data = 'zlib', _zlib(length)
+        codec, data = 'zlib', _zlib(length)
     if len(data) >= length:
-        found, data = codecs.NONE.word, bytes(length)
+        codec, data = codecs.NONE.word, bytes(length)
     return stored_form.StoredForm(
-        found, memoryview(data),
+        codec, memoryview(data),
         hashlib.md5(data, usedforsecurity=False).hexdigest())
 
 

@@ -35,9 +35,9 @@ def told(date: str | None) -> Told | None:
 def parse(date: str) -> datetime.datetime | None:
     """A date as HTTP has it, in UTC; None if it is none."""
     try:
-        found = email.utils.parsedate_to_datetime(date)
+        moment = email.utils.parsedate_to_datetime(date)
         # Without a zone, or with one that is not known, it is in UTC.
-        return found.replace(tzinfo=found.tzinfo or datetime.UTC).astimezone(
+        return moment.replace(tzinfo=moment.tzinfo or datetime.UTC).astimezone(
             datetime.UTC)
     except (ValueError, OverflowError):
         return None

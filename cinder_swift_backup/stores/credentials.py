@@ -334,6 +334,6 @@ def _with_url(err: Exception) -> str:
 def _is_discovery_of_nothing(err: Exception) -> bool:
     """Whether versions could not be discovered because nobody answered."""
     return isinstance(err, ksa_exceptions.DiscoveryFailure) and any(
-        isinstance(each, (ksa_exceptions.ConnectionError,
-                          ksa_exceptions.HttpServerError))
-        for each in network_errors.origins(err))
+        isinstance(origin, (ksa_exceptions.ConnectionError,
+                            ksa_exceptions.HttpServerError))
+        for origin in network_errors.origins(err))

@@ -197,17 +197,17 @@ class MemoryStore(base.ExistsByStat):
         """See the contract."""
         self._stop.check()
         with self._lock:
-            found = sorted(self._containers, key=str.encode)
-        yield from found
+            names = sorted(self._containers, key=str.encode)
+        yield from names
 
     def list(self, container: str, prefix: str) -> Iterator[base.ObjectInfo]:
         """See the contract."""
         self._begin(container)
         with self._lock:
-            found = [self._info(container, name)
+            infos = [self._info(container, name)
                      for name in self._objects(container)
                      if name.startswith(prefix)]
-        yield from sorted(found, key=lambda info: info.name.encode())
+        yield from sorted(infos, key=lambda info: info.name.encode())
 
     def _info(self, container: str, name: str) -> base.ObjectInfo:
         # As Swift: of a large object, what it was told of the segments.

@@ -48,15 +48,15 @@ def reason(err: BaseException) -> str:
     :param err: what requests, urllib3, keystoneauth, ssl or a socket raised
     """
     # It is a ConnectTimeoutError, too, and only its origin knows better.
-    found = [each for each in origins(err)
-             if not isinstance(each, urllib3.exceptions.NewConnectionError)]
+    known = [origin for origin in origins(err)
+             if not isinstance(origin, urllib3.exceptions.NewConnectionError)]
     for kinds, words in _TABLE:
-        for each in found:
-            if isinstance(each, kinds):
-                return _short(words(each))
-    for each in found:
-        if isinstance(each, OSError) and each.errno:
-            return _short(_numbered(each))
+        for origin in known:
+            if isinstance(origin, kinds):
+                return _short(words(origin))
+    for origin in known:
+        if isinstance(origin, OSError) and origin.errno:
+            return _short(_numbered(origin))
     return _short(_REPR.sub('', str(err)) or type(err).__name__)
 
 
@@ -74,12 +74,12 @@ def is_distrust(err: BaseException) -> bool:
 
     Either the server's cannot be verified, or there are none to do it by.
     """
-    return any(isinstance(each, (ssl.SSLCertVerificationError,
-                                 ssl_match_hostname.CertificateError))
-               or (isinstance(each, ssl.SSLError)
-                   and getattr(each, 'library', None) in _FILES)
-               or (type(each) is OSError and _NO_FILE.search(str(each)))
-               for each in origins(err))
+    return any(isinstance(origin, (ssl.SSLCertVerificationError,
+                                   ssl_match_hostname.CertificateError))
+               or (isinstance(origin, ssl.SSLError)
+                   and getattr(origin, 'library', None) in _FILES)
+               or (type(origin) is OSError and _NO_FILE.search(str(origin)))
+               for origin in origins(err))
 
 
 def is_nobody(err: BaseException) -> bool:
@@ -88,16 +88,16 @@ def is_nobody(err: BaseException) -> bool:
     A server that is only busy accepts a connection and is silent, or somebody
     before it says so.
     """
-    return any(isinstance(each, _NOBODY) or (
-        isinstance(each, OSError) and each.errno in _UNREACHABLE)
-        for each in origins(err))
+    return any(isinstance(origin, _NOBODY) or (
+        isinstance(origin, OSError) and origin.errno in _UNREACHABLE)
+        for origin in origins(err))
 
 
 def is_silence(err: BaseException) -> bool:
     """Whether nothing came, or could be sent, for as long as was waited."""
-    return any(isinstance(each, (requests.Timeout, TimeoutError,
-                                 urllib3.exceptions.TimeoutError))
-               for each in origins(err))
+    return any(isinstance(origin, (requests.Timeout, TimeoutError,
+                                   urllib3.exceptions.TimeoutError))
+               for origin in origins(err))
 
 
 def origins(err: BaseException) -> Iterator[BaseException]:
@@ -105,15 +105,15 @@ def origins(err: BaseException) -> Iterator[BaseException]:
     seen: list[BaseException] = []
     waiting = [err]
     while waiting:
-        each = waiting.pop()
-        if any(each is other for other in seen):
+        error = waiting.pop()
+        if any(error is other for other in seen):
             continue
-        seen.append(each)
-        yield each
-        before = (each.__cause__ if each.__suppress_context__
-                  else each.__context__)
-        waiting += [origin for origin in (before, *each.args,
-                                          getattr(each, 'reason', None))
+        seen.append(error)
+        yield error
+        before = (error.__cause__ if error.__suppress_context__
+                  else error.__context__)
+        waiting += [origin for origin in (before, *error.args,
+                                          getattr(error, 'reason', None))
                     if isinstance(origin, BaseException)]
 
 

@@ -88,9 +88,9 @@ class SwiftStore(base.ExistsByStat):
         policy = storage_policy or model.get('x-storage-policy')
         if policy:
             given['X-Storage-Policy'] = policy
-        found = _sync(model)
+        model_sync = _sync(model)
         target = (self.sync_target(container, sync) if sync
-                  else found and found.beside(container))
+                  else model_sync and model_sync.beside(container))
         if target:
             given[_SYNC_TO] = target.to or ''
             given[_SYNC_KEY] = target.key
@@ -346,5 +346,5 @@ def _get_info(url: str, token: str,
     # Beside the root of the accounts, and open to all: no token is sent.
     root = http_conn[0].path.partition('/v1')[0]
     where = http_conn[0]._replace(path=f'{root}/info')
-    found: dict[str, Any] = client.get_capabilities((where, http_conn[1]))
-    return found
+    info: dict[str, Any] = client.get_capabilities((where, http_conn[1]))
+    return info

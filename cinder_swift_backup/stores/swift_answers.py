@@ -94,18 +94,18 @@ def containers(page: object, marker: str | None) -> list[str]:
 
 def _named(page: object, marker: str | None) -> list[tuple[Any, str]]:
     """The entries of a page, with their names."""
-    found = [(entry, _text(entry['name'])) for entry in _list(page)]
+    named = [(entry, _text(entry['name'])) for entry in _list(page)]
     # Or it would be asked for the same page for ever.
-    if found and marker is not None and (
-            found[-1][1].encode() <= marker.encode()):
+    if named and marker is not None and (
+            named[-1][1].encode() <= marker.encode()):
         raise ValueError('it does not go on')
-    return found
+    return named
 
 
 def _utc(text: str) -> datetime.datetime:
     """A time in a listing, which is in UTC and mostly does not say so."""
-    found = datetime.datetime.fromisoformat(text)
-    return found.replace(tzinfo=found.tzinfo or datetime.UTC).astimezone(
+    moment = datetime.datetime.fromisoformat(text)
+    return moment.replace(tzinfo=moment.tzinfo or datetime.UTC).astimezone(
         datetime.UTC)
 
 
@@ -132,7 +132,7 @@ def segments(answer: tuple[object, bytes]) -> tuple[base.Segment, ...]:
     server's form of a manifest: Ceph's gateway sends nothing.
     """
     _, manifest = answer
-    found = []
+    listed = []
     try:
         for entry in _list(json.loads(manifest)):
             if entry.get('sub_slo') or 'range' in entry or 'data' in entry:
@@ -141,11 +141,11 @@ def segments(answer: tuple[object, bytes]) -> tuple[base.Segment, ...]:
                 '/')
             if container_names.fault(container) or not path:
                 return ()
-            found.append(base.Segment(container, path, _number(
+            listed.append(base.Segment(container, path, _number(
                 entry['bytes']), _text(entry['hash'])))
     except _ODD:
         return ()
-    return tuple(found)
+    return tuple(listed)
 
 
 def capabilities(answer: Any) -> base.Capabilities:
@@ -241,12 +241,12 @@ def body_length(name: str, headers: dict[str, str],
             'Swift did not say how long an object is', name=name) from err
     if extent is None:
         return length
-    found = headers.get('content-range', '')
-    wanted = f'bytes {extent.offset}-{extent.end - 1}/'
-    if length != extent.length or not found.startswith(wanted):
+    given = headers.get('content-range', '')
+    expected = f'bytes {extent.offset}-{extent.end - 1}/'
+    if length != extent.length or not given.startswith(expected):
         raise exceptions.LengthMismatch(
             'Swift sent other bytes than those that were asked for',
-            detail=f'asked for {wanted!r}, and {found[:_SHOWN]!r} came',
+            detail=f'asked for {expected!r}, and {given[:_SHOWN]!r} came',
             name=name, expected=extent.length, actual=length)
     return length
 
@@ -280,5 +280,5 @@ def _number(value: object) -> int:
     return value
 
 
-def _odd(wanted: str, value: object) -> NoReturn:
-    raise TypeError(f'{type(value).__name__} instead of {wanted}')
+def _odd(expected: str, value: object) -> NoReturn:
+    raise TypeError(f'{type(value).__name__} instead of {expected}')

@@ -35,7 +35,7 @@ def find(source: volumes.VolumeReader, parent: chains.Manifest,
     if mark is None:
         raise exceptions.VolumeError('that backup has no mark')
     size = source.size
-    found = take(mark.changes, size, parent, block_size)
+    written = take(mark.changes, size, parent, block_size)
     for window in volumes.windows(types.Extent(0, size)):
         stop.check()
         changes = source.changed_since(mark, window)
@@ -43,8 +43,8 @@ def find(source: volumes.VolumeReader, parent: chains.Manifest,
             raise exceptions.VolumeError(
                 'the volume does not know what was written to it')
         for extent in changes:
-            found.claim(extent.whole_blocks(block_size, size))
-    return found
+            written.claim(extent.whole_blocks(block_size, size))
+    return written
 
 
 def take(told: Iterable[types.Extent], size: int, parent: chains.Manifest,
@@ -60,10 +60,10 @@ def take(told: Iterable[types.Extent], size: int, parent: chains.Manifest,
     if before is None:
         raise exceptions.VolumeError(
             'that backup does not say how large the volume was')
-    found = intervals.IntervalSet()
+    written = intervals.IntervalSet()
     for extent in told:
-        found.claim(extent.whole_blocks(block_size, size))
+        written.claim(extent.whole_blocks(block_size, size))
     if size != before:
         start = min(size, before) // block_size * block_size
-        found.claim(types.Extent(start, size - start))
-    return found
+        written.claim(types.Extent(start, size - start))
+    return written

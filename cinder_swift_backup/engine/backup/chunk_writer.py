@@ -109,8 +109,8 @@ class ChunkWriter:
         :raises StoreError: when the store fails
         :raises Cancelled: when ``stop`` is set
         """
-        found = self._call(self._encode, extent, stop)
-        return None if found is None else self._put(extent, found, stop)
+        form = self._call(self._encode, extent, stop)
+        return None if form is None else self._put(extent, form, stop)
 
     def write_zeros(self, extent: types.Extent,
                     stop: pipelines.StopFlag) -> types.ChunkRecord:
@@ -130,7 +130,7 @@ class ChunkWriter:
         """
         return self._call(self._runs, extent, least)
 
-    def _put(self, extent: types.Extent, found: stored_form.StoredForm,
+    def _put(self, extent: types.Extent, form: stored_form.StoredForm,
              stop: pipelines.StopFlag) -> types.ChunkRecord:
         stop.check()
         ref = self._job.ref
@@ -139,10 +139,10 @@ class ChunkWriter:
         self._announce(number)
         self._store.until(stop).put(
             ref.container, name,
-            base.Body(len(found.data), lambda: (found.data,), found.md5))
+            base.Body(len(form.data), lambda: (form.data,), form.md5))
         return types.ChunkRecord(
-            name=name, extent=extent, compression=found.compression,
-            stored_length=len(found.data), stored_md5=found.md5)
+            name=name, extent=extent, compression=form.compression,
+            stored_length=len(form.data), stored_md5=form.md5)
 
     # These run offloaded, so they must not log and do not use the store.
 
@@ -164,13 +164,13 @@ class ChunkWriter:
         then = before.run(first, end)
         # Where the volume has grown, all of it is in the parts.
         size = (end - first) * digests.DIGEST_SIZE
-        found = bytearray(then.ljust(size, b'\0'))
+        hashes = bytearray(then.ljust(size, b'\0'))
         for part in parts:
             at = (part.offset // block_size - first) * digests.DIGEST_SIZE
             for _, packed in self._pieces(part, stop):
-                found[at:at + len(packed)] = packed
+                hashes[at:at + len(packed)] = packed
                 at += len(packed)
-        now = bytes(found)
+        now = bytes(hashes)
         self._table.put(first, now)
         return merging.merge_blocks(digests.changed_blocks(now, then),
                                     block_size, extent)

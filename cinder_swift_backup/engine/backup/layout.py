@@ -26,11 +26,11 @@ def runs(source: volumes.VolumeReader, within: types.Extent, block_size: int,
     :raises VolumeError: when the volume does not answer
     """
     position = within.offset
-    for found in _joined(source, within, block_size, least):
-        if position < found.offset:
-            yield types.Extent(position, found.offset - position), False
-        yield found, True
-        position = found.end
+    for data in _joined(source, within, block_size, least):
+        if position < data.offset:
+            yield types.Extent(position, data.offset - position), False
+        yield data, True
+        position = data.end
     if position < within.end:
         yield types.Extent(position, within.end - position), False
 
@@ -38,8 +38,8 @@ def runs(source: volumes.VolumeReader, within: types.Extent, block_size: int,
 def _joined(source: volumes.VolumeReader, within: types.Extent,
             block_size: int, least: int) -> Iterator[types.Extent]:
     start = end = within.offset
-    for found in source.data_extents(within):
-        whole = found.whole_blocks(block_size, within.end)
+    for data in source.data_extents(within):
+        whole = data.whole_blocks(block_size, within.end)
         if whole.offset - end > least:
             if start < end:
                 yield types.Extent(start, end - start)
@@ -63,26 +63,26 @@ def chunks(source: volumes.VolumeReader, geometry: types.Geometry,
     :raises Cancelled: when ``stop`` is set
     """
     size = source.size
-    found = bytearray([SAME]) * geometry.chunks(size)
+    states = bytearray([SAME]) * geometry.chunks(size)
     whole = types.Extent(0, size)
     left.note_changes(changes, size)
     for changed in [whole] if changes is None else changes.extents():
-        _mark(found, geometry, changed, HOLE)
+        _mark(states, geometry, changed, HOLE)
     # All of them first: what is found out changes what they are made of.
-    for state, group in list(groups(found, geometry, size)):
+    for state, group in list(groups(states, geometry, size)):
         for window in volumes.windows(group) if state == HOLE else ():
             stop.check()
             for extent in left.holes.between(source.data_extents(window),
                                              window):
-                _mark(found, geometry, extent, DATA)
-    return found
+                _mark(states, geometry, extent, DATA)
+    return states
 
 
-def _mark(found: bytearray, geometry: types.Geometry, extent: types.Extent,
+def _mark(states: bytearray, geometry: types.Geometry, extent: types.Extent,
           state: int) -> None:
     first = extent.offset // geometry.chunk_size
     last = (extent.end - 1) // geometry.chunk_size
-    found[first:last + 1] = bytes([state]) * (last + 1 - first)
+    states[first:last + 1] = bytes([state]) * (last + 1 - first)
 
 
 def groups(states: bytearray, geometry: types.Geometry, size: int,

@@ -98,18 +98,18 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
     if fault is not None:
         raise fault
     ref = chain.tip.ref
-    found = verification.strict(repo, chain.tip, plan.end).digests
-    if found is None:
+    check = verification.strict(repo, chain.tip, plan.end).digests
+    if check is None:
         raise exceptions.ChainError(
             'the parent has no digests to compare with',
             backup_id=ref.backup_id)
-    if found.table.block_size != block_size:
-        found.table.close()
+    if check.table.block_size != block_size:
+        check.table.close()
         raise exceptions.ChainError(
             'the parent tracks changes by blocks of another size',
             backup_id=ref.backup_id, expected=block_size,
-            actual=found.table.block_size)
-    return Parent(ref, chain.tip.manifest, found.table)
+            actual=check.table.block_size)
+    return Parent(ref, chain.tip.manifest, check.table)
 
 
 def _check_chunks(repo: repository.Repository,

@@ -282,10 +282,10 @@ class IncrementalWorklist(Worklist):
     def _in_order(self, result: Result) -> None:
         self.done += result.extent.length
         self._early[result.extent.offset] = result
-        while (found := self._early.pop(self._position, None)) is not None:
-            for extent in found.changes or ():
+        while (early := self._early.pop(self._position, None)) is not None:
+            for extent in early.changes or ():
                 self._add(extent)
-            self._position = found.extent.end
+            self._position = early.extent.end
 
     def _add(self, extent: types.Extent | None) -> None:
         """Continue the last run of changes, or begin another."""

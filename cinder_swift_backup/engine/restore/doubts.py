@@ -52,7 +52,7 @@ class Doubts:
 
     def found(self) -> list[Doubt]:
         """All of it in the order of the volume, no byte of it twice."""
-        found = [Doubt(name, extent, is_wrong)
-                 for (name, is_wrong), noted in self._noted.items()
-                 for extent in noted.extents()]
-        return sorted(found, key=lambda doubt: doubt.extent.offset)
+        doubts = [Doubt(name, extent, is_wrong)
+                  for (name, is_wrong), noted in self._noted.items()
+                  for extent in noted.extents()]
+        return sorted(doubts, key=lambda doubt: doubt.extent.offset)

@@ -60,10 +60,10 @@ def make(writer: volumes.VolumeWriter, within: types.Extent,
     :raises VolumeError: when the volume does not answer
     """
     left = maps.Left(maps.GRAIN)
-    found = operation.one(lambda _: _data_extents(writer, within, left))
+    data = operation.one(lambda _: _data_extents(writer, within, left))
     if not _is_true(writer, left, operation):
-        found.claim(within)
-    return Filler(writer, found)
+        data.claim(within)
+    return Filler(writer, data)
 
 
 def _is_true(writer: volumes.VolumeWriter, left: maps.Left,
@@ -89,9 +89,9 @@ def _data_extents(writer: volumes.VolumeWriter, within: types.Extent,
 
     :param left: notes what it does not name
     """
-    found = intervals.IntervalSet()
+    data = intervals.IntervalSet()
     # What is behind the end of a file, nobody can read.
     there = types.Extent(0, min(within.length, writer.size))
     for extent in left.holes.between(writer.data_extents(within), there):
-        found.claim(extent)
-    return found
+        data.claim(extent)
+    return data

@@ -148,14 +148,14 @@ class PlannedChunks:
     def of_each_codec(self) -> list[PlannedChunk]:
         """The first chunk with each word for a codec."""
         seen = set()
-        found = []
+        firsts = []
         for index, number in enumerate(self._numbers):
             link, at = self._layers.find(number)
             word = link.manifest.chunks.compression(at)
             if word not in seen:
                 seen.add(word)
-                found.append(self[index])
-        return found
+                firsts.append(self[index])
+        return firsts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

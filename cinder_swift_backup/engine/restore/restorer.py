@@ -140,27 +140,27 @@ class _Restore:
                                             self.plan.end)))
 
     def _check_format(self) -> None:
-        found = None
+        stored = None
         if not format_checks.has_no_format(
                 self.chain.tip.manifest, self.plan.end,
                 self.target.source_size):
             window = self.operation.call(windows.first, self.plan,
                                          image_formats.HEAD,
                                          self.fetcher.grain)
-            found = image_formats.find(bytes(windows.fetch(window,
-                                                           self.fetcher)))
+            stored = image_formats.find(bytes(windows.fetch(
+                window, self.fetcher)))
         if format_checks.takes_files(self.target.writer):
-            self._check_file(found)
+            self._check_file(stored)
         else:
-            format_checks.check_device(found)
+            format_checks.check_device(stored)
 
-    def _check_file(self, found: image_formats.ImageFormat | None) -> None:
+    def _check_file(self, stored: image_formats.ImageFormat | None) -> None:
         head = b''
         # It may be part of this backup that is there already.
         if self.target.before is None:
             head = self.operation.one(
                 lambda _: format_checks.read_target(self.target.writer))
-        format_checks.check_file(found, image_formats.find(head),
+        format_checks.check_file(stored, image_formats.find(head),
                                  self.target.file_format)
 
     def _execute(self, fit: fitting.Fit) -> None:

@@ -138,18 +138,18 @@ def strict(repo: repository.Repository, tip: chains.ChainLink, end: int,
     :raises FormatError: when the file of digests is damaged
     :raises SpoolError: when there is no room for the digests
     """
-    found = _digests(repo, tip, end)
-    if found is None:
+    check = _digests(repo, tip, end)
+    if check is None:
         _check_era(tip)
         repo.operation.call(_check_md5s, tip)
         return Check(None)
     if plan is not None:
         try:
-            repo.operation.call(found.check_plan, plan)
+            repo.operation.call(check.check_plan, plan)
         except exceptions.IntegrityError:
-            found.table.close()
+            check.table.close()
             raise
-    return Check(found)
+    return Check(check)
 
 
 def lenient(repo: repository.Repository, tip: chains.ChainLink, end: int,
@@ -161,15 +161,15 @@ def lenient(repo: repository.Repository, tip: chains.ChainLink, end: int,
     :param end: the size of its volume, in bytes
     :param doubts: where to note what does not match, or cannot be compared
     """
-    found = None
+    check = None
     try:
-        found = _digests(repo, tip, end)
+        check = _digests(repo, tip, end)
     except (exceptions.IntegrityError, exceptions.FormatError,
             exceptions.StoreError, exceptions.SpoolError) as err:
         # If the store has gone, the first chunk says so.
         LOG.warning('There are no digests to compare the data with: %s', err)
-    doubts.has_digests = found is not None
-    return Check(found, doubts=doubts, sparing=False)
+    doubts.has_digests = check is not None
+    return Check(check, doubts=doubts, sparing=False)
 
 
 def _digests(repo: repository.Repository, tip: chains.ChainLink,

@@ -92,15 +92,15 @@ def _window(plan: planner.RestorePlan, extent: types.Extent,
             indexes: Iterable[int]) -> Window:
     """A window, from what may overlap it of the extents of a plan."""
     chunks = plan.chunks
-    found: dict[int, list[types.Extent]] = {}
+    by_place: dict[int, list[types.Extent]] = {}
     for index in indexes:
         part = types.Extent(chunks.offsets[index],
                             chunks.lengths[index]).overlap(extent)
         if part is not None:
-            found.setdefault(chunks.place(index), []).append(part)
+            by_place.setdefault(chunks.place(index), []).append(part)
     return Window(extent, tuple(
         dataclasses.replace(chunks[place], extents=tuple(parts))
-        for place, parts in found.items()))
+        for place, parts in by_place.items()))
 
 
 def _end(plan: planner.RestorePlan, index: int) -> int:

@@ -97,8 +97,8 @@ class Checker:
         if part >= 1:
             return range(count)
         # One at least, wherever there is one.
-        some = min(max(round(count * part), 1), count)
-        return sorted(random.sample(range(count), some))
+        size = min(max(round(count * part), 1), count)
+        return sorted(random.sample(range(count), size))
 
     @staticmethod
     def _compare(repo: repository.Repository, subject: Subject,

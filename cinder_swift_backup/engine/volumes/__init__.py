@@ -41,9 +41,9 @@ def open_volume(handle: Any, lock: base.Lock) -> Volume:
     fd = _fileno(handle)
     if fd is not None:
         return descriptor.open_descriptor(fd)
-    found = getattr(handle, 'rbd_image', None)
-    if found is not None:
-        return rbd.RbdVolume(found, lock)
+    image = getattr(handle, 'rbd_image', None)
+    if image is not None:
+        return rbd.RbdVolume(image, lock)
     if hasattr(handle, 'seek') and hasattr(handle, 'tell'):
         return seeking.SeekingVolume(handle, lock)
     raise exceptions.VolumeError(

@@ -76,16 +76,16 @@ def source_format(source: object, recorded: Recorded) -> str | None:
         return None
     if _is_raw_by_length(source, recorded):
         return RAW
-    found = image_formats.find(read_head(source))
-    if found is None:
+    kind = image_formats.find(read_head(source))
+    if kind is None:
         return UNKNOWN
-    if found.needs:
+    if kind.needs:
         raise exceptions.VolumeError(
-            f'the volume is in a {found.name} file that needs {found.needs}, '
-            f'which the backup would not have', detail=found.detail,
-            remedy=(exceptions.Remedy.SNAPSHOT if found.needs in _BELOW
+            f'the volume is in a {kind.name} file that needs {kind.needs}, '
+            f'which the backup would not have', detail=kind.detail,
+            remedy=(exceptions.Remedy.SNAPSHOT if kind.needs in _BELOW
                     else exceptions.Remedy.WHOLE_SOURCE))
-    return found.name
+    return kind.name
 
 
 def _may_be_a_file(
@@ -141,45 +141,46 @@ def has_no_format(manifest: chains.Manifest, length: int,
     return source_size in (0, length) and not length % GIB
 
 
-def check_device(found: image_formats.ImageFormat | None) -> None:
+def check_device(stored: image_formats.ImageFormat | None) -> None:
     """Refuse to give a device or an image what belongs into a file.
 
-    :param found: the format of the backup
+    :param stored: the format of the backup
     :raises VolumeError: when it has one
     """
-    if found is not None:
+    if stored is not None:
         raise exceptions.VolumeError(
-            f'the backup is of a {found.name} file, and the target is no file',
-            detail=found.detail, remedy=exceptions.Remedy.CONVERT)
+            f'the backup is of a {stored.name} file, and the target is no '
+            f'file',
+            detail=stored.detail, remedy=exceptions.Remedy.CONVERT)
 
 
-def check_file(found: image_formats.ImageFormat | None,
+def check_file(stored: image_formats.ImageFormat | None,
                there: image_formats.ImageFormat | None,
-               wanted: str | None) -> None:
+               expected: str | None) -> None:
     """Refuse to overwrite a file with what cannot take its place.
 
-    :param found: the format of the backup
+    :param stored: the format of the backup
     :param there: that of the file to restore to
-    :param wanted: what the file is going to be read as; None if as what it is
+    :param expected: what the file is going to be read as; None for what it is
     :raises VolumeError: when the file refers to another one, and the backup
         does not, or when the backup is in another format than is wanted
     """
-    if there is not None and there.needs and not (found and found.needs):
+    if there is not None and there.needs and not (stored and stored.needs):
         raise exceptions.VolumeError(
             f'the target is a {there.name} file that needs {there.needs}, '
             f'and the backup is of a whole volume', detail=there.detail,
             remedy=exceptions.Remedy.WHOLE_TARGET)
-    _check_wanted(found, wanted)
-    if found is not None and found.needs:
+    _check_expected(stored, expected)
+    if stored is not None and stored.needs:
         LOG.warning('The backup has only the %s file of the volume, which '
-                    'needs %s [%s]', found.name, found.needs, found.detail)
+                    'needs %s [%s]', stored.name, stored.needs, stored.detail)
 
 
-def _check_wanted(found: image_formats.ImageFormat | None,
-                  wanted: str | None) -> None:
-    name = found.name if found is not None else RAW
-    if wanted is None or name.lower() == wanted.lower():
+def _check_expected(stored: image_formats.ImageFormat | None,
+                    expected: str | None) -> None:
+    name = stored.name if stored is not None else RAW
+    if expected is None or name.lower() == expected.lower():
         return
     raise exceptions.VolumeError(
         f'the backup is in format {name}, and its target has to be in format '
-        f'{wanted}', remedy=exceptions.Remedy.SAME_FORMAT)
+        f'{expected}', remedy=exceptions.Remedy.SAME_FORMAT)

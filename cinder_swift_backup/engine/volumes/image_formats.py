@@ -81,8 +81,8 @@ def find(head: bytes) -> ImageFormat | None:
 
 
 def _number(form: str, head: bytes, offset: int) -> int:
-    found: int = struct.unpack_from(form, head, offset)[0]
-    return found
+    value: int = struct.unpack_from(form, head, offset)[0]
+    return value
 
 
 def _qcow2(head: bytes) -> ImageFormat | None:
@@ -112,10 +112,10 @@ def _qed(head: bytes) -> ImageFormat:
 def _vmdk(head: bytes) -> ImageFormat:
     start = _number('<Q', head, 28) * _SECTOR
     length = min(_number('<Q', head, 36) * _SECTOR, _MOST_DESCRIPTOR)
-    found = _descriptor(head[start:start + length] if start else b'')
-    if found.get('createtype') not in _ONE_FILE:
+    fields = _descriptor(head[start:start + length] if start else b'')
+    if fields.get('createtype') not in _ONE_FILE:
         return _part_of_vmdk(head)
-    if found.get('parentcid', _NO_PARENT) != _NO_PARENT:
+    if fields.get('parentcid', _NO_PARENT) != _NO_PARENT:
         return ImageFormat('VMDK', 'a parent')
     return ImageFormat('VMDK')
 

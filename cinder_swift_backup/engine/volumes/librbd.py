@@ -26,14 +26,14 @@ _FIRST_RIGHT = (16, 2, 8)
 @functools.cache
 def release() -> tuple[int, ...] | None:
     """The release, such as (16, 2, 15); None if it cannot be known."""
-    found = _LIBRARY.search(_MAPS.read_text(errors='backslashreplace'))
-    if found is None:
+    match = _LIBRARY.search(_MAPS.read_text(errors='backslashreplace'))
+    if match is None:
         return None
     try:
         function = getattr(
             # By its name alone, the one that is loaded is found even if its
             # file was replaced meanwhile.
-            ctypes.CDLL(found[0].removeprefix('/'),
+            ctypes.CDLL(match[0].removeprefix('/'),
                         os.RTLD_NOLOAD | os.RTLD_LAZY), _SYMBOL)
     except (OSError, AttributeError):
         return None
@@ -44,5 +44,5 @@ def release() -> tuple[int, ...] | None:
 
 def leaves_out_origins() -> bool:
     """Whether it is known not to tell of what a clone has of its origin."""
-    found = release()
-    return found is not None and found < _FIRST_RIGHT
+    number = release()
+    return number is not None and number < _FIRST_RIGHT

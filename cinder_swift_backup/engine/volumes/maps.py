@@ -154,15 +154,15 @@ class Checker:
         :param left: what to look at
         :raises VolumeError: when the volume cannot be read
         """
-        found: list[Lie] = []
+        lies: list[Lie] = []
 
         def collect(lie: Lie | None) -> None:
             if lie is not None:
-                found.append(lie)
+                lies.append(lie)
 
         operation.run(self._tasks(operation.call, left), collect,
                       full=pipelines.FULL)
-        return min(found, default=None, key=lambda lie: lie.extent.offset)
+        return min(lies, default=None, key=lambda lie: lie.extent.offset)
 
     def _tasks(self, call: pipelines.Call,
                left: Left) -> Iterator[pipelines.Task[Lie | None]]:

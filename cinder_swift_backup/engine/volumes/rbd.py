@@ -64,10 +64,10 @@ class RbdVolume:
             return
         last = (within.end - 1) // base.WINDOW
         for number in range(within.offset // base.WINDOW, last + 1):
-            found = self._window(number)
-            first = bisect.bisect_right(found, within.offset,
+            parts = self._window(number)
+            first = bisect.bisect_right(parts, within.offset,
                                         key=lambda extent: extent.end)
-            for extent in itertools.islice(found, first, None):
+            for extent in itertools.islice(parts, first, None):
                 part = extent.overlap(within)
                 if part is None:
                     break
@@ -76,7 +76,7 @@ class RbdVolume:
     def is_hole(self, extent: types.Extent) -> bool:
         """See :class:`base.VolumeReader`: whether there are no objects."""
         return self.tells_holes and not any(
-            found.overlap(extent) for found, _ in self._objects(extent, None))
+            part.overlap(extent) for part, _ in self._objects(extent, None))
 
     def _window(self, number: int) -> list[types.Extent]:
         """The objects in a window of the image, in order."""
@@ -89,11 +89,11 @@ class RbdVolume:
                 # named, was there in a snapshot. In a clone that was reverted
                 # what its origin has there shows through, which not every
                 # release of librbd considers.
-                found = sorted(extent for extent, _
+                parts = sorted(extent for extent, _
                                in self._objects(whole, None))
                 while len(self._windows) >= _REMEMBERED:
                     del self._windows[next(iter(self._windows))]
-                self._windows[number] = found
+                self._windows[number] = parts
             return self._windows[number]
 
     def changed_since(self, mark: types.Mark,
@@ -118,7 +118,7 @@ class RbdVolume:
     def snapshots(self) -> list[str]:
         """The names of all snapshots of the image."""
         with base.failing(base.MAPPING, errors=self._errors):
-            return [each['name'] for each in self._image.list_snaps()]
+            return [snap['name'] for snap in self._image.list_snaps()]
 
     def freeze(self, snapshot: str) -> types.Mark:
         """Make a snapshot, and read from it from now on.
@@ -156,10 +156,10 @@ class RbdVolume:
         """
         if self._client is None:
             return None
-        found = self._origin_info()
-        if found is None:
+        origin = self._origin_info()
+        if origin is None:
             return None
-        pool, name, snapshot = found
+        pool, name, snapshot = origin
         with base.failing(base.MARKING, errors=self._errors):
             if pool != self._client.rbd_pool or self._objects(
                     types.Extent(0, self.size), None, include_parent=False):
@@ -202,16 +202,16 @@ class RbdVolume:
 
         :param include_parent: whether those of a clone's origin count
         """
-        found: list[tuple[types.Extent, bool]] = []
+        parts: list[tuple[types.Extent, bool]] = []
 
         def note(offset: int, length: int, exists: bool) -> None:
-            found.append((types.Extent(offset, length), exists))
+            parts.append((types.Extent(offset, length), exists))
 
         with base.failing(base.MAPPING, errors=self._errors):
             self._image.diff_iterate(
                 within.offset, within.length, mark, note,
                 include_parent=include_parent, whole_object=True)
-        return found
+        return parts
 
     def write(self, offset: int, data: memoryview) -> None:
         """See :class:`base.VolumeWriter`."""
