@@ -61,8 +61,8 @@ class Shell(app.App):
             manager.add_command(name, kind)
         super().__init__(
             description='Find, check and restore backups in Swift, without '
-                        'Cinder. The login is that of --os-cloud, or of '
-                        'OS_* or ST_* variables.',
+                        'Cinder. The commands log in with --os-cloud, or '
+                        'with OS_* or ST_* variables.',
             version=importlib.metadata.version(_NAME),
             command_manager=manager, deferred_help=True, **streams)
         self.stdout = formatting.Printable(self.stdout)
@@ -79,11 +79,11 @@ class Shell(app.App):
     def run_subcommand(self, argv: list[str]) -> int:
         """See cliff, which would take an option for the name of a command."""
         if argv[0].startswith('-'):
-            more = (' Which of --os-* there are depends on --os-auth-type.'
+            more = (' Which --os-* options exist depends on --os-auth-type.'
                     if argv[0].startswith('--os-') else '')
             self.stderr.write(
-                f'There is no option {formatting.line(argv[0])}: see '
-                f'"{_NAME} --help".{more}\n')
+                f'Unknown option {formatting.line(argv[0])}: see "{_NAME} '
+                f'--help".{more}\n')
             return errors.ExitCode.USAGE
         return super().run_subcommand(argv)
 

@@ -19,7 +19,7 @@ from cinder_swift_backup.cli import summaries
 
 
 class CheckConfig(commands.Table):
-    """Show what the driver would do with a configuration of Cinder.
+    """Check a configuration of Cinder, and show how the driver would use it.
 
     Run it where cinder-backup runs, as its user, with the --config-file and
     --config-dir that cinder-backup is started with, in their order: what comes
@@ -33,7 +33,7 @@ class CheckConfig(commands.Table):
         (errors.ExitCode.CONFIGURATION,
          'NOT OK: an option or the installation is wrong'),
         (errors.ExitCode.STORE,
-         'NOT OK, but only as Swift or Keystone does not answer'),
+         'NOT OK, but only because Swift or Keystone does not answer'),
     )
 
     columns = ('Subject', 'Value', 'Problem')

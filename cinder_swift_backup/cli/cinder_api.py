@@ -42,7 +42,7 @@ def read(options: argparse.Namespace, environment: Mapping[str, str],
     except (openstack.exceptions.SDKException,
             ksa_exceptions.ClientException) as err:
         raise exceptions.ConfigurationError(
-            f'Cinder cannot be asked for its records '
+            'the records of Cinder cannot be read '
             f'({network_errors.reason(err)})') from err
 
 

@@ -190,7 +190,7 @@ class _Columns(OurCommand):
     def _refuse(self, name: str, known: Mapping[str, str]) -> int:
         meant = (f' Did you mean {known["backup"]}?'
                  if _normal(name) == 'id' and 'backup' in known else '')
-        self.say(f'There is no column {name!r}.{meant} The columns are '
+        self.say(f'Unknown column {name!r}.{meant} The columns are '
                  f'{", ".join(known.values())}.')
         return errors.ExitCode.USAGE
 
@@ -287,8 +287,8 @@ class AccountCommand(OurCommand):
         parser.add_argument(
             '--grace', type=_hours, metavar='HOURS',
             default=surveys.GRACE.total_seconds() / 3600,
-            help='how long after its last write a backup may be incomplete '
-                 '(default: %(default)g)')
+            help='how long after its last write an incomplete backup may '
+                 'still be in progress (default: %(default)g)')
         parser.add_argument(
             '--workers', type=positive, default=_WORKERS, metavar='N',
             help='how many objects to process at once (default: %(default)s)')
@@ -334,7 +334,7 @@ class AccountCommand(OurCommand):
                         ours: datetime.datetime) -> None:
         """Say by which clock the command goes, if there are two."""
         if told is None:
-            self.say("Swift does not tell the time; the command goes by this "
+            self.say('Swift does not report its time; the command uses this '
                      "host's clock.")
             return
         apart = round((ours - told).total_seconds())
@@ -343,7 +343,7 @@ class AccountCommand(OurCommand):
         how_far = formatting.duration(datetime.timedelta(seconds=abs(apart)))
         self.say(f"This host's clock is {how_far} "
                  f"{'ahead of' if apart > 0 else 'behind'} Swift's; the "
-                 f"command goes by Swift's.")
+                 "command uses Swift's.")
 
 
 class BackupCommand(AccountCommand):

@@ -35,34 +35,36 @@ _GROUPINGS = (
 # Why nothing was deleted, and what introduces the backups that it is about.
 _WHY = {
     deletion.Reason.COPY: (
-        'the container is a copy, to which an incremental that needs the '
-        'backup may be on its way: delete the backup where it is copied from',
+        'the container is a copy, and an incremental that needs the backup '
+        'may still arrive: delete the original backup instead',
         None),
     deletion.Reason.IN_THE_MAKING: (
-        'the backup may be in the making: --grace says for how long', None),
+        'the backup may still be in progress: --grace says for how '
+        'long', None),
     deletion.Reason.NEEDED: ('newer backups need this one', 'needed by'),
     deletion.Reason.PERHAPS_NEEDED: (
-        'newer backups of the volume have no manifest that tells what they '
-        'need', 'these:'),
+        'newer backups of the volume have no readable manifest and may need '
+        'this one', 'these:'),
     deletion.Reason.RECORDED: (
-        'Cinder knows the backup, which is in status {status!r} there: use '
-        '"cinder backup-delete", after "cinder backup-reset-state" if it '
-        'refuses', None),
+        'Cinder has a record of the backup, with status {status!r}: use '
+        '"cinder backup-delete" (if that is refused, "cinder '
+        'backup-reset-state" first)', None),
     deletion.Reason.VOLUME_IN_USE: (
-        'Cinder is making a backup of the same volume, which may need this '
-        'one; if its host is gone, use "cinder backup-reset-state"',
-        'in the making:'),
+        'Cinder is backing up the same volume, and the new backup may need '
+        'this one; if its host has failed, use "cinder backup-reset-state"',
+        'in progress:'),
 }
+_SOME_ARE_GONE = 'Some of the orphans may already have been deleted.'
 # Why an orphan is left.
 _LEFT = {
     deletion.Reason.SHARED:
-        'Container {container} is copied elsewhere, so the command leaves '
-        '{name}, which may come from there. If nobody else writes to it, name '
+        'Kept {name}: container {container} is copied elsewhere, and {name} '
+        'may come from there. If nobody else writes to the container, name '
         'it with --container.',
     deletion.Reason.UNSEEN:
-        'Cinder shows this login no record of some backups in container '
-        '{container}, so the command leaves {name}, which may be in the '
-        'making. If nobody writes to the container, name it with --container.',
+        'Kept {name}: Cinder shows this login no record of some backups in '
+        'container {container}, so {name} may still be in progress. If '
+        'nobody writes to the container, name it with --container.',
 }
 
 
@@ -77,7 +79,7 @@ class Delete(commands.BackupCommand):
 
     codes = (
         (errors.ExitCode.SELECTION,
-         'no backup matches, several do, or it must stay'),
+         'no backup matches, several do, or it must not be deleted'),
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -102,10 +104,10 @@ class Delete(commands.BackupCommand):
                 # Much may have happened until the answer.
                 parsed_args.backup = name
                 backup = self._checked(survey, parsed_args)
-            self.left = ('Part of the backup may be deleted. The same '
-                         'command deletes the rest.')
+            self.left = ('Part of the backup may already have been deleted. '
+                         'The same command deletes the rest.')
             count = deletion.delete(survey.repository, backup)
-        self.say(f'Backup {name} is deleted: '
+        self.say(f'Deleted backup {name}: '
                  f'{summaries.counted(count, "object")}.')
 
     def _is_sure(self, survey: surveys.Survey,
@@ -194,7 +196,7 @@ class Orphans(commands.AccountCommand, commands.Table):
                     doomed = []
             if not parsed_args.dry_run:
                 for orphan in doomed:
-                    self.left = 'Some of the orphans may be deleted.'
+                    self.left = _SOME_ARE_GONE
                     if not survey.delete_orphan(orphan):
                         # It is no orphan any more.
                         orphans.remove(orphan)
@@ -236,12 +238,12 @@ class Orphans(commands.AccountCommand, commands.Table):
                           unseen: Sequence[backups.Backup]) -> None:
         if unseen:
             names = ', '.join(backup.ref.backup_id for backup in unseen)
-            self.say(f'Cinder has no record of {names}: see "export-record" '
-                     f'and "delete".')
+            self.say('Cinder shows this login no record that matches '
+                     f'{names}: see "export-record" and "delete".')
         if lost := deletion.lost(lineage, records):
             names = ', '.join(record.backup_id for record in lost)
-            self.say(f'Swift has nothing of {names}, which Cinder calls '
-                     f'available.')
+            self.say(f'The account has no objects of {names}, though their '
+                     'status in Cinder is available.')
         for line in dependents.lines(lineage, records):
             self.say(line)
 
@@ -261,7 +263,7 @@ def _records(command: commands.AccountCommand, patience: float, *,
         command.say(errors.line_of(err))
         return None
     if records is None:
-        command.say('The login leads to no Cinder that could have records.')
+        command.say('This login has no Cinder, so no records were checked.')
     return records
 
 

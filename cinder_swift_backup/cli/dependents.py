@@ -33,7 +33,8 @@ def lines(lineage: lineages.Lineage,
     if not drifted:
         return
     yield ('Cinder is wrong about whether other backups depend on '
-           f'{", ".join(sorted(drifted))}. In its database, this mends it:')
+           f'{", ".join(sorted(drifted))}. To correct that, run this in its '
+           'database:')
     for number in sorted(set(drifted.values())):
         names = ', '.join(f"'{name}'" for name in sorted(drifted)
                           if drifted[name] == number)

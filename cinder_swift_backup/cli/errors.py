@@ -36,7 +36,7 @@ class ExitCode(enum.IntEnum):
 
 # What they mean to any command.
 _MEANINGS = {
-    ExitCode.DONE: 'all is well',
+    ExitCode.DONE: 'success',
     ExitCode.FAILED: 'an unexpected error',
     ExitCode.USAGE: 'the command line is wrong',
     ExitCode.CONFIGURATION:
@@ -65,11 +65,11 @@ _TABLE = (
 
 _REMEDIES = {
     exceptions.Remedy.OTHER_BACKUP:
-        'Another backup may be whole: see "list".',
+        'Another backup may be intact: see "list".',
     exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED:
-        'Another backup may be whole: see "list". To restore this one as it '
+        'Another backup may be intact: see "list". To restore this one as it '
         'is, use --unverified.',
-    exceptions.Remedy.NEW_BACKUP: 'Another backup may be whole: see "list".',
+    exceptions.Remedy.NEW_BACKUP: 'Another backup may be intact: see "list".',
     exceptions.Remedy.REPEAT: 'Repeat the command.',
     exceptions.Remedy.NEWER_RELEASE:
         'Use the release that wrote the backup, or a newer one.',
@@ -102,8 +102,9 @@ _REMEDIES = {
     exceptions.Remedy.ENDPOINT:
         'Check the region and the interface of the cloud.',
     exceptions.Remedy.OTHER_ACCOUNT:
-        'The login may be for another account than the backups are in.',
-    exceptions.Remedy.CORRECT_RECORDS: 'Another backup may be whole.',
+        'The login may be for a different account from the one with the '
+        'backups.',
+    exceptions.Remedy.CORRECT_RECORDS: 'Another backup may be intact.',
     exceptions.Remedy.NEWER_FIRST: 'Delete those first.',
 }
 
@@ -112,8 +113,8 @@ _REMEDIES = {
 _DEFAULTS = (
     (inventory.NoSuchBackup, 'Run "list --long" to see ids and names.'),
     (inventory.NotABackup,
-     'Run "list --volume" to see its backups, or restore the newest that is '
-     'complete with "restore --latest-complete".'),
+     'Run "list --volume" to see its backups, or restore its newest complete '
+     'one with "restore --latest-complete".'),
     (swift_errors.Slowed, 'Repeat the command later, or raise --patience.'),
     (swift_errors.Passing,
      "Repeat the command, or look for the cause in Swift's logs."),
@@ -123,8 +124,8 @@ _DEFAULTS = (
     (exceptions.QuotaExceeded, _REMEDIES[exceptions.Remedy.ROOM]),
     (exceptions.ContainerNotFound,
      _REMEDIES[exceptions.Remedy.CREATE_CONTAINER]),
-    (exceptions.ObjectNotFound, 'Repeat the command: it may have been deleted '
-                                'meanwhile.'),
+    (exceptions.ObjectNotFound, 'The object may have been deleted meanwhile. '
+                                'Repeat the command.'),
     (exceptions.StoreError, "Look for the cause in Swift's logs."),
     (exceptions.StillArriving, 'Repeat the command later.'),
     (exceptions.ChainError, _REMEDIES[exceptions.Remedy.OTHER_BACKUP]),

@@ -29,12 +29,11 @@ def unmet(arguments: argparse.Namespace,
     """
     lines = []
     if len(good) < arguments.expect_at_least:
-        lines.append(
-            f'Expected at least '
-            f'{summaries.counted(arguments.expect_at_least, "backup")} that '
-            f'can be restored, and found {len(good)}.')
+        expected = summaries.counted(arguments.expect_at_least,
+                                     'complete backup')
+        lines.append(f'Expected at least {expected}, but found {len(good)}.')
     volumes = {backup.ref.volume_id.lower() for backup in good}
-    lines += [f'Found no backup of volume {volume} that can be restored.'
+    lines += [f'Found no complete backup of volume {volume}.'
               for volume in arguments.expect_volume
               if volume.lower() not in volumes]
     return lines

@@ -30,10 +30,10 @@ _SERVICES = {
 
 
 class ExportRecord(commands.AccountCommand, commands.Table):
-    """Make Cinder's records of a backup and of all that it builds on.
+    """Print what Cinder needs to import a backup and all that it builds on.
 
-    With --all, make those of all backups that can be restored. Import them in
-    the order in which they are listed, each with "cinder backup-import
+    With --all, print that of all complete backups. Import them in the order
+    in which they are listed, each with "cinder backup-import
     BACKUP_SERVICE BACKUP_URL", in a cloud whose cinder-backup uses the account
     that the backups are in.
     """
@@ -85,7 +85,7 @@ class ExportRecord(commands.AccountCommand, commands.Table):
     def _tell_nothing(self, place: str, lineage: lineages.Lineage) -> None:
         self.code = errors.ExitCode.SELECTION
         self.closing = [summaries.nothing(place) if not lineage.backups else
-                        f'None of the backups in {place} can be restored.']
+                        f'No backup in {place} is complete.']
 
     def _usable(self, lineage: lineages.Lineage) -> list[backups.Backup]:
         """All that can be restored, what one builds on before it.
@@ -98,8 +98,7 @@ class ExportRecord(commands.AccountCommand, commands.Table):
             if state is backups.State.COMPLETE:
                 usable.append(backup)
             else:
-                self.say(f'No record is made of backup '
-                         f'{backup.ref.backup_id}, which is '
+                self.say(f'Skipped backup {backup.ref.backup_id}, which is '
                          f'{state.value}: {why}')
         return usable
 

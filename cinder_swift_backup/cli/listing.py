@@ -106,7 +106,7 @@ def _summary(place: str, lineage: lineages.Lineage,
         return summaries.nothing(place)
     if not chosen:
         count = summaries.counted(len(lineage.backups), 'backup')
-        return f'There are {count} in {place}, but none that you asked for.'
+        return f'No backup matches the options ({count} in {place}).'
     return summaries.of(place, [backup.listed for backup in chosen],
                         (lineage.state(backup).value for backup in chosen))
 

@@ -83,8 +83,8 @@ def check(config: Mapping[str, Any], cloud: str | None) -> None:
     lacking = list(_lacking(kind, login))
     if lacking and login.get('token'):
         raise exceptions.ConfigurationError(
-            f'there is a token to log in with, but the type of the login is '
-            f'{kind}: set OS_AUTH_TYPE, or auth_type in clouds.yaml, to token')
+            f'the login has a token, but its type is {kind}: set '
+            'OS_AUTH_TYPE, or auth_type in clouds.yaml, to token')
     if lacking:
         raise incomplete(lacking, cloud)
     if url := login.get('auth_url'):
@@ -158,5 +158,5 @@ def _register(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
         config.register_argparse_arguments(parser, arguments)
     except openstack.exceptions.ConfigException as err:
         raise exceptions.ConfigurationError(
-            'there is no such type of authentication: correct OS_AUTH_TYPE',
+            'unknown authentication type: correct OS_AUTH_TYPE',
             detail=str(err)) from err

@@ -14,7 +14,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Let the user answer beforehand, or only see what would be deleted."""
     how = parser.add_mutually_exclusive_group()
     how.add_argument('--yes', action='store_true',
-                     help='do not ask; without a terminal, nobody is asked')
+                     help='do not ask for confirmation; without a terminal, '
+                          'the command never asks')
     how.add_argument('--dry-run', action='store_true',
                      help='say what would be deleted, and delete nothing')
 

@@ -53,8 +53,8 @@ class Restore(commands.BackupCommand):
                                  'standard output')
         parser.add_argument(
             '--latest-complete', action='store_true',
-            help='BACKUP is the id of a volume, or the beginning of it: '
-                 'restore its newest backup that is complete')
+            help='take BACKUP as the id of a volume, or the beginning of '
+                 'one: restore its newest complete backup')
         existing = parser.add_mutually_exclusive_group()
         existing.add_argument('--force', action='store_true',
                               help='overwrite a file or device that exists')
@@ -63,8 +63,8 @@ class Restore(commands.BackupCommand):
             help='overwrite only what differs from the backup')
         parser.add_argument(
             '--unverified', action='store_true',
-            help='also restore what does not match or cannot be verified, '
-                 'and say what that is')
+            help='also restore data that does not match or cannot be '
+                 'verified, and report which')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
@@ -113,8 +113,8 @@ class Restore(commands.BackupCommand):
         target = arguments.target
         try:
             with targets.opened(target, is_new=is_new) as volume:
-                self.left = (f'{target} may be partly written. To continue, '
-                             f'repeat the command with --resume.')
+                self.left = (f'{target} may be incomplete. To continue, '
+                             'repeat the command with --resume.')
                 restorer.Restorer(repo).restore(
                     chain, restorer.RestoreTarget(
                         volume, 0, size, volume if arguments.resume else None),
@@ -128,10 +128,11 @@ class Restore(commands.BackupCommand):
             return
         if room > size:
             self.say(f'{target} is larger than the backup: its last '
-                     f'{room - size} bytes are as they were.')
+                     f'{room - size} bytes were not changed.')
         elif room < size:
             self.say(f'{target} is smaller than the backup: the last '
-                     f'{size - room} bytes, which are zeros, are left out.')
+                     f'{size - room} bytes of the backup, which are zeros, '
+                     'were left out.')
 
 
 def _path(text: str) -> pathlib.Path:
@@ -190,7 +191,7 @@ def _writing() -> Iterator[None]:
         yield
     except OSError as err:
         raise exceptions.VolumeError(
-            f'the standard output cannot be written ({err.strerror})',
+            f'standard output cannot be written ({err.strerror})',
         ) from err
 
 
@@ -201,5 +202,5 @@ def _check_output() -> None:
     """
     if sys.stdout.isatty():
         raise exceptions.VolumeError(
-            'the standard output is a terminal: send it to a program or a '
+            'standard output is a terminal: redirect it to a program or a '
             'file')

@@ -105,7 +105,7 @@ def _facts(lineage: lineages.Lineage,
     if summary is None:
         return fields
     inferred = ('' if summary.is_ours
-                else 'the size is inferred: it is where the data ends')
+                else 'the size is inferred from where the data ends')
     return {
         **fields,
         'Name': summary.header.backup_name or '',

@@ -32,10 +32,10 @@ _CODES = {
 _FROM_GOOD_TO_BAD = (backups.State.COMPLETE, None, backups.State.ARRIVING,
                      backups.State.ORPHANED, backups.State.DAMAGED)
 _SO_FAR = 'This is what was checked so far:'
-_BY_LISTINGS = 'No data was fetched: "--deep" does that, and compares it.'
+_BY_LISTINGS = 'No data was fetched: "--deep" fetches and compares it.'
 _BY_SAMPLE = 'Only a sample was fetched: "--deep" fetches everything.'
-_BY_DATA = ('"verified" means that all data was fetched and compared with its '
-            'digests.')
+_BY_DATA = ('"verified" means that all data was fetched and matches its '
+            'digests or MD5s.')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,12 +72,12 @@ class Verify(commands.AccountCommand, commands.Table):
     has to be there, with the length and MD5 that the manifest has for it.
     Manifests of Cinder's own driver have had no MD5 since release 2015.1, so
     in its backups only --deep finds an object that was changed. The command
-    also asks Swift for each object, because listings show some that are gone,
-    and whether it will expire. Of a backup with more than 300 chunks it asks
-    for 300, taken at random: if one of a hundred is gone, that shows in 95 of
-    100 cases. With --deep, it fetches and decodes everything, compares it with
-    the digests, and calls a backup that passes "verified". It checks a backup
-    with all that it builds on.
+    also asks Swift for each object, because listings may show objects that no
+    longer exist, and whether it will expire. Of a backup with more than 300
+    chunks it asks for 300, taken at random: if one of a hundred is gone, that
+    shows in 95 of 100 cases. With --deep, it fetches and decodes everything,
+    compares it with the digests, and calls a backup that passes "verified". It
+    checks a backup with all that it builds on.
     """
 
     codes = (
@@ -219,8 +219,8 @@ def _summary(place: str, arguments: argparse.Namespace,
     :param worst: of each backup
     """
     if not chosen and arguments.volume is not None:
-        return (f'There are no backups of a volume {arguments.volume!r} in '
-                f'{place}.')
+        return ('There are no backups of a volume whose id begins with '
+                f'{arguments.volume!r} in {place}.')
     if not chosen:
         return summaries.nothing(place)
     line = summaries.of(place, [backup.listed for backup in chosen],
@@ -258,8 +258,9 @@ def _look(lineage: lineages.Lineage, backup: backups.Backup) -> Iterator[_Row]:
     ref = backup.ref
     for name in backup.strays:
         yield _Row(ref, backups.State.ORPHANED, name,
-                   "its manifest does not name it; Cinder's own driver "
-                   'restores nothing while it is there: see "orphans"')
+                   'the manifest does not name this object; while it exists, '
+                   "Cinder's own driver refuses to restore the backup: see "
+                   '"orphans"')
     for finding in backup.findings:
         yield _Row(ref, finding.state, finding.name or '',
                    finding.what)

@@ -45,8 +45,8 @@ def make_store(context, owner_project_id, general):
         return single_user_store(context, general)
     if not context.auth_token:
         raise exceptions.AccessDenied(
-            'the request has no token to use Swift with, as when Cinder '
-            'resumes a delete at its start',
+            'the request has no token for Swift, as when Cinder resumes a '
+            'delete at startup',
             remedy=exceptions.Remedy.OTHER_USER)
     url = _account_url(context, owner_project_id, general.account)
     return _store(credentials.UserCredentials(
@@ -125,8 +125,8 @@ def _account_url(context, owner_project_id, account):
         return url
     if not context.project_id or context.project_id not in url:
         raise exceptions.AccessDenied(
-            'the backup is in the account of another project, and the URL of '
-            'Swift does not say how to get there',
+            'the backup is in the account of another project, whose URL '
+            'cannot be derived from the URL of Swift',
             detail=f'project {owner_project_id}, {url}',
             remedy=exceptions.Remedy.OTHER_USER)
     return url.replace(context.project_id, owner_project_id)
@@ -141,8 +141,9 @@ def _service_token(general):
         raise exceptions.ConfigurationError(
             '[service_user] cannot be used', detail=str(err)) from err
     if plugin is None:
-        LOG.warning('backup_swift_service_auth is set and has no effect, '
-                    'because [service_user] send_service_user_token is not.')
+        LOG.warning('backup_swift_service_auth is set but has no effect, '
+                    'because [service_user] send_service_user_token is not '
+                    'set.')
         return None
     # As Cinder's own session, which has no time-out unless one is set.
     session = loading.load_session_from_conf_options(

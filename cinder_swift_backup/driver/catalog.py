@@ -33,8 +33,8 @@ def parse_info(option, value):
     parts = value.split(':')
     if len(parts) != 3:
         raise exceptions.ConfigurationError(
-            f'{option} is {value!r} and has to be '
-            f'<service_type>:<service_name>:<endpoint_type>')
+            f'{option} is {value!r} but must be '
+            '<service_type>:<service_name>:<endpoint_type>')
     service_type, _, endpoint_type = parts
     return CatalogInfo(service_type, endpoint_type)
 
@@ -55,7 +55,8 @@ def find_endpoint(services, info, region, remedy):
             return url
     regions = sorted({str(endpoint.get('region')) for endpoint in endpoints})
     raise exceptions.ConfigurationError(
-        f'the service catalog has no {info.endpoint_type} of '
-        f'{info.service_type} in region {region or "any"}',
+        f'the service catalog has no {info.endpoint_type} for '
+        f'{info.service_type} in '
+        f'{f"region {region}" if region else "any region"}',
         detail=f'it has regions: {", ".join(regions) or "none"}',
         remedy=remedy)

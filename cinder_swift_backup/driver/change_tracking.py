@@ -44,6 +44,10 @@ _MOST_CHANGES = 10000
 # Cinder makes these for clones, and never reverts to them.
 _CLONED = re.compile(r'volume-[0-9A-Za-z-]+\.clone_snap')
 _NAME = re.compile(r'backup\.[0-9A-Za-z-]+\.snap\.csb')
+# What comes of it when something fails.
+_STAYS = 'A mark may stay on the volume until its next backup or its deletion'
+_NONE = 'The volume is backed up without a mark'
+_OPEN = 'The image that the volume is a clone of cannot be closed'
 
 
 def name(backup_id):
@@ -103,7 +107,7 @@ def _marker(context, database, runtime, source, backup, tracked):
     if not backup.temp_volume_id:
         yield _Marked(runtime, source)
         return
-    clone_of = _try(runtime, source.origin) if tracked else None
+    clone_of = _try(runtime, _NONE, source.origin) if tracked else None
     if clone_of is None:
         yield None
         return
@@ -112,12 +116,12 @@ def _marker(context, database, runtime, source, backup, tracked):
         reader = None
         if image == database.insist(
                 lambda: _image_name(context, backup)):
-            reader = _try(runtime, volumes.ClonedVolume, source, origin,
-                          snapshot)
+            reader = _try(runtime, _NONE, volumes.ClonedVolume, source,
+                          origin, snapshot)
         yield None if reader is None else _MarkedOrigin(
             runtime, origin, snapshot, reader)
     finally:
-        _try(runtime, origin.close)
+        _try(runtime, _OPEN, origin.close)
 
 
 def _image_name(context, backup):
@@ -142,8 +146,8 @@ class _Marked:
         try:
             return self._runtime.call(self._make, snapshot)
         except exceptions.VolumeError as err:
-            LOG.warning('There is no mark %s, so the next incremental has to '
-                        'read all of the volume: %s', snapshot, err)
+            LOG.warning('Mark %s cannot be made, so the next incremental has '
+                        'to read the whole volume: %s', snapshot, err)
             return None
 
     # These are offloaded, and must not log.
@@ -175,13 +179,13 @@ class _Marked:
 
     def remove(self, names):
         """Remove marks; what does not work now, the next backup does."""
-        _try(self._runtime, self._image.use, None)
+        _try(self._runtime, _STAYS, self._image.use, None)
         for name in names:
-            _try(self._runtime, self._image.forget, name)
+            _try(self._runtime, _STAYS, self._image.forget, name)
 
     def remove_others(self, mark):
         """Remove all marks but one."""
-        names = _try(self._runtime, self._image.snapshots) or []
+        names = _try(self._runtime, _STAYS, self._image.snapshots) or []
         self.remove([name for name in names if _NAME.fullmatch(name)
                      and (mark is None or name != mark.snapshot)])
 
@@ -202,19 +206,19 @@ class _MarkedOrigin(_Marked):
                 types.Extent(0, self._image.size)), _MOST_CHANGES + 1))
             if len(changes) > _MOST_CHANGES:
                 raise exceptions.VolumeError(
-                    'too much was written to the volume since the snapshot '
-                    'that is backed up', expected=_MOST_CHANGES)
+                    'too many parts of the volume were written since the '
+                    'snapshot that is backed up', expected=_MOST_CHANGES)
         finally:
             self._image.use(self._snapshot)
         return dataclasses.replace(mark, changes=changes)
 
 
-def _try(runtime, function, *arguments):
+def _try(runtime, what, function, *arguments):
+    """Call a function; None if it fails, and a warning of what comes of it."""
     try:
         return runtime.call(function, *arguments)
     except exceptions.VolumeError as err:
-        LOG.warning('A mark may be left on the volume, until its next backup '
-                    'or its end: %s', err)
+        LOG.warning('%s: %s', what, err)
         return None
 
 
@@ -233,20 +237,21 @@ def forget(context, database, runtime, backup, mark):
             context, backup.volume_id))
         if volume.status != 'available':
             # What it is attached by now, we must not meddle with.
-            LOG.info('The mark of backup %s is left on volume %s, which is '
-                     '%s, until its next backup or its end.', backup.id,
+            LOG.info('The mark of backup %s stays on volume %s, which is %s, '
+                     'until the next backup or deletion of the '
+                     'volume.', backup.id,
                      volume.id, volume.status)
             return
         with _attached(context, volume) as handle:
             source = runtime.call(volumes.open_volume, handle, runtime.lock())
-            _try(runtime, source.forget, mark.snapshot)
+            _try(runtime, _STAYS, source.forget, mark.snapshot)
     except cinder_exception.VolumeNotFound:
         # Its snapshots went with it.
         return
     except Exception as err:
         # The backup is deleted, whatever becomes of its mark.
-        LOG.warning('The mark of backup %s is left on volume %s, until its '
-                    'next backup or its end: %s', backup.id,
+        LOG.warning('The mark of backup %s stays on volume %s until the next '
+                    'backup or deletion of the volume: %s', backup.id,
                     backup.volume_id, err)
 
 

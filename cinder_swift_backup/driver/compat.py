@@ -28,8 +28,8 @@ NEWER_OPTS = [
                     'that the catalog names if not set.'),
     cfg.BoolOpt('backup_create_containers',
                 default=True,
-                help='Create the container of a backup if it does not '
-                     'exist. If not, somebody has to create it before.'),
+                help='Create the container of a backup if it does not exist. '
+                     'Otherwise, create it before the first backup.'),
 ]
 
 

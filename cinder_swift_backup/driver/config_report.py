@@ -65,8 +65,7 @@ def check(arguments=()):
     files = list(option_values.files())
     if not files:
         raise exceptions.ConfigurationError(
-            'there is no configuration where Cinder looks for one: name it '
-            'with --config-file')
+            'Cinder finds no configuration file: name one with --config-file')
     report = _Report()
     report.sources(files)
     report.options()
@@ -103,15 +102,17 @@ class _Report:
         for directory in option_values.directories():
             if not os.access(directory, os.R_OK | os.X_OK):
                 self._say('Configuration', directory,
-                          'This user may not read it, so the files in it '
+                          'This user cannot read the directory, so its files '
                           'were skipped. Run the command as the user of '
-                          'cinder-backup, who has to be able to read it.')
+                          'cinder-backup, who must be able to read the '
+                          'directory.')
 
     def options(self):
         """Whether the driver is ours, and all names are those of options."""
         driver = CONF.backup_driver
         self._say('Driver', driver, '' if driver == compat.OURS else
-                  f'It is not this one. Set backup_driver = {compat.OURS}.')
+                  'This is another driver. Set backup_driver = '
+                  f'{compat.OURS}.')
         for fault in option_values.unknown():
             self._say(fault.name, f'in {", ".join(fault.files)}',
                       fault.problem)
@@ -132,7 +133,8 @@ class _Report:
             self._backups(for_backup)
         self._resources(for_backup)
         if general is None:
-            self._say('Cluster', 'not asked, because of what is wrong above')
+            self._say('Cluster', 'not contacted, because of the problems '
+                                 'above')
             return
         with self._asking('Cluster'), self._store(general) as store:
             if store is not None:
@@ -173,11 +175,11 @@ class _Report:
                       + (f'at {account.url}' if account.url else
                          'found in the catalog of each request'))
             return
-        whose = f'project {login.project}' if login.project else 'itself'
+        whose = f'project {login.project}' if login.project else 'the user'
         self._say('Account',
-                  f'that of {whose}, as user {login.user} by version '
-                  f'{login.version} at '
-                  f'{login.auth_url or "what the catalog of a request says"}')
+                  f'that of {whose}; login as user {login.user}, auth version '
+                  f'{login.version}, at '
+                  f'{login.auth_url or "the URL in the catalog of a request"}')
         if not account.verify:
             self._say('TLS', 'certificates are not verified',
                       'Set backup_swift_auth_insecure = False.')
@@ -185,8 +187,8 @@ class _Report:
     def _backups(self, general):
         geometry = general.geometry
         self._say('Objects',
-                  f'of {geometry.chunk_size} bytes of the volume, in blocks '
-                  f'of {geometry.block_size}')
+                  f'chunks of {geometry.chunk_size} bytes of the volume, in '
+                  f'blocks of {geometry.block_size} bytes')
         self._say('Compression',
                   f'{general.compression}, {general.level.value}')
 
@@ -211,7 +213,8 @@ class _Report:
         store = setup_check.open_store(cinder_context.get_admin_context(),
                                        general)
         if store is None:
-            self._say('Cluster', 'not asked: each request says where it is')
+            self._say('Cluster', 'not contacted: each request says where it '
+                                 'is')
             yield None
             return
         with contextlib.closing(store):
@@ -220,7 +223,7 @@ class _Report:
     def _cluster(self, store, general, for_backup):
         limits = setup_check.ask_capabilities(store)
         self._say('Cluster', f'largest object: '
-                             f'{limits.max_object_size or "it does not say"}; '
+                             f'{limits.max_object_size or "not reported"}; '
                              f'storage policies: '
                              f'{", ".join(limits.storage_policies or "-")}')
         if for_backup is None:
@@ -247,7 +250,7 @@ class _Report:
             if not general.containers.allowed:
                 raise
             policy = general.containers.storage_policy or '-'
-            self._say('Container', f'{general.container}; it will be made, of '
-                                   f'storage policy {policy}')
+            self._say('Container', f'{general.container}; the first backup '
+                                   f'creates it; storage policy: {policy}')
             return
         self._say('Container', f'{general.container}, which exists')

@@ -118,7 +118,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 if not observer.deleted:
                     # If this returned, Cinder would call the backup available.
                     raise errors.translation(err, backup.id) from err
-                LOG.info('The objects of backup %s are deleted: %s.',
+                LOG.info('Stopped making backup %s: %s.',
                          backup.id, err.what)
 
     @staticmethod
@@ -130,9 +130,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 backup_id=backup.id, detail=f'volume {backup.volume_id}',
                 remedy=exceptions.Remedy.STORAGE)
         if isinstance(source, volumes.RbdVolume) and not source.tells_holes:
-            LOG.warning('All of volume %s is read, because it is a clone and '
-                        'this release of librbd does not tell of all that a '
-                        'clone has. Upgrade librbd to 16.2.8 or newer.',
+            LOG.warning('Reading all of volume %s, because it is a clone and '
+                        'this release of librbd does not report all the data '
+                        'of a clone. Upgrade librbd to 16.2.8 or newer.',
                         backup.volume_id)
         return source
 
@@ -148,7 +148,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                                    for_backup.containers)
         except exceptions.ConfigurationError as err:
             # A backup that is not copied is better than none.
-            LOG.warning('Backup %s is not copied to the other site: %s',
+            LOG.warning('Backup %s may not be copied to the other site: %s',
                         backup.id, err)
         parent = self._parent(backup, for_backup.geometry, repo, observer)
         with engine.runtime.closing(parent):
@@ -266,9 +266,10 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             raise cinder_exception.BackupDriverException(
                 reason=f'The data of backup {backup.id} was restored to '
                        f'volume {volume_id}; its metadata was not '
-                       f'({type(err).__name__}: {err}). If its version is '
-                       f'not known, restore with the release of Cinder that '
-                       f'made the backup, or newer.') from err
+                       f'({type(err).__name__}: {err}). If Cinder does not '
+                       'know the version of the metadata, restore with the '
+                       'release of Cinder that made the backup, or a newer '
+                       'one.') from err
 
     def delete_backup(self, backup):
         """Delete all objects of a backup, unless another record needs them.
@@ -359,8 +360,8 @@ def _told(backup):
 
 
 def _tell_kept(backup, twin):
-    LOG.info('Left the objects of backup %s to backup %s, whose record names '
-             'the same.', backup.id, twin.id)
+    LOG.info('Kept the objects of backup %s: the record of backup %s names '
+             'the same objects.', backup.id, twin.id)
 
 
 def _log_doubts(backup, noted):

@@ -55,27 +55,28 @@ _REMEDIES = {
         'Restore to a volume in the same format as the backup. On NFS, a '
         'volume with snapshots is in format qcow2.',
     exceptions.Remedy.SAME_TYPE:
-        'Restore to a volume of that type. If the type is gone, see '
-        '"Encrypted volumes" in the documentation.',
+        'Restore to a volume of the type of the backup. If that type was '
+        'deleted, see "Encrypted volumes" in the documentation.',
     exceptions.Remedy.STORAGE:
         'Look for the cause on the host and in the storage, then try again.',
     exceptions.Remedy.SPOOL:
-        'Make room in backup_swift_spool_directory, or choose another.',
+        'Free space in backup_swift_spool_directory, or set it to another '
+        'directory.',
     exceptions.Remedy.SPOOL_DIRECTORY:
-        'Create it for the user of cinder-backup, or set '
-        'backup_swift_spool_directory, which is state_path by default.',
+        'Create it and let the user of cinder-backup write to it, or set '
+        'backup_swift_spool_directory (default: state_path).',
     exceptions.Remedy.SET: 'Set it.',
     exceptions.Remedy.SIZES:
         'Correct backup_swift_object_size and backup_swift_block_size.',
     exceptions.Remedy.LARGER_BLOCKS:
-        'Choose a larger backup_swift_block_size, or have Swift take larger '
+        'Choose a larger backup_swift_block_size, or let Swift accept larger '
         'objects.',
     exceptions.Remedy.CREATE_CONTAINER:
         'Create it, or let backup_create_containers do it.',
     exceptions.Remedy.CONTAINER_NAME: 'Name another container.',
     exceptions.Remedy.MOVE_OBJECTS:
-        'Nothing was changed. The documentation says how to move its '
-        'objects, or to delete them, by hand.',
+        'Nothing was changed. The documentation says how to move or delete '
+        'its objects by hand.',
     exceptions.Remedy.STORAGE_POLICY:
         'Check backup_swift_create_storage_policy.',
     exceptions.Remedy.SYNC:
@@ -106,8 +107,7 @@ _REMEDIES = {
     exceptions.Remedy.SERVICE_CERTIFICATE:
         'Set cafile in [service_user] to its CA certificate.',
     exceptions.Remedy.TOKEN:
-        'The token may have expired: backup_swift_service_auth prevents '
-        'that.',
+        'The token may have expired: set backup_swift_service_auth.',
     exceptions.Remedy.ENDPOINT:
         'Set backup_swift_url, or correct swift_catalog_info and '
         'backup_swift_region_name.',
@@ -119,15 +119,15 @@ _REMEDIES = {
     exceptions.Remedy.OWNER_DELETES:
         'Have a user of the project that owns the backup delete it.',
     exceptions.Remedy.IMPORT:
-        'Import that with backup-import, or use another backup.',
+        'Import it with "cinder backup-import", or use another backup.',
     exceptions.Remedy.CORRECT_RECORDS:
         'Correct the parent_id of the records.',
     exceptions.Remedy.NEWER_FIRST:
         'Delete those first, then reset the state of this one and delete it.',
     exceptions.Remedy.OTHER_ACCOUNT:
-        'It may be in another account: check backup_swift_auth. If it is gone '
-        'for good, put an empty object of this name there and delete it '
-        'again.',
+        'The backup may be in another account: check backup_swift_auth. If '
+        'it is lost, upload an empty object of the name in brackets and '
+        'delete it again.',
 }
 
 # What to do about those for which nobody knows anything better.

@@ -33,7 +33,8 @@ def check_type(volume_meta, volume):
     if type_id in (None, noted.type_id):
         return
     raise exceptions.VolumeError(
-        'the backup is of an encrypted volume of another type',
+        'the backup is of an encrypted volume whose type differs from the '
+        "target's",
         expected=noted.type_id, actual=type_id,
         remedy=exceptions.Remedy.SAME_TYPE)
 

@@ -95,8 +95,8 @@ class Database:
             raise exceptions.DatabaseUnavailable(
                 f"Cinder's database has not answered for {waited:.0f} s",
                 detail=_in_brief(err)) from err
-        LOG.warning('The database does not answer for %s, which waits for it '
-                    'for up to %d s: %s', self._what, self._patience,
+        LOG.warning('The database does not answer; %s waits for it for up to '
+                    '%d s: %s', self._what, self._patience,
                     _in_brief(err))
 
 
@@ -118,7 +118,8 @@ def noted(record, patience):
     except Exception:
         with contextlib.suppress(exceptions.DatabaseUnavailable,
                                  cinder_exception.BackupNotFound):
-            Database(f'the end of backup {record.id}', patience).insist(
+            Database('the failed operation on backup '
+                     f'{record.id}', patience).insist(
                 record.refresh)
         raise
 

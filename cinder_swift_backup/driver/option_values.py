@@ -49,7 +49,7 @@ class Unknown:
     @property
     def problem(self):
         """What is wrong with it, and what to do."""
-        return ('There is no such option. '
+        return ('Unknown option. '
                 + (f'Did you mean {self.like}?' if self.like else
                    'Remove it.'))
 
@@ -163,7 +163,7 @@ def _wrong(name, what):
     if option.secret or not places:
         return exceptions.ConfigurationError(f'{name} {what}')
     path, value = places[-1]
-    return exceptions.ConfigurationError(f'{name} is {value!r} and {what}',
+    return exceptions.ConfigurationError(f'{name} is {value!r}: it {what}',
                                          detail=f'in {path}')
 
 

@@ -35,13 +35,12 @@ OPTS = [
                    (codecs.Level.FAST.value,
                     'least time, for networks as fast as the host'),
                    (codecs.Level.BALANCED.value,
-                    'little more time, fewer bytes'),
+                    'a little more time, fewer bytes'),
                    (codecs.Level.SMALL.value,
                     'fewest bytes, at several times the time'),
                ],
                help='How much time backup_compression_algorithm spends to '
-                    'store fewer bytes. Any level restores with any '
-                    'driver.'),
+                    'store fewer bytes. Any driver can restore any level.'),
     cfg.BoolOpt('backup_swift_verify_restore',
                 default=True,
                 help='Compare every restored block with the SHA-256 that '
@@ -69,17 +68,17 @@ OPTS = [
                 help='Whether to keep a snapshot of each Ceph volume that is '
                      'backed up, named for its newest backup, so that the '
                      'next incremental reads only what was written since. '
-                     'The snapshot takes up what is overwritten or '
-                     'discarded meanwhile. It goes with the backup or the '
-                     'volume.'),
+                     'The snapshot takes up the space of what is overwritten '
+                     'or discarded meanwhile. It is removed with the backup '
+                     'or the volume; if the volume is in use then, with the '
+                     'next backup.'),
     cfg.BoolOpt('backup_swift_read_all',
                 default=False,
                 help='Read all of a volume for each backup, whatever the '
-                     'file system or Ceph says is a hole or unchanged. '
-                     'Each backup checks a sample of that, and reads '
-                     'everything if one place of it is wrong. Turn this on '
-                     'as long as a defect of them is known that may be too '
-                     'small for a sample.'),
+                     'file system or Ceph says is a hole or unchanged. Each '
+                     'backup checks a sample of that, and reads everything '
+                     'if one place of it is wrong. Turn this on while they '
+                     'have a known bug that a sample may miss.'),
     cfg.StrOpt('backup_swift_container_sync_to',
                help='Where Swift copies backups to, by its container sync: '
                     '//REALM/CLUSTER, or //REALM/CLUSTER/ACCOUNT if the '

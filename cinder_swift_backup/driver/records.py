@@ -81,7 +81,7 @@ def get_parent(context, backup):
         return objects.Backup.get_by_id(context, backup.parent_id)
     except cinder_exception.BackupNotFound as err:
         raise exceptions.ChainError(
-            'the backup builds on one whose record is gone',
+            'Cinder finds no record of the parent backup',
             backup_id=backup.parent_id, detail=f'parent of {backup.id}',
             remedy=exceptions.Remedy.IMPORT) from err
 
@@ -142,7 +142,7 @@ def chain_refs(context, backup):
         backup = get_parent(context, backup)
         if backup.id in seen:
             raise exceptions.ChainError(
-                'by its records the backup is its own ancestor',
+                'according to the records, the backup is its own ancestor',
                 backup_id=backup.id,
                 remedy=exceptions.Remedy.CORRECT_RECORDS)
         seen.add(backup.id)

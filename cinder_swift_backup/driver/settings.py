@@ -157,7 +157,7 @@ def _container():
     name = _read('backup_swift_container')
     if fault := container_names.fault_of_new(name or ''):
         raise exceptions.ConfigurationError(
-            f'backup_swift_container cannot be the name of a container: it '
+            'backup_swift_container is not a usable container name: it '
             f'{fault}', detail=repr(name))
     return name
 
@@ -189,16 +189,15 @@ def _sync():
     if not to or not key:
         raise exceptions.ConfigurationError(
             'backup_swift_container_sync_to and '
-            'backup_swift_container_sync_key have no effect without each '
-            'other')
+            'backup_swift_container_sync_key must be set together')
     if not re.fullmatch(r'//[^/]+/[^/]+(/[^/]+)?', to):
         raise exceptions.ConfigurationError(
             f'backup_swift_container_sync_to is {to!r} and has to be '
             f'//REALM/CLUSTER or //REALM/CLUSTER/ACCOUNT')
     if not headers.are_fit(key):
         raise exceptions.ConfigurationError(
-            'backup_swift_container_sync_key begins with a space, or has a '
-            'line break in it, and goes into a header')
+            'backup_swift_container_sync_key cannot go into a header: it '
+            'begins with a space or contains a line break')
     return base.Sync(to, key)
 
 
@@ -333,7 +332,7 @@ def _auth_url():
     if match is not None and match.group(1) != version:
         raise exceptions.ConfigurationError(
             f'backup_swift_auth_version is {version}, but '
-            f'backup_swift_auth_url ends in /{last} and needs '
+            f'backup_swift_auth_url ends in /{last}, which needs version '
             f'{match.group(1)}', detail=f'the URL is {url}')
     return url
 
@@ -367,7 +366,7 @@ def _required(option):
     if not value:
         version = _read('backup_swift_auth_version')
         raise exceptions.ConfigurationError(
-            f'{option} is missing, and backup_swift_auth = single_user with '
+            f'{option} is not set, but backup_swift_auth = single_user with '
             f'backup_swift_auth_version = {version} needs it',
             remedy=exceptions.Remedy.SET)
     return value

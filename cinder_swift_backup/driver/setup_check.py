@@ -41,9 +41,9 @@ def check(context):
     try:
         _check_cluster(context, general, for_backup)
     except exceptions.StoreUnavailable as err:
-        LOG.error('Swift or Keystone cannot be reached. The service starts '
-                  'anyway; the options were not checked against the '
-                  'cluster: %s', err)
+        LOG.error('Swift or Keystone failed or cannot be reached. The '
+                  'service starts anyway; the options were not checked '
+                  'against the cluster: %s', err)
 
 
 def _check_cluster(context, general, for_backup):
@@ -66,7 +66,7 @@ def ask_capabilities(store):
 
     :raises StoreUnavailable: when Swift is down
     """
-    why = 'it does not say'
+    why = 'it does not report them'
     try:
         limits = store.capabilities()
         if limits != base.Capabilities():
@@ -79,8 +79,8 @@ def ask_capabilities(store):
                 err.remedy = exceptions.Remedy.SWIFT_URL
             raise
         why = err
-    LOG.warning('The limits of the cluster are not known, and not compared '
-                'with the options: %s', why)
+    LOG.warning('The limits of the cluster are not known, so the options '
+                'were not checked against them: %s', why)
     return base.Capabilities()
 
 
@@ -116,19 +116,19 @@ def _check_sync(store, container, containers):
     expected = store.sync_target(container, containers.sync)
     if actual is None or actual.to is None:
         raise exceptions.ConfigurationError(
-            'the container exists, and is not copied to where '
-            'backup_swift_container_sync_to wants it', container=container,
-            detail=f'{expected.to} is wanted',
+            'the container exists, but is not set up to be copied to '
+            'backup_swift_container_sync_to', container=container,
+            detail=f'expected {expected.to}',
             remedy=exceptions.Remedy.SYNC_HEADERS)
     if _place(actual.to) != _place(expected.to):
         raise exceptions.ConfigurationError(
-            'the container is copied to another place than '
-            'backup_swift_container_sync_to wants', container=container,
+            'the container is set up to be copied elsewhere, not to '
+            'backup_swift_container_sync_to', container=container,
             expected=expected.to, actual=actual.to,
             remedy=exceptions.Remedy.SYNC_HEADERS)
     if actual.key != expected.key:
         raise exceptions.ConfigurationError(
-            'the container has another key for its copy than '
+            "the container's X-Container-Sync-Key differs from "
             'backup_swift_container_sync_key', container=container,
             remedy=exceptions.Remedy.SYNC_HEADERS)
 
@@ -174,7 +174,7 @@ def check_capabilities(cluster, for_backup):
     size = for_backup.geometry.chunk_size
     if largest is not None and size > largest:
         raise exceptions.ConfigurationError(
-            f'backup_swift_object_size is {size} and the cluster takes '
+            f'backup_swift_object_size is {size}, but the cluster accepts '
             f'objects of at most {largest} bytes')
     policy = for_backup.containers.storage_policy
     if policy and cluster.storage_policies is not None and (

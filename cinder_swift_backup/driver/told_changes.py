@@ -34,8 +34,9 @@ def ask(handle):
         told = function()
         return None if told is None else _extents(told)
     except Exception as err:
-        LOG.warning('All of the volume is read, because Cinder could not say '
-                    'what was written to it: %s: %s', type(err).__name__, err)
+        LOG.warning('The backup reads the whole volume, because Cinder could '
+                    'not report what was written '
+                    'to it: %s: %s', type(err).__name__, err)
         return None
 
 

@@ -102,11 +102,11 @@ class DigestFile:
 
         :param why: there can be no segments
         """
-        detail = f'of {count} blocks of {block_size} bytes'
+        detail = f'{count} blocks of {block_size} bytes'
         if why is not None:
-            detail = f'{detail}; there can be no segments: {why}'
+            detail = f'{detail}; segments cannot be used: {why}'
         return exceptions.VolumeError(
-            'the digests take more bytes than the cluster allows in an object',
+            'the digest file does not fit into one object of the cluster',
             detail=detail,
             expected=self._largest,
             actual=digest_file.encoded_length(self.header, block_size, count),
@@ -214,8 +214,8 @@ class DigestObjects:
             try:
                 self._store.delete(container, name)
             except exceptions.StoreError as err:
-                LOG.warning('Segments of the digests of backup %s, which have '
-                            'no use, cannot be deleted: %s',
+                LOG.warning('Unused digest segments of backup %s cannot be '
+                            'deleted: %s',
                             file.ref.backup_id, err)
                 return
 
@@ -280,7 +280,7 @@ class DigestObjects:
         except exceptions.ObjectNotFound as err:
             if err.name != name:
                 raise exceptions.FormatError(
-                    'a segment of the file of digests is not there', name=name,
+                    'a segment of the digest file is missing', name=name,
                     backup_id=ref.backup_id, container=ref.container,
                     remedy=exceptions.Remedy.OTHER_BACKUP) from err
             return None
@@ -339,8 +339,8 @@ class DigestObjects:
             _tell_of(damaged)
             return table
         raise exceptions.FormatError(
-            'a segment of it is damaged each time it is read', name=where[1],
-            remedy=exceptions.Remedy.OTHER_BACKUP)
+            'a segment of the digest file arrives damaged every time',
+            name=where[1], remedy=exceptions.Remedy.OTHER_BACKUP)
 
     def _load_listed(self, ref: types.BackupRef, size: int,
                      segments: tuple[base.Segment, ...] | None,
@@ -387,8 +387,8 @@ def _pass_on(err: exceptions.BackupError, file: DigestFile,
     usual = (isinstance(err, exceptions.ContainerNotFound)
              and not file.containers.allowed)
     LOG.log(logging.INFO if usual else logging.WARNING,
-            'The digests of backup %s are stored as one object, because there '
-            'can be no segments: %s', file.ref.backup_id, err)
+            'Storing the digests of backup %s as one object, because '
+            'segments cannot be used: %s', file.ref.backup_id, err)
 
 
 def _tell_of(damaged: collections.Counter[_Where]) -> None:
@@ -459,5 +459,5 @@ def listed_segments(store: base.ObjectStore, container: str,
     except exceptions.ContainerNotFound:
         return
     except exceptions.AccessDenied as err:
-        LOG.info('No segments are looked for in container %s: %s', container,
-                 err)
+        LOG.info('Not looking for digest segments in container %s: %s',
+                 container, err)

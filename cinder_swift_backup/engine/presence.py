@@ -93,11 +93,11 @@ def mismatch(expected: Stored, actual: base.ObjectInfo | base.Stat,
     length, md5 = expected
     if length not in (None, actual.size):
         return exceptions.LengthMismatch(
-            'an object has another length than when it was stored',
+            'the length of an object differs from the recorded one',
             expected=length, actual=actual.size)
     if md5 is not None and md5.lower() != actual.etag.lower():
         return exceptions.DigestMismatch(
-            'an object has another MD5 than when it was stored',
+            'the MD5 of an object differs from the recorded one',
             expected=md5, actual=actual.etag)
     return None
 
@@ -153,8 +153,8 @@ def _listed(ref: types.BackupRef, infos: Iterable[base.ObjectInfo],
         yield from infos
     except exceptions.StoreUnavailable as err:
         # Objects can be had while the containers are overloaded.
-        LOG.warning('The objects of backup %s cannot be listed, so each is '
-                    'asked for: %s', ref.backup_id, err)
+        LOG.warning('Cannot list the objects of backup %s, so each is '
+                    'checked individually: %s', ref.backup_id, err)
 
 
 def examine(operation: operations.Operation,
@@ -187,7 +187,7 @@ class Question:
             actual = store.stat(self.ref.container, self.name)
         except exceptions.ObjectNotFound:
             return self._about(exceptions.ChunkMissing(
-                'an object of the backup is not there'))
+                'an object of the backup is missing'))
         if actual.expires is not None:
             return self._about(exceptions.ObjectExpires(
                 f'Swift will delete an object at '

@@ -171,15 +171,15 @@ class Repository:
             names |= self.operation.call(set, manifest.chunks.names())
         if not names and (complete or not self._has(parent)):
             raise exceptions.ObjectNotFound(
-                'the account has nothing of this backup',
+                'the account has no objects of this backup',
                 backup_id=ref.backup_id, container=ref.container,
                 name=naming.manifest_name(ref.prefix),
                 remedy=exceptions.Remedy.OTHER_ACCOUNT)
         strangers = [name for name in names
                      if not naming.belongs_to(name, ref.prefix)]
         if strangers:
-            LOG.warning('Leaving %d objects alone that are not part of '
-                        'backup %s, such as %s.', len(strangers),
+            LOG.warning('Ignoring %d objects that are not part of backup %s, '
+                        'such as %s.', len(strangers),
                         ref.backup_id, strangers[0])
         return Remains(frozenset(names.difference(strangers)),
                        None if manifest is None else manifest.mark)
@@ -264,7 +264,7 @@ class Repository:
         name = presence.remaining(self._undisturbed, container, names)
         if name is not None:
             raise exceptions.StoreUnavailable(
-                'Swift has not deleted an object',
+                'Swift still has an object that it was asked to delete',
                 backup_id=ref.backup_id, container=container, name=name,
                 remedy=exceptions.Remedy.REPEAT)
 
@@ -349,7 +349,8 @@ class Repository:
         except exceptions.ChainError:
             return None
         except exceptions.FormatError as err:
-            LOG.warning('Deleting backup %s by its listing alone: %s',
+            LOG.warning('Finding the objects of backup %s by its listing '
+                        'alone: %s',
                         ref.backup_id, err)
             return None
 

@@ -33,7 +33,8 @@ IN_MEMORY = 8 << 20
 _LOOK = 4096
 # Bytes of the file that are remembered together as written or not.
 _AREA = 64 << 10
-_NO_ROOM = 'a temporary file failed', exceptions.Remedy.SPOOL
+_NO_ROOM = (
+    'a temporary file cannot be written or read', exceptions.Remedy.SPOOL)
 # What is wrong with the directory rather than with a file, by the system's
 # number of the error.
 _FAULTS = {
@@ -211,7 +212,7 @@ def check_room(directory: str | None, size: int) -> None:
     free = system.f_bavail * system.f_frsize
     if free < size:
         raise exceptions.SpoolError(
-            'there is too little room for temporary files, in bytes',
+            'too few bytes are free for temporary files',
             detail=f'in {place}', expected=size, actual=free,
             remedy=exceptions.Remedy.SPOOL)
 

@@ -29,9 +29,9 @@ def fault(name: str) -> str:
     if '/' in name:
         return 'has a slash'
     if name in ('.', '..'):
-        return 'is resolved by HTTP clients'
+        return 'is a relative path to HTTP clients'
     if '\0' in name or not _is_text(name):
-        return 'has half a character or a NUL'
+        return 'contains an invalid character or a NUL'
     return ''
 
 
@@ -74,7 +74,7 @@ def check_new(name: str) -> None:
 def _refuse(name: str, why: str) -> None:
     if why:
         raise exceptions.ConfigurationError(
-            f'there can be no such container: its name {why}',
+            f'the container cannot be used: its name {why}',
             # A database and a log take no more than that.
             detail=f'container {name!r}',
             remedy=exceptions.Remedy.CONTAINER_NAME)

@@ -150,11 +150,11 @@ class Reader(long_list.LongListReader):
         fields = self._fields()
         block_size = documents.size(self._name, fields, 'chunk_size')
         if not block_size:
-            raise documents.damaged(self._name, 'its blocks have no size')
+            raise documents.damaged(self._name, 'its block size is zero')
         if block_size > types.LARGEST_BLOCK:
             raise documents.damaged(
-                self._name, f'its blocks of {block_size} bytes are larger '
-                            f'than any driver makes them')
+                self._name, f'its block size of {block_size} bytes is larger '
+                            'than any driver uses')
         self._owner = self._read_owner(fields)
         return digests.DigestTable(block_size, self._packed)
 
@@ -235,5 +235,5 @@ class Reader(long_list.LongListReader):
         self._count = len(self._packed) // digests.DIGEST_SIZE
         if self._count > self._most:
             raise documents.damaged(
-                self._name, f'it has more digests than a volume of its size '
-                            f'can have blocks, which is {self._most}')
+                self._name, f'it has more than the {self._most} digests that '
+                            'a volume of its size can have')

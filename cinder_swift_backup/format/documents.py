@@ -50,21 +50,21 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object; readers do not agree on what a name means that is twice."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        raise ValueError('a name is there twice')
+        raise ValueError('a field name occurs twice')
     return fields
 
 
 def damaged(name: str, what: str) -> exceptions.FormatError:
     """The error for a document with wrong content."""
     return exceptions.FormatError(
-        f'{_noun(name)} is damaged, {what}', name=name,
+        f'{_noun(name)} is damaged: {what}', name=name,
         remedy=exceptions.Remedy.OTHER_BACKUP)
 
 
 def _noun(name: str) -> str:
     if name.endswith(naming.manifest_name('')):
         return 'the manifest'
-    return 'the file of digests'
+    return 'the digest file'
 
 
 def header_fields(header: types.BackupHeader) -> dict[str, str | None]:

@@ -247,7 +247,7 @@ class Reader(long_list.LongListReader):
     def _check_entry(self, length: int) -> None:
         # The same limit however the manifest comes in pieces.
         if length > _MOST_ENTRY:
-            raise self._bad_entry('it has no end')
+            raise self._bad_entry('it is too long')
 
     def _bad_entry(self, why: object) -> exceptions.FormatError:
         return documents.damaged(
@@ -289,21 +289,21 @@ def _decode_fields(name: str, chunk_name: str,
         raise documents.damaged(name, 'an entry has no compression')
     if len(compression) > _LONGEST_WORD:
         raise documents.damaged(
-            name, f'{documents.shown(compression)} is no compression')
+            name, f'{documents.shown(compression)} is not a compression')
     extent = types.Extent(documents.size(name, fields, 'offset'),
                           documents.size(name, fields, 'length'))
     if not extent.length:
         raise documents.damaged(name, 'an entry has a length of zero')
     if extent.end > types.LARGEST_OFFSET:
         raise documents.damaged(
-            name, f'an entry ends at {extent.end}, where no volume does')
+            name, f'an entry ends at {extent.end}, which no volume can reach')
     # "md5" is of the stored bytes in all manifests from before 2015.1, which
     # have no digests. The field that tells their age may be still to come.
     ours = _STORED_MD5 in fields
     stored_md5 = documents.text(name, fields, _STORED_MD5 if ours else 'md5')
     if stored_md5 is not None and not _MD5.fullmatch(stored_md5):
         raise documents.damaged(
-            name, f'{documents.shown(stored_md5)} is no MD5')
+            name, f'{documents.shown(stored_md5)} is not an MD5')
     return types.ChunkRecord(
         name=chunk_name, extent=extent, compression=compression,
         stored_length=documents.optional_size(name, fields, _STORED_LENGTH),

@@ -107,7 +107,7 @@ def segments_container(container: str) -> str:
 
 
 def digest_segment_name(prefix: str, number: int) -> str:
-    """The name of a segment of the file of digests."""
+    """The name of a segment of the digest file."""
     return f'{digest_segments(prefix)}{number:06d}'
 
 

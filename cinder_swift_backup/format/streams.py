@@ -178,7 +178,8 @@ class StreamDecoder:
             return self._stream.decompress(stored, bound)
         except self._errors as err:
             raise self._damaged(
-                f'an object is no valid {self._word} stream ({err})') from err
+                f'an object is not a valid {self._word} stream '
+                f'({err})') from err
 
     def finish(self) -> None:
         """See :class:`Decoder`."""

@@ -112,8 +112,8 @@ class Geometry:
     def __post_init__(self) -> None:
         if self.chunk_size <= 0 or self.block_size <= 0:
             raise exceptions.ConfigurationError(
-                f'chunks of {self.chunk_size} bytes and blocks of '
-                f'{self.block_size} have to be positive',
+                f'the sizes of chunks ({self.chunk_size}) and blocks '
+                f'({self.block_size}) must be positive',
                 remedy=exceptions.Remedy.SIZES)
         if self.block_size > LARGEST_BLOCK:
             raise exceptions.ConfigurationError(

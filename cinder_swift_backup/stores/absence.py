@@ -141,7 +141,7 @@ class Look:
         usual = self._known.are_usual(self._where[:1])
         there = self._is_around_there(err)
         if there and self._purpose is Purpose.MAKE:
-            raise self._denied(f'{self._around} is there') from err
+            raise self._denied(f'{self._around} exists') from err
         if not self._looks:
             self._doubtful = self._has_no_other_witness()
         self._before = str(err)
@@ -152,7 +152,7 @@ class Look:
                 _BETWEEN_LOOKS if self._doubtful and not usual else 0),
                 self._where) from err
         if self._has_gone(there):
-            raise self._denied('the container was there') from err
+            raise self._denied('the container existed before') from err
         if self._purpose is Purpose.LOOK:
             self._known.note(self._where[:1])
 
@@ -161,8 +161,8 @@ class Look:
         if self._where:
             self._known.found(self._where[:1])
         if self._before is not None and self._purpose is Purpose.LOOK:
-            LOG.warning('Swift answered 404 (%d in a row), though it is '
-                        'there: %s', self._looks, self._before)
+            LOG.warning('Swift answered 404 (%d in a row) for something that '
+                        'exists: %s', self._looks, self._before)
 
     def _is_around_there(self, err: exceptions.StoreError) -> bool:
         """Whether there is what the object or the container would be in.
@@ -192,7 +192,7 @@ class Look:
 
     def _denied(self, why: str) -> exceptions.StoreUnavailable:
         return swift_errors.about(exceptions.StoreUnavailable(
-            f'Swift answered 404, and {why}'), self._where)
+            f'Swift answered 404, but {why}'), self._where)
 
     def _has_no_other_witness(self) -> bool:
         """Whether nothing but 404s says that it is not there."""

@@ -349,7 +349,7 @@ def bounded(pieces: Iterator[bytes], name: str,
         count += len(piece)
         if most is not None and count > most:
             raise exceptions.FormatError(
-                f'an object has more than the {most} bytes that it can have',
+                f'an object is larger than the {most} bytes it can have',
                 name=name, expected=most,
                 remedy=exceptions.Remedy.OTHER_BACKUP)
         yield piece

@@ -50,7 +50,7 @@ class BodyReader:
                 else self._count == self._length)
         if not fits:
             raise exceptions.StoreError(
-                'the body has another length than was announced',
+                "the body's length differs from the announced one",
                 name=self._name, expected=self._length,
                 actual=f'{self._count}{" and more" if self._ahead else ""}')
         if self._hash is not None:

@@ -296,7 +296,7 @@ def ask(call: Callable[[], _T], *, service: bool = False) -> _T:
         raise _identity_error(err, service) from err
     except _ODD as err:
         raise exceptions.StoreUnavailable(
-            'the identity service failed (its answer is not as it should be)',
+            'the identity service failed (unexpected answer)',
             detail=network_errors.detail(repr(err))) from err
 
 
@@ -304,7 +304,7 @@ def _identity_error(err: Exception, service: bool) -> exceptions.BackupError:
     certificate, login, url = _REMEDIES[service]
     if network_errors.is_distrust(err):
         return exceptions.ConfigurationError(
-            'the identity service is not trusted, '
+            'the identity service is not trusted: '
             f'{network_errors.reason(err)}',
             detail=network_errors.detail(str(err)), remedy=certificate)
     if isinstance(err, _REFUSED):
@@ -322,7 +322,8 @@ def _identity_error(err: Exception, service: bool) -> exceptions.BackupError:
             detail=network_errors.detail(str(err)))
     # Such as a file of certificates that may not be read.
     return exceptions.ConfigurationError(
-        f'the identity service cannot be asked ({network_errors.reason(err)})',
+        'no request can be sent to the identity service '
+        f'({network_errors.reason(err)})',
         detail=network_errors.detail(str(err)), remedy=login)
 
 

@@ -106,7 +106,8 @@ class Download(Generic[_T]):
             pieces.drain()
             if not pieces.may_be_as_stored:
                 raise self._again(exceptions.FormatError(
-                    'an object has another MD5 than Swift has recorded for it',
+                    'the MD5 of an object differs from the one Swift '
+                    'recorded',
                     name=self._where[1], expected=pieces.expected,
                     actual=pieces.md5))
         return result

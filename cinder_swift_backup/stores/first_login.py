@@ -86,7 +86,7 @@ def _look(who: credentials.SessionCredentials,
         raise _not_keystone('it requires a login just to list its versions',
                             url)
     if answer.ok and not _is_json(answer):
-        return _not_keystone('it returns a web page', url)
+        return _not_keystone('its answer is not JSON', url)
     return None
 
 

@@ -176,7 +176,7 @@ class MemoryStore(base.ExistsByStat):
             data = data[extent.offset:extent.end]
             if len(data) != extent.length:
                 raise exceptions.LengthMismatch(
-                    'an object ends before the bytes that were asked for',
+                    'an object ends before the requested bytes',
                     container=container, name=name, expected=extent.length,
                     actual=len(data))
         return use(self._pieces(data))

@@ -136,11 +136,11 @@ def _misnamed(err: BaseException) -> str:
 
 def _unsafe(err: BaseException) -> str:
     if getattr(err, 'library', None) in _FILES:
-        return 'the file of certificates cannot be read'
+        return 'the certificate file cannot be read'
     why = getattr(err, 'reason', None)
     if not isinstance(why, str):
         return 'TLS failed'
-    return f'TLS failed, {why.replace("_", " ").lower()}'
+    return f'TLS failed: {why.replace("_", " ").lower()}'
 
 
 def _silent(err: BaseException) -> str:
@@ -186,7 +186,7 @@ _TABLE: tuple[_Row, ...] = (
     ((BrokenPipeError, ConnectionAbortedError),
      _always('connection broken off')),
     ((http.client.IncompleteRead, urllib3.exceptions.IncompleteRead),
-     _always('the answer broke off')),
+     _always('the answer was cut short')),
     (http.client.HTTPException, _always('the answer is not HTTP')),
     (requests.TooManyRedirects, _always('the answer is a redirect')),
     (requests.exceptions.InvalidURL, _always('the URL is not valid')),

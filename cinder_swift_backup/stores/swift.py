@@ -96,8 +96,8 @@ class SwiftStore(base.ExistsByStat):
             given[_SYNC_KEY] = target.key
         if not headers.are_fit(*given.values()):
             raise exceptions.ConfigurationError(
-                'a container cannot be made so: a header begins with a space, '
-                'or has a line break in it', container=container)
+                'the container cannot be created: a header value begins with '
+                'a space or contains a line break', container=container)
         try:
             self._make(container, given)
         except exceptions.StoreError as err:
@@ -105,7 +105,8 @@ class SwiftStore(base.ExistsByStat):
             if not target or type(err) is not exceptions.StoreError:
                 raise
             raise exceptions.ConfigurationError(
-                'Swift refuses to copy the container', container=container,
+                'Swift refuses to create the container with these sync '
+                'settings', container=container,
                 detail=f'to {target.to}: {err.what}',
                 transaction=err.transaction,
                 remedy=exceptions.Remedy.SYNC) from err
@@ -153,8 +154,8 @@ class SwiftStore(base.ExistsByStat):
                 answer = _put(exchange, reader, body)
             if answer.strip('"') != reader.md5():
                 raise swift_errors.Passing(
-                    'an object was stored with another MD5 than it was sent '
-                    'with',
+                    'the MD5 of a stored object differs from that of the '
+                    'data sent',
                     container=container, name=name, expected=reader.md5(),
                     actual=answer)
             return reader.md5()
@@ -191,8 +192,8 @@ class SwiftStore(base.ExistsByStat):
                     name=name, transaction=err.transaction) from err
             if answer.strip('"') != etag:
                 raise swift_errors.Passing(
-                    'a large object was stored with another ETag than that '
-                    'of its segments', container=container, name=name,
+                    'the ETag of a stored large object does not match its '
+                    'segments', container=container, name=name,
                     expected=etag, actual=answer)
         try:
             self._session.request(

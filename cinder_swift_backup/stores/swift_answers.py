@@ -61,7 +61,7 @@ def read(where: tuple[str, ...], understand: Callable[[Any], _T],
 def _not_swift(where: tuple[str, ...],
                err: Exception) -> exceptions.BackupError:
     return swift_errors.about(swift_errors.NotSwift(
-        'what came is not an answer of Swift',
+        "the answer does not look like Swift's",
         detail=network_errors.detail(repr(err))), where)
 
 
@@ -245,8 +245,8 @@ def body_length(name: str, headers: dict[str, str],
     expected = f'bytes {extent.offset}-{extent.end - 1}/'
     if length != extent.length or not given.startswith(expected):
         raise exceptions.LengthMismatch(
-            'Swift sent other bytes than those that were asked for',
-            detail=f'asked for {expected!r}, and {given[:_SHOWN]!r} came',
+            'Swift sent a different byte range from the one requested',
+            detail=f'requested {expected!r}, got {given[:_SHOWN]!r}',
             name=name, expected=extent.length, actual=length)
     return length
 

@@ -130,7 +130,7 @@ def _kind(err: client.ClientException,
         return _not_found(where, text)
     if status == 416 and len(where) == 2:
         return exceptions.LengthMismatch(
-            'an object ends before the bytes that were asked for')
+            'an object ends before the requested bytes')
     if status == 400 and len(where) == 1 and _POLICY.search(_body(err)):
         return exceptions.ConfigurationError(
             text, remedy=exceptions.Remedy.STORAGE_POLICY)

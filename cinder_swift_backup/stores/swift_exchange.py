@@ -87,7 +87,7 @@ class Exchange:
             if not piece:
                 self.broken = True
                 raise swift_errors.about(exceptions.StoreUnavailable(
-                    'Swift broke off in the middle of an object',
+                    'Swift stopped sending in the middle of an object',
                     expected=length, actual=length - left), self._where)
             left -= len(piece)
             yield piece
@@ -104,13 +104,13 @@ class Exchange:
                                      self._where) from err
         except ValueError as err:
             raise swift_errors.about(swift_errors.NotSwift(
-                f'what answers at {self._url.netloc} is not Swift',
+                f'the server at {self._url.netloc} does not answer like Swift',
                 detail=network_errors.detail(str(err))), self._where) from err
 
     def _breakdown(self, err: Exception) -> exceptions.BackupError:
         if network_errors.is_distrust(err):
             return exceptions.ConfigurationError(
-                f'Swift at {self._url.netloc} is not trusted, '
+                f'Swift at {self._url.netloc} is not trusted: '
                 f'{network_errors.reason(err)}',
                 detail=network_errors.detail(str(err)),
                 remedy=exceptions.Remedy.CERTIFICATE)
@@ -118,13 +118,14 @@ class Exchange:
         reason = network_errors.reason(err)
         if isinstance(err, _ODD):
             return swift_errors.NotSwift(
-                f'what answers at {self._url.netloc} is not Swift ({reason})',
+                f'the server at {self._url.netloc} does not answer like Swift '
+                f'({reason})',
                 detail=network_errors.detail(str(err)))
         if (self._connection.used and not self._answered
                 and not network_errors.is_silence(err)):
             return swift_errors.Again(
-                f'the network has closed an idle connection to {place} '
-                f'({reason})', detail=network_errors.detail(str(err)))
+                f'an idle connection to {place} was closed ({reason})',
+                detail=network_errors.detail(str(err)))
         return exceptions.StoreUnavailable(
-            f'{place} cannot be reached or broke off ({reason})',
+            f'{place} cannot be reached or dropped the connection ({reason})',
             detail=network_errors.detail(str(err)))

@@ -42,5 +42,5 @@ def _header(what: str, value: str) -> str:
 def _unfit(what: str) -> exceptions.ConfigurationError:
     return exceptions.ConfigurationError(
         f'the {what} of the login cannot be sent: it begins with a space, or '
-        f'has a line break or half a character in it',
+        'contains a line break, a NUL or an invalid character',
         remedy=exceptions.Remedy.LOGIN)

@@ -37,7 +37,7 @@ class InteropTestCase(testscenarios.WithScenarios, images.ImagesTestCase):
             self.change(name, before, image)
         # Both chains have one of ours on one of the stock driver, and another
         # on one of ours.
-        self.assertEqual(1, log.output.count('All of the volume is read'))
+        self.assertEqual(1, log.output.count('reads the whole volume'))
         self.assertNotIn(lies.WORDS, log.output)
         for backup, expected in history:
             for reader in (OURS, STOCK):

@@ -106,7 +106,7 @@ class MapsTestCase(images.ImagesTestCase):
             self.assertEqual(expected, self.restored(
                 OURS, backup, len(expected), b'\xa5' if seed % 2 else b''))
             self._write(name, seed)
-        self.assertNotIn('All of the volume is read', self.log.output)
+        self.assertNotIn('reads the whole volume', self.log.output)
         self.assertNotIn(lies.WORDS, self.log.output)
 
     def test_healthy_image(self):
@@ -181,7 +181,7 @@ class MapsTestCase(images.ImagesTestCase):
         expected = self.content(name)
         self._tell(_WithoutChanges)
         tip = self.back_up(OURS, volume, name, full)
-        self._assert_lie('as in the parent')
+        self._assert_lie('the same as in the parent')
         self.assertEqual(expected,
                          self.restored(OURS, tip, len(expected), b''))
 

@@ -14,7 +14,7 @@ from tests.fakes import blobs
 from tests.functional import api
 from tests.functional.api import MIB
 
-_READ_ALL = 'All of the volume is read'
+_READ_ALL = 'reads the whole volume'
 
 
 class TrackedTestCase(api.ApiTestCase):

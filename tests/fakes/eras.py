@@ -2,7 +2,7 @@
 
 """Backups as releases of Cinder wrote them up to 2015: a writer for each era.
 
-Each writes chunks, then the file of digests if its era has one, then the
+Each writes chunks, then the digest file if its era has one, then the
 manifest, with the quirks of its time:
 
 * Grizzly to Juno make full backups only. They have neither digests nor a

@@ -227,7 +227,7 @@ class ClockTestCase(CommandTestCase):
             days=2)
         self.proxy.apply(rule(Tell({'Date': email.utils.format_datetime(
             there, usegmt=True)}), count=None))
-        # Far less than it is old by this host's clock.
+        # Far less than it is old uses this host's clock.
         out, err = self.ended(self.command.start(
             'orphans', '--delete', '--grace', '1e-9', '--container',
             self.container, '-f', 'json'), 0)

@@ -33,12 +33,13 @@ class NamedTestCase(api.ApiTestCase):
     def test_that_cannot_be(self):
         for name, fault in (
                 (f'{self.container}/bar', 'has a slash'),
-                ('/', 'has a slash'), ('.', 'is resolved by HTTP clients'),
-                ('..', 'is resolved by HTTP clients'),
+                ('/', 'has a slash'), ('.', 'is a relative path to HTTP '
+                                            'clients'),
+                ('..', 'is a relative path to HTTP clients'),
                 ('a\nb', 'has a control character'),
                 ('\u65e5' * 86, 'has 258 bytes, more than 256'),
                 ('\u00fc' * 255, 'has 510 bytes, more than 256'),
-                ('a\0b', 'has half a character or a NUL')):
+                ('a\0b', 'contains an invalid character or a NUL')):
             backup = self.start_backup_in(name)
             self.wait_until(self._has_failed, backup)
             backup = self.cinder.backups.get(backup.id)

@@ -56,9 +56,10 @@ class KeysTestCase(encrypted.FileKeysTestCase):
         # type.
         backup = self.back_up(self.make_encrypted(10))
         self.fail_to_restore(
-            backup, 'the backup is of an encrypted volume of another type',
-            'Restore to a volume of that type. If the type is gone, see '
-            '"Encrypted volumes" in the documentation.')
+            backup, 'the backup is of an encrypted volume whose type differs '
+                    "from the target's",
+            'Restore to a volume of the type of the backup. If that type was '
+            'deleted, see "Encrypted volumes" in the documentation.')
 
     def test_backup_that_is_not_encrypted(self):
         # Cinder takes the key from the volume, which is plain from then on.

@@ -28,8 +28,9 @@ from tests.functional.api import MIB
 # Bytes a second, so that a chunk takes some.
 _RATE = MIB // 2
 _OTHER_ACCOUNT = (
-    'It may be in another account: check backup_swift_auth. If it is gone for '
-    'good, put an empty object of this name there and delete it again.')
+    'The backup may be in another account: check backup_swift_auth. If it is '
+    'lost, upload an empty object of the name in brackets and delete it '
+    'again.')
 
 
 class UserAccountTestCase(reasons.FailReasonTestCase):
@@ -92,7 +93,7 @@ class UserAccountTestCase(reasons.FailReasonTestCase):
         for name in names:
             self.store.delete(self.container, name)
         self.fail_to_delete(
-            backup, 'the account has nothing of this backup',
+            backup, 'the account has no objects of this backup',
             _OTHER_ACCOUNT)
         access = base.swift_credentials(self.cloud.demo).access()
         swift_client.delete_container(access.storage_url, access.token,
@@ -111,12 +112,13 @@ class UserAccountTestCase(reasons.FailReasonTestCase):
         self.make_container()
         volume = self.make_volume(1)
         self.backup = self.back_up(volume)
-        self._spoil('first', None, 'an object that the manifest names is not '
-                                   'there', 'Restore another backup.')
-        self._spoil('first', _flipped, 'an object is damaged: its SHA-256 is '
-                    'not that of the backup', 'Restore another backup.')
-        self._spoil('_sha256file', None, 'the backup was stored with a file '
-                    'of digests, which is gone',
+        self._spoil('first', None, 'an object that the manifest names is '
+                                   'missing', 'Restore another backup.')
+        self._spoil('first', _flipped, 'an object is damaged: the SHA-256 of '
+                    'a block differs from the recorded one',
+                    'Restore another backup.')
+        self._spoil('_sha256file', None, 'the digest file of the backup is '
+                                         'missing',
                     'Restore another backup, or this one with '
                     'backup_swift_verify_restore = False.')
         self._spoil('_metadata', _newer, 'the manifest is of a version that '
@@ -227,13 +229,13 @@ class ProxyTestCase(reasons.FailReasonTestCase):
         self.proxy.apply(rule(Answer(401), 'PUT', Kind.CHUNK, count=None))
         self.fail_to_back_up(
             volume, 'Swift answered 401 Unauthorized',
-            'The token may have expired: backup_swift_service_auth prevents '
-            'that.')
+            'The token may have expired: set backup_swift_service_auth.')
         self.proxy.apply()
         self.assertEqual([], self.object_names(self.container))
         backup = self.back_up(volume)
         self.proxy.apply(rule(Lose(), 'DELETE', *OBJECTS, count=None))
-        self.fail_to_delete(backup, 'Swift has not deleted an object',
+        self.fail_to_delete(backup, 'Swift still has an object that it was '
+                                    'asked to delete',
                             'Repeat the operation.')
         self.proxy.apply()
         self.delete_backup(backup)

@@ -44,9 +44,8 @@ class SpoolTestCase(reasons.FailReasonTestCase):
         shutil.rmtree(self.directory)
         texts = (r'the directory for temporary files does not exist '
                  r'\(No such file or directory\)',
-                 'Create it for the user of cinder-backup, or set '
-                 'backup_swift_spool_directory, which is state_path by '
-                 'default.')
+                 'Create it and let the user of cinder-backup write to it, '
+                 'or set backup_swift_spool_directory (default: state_path).')
         self.fail_to_back_up(volume, *texts)
         self.fail_to_restore(backup, *texts)
 
@@ -61,11 +60,13 @@ class FilesTestCase(reasons.FailReasonTestCase):
     def test_backup(self):
         volume = self.make_volume()
         for name, *texts in (
-                ('qcow2-overlay', 'the volume is in a qcow2 file that needs a '
-                 'backing file, which the backup would not have',
+                ('qcow2-overlay', 'the volume is in a qcow2 file that needs '
+                                  'a backing file, which the backup would '
+                                  'not include',
                  'Back up a snapshot of the volume instead.'),
-                ('qcow2-data-file', 'the volume is in a qcow2 file that needs '
-                 'a data file, which the backup would not have',
+                ('qcow2-data-file', 'the volume is in a qcow2 file that '
+                                    'needs a data file, which the backup '
+                                    'would not include',
                  'Copy it to a new volume, which is a whole file or a device, '
                  'and back up that.')):
             # As long as the volume, or not.

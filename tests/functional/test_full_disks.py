@@ -121,8 +121,9 @@ class SpoolTestCase(cinder_side.CinderSideTestCase):
         error = self.assertRaises(cinder_exception.BackupDriverException,
                                   function, *arguments)
         self.assertIn(
-            f': a temporary file failed ({text}). Make room in '
-            f'backup_swift_spool_directory, or choose another. [',
+            f': a temporary file cannot be written or read ({text}). Free '
+            'space in backup_swift_spool_directory, or set it to another '
+            'directory. [',
             str(error)[:255])
 
     def fail_to_back_up(self, text, fill):

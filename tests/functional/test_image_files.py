@@ -45,7 +45,7 @@ class ImageFileTestCase(cinder_side.CinderSideTestCase):
         self.store.ensure_container(self.container, create=True)
         text = self._assert_refused(self._back_up, OURS, _OVERLAY)
         self.assertIn('the volume is in a qcow2 file that needs a backing '
-                      'file, which the backup would not have. Back up a '
+                      'file, which the backup would not include. Back up a '
                       'snapshot of the volume instead. [', text)
         self.assertIn('backing file qcow2', text)
         self.assertEqual([], self.object_names(self.container))

@@ -285,10 +285,10 @@ class KilledTestCase(StatesTestCase):
         self.own.wait()
         self.wait_until(self.has_failed, backup)
         self.assertEqual(
-            'Backup driver reported an error: the request has no token to use '
-            'Swift with, as when Cinder resumes a delete at its start. Have a '
-            'user of the project that owns the backup do it. '
-            f'[for backup {backup.id}]',
+            'Backup driver reported an error: the request has no token for '
+            'Swift, as when Cinder resumes a delete at startup. Have a user '
+            'of the project that owns the backup do it. [for backup '
+            f'{backup.id}]',
             self.cinder.backups.get(backup.id).fail_reason)
         self.assertNotEqual([], self.objects_of(backup))
         self.delete_backup(backup)

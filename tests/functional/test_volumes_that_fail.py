@@ -25,7 +25,7 @@ from tests.functional.cinder_side import OURS
 _DATA = random.Random(3).randbytes(4 * CHUNK) + b'the end'
 _STORAGE = ('Look for the cause on the host and in the storage, then try '
             'again. [')
-_ENDED = ': the volume ended early: it was resized or detached meanwhile ('
+_ENDED = ': the volume ended early: it may have been resized or detached ('
 
 
 class BrokenHandle(handles.Handle):

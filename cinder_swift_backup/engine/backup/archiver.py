@@ -190,12 +190,12 @@ class _Backup:
         ).find_lie(left, self._operation)
         if lie is None:
             return source, changed, states
-        LOG.error('Volume %s is not as its storage says: %s, and are not. So '
-                  'backup %s, which reads all of the volume now, is right, '
-                  'but older ones may lack data. Look for a known defect of '
-                  'the file system, the NFS server or librbd, and have '
-                  'everything read until it is mended.', job.ref.volume_id,
-                  lie, job.ref.backup_id)
+        LOG.error('The storage of volume %s is wrong about its data: it says '
+                  'that %s, but they are not. Backup %s now reads the whole '
+                  'volume and is right, but older backups may lack data. '
+                  'Look for a known bug of the file system, the NFS server '
+                  'or librbd, and have backups read whole volumes until it '
+                  'is fixed.', job.ref.volume_id, lie, job.ref.backup_id)
         return self._unasked(source)
 
     def _unasked(self, source: volumes.VolumeReader) -> _Answers:
@@ -220,8 +220,8 @@ class _Backup:
                 changes.find, source, job.parent.manifest,
                 job.geometry.block_size))
         except exceptions.VolumeError as err:
-            LOG.warning('All of the volume is read for backup %s, because '
-                        'what has changed since backup %s is not known: %s',
+            LOG.warning('Backup %s reads the whole volume, because the '
+                        'changes since backup %s are not known: %s',
                         job.ref.backup_id, job.parent.ref.backup_id, err)
             return None
 
@@ -305,9 +305,9 @@ class _Backup:
             if self._operation.store.exists(ref.container, name):
                 return
             fault = exceptions.ChunkMissing(
-                'the file of digests is not there', name=name)
+                'the digest file is missing', name=name)
         raise exceptions.ChunkMissing(
-            'an object of the backup was deleted or replaced while it was '
-            'made', backup_id=ref.backup_id, container=ref.container,
+            'an object was deleted or replaced during the backup',
+            backup_id=ref.backup_id, container=ref.container,
             name=fault.name, detail=fault.clause,
             remedy=exceptions.Remedy.REPEAT)

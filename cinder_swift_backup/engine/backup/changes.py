@@ -33,7 +33,7 @@ def find(source: volumes.VolumeReader, parent: chains.Manifest,
     """
     mark = parent.mark
     if mark is None:
-        raise exceptions.VolumeError('that backup has no mark')
+        raise exceptions.VolumeError('the parent has no mark')
     size = source.size
     written = take(mark.changes, size, parent, block_size)
     for window in volumes.windows(types.Extent(0, size)):
@@ -41,7 +41,7 @@ def find(source: volumes.VolumeReader, parent: chains.Manifest,
         changes = source.changed_since(mark, window)
         if changes is None:
             raise exceptions.VolumeError(
-                'the volume does not know what was written to it')
+                'the volume cannot report what was written to it')
         for extent in changes:
             written.claim(extent.whole_blocks(block_size, size))
     return written
@@ -59,7 +59,7 @@ def take(told: Iterable[types.Extent], size: int, parent: chains.Manifest,
     before = parent.volume_size
     if before is None:
         raise exceptions.VolumeError(
-            'that backup does not say how large the volume was')
+            'the parent does not record the size of the volume')
     written = intervals.IntervalSet()
     for extent in told:
         written.claim(extent.whole_blocks(block_size, size))

@@ -124,7 +124,7 @@ class ChunkWriter:
 
     def runs(self, extent: types.Extent,
              least: int) -> list[tuple[types.Extent, bool]]:
-        """Split an extent into data and holes; see :func:`holes.runs`.
+        """Split an extent into data and holes; see :func:`layout.runs`.
 
         :raises VolumeError: when the volume cannot be asked
         """

@@ -59,14 +59,13 @@ class Parent:
         name = naming.digest_file_name(self.ref.prefix)
         if not repo.store.exists(self.ref.container, name):
             raise exceptions.ChainError(
-                'the parent is being deleted while a backup is made on top of '
-                'it',
+                'the parent is being deleted during the backup',
                 backup_id=self.ref.backup_id, container=self.ref.container,
                 name=name, remedy=exceptions.Remedy.REPEAT)
 
     def _replaced(self) -> exceptions.ChainError:
         return exceptions.ChainError(
-            'the parent was replaced while a backup was made on top of it',
+            'the parent was replaced during the backup',
             backup_id=self.ref.backup_id, remedy=exceptions.Remedy.REPEAT)
 
 
@@ -106,7 +105,7 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
     if check.table.block_size != block_size:
         check.table.close()
         raise exceptions.ChainError(
-            'the parent tracks changes by blocks of another size',
+            'the parent has digests of blocks of another size',
             backup_id=ref.backup_id, expected=block_size,
             actual=check.table.block_size)
     return Parent(ref, chain.tip.manifest, check.table)

@@ -100,7 +100,7 @@ class ChunkReader:
                                          consume)
         except exceptions.ObjectNotFound as err:
             raise exceptions.ChunkMissing(
-                'an object that the manifest names is not there',
+                'an object that the manifest names is missing',
                 container=chunk.container, name=record.name,
                 offset=record.extent.offset, end=record.extent.end,
                 remedy=exceptions.Remedy.OTHER_BACKUP) from err

@@ -172,6 +172,6 @@ def _check(repo: repository.Repository, tip: chains.ChainLink,
     check = verification.strict(repo, tip, plan.end, plan)
     if check.digests is None:
         LOG.warning('Backup %s is from before Cinder 2015.1 and has no '
-                    'digests. Its objects are compared with their MD5, after '
-                    'they were written.', tip.ref.backup_id)
+                    'digests. Each object is compared with its MD5, but only '
+                    'after its data was written.', tip.ref.backup_id)
     return check

@@ -71,15 +71,15 @@ def _is_true(writer: volumes.VolumeWriter, left: maps.Left,
     try:
         lie = maps.Checker(writer, maps.GRAIN).find_lie(left, operation)
     except exceptions.VolumeError as err:
-        LOG.info('All zeros are written, because the target cannot be read: '
-                 '%s', err)
+        LOG.info('The restore writes every zero, because the target cannot '
+                 'be read: %s', err)
         return False
     if lie is not None:
-        LOG.error('The target of the restore is not as its storage says: %s, '
-                  'and are not. So all zeros are written to it, and the '
-                  'restore is right. Look for a known defect of the file '
-                  'system, the NFS server or librbd: backups may lack data '
-                  'because of it.', lie)
+        LOG.error('The storage of the restore target is wrong about its '
+                  'data: it says that %s, but they are not. The restore '
+                  'skips no zeros and is right. Look for a known bug of the '
+                  'file system, the NFS server or librbd: because of it, '
+                  'backups may lack data.', lie)
     return lie is None
 
 

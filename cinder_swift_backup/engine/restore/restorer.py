@@ -203,7 +203,8 @@ class _Restore:
         fit = self.operation.one(functools.partial(
             fitting.fit, self.chain, self.plan, room,
             None if check is None else check.table))
-        LOG.info('The last %d bytes of backup %s are zeros, and left out.',
+        LOG.info('The target is too small for the last %d bytes of backup '
+                 '%s; they are zeros and were left out.',
                  self.plan.end - fit.end, self.chain.tip.ref.backup_id)
         return fit
 
@@ -219,7 +220,8 @@ class _Restore:
         if target.writer.capacity is None or plan.end >= target.source_size:
             return
         err = exceptions.IntegrityError(
-            'the backup ends before its volume did, by the record of it',
+            'the backup is shorter than its volume was, according to its '
+            'record',
             backup_id=ref.backup_id, container=ref.container,
             name=naming.manifest_name(ref.prefix),
             expected=target.source_size, actual=plan.end,

@@ -49,8 +49,8 @@ class DigestCheck:
         expected = -(-self.end // size)
         if len(self.table) != expected:
             raise exceptions.IntegrityError(
-                f'the number of digests is not that of the blocks of {size} '
-                f'bytes in a volume of {self.end}', expected=expected,
+                f'the number of digests does not fit a volume of {self.end} '
+                f'bytes in blocks of {size} bytes', expected=expected,
                 actual=len(self.table),
                 remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
 
@@ -107,9 +107,9 @@ class DigestCheck:
     def _not_whole(self, name: str,
                    extent: types.Extent) -> exceptions.IntegrityError:
         return exceptions.IntegrityError(
-            f'the manifest is damaged: only whole blocks of '
-            f'{self.table.block_size} bytes can be verified', name=name,
-            offset=extent.offset, end=extent.end,
+            'the manifest is damaged: it splits blocks of '
+            f'{self.table.block_size} bytes, so they cannot be verified',
+            name=name, offset=extent.offset, end=extent.end,
             remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
 
     def _mismatch(self, name: str, first: int, changed: int,
@@ -121,7 +121,8 @@ class DigestCheck:
         actual = packed[at:at + digests.DIGEST_SIZE].hex()
         expected = self.table.digest(first + changed).hex()
         return exceptions.DigestMismatch(
-            'an object is damaged: its SHA-256 is not that of the backup',
+            'an object is damaged: the SHA-256 of a block differs from the '
+            'recorded one',
             name=name, offset=start, end=end, expected=expected,
             actual=actual, remedy=exceptions.Remedy.OTHER_BACKUP)
 
@@ -135,7 +136,7 @@ def strict(repo: repository.Repository, tip: chains.ChainLink, end: int,
     :param end: the size of its volume, in bytes
     :param plan: what is going to be fetched; by default whole chunks
     :raises IntegrityError: when not everything can be verified
-    :raises FormatError: when the file of digests is damaged
+    :raises FormatError: when the digest file is damaged
     :raises SpoolError: when there is no room for the digests
     """
     check = _digests(repo, tip, end)
@@ -191,7 +192,7 @@ def _check_era(tip: chains.ChainLink) -> None:
     if tip.manifest.era is not chains.Era.DIGESTS:
         return
     raise exceptions.IntegrityError(
-        'the backup was stored with a file of digests, which is gone',
+        'the digest file of the backup is missing',
         backup_id=tip.ref.backup_id, container=tip.ref.container,
         name=naming.digest_file_name(tip.ref.prefix),
         remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
@@ -205,8 +206,8 @@ def _check_md5s(tip: chains.ChainLink) -> None:
     for record in tip.manifest.chunks:
         if record.stored_md5 is None:
             raise exceptions.IntegrityError(
-                'the manifest is damaged: there are no digests, and it has '
-                'no MD5 to compare this object with',
+                'the manifest is damaged: the backup has no digests, and the '
+                'manifest has no MD5 of this object',
                 container=tip.ref.container, name=record.name,
                 offset=record.extent.offset, end=record.extent.end,
                 remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
@@ -243,8 +244,8 @@ class StoredCheck:
         extent = self._record.extent
         if self._expected is not None and self._length != self._expected:
             raise exceptions.LengthMismatch(
-                'an object is damaged: it has not as many bytes as the '
-                'manifest says', name=self._record.name, offset=extent.offset,
+                'an object is damaged: its length differs from the one in '
+                'the manifest', name=self._record.name, offset=extent.offset,
                 end=extent.end, expected=self._expected,
                 actual=self._length, remedy=exceptions.Remedy.OTHER_BACKUP)
         if self._hash is None:
@@ -252,8 +253,8 @@ class StoredCheck:
         actual = self._hash.hexdigest()
         if actual != self._record.stored_md5:
             raise exceptions.DigestMismatch(
-                'an object is damaged, and was restored already: its MD5 is '
-                'not that of the manifest', name=self._record.name,
+                'an object is damaged: its MD5 differs from the one in the '
+                'manifest', name=self._record.name,
                 offset=extent.offset, end=extent.end,
                 expected=self._record.stored_md5, actual=actual,
                 remedy=exceptions.Remedy.OTHER_BACKUP)

@@ -210,7 +210,7 @@ def _differences(subject: Subject, check: verification.DigestCheck,
     size = check.table.block_size
     if before.block_size != size:
         return [exceptions.IntegrityError(
-            'the parent has digests of blocks of another size',
+            "the block size of the backup differs from its parent's",
             backup_id=ref.backup_id, container=ref.container, name=name,
             expected=before.block_size, actual=size)]
     for extent in _inherited(subject):
@@ -223,8 +223,9 @@ def _differences(subject: Subject, check: verification.DigestCheck,
             if changed:
                 block = start + changed[0]
                 return [exceptions.IntegrityError(
-                    'a digest is not that of the parent, from which the '
-                    'backup takes the block', backup_id=ref.backup_id,
+                    "a digest differs from the parent's, though the backup "
+                    'takes the block from the '
+                    'parent', backup_id=ref.backup_id,
                     container=ref.container, name=name, offset=block * size,
                     end=min((block + 1) * size, subject.size))]
     return []

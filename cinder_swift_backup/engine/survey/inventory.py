@@ -11,7 +11,7 @@
 3. List the containers of segments, and count what is there to the backups.
 
 Nothing is read but listings, so that this is quick. What a backup builds on is
-in its manifest; see :mod:`cinder_swift_backup.engine.survey.audit`.
+in its manifest; see :mod:`cinder_swift_backup.engine.survey.quick`.
 """
 
 from collections.abc import Callable
@@ -222,10 +222,11 @@ def select(backups: Sequence[Listed], beginning: str) -> Listed:
                            for listed in matches[:5])
         raise exceptions.SelectionError(
             f'{len(matches)} backups have an id that begins with '
-            f'{beginning!r}: {places}')
+            f'{beginning!r}, such as {places}')
     if matches:
         return matches[0]
     if any(begins(listed.ref.volume_id, beginning) for listed in backups):
-        raise NotABackup(f'{beginning!r} is a volume, and not a backup')
+        raise NotABackup(f'{beginning!r} is the id of a volume, not of a '
+                         'backup')
     raise NoSuchBackup(
         f'there is no backup whose id begins with {beginning!r}')

@@ -61,7 +61,8 @@ class Lineage:
         while (below := self._parent(links[-1])) is not None:
             if below in links:
                 raise exceptions.ChainError(
-                    'by its manifest the backup is its own ancestor',
+                    'according to its manifest, the backup is its own '
+                    'ancestor',
                     backup_id=below.ref.backup_id)
             links.append(below)
         links.reverse()
@@ -71,7 +72,7 @@ class Lineage:
         ref = backup.ref
         if backup.summary is None:
             raise exceptions.ChainError(
-                'the backup has no manifest that can be read',
+                'the backup has no readable manifest',
                 backup_id=ref.backup_id, container=ref.container,
                 name=naming.manifest_name(ref.prefix))
         parent_id = backup.summary.parent_id
@@ -86,10 +87,10 @@ class Lineage:
         if len(same) == 1:
             return same[0]
         raise exceptions.ChainError(
-            'the backup builds on one '
-            + ('that is in several containers' if same
-               else 'of which there is nothing'),
-            backup_id=ref.backup_id, detail=f'on backup {parent_id}')
+            'the parent of the backup '
+            + ('is in several containers' if same
+               else 'was not found'),
+            backup_id=ref.backup_id, detail=f'parent {parent_id}')
 
     def unknown(self, backup: backups.Backup) -> list[backups.Backup]:
         """Newer backups of the volume that may build on one, or may not.

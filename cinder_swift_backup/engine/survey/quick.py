@@ -6,7 +6,7 @@ A quick look compares what is named with what is there:
 
 1. Read the manifest. Compare the chunks it names with a listing: that they are
    there, and their stored length and MD5 where the manifest has them.
-2. Look for the file of digests, and for its segments if it has any.
+2. Look for the digest file, and for its segments if it has any.
 3. What a listing does not show is asked for, since listings lag.
 4. A closer look also asks for what a listing shows, or a sample of it; see
    :mod:`cinder_swift_backup.engine.presence`.
@@ -83,7 +83,7 @@ class Checker:
             state = (self._patience.incomplete(listed) if listed.has_manifest
                      else self._patience.without_manifest(listed))
             return backups.Backup(listed, None, (backups.Finding(
-                state, 'it has no manifest', ref.container,
+                state, 'the backup has no manifest', ref.container,
                 naming.manifest_name(ref.prefix)),))
         except exceptions.FormatError as err:
             return backups.Backup(listed, None, (
@@ -176,8 +176,9 @@ class _Look:
             fault = asked.ask(self._store)
             if isinstance(fault, exceptions.ChunkMissing):
                 rest = count - number
-                what = ('it is not there' if not rest else 'it is not '
-                        f'there, and {rest} more are not listed')
+                what = 'missing'
+                if rest:
+                    what += f', and {rest} more are not listed'
                 yield backups.Finding(self._missing, what,
                                       asked.ref.container, asked.name)
                 return
@@ -208,7 +209,7 @@ class _Look:
         try:
             segments = self._store.segments(self._ref.container, name)
         except exceptions.ObjectNotFound:
-            yield backups.Finding(self._missing, 'it is not there',
+            yield backups.Finding(self._missing, 'missing',
                                   self._ref.container, name)
             return
         if segments:

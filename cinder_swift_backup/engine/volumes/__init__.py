@@ -47,7 +47,7 @@ def open_volume(handle: Any, lock: base.Lock) -> Volume:
     if hasattr(handle, 'seek') and hasattr(handle, 'tell'):
         return seeking.SeekingVolume(handle, lock)
     raise exceptions.VolumeError(
-        'the handle of the volume cannot be read or written by offset',
+        "the volume's handle does not support reads and writes at an offset",
         detail=repr(handle), remedy=exceptions.Remedy.STORAGE)
 
 

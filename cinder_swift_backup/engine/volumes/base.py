@@ -17,12 +17,12 @@ from cinder_swift_backup.format import zeros
 WINDOW = 64 << 30
 Lock = contextlib.AbstractContextManager[Any]
 # For the texts of errors, after "failed".
-MEASURING = 'when it was asked for its size'
-MAPPING = 'when it was asked where it has data'
-READING = 'when it was read'
-WRITING = 'when it was written'
-MARKING = 'when a snapshot was to be made, used or removed'
-SYNCING = 'when what was written was to be made durable'
+MEASURING = 'while reporting its size'
+MAPPING = 'while reporting its data or snapshots'
+READING = 'while being read'
+WRITING = 'while being written'
+MARKING = 'in a snapshot operation'
+SYNCING = 'while flushing writes'
 
 
 class VolumeReader(Protocol):
@@ -172,7 +172,7 @@ def write_zeros(write: Callable[[int, memoryview], None],
 def ended(extent: types.Extent, offset: int) -> exceptions.VolumeError:
     """The error for a volume that ends at ``offset``, inside an extent."""
     return exceptions.VolumeError(
-        'the volume ended early: it was resized or detached meanwhile',
+        'the volume ended early: it may have been resized or detached',
         offset=extent.offset, end=extent.end, expected=extent.end,
         actual=offset, remedy=exceptions.Remedy.REPEAT)
 

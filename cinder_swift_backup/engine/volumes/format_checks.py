@@ -2,7 +2,7 @@
 
 """Whether a file is what a backup or a restore may have.
 
-See :mod:`cinder_swift_backup.engine.volumes.rbd_formats` for formats.
+See :mod:`cinder_swift_backup.engine.volumes.image_formats` for formats.
 
 1. Back up no file that refers to another one: what is in that would be
    missing, and nobody would notice before it is needed.
@@ -82,7 +82,7 @@ def source_format(source: object, recorded: Recorded) -> str | None:
     if kind.needs:
         raise exceptions.VolumeError(
             f'the volume is in a {kind.name} file that needs {kind.needs}, '
-            f'which the backup would not have', detail=kind.detail,
+            'which the backup would not include', detail=kind.detail,
             remedy=(exceptions.Remedy.SNAPSHOT if kind.needs in _BELOW
                     else exceptions.Remedy.WHOLE_SOURCE))
     return kind.name
@@ -149,8 +149,8 @@ def check_device(stored: image_formats.ImageFormat | None) -> None:
     """
     if stored is not None:
         raise exceptions.VolumeError(
-            f'the backup is of a {stored.name} file, and the target is no '
-            f'file',
+            f'the backup is of a {stored.name} file, but the target is not a '
+            'file',
             detail=stored.detail, remedy=exceptions.Remedy.CONVERT)
 
 
@@ -167,13 +167,14 @@ def check_file(stored: image_formats.ImageFormat | None,
     """
     if there is not None and there.needs and not (stored and stored.needs):
         raise exceptions.VolumeError(
-            f'the target is a {there.name} file that needs {there.needs}, '
-            f'and the backup is of a whole volume', detail=there.detail,
+            f'the target is a {there.name} file that needs {there.needs}, but '
+            'the backup is of a whole volume', detail=there.detail,
             remedy=exceptions.Remedy.WHOLE_TARGET)
     _check_expected(stored, expected)
     if stored is not None and stored.needs:
         LOG.warning('The backup has only the %s file of the volume, which '
-                    'needs %s [%s]', stored.name, stored.needs, stored.detail)
+                    'needs %s [%s]', stored.name, stored.needs,
+                    stored.detail or '-')
 
 
 def _check_expected(stored: image_formats.ImageFormat | None,
@@ -182,5 +183,5 @@ def _check_expected(stored: image_formats.ImageFormat | None,
     if expected is None or name.lower() == expected.lower():
         return
     raise exceptions.VolumeError(
-        f'the backup is in format {name}, and its target has to be in format '
+        f'the backup is in format {name}, but the target must be in format '
         f'{expected}', remedy=exceptions.Remedy.SAME_FORMAT)

@@ -132,8 +132,8 @@ class Lie:
     said: str
 
     def __str__(self) -> str:
-        return (f'bytes {self.extent.offset} to {self.extent.end} are said to '
-                f'be {self.said}')
+        return (f'bytes {self.extent.offset} to {self.extent.end} are '
+                f'{self.said}')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class Checker:
         for place in left.same.blocks(self.block_size):
             yield pipelines.Task(functools.partial(
                 self._look, call, self._is_same,
-                Lie(place, 'as in the parent')), place.length)
+                Lie(place, 'the same as in the parent')), place.length)
 
     @staticmethod
     def _look(call: pipelines.Call, is_true: Callable[[types.Extent], bool],

@@ -23,7 +23,8 @@ ref = engine_base.ref
 CONTAINER = engine_base.CONTAINER
 # What goes beside an output in which all is well.
 _SAID = (rf'\A({re.escape(commands.BY_LISTINGS)}|There are .*|'
-         rf'(Checked )?\d+ backups? in account memory.*)\Z')
+         r'No backup matches .*|'
+         r'(Checked )?\d+ backups? in account memory.*)\Z')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -140,7 +140,7 @@ clouds:
         err = self.assertRaises(exceptions.ConfigurationError,
                                 cinder_api.read,
                                 _options('--os-cloud', 'a'), {}, 0.4)
-        self.assertIn('Cinder cannot be asked', str(err))
+        self.assertIn('the records of Cinder cannot be read', str(err))
 
     def test_login_of_variables(self):
         self.enterContext(mock.patch.dict(

@@ -114,7 +114,7 @@ class ColumnsTest(base.CommandTestCase):
                 self.store.calls.clear()
                 answer = self.run_command(name, *arguments, *options)
                 self.assertEqual(errors.ExitCode.USAGE, answer.code, name)
-                self.assertIn("no column 'nonsense'", answer.err)
+                self.assertIn("Unknown column 'nonsense'", answer.err)
                 self.assertIn('The columns are ', answer.err)
                 self.assertEqual(1, answer.err.count('\n'))
                 self.assertEqual('', answer.out)

@@ -40,14 +40,14 @@ class DeleteTest(base.RecordsTestCase):
         self._has_record('bak-4', 'creating', None, 'vol-2')
         self._has_record('bak-5', 'error', None)
         self._has_record('bak-3', 'creating', None)
-        self._refused('in the making: bak-3')
+        self._refused('in progress: bak-3')
         del self.records.return_value['bak-3']
         self.assertEqual(0, self.run_command('delete', 'bak-2').code)
 
     def test_cinder_that_does_not_answer(self):
         before = self.bench.names()
         self.records.side_effect = exceptions.ConfigurationError(
-            'Cinder cannot be asked')
+            'the records of Cinder cannot be read')
         answer = self.run_command('delete', 'bak-2')
         self.assertEqual(errors.ExitCode.CONFIGURATION, answer.code)
         self.assertEqual(before, self.bench.names())
@@ -65,7 +65,7 @@ class DeleteTest(base.RecordsTestCase):
         for backup in ('bak-2', 'bak-1'):
             answer = self.run_command('delete', backup)
             self.assertEqual(0, answer.code, answer.err)
-            self.assertIn(f'Backup {backup} is deleted', answer.err)
+            self.assertIn(f'Deleted backup {backup}', answer.err)
         self.assertEqual([], self.bench.names())
 
     def test_needed_in_another_container(self):
@@ -97,7 +97,7 @@ class DeleteTest(base.RecordsTestCase):
         # It may be in the making itself.
         answer = self.run_command('delete', 'bak-2')
         self.assertEqual(errors.ExitCode.SELECTION, answer.code)
-        self.assertIn('in the making', answer.err)
+        self.assertIn('in progress', answer.err)
         for backup in ('bak-2', 'bak-1'):
             self.assertEqual(0, self.run_command(
                 'delete', backup, '--grace', '0').code)
@@ -149,7 +149,7 @@ class DeleteTest(base.RecordsTestCase):
         self.assertEqual(before, self.bench.names())
         self.assertNotIn('[y/N]', self.run_command(
             'delete', 'bak-2', '--yes', said='').err)
-        self.assertIn('is deleted', self.run_command(
+        self.assertIn('Deleted backup', self.run_command(
             'delete', 'bak-1', said='yes\n').err)
 
     def test_what_happens_before_the_answer(self):
@@ -209,9 +209,10 @@ class OrphansTest(base.RecordsTestCase):
         self._has_record('bak-5', 'available', 'of another driver')
         answer = self.run_command('orphans', '--grace', '0')
         self.assertEqual(
-            ['Cinder has no record of bak-1: see "export-record" and '
-             '"delete".',
-             'Swift has nothing of bak-3, which Cinder calls available.'],
+            ['Cinder shows this login no record that matches bak-1: see '
+             '"export-record" and "delete".',
+             'The account has no objects of bak-3, though their status in '
+             'Cinder is available.'],
             answer.err.splitlines())
 
     def test_login_that_does_not_see_all_records(self):
@@ -221,7 +222,7 @@ class OrphansTest(base.RecordsTestCase):
         self.bench.put(stray, b'x')
         answer = self.run_command('orphans', '--grace', '0', '--delete')
         self.assertEqual(0, answer.code)
-        self.assertIn('the command leaves bak-2', answer.err)
+        self.assertIn('Kept bak-2', answer.err)
         self.assertEqual(self.before, self.bench.names())
         answer = self.run_command('orphans', '--grace', '0', '--delete',
                                   '--container', base.CONTAINER)
@@ -238,10 +239,11 @@ class OrphansTest(base.RecordsTestCase):
 
     def test_cinder_that_does_not_answer(self):
         self.records.side_effect = exceptions.ConfigurationError(
-            'Cinder cannot be asked')
+            'the records of Cinder cannot be read')
         answer = self.run_command('orphans', '--grace', '0')
         self.assertEqual(0, answer.code)
-        self.assertEqual('Cinder cannot be asked.\n', answer.err)
+        self.assertEqual('the records of Cinder cannot be read.\n',
+                         answer.err)
         self.assertIn('bak-2', answer.out)
         answer = self.run_command('orphans', '--grace', '0', '--delete')
         self.assertEqual(errors.ExitCode.CONFIGURATION, answer.code)
@@ -328,7 +330,7 @@ class OrphansTest(base.RecordsTestCase):
         self.bench.memory.syncs[base.CONTAINER] = store_base.Sync(
             '//realm/b/account/container', 'k')
         answer = self.run_command('orphans', '--grace', '0', '--delete')
-        self.assertIn('the command leaves bak-2', answer.err)
+        self.assertIn('Kept bak-2', answer.err)
         self.assertEqual(self.before, self.bench.names())
         (row,) = self.run_json('orphans', '--grace', '0', '--delete',
                                '--container', base.CONTAINER)
@@ -443,4 +445,4 @@ class ClockTest(base.RecordsTestCase):
         with mock.patch.object(self.bench.memory, 'now', return_value=None):
             answer = self.run_command('orphans')
         self.assertEqual(0, answer.code)
-        self.assertIn("by this host's clock", answer.err)
+        self.assertIn("uses this host's clock", answer.err)

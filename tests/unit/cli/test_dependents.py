@@ -30,9 +30,9 @@ class DependentsTest(base.RecordsTestCase):
     def test_number_that_is_too_low(self):
         self._has_records((False, False, False))
         self.assertEqual(
-            'Cinder is wrong about whether other backups depend on bak-1. In '
-            'its database, this mends it:\n'
-            "UPDATE backups SET num_dependent_backups = 2 WHERE id IN "
+            'Cinder is wrong about whether other backups depend on bak-1. To '
+            'correct that, run this in its database:\nUPDATE backups SET '
+            'num_dependent_backups = 2 WHERE id IN '
             "('bak-1');\n", self._said())
 
     def test_numbers_that_are_too_high(self):

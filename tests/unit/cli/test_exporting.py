@@ -49,7 +49,7 @@ class ExportRecordTest(base.CommandTestCase):
         answer = self.run_command('export-record', '--all', '-f', 'value',
                                   '-c', 'backup')
         self.assertEqual(['bak-1', 'bak-3'], answer.out.split())
-        self.assertIn('No record is made of backup bak-2, which is damaged',
+        self.assertIn('Skipped backup bak-2, which is damaged',
                       answer.err)
         self.assertEqual(2, self.run_command('export-record').code)
 

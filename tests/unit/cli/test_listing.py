@@ -188,8 +188,8 @@ class ListTest(base.CommandTestCase):
 
     def test_where_there_is_nothing(self):
         self.assertEqual(
-            (0, ['There are 2 backups in account memory, but none that you '
-                 'asked for.']), self._said('--volume', 'vol-2'))
+            (0, ['No backup matches the options (2 backups in account '
+                 'memory).']), self._said('--volume', 'vol-2'))
         self.bench.memory.ensure_container('empty', create=True)
         self.assertEqual(
             (0, ['There are no backups in account memory, container empty.']),
@@ -200,7 +200,7 @@ class ListTest(base.CommandTestCase):
         code, (_, line) = self._said('--volume', 'vol-2', '--expect-volume',
                                      'vol-2')
         self.assertEqual(errors.ExitCode.SELECTION, code)
-        self.assertIn('no backup of volume vol-2', line)
+        self.assertIn('no complete backup of volume vol-2', line)
 
     def test_names(self):
         self.bench.archive(3, base.DATA, volume_meta=json.dumps(

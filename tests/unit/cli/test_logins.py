@@ -306,4 +306,4 @@ class OptionsTest(LoginTestCase):
                              ('--nonsense', '--help')):
             answer = self.run_command(_OS, option, 'x', 'list')
             self.check_refused(answer, errors.ExitCode.USAGE,
-                               f'There is no option {option}:', more)
+                               f'Unknown option {option}:', more)

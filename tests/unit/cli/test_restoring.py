@@ -180,7 +180,7 @@ class RestoreTest(base.CommandTestCase):
         with self._device(600):
             answer = self._restore('bak-2', '--force')
         self.assertEqual(0, answer.code, answer.err)
-        self.assertIn('its last 88 bytes are as they were', answer.err)
+        self.assertIn('its last 88 bytes were not changed', answer.err)
         self.assertEqual(base.NOW + b'x' * 88, self.target.read_bytes())
 
     def test_smaller_target_where_zeros_are_left_out(self):
@@ -190,8 +190,8 @@ class RestoreTest(base.CommandTestCase):
             with self._device(512):
                 answer = self._restore('bak-3', *options)
             self.assertEqual(0, answer.code, answer.err)
-            self.assertIn('the last 200 bytes, which are zeros, are left out',
-                          answer.err)
+            self.assertIn('the last 200 bytes of the backup, which are zeros, '
+                          'were left out', answer.err)
             self.assertEqual(base.DATA, self.target.read_bytes())
 
     def test_smaller_target_where_something_would_be_lost(self):
@@ -245,7 +245,7 @@ class RestoreTest(base.CommandTestCase):
 
     def test_id_of_a_volume(self):
         for backup in ('vol-1', 'VOL'):
-            self._refused(errors.ExitCode.SELECTION, 'is a volume',
+            self._refused(errors.ExitCode.SELECTION, 'the id of a volume',
                           '--latest-complete', '--volume', backup=backup)
 
     def test_two_such_backups(self):
@@ -275,15 +275,15 @@ class RestoreTest(base.CommandTestCase):
         for backup, where in (('bak-1', ''), ('bak-2', 'backup bak-1, ')):
             answer = self._restore(backup)
             self.assertEqual(
-                f'the backup is damaged: {where}object {gone}: it is not '
-                f'there. Another backup may be whole: see "list". [backup '
+                f'the backup is damaged: {where}object {gone}: missing. '
+                'Another backup may be intact: see "list". [backup '
                 f'{backup}]\n', answer.err)
 
     def test_damage_that_is_only_found_now(self):
         self.store.script(faulty.alter(
             'read', lambda data: data[:-1],
             matching=lambda name: name.endswith('-00016')))
-        self._refused(errors.ExitCode.DAMAGED, 'may be partly written',
+        self._refused(errors.ExitCode.DAMAGED, 'may be incomplete',
                       str(self.target))
 
     def test_interrupted(self):
@@ -292,7 +292,7 @@ class RestoreTest(base.CommandTestCase):
             matching=lambda name: name.endswith('-00016')))
         answer = self._restore()
         self.assertEqual(errors.ExitCode.INTERRUPTED, answer.code)
-        self.assertIn('may be partly written', answer.err)
+        self.assertIn('may be incomplete', answer.err)
 
     def test_unverified(self):
         for number in (1, 2):
@@ -358,7 +358,7 @@ class RestoreTest(base.CommandTestCase):
             self.assertRegex(
                 answer.err, rf'^{self.target} cannot be written \({why}\)'
                 rf'{more} \[bytes \d+ to \d+ of the volume\] {self.target} '
-                rf'may be partly written')
+                rf'may be incomplete')
             for text in ('container', 'storage', 'Errno', 'the volume failed'):
                 self.assertNotIn(text, answer.err)
 
@@ -534,7 +534,7 @@ class UnverifiedTest(base.CommandTestCase):
 
     def test_what_is_not_there(self):
         self.bench.memory.delete(base.CONTAINER, self._name(4))
-        self.assertIn('is not there', self._restore()[-1])
+        self.assertIn('is missing', self._restore()[-1])
 
     def test_what_cannot_be_decoded(self):
         self.bench.archive(5, base.DATA, codec='zlib')

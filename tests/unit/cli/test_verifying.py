@@ -46,7 +46,7 @@ class VerifyTest(base.CommandTestCase):
             len(self.bench.get(name)) for name in self.bench.names()))
         for word, told, how in (
                 ('complete', 'No data was fetched', ()),
-                ('verified', 'compared with its digests', ('--deep',)),
+                ('verified', 'matches its digests', ('--deep',)),
                 ('sampled', 'Only a sample', ('--sample', '10'))):
             code, (line,) = self._said('--all', *how)
             self.assertEqual(_Code.DONE, code)
@@ -70,7 +70,8 @@ class VerifyTest(base.CommandTestCase):
             self.bench.memory.delete(base.CONTAINER, info.name)
         for options, what in (
                 (('--all',), ''), (('--all', '--deep'), ''),
-                (('--volume', 'vol-1'), " of a volume 'vol-1'")):
+                (('--volume', 'vol-1'),
+                 " of a volume whose id begins with 'vol-1'")):
             self.assertEqual(
                 (_Code.SELECTION,
                  [f'There are no backups{what} in account memory.']),
@@ -84,8 +85,8 @@ class VerifyTest(base.CommandTestCase):
             '--expect-volume', 'vol-2')
         self.assertEqual(_Code.SELECTION, code)
         self.assertEqual(
-            ['Expected at least 3 backups that can be restored, and found 2.',
-             'Found no backup of volume vol-2 that can be restored.'], lines)
+            ['Expected at least 3 complete backups, but found 2.',
+             'Found no complete backup of volume vol-2.'], lines)
         # What is damaged does not count, and is worse than what is missing.
         self.bench.memory.delete(base.CONTAINER,
                                  naming.chunk_name(base.ref(1).prefix, 4))
@@ -103,7 +104,7 @@ class VerifyTest(base.CommandTestCase):
         gone = naming.chunk_name(base.ref(1).prefix, 4)
         self.bench.memory.delete(base.CONTAINER, gone)
         first, second = self._verify(_Code.DAMAGED, 'bak-2')
-        self.assertEqual(('bak-1', 'damaged', gone, 'it is not there'), first)
+        self.assertEqual(('bak-1', 'damaged', gone, 'missing'), first)
         self.assertEqual(('bak-2', 'damaged'), second[:2])
         self.assertIn(gone, second[3])
         self.assertEqual([first, second],
@@ -116,7 +117,7 @@ class VerifyTest(base.CommandTestCase):
             matching=lambda name: name == gone))
         first, second = self._verify(_Code.DAMAGED, '--all')
         self.assertEqual(('bak-1', 'damaged', gone), first[:3])
-        self.assertIn('is not there', first[3])
+        self.assertIn('is missing', first[3])
         self.assertEqual(('bak-2', 'damaged'), second[:2])
 
     def test_object_that_will_expire(self):

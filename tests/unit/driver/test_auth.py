@@ -315,7 +315,7 @@ class SingleUserTest(AuthTestCase):
             self.config(**{missing: None})
             err = self.assertRaises(exceptions.ConfigurationError,
                                     self._store)
-            self.assertTrue(str(err).startswith(f'{missing} is missing'),
+            self.assertTrue(str(err).startswith(f'{missing} is not set'),
                             str(err))
             self.assertIn(f'backup_swift_auth_version = {version}', str(err))
             self.assertNotIn('\n', str(err))

@@ -161,8 +161,7 @@ class BackupTest(MarksTestCase):
         self.image.write(b'new', 5000)
         log = self.useFixture(fixtures.FakeLogger())
         tip = self._backup(parent_id=full.id)
-        self.assertIn(f'All of the volume is read for backup {tip.id}',
-                      log.output)
+        self.assertIn(f'Backup {tip.id} reads the whole volume', log.output)
         self.assertEqual(_DATA[:5000] + b'new' + _DATA[5003:],
                          self._content(tip))
 

@@ -65,7 +65,7 @@ class BackupTest(base.MethodTestCase):
             err = self.assertRaises(
                 cinder_exception.BackupDriverException, self.driver.backup,
                 backup, io.BytesIO(_DATA), False)
-            self.assertIn('there can be no such container', str(err))
+            self.assertIn('the container cannot be used', str(err))
             self.assertIn('Name another container.', str(err)[:255])
             self.assertTrue(str(err).isprintable())
             self.assertEqual(asked, len(self.store.calls))
@@ -113,7 +113,7 @@ class BackupTest(base.MethodTestCase):
                     backup_swift_container_sync_key='secret')
         log = self.useFixture(fixtures.FakeLogger())
         backup = self._backup()
-        self.assertIn('is not copied to', log.output)
+        self.assertIn('is not set up to be copied to', log.output)
         self.assertNotIn('secret', log.output)
         self.assertEqual(_DATA, self._restore(backup))
 
@@ -354,7 +354,7 @@ class RestoreTest(base.MethodTestCase):
             cinder_exception.InvalidVolume, self.driver.restore, backup,
             base.VOLUME, handle, False)
         self.assertEqual(before, handle.getvalue())
-        self.assertIn('of another type', str(err))
+        self.assertIn('whose type differs', str(err))
         self.assertIn('other instead of luks', str(err))
 
     def test_encrypted_volume_of_the_same_type(self):

@@ -44,7 +44,7 @@ _NESTED = (
 # the name of an option.
 _SAMPLES = {
     'err': _NESTED,
-    '_noun(name)': 'the file of digests',
+    '_noun(name)': 'the digest file',
     'refused.what': f'Swift answered 401 Unauthorized ({_BODY})',
     'text': f'Swift answered 413 Request Entity Too Large ({_BODY})',
     '_answer(err)': f'413 Request Entity Too Large ({_BODY})',
@@ -126,7 +126,7 @@ def _made(path: str, node: ast.Call, kind: type) -> Iterator[_Site]:
     # The document is the first argument of documents.damaged().
     place = 1 if _called(node) == 'damaged' else 0
     given = {each.arg: ast.unparse(each.value) for each in node.keywords}
-    before = 'the file of digests is damaged, ' if place else ''
+    before = 'the digest file is damaged, ' if place else ''
     for text in _texts(path, node.args[place]):
         for remedy in _remedies(given.get('remedy')):
             yield _Site(path, node.lineno, kind, before + text,

@@ -80,7 +80,7 @@ class CheckTest(base.HttpTestCase):
         self.config(backup_swift_container_sync_to='//realm/b')
         for wrong in (' k-secret', 'k-\nsecret', 'k-secret\r'):
             self.config(backup_swift_container_sync_key=wrong)
-            self._refused('backup_swift_container_sync_key begins')
+            self._refused('backup_swift_container_sync_key cannot go')
             err = self.assertRaises(exceptions.ConfigurationError,
                                     self._check)
             self.assertNotIn('secret', str(err))
@@ -92,11 +92,12 @@ class CheckTest(base.HttpTestCase):
         setup_check.check_sync(store, 'c', wanted)
         store.ensure_container('c', create=True)
         for there, words in (
-                (None, '//realm/b/memory/c is wanted'),
-                (store_base.Sync(None, 'secret'), 'is not copied to'),
+                (None, 'expected //realm/b/memory/c'),
+                (store_base.Sync(None, 'secret'),
+                 'is not set up to be copied to'),
                 (store_base.Sync('//realm/x', 'secret'), '//realm/x'),
                 (store_base.Sync('//realm/b/memory/c', 'other'),
-                 'another key')):
+                 'X-Container-Sync-Key differs')):
             store.syncs.pop('c', None)
             if there is not None:
                 store.syncs['c'] = there
@@ -117,7 +118,7 @@ class CheckTest(base.HttpTestCase):
         for wrong in (*container_names.UNASKABLE,
                       *container_names.UNWANTED):
             self.config(backup_swift_container=wrong)
-            self._refused('backup_swift_container cannot be')
+            self._refused('backup_swift_container is not a usable')
         for good in container_names.GOOD:
             self.config(backup_swift_container=good)
             self._check()
@@ -130,9 +131,9 @@ class CheckTest(base.HttpTestCase):
 
     def test_single_user_without_user_or_key(self):
         self.config(backup_swift_auth='single_user')
-        self._refused('backup_swift_user is missing')
+        self._refused('backup_swift_user is not set')
         self.config(backup_swift_user='u')
-        self._refused('backup_swift_key is missing')
+        self._refused('backup_swift_key is not set')
 
     def test_single_user_without_auth_url(self):
         self.config(backup_swift_auth='single_user', backup_swift_user='u',
@@ -162,7 +163,7 @@ class CheckTest(base.HttpTestCase):
     def test_single_user_checks_the_cluster(self):
         self._logged_in()
         self._serve_info(max_file_size=1000)
-        self._refused('takes objects of at most 1000 bytes')
+        self._refused('accepts objects of at most 1000 bytes')
 
     def test_object_size_above_the_limit(self):
         self.config(backup_swift_url=base.SWIFT)
@@ -279,8 +280,8 @@ class CheckTest(base.HttpTestCase):
                 log = self.useFixture(fixtures.FakeLogger())
                 self._check()
         self.assertIn(
-            f'backup_swift_worker, in {file.name}: There is no such option. '
-            f'Did you mean backup_swift_workers?\n', log.output)
+            f'backup_swift_worker, in {file.name}: Unknown option. Did you '
+            'mean backup_swift_workers?\n', log.output)
 
     def test_the_driver_says_it_in_one_line(self):
         self.config(backup_swift_object_size=1000)

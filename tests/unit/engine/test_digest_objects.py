@@ -239,7 +239,7 @@ class LargeTest(DigestObjectsTestCase):
         self._put(table)
         self.assertEqual(tables.content(table),
                          tables.content(self._load()))
-        self.assertIn('have no use', log.output)
+        self.assertIn('Unused digest segments', log.output)
 
     def test_refusal_where_there_have_to_be_segments(self):
         table = self._table(_DATA.randbytes(32 * 100))
@@ -444,7 +444,7 @@ class LargeTest(DigestObjectsTestCase):
         self.store.script(faulty.alter('segments', lambda found: other))
         err = self.assertRaises(exceptions.FormatError, self._load)
         self.assertEqual(
-            ('the file of digests belongs to a different backup', _NAME,
+            ('the digest file belongs to a different backup', _NAME,
              'bak-1', 'bak-2'),
             (err.what, err.name, err.expected, err.actual))
         # Once more, and then it is taken to be stored so.

@@ -26,8 +26,8 @@ class ContainerNamesTest(base.BaseTestCase):
 
     def test_what_is_said(self):
         for name, word in (('foo/bar', 'slash'), ('', 'empty'),
-                           ('..', 'resolved'), ('a\0', 'NUL'),
-                           ('\ud800', 'half a character'),
+                           ('..', 'relative path'), ('a\0', 'NUL'),
+                           ('\ud800', 'invalid character'),
                            ('a\n', 'control'), ('a' * 257, '257 bytes'),
                            ('\u00fc' * 129, '258 bytes, more than 256')):
             self.assertIn(word, container_names.fault_of_new(name))

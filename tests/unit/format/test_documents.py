@@ -15,10 +15,10 @@ class ErrorTest(base.BaseTestCase):
     def test_which_it_is(self):
         for name, noun in (
                 (naming.manifest_name('p'), 'the manifest'),
-                (naming.digest_file_name('p'), 'the file of digests')):
+                (naming.digest_file_name('p'), 'the digest file')):
             for stored, what in (
-                    (b'[', ' is damaged, it is not valid JSON ('),
-                    (b'[]', ' is damaged, it is not a JSON object'),
+                    (b'[', ' is damaged: it is not valid JSON ('),
+                    (b'[]', ' is damaged: it is not a JSON object'),
                     (b'{"version": "9"}', ' is of a version that this')):
                 err = self.assertRaises(exceptions.FormatError,
                                         documents.parse, name, stored)

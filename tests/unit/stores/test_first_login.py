@@ -94,14 +94,14 @@ class FirstLoginTest(base.BaseTestCase):
     def test_page(self):
         self.http.get(_URL, text='<html>Welcome</html>')
         self.http.post(_TOKENS, status_code=405)
-        self._refused('is not Keystone: it returns a web page')
+        self._refused('is not Keystone: its answer is not JSON')
 
     def test_page_somewhere_else(self):
         other = 'http://portal.test/login'
         self.http.get(_URL, status_code=302, headers={'Location': other})
         self.http.get(other, text='<html>Please log in</html>')
         self.http.post(_TOKENS, status_code=503)
-        self._refused('is not Keystone: it returns a web page')
+        self._refused('is not Keystone: its answer is not JSON')
 
     def test_nothing_of_that_name(self):
         self.http.get(_URL, status_code=404)

@@ -141,13 +141,13 @@ class RequestTest(ReasonTestCase):
         if not urllib3.__version__.startswith('1.'):
             # Which leaves it to its caller to notice.
             port = self.answer(_BEGINNING)
-            self.assertEqual('the answer broke off', self.reason(
+            self.assertEqual('the answer was cut short', self.reason(
                 requests.get, f'http://{_LOOPBACK}:{port}/'))
         port = self.answer(_BEGINNING)
         connection = http.client.HTTPConnection(_LOOPBACK, port)
         self.addCleanup(connection.close)
         connection.request('GET', '/')
-        self.assertEqual('the answer broke off',
+        self.assertEqual('the answer was cut short',
                          self.reason(connection.getresponse().read))
 
     def test_no_http(self):
@@ -321,7 +321,7 @@ class TlsTest(ReasonTestCase):
     def test_no_tls(self):
         port = self.answer(b'HTTP/1.1 400 Bad Request\r\n\r\n')
         found = self.reason(requests.get, f'https://{_LOOPBACK}:{port}/')
-        self.assertEqual('TLS failed, wrong version number', found)
+        self.assertEqual('TLS failed: wrong version number', found)
 
     def test_closed_meanwhile(self):
         port = self.answer(b'')

@@ -172,15 +172,15 @@ class TrackedTest(base.EngineTestCase):
         self._archive(self.bench, 1, TrackedVolume(before))
         log = self.useFixture(fixtures.FakeLogger())
         self._read_all(TrackedVolume(before, before), track=False)
-        self.assertNotIn('All of the volume is read', log.output)
+        self.assertNotIn('reads the whole volume', log.output)
 
     def test_parent_without_a_mark(self):
         before = b'data' * 100
         self._archive(self.bench, 1, TrackedVolume(before), mark=None)
         log = self.useFixture(fixtures.FakeLogger())
         self._read_all(TrackedVolume(before, before))
-        self.assertIn('All of the volume is read', log.output)
-        self.assertIn('that backup has no mark', log.output)
+        self.assertIn('reads the whole volume', log.output)
+        self.assertIn('the parent has no mark', log.output)
 
     def test_parent_of_the_stock_driver(self):
         before = b'data' * 100

@@ -341,7 +341,7 @@ class DigestTableTest(RestoreTestCase):
         log = self.useFixture(fixtures.FakeLogger())
         self._restore(source_size=len(_DATA), verify=False)
         self.assertEqual(_DATA[:256], bytes(self.target.data[:256]))
-        self.assertIn('ends before its volume did', log.output)
+        self.assertIn('is shorter than its volume was', log.output)
 
     def test_manifest_and_digests_that_end_before_the_volume(self):
         # So does a backup of a snapshot from before the volume was extended.

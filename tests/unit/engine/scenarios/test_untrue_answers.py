@@ -59,7 +59,8 @@ class DeleteTest(base.EngineTestCase):
         self.store.script(*rules)
         err = self.assertRaises(exceptions.StoreUnavailable, self._delete)
         self.assertEqual(
-            ('Swift has not deleted an object', 'bak-1', base.CONTAINER,
+            ('Swift still has an object that it '
+             'was asked to delete', 'bak-1', base.CONTAINER,
              exceptions.Remedy.REPEAT),
             (err.what, err.backup_id, err.container, err.remedy))
         self.store.heal()
@@ -146,7 +147,8 @@ class CleanUpTest(base.EngineTestCase):
         log = self.useFixture(fixtures.FakeLogger())
         self._fail(faulty.lose('delete', matching=_is(_CHUNK)))
         self.assertEqual([_CHUNK], self.bench.names())
-        self.assertIn('Swift has not deleted an object', log.output)
+        self.assertIn('Swift still has an object that it was '
+                      'asked to delete', log.output)
         self.assertIn(_CHUNK, log.output)
 
     def test_listing_that_fails_is_told(self):
@@ -247,7 +249,7 @@ class AnotherDigestsTest(base.EngineTestCase):
         self.bench.put(_DIGESTS, self.other)
         err = self.assertRaises(exceptions.FormatError, self._load)
         self.assertEqual(
-            ('the file of digests belongs to a different backup', 'bak-1',
+            ('the digest file belongs to a different backup', 'bak-1',
              base.CONTAINER, _DIGESTS, 'bak-1', 'bak-2',
              exceptions.Remedy.OTHER_BACKUP),
             (err.what, err.backup_id, err.container, err.name, err.expected,

@@ -81,7 +81,7 @@ class DamageTest(survey_base.SurveyTestCase):
         name = naming.chunk_name(self.prefix, 4)
         self._remove(name)
         self.assertEqual(
-            backups.Finding(_State.DAMAGED, 'it is not there', base.CONTAINER,
+            backups.Finding(_State.DAMAGED, 'missing', base.CONTAINER,
                             name), self._finding())
         # What builds on it is no better.
         self.assertEqual(['damaged'] * 2, self._states())
@@ -131,8 +131,9 @@ class DamageTest(survey_base.SurveyTestCase):
         self.bench.damage(name, lambda data: data[:-1])
         self.assertEqual(
             backups.Finding(
-                _State.DAMAGED, 'an object has another length than when it '
-                'was stored (63 instead of 64)', base.CONTAINER, name),
+                _State.DAMAGED, 'the length of an object differs from the '
+                                'recorded one (63 '
+                                'instead of 64)', base.CONTAINER, name),
             self._finding())
 
     def test_chunk_with_another_content(self):
@@ -157,7 +158,7 @@ class DamageTest(survey_base.SurveyTestCase):
         name = naming.digest_file_name(self.prefix)
         self._remove(name)
         self.assertEqual(
-            backups.Finding(_State.DAMAGED, 'it is not there', base.CONTAINER,
+            backups.Finding(_State.DAMAGED, 'missing', base.CONTAINER,
                             name), self._finding())
 
     def test_full_backup_with_a_gap(self):

@@ -130,14 +130,14 @@ class LieTest(base.EngineTestCase):
                 self.bench.resolve(*numbers), before, sparse=True).data))
 
     def _assert_noticed(self, *words):
-        self.assertEqual(1, self.log.output.count('as its storage says'))
+        self.assertEqual(1, self.log.output.count('is wrong about its data'))
         for word in words:
             self.assertIn(word, self.log.output)
 
     def test_hole_that_is_none(self):
         self._archive(LyingVolume(_DATA, types.Extent(640, 1280)))
         self._assert_restored(_DATA, 1)
-        self._assert_noticed('are said to be zeros', 'vol-1', 'bak-1')
+        self._assert_noticed('are zeros', 'vol-1', 'bak-1')
 
     def test_hole_in_an_incremental(self):
         self._archive(volumes.RamVolume(_DATA))
@@ -152,7 +152,7 @@ class LieTest(base.EngineTestCase):
         now = bytes(range(256)) * 10
         self._archive(LyingVolume(now, same=types.Extent(320, 1280)), 2)
         self._assert_restored(now, 1, 2)
-        self._assert_noticed('are said to be as in the parent')
+        self._assert_noticed('are the same as in the parent')
 
     def test_librbd_that_leaves_out_the_parent_of_a_clone(self):
         class Clone(volumes.Image):
@@ -166,7 +166,7 @@ class LieTest(base.EngineTestCase):
             self.bench = base.Bench()
             self._archive(source)
             self._assert_restored(_DATA, 1)
-        self.assertIn('as its storage says', self.log.output)
+        self.assertIn('is wrong about its data', self.log.output)
 
     def test_hole_that_is_written_to_meanwhile(self):
         class Busy(LyingVolume):
@@ -178,20 +178,20 @@ class LieTest(base.EngineTestCase):
         now = bytearray(_DATA)
         now[640:1920] = bytes(1280)
         self._archive(Busy(bytes(now)))
-        self.assertNotIn('as its storage says', self.log.output)
+        self.assertNotIn('is wrong about its data', self.log.output)
 
     def test_truth(self):
         now = bytes(64 * 2000) + _DATA
         source = LyingVolume(now)
         self._archive(source)
         self._assert_restored(now, 1)
-        self.assertNotIn('as its storage says', self.log.output)
+        self.assertNotIn('is wrong about its data', self.log.output)
         # And it takes little.
         self.assertLessEqual(source.read_bytes, len(_DATA) + 64 * 16)
         source = LyingVolume(now, same=types.Extent(0, len(now)))
         self._archive(source, 2)
         self._assert_restored(now, 1, 2)
-        self.assertNotIn('as its storage says', self.log.output)
+        self.assertNotIn('is wrong about its data', self.log.output)
         self.assertLessEqual(source.read_bytes, 64 * 16)
 
     def test_everything_is_read_on_request(self):
