@@ -210,7 +210,7 @@ class _MarkedOrigin(_Marked):
                     'snapshot that is backed up', expected=_MOST_CHANGES)
         finally:
             self._image.use(self._snapshot)
-        return dataclasses.replace(mark, changes=changes)
+        return dataclasses.replace(mark, written_since=changes)
 
 
 def _try(runtime, what, function, *arguments):

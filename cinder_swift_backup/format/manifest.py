@@ -81,7 +81,7 @@ def encode(manifest: chains.Manifest) -> Iterator[bytes]:
             'image': manifest.mark.image,
             'snapshot': manifest.mark.snapshot,
             'changes': [[extent.offset, extent.length]
-                        for extent in manifest.mark.changes],
+                        for extent in manifest.mark.written_since],
         }
     if manifest.file_format is not None:
         fields[_FILE_FORMAT] = manifest.file_format

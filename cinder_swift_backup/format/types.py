@@ -89,13 +89,13 @@ class Mark:
     """A snapshot that has what a backup was read from.
 
     ``image`` is the id of the image that it is a snapshot of, which no other
-    image of the cluster ever has. ``changes`` are what may differ between the
+    image of the cluster ever has. ``written_since`` may differ between the
     two, because it was written after the backup began and before the mark.
     """
 
     image: str
     snapshot: str
-    changes: tuple[Extent, ...] = ()
+    written_since: tuple[Extent, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

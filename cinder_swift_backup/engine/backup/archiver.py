@@ -142,13 +142,13 @@ class _Backup:
             file, job.geometry.block_size, job.geometry.blocks(size))
         records = chunk_table.ChunkTable(job.ref.prefix)
         observer.checkpoint()
-        source, changed, states = self._ask(source)
+        source, may_differ, states = self._ask(source)
         call(self._check_room, source, states)
         with operation.runtime.closing(call(self._make_table, size)) as table:
             work = self._worklist(worklist.Volume(
                 chunk_writer.ChunkWriter(operation, job, source, table,
                                          self.traces.numbers.append),
-                job.geometry, size, states, changed), records)
+                job.geometry, size, states, may_differ), records)
 
             def collect(result: worklist.Result) -> None:
                 work.collect(result)
@@ -180,16 +180,16 @@ class _Backup:
         job = self._job
         if job.read_all:
             return self._unasked(source)
-        changed = self._changes(source)
+        may_differ = self._may_differ(source)
         left = maps.Left(job.geometry.block_size)
         states = self._operation.one(functools.partial(
-            layout.chunks, source, job.geometry, changed, left))
+            layout.chunks, source, job.geometry, may_differ, left))
         lie = maps.Checker(
             source, job.geometry.block_size,
             job.parent.digests if job.parent else None,
         ).find_lie(left, self._operation)
         if lie is None:
-            return source, changed, states
+            return source, may_differ, states
         LOG.error('The storage of volume %s is wrong about its data: it says '
                   'that %s, but they are not. Backup %s now reads the whole '
                   'volume and is right, but older backups may lack data. '
@@ -205,7 +205,7 @@ class _Backup:
             layout.chunks, source, geometry, None,
             maps.Left(geometry.block_size)))
 
-    def _changes(self, source: volumes.VolumeReader,
+    def _may_differ(self, source: volumes.VolumeReader,
                  ) -> intervals.IntervalSet | None:
         """What may differ from the parent; None if that is not known."""
         job = self._job

@@ -35,14 +35,14 @@ def find(source: volumes.VolumeReader, parent: chains.Manifest,
     if mark is None:
         raise exceptions.VolumeError('the parent has no mark')
     size = source.size
-    written = take(mark.changes, size, parent, block_size)
+    written = take(mark.written_since, size, parent, block_size)
     for window in volumes.windows(types.Extent(0, size)):
         stop.check()
-        changes = source.changed_since(mark, window)
-        if changes is None:
+        changed = source.changed_since(mark, window)
+        if changed is None:
             raise exceptions.VolumeError(
                 'the volume cannot report what was written to it')
-        for extent in changes:
+        for extent in changed:
             written.claim(extent.whole_blocks(block_size, size))
     return written
 

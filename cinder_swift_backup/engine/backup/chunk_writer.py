@@ -83,7 +83,7 @@ class ChunkWriter:
         """
         self._call(self._take_over, extent, before, stop)
 
-    def changes(self, extent: types.Extent, before: digests.DigestTable,
+    def compare(self, extent: types.Extent, before: digests.DigestTable,
                 stop: pipelines.StopFlag,
                 parts: Sequence[types.Extent] | None = None,
                 ) -> list[types.Extent]:
@@ -97,7 +97,7 @@ class ChunkWriter:
         :raises SpoolError: when digests cannot be written or read
         :raises Cancelled: when ``stop`` is set
         """
-        return self._call(self._changes, extent, before, stop,
+        return self._call(self._compare, extent, before, stop,
                           [extent] if parts is None else parts)
 
     def write(self, extent: types.Extent,
@@ -156,7 +156,7 @@ class ChunkWriter:
             if not before.repeat_zeros(start, stop_at):
                 self._table.put(start, before.run(start, stop_at))
 
-    def _changes(self, extent: types.Extent, before: digests.DigestTable,
+    def _compare(self, extent: types.Extent, before: digests.DigestTable,
                  stop: pipelines.StopFlag, parts: Sequence[types.Extent],
                  ) -> list[types.Extent]:
         block_size = self._block_size

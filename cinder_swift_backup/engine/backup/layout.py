@@ -53,11 +53,11 @@ def _joined(source: volumes.VolumeReader, within: types.Extent,
 
 
 def chunks(source: volumes.VolumeReader, geometry: types.Geometry,
-           changes: intervals.IntervalSet | None, left: maps.Left,
+           may_differ: intervals.IntervalSet | None, left: maps.Left,
            stop: pipelines.StopFlag) -> bytearray:
     """For each chunk, what it may hold.
 
-    :param changes: what may differ from the parent; None if that is not known
+    :param may_differ: what may differ from the parent; None if nobody knows
     :param left: notes what the volume says it need not be read for
     :raises VolumeError: when the volume does not answer
     :raises Cancelled: when ``stop`` is set
@@ -65,8 +65,8 @@ def chunks(source: volumes.VolumeReader, geometry: types.Geometry,
     size = source.size
     states = bytearray([SAME]) * geometry.chunks(size)
     whole = types.Extent(0, size)
-    left.note_changes(changes, size)
-    for changed in [whole] if changes is None else changes.extents():
+    left.note_changes(may_differ, size)
+    for changed in [whole] if may_differ is None else may_differ.extents():
         _mark(states, geometry, changed, HOLE)
     # All of them first: what is found out changes what they are made of.
     for state, group in list(groups(states, geometry, size)):

@@ -54,14 +54,14 @@ class Result:
     """What a task has done with an extent.
 
     ``records`` are of the objects that were stored. ``zeros`` are its parts
-    that are zeros and were not stored. ``changes`` are those that differ from
-    the parent; None if they are stored already.
+    that are zeros and were not stored. ``to_store`` are those that differ
+    from the parent; None if they are stored already.
     """
 
     extent: types.Extent
     records: tuple[types.ChunkRecord, ...] = ()
     zeros: tuple[types.Extent, ...] = ()
-    changes: list[types.Extent] | None = None
+    to_store: list[types.Extent] | None = None
 
 
 Task = pipelines.Task[Result]
@@ -72,15 +72,15 @@ class Volume:
     """The volume to back up, of ``size`` bytes, and who stores its chunks.
 
     ``states`` says for each chunk what it may hold; see :mod:`.layout`.
-    ``changes`` are the parts that may differ from the parent; None if that is
-    not known.
+    ``may_differ`` are the parts that may differ from the parent; None if
+    nobody knows.
     """
 
     writer: chunk_writer.ChunkWriter
     geometry: types.Geometry
     size: int
     states: bytearray
-    changes: intervals.IntervalSet | None = None
+    may_differ: intervals.IntervalSet | None = None
 
     def chunks(self, group: types.Extent) -> Iterator[types.Extent]:
         """The chunks of a group."""
@@ -233,7 +233,7 @@ class IncrementalWorklist(Worklist):
 
     def _look_at_holes(self, group: types.Extent,
                        stop: pipelines.StopFlag) -> Result:
-        return Result(group, changes=[],
+        return Result(group, to_store=[],
                       zeros=self._call(self._new_zeros, group, stop))
 
     def _new_zeros(self, group: types.Extent,
@@ -251,13 +251,13 @@ class IncrementalWorklist(Worklist):
     def _take_over(self, extent: types.Extent,
                    stop: pipelines.StopFlag) -> Result:
         self._volume.writer.take_over(extent, self._before, stop)
-        return Result(extent, changes=[])
+        return Result(extent, to_store=[])
 
     def _look(self, extent: types.Extent,
               stop: pipelines.StopFlag) -> Result:
-        changes = self._volume.changes
-        parts = None if changes is None else changes.within(extent)
-        return Result(extent, changes=self._volume.writer.changes(
+        may_differ = self._volume.may_differ
+        parts = None if may_differ is None else may_differ.within(extent)
+        return Result(extent, to_store=self._volume.writer.compare(
             extent, self._before, stop, parts))
 
     def _writes(self) -> Iterator[Task]:
@@ -276,14 +276,14 @@ class IncrementalWorklist(Worklist):
     def _collect(self, result: Result) -> None:
         for extent in result.zeros:
             self._zeros.claim(extent)
-        if result.changes is not None:
+        if result.to_store is not None:
             self._in_order(result)
 
     def _in_order(self, result: Result) -> None:
         self.done += result.extent.length
         self._early[result.extent.offset] = result
         while (early := self._early.pop(self._position, None)) is not None:
-            for extent in early.changes or ():
+            for extent in early.to_store or ():
                 self._add(extent)
             self._position = early.extent.end
 

@@ -111,16 +111,17 @@ class Left:
         self.holes = Sample(PLACES)
         self.same = Sample(max(min(_MOST // block_size, PLACES), 1))
 
-    def note_changes(self, changes: intervals.IntervalSet | None,
+    def note_changes(self, may_differ: intervals.IntervalSet | None,
                      size: int) -> None:
         """Draw from what did not change.
 
-        :param changes: None if that is not known, and all of it is looked at
+        :param may_differ: None if nobody knows, and all of it is looked at
         :param size: of the volume in bytes
         """
-        if changes is None:
+        if may_differ is None:
             return
-        for _ in self.same.between(changes.extents(), types.Extent(0, size)):
+        whole = types.Extent(0, size)
+        for _ in self.same.between(may_differ.extents(), whole):
             pass
 
 

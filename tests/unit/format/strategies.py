@@ -63,7 +63,7 @@ manifests = st.builds(
     volume_size=st.none() | _SIZES, parent=st.none() | refs,
     mark=st.none() | st.builds(
         types.Mark, image=_IDS, snapshot=st.text(max_size=20),
-        changes=st.lists(st.builds(types.Extent, _SIZES, _SIZES),
+        written_since=st.lists(st.builds(types.Extent, _SIZES, _SIZES),
                          max_size=3).map(tuple)),
     key_id=st.none() | _IDS,
 ).map(_fitting)

@@ -65,7 +65,7 @@ class Bench:
 
     def changes(self, before):
         """What has changed since these were the digests."""
-        return self.writer.changes(
+        return self.writer.compare(
             types.Extent(0, len(self.data)),
             digests.DigestTable(self.block_size, before), self.stop)
 
@@ -317,7 +317,7 @@ for writer in writers:
 before = process_memory.peak()
 for writer in writers[1:]:
     writer.write(types.Extent(0, 100 * MIB), pipelines.StopFlag())
-    writer.changes(types.Extent(0, 100 * MIB), before_table,
+    writer.compare(types.Extent(0, 100 * MIB), before_table,
                    pipelines.StopFlag())
 zeros = process_memory.peak() - before
 source.kind = source.noise
