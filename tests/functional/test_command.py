@@ -340,7 +340,7 @@ class CheckConfigTestCase(cinder_side.CinderSideTestCase):
             'check-config', '--config-file', self.conf, '-f', 'value',
             code=4)
         for text in ('Did you mean backup_swift_workers?',
-                     "backup_swift_workers is '0' and has to be a whole "
+                     "backup_swift_workers is '0': it has to be a whole "
                      "number of at least 1",
                      "backup_swift_block_size is '32k'",
                      'backup_swift_auth_version is 1, but '
@@ -379,7 +379,8 @@ class NothingTestCase(cinder_side.CinderSideTestCase):
             self.assertNotIn(account, done.stderr)
             self.assertNotIn(backup.id, done.stdout)
         done = program.run(*expected, code=3)
-        self.assertIn(f'Found no backup of volume {volume.id}', done.stderr)
+        self.assertIn(f'Found no complete backup of volume {volume.id}',
+                      done.stderr)
 
 
 class OrphansTestCase(api.ApiTestCase):
@@ -398,7 +399,7 @@ class OrphansTestCase(api.ApiTestCase):
                      self.container, '-f', 'json')
         done = program.run(*arguments)
         self.assertEqual([], json.loads(done.stdout))
-        self.assertIn(f'no record of {lost.id}', done.stderr)
+        self.assertIn(f'no record that matches {lost.id}', done.stderr)
         done = program.run('delete', kept.id, '--container', self.container,
                            code=3)
         self.assertIn('backup-delete', done.stderr)

@@ -44,7 +44,7 @@ class NamedTestCase(api.ApiTestCase):
             self.wait_until(self._has_failed, backup)
             backup = self.cinder.backups.get(backup.id)
             self.assertIn(
-                f'there can be no such container: its name {fault}. Name '
+                f'the container cannot be used: its name {fault}. Name '
                 f'another container. [', backup.fail_reason)
             self.assertTrue(backup.fail_reason.isprintable())
             self.wait(self.cinder.volumes, self.volume, 'available')

@@ -205,7 +205,7 @@ class RoundedTestCase(cinder_side.CinderSideTestCase):
         target = self.useFixture(loop_device.LoopDevice(units.Gi, 0))
         done = program.run('restore', backup.id, target.path, *where,
                            '--force')
-        self.assertIn('8192 bytes, which are zeros', done.stderr)
+        self.assertIn('8192 bytes of the backup, which are zeros', done.stderr)
         self._check(target)
         # What has no end gets everything.
         path = self.directory / 'image'

@@ -175,7 +175,7 @@ class EncryptedTestCase(cinder_side.CinderSideTestCase):
     def test_another_type(self):
         error = self.assertRaises(cinder_exception.InvalidVolume,
                                   self.restore_to_type, str(uuid.uuid4()))
-        self.assertIn('another type', str(error))
+        self.assertIn('whose type differs', str(error))
 
 
 class DeleteTestCase(cinder_side.CinderSideTestCase):

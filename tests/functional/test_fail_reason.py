@@ -124,7 +124,7 @@ class UserAccountTestCase(reasons.FailReasonTestCase):
         self._spoil('_metadata', _newer, 'the manifest is of a version that '
                     'this release cannot read',
                     'Use the release that wrote the backup, or newer.')
-        self._spoil('_metadata', _cut, r'the manifest is damaged, .*',
+        self._spoil('_metadata', _cut, r'the manifest is damaged: .*',
                     'Restore another backup.')
         tip = self.back_up(volume, incremental=True)
         for backup in (self.backup, tip):
@@ -249,8 +249,8 @@ class ProxyTestCase(reasons.FailReasonTestCase):
         with open(self.volumes.path(volume.id), 'r+b') as file:
             file.truncate(MIB)
         self.assert_failed(
-            backup, r'the volume ended early: it was resized or detached '
-            r'meanwhile \(\d+ instead of \d+\)', 'Repeat the operation.')
+            backup, r'the volume ended early: it may have been resized or '
+            r'detached \(\d+ instead of \d+\)', 'Repeat the operation.')
         self.wait(self.cinder.volumes, volume, 'available')
 
 

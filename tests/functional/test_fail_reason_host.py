@@ -104,7 +104,7 @@ class CertificateTestCase(reasons.FailReasonTestCase):
         right = self.file.read_bytes()
         shutil.copy(self.second.file, self.file)
         host = self.proxy.url.rpartition('/')[2]
-        texts = (rf'Swift at {host} is not trusted, the certificate cannot be '
+        texts = (rf'Swift at {host} is not trusted: the certificate cannot be '
                  r'verified \(.*\)',
                  'Set backup_swift_ca_cert_file to its CA certificate.')
         self.fail_to_back_up(volume, *texts)

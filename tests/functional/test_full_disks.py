@@ -42,7 +42,7 @@ class TargetTestCase(cinder_side.CinderSideTestCase):
                 self.backup, volume, handle, True)
         self.assertRegex(
             str(error)[:255],
-            rf': the volume failed when it was \w+ \(\[Errno \d+\] {text}\)\. '
+            rf': the volume failed while being \w+ \(\[Errno \d+\] {text}\)\. '
             r'Look for the cause on the host and in the storage, then try '
             r'again\. \[')
 

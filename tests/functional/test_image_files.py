@@ -63,7 +63,7 @@ class ImageFileTestCase(cinder_side.CinderSideTestCase):
         for data, other in ((_WHOLE, 'raw'), (_RAW, 'qcow2')):
             text = self._assert_refused(
                 self._restore, self._back_up(OURS, data), b'', other)
-            self.assertIn(f'has to be in format {other}. Restore to ', text)
+            self.assertIn(f'must be in format {other}. Restore to ', text)
 
     def test_volume_is_not_restored_onto_part_of_another(self):
         for data in (_WHOLE, _RAW):
