@@ -143,9 +143,7 @@ class OurCommand(command.Command):
             with interrupts.raised():
                 answer = super().run(parsed_args)
         except exceptions.BackupError as err:
-            if self.app.options.debug:
-                self.app.LOG.exception(err)
-            self.say(f'{errors.line_of(err)} {self.left}'.strip())
+            self.tell(err, self.left)
             return errors.code_of(err)
         except KeyboardInterrupt:
             self.say(f'Interrupted. {self.left or "Nothing was changed."}')
@@ -155,6 +153,15 @@ class OurCommand(command.Command):
         for line in self.closing:
             self.say(line)
         return answer or self.code
+
+    def tell(self, err: exceptions.BackupError, more: str = '') -> None:
+        """Tell the user of an error that is being handled, and what is left.
+
+        :param more: sentences
+        """
+        if self.app.options.debug:
+            self.app.LOG.exception(err)
+        self.say(f'{errors.line_of(err)} {more}'.strip())
 
     def say(self, line: str) -> None:
         """Tell the user something, beside the output."""

@@ -200,8 +200,9 @@ class Orphans(commands.AccountCommand, commands.Table):
                     if not survey.delete_orphan(orphan):
                         # It is no orphan any more.
                         orphans.remove(orphan)
+            refs = {orphan.ref for orphan in doomed}
             rows = [_row(orphan, deletion.record_of(records, orphan),
-                         delete=orphan in doomed) for orphan in orphans]
+                         delete=orphan.ref in refs) for orphan in orphans]
             if not rows:
                 self.closing = [_none(self.place(survey), lineage)]
         names = self.columns_of(parsed_args)

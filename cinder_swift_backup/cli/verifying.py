@@ -154,7 +154,7 @@ class Verify(commands.AccountCommand, commands.Table):
             self.say(f'Interrupted. {_SO_FAR}')
             self.code = errors.ExitCode.INTERRUPTED
         except exceptions.SpoolError as err:
-            self.say(f'{errors.line_of(err)} {_SO_FAR}')
+            self.tell(err, _SO_FAR)
             self.code = errors.code_of(err)
         return so_far
 

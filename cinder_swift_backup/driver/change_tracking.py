@@ -170,8 +170,8 @@ class _Marked:
         return mark
 
     def _check_others(self):
-        others = [name for name in self._image.snapshots()
-                  if not (_NAME.fullmatch(name) or _CLONED.fullmatch(name))]
+        others = [snap for snap in self._image.snapshots()
+                  if not (_NAME.fullmatch(snap) or _CLONED.fullmatch(snap))]
         if others:
             raise exceptions.VolumeError(
                 f'the volume has snapshots to which it can be reverted, such '
@@ -180,14 +180,14 @@ class _Marked:
     def remove(self, names):
         """Remove marks; what does not work now, the next backup does."""
         _try(self._runtime, _STAYS, self._image.use, None)
-        for name in names:
-            _try(self._runtime, _STAYS, self._image.forget, name)
+        for snap in names:
+            _try(self._runtime, _STAYS, self._image.forget, snap)
 
     def remove_others(self, mark):
         """Remove all marks but one."""
         names = _try(self._runtime, _STAYS, self._image.snapshots) or []
-        self.remove([name for name in names if _NAME.fullmatch(name)
-                     and (mark is None or name != mark.snapshot)])
+        self.remove([snap for snap in names if _NAME.fullmatch(snap)
+                     and (mark is None or snap != mark.snapshot)])
 
 
 class _MarkedOrigin(_Marked):

@@ -184,13 +184,13 @@ class _Report:
             self._say('TLS', 'certificates are not verified',
                       'Set backup_swift_auth_insecure = False.')
 
-    def _backups(self, general):
-        geometry = general.geometry
+    def _backups(self, for_backup):
+        geometry = for_backup.geometry
         self._say('Objects',
                   f'chunks of {geometry.chunk_size} bytes of the volume, in '
                   f'blocks of {geometry.block_size} bytes')
         self._say('Compression',
-                  f'{general.compression}, {general.level.value}')
+                  f'{for_backup.compression}, {for_backup.level.value}')
 
     def _resources(self, for_backup):
         with self._asking('Workers'):
@@ -243,14 +243,14 @@ class _Report:
                 self._say('Copy', store.sync_target(
                     for_backup.container, for_backup.containers.sync).to)
 
-    def _container(self, store, general):
+    def _container(self, store, for_backup):
         try:
-            store.ensure_container(general.container, create=False)
+            store.ensure_container(for_backup.container, create=False)
         except exceptions.ContainerNotFound:
-            if not general.containers.allowed:
+            if not for_backup.containers.allowed:
                 raise
-            policy = general.containers.storage_policy or '-'
-            self._say('Container', f'{general.container}; the first backup '
+            policy = for_backup.containers.storage_policy or '-'
+            self._say('Container', f'{for_backup.container}; the first backup '
                                    f'creates it; storage policy: {policy}')
             return
-        self._say('Container', f'{general.container}, which exists')
+        self._say('Container', f'{for_backup.container}, which exists')

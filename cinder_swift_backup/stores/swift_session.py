@@ -109,6 +109,9 @@ class Session:
     def _repeated(self, attempt: Callable[[], _T], stop: base.Stop, *,
                   patient: bool = True) -> _T:
         """What an attempt returns, once it does not fail in passing."""
+        # What is called off here has sent nothing: it says nothing of Swift,
+        # however long it took to find out.
+        stop.check()
         attempts = repetition.Repetition(
             self._transport, self._congestion, self._trouble, patient=patient)
         try:
@@ -123,7 +126,6 @@ class Session:
     def _attempted(attempt: Callable[[], _T], stop: base.Stop,
                    attempts: repetition.Repetition) -> _T:
         while True:
-            stop.check()
             try:
                 return attempt()
             except exceptions.StoreUnavailable as err:
@@ -131,6 +133,7 @@ class Session:
                 if seconds is None:
                     raise
             stop.wait(seconds)
+            stop.check()
 
     def close(self) -> None:
         """Close all connections."""

@@ -206,7 +206,7 @@ class _Backup:
             maps.Left(geometry.block_size)))
 
     def _may_differ(self, source: volumes.VolumeReader,
-                 ) -> intervals.IntervalSet | None:
+                    ) -> intervals.IntervalSet | None:
         """What may differ from the parent; None if that is not known."""
         job = self._job
         if job.parent is None or (job.told is None and not job.track):

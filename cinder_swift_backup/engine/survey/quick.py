@@ -228,8 +228,9 @@ class _Look:
             self._segments.append((self._ref, segment))
             if presence.mismatch((segment.size, segment.md5), info):
                 yield backups.Finding(
-                    backups.State.DAMAGED, 'it is not what the file of '
-                    'digests consists of', container, info.name)
+                    backups.State.DAMAGED, 'its length or MD5 differs from '
+                    'the one that the digest file records', container,
+                    info.name)
         yield from self._unlisted(
             len(missing), (presence.of_segment(self._ref, missing[name])
                            for name in sorted(missing)))

@@ -27,6 +27,7 @@ Volume = (descriptor.FileVolume | descriptor.DeviceVolume | rbd.RbdVolume
 ClonedVolume = rbd.ClonedVolume
 RbdVolume = rbd.RbdVolume
 windows = base.windows
+WINDOW = base.WINDOW
 UnmappedVolume = unmapped.UnmappedVolume
 VolumeReader = base.VolumeReader
 VolumeWriter = base.VolumeWriter

@@ -4,10 +4,12 @@
 
 import datetime
 import json
+from unittest import mock
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
+from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
 from tests.unit.cli import base
@@ -177,6 +179,31 @@ class VerifyTest(base.CommandTestCase):
             matching=lambda other: other == name))
         rows = self._verify(_Code.DAMAGED, '--all', '--deep')
         self.assertEqual(['verified', 'damaged'], [row[1] for row in rows])
+
+    def test_manifest_that_is_replaced_meanwhile(self):
+        name = naming.manifest_name(base.ref(1).prefix)
+        self.store.script(faulty.fail(
+            'read', exceptions.FormatError('it is another'), nth=2,
+            matching=lambda other: other == name))
+        first, second = self._verify(_Code.DAMAGED, '--all', '--deep')
+        self.assertEqual(('damaged', 'damaged'), (first[1], second[1]))
+        self.assertIn('it is another', first[3])
+        self.assertIn('bak-1', second[3])
+
+    def test_no_room_for_digests(self):
+        for options in ((), ('--debug',)):
+            with mock.patch.object(
+                    deep.Checker, 'check', autospec=True, side_effect=[
+                        [], exceptions.SpoolError('it is full')]):
+                answer = self.run_command(
+                    *options, 'verify', '--all', '--deep', '-f', 'json')
+            self.assertEqual(_Code.TARGET, answer.code)
+            (row,) = json.loads(answer.out)
+            self.assertEqual(('bak-1', 'verified'),
+                             (row['Backup'], row['State']))
+            self.assertIn('it is full. Make room', answer.err)
+            self.assertIn('This is what was checked so far', answer.err)
+            self.assertNotIn('Checked 2', answer.err)
 
     def test_interrupted(self):
         self.store.script(faulty.fail(

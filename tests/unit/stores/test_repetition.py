@@ -236,6 +236,17 @@ class PatienceTest(base.BaseTestCase):
         self._call_off(after=1)
         self.assert_gone(False)
 
+    def test_called_off_before_anything_was_sent(self):
+        # To find that out takes a database a while.
+        class Off(pipelines.StopFlag):
+            def check(stop):
+                self.clock.now += 60
+                raise exceptions.Cancelled('off')
+
+        self.assertRaises(exceptions.Cancelled, blobs.get,
+                          self.store.until(Off()), 'c', 'o')
+        self.assert_gone(False)
+
     def test_called_off_while_others_work(self):
         self._answers(_status(503))
         self._answers(_CONTENT, name='other')
