@@ -18,6 +18,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
+import datetime
 import os
 import random
 import tempfile
@@ -66,7 +67,9 @@ class SyntheticVolume:
         return memoryview(self._noise)[start:start + extent.length]
 
     def read(self, extent: types.Extent, buffer: bytearray) -> memoryview:
-        """See the engine's VolumeReader."""
+        """See the engine's VolumeReader; holes are read, too, for a sample."""
+        if self.is_hole(extent):
+            return memoryview(bytes(extent.length))
         return self.content(extent)
 
     def data_extents(self, within: types.Extent) -> Iterator[types.Extent]:
@@ -102,14 +105,14 @@ class SyntheticVolume:
         """See the engine's VolumeWriter."""
 
 
-class CountingStore:
+class CountingStore(base.ExistsByStat):
     """Keeps documents in files, and makes chunks of data up again."""
 
     def __init__(self, volume: SyntheticVolume) -> None:
         self._volume = volume
         self._files: dict[str, IO[bytes]] = {}
         self._large: dict[str, tuple[base.Segment, ...]] = {}
-        self._lengths: dict[str, int] = {}
+        self._stats: dict[str, base.Stat] = {}
         self.objects = 0
         self.stored = 0
 
@@ -123,6 +126,7 @@ class CountingStore:
 
     def ensure_container(self, container: str, *, create: bool,
                          storage_policy: str | None = None,
+                         like: str | None = None,
                          sync: base.Sync | None = None) -> None:
         """See the contract."""
 
@@ -130,7 +134,6 @@ class CountingStore:
         """See the contract."""
         self.objects += 1
         self.stored += body.length
-        self._lengths[name] = body.length
         reader = bodies.BodyReader(name, body, base.NEVER)
         with contextlib.ExitStack() as stack:
             file = None
@@ -144,6 +147,7 @@ class CountingStore:
                     file.write(view)
             if file is not None:
                 file.flush()
+        self._stats[name] = base.Stat(body.length, reader.md5())
         return reader.md5()
 
     def put_large(self, container: str, name: str,
@@ -151,10 +155,14 @@ class CountingStore:
         """See the contract."""
         self.objects += 1
         self._large[name] = tuple(segments)
+        self._stats[name] = base.Stat(
+            sum(segment.size for segment in segments), '')
 
-    def exists(self, container: str, name: str) -> bool:
+    def stat(self, container: str, name: str) -> base.Stat:
         """See the contract; chunks are made when they are read."""
-        return name in self._files or name in self._large
+        if name not in self._stats:
+            raise exceptions.ObjectNotFound('it was not put', name=name)
+        return self._stats[name]
 
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:
@@ -163,7 +171,8 @@ class CountingStore:
 
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
-             extent: types.Extent | None = None) -> _T:
+             extent: types.Extent | None = None, *,
+             compared: bool = False) -> _T:
         """See the contract."""
         file = self._files.get(name)
         return use(self._chunk(name) if file is None
@@ -179,7 +188,7 @@ class CountingStore:
     def _chunk(self, name: str) -> Iterator[bytes]:
         # Only noise is fetched, which is stored as it is.
         offset = int(name.rpartition('-')[2]) * _GEOMETRY.block_size
-        whole = types.Extent(offset, self._lengths[name])
+        whole = types.Extent(offset, self._stats[name].size)
         for part in whole.parts(base.PIECE):
             yield bytes(self._volume.content(part))
 
@@ -188,7 +197,10 @@ class CountingStore:
 
     def list(self, container: str, prefix: str) -> Iterator[base.ObjectInfo]:
         """See the contract."""
-        return iter(())
+        now = datetime.datetime.now(datetime.UTC)
+        return (base.ObjectInfo(name, stat.size, stat.etag, now)
+                for name, stat in sorted(self._stats.items())
+                if name.startswith(prefix))
 
     def close(self) -> None:
         """See the contract."""

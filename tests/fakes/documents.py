@@ -40,7 +40,7 @@ def manifest(objects: Any, /, **more: Any) -> bytes:
 
 def digest_file(digests: list[Any], block_size: int, /,
                 **more: Any) -> bytes:
-    """A digest file, which are in hex."""
+    """A digest file, whose digests are in hex."""
     fields = {**_opening(), 'chunk_size': block_size, 'sha256s': digests,
               **more}
     return json.dumps(fields, sort_keys=True, indent=2).encode('utf-8')

@@ -3,8 +3,9 @@
 """From a volume to a store: how a backup is made.
 
 1. ``parents`` finds what an incremental can build on, if it can be restored.
-2. ``holes`` and ``changes`` tell which chunks may hold data, or may differ.
-3. ``worklist`` makes a task for each, and puts together what they find.
+2. ``layout`` and ``changes`` tell which chunks may hold data, or may differ.
+3. ``worklist`` makes a task for each, and ``merging`` says which of the
+   changed blocks that they find are stored together.
 4. ``chunk_writer`` takes a chunk through reading, hashing, encoding, storing.
 5. ``archiver`` directs all of it, stores the digests, and the manifest last.
 """

@@ -380,7 +380,7 @@ class RestoreTest(base.CommandTestCase):
                                           name: '-00' in name))
             answer = self._restore()
             self.assertEqual(code, answer.code)
-            self.assertNotIn('partly written', answer.err)
+            self.assertNotIn('may be incomplete', answer.err)
             self.assertFalse(self.target.exists())
 
     def test_file_that_may_not_be_written(self):

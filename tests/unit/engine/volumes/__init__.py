@@ -5,5 +5,5 @@
 Modules that other tests hold:
 
 * base: engine.volumes.test_device
-* unmapped: engine.backup.test_changes
+* unmapped: engine.volumes.test_maps
 """
