@@ -79,7 +79,8 @@ class Delete(commands.BackupCommand):
 
     codes = (
         (errors.ExitCode.SELECTION,
-         'no backup matches, several do, or it must not be deleted'),
+         'no backup matches, several do, it must not be deleted, or there '
+         'is no such container'),
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -40,7 +40,8 @@ class ExportRecord(commands.AccountCommand, commands.Table):
 
     codes = (
         (errors.ExitCode.SELECTION,
-         'no backup matches, several do, or none is complete'),
+         'no backup matches, several do, none is complete, or there is no '
+         'such container'),
         (errors.ExitCode.ARRIVING, 'the backup is still arriving'),
         (errors.ExitCode.DAMAGED, 'the backup is damaged'),
     )

@@ -37,7 +37,7 @@ class Restore(commands.BackupCommand):
 
     codes = (
         (errors.ExitCode.SELECTION,
-         'no backup matches, or several do'),
+         'no backup matches, several do, or there is no such container'),
         (errors.ExitCode.ARRIVING, 'the backup is still arriving'),
         (errors.ExitCode.DAMAGED,
          'the backup is damaged, or was restored unverified'),

@@ -62,7 +62,7 @@ class Show(commands.BackupCommand, commands.Fields):
 
     codes = (
         (errors.ExitCode.SELECTION,
-         'no backup matches, or several do'),
+         'no backup matches, several do, or there is no such container'),
     )
 
     columns = ('Backup', 'Volume', 'State', 'Problem', 'Container', 'Prefix',

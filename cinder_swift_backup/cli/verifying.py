@@ -32,7 +32,7 @@ _CODES = {
 _FROM_GOOD_TO_BAD = (backups.State.COMPLETE, None, backups.State.ARRIVING,
                      backups.State.ORPHANED, backups.State.DAMAGED)
 _SO_FAR = 'This is what was checked so far:'
-_BY_LISTINGS = 'No data was fetched: "--deep" fetches and compares it.'
+_NOT_FETCHED = 'No data was fetched: "--deep" fetches and compares it.'
 _BY_SAMPLE = 'Only a sample was fetched: "--deep" fetches everything.'
 _BY_DATA = ('"verified" means that all data was fetched and matches its '
             'digests or MD5s.')
@@ -82,7 +82,8 @@ class Verify(commands.AccountCommand, commands.Table):
 
     codes = (
         (errors.ExitCode.SELECTION,
-         'nothing to verify, or fewer backups than expected'),
+         'nothing to verify, fewer backups than expected, or no such '
+         'container'),
         (errors.ExitCode.STORE,
          'Swift did not deliver a backup, or cannot be reached'),
         (errors.ExitCode.ARRIVING, 'a backup is still arriving'),
@@ -228,7 +229,7 @@ def _summary(place: str, arguments: argparse.Namespace,
     if arguments.deep:
         return f'Checked {line} {_BY_DATA}'
     return (f'Checked {line} '
-            f'{_BY_LISTINGS if arguments.sample is None else _BY_SAMPLE}')
+            f'{_NOT_FETCHED if arguments.sample is None else _BY_SAMPLE}')
 
 
 def _worst(rows: Iterable[_Row]) -> errors.ExitCode:

@@ -238,9 +238,8 @@ def forget(context, database, runtime, backup, mark):
         if volume.status != 'available':
             # What it is attached by now, we must not meddle with.
             LOG.info('The mark of backup %s stays on volume %s, which is %s, '
-                     'until the next backup or deletion of the '
-                     'volume.', backup.id,
-                     volume.id, volume.status)
+                     'until the next backup or deletion of the volume.',
+                     backup.id, volume.id, volume.status)
             return
         with _attached(context, volume) as handle:
             source = runtime.call(volumes.open_volume, handle, runtime.lock())

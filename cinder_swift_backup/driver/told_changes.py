@@ -35,8 +35,8 @@ def ask(handle):
         return None if told is None else _extents(told)
     except Exception as err:
         LOG.warning('The backup reads the whole volume, because Cinder could '
-                    'not report what was written '
-                    'to it: %s: %s', type(err).__name__, err)
+                    'not report what was written to it: %s: %s',
+                    type(err).__name__, err)
         return None
 
 

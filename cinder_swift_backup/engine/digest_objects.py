@@ -215,8 +215,7 @@ class DigestObjects:
                 self._store.delete(container, name)
             except exceptions.StoreError as err:
                 LOG.warning('Unused digest segments of backup %s cannot be '
-                            'deleted: %s',
-                            file.ref.backup_id, err)
+                            'deleted: %s', file.ref.backup_id, err)
                 return
 
     def _put_segments(self, file: DigestFile, table: digests.DigestTable,

@@ -13,7 +13,7 @@ A listing also shows what is gone: an object that has expired, until the
 expirer comes, and ghosts. And it does not show that an object will expire. So
 before a chain is built on, or a backup called complete:
 
-4. Ask for the manifests, the files of digests, the segments of these and the
+4. Ask for the manifests, the digest files, the segments of these and the
    chunks themselves; of more than :data:`SAMPLE` chunks, for as many taken at
    random, and so of the segments. If one of a hundred is not as it should be,
    that is noticed in 95 of 100 cases; if one of twenty is not, practically

@@ -350,8 +350,7 @@ class Repository:
             return None
         except exceptions.FormatError as err:
             LOG.warning('Finding the objects of backup %s by its listing '
-                        'alone: %s',
-                        ref.backup_id, err)
+                        'alone: %s', ref.backup_id, err)
             return None
 
 

@@ -4,7 +4,7 @@
 
 A large volume has millions of chunks in its chain. As objects they would take
 700 bytes each, and Python's garbage collector would visit all of them again
-and again; in columns they take 50 bytes, and nothing is visited.
+and again; in columns they take 60 bytes, and nothing is visited.
 """
 
 from array import array
@@ -29,7 +29,7 @@ _SORTED = 1 << 15
 
 
 class ChunkTable:
-    """A sequence of records of chunks below one prefix.
+    """The records of the chunks below one prefix.
 
     Records come out as they were put in. ``offsets`` and ``lengths`` are
     their extents, in bytes, for those who need no more of them.

@@ -102,7 +102,7 @@ class OverwrittenTestCase(cinder_side.CinderSideTestCase):
             made, log = self._build_on(wrong)
             self.assertIsNone(made.parent_id, why)
             self.assertIn('A full backup is made instead', log)
-            self.assertIn(f'another {why}', log)
+            self.assertIn(f'the {why} of an object differs from', log)
             self.assertIn(self.wrong, log)
         self.assert_content(self.restore_new(OURS, made), self.data)
         self._verify(7)

@@ -87,7 +87,7 @@ class RotTestCase(cinder_side.CinderSideTestCase):
             _flip(bad)
             rotten[_device(bad) / bad.parent.name] = name
         self.assertEqual(len(names), len(rotten))
-        # Manifests and files of digests, and more chunks than servers.
+        # Manifests and digest files, and more chunks than servers.
         self.assertLess(2 * 2 + _SERVERS, len(rotten))
         return rotten
 

@@ -22,6 +22,7 @@ _NAME = 'cinder_swift_backup'
 _ROOT = pathlib.Path(cinder_swift_backup.__file__).parent
 _EDGES = ('driver', 'cli')
 _BELOW = ('exceptions', 'format', 'stores', 'engine')
+_ROOMS = ('backup', 'restore', 'survey')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +59,13 @@ _RULES = (
           'swiftclient'),
          'the engine runs without Cinder, over any store and on any kind of '
          'threads'),
+    *(Rule(f'engine/{path.stem}', _BELOW, tuple(
+        f'{_NAME}.engine.{room}' for room in _ROOMS),
+           'what the rooms share does not know what it is used for')
+      for path in sorted((_ROOT / 'engine').glob('*.py'))
+      if path.stem not in ('__init__', 'engine')),
     Rule('engine/volumes', _BELOW, tuple(
-        f'{_NAME}.engine.{room}' for room in ('backup', 'restore', 'survey')),
+        f'{_NAME}.engine.{room}' for room in _ROOMS),
          'volumes do not know what they are read and written for'),
     Rule('engine/restore', _BELOW, tuple(
         f'{_NAME}.engine.{room}' for room in ('backup', 'survey')),
@@ -121,6 +127,27 @@ def _breaches(rule, path):
         if wrong:
             yield (f'{path.relative_to(_ROOT.parent)}:{line} imports {name}, '
                    f'and {_NAME}.{rule.part} must not: {rule.why}.')
+
+
+def _needs():
+    """By the name of each module, which others it imports.
+
+    A package is not counted where something below it is imported, for its own
+    imports are of what it offers to others.
+    """
+    paths = {_module_name(path): path for path in _ROOT.rglob('*.py')}
+    needs = {}
+    for name, path in paths.items():
+        needs[name] = {
+            imported if imported in paths else imported.rpartition('.')[0]
+            for _, imported in _imports(path)} & set(paths)
+    return needs
+
+
+def _with_packages(name):
+    """All that is loaded where a module is imported."""
+    parts = name.split('.')
+    return ['.'.join(parts[:count + 1]) for count in range(len(parts))]
 
 
 # Options of Cinder and advice to its operators, which only the edges give.
@@ -200,18 +227,24 @@ class ImportRulesTest(base.BaseTestCase):
     def test_the_driver_never_comes_to_survey(self):
         # Not by way of others either.
         survey = f'{_NAME}.engine.survey'
-        paths = {_module_name(path): path for path in _ROOT.rglob('*.py')}
-        seen = {name for name in paths if name.startswith(f'{_NAME}.driver')}
+        needs = _needs()
+        seen = {name for name in needs if name.startswith(f'{_NAME}.driver')}
         waiting = list(seen)
         while waiting:
-            names = [name for _, name in _imports(paths[waiting.pop()])]
-            reached = {name for name in paths if any(
-                f'{each}.'.startswith(f'{name}.') for each in names)}
+            reached = {package for name in needs[waiting.pop()]
+                       for package in _with_packages(name)}
             waiting += reached - seen
             seen |= reached
         self.assertIn(f'{_NAME}.engine.restore.planner', seen)
         self.assertEqual([], [name for name in seen
                               if name.startswith(survey)])
+
+    def test_no_circles(self):
+        needs = _needs()
+        while free := {name for name in needs if not needs[name] & set(needs)}:
+            needs = {name: needs[name] for name in set(needs) - free}
+        self.assertEqual(
+            {}, needs, 'of these modules each needs another of them')
 
     def test_a_breach_is_found(self):
         # The checker itself can fail: put each layer under a stricter rule.

@@ -151,7 +151,7 @@ def _scan(store: base.ObjectStore, container: str, prefix: str = naming.ALL,
     :param segmented: whether there may be a container of segments
     """
     by_prefix: dict[str, Listed] = {}
-    # The sizes of the files of digests.
+    # The sizes of the digest files.
     files: dict[str, int] = {}
     for info in store.list(container, prefix):
         place = naming.place(info.name)

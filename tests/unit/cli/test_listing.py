@@ -49,7 +49,7 @@ class ListTest(base.CommandTestCase):
                 self.assertEqual(0, answer.code)
                 self.assertTrue(
                     answer.err.endswith(f'{commands.BY_LISTINGS}\n'))
-                self.assertNotIn('"verify" asks', answer.out)
+                self.assertNotIn(commands.BY_LISTINGS, answer.out)
 
     def test_nothing_that_is_complete(self):
         self.bench.memory.delete(base.CONTAINER,

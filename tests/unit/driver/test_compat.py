@@ -6,6 +6,7 @@ import sys
 import types as python_types
 from unittest import mock
 
+from cinder_swift_backup.cli import exporting
 from cinder_swift_backup.driver import compat
 from cinder_swift_backup.driver import driver
 from tests.unit.driver import base
@@ -33,6 +34,11 @@ class AdoptTest(base.DriverTestCase):
 
     def test_again(self):
         self.assertEqual(self._adopt({}), self._adopt(self._adopt({})))
+
+    def test_the_command_writes_the_same_names(self):
+        # It cannot ask the driver, which needs Cinder.
+        self.assertEqual({'ours': compat.OURS, 'stock': compat.STOCK},
+                         exporting._SERVICES)
 
     def test_no_manager(self):
         with mock.patch.dict(sys.modules):

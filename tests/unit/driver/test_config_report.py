@@ -30,7 +30,7 @@ backup_swift_retry_attempts = 0
 '''
 
 
-class CheckupTest(base.HttpTestCase):
+class ReportTest(base.HttpTestCase):
     """All that is wrong is said, and what would be done."""
 
     def setUp(self):

@@ -5,5 +5,4 @@
 Modules that other tests hold:
 
 * backups: engine.survey.test_quick
-* survey: cli.test_listing
 """

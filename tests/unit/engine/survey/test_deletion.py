@@ -2,9 +2,6 @@
 
 """What may be deleted, and why the rest has to stay."""
 
-from unittest import mock
-
-from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.format import naming
 from tests.unit.engine import base
@@ -15,10 +12,11 @@ _Reason = deletion.Reason
 
 def _record(number=1, status='available', container=base.CONTAINER,
             volume='vol-1'):
-    return cinder_api.record(mock.Mock(
-        id=f'bak-{number}', volume_id=volume, status=status,
-        container=container, is_incremental=False,
-        has_dependent_backups=False))
+    return deletion.Record(
+        f'bak-{number}', volume, status, container,
+        is_in_the_making=status == 'creating',
+        is_available=status == 'available',
+        is_incremental=False, has_dependents=False)
 
 
 def _records(*records):

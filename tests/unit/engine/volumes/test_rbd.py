@@ -13,7 +13,7 @@ from tests.fakes import volumes as fakes
 from tests.unit.engine.volumes import base as common
 
 
-class ImageVolumeTest(base.BaseTestCase):
+class RbdVolumeTest(base.BaseTestCase):
     """An RBD image."""
 
     def setUp(self):
