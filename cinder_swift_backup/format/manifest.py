@@ -145,7 +145,7 @@ def largest(volume_size: int, prefix: str) -> int:
 class Reader(long_list.LongListReader):
     """Reads a manifest that is fed in pieces.
 
-    Memory: 60 bytes for each chunk, some hundred if its name is one that no
+    Memory: 40 bytes for each chunk, some hundred if its name is one that no
     driver gives; and that of a :class:`long_list.LongListReader`.
     """
 

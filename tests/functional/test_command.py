@@ -344,7 +344,8 @@ class CheckConfigTestCase(cinder_side.CinderSideTestCase):
                      "number of at least 1",
                      "backup_swift_block_size is '32k'",
                      'backup_swift_auth_version is 1, but '
-                     'backup_swift_auth_url ends in /v3 and needs 3',
+                     'backup_swift_auth_url ends in /v3, which needs '
+                     'version 3',
                      'the directory for temporary files does not exist'):
             self.assertIn(text, done.stdout)
         for text in ('LocationInfo', 'base 10'):

@@ -20,7 +20,7 @@
 5. Tell the observer, who records the result.
 6. If anything fails before that, delete every object that may exist.
 
-Memory: workers x (chunk size + a few MiB), and 60 bytes for each object.
+Memory: workers x (chunk size + a few MiB), and 40 bytes for each object.
 Blocks above 2 MiB take more. The digests, 32 bytes for each block, are in a
 temporary file if they are many, and so are those of the parent; see
 :mod:`cinder_swift_backup.engine.spool`.

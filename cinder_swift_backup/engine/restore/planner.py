@@ -210,8 +210,10 @@ def _sweep(items: Iterator[_Item], end: int) -> _Runs:
     runs = _Runs()
     position = 0
     # Those that reach the position or begin there, the best on top. Those
-    # that ended before are dropped when they come to the top.
+    # that ended before are dropped when they come to the top, or when all of
+    # them have ended.
     reaching: list[tuple[int, int]] = []
+    furthest = 0
     for start, rank, length in itertools.chain(items, ((end, 0, 0),)):
         stop = min(start, end)
         while position < stop:
@@ -227,6 +229,9 @@ def _sweep(items: Iterator[_Item], end: int) -> _Runs:
             position = until
         if start >= end:
             return runs
+        if furthest <= start:
+            reaching.clear()
+        furthest = max(furthest, start + length)
         # What a better one covers as a whole never comes up.
         if (not reaching or rank < reaching[0][0]
                 or reaching[0][1] < start + length):

@@ -14,7 +14,7 @@ A quick look compares what is named with what is there:
 Each backup is looked at alone. It is no better than what it builds on; see
 :mod:`cinder_swift_backup.engine.survey.lineages`.
 
-Memory: the manifest of each backup that is looked at, with 60 bytes for each
+Memory: the manifest of each backup that is looked at, with 40 bytes for each
 chunk, and a bit for each to know which of them are listed.
 """
 

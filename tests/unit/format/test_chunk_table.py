@@ -2,7 +2,9 @@
 
 """Records in columns come out as they were put in."""
 
+import dataclasses
 import pickle
+import tracemalloc
 from unittest import mock
 
 from hypothesis import given
@@ -69,6 +71,23 @@ class ChunkTableTest(base.BaseTestCase):
             self.assertNotEqual(table,
                                 chunk_table.ChunkTable(_PREFIX, others))
         self.assertNotEqual(table, 5)
+
+    def test_many_words(self):
+        records = [dataclasses.replace(_record(number, number),
+                                       compression=f'word {number}')
+                   for number in range(300)]
+        table = chunk_table.ChunkTable(_PREFIX, records)
+        self.assertEqual(records, list(table))
+        self.assertEqual(300, table.words)
+
+    def test_memory(self):
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        table = chunk_table.ChunkTable(_PREFIX, (
+            dataclasses.replace(_record(number, number << 25, 1 << 25),
+                                stored_length=1 << 24, stored_md5='ab' * 16)
+            for number in range(10_000)))
+        self.assertLess(tracemalloc.get_traced_memory()[0] / len(table), 42)
 
     def test_what_is_no_md5(self):
         for md5 in ('ab', 'x' * 32, 'ab' * 17):

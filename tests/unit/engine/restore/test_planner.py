@@ -3,6 +3,7 @@
 """Plans: a chain laid over in any way."""
 
 import random
+import tracemalloc
 
 from hypothesis import assume
 from hypothesis import given
@@ -120,6 +121,16 @@ class PlanRestoreTest(base.BaseTestCase):
     def test_gap_at_the_start(self):
         chain = chains.Chain((strategies.link(1, [types.Extent(5, 5)]),))
         self.assertRaises(exceptions.ChainError, planner.plan_restore, chain)
+
+    def test_memory(self):
+        # Of chunks that have ended, only what the plan says of them is left.
+        chain = chains.Chain((strategies.link(1, [
+            types.Extent(number, 1) for number in range(10_000)]),))
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        plan = planner.plan_restore(chain)
+        self.assertLess(tracemalloc.get_traced_memory()[1]
+                        / len(plan.chunks), 100)
 
     def test_nothing(self):
         plan = planner.plan_restore(chains.Chain((strategies.link(1, []),)))
