@@ -7,9 +7,10 @@ A quick look compares what is named with what is there:
 1. Read the manifest. Compare the chunks it names with a listing: that they are
    there, and their stored length and MD5 where the manifest has them.
 2. Look for the digest file, and for its segments if it has any.
-3. What a listing does not show is asked for, since listings lag.
-4. A closer look also asks for what a listing shows, or a sample of it; see
-   :mod:`cinder_swift_backup.engine.presence`.
+3. What a listing does not show, or shows otherwise, is asked for, since
+   listings lag. Only the object itself counts.
+4. A closer look also asks for what a listing shows as it should be, or for a
+   sample of it; see :mod:`cinder_swift_backup.engine.presence`.
 
 Each backup is looked at alone. It is no better than what it builds on; see
 :mod:`cinder_swift_backup.engine.survey.lineages`.
@@ -18,6 +19,7 @@ Memory: the manifest of each backup that is looked at, with 40 bytes for each
 chunk, and a bit for each to know which of them are listed.
 """
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -92,7 +94,7 @@ class Checker:
                      self._patience, self._patience.incomplete(listed))
         findings = [*look.chunks(), *look.digests(), *look.gaps()]
         if closely:
-            findings += look.examine()
+            findings += look.examine(findings)
         return backups.Backup(listed, backups.summarise(manifest),
                               tuple(findings), tuple(look.strays))
 
@@ -123,7 +125,8 @@ class _Look:
         for info in self._store.list(self._ref.container, self._ref.prefix):
             index = self._seen.see(info.name)
             if index is not None:
-                yield from self._compare(table.stored(index), info)
+                yield from self._compare(
+                    presence.of_chunk(self._ref, table, index), info)
             elif self._is_other(info):
                 self._others.append(info.name)
             elif self._is_stray(info):
@@ -133,19 +136,19 @@ class _Look:
             (presence.of_chunk(self._ref, table, index)
              for index in self._seen.unseen()))
 
-    def examine(self) -> Iterator[backups.Finding]:
-        """The first object that is not as the listing shows it, if any."""
+    def examine(self, known: Collection[backups.Finding],
+                ) -> Iterator[backups.Finding]:
+        """The first object that is not as the listing shows it, if any.
+
+        :param known: what has been found before
+        """
         for question in itertools.chain(
                 presence.questions(self._link, self._seen, self._others),
                 presence.of_segments(self._segments)):
-            fault = question.ask(self._store)
-            # Lengths and MD5s are those of the listing.
-            if isinstance(fault, (exceptions.ChunkMissing,
-                                  exceptions.ObjectExpires)):
-                missing = isinstance(fault, exceptions.ChunkMissing)
-                yield _finding(fault, self._missing if missing
-                               else backups.State.DAMAGED)
-                return
+            for finding in self._ask(question):
+                if finding not in known:
+                    yield finding
+                    return
 
     def _is_other(self, info: base.ObjectInfo) -> bool:
         return info.name in (naming.manifest_name(self._ref.prefix),
@@ -157,12 +160,19 @@ class _Look:
         return (place is not None and place.prefix == self._ref.prefix
                 and self._patience.is_late(info.modified))
 
-    def _compare(self, expected: presence.Stored,
+    def _compare(self, question: presence.Question,
                  info: base.ObjectInfo) -> Iterator[backups.Finding]:
-        fault = presence.mismatch(expected, info)
+        """What is wrong with an object that a listing shows otherwise."""
+        if presence.mismatch(question.expected, info) is not None:
+            yield from self._ask(question)
+
+    def _ask(self, question: presence.Question) -> Iterator[backups.Finding]:
+        """What is wrong with an object itself, whatever a listing shows."""
+        fault = question.ask(self._store)
         if fault is not None:
-            yield _finding(fault.about(container=self._ref.container,
-                                       name=info.name), backups.State.DAMAGED)
+            missing = isinstance(fault, exceptions.ChunkMissing)
+            yield _finding(fault, self._missing if missing
+                           else backups.State.DAMAGED)
 
     def _unlisted(self, count: int, questions: Iterable[presence.Question],
                   ) -> Iterator[backups.Finding]:
@@ -226,11 +236,8 @@ class _Look:
             if segment is None:
                 continue
             self._segments.append((self._ref, segment))
-            if presence.mismatch((segment.size, segment.md5), info):
-                yield backups.Finding(
-                    backups.State.DAMAGED, 'its length or MD5 differs from '
-                    'the one that the digest file records', container,
-                    info.name)
+            yield from self._compare(
+                presence.of_segment(self._ref, segment), info)
         yield from self._unlisted(
             len(missing), (presence.of_segment(self._ref, missing[name])
                            for name in sorted(missing)))

@@ -2,6 +2,7 @@
 
 """What a look at a backup finds, and what it makes of it."""
 
+import dataclasses
 import datetime
 import itertools
 import json
@@ -100,6 +101,31 @@ class DamageTest(survey_base.SurveyTestCase):
             'list', lambda infos: infos[2:],
             matching=lambda name: name == self.prefix))
         self.assertEqual(['complete'] * 2, self._states())
+
+    def test_listing_that_shows_what_an_object_was(self):
+        wrong = [dataclasses.replace(info, **change) for info, change in zip(
+            self.bench.memory.list(base.CONTAINER, self.prefix),
+            ({'size': 1}, {'etag': 'f' * 32}), strict=False)]
+        self.store.script(faulty.alter(
+            'list', lambda infos: [*wrong, *infos[2:]],
+            matching=lambda name: name == self.prefix))
+        self.assertEqual(['complete'] * 2, self._states())
+
+    def test_object_that_is_no_longer_what_a_listing_shows(self):
+        name = naming.chunk_name(self.prefix, 4)
+        listed = list(self.bench.memory.list(base.CONTAINER, self.prefix))
+        self.bench.damage(name, lambda data: data[::-1])
+        self.store.script(faulty.alter(
+            'list', lambda _: listed,
+            matching=lambda prefix: prefix == self.prefix))
+        self.assertEqual((name, _State.DAMAGED),
+                         (self._finding().name, self._finding().state))
+
+    def test_fault_is_found_once(self):
+        for number in (0, 4):
+            self.bench.damage(naming.chunk_name(self.prefix, number),
+                              lambda data: data[::-1])
+        self.assertEqual(2, len(self._lineage().backups[0].findings))
 
     def test_listing_that_lags_while_something_is_gone(self):
         gone = naming.chunk_name(self.prefix, 4)
@@ -319,6 +345,15 @@ class SegmentsTest(base.EngineTestCase):
         (finding,) = self._check().findings
         self.assertEqual((_State.DAMAGED, self.container, self.names[1]),
                          (finding.state, finding.container, finding.name))
+
+    def test_listing_that_shows_what_a_segment_was(self):
+        self.bench.store.script(faulty.alter(
+            'list', lambda infos: [dataclasses.replace(info, etag='f' * 32)
+                                   for info in infos],
+            matching=lambda prefix: prefix == naming.digest_segments(
+                base.ref(1).prefix)))
+        for closely in (False, True):
+            self.assertEqual((), self._check(closely=closely).findings)
 
     def test_all_are_asked_for_once(self):
         self.bench.store.heal()
