@@ -13,6 +13,7 @@ import datetime
 import functools
 import math
 import os
+import textwrap
 from typing import Any
 
 from cliff import columns
@@ -107,11 +108,13 @@ def _container(text: str) -> str:
 
 
 class _Help(argparse.HelpFormatter):
-    """Leaves the lines of exit codes as they are."""
+    """Gives each exit code lines of its own."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if text.startswith(errors.TITLE):
-            return text
+            return '\n'.join(
+                textwrap.fill(line, width, subsequent_indent=' ' * 7)
+                for line in text.splitlines())
         return super()._fill_text(text, width, indent)
 
 

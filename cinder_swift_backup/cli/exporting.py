@@ -124,11 +124,11 @@ def record(lineage: lineages.Lineage, backup: backups.Backup,
 
     The size is in GiB: that of the volume if Cinder noted it, which may be
     stored as a smaller file or on a larger device, else that of the data,
-    rounded up. The times
-    order the backups of a volume, so that the next incremental builds on the
-    newest. All dependents count, whether they are imported or not: Cinder must
-    not delete what one of them needs. The key is the backup's own, or none:
-    Cinder deletes it with the backup, and that of the volume is still in use.
+    rounded up. The times order the backups of a volume, so that the next
+    incremental builds on the newest. All dependents count, whether they are
+    imported or not: Cinder must not delete what one of them needs. The key is
+    the backup's own, or none: Cinder deletes it with the backup, and that of
+    the volume is still in use.
     """
     ref, summary = backup.ref, backup.summary
     header = summary.header if summary else None

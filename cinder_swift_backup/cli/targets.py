@@ -74,7 +74,8 @@ def check(target: pathlib.Path, *, force: bool) -> bool:
             f'{target} is neither a file nor a block device')
     if not force:
         raise exceptions.VolumeError(
-            f'{target} exists already: --force overwrites it')
+            f'{target} exists already: --force overwrites it, --resume '
+            'overwrites only what differs from the backup')
     return False
 
 

@@ -82,8 +82,8 @@ class Verify(commands.AccountCommand, commands.Table):
 
     codes = (
         (errors.ExitCode.SELECTION,
-         'nothing to verify, fewer backups than expected, or no such '
-         'container'),
+         'nothing to verify, several backups match, fewer than expected, or '
+         'there is no such container'),
         (errors.ExitCode.STORE,
          'Swift did not deliver a backup, or cannot be reached'),
         (errors.ExitCode.ARRIVING, 'a backup is still arriving'),

@@ -205,7 +205,7 @@ class _Report:
             self._say('Temporary files', f'in {directory}')
         with self._asking('Restores'):
             if not option_values.read('backup_swift_verify_restore'):
-                self._say('Restores', 'are not verified',
+                self._say('Restores', 'not verified',
                           'Set backup_swift_verify_restore = True.')
 
     @contextlib.contextmanager

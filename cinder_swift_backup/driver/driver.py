@@ -195,7 +195,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             refs = observer.database.insist(lambda: records.chain_refs(
                 self.context, records.get_parent(self.context, backup)))
         except exceptions.ChainError as err:
-            LOG.warning('Backup %s is made a full one: %s', backup.id, err)
+            LOG.warning('Backup %s will be a full one: %s', backup.id, err)
             return None
         return parents.find(repo, refs, geometry.block_size)
 
@@ -373,9 +373,9 @@ def _log_doubts(backup, noted):
     if len(noted) > _MOST_DOUBTS:
         LOG.warning('And %d more.', len(noted) - _MOST_DOUBTS)
     wrong = sum(doubt.extent.length for doubt in noted if doubt.is_wrong)
-    LOG.error('Backup %s was restored without backup_swift_verify_restore: %d '
-              'bytes do not match what was backed up, and %d cannot be '
-              'checked.', backup.id, wrong,
+    LOG.error('Of what was restored of backup %s without '
+              'backup_swift_verify_restore, %d bytes do not match what was '
+              'backed up, and %d cannot be checked.', backup.id, wrong,
               sum(doubt.extent.length for doubt in noted) - wrong)
 
 

@@ -172,7 +172,7 @@ def _check_size(option):
     size = _read(option)
     if 0 < size < types.SMALLEST_BLOCK:
         raise exceptions.ConfigurationError(
-            f'{option} is {size} and has to be at least '
+            f'{option} is {size} but must be at least '
             f'{types.SMALLEST_BLOCK}')
 
 
@@ -192,7 +192,7 @@ def _sync():
             'backup_swift_container_sync_key must be set together')
     if not re.fullmatch(r'//[^/]+/[^/]+(/[^/]+)?', to):
         raise exceptions.ConfigurationError(
-            f'backup_swift_container_sync_to is {to!r} and has to be '
+            f'backup_swift_container_sync_to is {to!r} but must be '
             f'//REALM/CLUSTER or //REALM/CLUSTER/ACCOUNT')
     if not headers.are_fit(key):
         raise exceptions.ConfigurationError(
@@ -315,7 +315,7 @@ def _version():
     version = _read('backup_swift_auth_version').split('.')[0]
     if version not in ('1', '2', '3'):
         raise exceptions.ConfigurationError(
-            f'backup_swift_auth_version is {version!r} and has to be 1, 2 '
+            f'backup_swift_auth_version is {version!r} but must be 1, 2 '
             f'or 3')
     return version
 

@@ -42,7 +42,7 @@ def ask(handle):
 
 def _extents(told):
     if not isinstance(told, Iterable):
-        raise TypeError(f'{type(told).__name__} is no list of extents')
+        raise TypeError(f'{type(told).__name__} is not a list of extents')
     return tuple(map(_extent, told))
 
 
@@ -52,5 +52,5 @@ def _extent(value):
     offset, length = value
     if type(offset) is not int or type(length) is not int or offset < 0 or (
             length < 0):
-        raise ValueError(f'{value!r} are no offset and length')
+        raise ValueError(f'{value!r} is not an offset and a length')
     return types.Extent(offset, length)

@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The one place where the parts of the engine are put together."""
+"""Puts together the parts of the engine that a driver needs."""
 
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.backup import archiver
 from cinder_swift_backup.engine.restore import restorer
-from cinder_swift_backup.engine.restore import streamer
 from cinder_swift_backup.stores import base
 
 
 class Engine:
     """Makes, restores and deletes the backups of one store.
 
-    ``repository`` finds and deletes backups, ``archiver`` makes them,
-    ``restorer`` restores them, and ``streamer`` does so to what takes bytes
-    in order only. They share one pipeline.
+    ``repository`` finds and deletes backups, ``archiver`` makes them, and
+    ``restorer`` restores them. They share one pipeline.
     """
 
     def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
@@ -34,4 +32,3 @@ class Engine:
         self.repository = repository.Repository(operation)
         self.archiver = archiver.Archiver(self.repository)
         self.restorer = restorer.Restorer(self.repository)
-        self.streamer = streamer.Streamer(self.repository)

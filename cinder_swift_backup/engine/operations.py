@@ -98,8 +98,13 @@ class Operation:
         return other
 
     def until(self, stop: pipelines.StopFlag) -> 'Operation':
-        """The same for one of its workers, until the flag is set."""
-        return self._until(stop)
+        """The same for one of its workers, until the flag is set.
+
+        The observer is not the worker's to call.
+        """
+        other = self._until(stop)
+        other.observer = Silent()
+        return other
 
     def _until(self, stop: base.Stop) -> 'Operation':
         other = copy.copy(self)

@@ -64,7 +64,8 @@ class ChunkTable:
     def append(self, record: types.ChunkRecord) -> None:
         """Add a record at the end.
 
-        :raises ValueError: when its MD5 is none, or a length is too large
+        :raises ValueError: when its MD5 is none
+        :raises OverflowError: when a number has more than 63 bits
         """
         number = self._number(record.name)
         if number == _NONE:

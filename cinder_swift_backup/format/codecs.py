@@ -46,6 +46,7 @@ class Level(enum.Enum):
 @dataclasses.dataclass(frozen=True, slots=True)
 class Codec:
     """A compression under the word that the manifest uses for it.
+
     ``encoder`` takes the length of the data in bytes and a level,
     ``decoder`` the length that the data must have.
     """

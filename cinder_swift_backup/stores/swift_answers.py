@@ -200,7 +200,7 @@ def _check_object(headers: dict[str, str]) -> None:
     etag = headers.get('etag', '')
     # A dynamic large object of very many segments has none.
     if 'x-object-manifest' not in headers and not _ETAG.fullmatch(etag):
-        raise ValueError(f'{etag!r:.{_SHOWN}} is no ETag of an object')
+        raise ValueError(f'{etag!r:.{_SHOWN}} is not the ETag of an object')
 
 
 def stat(headers: dict[str, str]) -> base.Stat:
@@ -259,7 +259,7 @@ def _length(headers: dict[str, str]) -> int:
     told = headers.get('content-length', '')
     # As many digits as any length has; "int" takes more than digits.
     if not told.isascii() or not told.isdecimal() or len(told) > 19:
-        raise ValueError(f'{told!r:.{_SHOWN}} is no length')
+        raise ValueError(f'{told!r:.{_SHOWN}} is not a length')
     return int(told)
 
 

@@ -30,13 +30,16 @@ class Rule:
     """What modules below ``part`` may import.
 
     :param allowed: parts of the package
-    :param forbidden: top-level names from outside of it
+    :param forbidden: top-level names from outside of it, and whole names of
+        modules in it
+    :param instead: whether the rules of what the part is in are not for it
     """
 
     part: str
     allowed: tuple[str, ...]
     forbidden: tuple[str, ...]
     why: str
+    instead: bool = False
 
 
 _RULES = (
@@ -81,7 +84,8 @@ _RULES = (
          'recovery works where Cinder is not installed'),
     Rule('cli/checking', ('exceptions', 'cli', 'driver'),
          ('cinder', 'eventlet'),
-         'it asks the driver about a configuration, and nothing else'),
+         'it asks the driver about a configuration, and nothing else',
+         instead=True),
 )
 
 
@@ -144,6 +148,13 @@ def _needs():
     return needs
 
 
+def _circles(needs):
+    """What is left of them where nobody can be the first."""
+    while free := {name for name in needs if not needs[name] & set(needs)}:
+        needs = {name: needs[name] for name in set(needs) - free}
+    return needs
+
+
 def _with_packages(name):
     """All that is loaded where a module is imported."""
     parts = name.split('.')
@@ -176,11 +187,11 @@ def _edge_words(path):
 
 
 def _files(part):
-    """The modules that a rule is for: of a part, those without their own."""
+    """The modules that a rule is for."""
     single = _ROOT / f'{part}.py'
     if single.exists():
         return [single]
-    own = {_ROOT / f'{rule.part}.py' for rule in _RULES}
+    own = {_ROOT / f'{rule.part}.py' for rule in _RULES if rule.instead}
     return sorted(set((_ROOT / part).rglob('*.py')) - own)
 
 
@@ -206,8 +217,10 @@ class ImportRulesTest(base.BaseTestCase):
                           f'{entry.name} is new: say in {__name__} who may '
                           f'import it and what it may import.')
         for rule in _RULES:
-            if rule.part != 'cli':
-                self.assertNotEqual([], _files(rule.part), rule.part)
+            self.assertNotEqual([], _files(rule.part), rule.part)
+        # Rules of rooms are besides those of the engine, and not instead.
+        self.assertIn(_ROOT / 'engine/repository.py', _files('engine'))
+        self.assertNotIn(_ROOT / 'cli/checking.py', _files('cli'))
 
     def test_only_the_driver_knows_cinder_and_eventlet(self):
         for path in _ROOT.rglob('*.py'):
@@ -240,11 +253,11 @@ class ImportRulesTest(base.BaseTestCase):
                               if name.startswith(survey)])
 
     def test_no_circles(self):
-        needs = _needs()
-        while free := {name for name in needs if not needs[name] & set(needs)}:
-            needs = {name: needs[name] for name in set(needs) - free}
         self.assertEqual(
-            {}, needs, 'of these modules each needs another of them')
+            {}, _circles(_needs()),
+            'of these modules each needs another of them')
+        self.assertEqual({'b', 'c'}, set(_circles(
+            {'a': {'b'}, 'b': {'c'}, 'c': {'b', 'd'}, 'd': set()})) - {'a'})
 
     def test_a_breach_is_found(self):
         # The checker itself can fail: put each layer under a stricter rule.

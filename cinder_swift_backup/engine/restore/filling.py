@@ -9,12 +9,14 @@
 """
 
 from collections.abc import Iterable
+import functools
 
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.volumes import maps
 from cinder_swift_backup.format import types
@@ -60,7 +62,8 @@ def make(writer: volumes.VolumeWriter, within: types.Extent,
     :raises VolumeError: when the volume does not answer
     """
     left = maps.Left(maps.GRAIN)
-    data = operation.one(lambda _: _data_extents(writer, within, left))
+    data = operation.one(functools.partial(
+        _data_extents, writer, within, left))
     if not _is_true(writer, left, operation):
         data.claim(within)
     return Filler(writer, data)
@@ -84,14 +87,19 @@ def _is_true(writer: volumes.VolumeWriter, left: maps.Left,
 
 
 def _data_extents(writer: volumes.VolumeWriter, within: types.Extent,
-                  left: maps.Left) -> intervals.IntervalSet:
+                  left: maps.Left,
+                  stop: pipelines.StopFlag) -> intervals.IntervalSet:
     """Where a volume says that it may have data.
 
     :param left: notes what it does not name
     """
     data = intervals.IntervalSet()
-    # What is behind the end of a file, nobody can read.
-    there = types.Extent(0, min(within.length, writer.size))
-    for extent in left.holes.between(writer.data_extents(within), there):
-        data.claim(extent)
+    for window in volumes.windows(within):
+        stop.check()
+        # What is behind the end of a file, nobody can read.
+        there = types.Extent(
+            window.offset, max(min(window.end, writer.size) - window.offset,
+                               0))
+        for extent in left.holes.between(writer.data_extents(window), there):
+            data.claim(extent)
     return data

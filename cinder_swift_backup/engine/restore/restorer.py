@@ -61,10 +61,9 @@ class RestoreTarget:
 
     ``source_size`` is the size of the volume that was backed up, by its
     record, and 0 if that is not known. ``size`` is that of this one, both in
-    bytes. ``before`` reads the target, if part of
-    the backup may be there already; its ``size`` is what there is.
-    ``file_format`` is the format that a file has to have, such as "qcow2" or
-    "raw"; None if any will do.
+    bytes. ``before`` reads the target, if part of the backup may be there
+    already; its ``size`` is what there is. ``file_format`` is the format that
+    a file has to have, such as "qcow2" or "raw"; None if any will do.
     """
 
     writer: volumes.VolumeWriter

@@ -224,9 +224,9 @@ def _differences(subject: Subject, check: verification.DigestCheck,
                 block = start + changed[0]
                 return [exceptions.IntegrityError(
                     "a digest differs from the parent's, though the backup "
-                    'takes the block from the '
-                    'parent', backup_id=ref.backup_id,
-                    container=ref.container, name=name, offset=block * size,
+                    'takes the block from the parent',
+                    backup_id=ref.backup_id, container=ref.container,
+                    name=name, offset=block * size,
                     end=min((block + 1) * size, subject.size))]
     return []
 

@@ -88,8 +88,7 @@ class Lineage:
             return same[0]
         raise exceptions.ChainError(
             'the parent of the backup '
-            + ('is in several containers' if same
-               else 'was not found'),
+            + ('is in several containers' if same else 'was not found'),
             backup_id=ref.backup_id, detail=f'parent {parent_id}')
 
     def unknown(self, backup: backups.Backup) -> list[backups.Backup]:

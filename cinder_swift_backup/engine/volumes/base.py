@@ -49,7 +49,7 @@ class VolumeReader(Protocol):
         They are disjoint and in ascending order. The rest is certain to read
         as zeros.
 
-        :param within: see :func:`windows`
+        :param within: best one of its :func:`windows`
         """
 
     def is_hole(self, extent: types.Extent) -> bool:
@@ -64,7 +64,7 @@ class VolumeReader(Protocol):
 
         They are disjoint and in ascending order. None if that is not known.
 
-        :param within: see :func:`windows`
+        :param within: best a few of its :func:`windows` at a time
         :raises VolumeError: when the volume has no such mark
         """
 
@@ -96,7 +96,8 @@ class VolumeWriter(VolumeReader, Protocol):
 def windows(within: types.Extent) -> Iterator[types.Extent]:
     """The parts of an extent that a volume is asked about one by one.
 
-    An answer may take a while, and cannot be interrupted.
+    Whoever can be told to stop asks so, since an answer may take a while and
+    cannot be interrupted.
     """
     return within.parts(WINDOW)
 

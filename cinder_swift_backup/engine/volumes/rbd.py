@@ -113,8 +113,8 @@ class RbdVolume:
                 expected=mark.image, actual=image)
         if mark.snapshot not in self.snapshots():
             raise exceptions.VolumeError(
-                'the snapshot of the mark does not '
-                'exist', detail=mark.snapshot)
+                'the snapshot of the mark does not exist',
+                detail=mark.snapshot)
 
     def snapshots(self) -> list[str]:
         """The names of all snapshots of the image."""

@@ -386,8 +386,8 @@ class RestoreTest(base.MethodTestCase):
         self._restore(self.backup)
         # It is not refused, and not silent.
         self.assertIn(f'object {name} does not match', log.output)
-        self.assertIn(f'Backup {self.backup.id} was restored without '
-                      f'backup_swift_verify_restore', log.output)
+        self.assertIn(f'Of what was restored of backup {self.backup.id} '
+                      'without backup_swift_verify_restore', log.output)
 
     def test_status_changed(self):
         def refresh(backup):

@@ -47,7 +47,9 @@ class OperationTest(base.BaseTestCase):
 
     def test_flag_ends_requests_of_a_worker(self):
         stop = pipelines.StopFlag()
-        theirs = self.quiet.until(stop)
+        observer = observers.Recorder()
+        theirs = self.quiet.during(observer).until(stop)
+        self.assertIsNot(observer, theirs.observer)
         self.assertEqual([], list(theirs.store.list('c', '')))
         stop.set()
         self.assertRaises(exceptions.Cancelled, list,

@@ -5,7 +5,6 @@
 Modules that other tests hold:
 
 * doubts: engine.restore.test_fetching
-* filling: engine.volumes.test_maps
 * restorer: engine.scenarios.test_restorer_faults
 * salvage: engine.restore.test_fetching
 * verification: engine.scenarios.test_restorer_faults

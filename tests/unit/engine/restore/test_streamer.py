@@ -28,7 +28,7 @@ class StreamerTest(base.EngineTestCase):
     def _stream(self, *numbers, bench=None, verify=True, **options):
         bench = bench or self.bench
         written = []
-        bench.engine.streamer.stream(
+        streamer.Streamer(bench.repository).stream(
             bench.resolve(*numbers),
             lambda piece: written.append(bytes(piece)),
             options.pop('observer', observers.Recorder()),
@@ -91,7 +91,8 @@ class StreamerTest(base.EngineTestCase):
         with mock.patch.object(streamer, 'WINDOW', 320):
             self.assertRaises(
                 exceptions.DigestMismatch,
-                self.bench.engine.streamer.stream, self.bench.resolve(1),
+                streamer.Streamer(self.bench.repository).stream,
+                self.bench.resolve(1),
                 lambda piece: written.append(bytes(piece)),
                 observers.Recorder())
         self.assertEqual(_DATA[:640], b''.join(written))

@@ -14,6 +14,7 @@ import fixtures
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import volumes as engine_volumes
 from cinder_swift_backup.engine.restore import restorer
+from cinder_swift_backup.engine.restore import streamer
 from cinder_swift_backup.engine.volumes import format_checks
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -295,7 +296,7 @@ class RestoreTest(FormatTestCase):
     def test_stream_has_the_file(self):
         self.back_up(engine_volumes.open_volume(self.open(_WHOLE), None))
         written = []
-        self.bench.engine.streamer.stream(
+        streamer.Streamer(self.bench.repository).stream(
             self.bench.resolve(1), lambda data: written.append(bytes(data)),
             observers.Recorder())
         self.assertEqual(_WHOLE, b''.join(written))
