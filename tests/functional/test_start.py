@@ -69,7 +69,7 @@ class StartTestCase(cinder_side.CinderSideTestCase):
 
     def test_sizes(self):
         self._check_one_line(
-            'backup_swift_block_size is 100 and has to be at least 512. '
+            'backup_swift_block_size is 100 but must be at least 512. '
             'Correct it.', warning='Did you mean backup_swift_workers?',
             backup_swift_block_size=100, backup_swift_worker=5)
 
