@@ -185,6 +185,6 @@ def _store(session: ksa_session.Session, region: str | None, interface: str,
     except first_login.NobodyThere:
         raise
     except exceptions.StoreUnavailable as err:
-        LOG.warning('The identity service does not work, so the command '
-                    'tries again: %s', err)
+        LOG.warning('The login failed, so the command will try again: %s',
+                    err)
     return swift.SwiftStore(swift_session.Session(who, how))

@@ -106,7 +106,8 @@ def _summary(place: str, lineage: lineages.Lineage,
         return summaries.nothing(place)
     if not chosen:
         count = summaries.counted(len(lineage.backups), 'backup')
-        return f'No backup matches the options ({count} in {place}).'
+        return (f'No backups match these options (searched {count} in '
+                f'{place}).')
     return summaries.of(place, [backup.listed for backup in chosen],
                         (lineage.state(backup).value for backup in chosen))
 

@@ -77,7 +77,7 @@ class Verify(commands.AccountCommand, commands.Table):
     chunks it asks for 300, taken at random: if one of a hundred is gone, that
     shows in 95 of 100 cases. With --deep, it fetches and decodes everything,
     compares it with the digests, and calls a backup that passes "verified". It
-    checks a backup with all that it builds on.
+    checks a backup together with those it builds on.
     """
 
     codes = (

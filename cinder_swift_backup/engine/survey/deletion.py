@@ -61,14 +61,18 @@ Records = Mapping[str, Record]
 class Reason(enum.Enum):
     """Why something has to stay."""
 
-    COPY = 'its container is a copy'
-    IN_THE_MAKING = 'it may be in the making'
-    NEEDED = 'newer backups build on it'
-    PERHAPS_NEEDED = 'newer backups do not tell what they build on'
-    RECORDED = 'there is a record of it'
-    VOLUME_IN_USE = 'its volume is being backed up'
-    SHARED = 'its container is copied elsewhere'
-    UNSEEN = 'the records do not tell of all backups in its container'
+    # Its container is a copy.
+    COPY = enum.auto()
+    IN_THE_MAKING = enum.auto()
+    NEEDED = enum.auto()
+    # Newer backups do not tell what they build on.
+    PERHAPS_NEEDED = enum.auto()
+    RECORDED = enum.auto()
+    VOLUME_IN_USE = enum.auto()
+    # Its container is copied elsewhere.
+    SHARED = enum.auto()
+    # The records do not tell of all backups in its container.
+    UNSEEN = enum.auto()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

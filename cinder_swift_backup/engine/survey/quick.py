@@ -125,8 +125,10 @@ class _Look:
         for info in self._store.list(self._ref.container, self._ref.prefix):
             index = self._seen.see(info.name)
             if index is not None:
-                yield from self._compare(
-                    presence.of_chunk(self._ref, table, index), info)
+                # There may be millions: only few get a question, and a name.
+                if presence.mismatch(table.stored(index), info) is not None:
+                    yield from self._ask(
+                        presence.of_chunk(self._ref, table, index))
             elif self._is_other(info):
                 self._others.append(info.name)
             elif self._is_stray(info):
@@ -160,15 +162,13 @@ class _Look:
         return (place is not None and place.prefix == self._ref.prefix
                 and self._patience.is_late(info.modified))
 
-    def _compare(self, question: presence.Question,
-                 info: base.ObjectInfo) -> Iterator[backups.Finding]:
-        """What is wrong with an object that a listing shows otherwise."""
-        if presence.mismatch(question.expected, info) is not None:
-            yield from self._ask(question)
-
     def _ask(self, question: presence.Question) -> Iterator[backups.Finding]:
         """What is wrong with an object itself, whatever a listing shows."""
-        fault = question.ask(self._store)
+        return self._findings(question.ask(self._store))
+
+    def _findings(self, fault: exceptions.IntegrityError | None,
+                  ) -> Iterator[backups.Finding]:
+        """What the fault of an object, if any, makes of the backup."""
         if fault is not None:
             missing = isinstance(fault, exceptions.ChunkMissing)
             yield _finding(fault, self._missing if missing
@@ -192,8 +192,7 @@ class _Look:
                 yield backups.Finding(self._missing, what,
                                       asked.ref.container, asked.name)
                 return
-            if fault is not None:
-                yield _finding(fault, backups.State.DAMAGED)
+            yield from self._findings(fault)
 
     def gaps(self) -> Iterator[backups.Finding]:
         """A full backup has all of its volume."""
@@ -236,8 +235,9 @@ class _Look:
             if segment is None:
                 continue
             self._segments.append((self._ref, segment))
-            yield from self._compare(
-                presence.of_segment(self._ref, segment), info)
+            question = presence.of_segment(self._ref, segment)
+            if presence.mismatch(question.expected, info) is not None:
+                yield from self._ask(question)
         yield from self._unlisted(
             len(missing), (presence.of_segment(self._ref, missing[name])
                            for name in sorted(missing)))
@@ -246,5 +246,3 @@ class _Look:
 def _finding(err: exceptions.BackupError,
              state: backups.State) -> backups.Finding:
     return backups.Finding(state, err.clause, err.container, err.name)
-
-

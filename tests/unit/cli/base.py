@@ -23,7 +23,7 @@ ref = engine_base.ref
 CONTAINER = engine_base.CONTAINER
 # What goes beside an output in which all is well.
 _SAID = (rf'\A({re.escape(commands.BY_LISTINGS)}|There are .*|'
-         r'No backup matches .*|'
+         r'No backups match .*|'
          r'(Checked )?\d+ backups? in account memory.*)\Z')
 
 

@@ -188,8 +188,8 @@ class ListTest(base.CommandTestCase):
 
     def test_where_there_is_nothing(self):
         self.assertEqual(
-            (0, ['No backup matches the options (2 backups in account '
-                 'memory).']), self._said('--volume', 'vol-2'))
+            (0, ['No backups match these options (searched 2 backups in '
+                 'account memory).']), self._said('--volume', 'vol-2'))
         self.bench.memory.ensure_container('empty', create=True)
         self.assertEqual(
             (0, ['There are no backups in account memory, container empty.']),

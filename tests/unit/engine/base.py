@@ -135,6 +135,15 @@ class EngineTestCase(base.BaseTestCase):
         self.bench = Bench()
         self.store = self.bench.store
 
+    def have_backup(self, data):
+        """Have backup 1, whose calls are forgotten.
+
+        :returns: the names of its objects
+        """
+        self.bench.archive(1, data)
+        self.store.heal()
+        return self.bench.names()
+
     def have_volumes_of_any_size(self):
         """Have volumes be raw though they have no whole GiB.
 

@@ -163,9 +163,7 @@ class DeleteTest(base.EngineTestCase):
 
     def setUp(self):
         super().setUp()
-        self.bench.archive(1, _DATA)
-        self.names = self.bench.names()
-        self.store.heal()
+        self.names = self.have_backup(_DATA)
 
     def _delete(self, complete=True):
         return self.bench.delete(base.ref(1), complete=complete)

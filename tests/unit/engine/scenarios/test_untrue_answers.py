@@ -29,11 +29,11 @@ def _reading_again():
     """Have the store read again what was damaged, as Swift's does."""
     read = faulty.FaultyStore.read
 
-    def again(store, container, name, use, **how):
+    def again(store, *what, **how):
         try:
-            return read(store, container, name, use, **how)
+            return read(store, *what, **how)
         except exceptions.FormatError:
-            return read(store, container, name, use, **how)
+            return read(store, *what, **how)
 
     return mock.patch.object(faulty.FaultyStore, 'read', again)
 
@@ -43,9 +43,7 @@ class DeleteTest(base.EngineTestCase):
 
     def setUp(self):
         super().setUp()
-        self.bench.archive(1, _DATA)
-        self.names = self.bench.names()
-        self.store.heal()
+        self.names = self.have_backup(_DATA)
         self.last = []
 
     def _delete(self, *, complete=True):
@@ -183,7 +181,20 @@ class CommitTest(base.EngineTestCase):
         self._check(2, parent=1)
 
 
-class AnotherManifestTest(base.EngineTestCase):
+class AnotherTestCase(base.EngineTestCase):
+    """A document of another backup, 2 for 1."""
+
+    def _check_refused(self, name, load, what):
+        self.bench.put(name, self.other)
+        err = self.assertRaises(exceptions.FormatError, load, base.ref(1))
+        self.assertEqual(
+            (what, 'bak-1', base.CONTAINER, name, 'bak-1', 'bak-2',
+             exceptions.Remedy.OTHER_BACKUP),
+            (err.what, err.backup_id, err.container, err.name, err.expected,
+             err.actual, err.remedy))
+
+
+class AnotherManifestTest(AnotherTestCase):
     """The manifest of another backup."""
 
     def setUp(self):
@@ -194,15 +205,8 @@ class AnotherManifestTest(base.EngineTestCase):
         self.other = self.bench.get(naming.manifest_name(base.ref(2).prefix))
 
     def test_for_good(self):
-        self.bench.put(_MANIFEST, self.other)
-        err = self.assertRaises(exceptions.FormatError,
-                                self.bench.repository.load, base.ref(1))
-        self.assertEqual(
-            ('the manifest belongs to a different backup', 'bak-1',
-             base.CONTAINER, _MANIFEST, 'bak-1', 'bak-2',
-             exceptions.Remedy.OTHER_BACKUP),
-            (err.what, err.backup_id, err.container, err.name, err.expected,
-             err.actual, err.remedy))
+        self._check_refused(_MANIFEST, self.bench.repository.load,
+                            'the manifest belongs to a different backup')
 
     def test_is_found_while_the_store_can_read_again(self):
         self.store.script(faulty.alter('read', lambda data: self.other,
@@ -224,7 +228,7 @@ class AnotherManifestTest(base.EngineTestCase):
             base.ref(1)).header.backup_id)
 
 
-class AnotherDigestsTest(base.EngineTestCase):
+class AnotherDigestsTest(AnotherTestCase):
     """The digests of another backup, of as many blocks."""
 
     def setUp(self):
@@ -246,14 +250,8 @@ class AnotherDigestsTest(base.EngineTestCase):
             'read', lambda data: self.other, matching=_is(_DIGESTS), nth=1))
 
     def test_for_good(self):
-        self.bench.put(_DIGESTS, self.other)
-        err = self.assertRaises(exceptions.FormatError, self._load)
-        self.assertEqual(
-            ('the digest file belongs to a different backup', 'bak-1',
-             base.CONTAINER, _DIGESTS, 'bak-1', 'bak-2',
-             exceptions.Remedy.OTHER_BACKUP),
-            (err.what, err.backup_id, err.container, err.name, err.expected,
-             err.actual, err.remedy))
+        self._check_refused(_DIGESTS, self._load,
+                            'the digest file belongs to a different backup')
         self.assertIsNone(self.bench.find_parent(1))
 
     def test_is_found_while_the_store_can_read_again(self):
