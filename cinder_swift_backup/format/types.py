@@ -141,12 +141,14 @@ class Geometry:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ChunkRecord:
-    """One stored object of volume data, as the manifest describes it.
+    """Stored data of one extent of the volume, as the manifest describes it.
 
-    ``compression`` is the word of the manifest (see
-    :mod:`cinder_swift_backup.format.codecs`). ``stored_length`` and
+    ``name`` is that of the object. ``compression`` is the word of the manifest
+    (see :mod:`cinder_swift_backup.format.codecs`). ``stored_length`` and
     ``stored_md5`` are of the stored bytes: both are known for backups that
-    this driver wrote, the MD5 also for those from before 2015.1.
+    this driver wrote, the MD5 also for those from before 2015.1. ``place`` is
+    where these bytes are in the object, if they are not all of it; there are
+    none of zeros.
     """
 
     name: str
@@ -154,6 +156,12 @@ class ChunkRecord:
     compression: str
     stored_length: int | None = None
     stored_md5: str | None = None
+    place: Extent | None = None
+
+    @property
+    def is_zeros(self) -> bool:
+        """Whether it is zeros, of which nothing is stored."""
+        return self.place is not None and not self.place.length
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""A planned chunk in, verified pieces out.
+"""A group of planned chunks in, verified pieces out.
 
-1. Read the object in pieces; decode each as it comes.
+1. Read the object, or the part of it that has the chunks, in pieces. Cut them
+   where a chunk ends, and decode each as it comes.
 2. Put what was decoded together to whole blocks of the volume.
 3. Compare every block that the plan takes with the tip's digests.
 4. Only then hand it on, with its offset.
-5. When everything that the plan takes was handed on, decode no further.
-6. At the end, compare the length of the stored object where the manifest
+5. When everything that the plan takes of a chunk was handed on, decode no
+   further.
+6. At the end, compare the length of the stored chunk where the manifest
    records it, and its MD5 where the backup has no digests. By then the data
    was written, so this can only report damage, not prevent it.
 
-When the store repeats a request, the reader starts with the object's first
+When the store repeats a request, the reader starts with the group's first
 piece again, and hands on the same extents again.
 
 Memory: a few MiB for each worker, whatever the size of the chunk. A block
@@ -27,6 +29,7 @@ from typing import Protocol
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine.restore import groups
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
@@ -48,9 +51,9 @@ class Use(Protocol):
 class Reader(Protocol):
     """Reads the chunks of a plan."""
 
-    def read(self, chunk: planner.PlannedChunk, use: Use,
+    def read(self, group: groups.Group, use: Use,
              stop: pipelines.StopFlag) -> None:
-        """Hand the planned extents of a chunk to ``use``, in their order.
+        """Hand the planned extents of chunks to ``use``, in their order.
 
         :raises BackupError: when not all of them can be had
         """
@@ -69,12 +72,12 @@ class ChunkReader:
         self._call = operation.call
         self._check = check
 
-    def read(self, chunk: planner.PlannedChunk, use: Use,
+    def read(self, group: groups.Group, use: Use,
              stop: pipelines.StopFlag) -> None:
-        """Hand the planned extents of a chunk to ``use``, in their order.
+        """Hand the planned extents of chunks to ``use``, in their order.
 
         :raises ChunkMissing: when the object is not there
-        :raises FormatError: when it cannot be decoded
+        :raises FormatError: when a chunk cannot be decoded
         :raises LengthMismatch: when it does not hold what it should
         :raises DigestMismatch: when a block is damaged; it and what comes
             after it are not handed on. Without digests: when the object is
@@ -82,47 +85,90 @@ class ChunkReader:
         :raises StoreError: when the store fails
         :raises Cancelled: when ``stop`` is set
         """
-        record = chunk.record
-        codec = find_codec(record)
+        for chunk in group.chunks:
+            find_codec(chunk.record)
         repeated = False
 
         def consume(pieces: Iterator[bytes]) -> None:
             nonlocal repeated
-            blocks = _Blocks(chunk, codec, self._check,
+            cutter = _Cutter(group, self._check,
                              functools.partial(use, repeated=repeated))
             repeated = True
             for piece in pieces:
-                self._call(blocks.feed, piece)
-            self._call(blocks.finish)
+                self._call(cutter.feed, piece)
+            self._call(cutter.finish)
 
         try:
-            self._store.until(stop).read(chunk.container, record.name,
-                                         consume)
+            self._store.until(stop).read(group.container, group.name,
+                                         consume, group.place)
         except exceptions.ObjectNotFound as err:
+            first, last = group.extents[0], group.extents[-1]
             raise exceptions.ChunkMissing(
                 'an object that the manifest names is missing',
-                container=chunk.container, name=record.name,
-                offset=record.extent.offset, end=record.extent.end,
+                container=group.container, name=group.name,
+                offset=first.offset, end=last.end,
                 remedy=exceptions.Remedy.OTHER_BACKUP) from err
         except exceptions.VolumeError:
             # It is not about the object.
             raise
         except exceptions.BackupError as err:
-            err.about(container=chunk.container)
+            err.about(container=group.container)
             raise
 
 
-class _Blocks:
-    """Turns the pieces of one object into verified pieces of the volume.
+class _Cutter:
+    """Cuts what comes of an object where a chunk of the group ends.
 
     Runs offloaded: no logging, no store.
     """
 
-    def __init__(self, chunk: planner.PlannedChunk, codec: codecs.Codec,
-                 check: verification.Check,
+    def __init__(self, group: groups.Group, check: verification.Check,
+                 use: Callable[[int, memoryview], None]) -> None:
+        self._all = (_Blocks(chunk, check, use) for chunk in group.chunks)
+        self._blocks: _Blocks | None = next(self._all)
+        # Where in the object the next piece begins.
+        self._position = group.place.offset if group.place else 0
+
+    def feed(self, piece: bytes) -> None:
+        end = self._position + len(piece)
+        while self._blocks is not None:
+            place = self._blocks.place
+            if place is None or place.end >= end:
+                break
+            self._feed_up_to(place.end, piece, end)
+            self._blocks.finish()
+            self._blocks = next(self._all, None)
+        self._feed_up_to(end, piece, end)
+        self._position = end
+
+    def _feed_up_to(self, stop: int, piece: bytes, end: int) -> None:
+        """Feed the bytes of a piece that the chunk has before ``stop``."""
+        if self._blocks is None:
+            return
+        place = self._blocks.place
+        start = self._position if place is None else max(place.offset,
+                                                         self._position)
+        if start < stop:
+            # All of a piece is the piece itself, no copy.
+            begin = end - len(piece)
+            self._blocks.feed(piece[start - begin:stop - begin])
+
+    def finish(self) -> None:
+        if self._blocks is not None:
+            self._blocks.finish()
+
+
+class _Blocks:
+    """Turns the pieces of one chunk into verified pieces of the volume.
+
+    Runs offloaded: no logging, no store.
+    """
+
+    def __init__(self, chunk: planner.PlannedChunk, check: verification.Check,
                  use: Callable[[int, memoryview], None]) -> None:
         self._record = chunk.record
-        self._decoder = codec.decoder(chunk.record.extent.length)
+        self._decoder = find_codec(chunk.record).decoder(
+            chunk.record.extent.length)
         self._stored = check.of_stored(chunk.record)
         self._check = check.digests
         self._use = use
@@ -136,6 +182,11 @@ class _Blocks:
         # Decoded and not yet handed on: the beginning of a block.
         self._rest = bytearray()
         self._position = chunk.record.extent.offset
+
+    @property
+    def place(self) -> types.Extent | None:
+        """Where the chunk is in its object, if it is not all of it."""
+        return self._record.place
 
     def feed(self, stored: bytes) -> None:
         self._stored.feed(stored)

@@ -2,7 +2,9 @@
 
 """The loop that gets data out of a backup, for whatever use.
 
-For each chunk of a plan, several at a time:
+Chunks of a plan that come with one request are a group, see
+:mod:`cinder_swift_backup.engine.restore.groups`. For each group, several at a
+time:
 
 1. Leave out what digests show to be zeros, and tell the sink.
 2. Leave out what the sink has already.
@@ -29,6 +31,7 @@ from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine.restore import doubts as doubts_
+from cinder_swift_backup.engine.restore import groups
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import salvage
 from cinder_swift_backup.engine.restore import verification
@@ -55,7 +58,7 @@ class Sink(Protocol):
         """Take verified data, see :class:`chunk_reader.Use`."""
 
     def wrote(self, length: int) -> None:
-        """Learn that all of a chunk came, so many bytes."""
+        """Learn that all of a group came, so many bytes."""
 
 
 class Discard:
@@ -96,35 +99,39 @@ class Fetcher:
         """Hand all of some chunks to a sink.
 
         :param collect: called with how many bytes of the volume are done
-        :param whole: whether a chunk keeps a worker as busy as all of it
+        :param whole: whether a group keeps a worker as busy as all of it
             would, or as what is taken of it
         :raises BackupError: when not all of them can be had
         :raises Cancelled: when the observer cancelled
         """
         self.operation.run(
-            (pipelines.Task(functools.partial(self._fetch, chunk, sink),
-                            chunk.record.extent.length if whole
-                            else _length(chunk.extents))
-             for chunk in chunks), collect, full=pipelines.FULL)
+            (pipelines.Task(functools.partial(self._fetch, group, sink),
+                            group.length if whole else _length(group.extents))
+             for group in groups.grouped(chunks)), collect,
+            full=pipelines.FULL)
 
-    def _fetch(self, chunk: planner.PlannedChunk, sink: Sink,
+    def _fetch(self, group: groups.Group, sink: Sink,
                stop: pipelines.StopFlag) -> int:
         stop.check()
         call = self.operation.call
-        left = call(self._left, chunk, sink, stop)
-        if left:
-            self.reader.read(dataclasses.replace(chunk, extents=left),
-                             sink.write, stop)
-            call(sink.wrote, _length(left))
-        return _length(chunk.extents)
+        left = call(self._left, group, sink, stop)
+        if left is not None:
+            self.reader.read(left, sink.write, stop)
+            call(sink.wrote, _length(left.extents))
+        return _length(group.extents)
 
-    def _left(self, chunk: planner.PlannedChunk, sink: Sink,
-              stop: pipelines.StopFlag) -> tuple[types.Extent, ...]:
-        """What of a chunk has to be fetched."""
-        done = self.check.zeros(chunk.extents)
+    def _left(self, group: groups.Group, sink: Sink,
+              stop: pipelines.StopFlag) -> groups.Group | None:
+        """What of a group has to be fetched; None if nothing has."""
+        extents = group.extents
+        if group.is_zeros:
+            self.check.confirm_zeros(group.name, extents)
+            sink.zero(extents)
+            return None
+        done = self.check.zeros(extents)
         sink.zero(done)
-        done |= sink.present(chunk.extents, stop)
-        return tuple(extent for extent in chunk.extents if extent not in done)
+        done |= sink.present(extents, stop)
+        return group.without(done)
 
 
 def _length(extents: Iterable[types.Extent]) -> int:

@@ -19,7 +19,7 @@ from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine.restore import doubts as doubts_
-from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.restore import groups
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import types
 
@@ -59,25 +59,25 @@ class Reader:
         self._has_digests = noting is not None
         self._doubts = doubts
 
-    def read(self, chunk: planner.PlannedChunk, use: chunk_reader.Use,
+    def read(self, group: groups.Group, use: chunk_reader.Use,
              stop: pipelines.StopFlag) -> None:
         """See :class:`chunk_reader.ChunkReader`; damage is only noted.
 
-        :raises BackupError: when the object is not there, or cannot be
+        :raises BackupError: when the object is not there, or a chunk cannot be
             decoded to the length that it should have
         """
-        record = chunk.record
         try:
-            self._strict.read(chunk, use, stop)
+            self._strict.read(group, use, stop)
         except exceptions.ChunkMissing:
             raise
         except exceptions.IntegrityError:
-            self._lenient.read(chunk, _Again(use), stop)
+            self._lenient.read(group, _Again(use), stop)
             if not self._has_digests:
-                self._doubts.note(record.name, chunk.extents, is_wrong=True)
+                self._doubts.note(group.name, group.extents, is_wrong=True)
             return
-        if not self._has_digests and record.stored_md5 is None:
-            self._doubts.note(record.name, chunk.extents, is_wrong=False)
+        if not self._has_digests and any(
+                chunk.record.stored_md5 is None for chunk in group.chunks):
+            self._doubts.note(group.name, group.extents, is_wrong=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

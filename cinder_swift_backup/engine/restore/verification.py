@@ -288,6 +288,27 @@ class Check:
             return frozenset()
         return frozenset(filter(self.digests.table.are_zeros, extents))
 
+    def confirm_zeros(self, name: str,
+                      extents: Sequence[types.Extent]) -> None:
+        """Compare extents that are zeros by the manifest with the digests.
+
+        :param name: of the object that says so
+        :raises IntegrityError: when digests tell of data; with doubts, these
+            are noted instead
+        """
+        if self.digests is None:
+            return
+        wrong = [extent for extent in extents
+                 if not self.digests.table.are_zeros(extent)]
+        if not wrong:
+            return
+        if self.doubts is None:
+            raise exceptions.IntegrityError(
+                'the backup has zeros where its digests tell of data',
+                name=name, offset=wrong[0].offset, end=wrong[0].end,
+                remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED)
+        self.doubts.note(name, wrong, is_wrong=True)
+
     def present(self, extents: Sequence[types.Extent],
                 volume: volumes.VolumeReader,
                 stop: pipelines.StopFlag) -> frozenset[types.Extent]:

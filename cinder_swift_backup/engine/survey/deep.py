@@ -22,6 +22,7 @@ from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine.restore import fetching
+from cinder_swift_backup.engine.restore import groups
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.engine.survey import backups
@@ -193,13 +194,17 @@ class _Noting:
         # Whatever kind of threads it is, appending needs no lock.
         self.damage: list[Damage] = []
 
-    def read(self, chunk: planner.PlannedChunk, use: chunk_reader.Use,
+    def read(self, group: groups.Group, use: chunk_reader.Use,
              stop: pipelines.StopFlag) -> None:
         """See :class:`chunk_reader.Reader`."""
         try:
-            self._reader.read(chunk, use, stop)
+            self._reader.read(group, use, stop)
         except (exceptions.IntegrityError, exceptions.FormatError) as err:
-            self.damage.append(err)
+            if len(group.chunks) == 1:
+                self.damage.append(err)
+                return
+            for chunk in group.chunks:
+                self.read(groups.Group((chunk,)), use, stop)
 
 
 def _differences(subject: Subject, check: verification.DigestCheck,

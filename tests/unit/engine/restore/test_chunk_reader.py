@@ -13,6 +13,7 @@ from oslotest import base
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine.restore import chunk_reader
+from cinder_swift_backup.engine.restore import groups
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
@@ -67,7 +68,7 @@ class Bench:
             operations.on(store or self.store), self.check)
         chunk = planner.PlannedChunk(
             'c', self.record, extents or (self.record.extent,))
-        reader.read(chunk, self.use, self.stop)
+        reader.read(groups.Group((chunk,)), self.use, self.stop)
 
     def use(self, offset, data, *, repeated):
         """Note what is handed on."""
@@ -312,6 +313,7 @@ import hashlib
 import zlib
 from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine.restore import groups
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
@@ -357,7 +359,8 @@ def read(word, pieces, check=nothing, end=LENGTH):
     record = types.ChunkRecord('p-00000', extent, word)
     chunk_reader.ChunkReader(
         operations.on(Endless(pieces)), check).read(
-        planner.PlannedChunk('c', record, (types.Extent(0, end),)),
+        groups.Group((planner.PlannedChunk(
+            'c', record, (types.Extent(0, end),)),)),
         lambda offset, data, repeated: None, pipelines.StopFlag())
 
 bomb = b''.join(deflated())
