@@ -2,10 +2,13 @@
 
 """What a backup consists of, and what it builds on."""
 
+from collections.abc import Mapping
 import dataclasses
 import enum
 
 from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import pack_table
+from cinder_swift_backup.format import pages as pages_
 from cinder_swift_backup.format import types
 
 
@@ -14,6 +17,36 @@ class Era(enum.Enum):
 
     BEFORE_DIGESTS = 'before 2015.1'
     DIGESTS = '2015.1 and later'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stored:
+    """Chunks of one codec: their number, bytes of volume and of store.
+
+    ``stored_bytes`` is None where the manifest does not tell.
+    """
+
+    chunks: int
+    bytes: int
+    stored_bytes: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Point:
+    """A recovery point, which stands alone: a backup in the form of packs.
+
+    ``page_size`` is in bytes of the volume. ``packs`` overwrite each other in
+    their order, the last one winning. ``objects`` are those that ``pages`` are
+    in; these are in the order of the volume. ``stored`` is by the words of
+    codecs.
+    """
+
+    block_size: int
+    page_size: int
+    packs: pack_table.PackTable
+    pages: tuple[pages_.Page, ...]
+    objects: chunk_table.ChunkTable
+    stored: Mapping[str, Stored]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,7 +60,8 @@ class Manifest:
     of its own format, such as "qcow2", "raw" if it was certainly in none, as a
     device is, and "unknown" if it was in none of those that we know.
     ``key_id`` is by which Cinder's key manager knows the key that Cinder has
-    made for the backup of an encrypted volume.
+    made for the backup of an encrypted volume. In the form of packs there is a
+    ``point``, and no chunk is an object.
     """
 
     header: types.BackupHeader
@@ -40,10 +74,26 @@ class Manifest:
     file_format: str | None = None
     key_id: str | None = None
     era: Era = Era.DIGESTS
+    point: Point | None = None
+
+    @property
+    def objects(self) -> chunk_table.ChunkTable:
+        """Its own objects but for manifest and digest file.
+
+        These are chunks, or hold pages.
+        """
+        return self.chunks if self.point is None else self.point.objects
+
+    @property
+    def has_digest_file(self) -> bool:
+        """Whether digests are in a file of their own."""
+        return self.point is None and self.era is Era.DIGESTS
 
     @property
     def end(self) -> int:
-        """The first byte of the volume that no chunk reaches."""
+        """The first byte of the volume that it tells nothing of."""
+        if self.point is not None and self.volume_size is not None:
+            return self.volume_size
         return self.chunks.end
 
 

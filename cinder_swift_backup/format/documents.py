@@ -24,8 +24,11 @@ _LONGEST_ID = 255
 _DEEP = '...'
 
 
-def parse(name: str, stored: bytes) -> dict[str, Any]:
+def parse(name: str, stored: bytes,
+          known: str = VERSION) -> dict[str, Any]:
     """The fields of the document ``stored`` under ``name``.
+
+    :param known: the version that it has to be of
 
     :raises FormatError: when it is not a JSON object in UTF-8, or is of a
         version this release cannot read
@@ -38,10 +41,10 @@ def parse(name: str, stored: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise damaged(name, 'it is not a JSON object')
     version = fields.get('version')
-    if version != VERSION:
+    if version != known:
         raise exceptions.FormatError(
             f'{_noun(name)} is of a version that this release cannot read',
-            name=name, expected=VERSION, actual=shown(version)[1:-1],
+            name=name, expected=known, actual=shown(version)[1:-1],
             remedy=exceptions.Remedy.NEWER_RELEASE)
     return fields
 
@@ -64,13 +67,18 @@ def damaged(name: str, what: str) -> exceptions.FormatError:
 def _noun(name: str) -> str:
     if name.endswith(naming.manifest_name('')):
         return 'the manifest'
-    return 'the digest file'
+    if naming.is_pack(name):
+        return 'a pack'
+    if name.endswith(naming.digest_file_name('')):
+        return 'the digest file'
+    return 'a page of the manifest'
 
 
-def header_fields(header: types.BackupHeader) -> dict[str, str | None]:
+def header_fields(header: types.BackupHeader,
+                  version: str = VERSION) -> dict[str, str | None]:
     """The opening fields of a document, ready for JSON."""
     return {
-        'version': VERSION,
+        'version': version,
         'backup_id': header.backup_id,
         'volume_id': header.volume_id,
         'backup_name': header.backup_name,

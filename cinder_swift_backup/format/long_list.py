@@ -30,8 +30,6 @@ _STEP = 1 << 16
 # How often the words that open the list may come before it. Each time, all
 # before them is parsed.
 _TRIES = 100
-# How many values all other fields may have, with those that look so in texts.
-_MOST_VALUES = 1 << 18
 
 # JSON has fewer kinds of white space than "\s" matches.
 SPACE = rb'[ \t\r\n]*'
@@ -39,6 +37,12 @@ SPACE = rb'[ \t\r\n]*'
 
 class LongListReader(abc.ABC):
     """Reads such an object, fed in pieces; a subclass reads the items."""
+
+    # Of the documents that are read.
+    version = documents.VERSION
+    # How many values all other fields may have, with those that look so in
+    # texts.
+    most_values = 1 << 18
 
     def __init__(self, name: str, key: str, most: int) -> None:
         """Prepare.
@@ -136,7 +140,7 @@ class LongListReader(abc.ABC):
 
     def _parse(self, document: bytes) -> dict[str, Any]:
         self._check_values(document)
-        return documents.parse(self._name, document)
+        return documents.parse(self._name, document, self.version)
 
     def _check_kept(self, length: int) -> None:
         before = 0 if self._tail is None else len(self._head or b'')
@@ -144,7 +148,7 @@ class LongListReader(abc.ABC):
             raise self._no_list()
 
     def _check_values(self, kept: bytes) -> None:
-        if sum(map(kept.count, (b',', b'[', b'{'))) > _MOST_VALUES:
+        if sum(map(kept.count, (b',', b'[', b'{'))) > self.most_values:
             raise self._no_list()
 
     def _no_list(self) -> Exception:

@@ -19,9 +19,9 @@ its chain:
    where a chunk ends instead of where it starts.
 """
 
-import codecs
 from collections.abc import Callable
 from collections.abc import Iterator
+import dataclasses
 import itertools
 import json
 import operator
@@ -33,23 +33,17 @@ from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import codecs as chunk_codecs
 from cinder_swift_backup.format import documents
-from cinder_swift_backup.format import long_list
+from cinder_swift_backup.format import entries
+from cinder_swift_backup.format import manifest_fields
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
 _STORED_LENGTH = 'csb_stored_length'
 _STORED_MD5 = 'csb_stored_md5'
-_VOLUME_SIZE = 'csb_volume_size'
-_PARENT = 'csb_parent'
-_MARK = 'csb_mark'
-_FILE_FORMAT = 'csb_file_format'
-_KEY_ID = 'csb_encryption_key_id'
 # Bytes for all fields but "objects". The metadata of a volume takes a few KiB.
 _MOST_FIELDS = 16 << 20
-# Characters of one of its entries, of the end of a name, and of the word for a
-# codec; and how many such words there may be. Real entries take less than a
-# KiB, and a backup has two or three codecs.
-_MOST_ENTRY = 1 << 16
+# Characters of the end of a name, and of the word for a codec; and how many
+# such words there may be. A backup has two or three codecs.
 _LONGEST_SUFFIX = 19
 _LONGEST_WORD = 40
 _MOST_WORDS = 100
@@ -58,35 +52,12 @@ _BESIDE_PREFIX = 512
 # Entries that are encoded at once.
 _ENTRIES = 1000
 
-_JSON = json.JSONDecoder()
 _MD5 = re.compile(r'[0-9a-fA-F]{32}')
-_SPACE = re.compile(r'[ \t\r\n]*')
 
 
 def encode(manifest: chains.Manifest) -> Iterator[bytes]:
     """The manifest as the bytes to store, in pieces."""
-    fields: dict[str, Any] = dict(documents.header_fields(manifest.header))
-    fields['parent_id'] = manifest.parent_id
-    fields['volume_meta'] = manifest.volume_meta
-    fields[_VOLUME_SIZE] = manifest.volume_size
-    if manifest.parent is not None:
-        fields[_PARENT] = {
-            'backup_id': manifest.parent.backup_id,
-            'volume_id': manifest.parent.volume_id,
-            'container': manifest.parent.container,
-            'prefix': manifest.parent.prefix,
-        }
-    if manifest.mark is not None:
-        fields[_MARK] = {
-            'image': manifest.mark.image,
-            'snapshot': manifest.mark.snapshot,
-            'changes': [[extent.offset, extent.length]
-                        for extent in manifest.mark.written_since],
-        }
-    if manifest.file_format is not None:
-        fields[_FILE_FORMAT] = manifest.file_format
-    if manifest.key_id is not None:
-        fields[_KEY_ID] = manifest.key_id
+    fields = manifest_fields.encode(manifest)
     yield f'{json.dumps(fields)[:-1]}, "objects": ['.encode()
     chunks = iter(manifest.chunks)
     lead = ''
@@ -142,7 +113,7 @@ def largest(volume_size: int, prefix: str) -> int:
     return (volume_size // types.SMALLEST_BLOCK + 1) * entry + (16 << 20)
 
 
-class Reader(long_list.LongListReader):
+class Reader(entries.EntriesReader):
     """Reads a manifest that is fed in pieces.
 
     Memory: 40 bytes for each chunk, some hundred if its name is one that no
@@ -179,62 +150,8 @@ class Reader(long_list.LongListReader):
             _correct_offsets(chunks)
         elif not self._md5s_are_ours:
             chunks.forget_md5s()
-        volume_size = documents.optional_size(name, fields, _VOLUME_SIZE)
-        if volume_size is not None and chunks.end > volume_size:
-            raise documents.damaged(
-                name, f'an object ends at {chunks.end}, and the volume at '
-                      f'{volume_size}')
-        return chains.Manifest(
-            header=documents.read_header(name, fields),
-            chunks=chunks, era=era,
-            parent_id=documents.identifier(name, fields, 'parent_id'),
-            volume_meta=documents.text(name, fields, 'volume_meta'),
-            volume_size=volume_size,
-            parent=_decode_parent(name, fields.get(_PARENT)),
-            mark=_decode_mark(fields.get(_MARK)),
-            file_format=documents.text(name, fields, _FILE_FORMAT),
-            key_id=documents.identifier(name, fields, _KEY_ID))
-
-    def _begin(self, fields: dict[str, Any]) -> None:
-        # All fields are looked at in the end.
-        pass
-
-    def _take(self, rest: bytes) -> tuple[int, bool]:
-        # A character may be cut at the end.
-        try:
-            text, _ = codecs.utf_8_decode(rest, 'strict', False)
-        except UnicodeDecodeError as err:
-            raise self._bad_entry(err) from err
-        used, ended = self._take_entries(text)
-        if not ended:
-            self._check_entry(len(text) - used)
-        return len(text[:used].encode()), ended
-
-    def _take_entries(self, text: str) -> tuple[int, bool]:
-        """As :meth:`_take`, in characters."""
-        used = 0
-        while True:
-            start = _space_end(text, used)
-            if text.startswith(']', start) and not len(self._chunks):
-                self._check_entry(start - used)
-                return start + 1, True
-            try:
-                entry, end = _JSON.raw_decode(text, start)
-            except RecursionError as err:
-                raise self._bad_entry(err) from err
-            except ValueError:
-                # Perhaps the rest of the entry is still to come.
-                return used, False
-            end = _space_end(text, end)
-            if end == len(text):
-                return used, False
-            if text[end] not in ',]':
-                raise self._bad_entry('no comma follows it')
-            self._check_entry(end - used)
-            self._add(entry)
-            used = end + 1
-            if text[end] == ']':
-                return used, True
+        return dataclasses.replace(
+            manifest_fields.decode(name, fields, chunks), era=era)
 
     def _add(self, entry: object) -> None:
         record, md5_is_ours = _decode_chunk(self._name, self._prefix, entry)
@@ -243,22 +160,6 @@ class Reader(long_list.LongListReader):
             raise documents.damaged(
                 self._name, f'it names more than {_MOST_WORDS} compressions')
         self._md5s_are_ours = self._md5s_are_ours and md5_is_ours
-
-    def _check_entry(self, length: int) -> None:
-        # The same limit however the manifest comes in pieces.
-        if length > _MOST_ENTRY:
-            raise self._bad_entry('it is too long')
-
-    def _bad_entry(self, why: object) -> exceptions.FormatError:
-        return documents.damaged(
-            self._name, f'entry {len(self._chunks)} of "objects" is not '
-                        f'valid JSON ({why})')
-
-
-def _space_end(text: str, start: int) -> int:
-    match = _SPACE.match(text, start)
-    assert match is not None
-    return match.end()
 
 
 def _decode_chunk(name: str, prefix: str,
@@ -322,35 +223,3 @@ def _correct_offsets(chunks: chunk_table.ChunkTable) -> None:
         return
     for index, length in enumerate(chunks.lengths):
         chunks.offsets[index] -= length
-
-
-def _decode_parent(name: str, fields: object) -> types.BackupRef | None:
-    if fields is None:
-        return None
-    if not isinstance(fields, dict):
-        raise documents.damaged(name, f'{_PARENT!r} is not an object')
-    return types.BackupRef(
-        backup_id=documents.identifier(name, fields, 'backup_id') or '',
-        volume_id=documents.identifier(name, fields, 'volume_id') or '',
-        container=documents.text(name, fields, 'container') or '',
-        prefix=documents.text(name, fields, 'prefix') or '')
-
-
-def _decode_mark(fields: object) -> types.Mark | None:
-    """The mark; None if it is not as we write it, which costs time only."""
-    if not isinstance(fields, dict):
-        return None
-    image, snapshot = fields.get('image'), fields.get('snapshot')
-    if not documents.is_text(image) or not documents.is_text(snapshot):
-        return None
-    changes = fields.get('changes')
-    if not isinstance(changes, list) or not all(map(_is_extent, changes)):
-        return None
-    return types.Mark(image, snapshot,
-                      tuple(types.Extent(*pair) for pair in changes))
-
-
-def _is_extent(value: object) -> bool:
-    return (isinstance(value, list) and len(value) == 2
-            and all(type(number) is int and 0 <= number <= types.LARGEST_OFFSET
-                    for number in value))

@@ -12,6 +12,11 @@ The layout is the stock driver's (``cinder.backup.drivers.swift`` and
 
 and, in the container of segments, ``..._sha256file-000000`` and so on.
 
+The form of packs is ours. Its packs outlive the backup that put them, so they
+are not below its prefix; what is like chunks there are pages of the manifest::
+
+    volume_<volume_id>/packs/<backup_id>-000001
+
 The stock driver counts chunks from 1. Readers take the position from the
 manifest, so any number will do; ours is that of the chunk's first block, so
 that a name shows where the chunk belongs.
@@ -31,6 +36,8 @@ _PREFIX = re.compile(
 _SUFFIX = re.compile(r'(?:-[0-9]{5,}|_sha256file|_metadata)\Z')
 _SEGMENT_SUFFIX = re.compile(r'_sha256file-[0-9]{6,}\Z')
 _CHUNK_SUFFIX = re.compile(r'-[0-9]{5,}\Z')
+_PACK_REST = re.compile(r'(?P<maker>[^/]+)-(?P<number>[0-9]{6,9})')
+_PACK = re.compile(rf'volume_[^/]+/packs/{_PACK_REST.pattern}')
 
 
 def backup_prefix(volume_id: str, backup_id: str, availability_zone: str,
@@ -114,6 +121,47 @@ def digest_segment_name(prefix: str, number: int) -> str:
 def digest_segments(prefix: str) -> str:
     """What the names of all segments begin with."""
     return f'{digest_file_name(prefix)}-'
+
+
+def is_chunk(name: str, prefix: str) -> bool:
+    """Whether ``name`` is like that of a chunk of the backup at ``prefix``."""
+    return (name.startswith(prefix)
+            and _CHUNK_SUFFIX.fullmatch(name, len(prefix)) is not None)
+
+
+def packs(prefix: str) -> str:
+    """What the names of all packs of a volume begin with.
+
+    :param prefix: of any of its backups
+    """
+    return f'{prefix.partition("/")[0]}/packs/'
+
+
+def pack_name(prefix: str, maker: str, number: int) -> str:
+    """The name of a pack.
+
+    :param prefix: of any backup of the volume
+    :param maker: the id of the backup that puts it
+    :param number: of the pack, from 1 on
+    """
+    return f'{packs(prefix)}{maker}-{number:06d}'
+
+
+def is_pack(name: str) -> bool:
+    """Whether an object is a pack, by its name."""
+    return _PACK.fullmatch(name) is not None
+
+
+def pack_maker(rest: str) -> tuple[str, int] | None:
+    """Who put a pack, and its number; None if it is no name of a pack.
+
+    :param rest: of its name, without what :func:`packs` returns
+    """
+    match = _PACK_REST.fullmatch(rest)
+    if match is None:
+        return None
+    maker, number = match['maker'], int(match['number'])
+    return (maker, number) if rest == f'{maker}-{number:06d}' else None
 
 
 def belongs_to(name: str, prefix: str) -> bool:

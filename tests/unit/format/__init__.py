@@ -5,7 +5,10 @@
 Modules that other tests hold:
 
 * chains: engine.restore.test_planner
+* entries: format.test_manifest
 * long_list: format.test_manifest
+* manifest_fields: format.test_manifest
+* manifests: format.test_points
 * runs: format.test_zeros
 * streams: format.test_codecs
 """

@@ -10,6 +10,10 @@ from hypothesis import strategies as st
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import pack_table
+from cinder_swift_backup.format import packed_chunks
+from cinder_swift_backup.format import packs as packs_
+from cinder_swift_backup.format import pages as pages_
 from cinder_swift_backup.format import types
 from tests.fakes import documents
 
@@ -67,3 +71,60 @@ manifests = st.builds(
                          max_size=3).map(tuple)),
     key_id=st.none() | _IDS,
 ).map(_fitting)
+
+_PACK_NAMES = st.builds(
+    naming.pack_name, st.just(documents.PREFIX),
+    st.text(string.ascii_lowercase + string.digits + '-', min_size=1,
+            max_size=36), st.integers(0, 10 ** 9 - 1))
+# Bytes of an index are at most as many as the pack has.
+_PACK_SIZES = st.tuples(st.integers(1, 1 << 20), st.integers(0, 1 << 30))
+
+#: Packs of the volume that the documents are of.
+packs = st.builds(
+    lambda name, sizes, md5, sha256: packs_.Pack(
+        name, sum(sizes), md5, sizes[0], sha256),
+    _PACK_NAMES, _PACK_SIZES, _HEX,
+    st.binary(min_size=32, max_size=32))
+
+
+@st.composite
+def points(draw):
+    """A manifest in the form of packs, of a volume of any size."""
+    block_size = draw(st.sampled_from((1, 512, 1 << 15, 1 << 28)))
+    page_size = block_size * draw(st.integers(1, 1 << 17))
+    end = draw(st.integers(0, page_size * 40))
+    count = -(-end // page_size)
+    objects = chunk_table.ChunkTable(documents.PREFIX)
+    pages = []
+    start = 0
+    while start < count and draw(st.booleans()):
+        stop = draw(st.integers(start + 1, count))
+        numbers = sorted(draw(st.lists(st.integers(start, stop - 1),
+                                       min_size=1, unique=True, max_size=5)))
+        place = 0
+        for number in numbers:
+            length = draw(st.integers(1, 1 << 20))
+            offset = number * page_size
+            pages.append(pages_.Page(
+                types.Extent(offset, min(page_size, end - offset)),
+                naming.chunk_name(documents.PREFIX, start),
+                types.Extent(place, length),
+                draw(st.binary(min_size=32, max_size=32))))
+            place += length
+        first = pages[-len(numbers)].extent.offset
+        objects.append(types.ChunkRecord(
+            pages[-1].name,
+            types.Extent(first, pages[-1].extent.end - first), 'pages',
+            place, draw(_HEX)))
+        start = stop
+    manifest = draw(manifests)
+    return dataclasses.replace(
+        manifest, chunks=chunk_table.ChunkTable(documents.PREFIX),
+        parent_id=None, volume_size=end,
+        point=chains.Point(
+            block_size, page_size,
+            pack_table.PackTable(documents.PREFIX, draw(st.lists(
+                packs, max_size=4, unique_by=lambda pack: pack.name))),
+            tuple(pages), objects, draw(st.dictionaries(
+                st.sampled_from(packed_chunks.WORDS),
+                st.builds(chains.Stored, _SIZES, _SIZES, _SIZES)))))

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""A pack: many chunks in one object, and behind them their index.
+
+A pack is
+
+1. the stored bytes of its chunks, one after the other;
+2. the header of its index, in 20 bytes: :data:`MAGIC`, the bytes of a block,
+   the number of chunks, and the bytes of the table that follows, each number
+   in 4 bytes, the lowest first;
+3. the table of its chunks, see
+   :mod:`cinder_swift_backup.format.packed_chunks`, which are all in pack 0;
+4. the SHA-256, in 32 bytes, of each block of each chunk but zeros, in the
+   order of the chunks;
+5. the footer of the index: the bytes of 2 to 4 together, their SHA-256, and
+   :data:`MAGIC` again.
+
+So a reader finds the index from the end of the pack, and a lost manifest could
+be rebuilt from packs. Who has a manifest knows the SHA-256 of the index from
+there, and need not believe the footer.
+
+Zeros are in the index only where they replace older data of the volume.
+"""
+
+from collections.abc import Iterator
+import dataclasses
+import hashlib
+import struct
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import documents
+from cinder_swift_backup.format import packed_chunks
+from cinder_swift_backup.format import types
+
+MAGIC = b'CSBPACK1'
+# The most chunks that a pack has, and the most blocks with a digest: so that
+# an index takes a few MiB.
+MOST = 1 << 16
+_HEADER = struct.Struct('<8sIII')
+_FOOTER = struct.Struct('<I32s8s')
+# Bytes: more than any index has.
+LARGEST_INDEX = MOST * (digests.DIGEST_SIZE + 64)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pack:
+    """A pack as a manifest names it.
+
+    ``length`` is that of all of it, ``index_length`` that of its index with
+    header and footer, in bytes. ``md5`` is in hex, ``index_sha256`` are the
+    32 bytes that are in the footer.
+    """
+
+    name: str
+    length: int
+    md5: str
+    index_length: int
+    index_sha256: bytes
+
+    @property
+    def index_place(self) -> types.Extent:
+        """Where the index is in the object."""
+        return types.Extent(self.length - self.index_length,
+                            self.index_length)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Index:
+    """What a pack holds; ``packed`` are the digests of all blocks.
+
+    Chunks do not overlap.
+    """
+
+    block_size: int
+    chunks: packed_chunks.PackedChunks
+    packed: bytes
+
+    def digests(self) -> Iterator[tuple[types.Extent, bytes]]:
+        """The digests of the blocks of each chunk, also of zeros."""
+        start = 0
+        for number in range(len(self.chunks)):
+            extent = types.Extent(self.chunks.offsets[number],
+                                  self.chunks.lengths[number])
+            if self.chunks.compression(number) == packed_chunks.ZEROS:
+                yield extent, digests.packed_zeros(extent.length,
+                                                   self.block_size)
+                continue
+            end = start + (-(-extent.length // self.block_size)
+                           * digests.DIGEST_SIZE)
+            yield extent, self.packed[start:end]
+            start = end
+
+
+def encode(index: Index) -> bytes:
+    """An index as stored: what follows the chunks of a pack."""
+    table = index.chunks.encode(index.block_size)
+    body = b''.join((
+        _HEADER.pack(MAGIC, index.block_size, len(index.chunks), len(table)),
+        table, index.packed))
+    return body + _FOOTER.pack(len(body), hashlib.sha256(body).digest(),
+                               MAGIC)
+
+
+def sha256(encoded: bytes) -> bytes:
+    """The SHA-256 of an index, as its footer has it."""
+    return encoded[-_FOOTER.size:][4:4 + digests.DIGEST_SIZE]
+
+
+def decode(pack: Pack, encoded: bytes) -> Index:
+    """The index of a pack.
+
+    :raises FormatError: when it is not the one that the manifest names, or is
+        damaged
+    """
+    body = memoryview(encoded)[:-_FOOTER.size]
+    if hashlib.sha256(body).digest() != pack.index_sha256:
+        raise exceptions.FormatError(
+            'the index of a pack differs from the one that the manifest '
+            'names', name=pack.name, expected=pack.index_sha256.hex(),
+            actual=hashlib.sha256(body).hexdigest(),
+            remedy=exceptions.Remedy.OTHER_BACKUP)
+    if len(body) < _HEADER.size:
+        raise documents.damaged(pack.name, 'its index is cut off')
+    magic, block_size, count, length = _HEADER.unpack_from(body)
+    if magic != MAGIC:
+        raise documents.damaged(pack.name, 'it has no index')
+    if not 0 < block_size <= types.LARGEST_BLOCK:
+        raise documents.damaged(
+            pack.name, f'blocks cannot have {block_size} bytes')
+    table = body[_HEADER.size:_HEADER.size + length]
+    index = Index(
+        block_size,
+        packed_chunks.decode(pack.name, table, block_size,
+                             lambda _: pack.name, min(count, MOST)),
+        bytes(body[_HEADER.size + length:]))
+    _check(pack, index, count)
+    return index
+
+
+def _check(pack: Pack, index: Index, count: int) -> None:
+    chunks = index.chunks
+    blocks = sum(
+        -(-chunks.lengths[number] // index.block_size)
+        for number in range(len(chunks))
+        if chunks.compression(number) != packed_chunks.ZEROS)
+    faults = (
+        (f'its index has {len(chunks)} chunks instead of {count}',
+         len(chunks) != count),
+        ('its index names other packs', any(chunks.packs)),
+        ('its chunks do not follow each other', not chunks.places_follow()),
+        ('its chunks do not end where its index begins',
+         chunks.stored_bytes != pack.index_place.offset),
+        ('its index does not have one digest for each block',
+         blocks * digests.DIGEST_SIZE != len(index.packed)))
+    for what, is_so in faults:
+        if is_so:
+            raise documents.damaged(pack.name, what)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The pages of a manifest in the form of packs.
+
+A page is a table of the chunks that have an equal part of the volume, see
+:mod:`cinder_swift_backup.format.packed_chunks`. It names packs by their place
+among those of the manifest. What none of its chunks has is zeros; a part of
+the volume that is all zeros has no page.
+
+Several pages are one object, one after the other.
+"""
+
+import dataclasses
+import hashlib
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import documents
+from cinder_swift_backup.format import pack_table
+from cinder_swift_backup.format import packed_chunks
+from cinder_swift_backup.format import types
+
+# Bytes of the volume that a page is of, unless blocks are small or large; and
+# how many blocks it has at most.
+_SIZE = 1 << 30
+MOST_BLOCKS = 1 << 17
+
+
+def size(block_size: int) -> int:
+    """How many bytes of the volume a page is of.
+
+    :param block_size: in bytes
+    """
+    return min(types.whole(_SIZE, block_size), MOST_BLOCKS * block_size)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Page:
+    """A page of an extent of the volume.
+
+    ``name`` is that of its object, ``place`` where it is in there. ``sha256``
+    are 32 bytes.
+    """
+
+    extent: types.Extent
+    name: str
+    place: types.Extent
+    sha256: bytes
+
+
+def encode(chunks: packed_chunks.PackedChunks, block_size: int,
+           extent: types.Extent) -> bytes:
+    """A page as stored.
+
+    :param chunks: of the extent only
+    :param extent: of the page
+    """
+    return chunks.encode(block_size, extent.offset // block_size)
+
+
+def decode(page: Page, encoded: bytes, block_size: int,
+           packs: pack_table.PackTable) -> packed_chunks.PackedChunks:
+    """The chunks of a page.
+
+    :param packs: those of the manifest
+    :raises FormatError: when it is not the one that the manifest names, or is
+        damaged
+    """
+    actual = hashlib.sha256(encoded).digest()
+    if actual != page.sha256:
+        raise exceptions.FormatError(
+            'a page of the manifest differs from what the manifest says',
+            name=page.name, offset=page.extent.offset, end=page.extent.end,
+            expected=page.sha256.hex(), actual=actual.hex(),
+            remedy=exceptions.Remedy.OTHER_BACKUP)
+    chunks = packed_chunks.decode(
+        page.name, memoryview(encoded), block_size, packs.name, MOST_BLOCKS,
+        page.extent.offset // block_size)
+    _check(page, chunks, packs)
+    return chunks
+
+
+def _check(page: Page, chunks: packed_chunks.PackedChunks,
+           packs: pack_table.PackTable) -> None:
+    extent = page.extent
+    if any(number >= len(packs) for number in chunks.packs):
+        raise documents.damaged(page.name, 'it names a pack that there is not')
+    ends = (offset + length for offset, length
+            in zip(chunks.offsets, chunks.lengths, strict=True))
+    if (min(chunks.offsets, default=extent.offset) < extent.offset
+            or max(ends, default=extent.end) > extent.end):
+        raise documents.damaged(
+            page.name, 'a chunk is not in the part of the volume that the '
+                       'page is of')
+    for number, end in zip(chunks.packs, chunks.place_ends(), strict=True):
+        if end > packs.data_length(number):
+            raise documents.damaged(
+                page.name, f'a chunk ends behind those of '
+                           f'{packs.name(number)}')
