@@ -34,11 +34,13 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import point_objects
 from cinder_swift_backup.engine import presence
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import documents
 from cinder_swift_backup.format import manifest as manifest_format
+from cinder_swift_backup.format import manifests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
@@ -100,7 +102,7 @@ class Repository:
                                              ref.prefix))
 
         def read(pieces: Iterator[bytes]) -> chains.Manifest:
-            reader = manifest_format.Reader(ref.prefix)
+            reader = manifests.Reader(ref.prefix)
             for piece in base.bounded(pieces, name, most):
                 self.operation.call(reader.feed, piece)
             manifest = self.operation.call(reader.finish)
@@ -120,28 +122,36 @@ class Repository:
             err.about(backup_id=ref.backup_id, container=ref.container)
             raise
 
-    def load_digests(self, ref: types.BackupRef,
+    def load_digests(self, link: chains.ChainLink,
                      size: int) -> digests.DigestTable | None:
-        """See :meth:`digest_objects.DigestObjects.load`."""
-        return self.digests.load(ref, size)
+        """The digests of a backup, wherever they are; None if it has none.
+
+        See :meth:`digest_objects.DigestObjects.load` and
+        :meth:`point_objects.PointObjects.digests`.
+        """
+        if link.manifest.point is None:
+            return self.digests.load(link.ref, size)
+        return point_objects.PointObjects(self.operation).digests(
+            link.ref, link.manifest.point, size)
 
     def resolve(self, refs: Sequence[types.BackupRef]) -> chains.Chain:
         """The chain of ``refs``, oldest first, with all manifests.
 
+        A recovery point stands alone, whatever its record says: it names a
+        parent until the backup is complete.
+
         :raises ChainError: when one of them is missing, or builds on another
             by its manifest
         """
+        tip = chains.ChainLink(refs[-1], self.load(refs[-1]))
+        if tip.manifest.point is not None:
+            return chains.Chain((tip,))
         links: list[chains.ChainLink] = []
-        for ref in refs:
-            manifest = self.load(ref)
-            below = links[-1].ref.backup_id if links else None
-            if manifest.parent_id != below:
-                raise exceptions.ChainError(
-                    'manifest and record of the backup name different parents',
-                    backup_id=ref.backup_id,
-                    expected=str(manifest.parent_id), actual=str(below),
-                    remedy=exceptions.Remedy.CORRECT_RECORDS)
-            links.append(chains.ChainLink(ref, manifest))
+        for ref in refs[:-1]:
+            links.append(chains.ChainLink(ref, self.load(ref)))
+            _check_parent(links)
+        links.append(tip)
+        _check_parent(links)
         return chains.Chain(tuple(links))
 
     def find_objects(self, ref: types.BackupRef, *, complete: bool,
@@ -168,7 +178,7 @@ class Repository:
                 remedy=exceptions.Remedy.OTHER_ACCOUNT) from err
         manifest = self._load_if_whole(ref)
         if manifest is not None:
-            names |= self.operation.call(set, manifest.chunks.names())
+            names |= self.operation.call(set, manifest.objects.names())
         if not names and (complete or not self._has(parent)):
             raise exceptions.ObjectNotFound(
                 'the account has no objects of this backup',
@@ -352,6 +362,18 @@ class Repository:
             LOG.warning('Finding the objects of backup %s by its listing '
                         'alone: %s', ref.backup_id, err)
             return None
+
+
+def _check_parent(links: Sequence[chains.ChainLink]) -> None:
+    """Make sure that the last link builds on the one before it."""
+    *before, link = links
+    below = before[-1].ref.backup_id if before else None
+    if link.manifest.parent_id != below:
+        raise exceptions.ChainError(
+            'manifest and record of the backup name different parents',
+            backup_id=link.ref.backup_id,
+            expected=str(link.manifest.parent_id), actual=str(below),
+            remedy=exceptions.Remedy.CORRECT_RECORDS)
 
 
 def _is_gone(err: exceptions.StoreError) -> bool:

@@ -190,6 +190,21 @@ class Spool:
                 data = data[count:]
 
 
+def of_zeros(directory: str | None, block_size: int,
+             size: int) -> digests.DigestTable:
+    """The digests of a volume of zeros, to be replaced by others.
+
+    :param size: of the volume in bytes
+    :raises SpoolError: when no file can be created
+    """
+    count, rest = divmod(size, block_size)
+    table = digests.DigestTable(block_size, Spool(
+        directory, digests.of_zeros(block_size), count + bool(rest)))
+    if rest:
+        table.put(count, digests.packed_zeros(rest, block_size))
+    return table
+
+
 def check(directory: str) -> None:
     """Make sure that there can be files in a directory.
 

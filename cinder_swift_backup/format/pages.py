@@ -23,6 +23,8 @@ from cinder_swift_backup.format import types
 # how many blocks it has at most.
 _SIZE = 1 << 30
 MOST_BLOCKS = 1 << 17
+# The word of a manifest for what an object of pages holds.
+WORD = 'pages'
 
 
 def size(block_size: int) -> int:
@@ -57,10 +59,13 @@ def encode(chunks: packed_chunks.PackedChunks, block_size: int,
     return chunks.encode(block_size, extent.offset // block_size)
 
 
-def decode(page: Page, encoded: bytes, block_size: int,
+def decode(page: Page, encoded: bytes, block_size: int, page_size: int,
            packs: pack_table.PackTable) -> packed_chunks.PackedChunks:
     """The chunks of a page.
 
+    They may end behind the volume, which may have been larger before.
+
+    :param page_size: how many bytes of the volume a page is of
     :param packs: those of the manifest
     :raises FormatError: when it is not the one that the manifest names, or is
         damaged
@@ -75,13 +80,13 @@ def decode(page: Page, encoded: bytes, block_size: int,
     chunks = packed_chunks.decode(
         page.name, memoryview(encoded), block_size, packs.name, MOST_BLOCKS,
         page.extent.offset // block_size)
-    _check(page, chunks, packs)
+    _check(page, chunks, page_size, packs)
     return chunks
 
 
-def _check(page: Page, chunks: packed_chunks.PackedChunks,
+def _check(page: Page, chunks: packed_chunks.PackedChunks, page_size: int,
            packs: pack_table.PackTable) -> None:
-    extent = page.extent
+    extent = types.Extent(page.extent.offset, page_size)
     if any(number >= len(packs) for number in chunks.packs):
         raise documents.damaged(page.name, 'it names a pack that there is not')
     ends = (offset + length for offset, length

@@ -44,8 +44,6 @@ from cinder_swift_backup.format import pages
 from cinder_swift_backup.format import types
 
 VERSION = '2.0.0'
-# The word for what an object of pages holds.
-PAGES = 'pages'
 _BLOCK_SIZE = 'csb_block_size'
 _PAGE_SIZE = 'csb_page_size'
 _STORED = 'csb_stored'
@@ -99,7 +97,7 @@ def _encode_objects(point: chains.Point) -> Iterator[dict[str, Any]]:
     by_name = itertools.groupby(point.pages, key=lambda page: page.name)
     for record, (name, group) in zip(point.objects, by_name, strict=True):
         yield {name: {
-            'compression': PAGES,
+            'compression': pages.WORD,
             _STORED_LENGTH: record.stored_length,
             _STORED_MD5: record.stored_md5,
             _PAGES: [[page.extent.offset // point.page_size,
@@ -204,7 +202,7 @@ class _Objects:
         (name, fields), = entry.items()
         if (not naming.is_chunk(name, self._prefix)
                 or not isinstance(fields, dict)
-                or fields.get('compression') != PAGES):
+                or fields.get('compression') != pages.WORD):
             raise self._damaged(entry)
         place = 0
         first = len(self.pages)
@@ -219,7 +217,7 @@ class _Objects:
         start = self.pages[first].extent.offset
         self.table.append(types.ChunkRecord(
             name, types.Extent(start, self.pages[-1].extent.end - start),
-            PAGES, length, md5))
+            pages.WORD, length, md5))
 
     def _page(self, name: str, item: object, place: int) -> pages.Page:
         fields = item if isinstance(item, list) else []

@@ -144,7 +144,9 @@ class _Backup:
         observer.checkpoint()
         source, may_differ, states = self._ask(source)
         call(self._check_room, source, states)
-        with operation.runtime.closing(call(self._make_table, size)) as table:
+        with operation.runtime.closing(call(
+                spool.of_zeros, operation.directory, job.geometry.block_size,
+                size)) as table:
             work = self._worklist(worklist.Volume(
                 chunk_writer.ChunkWriter(operation, job, source, table,
                                          self.traces.numbers.append),
@@ -251,18 +253,6 @@ class _Backup:
             geometry.chunk_size)
         spool.check_room(self._operation.directory,
                          blocks * digests.DIGEST_SIZE)
-
-    def _make_table(self, size: int) -> digests.DigestTable:
-        """The digests of zeros, until others are written."""
-        geometry = self._job.geometry
-        block_size = geometry.block_size
-        table = digests.DigestTable(block_size, spool.Spool(
-            self._operation.directory, digests.of_zeros(block_size),
-            geometry.blocks(size)))
-        if size % block_size:
-            table.put(size // block_size,
-                      digests.packed_zeros(size % block_size, block_size))
-        return table
 
     def _worklist(self, volume: worklist.Volume,
                   records: chunk_table.ChunkTable) -> worklist.Worklist:

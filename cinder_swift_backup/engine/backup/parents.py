@@ -90,6 +90,10 @@ def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
 def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
           block_size: int) -> Parent:
     chain = repo.resolve(refs)
+    if chain.tip.manifest.point is not None:
+        raise exceptions.ChainError(
+            'the parent is in the form of packs',
+            backup_id=chain.tip.ref.backup_id)
     plan = repo.operation.call(planner.plan_restore, chain)
     for link in chain.links:
         _check_chunks(repo, link)

@@ -33,6 +33,7 @@ from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine.restore import doubts as doubts_
 from cinder_swift_backup.engine.restore import groups
 from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.restore import planning
 from cinder_swift_backup.engine.restore import salvage
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import chains
@@ -163,9 +164,10 @@ def prepared(repo: repository.Repository, chain: chains.Chain,
     :raises SpoolError: when there is no room for the digests
     """
     operation = repo.operation
-    plan = operation.call(planner.plan_restore, chain)
-    for chunk in operation.call(plan.chunks.of_each_codec):
-        chunk_reader.find_codec(chunk.record)
+    plan = planning.plan(repo, chain)
+    for chunk in plan.of_each_codec(operation.call):
+        if not chunk.record.is_zeros:
+            chunk_reader.find_codec(chunk.record)
     with operation.runtime.closing(
             _check(repo, chain.tip, plan, doubts)) as check:
         yield plan, make(operation, check)
@@ -176,7 +178,9 @@ def _check(repo: repository.Repository, tip: chains.ChainLink,
            doubts: doubts_.Doubts | None) -> verification.Check:
     if doubts is not None:
         return verification.lenient(repo, tip, plan.end, doubts)
-    check = verification.strict(repo, tip, plan.end, plan)
+    # Those in packs are whole blocks, or they could not be told.
+    chunks = plan.chunks if isinstance(plan, planner.ChainPlan) else None
+    check = verification.strict(repo, tip, plan.end, chunks)
     if check.digests is None:
         LOG.warning('Backup %s is from before Cinder 2015.1 and has no '
                     'digests. Each object is compared with its MD5, but only '

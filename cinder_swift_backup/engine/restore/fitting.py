@@ -8,7 +8,7 @@ exactly 1 GiB if nobody has written behind that.
 
 1. All blocks that end behind the room have to be zeros, by the digests of the
    tip. Where there are no digests, nobody knows that.
-2. Then the plan is made again, for the whole blocks before the end of the
+2. Then the plan is cut, to the whole blocks before the end of the
    room. What is left up to that end is zeros as well.
 3. Otherwise the error says how many GiB would do.
 """
@@ -19,7 +19,6 @@ import dataclasses
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine.restore import planner
-from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import types
 
@@ -51,10 +50,11 @@ class Room:
     least: int = 0
 
 
-def fit(chain: chains.Chain, plan: planner.RestorePlan, room: Room,
+def fit(ref: types.BackupRef, plan: planner.RestorePlan, room: Room,
         table: digests.DigestTable | None, stop: pipelines.StopFlag) -> Fit:
     """What of a plan to restore where there is not room for all of it.
 
+    :param ref: the backup
     :param table: the digests of the tip; None if it has none
     :raises VolumeError: when there is data behind the room, or may be
     :raises Cancelled: when ``stop`` is set
@@ -72,8 +72,8 @@ def fit(chain: chains.Chain, plan: planner.RestorePlan, room: Room,
         needed = bisect.bisect_left(sizes, True, key=has_room) + 1
         raise exceptions.VolumeError(
             f'the volume is too small: the backup needs at least {needed} GiB',
-            backup_id=chain.tip.ref.backup_id, expected=needed * _GIB,
+            backup_id=ref.backup_id, expected=needed * _GIB,
             actual=room.size,
             remedy=exceptions.Remedy.LARGER_VOLUME)
     whole = room.size // table.block_size * table.block_size
-    return Fit(planner.plan_restore(chain, whole), room.size)
+    return Fit(plan.cut(whole), room.size)

@@ -2,7 +2,7 @@
 
 """Plans what to restore; does no input or output.
 
-A plan overlays a chain, newest wins:
+A plan overlays the chunks of a backup, newest wins:
 
 1. Give each chunk of the chain a rank: newer backups win, and within a backup
    later entries of the manifest do.
@@ -13,6 +13,10 @@ A plan overlays a chain, newest wins:
 3. Refuse at the first gap: a full backup covers its volume.
 4. Group the runs by chunk. The chunks are in the order of where they write
    first.
+
+In the form of packs it does so for one page of the manifest after the other.
+Below all chunks of a page are zeros, so there are no gaps, and its chunks are
+in the order of where they are stored, so that neighbours come together.
 
 Each byte is therefore written once, in any order and by any worker. On a
 volume that reads as zeros, zeros need not be written: no older layer of the
@@ -27,13 +31,17 @@ from array import array
 import bisect
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import dataclasses
 import heapq
 import itertools
+from typing import Protocol
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import packed_chunks
 from cinder_swift_backup.format import types
 
 # A chunk in the sweep: where it starts, its negative number, its length. The
@@ -43,38 +51,50 @@ _Item = tuple[int, int, int]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PlannedChunk:
-    """One object to fetch and the extents of the volume it fills."""
+    """A chunk to fetch and the extents of the volume it fills."""
 
     container: str
     record: types.ChunkRecord
     extents: tuple[types.Extent, ...]
 
 
-class _Layers:
-    """The chunks of all backups of a chain, numbered from the oldest."""
+# The chunks of one layer, wherever they are.
+_Chunks = chunk_table.ChunkTable | packed_chunks.PackedChunks
 
-    def __init__(self, chain: chains.Chain) -> None:
-        self._links = chain.links
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Layer:
+    """Chunks that are objects of one container, or parts of such."""
+
+    container: str
+    chunks: _Chunks
+
+
+class _Layers:
+    """The chunks of several layers, numbered from the oldest."""
+
+    def __init__(self, layers: Sequence[_Layer]) -> None:
+        self._layers = layers
         self._firsts = [0]
-        for link in chain.links:
-            self._firsts.append(self._firsts[-1] + len(link.manifest.chunks))
+        for layer in layers:
+            self._firsts.append(self._firsts[-1] + len(layer.chunks))
 
     def __len__(self) -> int:
         return self._firsts[-1]
 
-    def find(self, number: int) -> tuple[chains.ChainLink, int]:
-        """The backup that has a chunk, and the chunk's index in there."""
+    def find(self, number: int) -> tuple[_Layer, int]:
+        """The layer that has a chunk, and the chunk's index in there."""
         at = bisect.bisect_right(self._firsts, number) - 1
-        return self._links[at], number - self._firsts[at]
+        return self._layers[at], number - self._firsts[at]
 
     def items(self) -> Iterator[_Item]:
         """All chunks, in the order of their offsets."""
         return heapq.merge(*(
-            _in_order(link.manifest.chunks, first) for link, first
-            in zip(self._links, self._firsts, strict=False)))
+            _in_order(layer.chunks, first) for layer, first
+            in zip(self._layers, self._firsts, strict=False)))
 
 
-def _in_order(table: chunk_table.ChunkTable, first: int) -> Iterable[_Item]:
+def _in_order(table: _Chunks, first: int) -> Iterable[_Item]:
     items = zip(table.offsets, range(-first, -first - len(table), -1),
                 table.lengths, strict=True)
     if table.is_in_order():
@@ -88,18 +108,25 @@ class PlannedChunks:
     ``offsets`` and ``lengths`` are those of all their extents, in bytes.
     """
 
-    def __init__(self, layers: _Layers, runs: '_Runs') -> None:
+    def __init__(self, layers: _Layers, runs: '_Runs', *,
+                 as_numbered: bool = False) -> None:
+        """Prepare.
+
+        :param as_numbered: whether chunks are in the order of their numbers,
+            rather than in that of where they write first
+        """
         self._layers = layers
-        # The number of each planned chunk, in the order of where they write
-        # first, and where its extents begin.
+        # The number of each planned chunk, in their order, and where its
+        # extents begin.
         self._numbers = array('q')
         self._starts = array('q')
-        self._group(runs)
+        self._group(runs, sorted(runs.numbers) if as_numbered
+                    else runs.numbers)
 
-    def _group(self, runs: '_Runs') -> None:
+    def _group(self, runs: '_Runs', numbers: Iterable[int]) -> None:
         places = array('q', [-1]) * len(self._layers)
         counts = array('q')
-        for number in runs.numbers:
+        for number in numbers:
             if places[number] < 0:
                 places[number] = len(counts)
                 counts.append(0)
@@ -130,10 +157,10 @@ class PlannedChunks:
     def __getitem__(self, index: int) -> PlannedChunk:
         """A chunk."""
         index = range(len(self))[index]
-        link, at = self._layers.find(self._numbers[index])
+        layer, at = self._layers.find(self._numbers[index])
         start, end = self._starts[index], self._starts[index + 1]
         return PlannedChunk(
-            link.ref.container, link.manifest.chunks[at],
+            layer.container, layer.chunks[at],
             tuple(map(types.Extent, self.offsets[start:end],
                       self.lengths[start:end])))
 
@@ -150,20 +177,62 @@ class PlannedChunks:
         seen = set()
         firsts = []
         for index, number in enumerate(self._numbers):
-            link, at = self._layers.find(number)
-            word = link.manifest.chunks.compression(at)
+            layer, at = self._layers.find(number)
+            word = layer.chunks.compression(at)
             if word not in seen:
                 seen.add(word)
                 firsts.append(self[index])
         return firsts
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RestorePlan:
-    """All writes of a restore; ``end`` is the restored size in bytes."""
+class RestorePlan(Protocol):
+    """All writes of a restore."""
 
+    @property
+    def end(self) -> int:
+        """The restored size in bytes."""
+
+    def parts(self) -> Iterator[PlannedChunks]:
+        """The chunks of one part of the volume after the other.
+
+        Only the coordinator may ask for them.
+
+        :raises FormatError: when what tells of them is damaged
+        :raises StoreError: when it cannot be had
+        """
+
+    def cut(self, end: int) -> 'RestorePlan':
+        """The same for fewer bytes of the volume."""
+
+    def of_each_codec(self, call: pipelines.Call) -> list[PlannedChunk]:
+        """A chunk with each word for a codec.
+
+        Then all that tells of chunks has been read and compared.
+
+        :param call: calls what computes
+        :raises FormatError: as :meth:`parts` does
+        """
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ChainPlan:
+    """A :class:`RestorePlan` for a chain, which is one part."""
+
+    chain: chains.Chain
     chunks: PlannedChunks
     end: int
+
+    def parts(self) -> Iterator[PlannedChunks]:
+        """See :class:`RestorePlan`."""
+        yield self.chunks
+
+    def cut(self, end: int) -> 'ChainPlan':
+        """See :class:`RestorePlan`."""
+        return plan_restore(self.chain, end)
+
+    def of_each_codec(self, call: pipelines.Call) -> list[PlannedChunk]:
+        """See :class:`RestorePlan`."""
+        return call(self.chunks.of_each_codec)
 
 
 class _Runs:
@@ -184,7 +253,7 @@ class _Runs:
         self.lengths.append(end - start)
 
 
-def plan_restore(chain: chains.Chain, end: int | None = None) -> RestorePlan:
+def plan_restore(chain: chains.Chain, end: int | None = None) -> ChainPlan:
     """The plan that brings back the tip of ``chain``.
 
     :param end: where to stop, in bytes; by default where the volume ended
@@ -192,23 +261,46 @@ def plan_restore(chain: chains.Chain, end: int | None = None) -> RestorePlan:
     """
     if end is None:
         end = _restored_size(chain)
-    layers = _Layers(chain)
+    layers = _Layers([_Layer(link.ref.container, link.manifest.chunks)
+                      for link in chain.links])
     try:
-        runs = _sweep(layers.items(), end)
+        runs = _sweep(layers.items(), 0, end)
     except exceptions.ChainError as err:
         err.detail = f'no backup of the chain {_names(chain)} has them'
         raise
-    return RestorePlan(PlannedChunks(layers, runs), end)
+    return ChainPlan(chain, PlannedChunks(layers, runs), end)
 
 
-def _sweep(items: Iterator[_Item], end: int) -> _Runs:
-    """Who has the bytes from 0 to ``end``.
+def plan_page(container: str, name: str, extent: types.Extent,
+              chunks: packed_chunks.PackedChunks | None) -> PlannedChunks:
+    """The plan for the part of the volume that a page is of.
+
+    What no chunk has is planned as one chunk of zeros.
+
+    :param container: that has the packs
+    :param name: of the object that tells of the part
+    :param extent: of the part, maybe cut
+    :param chunks: those of the page, all in there; None for only zeros
+    """
+    zeros = packed_chunks.PackedChunks(lambda _: name)
+    zeros.add(extent, packed_chunks.ZEROS, 0, types.Extent(0, 0))
+    layers = [_Layer(container, zeros)]
+    if chunks is not None:
+        layers.append(_Layer(container, chunks))
+    table = _Layers(layers)
+    return PlannedChunks(
+        table, _sweep(table.items(), extent.offset, extent.end),
+        as_numbered=True)
+
+
+def _sweep(items: Iterator[_Item], begin: int, end: int) -> _Runs:
+    """Who has the bytes from ``begin`` to before ``end``.
 
     :param items: in the order of their offsets
     :raises ChainError: when some have no owner
     """
     runs = _Runs()
-    position = 0
+    position = begin
     # Those that reach the position or begin there, the best on top. Those
     # that ended before are dropped when they come to the top, or when all of
     # them have ended.

@@ -29,6 +29,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 import functools
+import itertools
 
 from oslo_log import log as logging
 
@@ -143,9 +144,8 @@ class _Restore:
         if not format_checks.has_no_format(
                 self.chain.tip.manifest, self.plan.end,
                 self.target.source_size):
-            window = self.operation.call(windows.first, self.plan,
-                                         image_formats.HEAD,
-                                         self.fetcher.grain)
+            window = windows.first(self.plan, image_formats.HEAD,
+                                   self.fetcher)
             stored = image_formats.find(bytes(windows.fetch(
                 window, self.fetcher)))
         if format_checks.takes_files(self.target.writer):
@@ -174,8 +174,9 @@ class _Restore:
         self.operation.observer.checkpoint()
         filler = filling.make(self.target.writer, types.Extent(0, fit.end),
                               self.operation)
-        self.fetcher.fetch(plan.chunks, _Sink(filler, self.target,
-                                              self.fetcher.check), collect)
+        self.fetcher.fetch(
+            itertools.chain.from_iterable(plan.parts()),
+            _Sink(filler, self.target, self.fetcher.check), collect)
         if fit.rest.length:
             self.operation.call(filler.zero, (fit.rest,))
 
@@ -200,7 +201,7 @@ class _Restore:
         """Leave out zeros at the end of a plan."""
         check = self.fetcher.check.digests
         fit = self.operation.one(functools.partial(
-            fitting.fit, self.chain, self.plan, room,
+            fitting.fit, self.chain.tip.ref, self.plan, room,
             None if check is None else check.table))
         LOG.info('The target is too small for the last %d bytes of backup '
                  '%s; they are zeros and were left out.',

@@ -46,7 +46,8 @@ class Streamer:
         repo = self._repository.during(observer)
         with fetching.prepared(repo, chain, doubts) as (plan, fetcher):
             most = types.whole(WINDOW, fetcher.grain)
-            for window in windows.in_order(plan, most):
-                # Nobody keeps it while the next one is fetched.
-                repo.operation.call(write, windows.fetch(window, fetcher))
-                observer.advanced(window.extent.end, plan.end)
+            for part in plan.parts():
+                for window in windows.in_order(part, most):
+                    # Nobody keeps it while the next one is fetched.
+                    repo.operation.call(write, windows.fetch(window, fetcher))
+                    observer.advanced(window.extent.end, plan.end)

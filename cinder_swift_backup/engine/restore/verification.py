@@ -86,12 +86,11 @@ class DigestCheck:
             blocks.claim(types.Extent(start, min(size, self.end - start)))
         return blocks.extents()
 
-    def check_plan(self, plan: planner.RestorePlan) -> None:
+    def check_plan(self, chunks: planner.PlannedChunks) -> None:
         """Make sure that a plan can be verified.
 
         :raises IntegrityError: when it takes part of a block
         """
-        chunks = plan.chunks
         for index, extent in enumerate(map(types.Extent, chunks.offsets,
                                            chunks.lengths)):
             if not self.is_whole(extent):
@@ -128,13 +127,13 @@ class DigestCheck:
 
 
 def strict(repo: repository.Repository, tip: chains.ChainLink, end: int,
-           plan: planner.RestorePlan | None = None) -> 'Check':
+           chunks: planner.PlannedChunks | None = None) -> 'Check':
     """How to verify all of a backup.
 
     The caller has to close it.
 
     :param end: the size of its volume, in bytes
-    :param plan: what is going to be fetched; by default whole chunks
+    :param chunks: what is going to be fetched; by default whole chunks
     :raises IntegrityError: when not everything can be verified
     :raises FormatError: when the digest file is damaged
     :raises SpoolError: when there is no room for the digests
@@ -144,9 +143,9 @@ def strict(repo: repository.Repository, tip: chains.ChainLink, end: int,
         _check_era(tip)
         repo.operation.call(_check_md5s, tip)
         return Check(None)
-    if plan is not None:
+    if chunks is not None:
         try:
-            repo.operation.call(check.check_plan, plan)
+            repo.operation.call(check.check_plan, chunks)
         except exceptions.IntegrityError:
             check.table.close()
             raise
@@ -176,7 +175,7 @@ def lenient(repo: repository.Repository, tip: chains.ChainLink, end: int,
 def _digests(repo: repository.Repository, tip: chains.ChainLink,
              end: int) -> DigestCheck | None:
     """The digests of a backup; None if it has none."""
-    table = repo.load_digests(tip.ref, end)
+    table = repo.load_digests(tip, end)
     if table is None:
         return None
     try:
@@ -184,7 +183,9 @@ def _digests(repo: repository.Repository, tip: chains.ChainLink,
     except exceptions.IntegrityError as err:
         table.close()
         err.about(backup_id=tip.ref.backup_id, container=tip.ref.container,
-                  name=naming.digest_file_name(tip.ref.prefix))
+                  name=naming.digest_file_name(tip.ref.prefix)
+                  if tip.manifest.has_digest_file
+                  else naming.manifest_name(tip.ref.prefix))
         raise
 
 

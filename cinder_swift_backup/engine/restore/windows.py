@@ -50,58 +50,78 @@ def fetch(window: Window, fetcher: fetching.Fetcher) -> memoryview:
     return memoryview(sink.data)
 
 
-def first(plan: planner.RestorePlan, length: int, grain: int) -> Window:
+def first(plan: planner.RestorePlan, length: int,
+          fetcher: fetching.Fetcher) -> Window:
     """The beginning of the volume.
 
     :param length: bytes that are wanted; there may be more, up to the end of
         a block, or fewer, if the volume ends before
-    :param grain: bytes of a block
     """
-    end = min(-(-length // grain) * grain, plan.end)
-    offsets = plan.chunks.offsets
-    return _window(plan, types.Extent(0, end), (
-        index for index in range(len(offsets)) if offsets[index] < end))
+    end = min(-(-length // fetcher.grain) * fetcher.grain, plan.end)
+    left = end
+    chunks: list[planner.PlannedChunk] = []
+    for part in plan.parts():
+        some = fetcher.operation.call(_beginning, part, end)
+        chunks += some
+        left -= sum(extent.length for chunk in some
+                    for extent in chunk.extents)
+        if not left:
+            break
+    return Window(types.Extent(0, end), tuple(chunks))
 
 
-def in_order(plan: planner.RestorePlan, most: int) -> Iterator[Window]:
-    """The whole volume. A window ends where an extent of the plan does, if
-    there is one, so that hardly an object is fetched twice.
+def _beginning(part: planner.PlannedChunks,
+               end: int) -> tuple[planner.PlannedChunk, ...]:
+    """What of a part of a plan is before ``end``."""
+    return _window(part, types.Extent(0, end), (
+        index for index, offset in enumerate(part.offsets)
+        if offset < end)).chunks
 
+
+def in_order(part: planner.PlannedChunks, most: int) -> Iterator[Window]:
+    """All of a part of the volume.
+
+    A window ends where an extent of the plan does, if there is one, so that
+    hardly an object is fetched twice.
+
+    :param part: of a plan
     :param most: bytes of a window, whole blocks
     """
-    chunks = plan.chunks
-    # All extents of the plan in the order of the volume, which they cover.
-    order = array('q', sorted(range(len(chunks.offsets)),
-                              key=chunks.offsets.__getitem__))
-    position = start = 0
-    while position < plan.end:
+    # All its extents in the order of the volume; they leave no gaps.
+    order = array('q', sorted(range(len(part.offsets)),
+                              key=part.offsets.__getitem__))
+    if not order:
+        return
+    start, position = 0, part.offsets[order[0]]
+    end_of_part = _end(part, order[-1])
+    while position < end_of_part:
         last, end = start, position
         while (last < len(order)
-               and _end(plan, order[last]) - position <= most):
-            end = _end(plan, order[last])
+               and _end(part, order[last]) - position <= most):
+            end = _end(part, order[last])
             last += 1
         if end == position:
             # One extent is longer than a window.
             end = position + most
-        yield _window(plan, types.Extent(position, end - position),
+        yield _window(part, types.Extent(position, end - position),
                       order[start:last + 1])
         position, start = end, last
 
 
-def _window(plan: planner.RestorePlan, extent: types.Extent,
+def _window(part: planner.PlannedChunks, extent: types.Extent,
             indexes: Iterable[int]) -> Window:
     """A window, from what may overlap it of the extents of a plan."""
-    chunks = plan.chunks
     by_place: dict[int, list[types.Extent]] = {}
     for index in indexes:
-        part = types.Extent(chunks.offsets[index],
-                            chunks.lengths[index]).overlap(extent)
-        if part is not None:
-            by_place.setdefault(chunks.place(index), []).append(part)
+        shared = types.Extent(part.offsets[index],
+                              part.lengths[index]).overlap(extent)
+        if shared is not None:
+            by_place.setdefault(part.place(index), []).append(shared)
+    # In the order of the plan, in which neighbours follow each other.
     return Window(extent, tuple(
-        dataclasses.replace(chunks[place], extents=tuple(parts))
-        for place, parts in by_place.items()))
+        dataclasses.replace(part[place], extents=tuple(by_place[place]))
+        for place in sorted(by_place)))
 
 
-def _end(plan: planner.RestorePlan, index: int) -> int:
-    return plan.chunks.offsets[index] + plan.chunks.lengths[index]
+def _end(part: planner.PlannedChunks, index: int) -> int:
+    return part.offsets[index] + part.lengths[index]

@@ -69,7 +69,7 @@ class Bench:
         if parent is not None:
             above = parents.Parent(
                 ref(parent), self.repository.load(ref(parent)),
-                self.repository.load_digests(ref(parent), 1 << 30))
+                self.repository.digests.load(ref(parent), 1 << 30))
         return self.archiver.archive(
             jobs.ArchiveJob(
                 ref=where, header=header(where), geometry=geometry,

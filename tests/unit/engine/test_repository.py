@@ -29,7 +29,7 @@ class LoadTest(base.EngineTestCase):
     """Reading the documents."""
 
     def test_no_digest_file(self):
-        self.assertIsNone(self.bench.repository.load_digests(base.ref(1), 99))
+        self.assertIsNone(self.bench.repository.digests.load(base.ref(1), 99))
 
     def test_no_manifest_tells_a_remedy(self):
         err = self.assertRaises(exceptions.ChainError,
@@ -52,7 +52,7 @@ class LoadTest(base.EngineTestCase):
         bench.archive(1, _DATA)
         offloaded.clear()
         bench.repository.load(base.ref(1))
-        bench.repository.load_digests(base.ref(1), len(_DATA))
+        bench.repository.digests.load(base.ref(1), len(_DATA))
         self.assertEqual(['feed', 'finish'] * 2, offloaded)
 
     def test_manifest_that_cannot_be_one(self):
@@ -72,7 +72,7 @@ class LoadTest(base.EngineTestCase):
     def test_more_digests_than_blocks(self):
         self.bench.archive(1, _DATA)
         err = self.assertRaises(
-            exceptions.FormatError, self.bench.repository.load_digests,
+            exceptions.FormatError, self.bench.repository.digests.load,
             base.ref(1), 64)
         self.assertEqual(naming.digest_file_name(_PREFIX), err.name)
 
@@ -84,7 +84,7 @@ class LoadTest(base.EngineTestCase):
               mock.patch.object(digest_file, 'most_digests',
                                 lambda size: {46: 5}[size])):
             self.assertRaises(exceptions.FormatError,
-                              self.bench.repository.load_digests, small,
+                              self.bench.repository.digests.load, small,
                               len(_DATA))
 
     def test_more_digests_than_the_record_explains(self):
@@ -93,11 +93,11 @@ class LoadTest(base.EngineTestCase):
         self.bench.archive(1, _DATA)
         with mock.patch.object(digest_file, 'most_digests',
                                lambda size: -(-size // 16)):
-            found = self.bench.repository.load_digests(small, len(_DATA))
+            found = self.bench.repository.digests.load(small, len(_DATA))
             self.assertEqual(17, len(found))
             found.close()
             self.assertRaises(exceptions.FormatError,
-                              self.bench.repository.load_digests, small,
+                              self.bench.repository.digests.load, small,
                               len(_DATA) - 1)
 
     def test_store_error_is_not_a_missing_manifest(self):
@@ -106,7 +106,7 @@ class LoadTest(base.EngineTestCase):
         self.assertRaises(exceptions.StoreUnavailable,
                           self.bench.repository.load, base.ref(1))
         self.assertRaises(exceptions.StoreUnavailable,
-                          self.bench.repository.load_digests, base.ref(1),
+                          self.bench.repository.digests.load, base.ref(1),
                           len(_DATA))
 
     def test_nobody_waits_any_more(self):
@@ -117,7 +117,7 @@ class LoadTest(base.EngineTestCase):
         repo = self.bench.repository.during(mock.Mock(checkpoint=cancelled))
         for method, load in (
                 ('read', repo.load),
-                ('segments', lambda ref: repo.load_digests(ref, 99))):
+                ('segments', lambda ref: repo.digests.load(ref, 99))):
             busy = faulty.Busy(method)
             self.store.heal()
             self.store.script(busy)
@@ -142,7 +142,7 @@ class LoadTest(base.EngineTestCase):
         for name, load in (
                 (naming.manifest_name(_PREFIX), self.bench.repository.load),
                 (naming.digest_file_name(_PREFIX),
-                 lambda ref: self.bench.repository.load_digests(ref, 80))):
+                 lambda ref: self.bench.repository.digests.load(ref, 80))):
             self.bench.put(name, b'{')
             err = self.assertRaises(exceptions.FormatError, load,
                                     base.ref(1))

@@ -36,7 +36,8 @@ class PageTest(base.BaseTestCase):
         page = pages.Page(_EXTENT, f'{documents.PREFIX}-00000',
                           types.Extent(0, len(encoded)),
                           hashlib.sha256(encoded).digest())
-        return pages.decode(page, change(encoded), _BLOCK, self.packs)
+        return pages.decode(page, change(encoded), _BLOCK, _EXTENT.length,
+                            self.packs)
 
     def test_round_trip(self):
         for chunks in ([], [(_EXTENT, types.Extent(0, 60), 0)]):

@@ -44,7 +44,7 @@ def _manifest():
     """One of two pages in one object, and of one pack."""
     name = naming.chunk_name(_PREFIX, 0)
     objects = chunk_table.ChunkTable(_PREFIX, [types.ChunkRecord(
-        name, types.Extent(0, 3 * _PAGE), points.PAGES, 15, _HEX)])
+        name, types.Extent(0, 3 * _PAGE), pages.WORD, 15, _HEX)])
     return chains.Manifest(
         types.BackupHeader('bak-1', 'vol-1', 'nightly', None, 'now'),
         chunk_table.ChunkTable(_PREFIX), volume_size=4 * _PAGE,

@@ -45,7 +45,7 @@ class FindTest(base.EngineTestCase):
         self.assertEqual(self.bench.resolve(1, 2, 3).tip.manifest,
                          found.manifest)
         self.assertEqual(
-            tables.content(self.bench.repository.load_digests(base.ref(3),
+            tables.content(self.bench.repository.digests.load(base.ref(3),
                                                               len(_DATA))),
             tables.content(found.digests))
 

@@ -5,6 +5,7 @@
 Modules that other tests hold:
 
 * doubts: engine.restore.test_fetching
+* planning: engine.scenarios.test_points
 * restorer: engine.scenarios.test_restorer_faults
 * salvage: engine.restore.test_fetching
 * verification: engine.scenarios.test_restorer_faults

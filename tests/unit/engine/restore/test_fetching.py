@@ -55,7 +55,7 @@ class FetchTest(base.EngineTestCase):
     def _check(self, noted=None):
         if noted is None:
             check = verification.strict(self.bench.repository, self.chain.tip,
-                                        len(_DATA), self.plan)
+                                        len(_DATA), self.plan.chunks)
         else:
             check = verification.lenient(self.bench.repository,
                                          self.chain.tip, len(_DATA), noted)

@@ -111,7 +111,7 @@ class HistoryTest(base.EngineTestCase):
             else:
                 self.assertIsNone(read.parent)
                 self.assertIsNone(read.parent_id)
-            table = bench.repository.load_digests(base.ref(number), 1 << 20)
+            table = bench.repository.digests.load(base.ref(number), 1 << 20)
             self.assertEqual(-(-len(content) // 16), len(table))
             offsets = [chunk.extent for chunk in read.chunks]
             self.assertEqual(sorted(offsets), offsets)

@@ -240,7 +240,7 @@ class AnotherDigestsTest(AnotherTestCase):
         self.store.heal()
 
     def _load(self, where=None):
-        table = self.bench.repository.load_digests(
+        table = self.bench.repository.digests.load(
             where or base.ref(1), len(_DATA))
         self.addCleanup(table.close)
         return table

@@ -129,7 +129,7 @@ class WholeTest(DeepTestCase):
         self.assertEqual(name, err.name)
 
     def test_digests_that_are_not_the_parent_s(self):
-        table = self.bench.repository.load_digests(base.ref(2), len(_DATA))
+        table = self.bench.repository.digests.load(base.ref(2), len(_DATA))
         digest = table.digest(20).hex().encode()
         name = naming.digest_file_name(base.ref(2).prefix)
         self._damage(name, digest, b'0' * 64)

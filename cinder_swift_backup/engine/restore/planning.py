@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Makes the plan for a backup in whichever form it is.
+
+In the form of packs, what tells of chunks is fetched page by page while the
+plan is carried out, and once before, so that nothing is written if a page is
+damaged or missing.
+"""
+
+from collections.abc import Iterator
+import dataclasses
+
+from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import point_objects
+from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import packed_chunks
+from cinder_swift_backup.format import types
+
+
+def plan(repo: repository.Repository,
+         chain: chains.Chain) -> planner.RestorePlan:
+    """The plan that brings back the tip of a chain.
+
+    :raises ChainError: when part of the volume is in none of its backups
+    """
+    tip = chain.tip
+    if tip.manifest.point is None:
+        return repo.operation.call(planner.plan_restore, chain)
+    return PointPlan(repo.operation, tip.ref, tip.manifest.point,
+                     tip.manifest.end)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PointPlan:
+    """A :class:`planner.RestorePlan` for a backup in the form of packs.
+
+    Memory: that of one page.
+    """
+
+    operation: operations.Operation
+    ref: types.BackupRef
+    point: chains.Point
+    end: int
+
+    def parts(self) -> Iterator[planner.PlannedChunks]:
+        """See :class:`planner.RestorePlan`."""
+        for part in self._read():
+            yield self.operation.call(
+                planner.plan_page, self.ref.container, part.name, part.extent,
+                part.chunks)
+
+    def cut(self, end: int) -> 'PointPlan':
+        """See :class:`planner.RestorePlan`."""
+        return dataclasses.replace(self, end=end)
+
+    def of_each_codec(self,
+                      call: pipelines.Call) -> list[planner.PlannedChunk]:
+        """See :class:`planner.RestorePlan`."""
+        found: dict[str, planner.PlannedChunk] = {}
+        for part in self._read():
+            if part.chunks is not None:
+                for word in set(part.chunks.words()).difference(found):
+                    found[word] = call(self._first, part.chunks, word)
+        return list(found.values())
+
+    def _first(self, chunks: packed_chunks.PackedChunks,
+               word: str) -> planner.PlannedChunk:
+        record = next(record for record in chunks
+                      if record.compression == word)
+        return planner.PlannedChunk(self.ref.container, record,
+                                    (record.extent,))
+
+    def _read(self) -> Iterator[point_objects.Part]:
+        return point_objects.PointObjects(self.operation).parts(
+            self.ref, self.point, self.end)

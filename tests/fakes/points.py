@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Writes backups in the form of packs, all of a small volume at once.
+
+It keeps what it has written, so that tests know which chunk is where.
+"""
+
+import dataclasses
+import hashlib
+from typing import Any
+
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import manifests
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import pack_table
+from cinder_swift_backup.format import packed_chunks
+from cinder_swift_backup.format import packs as packs_
+from cinder_swift_backup.format import pages as pages_
+from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import base
+from tests.fakes import blobs
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """A stored chunk, and the name of its pack."""
+
+    extent: types.Extent
+    word: str
+    pack: str
+    place: types.Extent
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """A backup: its data, its chunks in their order, and its packs."""
+
+    ref: types.BackupRef
+    data: bytes
+    chunks: tuple[Chunk, ...] = ()
+    packs: tuple[packs_.Pack, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How a volume is cut, in blocks; a pack in chunks."""
+
+    block: int = 16
+    chunk: int = 4
+    page: int = 8
+    pack: int = 3
+    pages_in_object: int = 2
+
+
+class Writer:
+    """Writes to one container of a store."""
+
+    def __init__(self, store: base.ObjectStore, sizes: Sizes = Sizes(),
+                 word: str = 'none') -> None:
+        self._store = store
+        self._sizes = sizes
+        self._word = word
+
+    def write(self, ref: types.BackupRef, data: bytes,
+              parent: Written | None = None, **fields: Any) -> Written:
+        """Store a backup.
+
+        :param parent: what of it has not changed is not stored again
+        :param fields: of the manifest
+        """
+        made = self._new_chunks(ref, data, parent)
+        older = parent.chunks if parent else ()
+        chunks, known = self._living(data, (*older, *(
+            chunk for chunk, _ in made)))
+        new = self._put_packs(ref, made)
+        by_name = {pack.name: pack for pack in
+                   (*(parent.packs if parent else ()), *new)}
+        used = tuple(pack for pack in by_name.values() if pack.name in known)
+        written = Written(ref, data, chunks, used)
+        self._put_manifest(written, fields)
+        return written
+
+    def _new_chunks(self, ref: types.BackupRef, data: bytes,
+                    parent: Written | None) -> list[tuple[Chunk, bytes]]:
+        """What has changed, each with its stored bytes."""
+        size, made = self._sizes, []
+        number, place = 1, 0
+        for first, count in self._changes(data, parent):
+            plain = data[first * size.block:(first + count) * size.block]
+            word, stored = self._encode(plain)
+            if len(made) % size.pack == 0 and made:
+                number, place = number + 1, 0
+            made.append((Chunk(
+                types.Extent(first * size.block, len(plain)), word,
+                naming.pack_name(ref.prefix, ref.backup_id, number),
+                types.Extent(place, len(stored))), stored))
+            place += len(stored)
+        return made
+
+    def _encode(self, plain: bytes) -> tuple[str, bytes]:
+        if not any(plain):
+            return packed_chunks.ZEROS, b''
+        encoder = codecs.find(self._word).encoder(
+            len(plain), codecs.Level.FAST)
+        return self._word, b''.join((encoder.feed(memoryview(plain)),
+                                     encoder.finish()))
+
+    def _changes(self, data: bytes,
+                 parent: Written | None) -> list[tuple[int, int]]:
+        """Runs of changed blocks, all zeros or none, within pages."""
+        size = self._sizes
+        before = b'' if parent is None else parent.data
+        runs: list[tuple[int, int]] = []
+        for block in range(-(-len(data) // size.block)):
+            now = data[block * size.block:(block + 1) * size.block]
+            then = before[block * size.block:(block + 1) * size.block]
+            # A volume is zeros at first.
+            if now == then or not (any(now) or any(then)):
+                continue
+            if runs:
+                first, count = runs[-1]
+                last = data[(block - 1) * size.block:block * size.block]
+                if (first + count == block and count < size.chunk
+                        and block % size.page and any(last) == any(now)):
+                    runs[-1] = first, count + 1
+                    continue
+            runs.append((block, 1))
+        return runs
+
+    def _living(self, data: bytes, chunks: tuple[Chunk, ...],
+                ) -> tuple[tuple[Chunk, ...], set[str]]:
+        """The chunks that have a block, and the names of their packs."""
+        owners: dict[int, Chunk] = {}
+        for chunk in chunks:
+            for block in range(*chunk.extent.block_range(self._sizes.block)):
+                owners[block] = chunk
+        end = -(-len(data) // self._sizes.block)
+        living = {chunk for block, chunk in owners.items() if block < end}
+        kept = tuple(chunk for chunk in chunks if chunk in living)
+        return kept, {chunk.pack for chunk in kept}
+
+    def _put_packs(self, ref: types.BackupRef,
+                   made: list[tuple[Chunk, bytes]]) -> list[packs_.Pack]:
+        found = []
+        for name in dict.fromkeys(chunk.pack for chunk, _ in made):
+            table = packed_chunks.PackedChunks(lambda _, name=name: name)
+            packed, body = b'', b''
+            for chunk, stored in made:
+                if chunk.pack != name:
+                    continue
+                table.add(chunk.extent, chunk.word, 0, chunk.place)
+                body += stored
+                if stored:
+                    plain = codecs.find(chunk.word).decoder(
+                        chunk.extent.length).feed(stored)
+                    packed += digests.hash_blocks(
+                        memoryview(b''.join(plain)), self._sizes.block)
+            index = packs_.encode(packs_.Index(self._sizes.block, table,
+                                               packed))
+            pack = body + index
+            blobs.put(self._store, ref.container, name, pack)
+            found.append(packs_.Pack(
+                name, len(pack),
+                hashlib.md5(pack, usedforsecurity=False).hexdigest(),
+                len(index), packs_.sha256(index)))
+        return found
+
+    def _put_manifest(self, written: Written, fields: dict[str, Any]) -> None:
+        ref, size = written.ref, self._sizes
+        page_size = size.block * size.page
+        numbers = {pack.name: number for number, pack
+                   in enumerate(written.packs)}
+        pages: list[pages_.Page] = []
+        objects = chunk_table.ChunkTable(ref.prefix)
+        step = page_size * size.pages_in_object
+        for extent in types.Extent(0, len(written.data)).parts(step):
+            name = naming.chunk_name(ref.prefix, extent.offset // page_size)
+            body, first = b'', len(pages)
+            for part in extent.parts(page_size):
+                page = self._page(written, part, numbers)
+                if page is None:
+                    continue
+                pages.append(pages_.Page(
+                    part, name, types.Extent(len(body), len(page)),
+                    hashlib.sha256(page).digest()))
+                body += page
+            if not body:
+                continue
+            blobs.put(self._store, ref.container, name, body)
+            start = pages[first].extent.offset
+            objects.append(types.ChunkRecord(
+                name, types.Extent(start, pages[-1].extent.end - start),
+                pages_.WORD, len(body),
+                hashlib.md5(body, usedforsecurity=False).hexdigest()))
+        manifest = chains.Manifest(
+            types.BackupHeader(ref.backup_id, ref.volume_id, None, None, ''),
+            chunk_table.ChunkTable(ref.prefix),
+            volume_size=len(written.data), point=chains.Point(
+                size.block, page_size,
+                pack_table.PackTable(ref.prefix, written.packs),
+                tuple(pages), objects, _stored(written)))
+        blobs.put(self._store, ref.container,
+                  naming.manifest_name(ref.prefix), b''.join(manifests.encode(
+                      dataclasses.replace(manifest, **fields))))
+
+    def _page(self, written: Written, extent: types.Extent,
+              numbers: dict[str, int]) -> bytes | None:
+        table = packed_chunks.PackedChunks(str)
+        for chunk in written.chunks:
+            if extent.overlap(chunk.extent):
+                table.add(chunk.extent, chunk.word, numbers[chunk.pack],
+                          chunk.place)
+        return pages_.encode(table, self._sizes.block,
+                             extent) if table else None
+
+
+def _stored(written: Written) -> dict[str, chains.Stored]:
+    found: dict[str, chains.Stored] = {}
+    for chunk in written.chunks:
+        before = found.get(chunk.word, chains.Stored(0, 0, 0))
+        found[chunk.word] = chains.Stored(
+            before.chunks + 1, before.bytes + chunk.extent.length,
+            (before.stored_bytes or 0) + chunk.place.length)
+    return found
