@@ -72,6 +72,8 @@ class ExportRecord(commands.AccountCommand, commands.Table):
                 lineage, tip = survey.one(parsed_args.backup, observer)
                 lineage.check_usable(tip)
                 exported = lineage.chain(tip)
+            if parsed_args.service == 'stock':
+                exported = self._readable(exported)
         for backup in exported:
             if _lacks_key(backup):
                 self.say(
@@ -102,6 +104,21 @@ class ExportRecord(commands.AccountCommand, commands.Table):
                 self.say(f'Skipped backup {backup.ref.backup_id}, which is '
                          f'{state.value}: {why}')
         return usable
+
+
+    def _readable(self, exported: list[backups.Backup],
+                  ) -> list[backups.Backup]:
+        """What Cinder's own driver can restore; says of the others why not."""
+        readable = []
+        for backup in exported:
+            if backup.summary is not None and backup.summary.is_point:
+                self.say(f'Skipped backup {backup.ref.backup_id}, because '
+                         f"Cinder's own driver cannot read packs.")
+            else:
+                readable.append(backup)
+        if exported and not readable:
+            self.code = errors.ExitCode.SELECTION
+        return readable
 
 
 def _lacks_key(backup: backups.Backup) -> bool:
@@ -144,9 +161,7 @@ def record(lineage: lineages.Lineage, backup: backups.Backup,
         'service_metadata': ref.prefix,
         'size': ((summary and summary.volume.size)
                  or -(-(lineage.size(backup) or 0) // _GIB)),
-        'object_count': sum(
-            stored.chunks for stored in summary.by_codec.values()
-        ) if summary else 0,
+        'object_count': _object_count(backup),
         'parent_id': summary.parent_id if summary else None,
         'encryption_key_id': summary.key_id if summary else None,
         'num_dependent_backups': len(lineage.dependents(backup)),
@@ -155,3 +170,12 @@ def record(lineage: lineages.Lineage, backup: backups.Backup,
         'data_timestamp': made,
         'driver_info': {},
     }
+
+
+def _object_count(backup: backups.Backup) -> int:
+    """How many objects a backup has of its own, as the driver counts."""
+    if backup.summary is None:
+        return 0
+    if backup.summary.is_point:
+        return backup.listed.objects
+    return sum(stored.chunks for stored in backup.summary.by_codec.values())

@@ -159,6 +159,8 @@ def _row(lineage: lineages.Lineage,
     if summary is not None:
         size = commands.Size if summary.is_ours else commands.InferredSize
         kind = 'full' if summary.parent_id is None else 'incremental'
+        if summary.is_point:
+            kind = 'packs'
         name, volume = summary.header.backup_name or '', summary.volume
     return (ref.backup_id, ref.volume_id,
             formatting.moment(backup.listed.created),

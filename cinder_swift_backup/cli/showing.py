@@ -18,6 +18,7 @@ from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import layers
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.engine.survey import survey as surveys
+from cinder_swift_backup.format import chains
 
 # How many cells the map of a volume has.
 _CELLS = 64
@@ -36,14 +37,22 @@ class Lines(columns.FormattableColumn):  # type: ignore[type-arg]
 class Codecs(Lines):
     """Codecs, and what they stored: values for programs, lines for people."""
 
+    unit = 'object'
+
     def human_readable(self) -> str:
         """See cliff."""
         return '\n'.join(
             f'{formatting.line(stored["codec"])}: '
             f'{formatting.size(stored["bytes"])} stored as '
             f'{formatting.size(stored["stored"])} in {stored["chunks"]} '
-            f'object{"" if stored["chunks"] == 1 else "s"}'
+            f'{self.unit}{"" if stored["chunks"] == 1 else "s"}'
             for stored in self._value)
+
+
+class CodecsOfPacks(Codecs):
+    """The same where many chunks are in one object."""
+
+    unit = 'chunk'
 
 
 def _line(value: object) -> str:
@@ -104,6 +113,7 @@ def _facts(lineage: lineages.Lineage,
     }
     if summary is None:
         return fields
+    codecs = CodecsOfPacks if summary.is_point else Codecs
     inferred = ('' if summary.is_ours
                 else 'the size is inferred from where the data ends')
     return {
@@ -116,9 +126,10 @@ def _facts(lineage: lineages.Lineage,
         'File format': summary.file_format or '',
         'Written by': ('this package' if summary.is_ours
                        else "Cinder's own driver"),
-        'Stored format': f'that of Cinder {summary.era.value}',
+        'Stored format': ('packs' if summary.is_point
+                          else f'that of Cinder {summary.era.value}'),
         'Inferred': inferred,
-        'Codecs': Codecs([
+        'Codecs': codecs([
             _codec(word, stored)
             for word, stored in sorted(summary.by_codec.items())]),
     }
@@ -133,7 +144,7 @@ def _encryption(summary: backups.Summary | None) -> dict[str, object]:
         summary.volume.type_id or ''), strict=True))
 
 
-def _codec(word: str, stored: backups.Stored) -> dict[str, object]:
+def _codec(word: str, stored: chains.Stored) -> dict[str, object]:
     ratio = (None if not stored.stored_bytes
              else round(stored.bytes / stored.stored_bytes, 2))
     return {'codec': word, 'chunks': stored.chunks, 'bytes': stored.bytes,
@@ -151,14 +162,16 @@ def _layers(survey: surveys.Survey, lineage: lineages.Lineage,
         # The problem says why.
         return {}
     letters = [_LETTERS[number % len(_LETTERS)]
-               for number in range(len(chain))]
+               for number in range(len(share.backup_ids))]
+    created = {link.ref.backup_id: formatting.moment(link.listed.created)
+               for link in lineage.backups}
     return {
         'Chain': Lines([
             {'letter': letter,
-             'backup': link.ref.backup_id,
-             'created': formatting.moment(link.listed.created),
+             'backup': identifier,
+             'created': created.get(identifier, 'deleted'),
              'provides': f'{100 * provided / max(share.size, 1):.1f} %'}
-            for letter, link, provided in zip(
-                letters, chain, share.provided, strict=True)]),
+            for letter, identifier, provided in zip(
+                letters, share.backup_ids, share.provided, strict=True)]),
         'Map': ''.join(letters[number] for number in share.cells),
     }

@@ -122,7 +122,7 @@ class PointObjects:
             numbers = iter(range(len(point.packs)))
             while some := list(itertools.islice(numbers, _AHEAD)):
                 for index in self._indexes(ref, point, some):
-                    self._call(_put, table, index, size)
+                    self._call(_put, table, index)
         except BaseException:
             self._call(table.close)
             raise
@@ -169,7 +169,22 @@ def _read(store: base.ObjectStore, ref: types.BackupRef, name: str,
         raise
 
 
-def _put(table: digests.DigestTable, index: packs_.Index, size: int) -> None:
+def digests_of(index: packs_.Index, size: int,
+               directory: str | None) -> digests.DigestTable:
+    """The digests of one index, where its blocks are on the volume.
+
+    All others are those of zeros. The caller has to close them.
+
+    :param size: of the volume, or of as much as there are digests of
+    :param directory: for the temporary file; the system's if None
+    :raises SpoolError: when there is no room for them
+    """
+    table = spool.of_zeros(directory, index.block_size, size)
+    _put(table, index)
+    return table
+
+
+def _put(table: digests.DigestTable, index: packs_.Index) -> None:
     """Put the digests of an index, as far as the volume has the blocks."""
     count = len(table)
     for extent, packed in index.digests():

@@ -57,30 +57,35 @@ SAMPLE = 300
 
 
 def look(operation: operations.Operation, ref: types.BackupRef,
-         chunks: chunk_table.ChunkTable) -> exceptions.IntegrityError | None:
-    """What is wrong with a chunk of a backup; None if all are well.
+         objects: chunk_table.Objects,
+         prefix: str | None = None) -> exceptions.IntegrityError | None:
+    """What is wrong with an object of a backup; None if all are well.
 
     A listing has 10,000 objects an answer, so this takes little time.
+
+    :param prefix: what the names of all objects begin with; by default that
+        of the backup
 
     :raises ContainerNotFound: when even the container is missing
     :raises StoreError: when it cannot be asked
     :raises Cancelled: when the observer cancelled
     """
-    if not chunks:
+    if not len(objects):
         return None
-    listed = _listed(ref, operation.store.list(ref.container, ref.prefix))
-    return _first_fault(operation, _not_as_stored(ref, chunks, listed))
+    listed = _listed(ref, operation.store.list(ref.container,
+                                               prefix or ref.prefix))
+    return _first_fault(operation, _not_as_stored(ref, objects, listed))
 
 
-def _not_as_stored(ref: types.BackupRef, chunks: chunk_table.ChunkTable,
+def _not_as_stored(ref: types.BackupRef, objects: chunk_table.Objects,
                    listed: Iterable[base.ObjectInfo]) -> Iterator['Question']:
-    """What to ask of the chunks that are not listed as they were stored."""
-    seen = chunk_table.Sightings(chunks)
+    """What to ask of the objects that are not listed as they were stored."""
+    seen = chunk_table.Sightings(objects)
     for info in listed:
         index = seen.find(info.name)
-        if index is not None and mismatch(chunks.stored(index), info) is None:
+        if index is not None and mismatch(objects.stored(index), info) is None:
             seen.note(index)
-    return (of_chunk(ref, chunks, index) for index in seen.unseen())
+    return (of_object(ref, objects, index) for index in seen.unseen())
 
 
 def mismatch(expected: Stored, actual: base.ObjectInfo | base.Stat,
@@ -200,29 +205,24 @@ class Question:
                          container=self.ref.container, name=self.name)
 
 
-def questions(link: chains.ChainLink, seen: chunk_table.Sightings,
-              others: Iterable[str]) -> Iterator[Question]:
-    """What to ask for of a backup, of what a listing shows.
-
-    :param others: names of objects that are no chunks
-    """
-    # Each chunk has the same chance, however many a listing shows.
-    chosen = _some(range(len(link.manifest.chunks)))
-    return _questions(link, filter(seen.__contains__, chosen), others)
+def questions(ref: types.BackupRef, objects: chunk_table.Objects,
+              seen: chunk_table.Sightings) -> Iterator[Question]:
+    """What to ask of some objects of a backup, of those that were seen."""
+    # Each has the same chance, however many a listing shows.
+    return (of_object(ref, objects, index)
+            for index in _some(range(len(objects))) if index in seen)
 
 
-def _questions(link: chains.ChainLink, indexes: Iterable[int],
-               others: Iterable[str]) -> Iterator[Question]:
-    for name in others:
-        yield Question(link.ref, name)
-    for index in indexes:
-        yield of_chunk(link.ref, link.manifest.chunks, index)
+def of_names(ref: types.BackupRef,
+             names: Iterable[str]) -> Iterator[Question]:
+    """What to ask of objects of which nothing is known but that they are."""
+    return (Question(ref, name) for name in names)
 
 
-def of_chunk(ref: types.BackupRef, chunks: chunk_table.ChunkTable,
-             index: int) -> Question:
-    """What to ask of a chunk of a backup."""
-    return Question(ref, chunks.name(index), chunks.stored(index))
+def of_object(ref: types.BackupRef, objects: chunk_table.Objects,
+              index: int) -> Question:
+    """What to ask of an object of a backup."""
+    return Question(ref, objects.name(index), objects.stored(index))
 
 
 def of_segments(segments: Sequence[tuple[types.BackupRef, base.Segment]],
@@ -267,7 +267,7 @@ def _segments_of_chain(operation: operations.Operation, chain: chains.Chain,
             in _segments(operation.store.until(stop), ref)], 1)
 
     operation.run((task(link.ref) for link in chain.links
-                   if link.manifest.era is not chains.Era.BEFORE_DIGESTS),
+                   if link.manifest.has_digest_file),
                   pairs.extend, full=_AT_ONCE)
     return pairs
 
@@ -285,13 +285,15 @@ def _segments(store: base.ObjectStore,
 
 def _of_chain(chain: chains.Chain) -> Iterator[Question]:
     """What to ask for of a chain: of its chunks no more than of a backup's."""
-    chosen = _some(range(sum(len(link.manifest.chunks)
+    chosen = _some(range(sum(len(link.manifest.objects)
                              for link in chain.links)))
     first = 0
     for link in chain.links:
-        end = first + len(link.manifest.chunks)
+        end = first + len(link.manifest.objects)
         indexes = [index - first for index in chosen if first <= index < end]
-        yield from _questions(link, indexes, _others(link))
+        yield from of_names(link.ref, _others(link))
+        for index in indexes:
+            yield of_object(link.ref, link.manifest.objects, index)
         first = end
 
 
@@ -304,7 +306,7 @@ def _some(items: Sequence[_T]) -> Sequence[_T]:
 
 
 def _others(link: chains.ChainLink) -> Iterator[str]:
-    """The names of the objects of a backup that are no chunks."""
+    """The names of the objects of a backup that its manifest does not list."""
     yield naming.manifest_name(link.ref.prefix)
-    if link.manifest.era is not chains.Era.BEFORE_DIGESTS:
+    if link.manifest.has_digest_file:
         yield naming.digest_file_name(link.ref.prefix)

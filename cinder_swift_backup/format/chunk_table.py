@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import heapq
 import itertools
 import re
+from typing import Protocol
 
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -249,6 +250,22 @@ def _appended(column: 'array[int]', number: int) -> 'array[int]':
     return column
 
 
+class Objects(Protocol):
+    """A table whose records are objects, no two of the same name."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def name(self, index: int, /) -> str:
+        """The name of an object."""
+
+    def stored(self, index: int, /) -> tuple[int | None, str | None]:
+        """Its length in bytes and its MD5, as far as they are known."""
+
+    def finder(self) -> Callable[[str], int | None]:
+        """A function that tells the index of a name, or None."""
+
+
 class Sightings:
     """Which objects of a table were seen, such as in a listing.
 
@@ -256,7 +273,7 @@ class Sightings:
     as no driver leaves them. No two records may have the same name.
     """
 
-    def __init__(self, table: ChunkTable) -> None:
+    def __init__(self, table: Objects) -> None:
         """Begin with none.
 
         :param table: does not change any more

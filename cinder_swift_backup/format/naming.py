@@ -37,7 +37,8 @@ _SUFFIX = re.compile(r'(?:-[0-9]{5,}|_sha256file|_metadata)\Z')
 _SEGMENT_SUFFIX = re.compile(r'_sha256file-[0-9]{6,}\Z')
 _CHUNK_SUFFIX = re.compile(r'-[0-9]{5,}\Z')
 _PACK_REST = re.compile(r'(?P<maker>[^/]+)-(?P<number>[0-9]{6,9})')
-_PACK = re.compile(rf'volume_[^/]+/packs/{_PACK_REST.pattern}')
+_PACK = re.compile(
+    rf'volume_(?P<volume_id>[^/]+)/packs/{_PACK_REST.pattern}')
 
 
 def backup_prefix(volume_id: str, backup_id: str, availability_zone: str,
@@ -150,6 +151,12 @@ def pack_name(prefix: str, maker: str, number: int) -> str:
 def is_pack(name: str) -> bool:
     """Whether an object is a pack, by its name."""
     return _PACK.fullmatch(name) is not None
+
+
+def maker(name: str) -> tuple[str, str] | None:
+    """The ids of the volume and the backup of a pack; None if it is none."""
+    match = _PACK.fullmatch(name)
+    return None if match is None else (match['volume_id'], match['maker'])
 
 
 def pack_maker(rest: str) -> tuple[str, int] | None:

@@ -44,23 +44,12 @@ class Finding:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Stored:
-    """Chunks of one codec: their number, bytes of volume and of store.
-
-    ``stored_bytes`` is None where the manifest does not tell.
-    """
-
-    chunks: int
-    bytes: int
-    stored_bytes: int | None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Summary:
     """A manifest without its chunks.
 
     ``end`` is where the last chunk ends, in bytes of the volume.
-    ``by_codec`` is by the words of codecs. ``key_id`` is that of the backup's
+    ``by_codec`` is by the words of codecs. ``is_point`` is whether the backup
+    is in the form of packs. ``key_id`` is that of the backup's
     own copy of a key, ``volume`` what Cinder noted of the volume.
     """
 
@@ -73,7 +62,8 @@ class Summary:
     end: int
     volume: volume_meta.Volume
     key_id: str | None
-    by_codec: Mapping[str, Stored]
+    by_codec: Mapping[str, chains.Stored]
+    is_point: bool = False
 
     @property
     def is_ours(self) -> bool:
@@ -163,17 +153,19 @@ def summarise(manifest: chains.Manifest) -> Summary:
         end=manifest.end,
         volume=volume_meta.read(manifest.volume_meta),
         key_id=manifest.key_id,
-        by_codec=_by_codec(manifest.chunks))
+        by_codec=_by_codec(manifest.chunks) if manifest.point is None
+        else manifest.point.stored,
+        is_point=manifest.point is not None)
 
 
-def _by_codec(table: chunk_table.ChunkTable) -> dict[str, Stored]:
-    by_codec: dict[str, Stored] = {}
+def _by_codec(table: chunk_table.ChunkTable) -> dict[str, chains.Stored]:
+    by_codec: dict[str, chains.Stored] = {}
     for record in table:
-        before = by_codec.get(record.compression, Stored(0, 0, 0))
+        before = by_codec.get(record.compression, chains.Stored(0, 0, 0))
         stored = None
         if record.stored_length is not None and (
                 before.stored_bytes is not None):
             stored = before.stored_bytes + record.stored_length
-        by_codec[record.compression] = Stored(
+        by_codec[record.compression] = chains.Stored(
             before.chunks + 1, before.bytes + record.extent.length, stored)
     return by_codec

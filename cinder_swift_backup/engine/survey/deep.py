@@ -8,24 +8,23 @@
    these blocks from there.
 
 So the backup can be restored if its parent can, and each object is fetched
-once, however many backups need it. Nothing is written anywhere.
+once, however many backups need it. Nothing is written anywhere. In the form of
+packs, see :mod:`cinder_swift_backup.engine.survey.deep_packs`.
 """
 
 from collections.abc import Sequence
 import dataclasses
-import random
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
-from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine.restore import fetching
-from cinder_swift_backup.engine.restore import groups
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.engine.survey import backups
+from cinder_swift_backup.engine.survey import deep_packs
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
@@ -48,17 +47,22 @@ class Checker:
 
     def __init__(self, repo: repository.Repository) -> None:
         self._repository = repo
+        self._packs = deep_packs.Checker(repo)
 
     def check(self, subject: Subject, parent: Subject | None,
               observer: operations.Observer, *,
               part: float = 1) -> list[Damage]:
         """What is wrong with a backup.
 
-        :param part: of its chunks, taken at random, from 0 to 1
+        :param part: of its chunks, or of its packs, taken at random, from 0
+            to 1
         :raises StoreError: when the store fails
         :raises SpoolError: when there is no room for the digests
         :raises Cancelled: when the observer cancelled
         """
+        point = subject.link.manifest.point
+        if point is not None:
+            return self._packs.check(subject.link, point, observer, part=part)
         repo = self._repository.during(observer)
         try:
             check = verification.strict(repo, subject.link, subject.size)
@@ -73,7 +77,7 @@ class Checker:
     def _fetch(self, operation: operations.Operation, subject: Subject,
                check: verification.Check, part: float) -> list[Damage]:
         table = subject.link.manifest.chunks
-        chosen = self._chosen(len(table), part)
+        chosen = deep_packs.chosen(len(table), part)
         total = sum(table.lengths[index] for index in chosen)
         done = 0
 
@@ -85,21 +89,13 @@ class Checker:
         # Objects count, so none is left out for what its digests say.
         fetcher = fetching.make(
             operation, dataclasses.replace(check, sparing=False))
-        reader = _Noting(fetcher.reader)
+        reader = deep_packs.Noting(fetcher.reader)
         dataclasses.replace(fetcher, reader=reader).fetch(
             (planner.PlannedChunk(subject.link.ref.container, record,
                                   (record.extent,))
              for record in map(table.__getitem__, chosen)),
             fetching.Discard(), collect)
         return reader.damage
-
-    @staticmethod
-    def _chosen(count: int, part: float) -> Sequence[int]:
-        if part >= 1:
-            return range(count)
-        # One at least, wherever there is one.
-        size = min(max(round(count * part), 1), count)
-        return sorted(random.sample(range(count), size))
 
     @staticmethod
     def _compare(repo: repository.Repository, subject: Subject,
@@ -142,6 +138,7 @@ class Verifier:
         :param part: of the chunks of each, taken at random, from 0 to 1
         """
         self._repository = repo
+        self._checker = Checker(repo)
         self._lineage = lineage
         self._part = part
         self._bad: dict[types.BackupRef, backups.State | None] = {}
@@ -168,7 +165,7 @@ class Verifier:
                    observer: operations.Observer) -> Verdict:
         try:
             subjects = [self._subject(link) for link in chain[-2:]]
-            damage = Checker(self._repository).check(
+            damage = self._checker.check(
                 subjects[-1], subjects[-2] if len(subjects) > 1 else None,
                 observer, part=self._part)
         except exceptions.StoreError as err:
@@ -184,27 +181,6 @@ class Verifier:
         return Subject(
             chains.ChainLink(backup.ref, self._repository.load(backup.ref)),
             self._lineage.size(backup) or 0)
-
-
-class _Noting:
-    """A reader that notes damage and goes on."""
-
-    def __init__(self, reader: chunk_reader.Reader) -> None:
-        self._reader = reader
-        # Whatever kind of threads it is, appending needs no lock.
-        self.damage: list[Damage] = []
-
-    def read(self, group: groups.Group, use: chunk_reader.Use,
-             stop: pipelines.StopFlag) -> None:
-        """See :class:`chunk_reader.Reader`."""
-        try:
-            self._reader.read(group, use, stop)
-        except (exceptions.IntegrityError, exceptions.FormatError) as err:
-            if len(group.chunks) == 1:
-                self.damage.append(err)
-                return
-            for chunk in group.chunks:
-                self.read(groups.Group((chunk,)), use, stop)
 
 
 def _differences(subject: Subject, check: verification.DigestCheck,

@@ -51,7 +51,7 @@ class Listed:
 
     ``created`` is when it was begun, and ``modified`` when the last of its
     objects was stored, both in UTC. ``objects`` and ``stored_bytes`` are of
-    all of its objects.
+    all of its objects, with the packs that it has put.
     """
 
     ref: types.BackupRef
@@ -60,6 +60,15 @@ class Listed:
     objects: int = 0
     stored_bytes: int = 0
     has_manifest: bool = False
+
+
+@dataclasses.dataclass(slots=True)
+class _Packs:
+    """The packs that one backup has put; as those of :class:`Listed`."""
+
+    modified: datetime.datetime
+    objects: int = 0
+    stored_bytes: int = 0
 
 
 class Inventory:
@@ -153,13 +162,24 @@ def _scan(store: base.ObjectStore, container: str, prefix: str = naming.ALL,
     by_prefix: dict[str, Listed] = {}
     # The sizes of the digest files.
     files: dict[str, int] = {}
+    # The packs, by their volume and by who has put them.
+    packs: dict[tuple[str, str], _Packs] = {}
     for info in store.list(container, prefix):
+        maker = naming.maker(info.name)
+        if maker is not None:
+            _add(packs.setdefault(maker, _Packs(info.modified)), info)
         place = naming.place(info.name)
         if place is None:
             continue
         _count(by_prefix, container, place, info)
         if info.name == naming.digest_file_name(place.prefix):
             files[place.prefix] = info.size
+    for listed in by_prefix.values():
+        put = packs.get((listed.ref.volume_id, listed.ref.backup_id))
+        if put is not None:
+            listed.objects += put.objects
+            listed.stored_bytes += put.stored_bytes
+            listed.modified = max(listed.modified, put.modified)
     if not segmented:
         return by_prefix.values()
     for info in digest_objects.listed_segments(
@@ -188,12 +208,16 @@ def _count(by_prefix: dict[str, Listed], container: str, place: naming.Place,
         listed = by_prefix[place.prefix] = Listed(
             types.BackupRef(place.backup_id, place.volume_id, container,
                             place.prefix), place.created, info.modified)
-    listed.objects += 1
-    listed.stored_bytes += info.size
-    listed.modified = max(listed.modified, info.modified)
+    _add(listed, info)
     if info.name == naming.manifest_name(place.prefix):
         listed.has_manifest = True
     return listed
+
+
+def _add(listed: Listed | _Packs, info: base.ObjectInfo) -> None:
+    listed.objects += 1
+    listed.stored_bytes += info.size
+    listed.modified = max(listed.modified, info.modified)
 
 
 def begins(identifier: str, beginning: str) -> bool:

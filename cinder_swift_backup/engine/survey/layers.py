@@ -1,25 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which backup of a chain provides which part of a volume."""
+"""Which backup provides which part of a volume."""
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
+import itertools
 
 from cinder_swift_backup.engine import repository
-from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.restore import planning
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Layers:
-    """What each backup of a chain provides, oldest first.
+    """What backups provide of a volume, oldest first.
 
+    ``backup_ids`` are those of the chain; in the form of packs those of the
+    backups that have put packs, which may be gone, and of the backup itself.
     ``provided`` are bytes of the volume, of ``size`` altogether. ``cells`` are
     equal parts of the volume, from its beginning to its end: for each, the
     number of the backup that most of it comes from.
     """
 
+    backup_ids: tuple[str, ...]
     provided: tuple[int, ...]
     size: int
     cells: tuple[int, ...]
@@ -27,26 +33,47 @@ class Layers:
 
 def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
          count: int) -> Layers:
-    """The layers of a chain.
+    """The layers of a backup.
 
-    :param refs: the chain, oldest first
+    :param refs: its chain, oldest first
     :param count: of cells; fewer where the volume has fewer bytes
     :raises ChainError: when it does not add up to a volume
     :raises FormatError: when a manifest is damaged
     :raises StoreError: when the store fails
     """
-    plan = planner.plan_restore(repo.resolve(refs))
-    numbers = range(len(refs))
-    provided = [0] * len(refs)
-    cells = [[0] * len(refs) for _ in range(count)]
-    for chunk in plan.chunks:
-        number = next(number for number in numbers if naming.belongs_to(
-            chunk.record.name, refs[number].prefix))
+    chain = repo.resolve(refs)
+    plan = planning.plan(repo, chain)
+    backup_ids, number_of = _numbering(chain)
+    numbers = range(len(backup_ids))
+    provided = [0] * len(backup_ids)
+    cells = [[0] * len(backup_ids) for _ in range(count)]
+    for chunk in itertools.chain.from_iterable(plan.parts()):
+        number = number_of(chunk.record.name)
         for extent in chunk.extents:
             provided[number] += extent.length
             _fill(cells, number, extent, plan.end)
-    return Layers(tuple(provided), plan.end, tuple(
+    return Layers(tuple(backup_ids), tuple(provided), plan.end, tuple(
         max(numbers, key=cell.__getitem__) for cell in cells if any(cell)))
+
+
+def _numbering(chain: chains.Chain,
+               ) -> tuple[list[str], Callable[[str], int]]:
+    """The backups that have stored a volume, and who has stored an object."""
+    ref, point = chain.tip.ref, chain.tip.manifest.point
+    if point is None:
+        refs = [link.ref for link in chain.links]
+        return [ref.backup_id for ref in refs], lambda name: next(
+            number for number, ref in enumerate(refs)
+            if naming.belongs_to(name, ref.prefix))
+    makers = [maker for maker in point.packs.makers if maker != ref.backup_id]
+    backup_ids = [*makers, ref.backup_id]
+
+    def find_maker(name: str) -> int:
+        # What no pack has is zeros by the word of the backup itself.
+        maker = naming.pack_maker(name.removeprefix(point.packs.root))
+        return len(makers) if maker is None else backup_ids.index(maker[0])
+
+    return backup_ids, find_maker
 
 
 def _fill(cells: list[list[int]], number: int, extent: types.Extent,

@@ -4,8 +4,9 @@
 
 A quick look compares what is named with what is there:
 
-1. Read the manifest. Compare the chunks it names with a listing: that they are
-   there, and their stored length and MD5 where the manifest has them.
+1. Read the manifest. Compare the objects it names with a listing: that they
+   are there, and their stored length and MD5 where the manifest has them. In
+   the form of packs, do so with the packs of the volume, too.
 2. Look for the digest file, and for its segments if it has any.
 3. What a listing does not show, or shows otherwise, is asked for, since
    listings lag. Only the object itself counts.
@@ -92,7 +93,8 @@ class Checker:
                 _finding(err, backups.State.DAMAGED),))
         look = _Look(chains.ChainLink(ref, manifest), repo.store,
                      self._patience, self._patience.incomplete(listed))
-        findings = [*look.chunks(), *look.digests(), *look.gaps()]
+        findings = [*look.objects(), *look.packs(), *look.digests(),
+                    *look.gaps()]
         if closely:
             findings += look.examine(findings)
         return backups.Backup(listed, backups.summarise(manifest),
@@ -108,35 +110,50 @@ class _Look:
 
         :param missing: what a missing object makes of the backup
         """
-        self._link = link
         self._ref = link.ref
         self._manifest = link.manifest
-        self._seen = chunk_table.Sightings(link.manifest.chunks)
+        self._seen = chunk_table.Sightings(link.manifest.objects)
         self._store = store
         self._patience = patience
         self._missing = missing
-        # What is listed besides chunks, and segments of the digests.
+        # What is listed besides objects of the manifest; what to ask of packs,
+        # and the segments of the digests.
         self._others: list[str] = []
+        self._of_packs: Iterator[presence.Question] = iter(())
         self._segments: list[tuple[types.BackupRef, base.Segment]] = []
         self.strays: list[str] = []
 
-    def chunks(self) -> Iterator[backups.Finding]:
-        table = self._manifest.chunks
-        for info in self._store.list(self._ref.container, self._ref.prefix):
-            index = self._seen.see(info.name)
+    def objects(self) -> Iterator[backups.Finding]:
+        return self._compare(self._manifest.objects, self._seen,
+                             self._ref.prefix)
+
+    def packs(self) -> Iterator[backups.Finding]:
+        point = self._manifest.point
+        if point is None:
+            return
+        seen = chunk_table.Sightings(point.packs)
+        yield from self._compare(point.packs, seen, point.packs.root)
+        self._of_packs = presence.questions(self._ref, point.packs, seen)
+
+    def _compare(self, objects: chunk_table.Objects,
+                 seen: chunk_table.Sightings,
+                 prefix: str) -> Iterator[backups.Finding]:
+        """Compare what the manifest names with a listing."""
+        for info in self._store.list(self._ref.container, prefix):
+            index = seen.see(info.name)
             if index is not None:
                 # There may be millions: only few get a question, and a name.
-                if presence.mismatch(table.stored(index), info) is not None:
+                if presence.mismatch(objects.stored(index), info) is not None:
                     yield from self._ask(
-                        presence.of_chunk(self._ref, table, index))
+                        presence.of_object(self._ref, objects, index))
             elif self._is_other(info):
                 self._others.append(info.name)
             elif self._is_stray(info):
                 self.strays.append(info.name)
         yield from self._unlisted(
-            len(table) - len(self._seen),
-            (presence.of_chunk(self._ref, table, index)
-             for index in self._seen.unseen()))
+            len(objects) - len(seen),
+            (presence.of_object(self._ref, objects, index)
+             for index in seen.unseen()))
 
     def examine(self, known: Collection[backups.Finding],
                 ) -> Iterator[backups.Finding]:
@@ -145,8 +162,10 @@ class _Look:
         :param known: what has been found before
         """
         for question in itertools.chain(
-                presence.questions(self._link, self._seen, self._others),
-                presence.of_segments(self._segments)):
+                presence.of_names(self._ref, self._others),
+                presence.questions(self._ref, self._manifest.objects,
+                                   self._seen),
+                self._of_packs, presence.of_segments(self._segments)):
             for finding in self._ask(question):
                 if finding not in known:
                     yield finding
@@ -197,7 +216,8 @@ class _Look:
     def gaps(self) -> Iterator[backups.Finding]:
         """A full backup has all of its volume."""
         manifest = self._manifest
-        if manifest.parent_id is not None:
+        # What no page is of is zeros.
+        if manifest.parent_id is not None or manifest.point is not None:
             return
         claimed = intervals.IntervalSet()
         for offset, length in zip(manifest.chunks.offsets,
@@ -212,7 +232,7 @@ class _Look:
             return
 
     def digests(self) -> Iterator[backups.Finding]:
-        if self._manifest.era is chains.Era.BEFORE_DIGESTS:
+        if not self._manifest.has_digest_file:
             return
         name = naming.digest_file_name(self._ref.prefix)
         try:

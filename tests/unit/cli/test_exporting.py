@@ -9,6 +9,7 @@ from unittest import mock
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import exporting
 from cinder_swift_backup.format import naming
+from tests.fakes import points
 from tests.unit.cli import base
 
 # What Cinder's manager refuses a record without.
@@ -52,6 +53,23 @@ class ExportRecordTest(base.CommandTestCase):
         self.assertIn('Skipped backup bak-2, which is damaged',
                       answer.err)
         self.assertEqual(2, self.run_command('export-record').code)
+
+    def test_packs(self):
+        points.Writer(self.bench.memory).write(base.ref(3), base.DATA)
+        (row,) = self.run_json('export-record', 'bak-3')
+        record = json.loads(base64.b64decode(row['backup_url']))
+        # Four pages, three packs and the manifest.
+        self.assertEqual((None, 6, 1), tuple(record[name] for name in (
+            'parent_id', 'object_count', 'size')))
+        answer = self.run_command('export-record', 'bak-3', '--service',
+                                  'stock')
+        self.assertEqual(errors.ExitCode.SELECTION, answer.code)
+        self.assertIn("Skipped backup bak-3, because Cinder's own driver "
+                      'cannot read packs.', answer.err)
+        answer = self.run_command('export-record', '--all', '--service',
+                                  'stock', '-f', 'value', '-c', 'backup')
+        self.assertEqual((0, ['bak-1', 'bak-2']),
+                         (answer.code, answer.out.split()))
 
     def test_parents_come_first(self):
         self.bench.archive(3, base.DATA)

@@ -11,6 +11,7 @@ from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from tests.fakes import images
+from tests.fakes import points
 from tests.unit.cli import base
 
 
@@ -39,6 +40,24 @@ class ShowTest(base.CommandTestCase):
                          (found['Map'], found['Needed by']))
         (codec,) = found['Codecs']
         self.assertEqual((8, 512), (codec['chunks'], codec['bytes']))
+
+    def test_packs(self):
+        points.Writer(self.bench.memory).write(
+            base.ref(4), base.NOW, points.Writer(self.bench.memory).write(
+                base.ref(3), base.DATA))
+        self.bench.delete(base.ref(3))
+        found = self.run_json('show', 'bak-4')
+        self.assertEqual(('packs', 'complete', 512), tuple(
+            found[name] for name in ('Stored format', 'State', 'Size')))
+        self.assertEqual(
+            [('bak-3', 'deleted', '96.9 %'), ('bak-4', '3.1 %')],
+            [tuple(layer[name] for name in ('backup', 'created', 'provides')
+                   if name != 'created' or layer[name] == 'deleted')
+             for layer in found['Chain']])
+        self.assertEqual('A' * 12 + 'BB' + 'A' * 50, found['Map'])
+        answer = self.run_command('show', 'bak-4')
+        self.assertRegex(answer.out, r' none: 528 B stored as 528 B in 9 '
+                                     r'chunks ')
 
     def test_for_people(self):
         answer = self.run_command('show', 'bak-2')

@@ -18,7 +18,9 @@ from tests.unit.engine import strategies
 
 
 def _find(chain, count):
-    repo = mock.Mock(resolve=mock.Mock(return_value=chain))
+    repo = mock.Mock(
+        resolve=mock.Mock(return_value=chain),
+        operation=mock.Mock(call=lambda function, *rest: function(*rest)))
     return layers.find(repo, [link.ref for link in chain.links], count)
 
 
@@ -39,6 +41,8 @@ class FindTest(base.BaseTestCase):
                     record.extent.offset, record.extent.end), number))
         found = _find(chain, count)
         self.assertEqual(size, found.size)
+        self.assertEqual(tuple(link.ref.backup_id for link in chain.links),
+                         found.backup_ids)
         self.assertEqual(
             [list(owners.values()).count(number)
              for number in range(len(chain.links))], list(found.provided))

@@ -50,7 +50,7 @@ class CompleteTest(survey_base.SurveyTestCase):
              512, True),
             (summary.header, summary.era, summary.parent_id, summary.parent,
              summary.volume_size, summary.end, summary.is_ours))
-        self.assertEqual({'none': backups.Stored(8, 512, 512)},
+        self.assertEqual({'none': chains.Stored(8, 512, 512)},
                          summary.by_codec)
         self.assertEqual(('bak-1', base.ref(1)), (
             second.summary.parent_id, second.summary.parent))

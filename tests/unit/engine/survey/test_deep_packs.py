@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Fetching packs to see whether they are what was stored."""
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine.survey import deep
+from cinder_swift_backup.engine.survey import deep_packs
+from cinder_swift_backup.format import naming
+from tests.fakes import faulty
+from tests.fakes import observers
+from tests.fakes import points
+from tests.unit.engine import base
+
+_DATA = random.Random(4).randbytes(400) + bytes(200) + b'the end.' * 5
+_NOW = _DATA[:100] + bytes(40) + _DATA[140:200] + b'!' * 30 + _DATA[230:]
+
+
+class DeepPacksTest(base.EngineTestCase):
+    """Two backups that share packs."""
+
+    def setUp(self):
+        super().setUp()
+        self.first, self.second = self._write(self.bench)
+        self.checker = deep.Checker(self.bench.repository)
+        self.store.heal()
+
+    def _write(self, bench):
+        writer = points.Writer(bench.memory, word='zlib')
+        first = writer.write(base.ref(1), _DATA)
+        return first, writer.write(base.ref(2), _NOW, first)
+
+    def _check(self, number, *, observer=None, part=1.0):
+        link = self.bench.resolve(number).tip
+        return self.checker.check(
+            deep.Subject(link, len(_DATA)), None,
+            observer or observers.Recorder(), part=part)
+
+    def test_each_pack_is_fetched_once(self):
+        observer = observers.Recorder()
+        for number in (1, 2):
+            self.assertEqual([], self._check(number, observer=observer))
+        done, total = observer.progress[-1]
+        self.assertEqual(done, total)
+        read = [name for name in self.store.names('read')
+                if naming.is_pack(name)]
+        packs = {pack.name for written in (self.first, self.second)
+                 for pack in written.packs}
+        self.assertEqual(packs, set(read))
+        # The index of each, and what is before it.
+        self.assertEqual(2 * len(packs), len(read))
+
+    def test_a_sample(self):
+        self.assertEqual([], self._check(1, part=0.01))
+        self.assertEqual(2, len([name for name in self.store.names('read')
+                                 if naming.is_pack(name)]))
+        self.assertEqual([], list(deep_packs.chosen(0, 0.5)))
+        self.assertEqual(range(7), deep_packs.chosen(7, 1))
+
+    @given(st.data())
+    def test_every_byte_is_looked_at(self, data):
+        bench = base.Bench()
+        written = self._write(bench)
+        packs = sorted({pack.name for one in written for pack in one.packs})
+        name = data.draw(st.sampled_from(packs))
+        at = data.draw(st.integers(0, len(bench.get(name)) - 1))
+        bench.damage(name, lambda stored: (
+            stored[:at] + bytes([stored[at] ^ 4]) + stored[at + 1:]))
+        checker = deep.Checker(bench.repository)
+        for one in written:
+            link = bench.resolve(int(one.ref.backup_id[-1])).tip
+            damage = checker.check(deep.Subject(link, len(_DATA)), None,
+                                   observers.Recorder())
+            named = name in {pack.name for pack in one.packs}
+            # Behind the index, only who has no manifest would look.
+            if at < len(bench.get(name)) - 44:
+                self.assertEqual([name] if named else [],
+                                 [err.name for err in damage])
+
+    def test_all_damage_in_a_pack(self):
+        (name,) = {chunk.pack for chunk in self.first.chunks[:3]}
+        for chunk in self.first.chunks[:3:2]:
+            self.bench.damage(name, lambda stored, at=chunk.place.offset: (
+                stored[:at + 3] + b'#' + stored[at + 4:]))
+        damage = self._check(1)
+        self.assertEqual(
+            [(name, chunk.extent.offset) for chunk in self.first.chunks[:3:2]],
+            [(err.name, err.offset) for err in damage])
+        # The others are told of it, too.
+        self.assertEqual(damage, self._check(2))
+
+    def test_a_pack_that_is_missing(self):
+        name = self.first.packs[0].name
+        self.bench.memory.delete(base.CONTAINER, name)
+        for number in (1, 2):
+            (err,) = self._check(number)
+            self.assertIsInstance(err, exceptions.ChunkMissing)
+            self.assertEqual(name, err.name)
+
+    def test_a_page_that_is_damaged(self):
+        name = naming.chunk_name(base.ref(2).prefix, 0)
+        self.bench.damage(name, lambda data: data[:-1] + b'#')
+        self.assertEqual([], self._check(1))
+        (err,) = self._check(2)
+        self.assertEqual(name, err.name)
+
+    def test_a_store_that_fails(self):
+        self.store.script(faulty.fail(
+            'read', exceptions.StoreUnavailable('gone'),
+            matching=naming.is_pack))
+        self.assertRaises(exceptions.StoreUnavailable, self._check, 1)
+
+    def test_cancelled(self):
+        class Cancelling(observers.Recorder):
+            def advanced(self, done, total):
+                raise exceptions.Cancelled('no more')
+
+        self.assertRaises(exceptions.Cancelled, self._check, 1,
+                          observer=Cancelling())
