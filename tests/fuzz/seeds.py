@@ -8,6 +8,7 @@ Their names begin with ``seed-``; what was found has other names.
 
 import bz2
 from collections.abc import Iterator
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -24,10 +25,15 @@ from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import manifest
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import packed_chunks
+from cinder_swift_backup.format import pages
 from cinder_swift_backup.format import types
 from cinder_swift_backup.format import zero_form
+from cinder_swift_backup.stores import memory
+from tests.fakes import blobs
 from tests.fakes import documents
 from tests.fakes import eras
+from tests.fakes import points
 from tests.fuzz import answers
 from tests.fuzz import decoding
 from tests.fuzz import documents as document_targets
@@ -48,6 +54,7 @@ _Seeds = Iterator[tuple[str, str, bytes]]
 def _all() -> _Seeds:
     yield from _of_eras()
     yield from _of_ours()
+    yield from _of_packs()
     yield from _of_chunks()
     yield from _of_answers()
     yield from _of_texts()
@@ -99,6 +106,34 @@ def _of_ours() -> _Seeds:
              for first in range(0, len(table), 2)]
     yield 'segments', 'zeros', document_targets.BORDER.join(
         b''.join(digest_file.encode(_HEADER, table, part)) for part in parts)
+
+
+def _of_packs() -> _Seeds:
+    store = memory.MemoryStore()
+    store.ensure_container('c', create=True)
+    ref = dataclasses.replace(_REF, container='c')
+    writer = points.Writer(store, word='zlib')
+    volumes = bytes(600) + _VOLUME, _VOLUME[:300] + bytes(200) + _VOLUME[500:]
+    written = writer.write(ref, volumes[0])
+    writer.write(ref, volumes[1], written, parent_id=None, mark=types.Mark(
+        'image', 'backup.snap', ()))
+    yield 'point', 'ours', blobs.get(store, 'c', naming.manifest_name(
+        ref.prefix))
+    yield 'point', 'of-the-other-form', documents.manifest([])
+    for number, pack in enumerate(written.packs[:2]):
+        stored = blobs.get(store, 'c', pack.name)
+        yield 'index', f'{number}', stored[-pack.index_length:]
+    table = packed_chunks.PackedChunks(str)
+    for number, word in enumerate(packed_chunks.WORDS):
+        table.add(types.Extent((1 << 20) + number * 1024, 512 + number), word,
+                  number // 2, types.Extent(
+                      9 * number, 0 if word == packed_chunks.ZEROS else 9))
+    extent = types.Extent(1 << 20, 1 << 20)
+    for count in (0, 5):
+        page = pages.encode(table if count else packed_chunks.PackedChunks(
+            str), 512, extent)
+        yield 'page', f'{count}', page
+        yield 'columns', f'{count}', zlib.decompress(page[4:])
 
 
 def _of_chunks() -> _Seeds:

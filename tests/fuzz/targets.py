@@ -8,12 +8,17 @@ import pathlib
 from tests.fuzz import answers
 from tests.fuzz import decoding
 from tests.fuzz import documents
+from tests.fuzz import packed
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     'manifest': documents.manifest,
     'digest_file': documents.digest_file,
     'segments': documents.segments,
     'volume_meta': documents.volume_meta,
+    'point': packed.point,
+    'index': packed.index,
+    'page': packed.page,
+    'columns': packed.columns,
     'names': documents.names,
     'zlib': decoding.decoder('zlib'),
     'bz2': decoding.decoder('bz2'),
