@@ -14,4 +14,7 @@ knows them.
 4. The manifest: ``manifest`` reads and writes it, ``chunk_table`` keeps its
    chunks.
 5. ``chains`` has what a backup consists of, and what it builds on.
+6. The form of packs: ``packs`` with their index, ``pages`` of the manifest
+   over ``packed_chunks``, and ``points``, the manifest itself. ``manifests``
+   reads either form.
 """
