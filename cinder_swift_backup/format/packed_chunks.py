@@ -18,7 +18,7 @@ The columns, with the bytes of each number:
 * 4: how many blocks the chunk has.
 * 4: how many bytes its last block is short of a whole one. Only the last block
   that the volume had is.
-* 4, with sign: the number of its pack, less that of the chunk before.
+* 8, with sign: the key of its pack, less that of the chunk before.
 * 8, with sign: the number of bytes from where the chunk before ends in its
   pack to where this one begins.
 * 4: how many stored bytes it has.
@@ -45,7 +45,7 @@ ZEROS = 'zeros'
 WORDS = ('none', 'zlib', 'zstd', 'bz2', ZEROS)
 _CODES = {word: code for code, word in enumerate(WORDS)}
 _COUNT = struct.Struct('<I')
-_KINDS = 'qIIiqIB'
+_KINDS = 'qIIqqIB'
 _RECORD = sum(array(kind).itemsize for kind in _KINDS)
 # Bytes: the largest pack.
 LARGEST_PACK = (1 << 32) - 1
@@ -54,21 +54,21 @@ LARGEST_PACK = (1 << 32) - 1
 class PackedChunks:
     """The records of some chunks.
 
-    ``offsets`` and ``lengths`` are their extents in bytes, ``packs`` the
-    numbers of their packs.
+    ``offsets`` and ``lengths`` are their extents in bytes, ``packs`` the keys
+    of their packs.
 
-    Memory: 33 bytes for each chunk.
+    Memory: 37 bytes for each chunk.
     """
 
     def __init__(self, names: Callable[[int], str]) -> None:
         """Prepare.
 
-        :param names: the name of a pack by its number
+        :param names: the name of a pack by its key
         """
         self._names = names
         self.offsets = array('q')
         self.lengths = array('q')
-        self.packs = array('I')
+        self.packs = array('q')
         self._places = array('q')
         self._stored_lengths = array('I')
         self._codes = array('B')
@@ -78,7 +78,7 @@ class PackedChunks:
         """Add a chunk at the end.
 
         :param word: of its codec, or :data:`ZEROS`
-        :param pack: the number of its pack
+        :param pack: the key of its pack
         :param place: where it is in there
         """
         self.offsets.append(extent.offset)
@@ -148,7 +148,7 @@ class PackedChunks:
                            in zip(counts, self.lengths, strict=True)))
         columns = (
             array('q', _gaps(firsts, counts, first)), counts, cuts,
-            array('i', _gaps(self.packs, itertools.repeat(0))),
+            array('q', _gaps(self.packs, itertools.repeat(0))),
             array('q', _gaps(self._places, self._stored_lengths)),
             self._stored_lengths, self._codes)
         return _COUNT.pack(len(self)) + zlib.compress(
@@ -162,7 +162,7 @@ def decode(name: str, data: memoryview, block_size: int,
 
     :param name: of the object that has it
     :param block_size: in bytes
-    :param names: the name of a pack by its number
+    :param names: the name of a pack by its key
     :param most: how many chunks there may be
     :param first: the number of the block with which the table begins
     :raises FormatError: when it is none
@@ -178,7 +178,7 @@ def decode(name: str, data: memoryview, block_size: int,
     try:
         table.offsets = array('q', (
             number * block_size for number in _sums(gaps, counts, first)))
-        table.packs = array('I', _sums(packs, itertools.repeat(0)))
+        table.packs = array('q', _sums(packs, itertools.repeat(0)))
         table._places = array('q', _sums(places, stored))
     except OverflowError as err:
         raise _damaged(name, 'its numbers are too large') from err
@@ -203,6 +203,7 @@ def _check(name: str, table: PackedChunks, cuts: 'array[int]',
         ('a chunk ends where no volume can reach', max(map(
             operator.add, table.offsets, table.lengths))
          > types.LARGEST_OFFSET),
+        ('a key is negative', min(table.packs) < 0),
         ('a chunk begins before its pack does', min(table._places) < 0),
         ('a chunk ends where no pack can reach',
          max(table.place_ends()) > LARGEST_PACK),

@@ -19,7 +19,8 @@ So a reader finds the index from the end of the pack, and a lost manifest could
 be rebuilt from packs. Who has a manifest knows the SHA-256 of the index from
 there, and need not believe the footer.
 
-Zeros are in the index only where they replace older data of the volume.
+Zeros are in the index where they replace data, or where the volume has grown:
+it may have been larger before, and had data there.
 """
 
 from collections.abc import Iterator
@@ -47,16 +48,22 @@ LARGEST_INDEX = MOST * (digests.DIGEST_SIZE + 64)
 class Pack:
     """A pack as a manifest names it.
 
-    ``length`` is that of all of it, ``index_length`` that of its index with
-    header and footer, in bytes. ``md5`` is in hex, ``index_sha256`` are the
-    32 bytes that are in the footer.
+    ``key`` is what pages know it by: no other pack of the volume's recovery
+    points has ever had it but a pack of another line of them. ``length`` is
+    that of all of it, ``index_length`` that of its index with header and
+    footer, in bytes. ``md5`` is in hex, ``index_sha256`` are the 32 bytes that
+    are in the footer. ``living`` is how many of its chunks the pages name, and
+    ``living_bytes`` how many stored bytes these have.
     """
 
+    key: int
     name: str
     length: int
     md5: str
     index_length: int
     index_sha256: bytes
+    living: int = 0
+    living_bytes: int = 0
 
     @property
     def index_place(self) -> types.Extent:

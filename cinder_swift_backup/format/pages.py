@@ -3,9 +3,10 @@
 """The pages of a manifest in the form of packs.
 
 A page is a table of the chunks that have an equal part of the volume, see
-:mod:`cinder_swift_backup.format.packed_chunks`. It names packs by their place
-among those of the manifest. What none of its chunks has is zeros; a part of
-the volume that is all zeros has no page.
+:mod:`cinder_swift_backup.format.packed_chunks`. It names packs by the keys
+that the manifest gives them, which they keep in other manifests: so a page of
+a part that has not changed is the same again. What none of its chunks has is
+zeros; a part of the volume that is all zeros has no page.
 
 Several pages are one object, one after the other.
 """
@@ -23,16 +24,27 @@ from cinder_swift_backup.format import types
 # how many blocks it has at most.
 _SIZE = 1 << 30
 MOST_BLOCKS = 1 << 17
+_CHUNK = 1 << 20
 # The word of a manifest for what an object of pages holds.
 WORD = 'pages'
 
 
-def size(block_size: int) -> int:
-    """How many bytes of the volume a page is of.
+def largest_chunk(block_size: int) -> int:
+    """How many bytes of the volume a chunk has at most: a MiB, or a block.
 
     :param block_size: in bytes
     """
-    return min(types.whole(_SIZE, block_size), MOST_BLOCKS * block_size)
+    return types.whole(_CHUNK, block_size)
+
+
+def size(block_size: int) -> int:
+    """How many bytes of the volume a page is of: chunks of the largest size.
+
+    :param block_size: in bytes
+    """
+    chunk = largest_chunk(block_size)
+    return min(types.whole(_SIZE, chunk),
+               types.whole(MOST_BLOCKS * block_size, chunk))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,7 +90,7 @@ def decode(page: Page, encoded: bytes, block_size: int, page_size: int,
             expected=page.sha256.hex(), actual=actual.hex(),
             remedy=exceptions.Remedy.OTHER_BACKUP)
     chunks = packed_chunks.decode(
-        page.name, memoryview(encoded), block_size, packs.name, MOST_BLOCKS,
+        page.name, memoryview(encoded), block_size, packs.name_of, MOST_BLOCKS,
         page.extent.offset // block_size)
     _check(page, chunks, page_size, packs)
     return chunks
@@ -87,8 +99,13 @@ def decode(page: Page, encoded: bytes, block_size: int, page_size: int,
 def _check(page: Page, chunks: packed_chunks.PackedChunks, page_size: int,
            packs: pack_table.PackTable) -> None:
     extent = types.Extent(page.extent.offset, page_size)
-    if any(number >= len(packs) for number in chunks.packs):
-        raise documents.damaged(page.name, 'it names a pack that there is not')
+    lengths = {}
+    for key in set(chunks.packs):
+        number = packs.place(key)
+        if number is None:
+            raise documents.damaged(page.name,
+                                    'it names a pack that there is not')
+        lengths[key] = packs.data_length(number)
     ends = (offset + length for offset, length
             in zip(chunks.offsets, chunks.lengths, strict=True))
     if (min(chunks.offsets, default=extent.offset) < extent.offset
@@ -96,8 +113,8 @@ def _check(page: Page, chunks: packed_chunks.PackedChunks, page_size: int,
         raise documents.damaged(
             page.name, 'a chunk is not in the part of the volume that the '
                        'page is of')
-    for number, end in zip(chunks.packs, chunks.place_ends(), strict=True):
-        if end > packs.data_length(number):
+    for key, end in zip(chunks.packs, chunks.place_ends(), strict=True):
+        if end > lengths[key]:
             raise documents.damaged(
                 page.name, f'a chunk ends behind those of '
-                           f'{packs.name(number)}')
+                           f'{packs.name_of(key)}')

@@ -12,12 +12,14 @@ restore the backup. It has the fields of every manifest, see
 * ``objects``: for each object of pages its name, with ``csb_stored_length``,
   ``csb_stored_md5``, and ``csb_pages``: of each page its number, counted from
   the beginning of the volume, its length in bytes, and its SHA-256 in hex;
-* ``csb_packs``: of each pack the end of its name, its length in bytes, its
-  MD5, the bytes of its index, and the SHA-256 of that, both sums in hex. The
-  pages know packs by their place in this list.
+* ``csb_packs``: of each pack its key, the end of its name, its length in
+  bytes, its MD5, the bytes of its index, the SHA-256 of that, the number of
+  its chunks that pages name, and their stored bytes; sums are in hex;
+* ``csb_sha256``: the last one, the SHA-256 in hex of all that is before the
+  comma before it.
 
-So nothing can be changed unnoticed: the manifest has the SHA-256 of each page
-and of each index, and the index that of each block.
+So nothing can be changed unnoticed: the manifest has the SHA-256 of itself, of
+each page and of each index, and the index that of each block.
 
 A recovery point stands alone: it has no parent, and names all that it needs.
 The list of packs is the long one, and is read entry by entry.
@@ -25,6 +27,7 @@ The list of packs is the long one, and is read entry by entry.
 
 from collections.abc import Iterator
 import dataclasses
+import hashlib
 import itertools
 import json
 import re
@@ -60,6 +63,9 @@ _MOST_VALUES = 1 << 20
 _ENTRIES = 1000
 # Bytes of a page: more than any has.
 _LARGEST_PAGE = pages.MOST_BLOCKS * 64
+# What a manifest ends with.
+_END = ', "csb_sha256": "{}"}}'
+_END_LENGTH = len(_END.format('0' * 64))
 _MD5 = re.compile(r'[0-9a-f]{32}')
 _SHA256 = re.compile(r'[0-9a-f]{64}')
 
@@ -70,6 +76,11 @@ def encode(manifest: chains.Manifest,
 
     :param point: that of the manifest
     """
+    return _summed(_encode(manifest, point))
+
+
+def _encode(manifest: chains.Manifest,
+            point: chains.Point) -> Iterator[bytes]:
     fields = manifest_fields.encode(manifest, VERSION)
     fields[_BLOCK_SIZE] = point.block_size
     fields[_PAGE_SIZE] = point.page_size
@@ -85,12 +96,22 @@ def encode(manifest: chains.Manifest,
         # Without the brackets: there are other entries around.
         yield f'{lead}{json.dumps(some)[1:-1]}'.encode()
         lead = ', '
-    yield b']}'
+    yield b']'
+
+
+def _summed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The beginning of an object, and its end with the sum of that."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
+    yield _END.format(digest.hexdigest()).encode()
 
 
 def _encode_pack(pack: packs.Pack, root: str) -> list[str | int]:
-    return [pack.name.removeprefix(root), pack.length, pack.md5,
-            pack.index_length, pack.index_sha256.hex()]
+    return [pack.key, pack.name.removeprefix(root), pack.length, pack.md5,
+            pack.index_length, pack.index_sha256.hex(), pack.living,
+            pack.living_bytes]
 
 
 def _encode_objects(point: chains.Point) -> Iterator[dict[str, Any]]:
@@ -108,7 +129,7 @@ def _encode_objects(point: chains.Point) -> Iterator[dict[str, Any]]:
 class Reader(entries.EntriesReader):
     """Reads such a manifest that is fed in pieces.
 
-    Memory: 72 bytes for each pack, some hundred for each page, and that of a
+    Memory: 96 bytes for each pack, some hundred for each page, and that of a
     :class:`long_list.LongListReader`.
     """
 
@@ -123,6 +144,17 @@ class Reader(entries.EntriesReader):
         super().__init__(naming.manifest_name(prefix), _PACKS, _MOST_FIELDS)
         self._prefix = prefix
         self._packs = pack_table.PackTable(prefix)
+        # All that was fed but for the end, which has their sum.
+        self._sum = hashlib.sha256()
+        self._end = b''
+
+    def feed(self, piece: bytes) -> None:
+        """See :class:`long_list.LongListReader`."""
+        self._end += piece
+        known = max(len(self._end) - _END_LENGTH, 0)
+        self._sum.update(self._end[:known])
+        self._end = self._end[known:]
+        super().feed(piece)
 
     def finish(self) -> chains.Manifest:
         """The manifest, once everything was fed.
@@ -132,6 +164,9 @@ class Reader(entries.EntriesReader):
         """
         name = self._name
         fields = self._fields()
+        if self._end != _END.format(self._sum.hexdigest()).encode():
+            raise documents.damaged(
+                name, 'its SHA-256 differs from the one that it records')
         if self._packs.names_twice():
             raise documents.damaged(name, 'it names a pack twice')
         manifest = manifest_fields.decode(
@@ -167,21 +202,26 @@ class Reader(entries.EntriesReader):
 
     def _add(self, entry: object) -> None:
         fields = entry if isinstance(entry, list) else []
-        kinds = tuple(map(type, fields))
-        if kinds != (str, int, str, int, str):
-            raise documents.damaged(
-                self._name, f'{documents.shown(entry)} is no pack')
-        rest, length, md5, index_length, sha256 = fields
-        if (not _MD5.fullmatch(md5) or not _SHA256.fullmatch(sha256)
+        if tuple(map(type, fields)) != (int, str, int, str, int, str, int,
+                                        int):
+            raise self._no_pack(entry)
+        key, rest, length, md5, index_length, sha256, *living = fields
+        if (not self._packs.last_key < key <= types.LARGEST_OFFSET
+                or not _MD5.fullmatch(md5) or not _SHA256.fullmatch(sha256)
                 or not naming.pack_maker(rest)
                 or not 0 < index_length <= length
                 or length > packed_chunks.LARGEST_PACK
-                or index_length > packs.LARGEST_INDEX):
-            raise documents.damaged(
-                self._name, f'{documents.shown(entry)} is no pack')
+                or index_length > packs.LARGEST_INDEX
+                or not 0 <= living[0] <= packs.MOST
+                or not 0 <= living[1] <= length):
+            raise self._no_pack(entry)
         self._packs.append(packs.Pack(
-            f'{self._packs.root}{rest}', length, md5, index_length,
-            bytes.fromhex(sha256)))
+            key, f'{self._packs.root}{rest}', length, md5, index_length,
+            bytes.fromhex(sha256), *living))
+
+    def _no_pack(self, entry: object) -> exceptions.FormatError:
+        return documents.damaged(
+            self._name, f'{documents.shown(entry)} is no pack')
 
 
 class _Objects:

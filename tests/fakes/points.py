@@ -75,10 +75,14 @@ class Writer:
         older = parent.chunks if parent else ()
         chunks, known = self._living(data, (*older, *(
             chunk for chunk, _ in made)))
-        new = self._put_packs(ref, made)
-        by_name = {pack.name: pack for pack in
-                   (*(parent.packs if parent else ()), *new)}
-        used = tuple(pack for pack in by_name.values() if pack.name in known)
+        before = parent.packs if parent else ()
+        new = self._put_packs(
+            ref, before[-1].key + 1 if before else 0, made)
+        used = tuple(
+            dataclasses.replace(pack, living=len(places), living_bytes=sum(
+                place.length for place in places))
+            for pack in (*before, *new)
+            if (places := known.get(pack.name)))
         written = Written(ref, data, chunks, used)
         self._put_manifest(written, fields)
         return written
@@ -117,8 +121,8 @@ class Writer:
         for block in range(-(-len(data) // size.block)):
             now = data[block * size.block:(block + 1) * size.block]
             then = before[block * size.block:(block + 1) * size.block]
-            # A volume is zeros at first.
-            if now == then or not (any(now) or any(then)):
+            # Zeros are noted where there may have been others before.
+            if now == then or (parent is None and not any(now)):
                 continue
             if runs:
                 first, count = runs[-1]
@@ -131,8 +135,8 @@ class Writer:
         return runs
 
     def _living(self, data: bytes, chunks: tuple[Chunk, ...],
-                ) -> tuple[tuple[Chunk, ...], set[str]]:
-        """The chunks that have a block, and the names of their packs."""
+                ) -> tuple[tuple[Chunk, ...], dict[str, list[types.Extent]]]:
+        """The chunks that have a block, and their places by their packs."""
         owners: dict[int, Chunk] = {}
         for chunk in chunks:
             for block in range(*chunk.extent.block_range(self._sizes.block)):
@@ -140,12 +144,17 @@ class Writer:
         end = -(-len(data) // self._sizes.block)
         living = {chunk for block, chunk in owners.items() if block < end}
         kept = tuple(chunk for chunk in chunks if chunk in living)
-        return kept, {chunk.pack for chunk in kept}
+        places: dict[str, list[types.Extent]] = {}
+        for chunk in kept:
+            places.setdefault(chunk.pack, []).append(chunk.place)
+        return kept, places
 
-    def _put_packs(self, ref: types.BackupRef,
+    def _put_packs(self, ref: types.BackupRef, first: int,
                    made: list[tuple[Chunk, bytes]]) -> list[packs_.Pack]:
+        """Store chunks in packs, whose keys rise from ``first`` on."""
         found = []
-        for name in dict.fromkeys(chunk.pack for chunk, _ in made):
+        names = dict.fromkeys(chunk.pack for chunk, _ in made)
+        for key, name in enumerate(names, first):
             table = packed_chunks.PackedChunks(lambda _, name=name: name)
             packed, body = b'', b''
             for chunk, stored in made:
@@ -163,7 +172,7 @@ class Writer:
             pack = body + index
             blobs.put(self._store, ref.container, name, pack)
             found.append(packs_.Pack(
-                name, len(pack),
+                key, name, len(pack),
                 hashlib.md5(pack, usedforsecurity=False).hexdigest(),
                 len(index), packs_.sha256(index)))
         return found
@@ -171,8 +180,7 @@ class Writer:
     def _put_manifest(self, written: Written, fields: dict[str, Any]) -> None:
         ref, size = written.ref, self._sizes
         page_size = size.block * size.page
-        numbers = {pack.name: number for number, pack
-                   in enumerate(written.packs)}
+        keys = {pack.name: pack.key for pack in written.packs}
         pages: list[pages_.Page] = []
         objects = chunk_table.ChunkTable(ref.prefix)
         step = page_size * size.pages_in_object
@@ -180,7 +188,7 @@ class Writer:
             name = naming.chunk_name(ref.prefix, extent.offset // page_size)
             body, first = b'', len(pages)
             for part in extent.parts(page_size):
-                page = self._page(written, part, numbers)
+                page = self._page(written, part, keys)
                 if page is None:
                     continue
                 pages.append(pages_.Page(
@@ -207,11 +215,11 @@ class Writer:
                       dataclasses.replace(manifest, **fields))))
 
     def _page(self, written: Written, extent: types.Extent,
-              numbers: dict[str, int]) -> bytes | None:
+              keys: dict[str, int]) -> bytes | None:
         table = packed_chunks.PackedChunks(str)
         for chunk in written.chunks:
             if extent.overlap(chunk.extent):
-                table.add(chunk.extent, chunk.word, numbers[chunk.pack],
+                table.add(chunk.extent, chunk.word, keys[chunk.pack],
                           chunk.place)
         return pages_.encode(table, self._sizes.block,
                              extent) if table else None

@@ -29,7 +29,7 @@ _PAGE = types.Extent(1 << 20, 1 << 20)
 _PARSED = 100
 _COLUMNS = 16 << 20
 # Bytes that the columns of a chunk take.
-_RECORD = 33
+_RECORD = 37
 
 
 def point(data: bytes) -> None:
@@ -59,7 +59,7 @@ def _read_manifest(pieces: Iterable[bytes]) -> chains.Manifest:
 def index(data: bytes) -> None:
     """What is behind the chunks of a pack, with a sum that is right."""
     body = data[:-44]
-    pack = packs.Pack(_NAME, 5000 + len(data), '0' * 32, len(data),
+    pack = packs.Pack(7, _NAME, 5000 + len(data), '0' * 32, len(data),
                       hashlib.sha256(body).digest())
     with checks.memory(_PARSED * len(data) + _COLUMNS):
         found = checks.value_of(lambda: packs.decode(pack, data))
@@ -78,7 +78,7 @@ def index(data: bytes) -> None:
 def page(data: bytes) -> None:
     """A page of a manifest, with a sum that is right."""
     table = pack_table.PackTable(_PREFIX, [
-        packs.Pack(naming.pack_name(_PREFIX, 'bak-1', number), 1 << 20,
+        packs.Pack(number, naming.pack_name(_PREFIX, 'bak-1', number), 1 << 20,
                    '0' * 32, 100, bytes(32)) for number in range(3)])
     described = pages.Page(_PAGE, f'{_PREFIX}-00000',
                            types.Extent(0, len(data)),

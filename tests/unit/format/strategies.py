@@ -81,10 +81,15 @@ _PACK_SIZES = st.tuples(st.integers(1, 1 << 20), st.integers(0, 1 << 30))
 
 #: Packs of the volume that the documents are of.
 packs = st.builds(
-    lambda name, sizes, md5, sha256: packs_.Pack(
-        name, sum(sizes), md5, sizes[0], sha256),
-    _PACK_NAMES, _PACK_SIZES, _HEX,
-    st.binary(min_size=32, max_size=32))
+    lambda key, name, sizes, md5, sha256, living: packs_.Pack(
+        key, name, sum(sizes), md5, sizes[0], sha256, living,
+        sizes[1] if living else 0),
+    st.integers(0, 1 << 60), _PACK_NAMES, _PACK_SIZES, _HEX,
+    st.binary(min_size=32, max_size=32), st.integers(0, packs_.MOST))
+
+#: Lists of packs in the order of their keys.
+pack_lists = st.lists(packs, max_size=8, unique_by=lambda pack: pack.key).map(
+    lambda some: sorted(some, key=lambda pack: pack.key))
 
 
 @st.composite
@@ -123,8 +128,8 @@ def points(draw):
         parent_id=None, volume_size=end,
         point=chains.Point(
             block_size, page_size,
-            pack_table.PackTable(documents.PREFIX, draw(st.lists(
-                packs, max_size=4, unique_by=lambda pack: pack.name))),
+            pack_table.PackTable(documents.PREFIX, {
+                pack.name: pack for pack in draw(pack_lists)}.values()),
             tuple(pages), objects, draw(st.dictionaries(
                 st.sampled_from(packed_chunks.WORDS),
                 st.builds(chains.Stored, _SIZES, _SIZES, _SIZES)))))

@@ -21,7 +21,7 @@ _PREFIX = documents.PREFIX
 class PackTableTest(base.BaseTestCase):
     """Packs as in a list."""
 
-    @given(st.lists(strategies.packs, max_size=8))
+    @given(strategies.pack_lists)
     def test_against_a_list(self, some):
         table = pack_table.PackTable(_PREFIX, some)
         self.assertEqual(some, list(table))
@@ -33,7 +33,7 @@ class PackTableTest(base.BaseTestCase):
         self.assertEqual(table, pickle.loads(pickle.dumps(table)))
         self.assertNotEqual(table, pack_table.PackTable(
             _PREFIX, [*some, packs.Pack(
-                naming.pack_name(_PREFIX, 'x', 1), 9, '0' * 32, 1,
+                1 << 61, naming.pack_name(_PREFIX, 'x', 1), 9, '0' * 32, 1,
                 bytes(32))]))
         self.assertNotEqual(table, some)
         find = table.finder()
@@ -43,6 +43,12 @@ class PackTableTest(base.BaseTestCase):
                              table.data_length(number))
             self.assertEqual(pack.name, names[find(pack.name)])
             self.assertIn(table.maker(number), pack.name)
+            self.assertEqual(number, table.place(pack.key))
+            self.assertEqual(pack.name, table.name_of(pack.key))
+        self.assertEqual(some[-1].key if some else -1, table.last_key)
+        self.assertIsNone(table.place(1 << 61))
+        for pack in some:
+            self.assertRaises(ValueError, table.append, pack)
         for name in ('', 'volume_w/packs/b-000001', f'{table.root}b-1',
                      f'{table.root}other-000001', f'{table.root}b-000099'):
             self.assertIsNone(find(name) if name not in names else None)
@@ -53,15 +59,15 @@ class PackTableTest(base.BaseTestCase):
                      f'{table.root}b/c-000001', f'{_PREFIX}-000001',
                      f'{table.root}b-0000001', f'{table.root}-000001'):
             self.assertRaises(ValueError, table.append, packs.Pack(
-                name, 9, '0' * 32, 1, bytes(32)))
+                0, name, 9, '0' * 32, 1, bytes(32)))
 
     def test_memory(self):
         count = 1 << 15
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)
         table = pack_table.PackTable(_PREFIX, (
-            packs.Pack(naming.pack_name(_PREFIX, 'b' * 36, number), 48 << 20,
-                       '0' * 32, 1 << 20, bytes(32))
+            packs.Pack(number, naming.pack_name(_PREFIX, 'b' * 36, number),
+                       48 << 20, '0' * 32, 1 << 20, bytes(32))
             for number in range(1, count)))
-        self.assertLess(tracemalloc.get_traced_memory()[0], 80 * count)
+        self.assertLess(tracemalloc.get_traced_memory()[0], 110 * count)
         self.assertEqual(['b' * 36], table.makers)

@@ -38,7 +38,7 @@ def _index(extents, block_size=_BLOCK):
 
 def _pack(index, encoded=None):
     encoded = encoded or packs.encode(index)
-    return packs.Pack(_NAME, index.chunks.stored_bytes + len(encoded),
+    return packs.Pack(7, _NAME, index.chunks.stored_bytes + len(encoded),
                       '0' * 32, len(encoded), packs.sha256(encoded))
 
 

@@ -25,13 +25,13 @@ class PageTest(base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.packs = pack_table.PackTable(documents.PREFIX, [packs.Pack(
-            naming.pack_name(documents.PREFIX, 'bak-1', 1), 100, '0' * 32, 40,
-            bytes(32))])
+            7, naming.pack_name(documents.PREFIX, 'bak-1', 1), 100, '0' * 32,
+            40, bytes(32))])
 
     def _decode(self, *chunks, change=lambda encoded: encoded):
-        table = packed_chunks.PackedChunks(self.packs.name)
-        for extent, place, number in chunks:
-            table.add(extent, 'zlib', number, place)
+        table = packed_chunks.PackedChunks(self.packs.name_of)
+        for extent, place, key in chunks:
+            table.add(extent, 'zlib', key, place)
         encoded = pages.encode(table, _BLOCK, _EXTENT)
         page = pages.Page(_EXTENT, f'{documents.PREFIX}-00000',
                           types.Extent(0, len(encoded)),
@@ -40,11 +40,11 @@ class PageTest(base.BaseTestCase):
                             self.packs)
 
     def test_round_trip(self):
-        for chunks in ([], [(_EXTENT, types.Extent(0, 60), 0)]):
+        for chunks in ([], [(_EXTENT, types.Extent(0, 60), 7)]):
             found = self._decode(*chunks)
             self.assertEqual(
-                [(extent, place, self.packs.name(number))
-                 for extent, place, number in chunks],
+                [(extent, place, self.packs.name_of(key))
+                 for extent, place, key in chunks],
                 [(record.extent, record.place, record.name)
                  for record in found])
 
@@ -52,9 +52,9 @@ class PageTest(base.BaseTestCase):
         place = types.Extent(0, 60)
         for why, chunk in (
                 ('a pack that there is not', (_EXTENT, place, 1)),
-                ('not in the part', (types.Extent(48, 16), place, 0)),
-                ('not in the part', (types.Extent(112, 32), place, 0)),
-                ('behind those of', (_EXTENT, types.Extent(1, 60), 0))):
+                ('not in the part', (types.Extent(48, 16), place, 7)),
+                ('not in the part', (types.Extent(112, 32), place, 7)),
+                ('behind those of', (_EXTENT, types.Extent(1, 60), 7))):
             err = self.assertRaises(exceptions.FormatError, self._decode,
                                     chunk)
             self.assertIn(why, str(err))
@@ -72,6 +72,12 @@ class PageTest(base.BaseTestCase):
     def test_sizes(self):
         for block_size, expected in (
                 (1 << 15, 1 << 30), (1 << 28, 1 << 30), (3 << 20, 1023 << 20),
-                (512, 64 << 20), (1 << 13, 1 << 30)):
+                (512, 64 << 20), (1 << 13, 1 << 30),
+                (1536, 682 * 1536 * 192)):
             self.assertEqual(expected, pages.size(block_size))
+            chunk = pages.largest_chunk(block_size)
+            self.assertEqual((0, 0), (chunk % block_size, expected % chunk))
+            self.assertLessEqual(expected // block_size, pages.MOST_BLOCKS)
+        self.assertEqual(1 << 20, pages.largest_chunk(1 << 15))
+        self.assertEqual(1 << 28, pages.largest_chunk(1 << 28))
 

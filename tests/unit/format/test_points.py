@@ -2,6 +2,7 @@
 
 """The manifest of a backup in the form of packs."""
 
+import hashlib
 import json
 import tracemalloc
 
@@ -50,13 +51,21 @@ def _manifest():
         chunk_table.ChunkTable(_PREFIX), volume_size=4 * _PAGE,
         point=chains.Point(
             _BLOCK, _PAGE, pack_table.PackTable(_PREFIX, [packs.Pack(
-                naming.pack_name(_PREFIX, 'bak-1', 1), 900, _HEX, 100,
-                bytes(32))]),
+                3, naming.pack_name(_PREFIX, 'bak-1', 1), 900, _HEX, 100,
+                bytes(32), 2, 20)]),
             (pages.Page(types.Extent(0, _PAGE), name, types.Extent(0, 10),
                         bytes(32)),
              pages.Page(types.Extent(2 * _PAGE, _PAGE), name,
                         types.Extent(10, 5), bytes(32))),
             objects, {'zlib': chains.Stored(2, 200, 20)}))
+
+
+def _sum(fields):
+    """Other fields, with a sum that is right."""
+    fields.pop('csb_sha256')
+    body = json.dumps(fields)[:-1]
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    return f'{body}, "csb_sha256": "{digest}"}}'.encode()
 
 
 class RoundTripTest(base.BaseTestCase):
@@ -91,12 +100,13 @@ class RoundTripTest(base.BaseTestCase):
     def test_fields(self):
         fields = json.loads(_encode(_manifest()))
         self.assertEqual(
-            ('version', 'csb_packs'), (next(iter(fields)), list(fields)[-1]))
+            ('version', 'csb_sha256'), (next(iter(fields)), list(fields)[-1]))
         self.assertEqual('2.0.0', fields['version'])
         self.assertEqual((_BLOCK, _PAGE), (
             fields['csb_block_size'], fields['csb_page_size']))
-        self.assertEqual([['bak-1-000001', 900, _HEX, 100, '0' * 64]],
-                         fields['csb_packs'])
+        self.assertEqual(
+            [[3, 'bak-1-000001', 900, _HEX, 100, '0' * 64, 2, 20]],
+            fields['csb_packs'])
         self.assertEqual([{f'{_PREFIX}-00000': {
             'compression': 'pages', 'csb_stored_length': 15,
             'csb_stored_md5': _HEX,
@@ -111,8 +121,7 @@ class DamageTest(base.BaseTestCase):
     def _refused(self, change, why=''):
         fields = json.loads(_encode(_manifest()))
         change(fields)
-        err = self.assertRaises(exceptions.FormatError, _read,
-                                json.dumps(fields).encode())
+        err = self.assertRaises(exceptions.FormatError, _read, _sum(fields))
         self.assertIn(why, str(err))
         self.assertTrue(str(err).isprintable())
         self.assertLess(len(str(err)), 600)
@@ -164,38 +173,52 @@ class DamageTest(base.BaseTestCase):
                 [3, 15, digest]]}}]), 'an object twice')
 
     def test_each_part_of_a_pack(self):
-        for pack in ([], None, 'x', ['b-000001', 9, _HEX, 1],
-                     ['b-1', 9, _HEX, 1, '0' * 64],
-                     ['../b-000001', 9, _HEX, 1, '0' * 64],
-                     ['b-000001', True, _HEX, 1, '0' * 64],
-                     ['b-000001', 9, 'x', 1, '0' * 64],
-                     ['b-000001', 9, _HEX, 10, '0' * 64],
-                     ['b-000001', 9, _HEX, 0, '0' * 64],
-                     ['b-000001', 1 << 40, _HEX, 1, '0' * 64],
-                     ['b-000001', 1 << 31, _HEX, 1 << 30, '0' * 64],
-                     ['b-000001', 9, _HEX, 1, '0' * 63]):
+        good = [0, 'b-000001', 9, _HEX, 1, '0' * 64, 1, 5]
+        self.assertEqual(1, len(_read(_sum({
+            **json.loads(_encode(_manifest())), 'csb_packs': [good]},
+        )).point.packs))
+        for place, values in enumerate((
+                (-1, True, '0', 1 << 64),
+                ('b-1', '../b-000001', 5, 'b-0000001'),
+                (0, True, 1 << 40, None), ('x', None), (10, 0, 1 << 30),
+                ('0' * 63, None), (-1, 1 << 17), (-1, 10))):
+            for value in values:
+                pack = [*good[:place], value, *good[place + 1:]]
+                self._refused(lambda fields, pack=pack: fields.update(
+                    csb_packs=[pack]), 'is no pack')
+        for pack in ([], None, 'x', good[:-1], [*good, 1]):
             self._refused(lambda fields, pack=pack: fields.update(
                 csb_packs=[pack]), 'is no pack')
         self._refused(lambda fields: fields.update(
-            csb_packs=fields['csb_packs'] * 2), 'a pack twice')
+            csb_packs=[good, good]), 'is no pack')
+        self._refused(lambda fields: fields.update(
+            csb_packs=[good, [1, *good[1:]]]), 'a pack twice')
+
+    def test_a_sum_that_differs(self):
+        stored = _encode(_manifest())
+        for change in (lambda data: data.replace(b'nightly', b'nightlx'),
+                       lambda data: data + b' ', lambda data: data[:-1] + b' }',
+                       lambda data: data.replace(b', "csb_sha256', b',"csb_sha256')):
+            changed = change(stored)
+            self.assertNotEqual(stored, changed)
+            err = self.assertRaises(exceptions.FormatError, _read, changed)
+            self.assertIn('its SHA-256 differs', str(err))
 
     @given(strategies.points(), st.data())
     def test_any_damage(self, manifest, data):
         stored = bytearray(_encode(manifest))
         at = data.draw(st.integers(0, len(stored) - 1))
         stored[at] ^= data.draw(st.integers(1, 255))
-        # It may be another manifest now, but it is no other error.
-        try:
-            _read(bytes(stored), kind=manifests.Reader)
-        except exceptions.FormatError as err:
-            self.assertTrue(str(err).isprintable())
+        err = self.assertRaises(exceptions.FormatError, _read, bytes(stored),
+                                kind=manifests.Reader)
+        self.assertTrue(str(err).isprintable())
 
     def test_memory(self):
         count = 100_000
         manifest = _manifest()
         table = pack_table.PackTable(_PREFIX, (packs.Pack(
-            naming.pack_name(_PREFIX, 'b' * 36, number), 48 << 20, _HEX,
-            1 << 16, bytes(32)) for number in range(count)))
+            number, naming.pack_name(_PREFIX, 'b' * 36, number), 48 << 20,
+            _HEX, 1 << 16, bytes(32)) for number in range(count)))
         point = manifest.point
         reader = points.Reader(_PREFIX)
         tracemalloc.start()
@@ -206,6 +229,6 @@ class DamageTest(base.BaseTestCase):
                 point.objects, point.stored)):
             reader.feed(piece)
         self.assertLess(
-            tracemalloc.get_traced_memory()[1] - before, 100 * count)
+            tracemalloc.get_traced_memory()[1] - before, 140 * count)
         # To see that none is twice takes more, but not for long.
         self.assertEqual(count, len(reader.finish().point.packs))

@@ -242,6 +242,17 @@ class LargeTest(base.EngineTestCase):
         target = self.bench.restore(self.bench.resolve(1), b'\xa5' * 1000)
         self.assertEqual(bytes(1000), bytes(target.data))
 
+    def test_a_volume_that_was_larger_before(self):
+        # What a chunk has behind the end must not come back.
+        history = [(_DATA, None), (_DATA[:120], 0),
+                   (_DATA[:120] + bytes(len(_DATA) - 120), 1),
+                   (_DATA[:120] + bytes(200) + b'!' * 100, 2)]
+        for one in _write(self.bench, history, 'zlib'):
+            target = self.bench.restore(
+                self.bench.resolve(int(one.ref.backup_id[-1])),
+                b'\xa5' * len(one.data))
+            self.assertEqual(one.data, bytes(target.data))
+
     def test_nothing(self):
         points.Writer(self.bench.memory).write(base.ref(1), b'')
         self.assertEqual(0, self.bench.resolve(1).tip.manifest.end)
