@@ -92,6 +92,19 @@ class PointObjects:
         return _read(self._operation.store, ref, page.name, page.place,
                      decode)
 
+    def copy(self, ref: types.BackupRef, page: pages_.Page) -> bytes:
+        """A page as it is stored.
+
+        :raises FormatError: when it is damaged
+        :raises ChunkMissing: when its object is not there
+        """
+        def check(pieces: Iterator[bytes]) -> bytes:
+            encoded = b''.join(pieces)
+            pages_.check(page, encoded)
+            return encoded
+
+        return _read(self._operation.store, ref, page.name, page.place, check)
+
     def index(self, ref: types.BackupRef, pack: packs_.Pack,
               store: base.ObjectStore | None = None) -> packs_.Index:
         """The index of a pack.

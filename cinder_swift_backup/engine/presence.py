@@ -166,7 +166,7 @@ def examine(operation: operations.Operation,
             chain: chains.Chain) -> exceptions.IntegrityError | None:
     """What is wrong with an object of a chain; None if all are well.
 
-    All are asked for, but a sample of many chunks, and of many segments, and
+    All are asked for, but a sample of many chunks, packs or segments, and
     first of all each segment that is not listed as it was stored.
 
     :raises StoreError: when the store cannot be asked
@@ -175,7 +175,7 @@ def examine(operation: operations.Operation,
     segments = _segments_of_chain(operation, chain)
     return _first_fault(operation, itertools.chain(
         _segments_not_as_stored(operation.store, segments),
-        _of_chain(chain), of_segments(segments)))
+        _of_chain(chain), _of_packs(chain.tip), of_segments(segments)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -295,6 +295,15 @@ def _of_chain(chain: chains.Chain) -> Iterator[Question]:
         for index in indexes:
             yield of_object(link.ref, link.manifest.objects, index)
         first = end
+
+
+def _of_packs(link: chains.ChainLink) -> Iterator[Question]:
+    """What to ask for of the packs that a backup names, if it names any."""
+    if link.manifest.point is None:
+        return
+    packs = link.manifest.point.packs
+    for index in _some(range(len(packs))):
+        yield of_object(link.ref, packs, index)
 
 
 def _some(items: Sequence[_T]) -> Sequence[_T]:

@@ -201,6 +201,7 @@ class Repository:
 
     def discard(self, ref: types.BackupRef, names: Iterable[str],
                 segments: Iterable[str] = (), *, spare: bool = True,
+                packs: bool = False,
                 before_last: Callable[[], None] = lambda: None) -> None:
         """Delete the named objects, the digest file first, the manifest last.
 
@@ -211,6 +212,7 @@ class Repository:
         :param segments: of the digests, besides those that a listing shows
         :param spare: leave the chunks if the digest file cannot be deleted,
             because an incremental may be in the making that needs them
+        :param packs: whether the backup has put packs, which no other needs
         :param before_last: called when only the manifest is left
         :raises StoreUnavailable: when an object is still there, whatever the
             store has answered
@@ -241,6 +243,9 @@ class Repository:
                 self._listed_segments, ref, container))
         self._delete_rest(ref, ref.container, functools.partial(
             self._left, ref, manifest))
+        if packs:
+            self._delete_rest(ref, ref.container, functools.partial(
+                self._own_packs, ref))
         before_last()
         self._undisturbed.store.delete(ref.container, manifest)
         self._refuse_if_there(ref, ref.container, [
@@ -282,6 +287,13 @@ class Repository:
         """What a listing still shows of a backup but for the manifest."""
         return [name for name in self._listed(ref.container, ref.prefix)
                 if name != manifest and naming.belongs_to(name, ref.prefix)]
+
+    def _own_packs(self, ref: types.BackupRef) -> list[str]:
+        """The packs that a listing still shows of those a backup has put."""
+        beginning = f'{naming.packs(ref.prefix)}{ref.backup_id}-'
+        return [name for name in self._listed(ref.container, beginning)
+                if (maker := naming.maker(name)) is not None
+                and maker[1] == ref.backup_id]
 
     def _listed(self, container: str, prefix: str) -> list[str]:
         """What a listing shows; nothing where there is no container."""

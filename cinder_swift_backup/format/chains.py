@@ -12,6 +12,17 @@ from cinder_swift_backup.format import pages as pages_
 from cinder_swift_backup.format import types
 
 
+class Form(enum.Enum):
+    """How backups are stored.
+
+    In that of chunks each chunk is an object, as Cinder's own driver has it.
+    In that of packs many chunks are one, and each backup stands alone.
+    """
+
+    CHUNKS = 'chunks'
+    PACKS = 'packs'
+
+
 class Era(enum.Enum):
     """What backups consist of, by the release of Cinder that wrote them."""
 
@@ -83,6 +94,11 @@ class Manifest:
         These are chunks, or hold pages.
         """
         return self.chunks if self.point is None else self.point.objects
+
+    @property
+    def form(self) -> Form:
+        """How the backup is stored."""
+        return Form.CHUNKS if self.point is None else Form.PACKS
 
     @property
     def has_digest_file(self) -> bool:

@@ -19,7 +19,6 @@ its chain:
    where a chunk ends instead of where it starts.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterator
 import dataclasses
 import itertools
@@ -67,19 +66,6 @@ def encode(manifest: chains.Manifest) -> Iterator[bytes]:
         yield f'{lead}{json.dumps(entries)[1:-1]}'.encode()
         lead = ', '
     yield b']}'
-
-
-def encoded_length(manifest: chains.Manifest,
-                   check: Callable[[], None] = lambda: None) -> int:
-    """How many bytes the pieces of :func:`encode` add up to.
-
-    :param check: called now and then; may raise to end this
-    """
-    length = 0
-    for piece in encode(manifest):
-        check()
-        length += len(piece)
-    return length
 
 
 def _encode_chunk(chunk: types.ChunkRecord) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ In the form of packs, the first field of a manifest is its version, of which
 the first number is 2. The stock driver writes it as the last one.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import re
 
@@ -24,6 +25,19 @@ def encode(manifest: chains.Manifest) -> Iterator[bytes]:
     if manifest.point is None:
         return manifest_format.encode(manifest)
     return points.encode(manifest, manifest.point)
+
+
+def encoded_length(manifest: chains.Manifest,
+                   check: Callable[[], None] = lambda: None) -> int:
+    """How many bytes the pieces of :func:`encode` add up to.
+
+    :param check: called now and then; may raise to end this
+    """
+    length = 0
+    for piece in encode(manifest):
+        check()
+        length += len(piece)
+    return length
 
 
 class Reader:

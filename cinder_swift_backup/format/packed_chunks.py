@@ -88,6 +88,25 @@ class PackedChunks:
         self._stored_lengths.append(place.length)
         self._codes.append(_CODES[word])
 
+    def extend(self, other: 'PackedChunks') -> None:
+        """Add all chunks of another table at the end."""
+        for mine, others in zip(self._columns(), other._columns(),
+                                strict=True):
+            mine.extend(others)
+
+    def select(self, indexes: Iterable[int]) -> 'PackedChunks':
+        """Some of the chunks, in the order of their indexes."""
+        found = PackedChunks(self._names)
+        indexes = list(indexes)
+        for mine, others in zip(found._columns(), self._columns(),
+                                strict=True):
+            mine.extend(map(others.__getitem__, indexes))
+        return found
+
+    def _columns(self) -> 'tuple[array[int], ...]':
+        return (self.offsets, self.lengths, self.packs, self._places,
+                self._stored_lengths, self._codes)
+
     def __len__(self) -> int:
         """How many chunks there are."""
         return len(self.offsets)

@@ -71,6 +71,20 @@ def encode(chunks: packed_chunks.PackedChunks, block_size: int,
     return chunks.encode(block_size, extent.offset // block_size)
 
 
+def check(page: Page, encoded: bytes) -> None:
+    """Make sure that a page is the one that the manifest names.
+
+    :raises FormatError: when it is another
+    """
+    actual = hashlib.sha256(encoded).digest()
+    if actual != page.sha256:
+        raise exceptions.FormatError(
+            'a page of the manifest differs from what the manifest says',
+            name=page.name, offset=page.extent.offset, end=page.extent.end,
+            expected=page.sha256.hex(), actual=actual.hex(),
+            remedy=exceptions.Remedy.OTHER_BACKUP)
+
+
 def decode(page: Page, encoded: bytes, block_size: int, page_size: int,
            packs: pack_table.PackTable) -> packed_chunks.PackedChunks:
     """The chunks of a page.
@@ -82,13 +96,7 @@ def decode(page: Page, encoded: bytes, block_size: int, page_size: int,
     :raises FormatError: when it is not the one that the manifest names, or is
         damaged
     """
-    actual = hashlib.sha256(encoded).digest()
-    if actual != page.sha256:
-        raise exceptions.FormatError(
-            'a page of the manifest differs from what the manifest says',
-            name=page.name, offset=page.extent.offset, end=page.extent.end,
-            expected=page.sha256.hex(), actual=actual.hex(),
-            remedy=exceptions.Remedy.OTHER_BACKUP)
+    check(page, encoded)
     chunks = packed_chunks.decode(
         page.name, memoryview(encoded), block_size, packs.name_of, MOST_BLOCKS,
         page.extent.offset // block_size)

@@ -90,3 +90,15 @@ class StoredFormMaker:
             for data in decoder.feed(bytes(piece)):
                 self._kept.append(data)
         decoder.finish()
+
+
+def encode(codec: codecs.Codec, level: codecs.Level,
+           data: memoryview) -> tuple[str, bytes]:
+    """The word and the stored form of a small chunk, all of which is there."""
+    if (codec.word != codecs.NONE.word
+            and not all(is_noise for is_noise, _ in noise.split(data))):
+        encoder = codec.encoder(len(data), level)
+        stored = b''.join((encoder.feed(data), encoder.finish()))
+        if len(stored) < len(data):
+            return codec.word, stored
+    return codecs.NONE.word, bytes(data)

@@ -62,6 +62,14 @@ class Extent:
         for offset in range(self.offset, self.end, length):
             yield type(self)(offset, min(length, self.end - offset))
 
+    def aligned_parts(self, length: int) -> Iterator[Self]:
+        """The extent in parts that end at multiples of so many bytes."""
+        offset = self.offset
+        while offset < self.end:
+            end = min((offset // length + 1) * length, self.end)
+            yield type(self)(offset, end - offset)
+            offset = end
+
     def block_range(self, block_size: int) -> tuple[int, int]:
         """The numbers of the first block that it is in, and past the last."""
         return self.offset // block_size, -(-self.end // block_size)

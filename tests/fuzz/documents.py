@@ -17,6 +17,7 @@ from cinder_swift_backup.format import digest_file as digest_file_format
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import documents as document_format
 from cinder_swift_backup.format import manifest as manifest_format
+from cinder_swift_backup.format import manifests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from cinder_swift_backup.format import volume_meta as volume_meta_format
@@ -48,7 +49,7 @@ def manifest(data: bytes) -> None:
     _check_manifest(found)
     _compare_with_stock(found, json.loads(data))
     stored = b''.join(manifest_format.encode(found))
-    checks.same(manifest_format.encoded_length(found), len(stored))
+    checks.same(manifests.encoded_length(found), len(stored))
     # Ours tells of each MD5 what it is of.
     checks.same(dataclasses.replace(found, era=chains.Era.DIGESTS),
                 _read_manifest(checks.cut(stored)))

@@ -26,51 +26,29 @@ temporary file if they are many, and so are those of the parent; see
 :mod:`cinder_swift_backup.engine.spool`.
 """
 
-from array import array
-import dataclasses
-import functools
-
 from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import digest_objects
-from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import operations
-from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import spool
 from cinder_swift_backup.engine import volumes
-from cinder_swift_backup.engine.backup import changes
+from cinder_swift_backup.engine.backup import asking
 from cinder_swift_backup.engine.backup import chunk_writer
+from cinder_swift_backup.engine.backup import committing
 from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.backup import layout
+from cinder_swift_backup.engine.backup import pack_backup
+from cinder_swift_backup.engine.backup import traces as traces_
 from cinder_swift_backup.engine.backup import worklist
-from cinder_swift_backup.engine.volumes import format_checks
-from cinder_swift_backup.engine.volumes import maps
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import digests
-from cinder_swift_backup.format import manifest as manifest_format
-from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
 LOG = logging.getLogger(__name__)
-# What is read, what may differ from the parent, and what each chunk may hold.
-_Answers = tuple[volumes.VolumeReader, intervals.IntervalSet | None, bytearray]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Traces:
-    """What may exist of a backup, apart from digest file and manifest.
-
-    ``numbers`` are those of the first blocks of its chunks, ``segments`` are
-    names.
-    """
-
-    numbers: 'array[int]' = dataclasses.field(
-        default_factory=lambda: array('q'))
-    segments: list[str] = dataclasses.field(default_factory=list)
 
 
 class Archiver:
@@ -93,7 +71,10 @@ class Archiver:
         :raises StoreError: when the store failed; nothing is left that can
             still be reached
         """
-        backup = _Backup(job, self._repository.during(observer), observer)
+        repo = self._repository.during(observer)
+        backup = (_Backup(job, repo, observer)
+                  if job.form is chains.Form.CHUNKS
+                  else pack_backup.PackBackup(job, repo, observer))
         try:
             manifest = backup.make(source)
             # A delete that Cinder ran while the manifest was uploaded did not
@@ -106,12 +87,12 @@ class Archiver:
             raise
         return manifest
 
-    def _clean_up(self, ref: types.BackupRef, traces: _Traces,
+    def _clean_up(self, ref: types.BackupRef, traces: traces_.Traces,
                   cause: BaseException) -> None:
         try:
-            self._repository.discard(ref, (
-                naming.chunk_name(ref.prefix, number)
-                for number in traces.numbers), traces.segments, spare=False)
+            self._repository.discard(
+                ref, traces.names(ref), traces.segments, spare=False,
+                packs=traces.packs > 0)
         except Exception as err:
             # The caller has to see the cause. This is for the operator, who
             # can delete the backup later and thereby the rest of it.
@@ -129,28 +110,30 @@ class _Backup:
         self._repository = repo
         self._operation = repo.operation
         self._observer = observer
-        self.traces = _Traces()
+        self.traces = traces_.Traces()
 
     def make(self, source: volumes.VolumeReader) -> chains.Manifest:
         """Store all of it, the manifest last."""
         job, observer = self._job, self._observer
         operation, call = self._operation, self._operation.call
         size = source.size
-        file_format = self._file_format(source)
+        asker = asking.Asker(operation, job, job.geometry)
+        file_format = asker.file_format(source)
         file = self._digest_file()
         self._repository.digests.check(
             file, job.geometry.block_size, job.geometry.blocks(size))
         records = chunk_table.ChunkTable(job.ref.prefix)
         observer.checkpoint()
-        source, may_differ, states = self._ask(source)
-        call(self._check_room, source, states)
+        answers = asker.ask(source)
+        call(self._check_room, answers)
         with operation.runtime.closing(call(
                 spool.of_zeros, operation.directory, job.geometry.block_size,
                 size)) as table:
             work = self._worklist(worklist.Volume(
-                chunk_writer.ChunkWriter(operation, job, source, table,
+                chunk_writer.ChunkWriter(operation, job, answers.source, table,
                                          self.traces.numbers.append),
-                job.geometry, size, states, may_differ), records)
+                job.geometry, size, answers.states, answers.may_differ),
+                records)
 
             def collect(result: worklist.Result) -> None:
                 work.collect(result)
@@ -166,66 +149,8 @@ class _Backup:
             observer.checkpoint()
             self._repository.digests.put(file, table,
                                          self.traces.segments.append)
-            self._commit(manifest)
+            committing.commit(self._repository, job, manifest, observer)
         return manifest
-
-    def _file_format(self, source: volumes.VolumeReader) -> str | None:
-        try:
-            return self._operation.one(lambda _: format_checks.source_format(
-                source, self._job.recorded))
-        except exceptions.VolumeError as err:
-            err.about(backup_id=self._job.ref.backup_id)
-            raise
-
-    def _ask(self, source: volumes.VolumeReader) -> _Answers:
-        """What need not be read, by the word of the volume."""
-        job = self._job
-        if job.read_all:
-            return self._unasked(source)
-        may_differ = self._may_differ(source)
-        left = maps.Left(job.geometry.block_size)
-        states = self._operation.one(functools.partial(
-            layout.chunks, source, job.geometry, may_differ, left))
-        lie = maps.Checker(
-            source, job.geometry.block_size,
-            job.parent.digests if job.parent else None,
-        ).find_lie(left, self._operation)
-        if lie is None:
-            return source, may_differ, states
-        LOG.error('The storage of volume %s is wrong about its data: it says '
-                  'that %s, but they are not. Backup %s now reads the whole '
-                  'volume and is right, but older backups may lack data. '
-                  'Look for a known bug of the file system, the NFS server '
-                  'or librbd, and have backups read whole volumes until it '
-                  'is fixed.', job.ref.volume_id, lie, job.ref.backup_id)
-        return self._unasked(source)
-
-    def _unasked(self, source: volumes.VolumeReader) -> _Answers:
-        source = volumes.UnmappedVolume(source)
-        geometry = self._job.geometry
-        return source, None, self._operation.one(functools.partial(
-            layout.chunks, source, geometry, None,
-            maps.Left(geometry.block_size)))
-
-    def _may_differ(self, source: volumes.VolumeReader,
-                    ) -> intervals.IntervalSet | None:
-        """What may differ from the parent; None if that is not known."""
-        job = self._job
-        if job.parent is None or (job.told is None and not job.track):
-            return None
-        try:
-            if job.told is not None:
-                return self._operation.call(
-                    changes.take, job.told, source.size, job.parent.manifest,
-                    job.geometry.block_size)
-            return self._operation.one(functools.partial(
-                changes.find, source, job.parent.manifest,
-                job.geometry.block_size))
-        except exceptions.VolumeError as err:
-            LOG.warning('Backup %s reads the whole volume, because the '
-                        'changes since backup %s are not known: %s',
-                        job.ref.backup_id, job.parent.ref.backup_id, err)
-            return None
 
     def _digest_file(self) -> digest_objects.DigestFile:
         """Where digests go, and what the cluster lets them be."""
@@ -239,17 +164,16 @@ class _Backup:
         return digest_objects.DigestFile(
             self._job.ref, self._job.header, cluster, self._job.containers)
 
-    def _check_room(self, source: volumes.VolumeReader,
-                    states: bytearray) -> None:
+    def _check_room(self, answers: asking.Answers) -> None:
         """Refuse now what would not fit when it is read.
 
         Zeros do. A volume that does not tell where it has none may be full of
         them, and so may what is as in the parent.
         """
-        if not source.tells_holes:
+        if not answers.source.tells_holes:
             return
         geometry = self._job.geometry
-        blocks = states.count(layout.DATA) * geometry.blocks(
+        blocks = answers.states.count(layout.DATA) * geometry.blocks(
             geometry.chunk_size)
         spool.check_room(self._operation.directory,
                          blocks * digests.DIGEST_SIZE)
@@ -262,42 +186,3 @@ class _Backup:
             return worklist.FullWorklist(volume, records, call)
         return worklist.IncrementalWorklist(volume, records, call,
                                             parent.digests)
-
-    def _commit(self, manifest: chains.Manifest) -> None:
-        ref, parent = self._job.ref, self._job.parent
-        store = self._operation.store
-        # It is encoded once more when it is sent: to keep it would take as
-        # much room as the chunks' records do altogether.
-        length = self._operation.one(
-            lambda stop: manifest_format.encoded_length(manifest, stop.check))
-        self._confirm_objects(manifest)
-        # What others can undo comes last, so that little time is left.
-        if parent is not None:
-            parent.confirm(self._repository)
-        self._observer.confirm()
-        name = naming.manifest_name(ref.prefix)
-        store.put(ref.container, name, base.Body(
-            length, lambda: self._operation.runtime.each(
-                manifest_format.encode(manifest))))
-        if not store.exists(ref.container, name):
-            raise exceptions.StoreUnavailable(
-                'the manifest was not stored', backup_id=ref.backup_id,
-                container=ref.container, name=name,
-                remedy=exceptions.Remedy.REPEAT)
-
-    def _confirm_objects(self, manifest: chains.Manifest) -> None:
-        """Make sure that nobody has deleted or replaced what was stored."""
-        ref = self._job.ref
-        fault = presence.look(self._operation, ref, manifest.chunks)
-        if fault is None:
-            name = naming.digest_file_name(ref.prefix)
-            # Deletions begin with it.
-            if self._operation.store.exists(ref.container, name):
-                return
-            fault = exceptions.ChunkMissing(
-                'the digest file is missing', name=name)
-        raise exceptions.ChunkMissing(
-            'an object was deleted or replaced during the backup',
-            backup_id=ref.backup_id, container=ref.container,
-            name=fault.name, detail=fault.clause,
-            remedy=exceptions.Remedy.REPEAT)

@@ -22,14 +22,13 @@ above 2 MiB is held whole.
 """
 
 from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Sequence
 
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.engine.backup import block_reader
 from cinder_swift_backup.engine.backup import jobs
-from cinder_swift_backup.engine.backup import layout
 from cinder_swift_backup.engine.backup import merging
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
@@ -39,13 +38,6 @@ from cinder_swift_backup.format import types
 from cinder_swift_backup.format import zero_form
 from cinder_swift_backup.format import zeros
 from cinder_swift_backup.stores import base
-
-# Bytes read at once: large enough for few calls, small enough to stay in the
-# processor's cache from hashing to encoding.
-_PIECE = 2 << 20
-# Bytes: a smaller hole between data is read, which takes no longer than to
-# leave it out.
-HOLE = 256 << 10
 
 
 class ChunkWriter:
@@ -66,10 +58,8 @@ class ChunkWriter:
         self._job = job
         self._codec = codecs.find(job.compression)
         self._block_size = job.geometry.block_size
-        # What is read at once: whole blocks.
-        self._piece = types.whole(_PIECE, self._block_size)
-        self._blank = memoryview(bytes(self._piece))
-        self._source = source
+        self._reader = block_reader.BlockReader(source, self._block_size,
+                                                self._block_size)
         self._table = table
         self._announce = announce
 
@@ -128,7 +118,7 @@ class ChunkWriter:
 
         :raises VolumeError: when the volume cannot be asked
         """
-        return self._call(self._runs, extent, least)
+        return self._call(self._reader.runs, extent, least)
 
     def _put(self, extent: types.Extent, form: stored_form.StoredForm,
              stop: pipelines.StopFlag) -> types.ChunkRecord:
@@ -167,7 +157,7 @@ class ChunkWriter:
         hashes = bytearray(then.ljust(size, b'\0'))
         for part in parts:
             at = (part.offset // block_size - first) * digests.DIGEST_SIZE
-            for _, packed in self._pieces(part, stop):
+            for _, _, packed in self._reader.pieces(part, stop):
                 hashes[at:at + len(packed)] = packed
                 at += len(packed)
         now = bytes(hashes)
@@ -181,10 +171,11 @@ class ChunkWriter:
         parts = []
         # Zeros at the beginning, which perhaps nobody has to encode.
         blank = 0
-        for piece, packed in self._pieces(extent, stop):
+        for _, piece, packed in self._reader.pieces(extent, stop):
             parts.append(packed)
             if maker is None:
-                if packed == self._packed_zeros(len(piece)):
+                if packed == digests.packed_zeros(len(piece),
+                                                  self._block_size):
                     blank += len(piece)
                     continue
                 maker = stored_form.StoredFormMaker(
@@ -200,27 +191,3 @@ class ChunkWriter:
         for piece in zeros.pieces(length):
             stop.check()
             maker.feed(piece)
-
-    def _pieces(self, extent: types.Extent, stop: pipelines.StopFlag,
-                ) -> Iterator[tuple[memoryview, bytes]]:
-        """An extent in pieces, each with the packed digests of its blocks."""
-        buffer = bytearray(min(self._piece, extent.length))
-        for run, has_data in self._runs(extent, HOLE):
-            for offset in range(run.offset, run.end, self._piece):
-                stop.check()
-                length = min(self._piece, run.end - offset)
-                if not has_data:
-                    yield self._blank[:length], self._packed_zeros(length)
-                    continue
-                piece = self._source.read(types.Extent(offset, length),
-                                          buffer)
-                yield piece, digests.hash_blocks(piece,
-                                                 self._block_size)
-
-    def _runs(self, extent: types.Extent,
-              least: int) -> list[tuple[types.Extent, bool]]:
-        return list(layout.runs(self._source, extent, self._block_size,
-                                least))
-
-    def _packed_zeros(self, length: int) -> bytes:
-        return digests.packed_zeros(length, self._block_size)

@@ -6,6 +6,7 @@ import dataclasses
 
 from cinder_swift_backup.engine.backup import parents
 from cinder_swift_backup.engine.volumes import format_checks
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
@@ -15,7 +16,8 @@ from cinder_swift_backup.stores import base
 class ArchiveJob:
     """What to back up, under which names, and on top of what.
 
-    ``compression`` is the word of a codec. ``containers`` is what a container
+    ``compression`` is the word of a codec. A ``parent`` is in the same
+    ``form``. ``containers`` is what a container
     for segments of digests is like. ``mark`` has exactly what the volume holds
     as long as it is read. ``track`` says whether to ask the volume what
     differs from the parent's mark, ``read_all`` that nothing is asked.
@@ -29,6 +31,7 @@ class ArchiveJob:
     geometry: types.Geometry
     compression: str
     level: codecs.Level = codecs.Level.BALANCED
+    form: chains.Form = chains.Form.CHUNKS
     parent: parents.Parent | None = None
     volume_meta: str | None = None
     containers: base.NewContainers = base.ANY

@@ -25,6 +25,7 @@ from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import pages
 from cinder_swift_backup.format import types
 
 LOG = logging.getLogger(__name__)
@@ -70,16 +71,20 @@ class Parent:
 
 
 def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
-         block_size: int) -> Parent | None:
+         block_size: int, form: chains.Form = chains.Form.CHUNKS,
+         container: str | None = None) -> Parent | None:
     """The last of ``refs``, if an incremental can build on it.
 
     :param refs: the chain, its base first
     :param block_size: of the new backup, in bytes
+    :param form: of the new backup
+    :param container: of the new backup; the parent's by default
     :returns: has to be closed
     :raises StoreError: when the store fails
     """
     try:
-        return _find(repo, refs, block_size)
+        return _find(repo, refs, block_size, form,
+                     container or refs[-1].container)
     except (exceptions.ChainError, exceptions.FormatError,
             exceptions.IntegrityError) as err:
         LOG.warning('A full backup is made instead of an incremental on %s: '
@@ -88,20 +93,19 @@ def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
 
 
 def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
-          block_size: int) -> Parent:
+          block_size: int, form: chains.Form, container: str) -> Parent:
     chain = repo.resolve(refs)
-    if chain.tip.manifest.point is not None:
-        raise exceptions.ChainError(
-            'the parent is in the form of packs',
-            backup_id=chain.tip.ref.backup_id)
-    plan = repo.operation.call(planner.plan_restore, chain)
+    _check_form(chain.tip, form, container)
+    if chain.tip.manifest.point is None:
+        repo.operation.call(planner.plan_restore, chain)
     for link in chain.links:
         _check_chunks(repo, link)
     fault = presence.examine(repo.operation, chain)
     if fault is not None:
         raise fault
     ref = chain.tip.ref
-    check = verification.strict(repo, chain.tip, plan.end).digests
+    check = verification.strict(
+        repo, chain.tip, planner.restored_size(chain)).digests
     if check is None:
         raise exceptions.ChainError(
             'the parent has no digests to compare with',
@@ -119,6 +123,31 @@ def _check_chunks(repo: repository.Repository,
                   link: chains.ChainLink) -> None:
     # Also those that later backups have replaced: without them an older one
     # is lost, and only a full backup makes up for it.
-    fault = presence.look(repo.operation, link.ref, link.manifest.chunks)
+    fault = presence.look(repo.operation, link.ref, link.manifest.objects)
+    if fault is None and link.manifest.point is not None:
+        packs = link.manifest.point.packs
+        fault = presence.look(repo.operation, link.ref, packs, packs.root)
     if fault is not None:
         raise fault
+
+
+def _check_form(tip: chains.ChainLink, form: chains.Form,
+                container: str) -> None:
+    """Make sure that a new backup can have what its parent has."""
+    if tip.manifest.form is not form:
+        raise exceptions.ChainError(
+            f'the parent is in the form of {tip.manifest.form.value}, and the '
+            f'new backup is not', backup_id=tip.ref.backup_id)
+    point = tip.manifest.point
+    if point is None:
+        return
+    if tip.ref.container != container:
+        raise exceptions.ChainError(
+            'the packs of the parent are in another container',
+            backup_id=tip.ref.backup_id, expected=container,
+            actual=tip.ref.container)
+    if point.page_size != pages.size(point.block_size):
+        raise exceptions.ChainError(
+            'the parent has pages of another size',
+            backup_id=tip.ref.backup_id,
+            expected=pages.size(point.block_size), actual=point.page_size)

@@ -82,6 +82,11 @@ class _Layers:
     def __len__(self) -> int:
         return self._firsts[-1]
 
+    @property
+    def first(self) -> int:
+        """The number of the first chunk of the last layer."""
+        return self._firsts[-2]
+
     def find(self, number: int) -> tuple[_Layer, int]:
         """The layer that has a chunk, and the chunk's index in there."""
         at = bisect.bisect_right(self._firsts, number) - 1
@@ -163,6 +168,11 @@ class PlannedChunks:
             layer.container, layer.chunks[at],
             tuple(map(types.Extent, self.offsets[start:end],
                       self.lengths[start:end])))
+
+    def numbers(self) -> set[int]:
+        """The indexes of the chunks in the last layer of the plan."""
+        first = self._layers.first
+        return {number - first for number in self._numbers if number >= first}
 
     def with_extent(self, index: int) -> PlannedChunk:
         """The chunk that has an extent of ``offsets`` and ``lengths``."""
@@ -260,7 +270,7 @@ def plan_restore(chain: chains.Chain, end: int | None = None) -> ChainPlan:
     :raises ChainError: when part of the volume is in none of its backups
     """
     if end is None:
-        end = _restored_size(chain)
+        end = restored_size(chain)
     layers = _Layers([_Layer(link.ref.container, link.manifest.chunks)
                       for link in chain.links])
     try:
@@ -291,6 +301,15 @@ def plan_page(container: str, name: str, extent: types.Extent,
     return PlannedChunks(
         table, _sweep(table.items(), extent.offset, extent.end),
         as_numbered=True)
+
+
+def living(extent: types.Extent,
+           chunks: packed_chunks.PackedChunks) -> list[int]:
+    """Which chunks of a page provide anything, by their indexes, in order.
+
+    :param extent: of the page
+    """
+    return sorted(plan_page('', '', extent, chunks).numbers())
 
 
 def _sweep(items: Iterator[_Item], begin: int, end: int) -> _Runs:
@@ -331,7 +350,8 @@ def _sweep(items: Iterator[_Item], begin: int, end: int) -> _Runs:
     return runs
 
 
-def _restored_size(chain: chains.Chain) -> int:
+def restored_size(chain: chains.Chain) -> int:
+    """How many bytes the tip of a chain has."""
     # The stock driver does not record the size. Cinder does not shrink
     # volumes, so the volume was as large as what the chain stores of it.
     size = chain.tip.manifest.volume_size

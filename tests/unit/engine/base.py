@@ -7,12 +7,18 @@ from oslotest import base
 
 from cinder_swift_backup import engine
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine.backup import block_reader
 from cinder_swift_backup.engine.backup import jobs
+from cinder_swift_backup.engine.backup import pack_worklist
+from cinder_swift_backup.engine.backup import packer
+from cinder_swift_backup.engine.backup import page_writer
 from cinder_swift_backup.engine.backup import parents
 from cinder_swift_backup.engine.restore import doubts
 from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.engine.volumes import format_checks
 from cinder_swift_backup.engine.volumes import maps
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import pages
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import memory
 from tests.fakes import blobs
@@ -57,7 +63,8 @@ class Bench:
 
     def archive(self, number, source, *, parent=None, codec=None,
                 geometry=GEOMETRY, observer=None, volume_meta=None,
-                recorded=format_checks.NOTHING, key_id=None):
+                recorded=format_checks.NOTHING, key_id=None,
+                form=chains.Form.CHUNKS, **job):
         """Back up a volume as backup ``number``, on top of ``parent``.
 
         :param source: the volume, or the bytes it holds
@@ -67,15 +74,17 @@ class Bench:
         where = ref(number)
         above = None
         if parent is not None:
+            link = chains.ChainLink(ref(parent),
+                                    self.repository.load(ref(parent)))
             above = parents.Parent(
-                ref(parent), self.repository.load(ref(parent)),
-                self.repository.digests.load(ref(parent), 1 << 30))
+                link.ref, link.manifest, self.repository.load_digests(
+                    link, link.manifest.volume_size or 1 << 30))
         return self.archiver.archive(
             jobs.ArchiveJob(
                 ref=where, header=header(where), geometry=geometry,
                 compression=codec or 'none', parent=above,
                 volume_meta=volume_meta, recorded=recorded,
-                key_id=key_id),
+                key_id=key_id, form=form, **job),
             source, observer or observers.Recorder())
 
     def find_parent(self, *numbers, block_size=GEOMETRY.block_size):
@@ -150,6 +159,16 @@ class EngineTestCase(base.BaseTestCase):
         Of what may be in a format of its own the beginning is fetched first.
         """
         self.useFixture(fixtures.MockPatchObject(format_checks, 'GIB', 1))
+
+    def have_small_packs(self):
+        """Have some chunks of 64 bytes fill a pack, and two of them a page."""
+        for owner, name, value in (
+                (pages, '_CHUNK', 64), (pages, '_SIZE', 128),
+                (block_reader, 'PIECE', 128), (packer, 'FULL', 150),
+                (pack_worklist, '_WINDOW', 64), (pack_worklist, 'FULL', 150),
+                (pack_worklist, '_HOLES', 256),
+                (page_writer, 'IN_OBJECT', 2)):
+            self.useFixture(fixtures.MockPatchObject(owner, name, value))
 
     def have_volumes_believed(self):
         """Have nothing read that a volume says need not be read."""

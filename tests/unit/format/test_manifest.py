@@ -13,6 +13,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import manifest as manifest_format
+from cinder_swift_backup.format import manifests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from tests.fakes import documents
@@ -66,7 +67,7 @@ class RoundTripTest(base.BaseTestCase):
                                   types.Extent(number * block, block),
                                   'none', block, 'f' * 32)
                 for number in range(count)))
-            size = manifest_format.encoded_length(chains.Manifest(
+            size = manifests.encoded_length(chains.Manifest(
                 header=types.BackupHeader('bak-1', 'vol-1', None, None, 'now'),
                 chunks=chunks))
             self.assertGreater(size, 16 << 20)

@@ -6,7 +6,6 @@ import pickle
 import tracemalloc
 
 from hypothesis import given
-from hypothesis import strategies as st
 from oslotest import base
 
 from cinder_swift_backup.format import naming

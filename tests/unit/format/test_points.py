@@ -196,10 +196,9 @@ class DamageTest(base.BaseTestCase):
 
     def test_a_sum_that_differs(self):
         stored = _encode(_manifest())
-        for change in (lambda data: data.replace(b'nightly', b'nightlx'),
-                       lambda data: data + b' ', lambda data: data[:-1] + b' }',
-                       lambda data: data.replace(b', "csb_sha256', b',"csb_sha256')):
-            changed = change(stored)
+        for changed in (stored.replace(b'nightly', b'nightlx'),
+                        stored + b' ', stored[:-1] + b' }',
+                        stored.replace(b', "csb_sha', b',"csb_sha')):
             self.assertNotEqual(stored, changed)
             err = self.assertRaises(exceptions.FormatError, _read, changed)
             self.assertIn('its SHA-256 differs', str(err))

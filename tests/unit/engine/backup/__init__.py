@@ -5,7 +5,16 @@
 Modules that other tests hold:
 
 * archiver: engine.scenarios.test_archiver_faults
+* asking: engine.scenarios.test_round_trip
+* block_reader: engine.backup.test_chunk_writer
+* committing: engine.scenarios.test_archiver_faults
 * jobs: engine.backup.test_chunk_writer
 * layout: engine.backup.test_changes
+* pack_backup: engine.scenarios.test_packs
+* pack_encoder: engine.scenarios.test_packs
+* pack_worklist: engine.scenarios.test_packs
+* packer: engine.scenarios.test_packs
+* page_writer: engine.scenarios.test_packs
+* traces: engine.scenarios.test_packs
 * worklist: engine.scenarios.test_round_trip
 """

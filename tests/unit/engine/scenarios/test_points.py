@@ -19,38 +19,10 @@ from tests.fakes import points
 from tests.fakes import tables
 from tests.fakes import volumes
 from tests.unit.engine import base
+from tests.unit.engine import strategies
 
 _BLOCK = 16
 _SIZES = points.Sizes()
-
-
-def _state(draw, before):
-    """What a volume may hold after it held something else."""
-    data = bytearray(before)
-    length = draw(st.integers(0, 700))
-    del data[length:]
-    data += bytes(length - len(data))
-    noise = random.Random(draw(st.integers(0, 9)))
-    for _ in range(draw(st.integers(0, 6))):
-        start = draw(st.integers(0, 700))
-        part = draw(st.integers(0, 200))
-        piece = draw(st.sampled_from((bytes(part), noise.randbytes(part),
-                                      b'text' * 50)))[:part]
-        data[start:start + part] = piece
-        del data[length:]
-    return bytes(data)
-
-
-@st.composite
-def _histories(draw):
-    """For each backup what it holds, and which it is compared with."""
-    history = []
-    for number in range(draw(st.integers(1, 5))):
-        parent = draw(st.none() | st.integers(0, number - 1)
-                      if number else st.none())
-        before = b'' if parent is None else history[parent][0]
-        history.append((_state(draw, before), parent))
-    return history
 
 
 def _write(bench, history, word, sizes=_SIZES):
@@ -66,8 +38,8 @@ def _write(bench, history, word, sizes=_SIZES):
 class HistoryTest(base.EngineTestCase):
     """Any history comes back byte for byte, whichever way."""
 
-    @given(_histories(), st.sampled_from(('none', 'zlib', 'zstd', 'bz2')),
-           st.booleans())
+    @given(strategies.histories(),
+           st.sampled_from(('none', 'zlib', 'zstd', 'bz2')), st.booleans())
     @settings(max_examples=60)
     def test_each_backup(self, history, word, sparse):
         bench = base.Bench()
@@ -86,7 +58,7 @@ class HistoryTest(base.EngineTestCase):
                 chain, found.extend, observers.Recorder())
             self.assertEqual(one.data, bytes(found))
 
-    @given(_histories())
+    @given(strategies.histories())
     @settings(max_examples=30)
     def test_digests_are_those_of_a_full_backup(self, history):
         bench = base.Bench()
@@ -100,7 +72,7 @@ class HistoryTest(base.EngineTestCase):
             self.assertEqual(tables.content(expected), tables.content(found))
             found.close()
 
-    @given(_histories(), st.integers(0, 100))
+    @given(strategies.histories(), st.integers(0, 100))
     @settings(max_examples=30)
     def test_a_restore_that_goes_on(self, history, some):
         bench = base.Bench()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import spool
-from cinder_swift_backup.engine.backup import chunk_writer
+from cinder_swift_backup.engine.backup import block_reader
 from cinder_swift_backup.engine.backup import merging
 from cinder_swift_backup.engine.backup import worklist
 from cinder_swift_backup.engine.restore import planner
@@ -25,6 +25,7 @@ from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import manifest as manifest_format
+from cinder_swift_backup.format import manifests
 from cinder_swift_backup.format import stored_form
 from cinder_swift_backup.format import streams
 from cinder_swift_backup.format import types
@@ -258,7 +259,7 @@ class DetailTest(base.EngineTestCase):
         # Holes inside a chunk are worth leaving out from some size.
         data = bytearray(64 * 100)
         data[640:660] = data[1000:1001] = b'x' * 20
-        with mock.patch.object(chunk_writer, 'HOLE', 16):
+        with mock.patch.object(block_reader, 'HOLE', 16):
             self.bench.archive(1, Touchy(data, sparse=True))
             self.assertEqual(
                 [types.Extent(640, 32), types.Extent(992, 32)],
@@ -454,7 +455,7 @@ class DetailTest(base.EngineTestCase):
 
         for owner, names in (
                 (digests, ('hash_blocks',)),
-                (manifest_format, ('encoded_length',)),
+                (manifests, ('encoded_length',)),
                 (manifest_format.Reader, ('feed', 'finish')),
                 (volumes.RamVolume, ('read', 'write', 'zero', 'data_extents',
                                      'sync', 'finish')),

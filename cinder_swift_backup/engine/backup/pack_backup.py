@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Makes a backup in the form of packs.
+
+1. Ask the volume as for any backup; see
+   :mod:`cinder_swift_backup.engine.backup.asking`.
+2. Read what may differ from the parent, store what does in packs, and write
+   the pages; see :mod:`cinder_swift_backup.engine.backup.pack_worklist`.
+3. Name the packs that pages still need: the parent's as far as any chunk of
+   them is left, and the new ones.
+4. Put the manifest; see :mod:`cinder_swift_backup.engine.backup.committing`.
+
+Memory: workers x (a pack and a few MiB), and 96 bytes for each pack. The
+digests of the parent are in a temporary file if they are many. There are no
+others: those of what is stored are in the indexes of packs.
+"""
+
+import dataclasses
+
+from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine import volumes
+from cinder_swift_backup.engine.backup import asking
+from cinder_swift_backup.engine.backup import committing
+from cinder_swift_backup.engine.backup import jobs
+from cinder_swift_backup.engine.backup import pack_encoder
+from cinder_swift_backup.engine.backup import pack_worklist
+from cinder_swift_backup.engine.backup import packer
+from cinder_swift_backup.engine.backup import page_writer
+from cinder_swift_backup.engine.backup import traces as traces_
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import pack_table
+from cinder_swift_backup.format import packs
+from cinder_swift_backup.format import pages
+
+
+class PackBackup:
+    """One backup; ``traces`` are what it has left if it fails."""
+
+    def __init__(self, job: jobs.ArchiveJob, repo: repository.Repository,
+                 observer: operations.ArchiveObserver) -> None:
+        self._job = job
+        self._repository = repo
+        self._operation = repo.operation
+        self._observer = observer
+        self.traces = traces_.Traces()
+
+    def make(self, source: volumes.VolumeReader) -> chains.Manifest:
+        """Store all of it, the manifest last."""
+        job, operation = self._job, self._operation
+        size = source.size
+        asker = asking.Asker(operation, job, pack_worklist.geometry(
+            job.geometry.block_size))
+        file_format = asker.file_format(source)
+        self._observer.checkpoint()
+        work = self._worklist(asker.ask(source), size)
+
+        def collect(result: pack_worklist.Result) -> None:
+            work.collect(result)
+            self._observer.advanced(work.done, size)
+
+        operation.run(work.tasks(), collect, full=pack_worklist.FULL)
+        manifest = chains.Manifest(
+            header=job.header, chunks=chunk_table.ChunkTable(job.ref.prefix),
+            volume_size=size, volume_meta=job.volume_meta, mark=job.mark,
+            file_format=file_format, key_id=job.key_id,
+            point=operation.call(self._point, work))
+        self._observer.checkpoint()
+        committing.commit(self._repository, job, manifest, self._observer)
+        return manifest
+
+    @property
+    def _before(self) -> chains.Point | None:
+        parent = self._job.parent
+        return None if parent is None else parent.manifest.point
+
+    def _worklist(self, answers: asking.Answers,
+                  size: int) -> pack_worklist.PackWorklist:
+        job, parent, before = self._job, self._job.parent, self._before
+        block_size = job.geometry.block_size
+        return pack_worklist.PackWorklist(
+            self._operation, pack_worklist.Volume(
+                pack_encoder.PackEncoder(
+                    self._operation, job, answers.source,
+                    None if parent is None else parent.digests),
+                pack_worklist.geometry(block_size), size, answers.states,
+                answers.may_differ),
+            job.ref, packer.Packer(
+                job.ref, pages.size(block_size),
+                0 if before is None else before.packs.last_key + 1),
+            page_writer.PageWriter(
+                self._operation, job.ref, block_size, size,
+                None if parent is None else chains.ChainLink(
+                    parent.ref, parent.manifest)), self.traces)
+
+    def _point(self, work: pack_worklist.PackWorklist) -> chains.Point:
+        """What pages name, once all of them were put."""
+        job, before = self._job, self._before
+        block_size = job.geometry.block_size
+        tally = page_writer.Tally()
+        objects = chunk_table.ChunkTable(job.ref.prefix)
+        found: list[pages.Page] = []
+        for written in sorted(work.written, key=lambda each: each.number):
+            tally.add(written.tally)
+            found += written.pages
+            if written.record is not None:
+                objects.append(written.record)
+        table = pack_table.PackTable(job.ref.prefix)
+        for pack in (*(before.packs if before else ()),
+                     *sorted(work.packs, key=lambda each: each.key)):
+            living = _living(pack, tally)
+            if living.living:
+                table.append(living)
+        return chains.Point(
+            block_size, pages.size(block_size), table, tuple(found), objects,
+            _stored(before, tally))
+
+
+def _living(pack: packs.Pack, tally: page_writer.Tally) -> packs.Pack:
+    """A pack with what pages name of it now."""
+    chunks, stored = tally.by_key.get(pack.key, (0, 0))
+    return dataclasses.replace(
+        pack, living=pack.living + chunks,
+        living_bytes=pack.living_bytes + stored)
+
+
+def _stored(before: chains.Point | None,
+            tally: page_writer.Tally) -> dict[str, chains.Stored]:
+    """What pages name, by codecs."""
+    numbers = {word: [stored.chunks, stored.bytes, stored.stored_bytes or 0]
+               for word, stored in (before.stored if before else {}).items()}
+    for word, changes in tally.by_word.items():
+        numbers[word] = [one + other for one, other in zip(
+            numbers.get(word, (0, 0, 0)), changes, strict=True)]
+    return {word: chains.Stored(*found)
+            for word, found in sorted(numbers.items()) if found[0]}

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Writes the pages of a manifest.
+
+Some pages are one object. For each of them:
+
+1. Copy the parent's page if the backup has stored nothing of its part of the
+   volume.
+2. Else lay the new chunks over those of the parent's page, and leave out what
+   provides nothing any more.
+3. Count what that has changed: how many chunks and stored bytes of each pack
+   are named, and what is stored by which codec.
+
+Memory: the pages of one object for each worker, of some MiB at most.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import hashlib
+from typing import TypeVar
+
+from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import point_objects
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import packed_chunks
+from cinder_swift_backup.format import pages
+from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import base
+
+_K = TypeVar('_K', int, str)
+# How many pages are one object.
+IN_OBJECT = 16
+
+
+class Tally:
+    """Chunks and bytes that were counted, and may be fewer than before.
+
+    ``by_key`` has for each pack the number of chunks and their stored bytes,
+    ``by_word`` for each codec the chunks, their bytes of volume and of store.
+    """
+
+    def __init__(self) -> None:
+        self.by_key: dict[int, list[int]] = {}
+        self.by_word: dict[str, list[int]] = {}
+
+    def count(self, chunks: packed_chunks.PackedChunks, sign: int) -> None:
+        """Count chunks, or subtract them."""
+        for index in range(len(chunks)):
+            length, stored = chunks.lengths[index], chunks.place(index).length
+            _add(self.by_key, chunks.packs[index], (sign, sign * stored))
+            _add(self.by_word, chunks.compression(index),
+                 (sign, sign * length, sign * stored))
+
+    def add(self, other: 'Tally') -> None:
+        """Count what another has counted."""
+        for key, numbers in other.by_key.items():
+            _add(self.by_key, key, numbers)
+        for word, numbers in other.by_word.items():
+            _add(self.by_word, word, numbers)
+
+
+def _add(table: dict[_K, list[int]], key: _K,
+         numbers: Sequence[int]) -> None:
+    found = table.setdefault(key, [0] * len(numbers))
+    for place, number in enumerate(numbers):
+        found[place] += number
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Written:
+    """Pages that were put: their object, if there are any, and what changed.
+
+    ``number`` is that of the object, from 0.
+    """
+
+    number: int
+    record: types.ChunkRecord | None
+    pages: tuple[pages.Page, ...]
+    tally: Tally
+
+
+class PageWriter:
+    """Writes the pages of one backup; may be used by several workers."""
+
+    def __init__(self, operation: operations.Operation, ref: types.BackupRef,
+                 block_size: int, size: int,
+                 parent: chains.ChainLink | None) -> None:
+        """Prepare.
+
+        :param size: of the volume in bytes
+        :param parent: in the form of packs too, with blocks and pages of the
+            same size
+        """
+        self._operation = operation
+        self._ref = ref
+        self._block_size = block_size
+        self._page_size = pages.size(block_size)
+        self._size = size
+        self._parent = parent
+        # Those of the parent, by their numbers.
+        self._before: dict[int, pages.Page] = {}
+        point = None if parent is None else parent.manifest.point
+        if point is not None:
+            self._before = {page.extent.offset // self._page_size: page
+                            for page in point.pages}
+        self._point = point
+
+    @property
+    def objects(self) -> int:
+        """How many objects there may be, also of what the parent had."""
+        last = max(self._before, default=-1) + 1
+        count = max(last, -(-self._size // self._page_size))
+        return -(-count // IN_OBJECT)
+
+    def extent(self, number: int) -> types.Extent:
+        """The part of the volume that an object is of, perhaps behind it."""
+        length = IN_OBJECT * self._page_size
+        return types.Extent(number * length, length)
+
+    def write(self, number: int,
+              added: Mapping[int, packed_chunks.PackedChunks],
+              stop: pipelines.StopFlag) -> Written:
+        """Write the pages of an object.
+
+        :param added: the new chunks, by the numbers of pages
+        :raises FormatError: when a page of the parent is damaged
+        :raises ChunkMissing: when a page of the parent is not there
+        :raises StoreError: when the store fails
+        :raises Cancelled: when ``stop`` is set
+        """
+        worker = self._operation.until(stop)
+        name = naming.chunk_name(self._ref.prefix, number * IN_OBJECT)
+        tally = Tally()
+        made: list[pages.Page] = []
+        body: list[bytes] = []
+        position = 0
+        for page in range(number * IN_OBJECT, (number + 1) * IN_OBJECT):
+            stop.check()
+            encoded = self._page(worker, page, added.get(page), tally)
+            if encoded is None:
+                continue
+            made.append(pages.Page(
+                self._extent(page), name,
+                types.Extent(position, len(encoded)),
+                hashlib.sha256(encoded).digest()))
+            body.append(encoded)
+            position += len(encoded)
+        record = self._put(worker, name, body, made) if made else None
+        return Written(number, record, tuple(made), tally)
+
+    def _put(self, worker: operations.Operation, name: str, body: list[bytes],
+             made: list[pages.Page]) -> types.ChunkRecord:
+        length = sum(map(len, body))
+        md5 = hashlib.md5(b''.join(body), usedforsecurity=False).hexdigest()
+        worker.store.put(self._ref.container, name,
+                         base.Body(length, lambda: iter(body), md5))
+        start = made[0].extent.offset
+        return types.ChunkRecord(
+            name, types.Extent(start, made[-1].extent.end - start),
+            pages.WORD, length, md5)
+
+    def _extent(self, page: int) -> types.Extent:
+        start = page * self._page_size
+        return types.Extent(start, min(self._page_size, self._size - start))
+
+    def _page(self, worker: operations.Operation, number: int,
+              added: packed_chunks.PackedChunks | None,
+              tally: Tally) -> bytes | None:
+        """A page as stored; None if there is none."""
+        before = self._before.get(number)
+        if before is None and added is None:
+            return None
+        extent = self._extent(number)
+        objects = point_objects.PointObjects(worker)
+        if added is None and before is not None and before.extent == extent:
+            return objects.copy(self._parent_ref, before)
+        old = packed_chunks.PackedChunks(str)
+        if before is not None and self._point is not None:
+            old = objects.page(self._parent_ref, self._point, before)
+        return worker.call(self._merge, extent, old, added, tally)
+
+    @property
+    def _parent_ref(self) -> types.BackupRef:
+        assert self._parent is not None
+        return self._parent.ref
+
+    def _merge(self, extent: types.Extent, old: packed_chunks.PackedChunks,
+               added: packed_chunks.PackedChunks | None,
+               tally: Tally) -> bytes | None:
+        tally.count(old, -1)
+        chunks = packed_chunks.PackedChunks(str)
+        chunks.extend(old)
+        if added is not None:
+            chunks.extend(added)
+        if extent.length <= 0:
+            return None
+        chunks = chunks.select(planner.living(extent, chunks))
+        tally.count(chunks, 1)
+        if not chunks:
+            return None
+        return pages.encode(chunks, self._block_size, extent)
