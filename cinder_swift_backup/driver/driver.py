@@ -150,7 +150,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             # A backup that is not copied is better than none.
             LOG.warning('Backup %s may not be copied to the other site: %s',
                         backup.id, err)
-        parent = self._parent(backup, for_backup.geometry, repo, observer)
+        parent = self._parent(backup, container, for_backup, repo, observer)
         with engine.runtime.closing(parent):
             self._archive(backup, container, source, parent, backup_metadata,
                           engine, observer, for_backup)
@@ -172,7 +172,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         engine.archiver.archive(
             jobs.ArchiveJob(
                 ref=records.backup_ref(backup), header=records.header(backup),
-                geometry=for_backup.geometry,
+                geometry=for_backup.geometry, form=for_backup.form,
                 compression=for_backup.compression, level=for_backup.level,
                 parent=parent, volume_meta=volume_meta,
                 containers=for_backup.containers, mark=source.mark,
@@ -187,7 +187,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         return format_checks.Recorded(backup.size * units.Gi,
                                       file_format == format_checks.RAW)
 
-    def _parent(self, backup, geometry, repo, observer):
+    def _parent(self, backup, container, for_backup, repo, observer):
         """What an incremental builds on; None for a full backup."""
         if not backup.parent_id:
             return None
@@ -197,7 +197,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         except exceptions.ChainError as err:
             LOG.warning('Backup %s will be a full one: %s', backup.id, err)
             return None
-        return parents.find(repo, refs, geometry.block_size)
+        return parents.find(repo, refs, for_backup.geometry.block_size,
+                            for_backup.form, container)
 
     def restore(self, backup, volume_id, volume_file, volume_is_new=False):
         """Restore a backup of any place in its chain.

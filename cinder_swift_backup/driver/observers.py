@@ -17,6 +17,7 @@ from oslo_log import log as logging
 from sqlalchemy import exc as sqlalchemy_exc
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import records
 
 LOG = logging.getLogger(__name__)
 # Raised when the database is down, restarts or is overloaded.
@@ -190,7 +191,10 @@ class BackupObserver:
         self._percent = 100
         self._notify()
         # This comes last: a count tells the delete that there is a manifest.
-        self._backup.object_count = len(manifest.chunks)
+        self._backup.object_count = records.object_count(manifest)
+        if manifest.point is not None:
+            # It stands alone, and its parent may be deleted from now on.
+            self._backup.parent_id = None
         self.database.insist(self._backup.save)
 
     @property

@@ -13,6 +13,7 @@ from cinder.backup.drivers import swift as stock
 from oslo_config import cfg
 
 from cinder_swift_backup.driver import compat
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
 
 _CINDERS_OPTS = [*stock.swiftbackup_service_opts, *chunkeddriver.backup_opts,
@@ -28,6 +29,20 @@ OPTS = [
                     'A backup takes up to backup_swift_object_size and 20 MiB '
                     'of memory for every worker, 280 MiB with the defaults; '
                     'a restore 15 MiB for every worker.'),
+    cfg.StrOpt('backup_swift_form',
+               default=chains.Form.CHUNKS.value,
+               choices=[
+                   (chains.Form.CHUNKS.value,
+                    "the form of Cinder's own driver, which can restore and "
+                    'continue these backups'),
+                   (chains.Form.PACKS.value,
+                    'a form that only this driver reads: incrementals take '
+                    'far fewer objects and requests, and any backup can be '
+                    'deleted, whatever was made after it'),
+               ],
+               help='How new backups are stored. Backups of either form can '
+                    'be restored whatever this says. The first backup after '
+                    'a change is a full one.'),
     cfg.StrOpt('backup_swift_compression_level',
                default=codecs.Level.BALANCED.value,
                choices=[

@@ -63,6 +63,19 @@ def place(store, container):
     return -1 - zlib.crc32(where.encode()) // 2
 
 
+def object_count(manifest):
+    """How many objects a backup has of its own, but manifest and digests.
+
+    The packs of others that it needs are theirs.
+    """
+    count = len(manifest.objects)
+    if manifest.point is not None:
+        packs = manifest.point.packs
+        count += sum(packs.maker(number) == manifest.header.backup_id
+                     for number in range(len(packs)))
+    return count
+
+
 def header(backup):
     """The fields that open the JSON objects of a backup."""
     return types.BackupHeader(

@@ -22,6 +22,7 @@ from oslo_config import cfg
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import catalog
 from cinder_swift_backup.driver import option_values
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import types
@@ -101,6 +102,7 @@ class BackupSettings:
     containers: base.NewContainers
     availability_zone: str
     geometry: types.Geometry
+    form: chains.Form
     compression: str
     level: codecs.Level
     read_all: bool
@@ -147,6 +149,7 @@ def read_for_backup():
             sync=_sync()),
         availability_zone=CONF.storage_availability_zone,
         geometry=_geometry(),
+        form=chains.Form(_read('backup_swift_form')),
         compression=_compression(),
         level=codecs.Level(_read('backup_swift_compression_level')),
         read_all=_read('backup_swift_read_all'),
