@@ -212,22 +212,24 @@ def main() -> None:
         prog='python -m tests.bench', description=__doc__.splitlines()[0])
     parser.add_argument(
         '--quick', action='store_true',
-        help='512 MiB and one mode: for steering by, in a few minutes')
+        help='512 MiB and one mode, with incrementals, once: for steering by')
     parser.add_argument(
         '--concurrency', choices=CONCURRENCY_MODES, action='append',
         help='of Cinder; twice for both (default: both, native threads if '
              'quick)')
     parser.add_argument(
-        '--data', choices=images.KINDS, action='append',
-        help='what is on the volumes (default: all)')
+        '--data', choices=images.ALL, action='append',
+        help='what is on the volumes (default: mix and noise; mix and pieces '
+             'if quick)')
     parser.add_argument(
-        '--incremental', choices=_CHANGES, action='append', default=[],
+        '--incremental', choices=_CHANGES, action='append',
         help='also measure incrementals: after no change, or after 1 %% of '
-             'all pages of 4 KiB were written, anywhere')
+             'all pages of 4 KiB were written, anywhere (default: none; both '
+             'if quick)')
     parser.add_argument(
         '--gib', type=int, help='the size of the volumes')
     parser.add_argument(
-        '--rounds', type=int, default=3)
+        '--rounds', type=int, help='default: 3; 1 if quick')
     parser.add_argument(
         '--codec', default='zlib', choices=('zlib', 'zstd', 'bz2', 'none'))
     parser.add_argument(
@@ -269,16 +271,19 @@ def main() -> None:
     with Cloud(with_cinder=False, with_cache=has_memcached()) as cloud:
         assert cloud.info.directory is not None
         made = []
-        for kind in arguments.data or ('mix', 'noise'):
+        for kind in arguments.data or (
+                ('mix', 'pieces') if arguments.quick else ('mix', 'noise')):
             image = cloud.info.directory / kind
             images.write(kind, image, size)
-            made.append((image, _changed(image, arguments.incremental)))
+            made.append((image, _changed(image, arguments.incremental or (
+                tuple(_CHANGES) if arguments.quick else ()))))
+        rounds = arguments.rounds or (1 if arguments.quick else 3)
         for mode in modes:
             bench = Bench(cloud, mode, size, arguments.codec,
                           arguments.round_trip / 2000)
             with bench.far_away():
                 for image, changes in made:
-                    bench.run(image, arguments.rounds, changes)
+                    bench.run(image, rounds, changes)
             bench.print()
 
 

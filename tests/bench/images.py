@@ -7,7 +7,8 @@
 * ``noise``: what does not compress, as on encrypted volumes;
 * ``text``: what compresses well;
 * ``zeros``: written, not holes;
-* ``sparse``: holes, and 3 % of mix in stretches of 4 MiB anywhere.
+* ``sparse``: holes, and 3 % of mix in stretches of 4 MiB anywhere;
+* ``pieces``: the same in stretches of 1 MiB.
 """
 
 from collections.abc import Iterator
@@ -19,8 +20,10 @@ import subprocess
 
 MIB = 1 << 20
 KINDS = ('mix', 'noise', 'text', 'zeros', 'sparse')
+# Those of the matrix, and others.
+ALL = (*KINDS, 'pieces')
 GRAIN = 64 * 1024
-_STRETCH = 4 * MIB
+_STRETCHES = {'sparse': 4 * MIB, 'pieces': MIB}
 _DATA = 0.03
 # What a guest's file system writes at once.
 _PAGE = 4096
@@ -32,16 +35,17 @@ def write(kind: str, path: pathlib.Path, size: int) -> None:
     """Write an image of ``size`` bytes, the same in every run."""
     source = random.Random(kind)
     with open(path, 'wb') as file:
-        if kind != 'sparse':
+        stretch = _STRETCHES.get(kind)
+        if stretch is None:
             file.writelines(itertools.islice(grains(kind, source),
                                              size // GRAIN))
             return
         data = grains('mix', source)
         for place in sorted(source.sample(
-                range(size // _STRETCH),
-                max(round(size * _DATA / _STRETCH), 1))):
-            file.seek(place * _STRETCH)
-            file.writelines(itertools.islice(data, _STRETCH // GRAIN))
+                range(size // stretch),
+                max(round(size * _DATA / stretch), 1))):
+            file.seek(place * stretch)
+            file.writelines(itertools.islice(data, stretch // GRAIN))
         file.truncate(size)
 
 

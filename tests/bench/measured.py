@@ -2,9 +2,10 @@
 
 """One operation of one driver in a process of its own, measured.
 
-``python -m tests.bench.measured OPERATION stock|ours DIRECTORY CODEC URL ...``
-is Cinder with its state in DIRECTORY, which finds Swift at URL, or in the
-catalog if that is empty. The operations are ``backup FILE [PARENT]``,
+``python -m tests.bench.measured OPERATION DRIVER DIRECTORY CODEC URL ...`` is
+Cinder with its state in DIRECTORY, which finds Swift at URL, or in the catalog
+if that is empty. The drivers are ``stock``, ``ours``, and ``packs``, which is
+ours with that form. The operations are ``backup FILE [PARENT]``,
 ``restore FILE BACKUP`` and ``delete BACKUP``; FILE is the volume's. It prints
 one JSON object: a :class:`Result`.
 
@@ -31,13 +32,15 @@ from cinder.objects import fields
 from oslo_config import cfg
 
 from cinder_swift_backup import driver as our_driver
+from cinder_swift_backup.format import naming
 from tests.fakes import process_memory
 from tests.functional import base
 from tests.functional import cinder_process
 
 CONF = cfg.CONF
 DRIVERS = {'stock': stock_driver.SwiftBackupDriver,
-           'ours': our_driver.SwiftBackupDriver}
+           'ours': our_driver.SwiftBackupDriver,
+           'packs': our_driver.SwiftBackupDriver}
 
 
 @dataclasses.dataclass
@@ -113,7 +116,10 @@ def delete(driver, context, backup_id):
 
 def _count(result, record):
     store = base.swift_store()
-    found = list(store.list(record.container, record.service_metadata))
+    beginnings = (record.service_metadata, naming.pack_name(
+        record.service_metadata, record.id, 0).removesuffix('000000'))
+    found = [info for beginning in beginnings
+             for info in store.list(record.container, beginning)]
     store.close()
     result.objects = len(found)
     result.stored_bytes = sum(info.size for info in found)
@@ -124,6 +130,8 @@ def main():
     operation, driver, directory, codec, url, *more = sys.argv[1:]
     cinder_process.set_up(pathlib.Path(directory))
     CONF.set_override('backup_compression_algorithm', codec)
+    if driver == 'packs':
+        CONF.set_override('backup_swift_form', 'packs')
     if url:
         CONF.set_override('backup_swift_url', url)
     cinder_process.make_native_threads()

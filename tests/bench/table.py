@@ -26,7 +26,8 @@ RESIDENT = Figure('MiB resident over idle', 'stock')
 OBJECTS = Figure('objects', 'stock')
 STORED = Figure('stored / volume', 'stock')
 
-DRIVERS = ('stock', 'ours')
+# Of ours, also with the form of packs.
+DRIVERS = ('stock', 'ours', 'packs')
 _FIGURES = {figure.name: figure
             for figure in (MB_S, CPU, RESIDENT, OBJECTS, STORED)}
 
@@ -42,10 +43,11 @@ class Row:
     medians: dict[str, float]
     better: str = 'ours'
 
-    @property
-    def ratio(self) -> float | None:
+    def ratio(self, driver: str = 'ours') -> float | None:
         """Above 1 where we are better; None if it makes no sense."""
-        stock, ours = self.medians['stock'], self.medians['ours']
+        if driver not in self.medians:
+            return None
+        stock, ours = self.medians['stock'], self.medians[driver]
         above, below = ((ours, stock) if self.better == 'ours'
                         else (stock, ours))
         return above / below if below else None
@@ -75,20 +77,29 @@ class Table:
     def print(self, show: Callable[[str], None] = print) -> None:
         """Show medians, with the least and the most, and their ratios."""
         show(f'\n{self._title}')
-        show(f'{"":40}{"stock":>24}{"ours":>24}{"ratio":>8}')
+        ours = DRIVERS[1:]
+        show(f'{"":40}{"stock":>24}' + ''.join(
+            f'{driver:>24}{"ratio":>8}' for driver in ours))
         for row in self.rows():
             samples = self._samples[row.what, _FIGURES[row.figure]]
-            ratio = '-' if row.ratio is None else f'{row.ratio:.2f}'
             others = ''.join(
                 f'  {name} {_spread(values)}'
                 for name, values in samples.items() if name not in DRIVERS)
             show(f'{row.what + " " + row.figure:40}'
                  f'{_spread(samples["stock"]):>24}'
-                 f'{_spread(samples["ours"]):>24}{ratio:>8}{others}')
+                 + ''.join(f'{_spread(samples.get(driver, ())):>24}'
+                           f'{_ratio(row.ratio(driver)):>8}'
+                           for driver in ours) + others)
         show('A ratio above 1 is in our favour.')
 
 
+def _ratio(value: float | None) -> str:
+    return '-' if value is None else f'{value:.2f}'
+
+
 def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return '-'
     median, least, most = (
         f'{value:.3g}' if value < 100 else f'{value:.0f}'
         for value in (statistics.median(values), min(values), max(values)))

@@ -2,15 +2,23 @@
 
 """Backups in the form of packs, from a volume to the store and back."""
 
+import contextlib
+import random
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import point_objects
+from cinder_swift_backup.engine.backup import parents
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import packs
+from cinder_swift_backup.format import pages
+from tests.fakes import faulty
 from tests.fakes import observers
 from tests.fakes import volumes
 from tests.unit.engine import base
@@ -81,3 +89,209 @@ class HistoryTest(base.EngineTestCase):
         target = bench.restore(bench.resolve(kept),
                                b'\xa5' * len(history[kept][0]))
         self.assertEqual(history[kept][0], bytes(target.data))
+
+
+_FIRST = random.Random(12).randbytes(500) + bytes(100) + b'the end.' * 9
+_SECOND = (_FIRST[:64] + bytes(64) + _FIRST[128:300] + b'!' * 100
+           + _FIRST[400:] + b'more' * 50)
+
+
+class FaultsTest(base.EngineTestCase):
+    """A backup is all or nothing, and no other backup is hurt."""
+
+    def setUp(self):
+        super().setUp()
+        self.have_small_packs()
+        self.bench.archive(1, _FIRST, form=_PACKS)
+        self.before = self.bench.names()
+        self.store.heal()
+
+    def _archive(self, observer=None):
+        self.bench.archive(2, _SECOND, parent=1, form=_PACKS, codec='zlib',
+                           observer=observer)
+
+    def _calls(self):
+        self._archive()
+        calls = [call.method for call in self.store.calls]
+        self.bench.delete(base.ref(2))
+        for name in set(self.bench.names()).difference(self.before):
+            self.bench.memory.delete(base.CONTAINER, name)
+        self.store.heal()
+        return calls
+
+    def _check_undone(self):
+        self.store.heal()
+        self.assertEqual(self.before, self.bench.names())
+        target = self.bench.restore(self.bench.resolve(1),
+                                    bytes(len(_FIRST)))
+        self.assertEqual(_FIRST, bytes(target.data))
+
+    def test_any_request_fails(self):
+        calls = self._calls()
+        self.assertGreater(calls.count('put'), 5)
+        for method in ('put', 'read', 'stat', 'exists'):
+            for nth in range(1, calls.count(method) + 1):
+                self.store.script(faulty.fail(
+                    method, exceptions.StoreUnavailable('no more'), nth=nth))
+                self.assertRaises(exceptions.StoreUnavailable, self._archive)
+                self._check_undone()
+
+    def test_any_answer_to_a_put_is_lost(self):
+        def lose(answer):
+            raise exceptions.StoreUnavailable('the answer is lost')
+
+        for nth in range(1, self._calls().count('put') + 1):
+            self.store.script(faulty.Rule('put', after=lose, nth=nth))
+            self.assertRaises(exceptions.StoreUnavailable, self._archive)
+            self._check_undone()
+
+    def test_any_put_is_not_done(self):
+        # Confirmed, and never stored.
+        for nth in range(1, self._calls().count('put') + 1):
+            self.store.script(faulty.Rule('put', lost=True, nth=nth))
+            self.assertRaises(exceptions.BackupError, self._archive)
+            self._check_undone()
+
+    def test_listings_that_lag_or_fail(self):
+        for rule in (faulty.Rule('list', after=lambda found: ()),
+                     faulty.fail('list', exceptions.StoreUnavailable('no'))):
+            self.store.script(rule)
+            self._archive()
+            self.store.heal()
+            target = self.bench.restore(self.bench.resolve(2),
+                                        bytes(len(_SECOND)))
+            self.assertEqual(_SECOND, bytes(target.data))
+
+    def test_cancelled_at_any_checkpoint(self):
+        observer = observers.Recorder()
+        self._archive(observer)
+        self._calls()
+        for number in range(1, observer.checkpoints + 1):
+            self.assertRaises(exceptions.Cancelled, self._archive,
+                              observers.Recorder(cancel_at=number))
+            self._check_undone()
+
+    def test_result_that_cannot_be_recorded(self):
+        class Observer(observers.Recorder):
+            def stored(self, manifest):
+                raise OSError('no database')
+
+        self.assertRaises(OSError, self._archive, Observer())
+        self._check_undone()
+
+    def test_a_volume_that_cannot_be_read(self):
+        class Failing(volumes.RamVolume):
+            def read(self, extent, buffer):
+                if extent.end > 500:
+                    raise exceptions.VolumeError('it is on fire')
+                return super().read(extent, buffer)
+
+        self.assertRaises(exceptions.VolumeError, self.bench.archive, 2,
+                          Failing(_SECOND), parent=1, form=_PACKS)
+        self._check_undone()
+
+    def test_packs_that_somebody_deletes_meanwhile(self):
+        for name in filter(naming.is_pack, self.before):
+            kept = self.bench.get(name)
+            # Before the manifest is put, they are looked for.
+            self.bench.memory.delete(base.CONTAINER, name)
+            err = self.assertRaises(exceptions.ChunkMissing, self._archive)
+            self.assertEqual(name, err.name)
+            self.bench.put(name, kept)
+            self._check_undone()
+
+
+class ParentTest(base.EngineTestCase):
+    """What an incremental builds on."""
+
+    def setUp(self):
+        super().setUp()
+        self.have_small_packs()
+        self.bench.archive(1, _FIRST, form=_PACKS)
+
+    def _find(self, **options):
+        return parents.find(self.bench.repository, [base.ref(1)], 16,
+                            options.pop('form', _PACKS), **options)
+
+    def test_found(self):
+        with contextlib.closing(self._find()) as found:
+            self.assertEqual(base.ref(1), found.ref)
+        self.assertIsNone(self._find(form=chains.Form.CHUNKS))
+        self.assertIsNone(self._find(container='elsewhere'))
+        self.assertIsNone(parents.find(self.bench.repository, [base.ref(1)],
+                                       32, _PACKS))
+        with mock.patch.object(pages, '_SIZE', 256):
+            self.assertIsNone(self._find())
+        self.bench.archive(2, _FIRST)
+        self.assertIsNone(parents.find(self.bench.repository, [base.ref(2)],
+                                       16, _PACKS))
+
+    def test_anything_that_is_missing_makes_a_full_backup(self):
+        for name in self.bench.names():
+            kept = self.bench.get(name)
+            for change in (None, lambda data: b'#' + data[1:]):
+                self.bench.memory.delete(base.CONTAINER, name)
+                if change is not None:
+                    self.bench.put(name, change(kept))
+                self.assertIsNone(self._find(), name)
+            self.bench.put(name, kept)
+
+
+class SpaceTest(base.EngineTestCase):
+    """Nothing is stored twice, and zeros not at all."""
+
+    def setUp(self):
+        super().setUp()
+        self.have_small_packs()
+
+    def _new(self, number, data, parent=None):
+        before = set(self.bench.names())
+        self.bench.archive(number, data, parent=parent, form=_PACKS)
+        return set(self.bench.names()).difference(before)
+
+    def test_zeros(self):
+        self.assertEqual({naming.manifest_name(base.ref(1).prefix)},
+                         self._new(1, bytes(5000)))
+
+    def test_nothing_has_changed(self):
+        self._new(1, _FIRST)
+        new = self._new(2, _FIRST, 1)
+        self.assertEqual([], list(filter(naming.is_pack, new)))
+        for name in filter(base.is_chunk, new):
+            self.assertEqual(
+                self.bench.get(name.replace(base.ref(2).prefix,
+                                            base.ref(1).prefix)),
+                self.bench.get(name))
+
+    def test_only_what_has_changed(self):
+        self._new(1, _FIRST)
+        new = self._new(2, _FIRST[:32] + b'!' * 16 + _FIRST[48:], 1)
+        (name,) = filter(naming.is_pack, new)
+        *_, pack = self.bench.repository.load(base.ref(2)).point.packs
+        self.assertEqual((name, 1, 16),
+                         (pack.name, pack.living, pack.living_bytes))
+
+    def test_packs_that_nothing_needs_are_not_named(self):
+        self._new(1, _FIRST)
+        first = list(self.bench.repository.load(base.ref(1)).point.packs)
+        self._new(2, _FIRST[::-1], 1)
+        second = list(self.bench.repository.load(base.ref(2)).point.packs)
+        self.assertEqual(set(), {pack.name for pack in first}.intersection(
+            pack.name for pack in second))
+        self.assertGreater(second[0].key, first[-1].key)
+
+    def test_each_block_is_read_once(self):
+        extents = []
+
+        class Watched(volumes.RamVolume):
+            def read(self, extent, buffer):
+                extents.append(extent)
+                return super().read(extent, buffer)
+
+        self.have_volumes_believed()
+        self._new(1, Watched(_FIRST))
+        del extents[:]
+        self._new(2, Watched(_SECOND), 1)
+        blocks = [block for extent in extents
+                  for block in range(*extent.block_range(16))]
+        self.assertEqual(sorted(set(blocks)), sorted(blocks))

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Backups in the form of packs, on a real Swift, and through Cinder."""
+
+from typing import ClassVar
+
+from cinder import exception as cinder_exception
+from swiftclient import exceptions as swift_exceptions
+import testscenarios
+
+from cinder_swift_backup.format import naming
+from tests.functional import cinder_side
+from tests.functional import command
+from tests.functional import content
+from tests.functional import own_cinder
+from tests.functional import selection
+from tests.functional.api import MIB
+from tests.functional.cinder_side import OURS
+from tests.functional.cinder_side import STOCK
+
+
+class HistoryTestCase(testscenarios.WithScenarios,
+                      cinder_side.CinderSideTestCase):
+    """Each backup restores, whichever of the others are deleted."""
+
+    modes = selection.Modes.BOTH
+    scenarios: ClassVar[list] = [
+        (word, {'word': word}) for word in ('zlib', 'none')]
+
+    def test_any_order(self):
+        self.configure(backup_swift_form='packs',
+                       backup_compression_algorithm=self.word)
+        image = content.make_image()
+        volume, path = self.make_volume(image)
+        history, parent = [], None
+        for seed in range(4):
+            path.write_bytes(image)
+            parent = self.back_up(OURS, volume, path, parent)
+            self.assertIsNone(parent.parent_id)
+            history.append((parent, bytes(image)))
+            content.change(image, seed)
+            image += content.TEXT * 1000
+        full, *others = (backup.object_count for backup, _ in history)
+        self.assertGreaterEqual(full, max(others))
+        self.assertEqual([2] * 3, others)
+        for backup, expected in history:
+            self.assert_content(self.restore_new(OURS, backup), expected)
+        kept, expected = history[2]
+        for backup, _ in (history[0], history[3], history[1]):
+            OURS(self.context).delete_backup(backup)
+            self.assertEqual([], self.object_names(
+                self.container, backup.service_metadata))
+            self.assert_content(self.restore_existing(
+                OURS, kept, len(expected)), expected)
+
+
+class BothFormsTestCase(cinder_side.CinderSideTestCase):
+    """Where the forms meet, and the drivers."""
+
+    modes = selection.Modes.BOTH
+
+    def setUp(self):
+        super().setUp()
+        self.image = content.make_image()
+        self.volume, self.path = self.make_volume(self.image)
+
+    def _back_up(self, form, parent=None, driver=OURS):
+        self.configure(backup_swift_form=form)
+        return self.back_up(driver, self.volume, self.path, parent)
+
+    def test_a_change_of_the_form(self):
+        first = self._back_up('chunks')
+        packed = self._back_up('packs', first)
+        second = self._back_up('chunks', packed)
+        third = self._back_up('packs', second)
+        for backup in (packed, second, third):
+            self.assertIsNone(backup.parent_id)
+        for backup in (first, packed, second, third):
+            self.assert_content(self.restore_new(OURS, backup), self.image)
+            OURS(self.context).delete_backup(backup)
+
+    def test_unchanged(self):
+        full = self._back_up('packs')
+        before = {info.name for info in self.store.list(self.container, '')}
+        self._back_up('packs', full)
+        new = [info for info in self.store.list(self.container, '')
+               if info.name not in before]
+        self.assertEqual(2, len(new))
+        self.assertLess(sum(info.size for info in new), 10_000)
+
+    def test_the_stock_driver_refuses(self):
+        packed = self._back_up('packs')
+        err = self.assertRaises(
+            cinder_exception.InvalidBackup, self.restore_new, STOCK, packed)
+        self.assertIn('2.0.0', str(err))
+        # It misses the digests of the parent.
+        self.assertRaises(swift_exceptions.ClientException, self._back_up,
+                          'packs', packed, STOCK)
+        self.assert_content(self.restore_new(OURS, packed), self.image)
+        # It deletes what is the backup's own, and leaves packs.
+        STOCK(self.context).delete_backup(packed)
+        self.assertTrue(all(map(naming.is_pack,
+                                self.object_names(self.container))))
+
+    def test_a_backup_that_is_deleted_meanwhile_leaves_nothing(self):
+        full = self._back_up('packs')
+        before = self.object_names(self.container)
+        content.change(self.image, 7)
+        self.path.write_bytes(self.image)
+        backup = self.make_backup(self.volume, full)
+        backup.status = 'deleting'
+        backup.save()
+        with self.opened(self.path, 'rb') as handle:
+            OURS(self.context).backup(backup, handle, True)
+        self.assertEqual(before, self.object_names(self.container))
+
+
+class ApiTestCase(own_cinder.OwnCinderTestCase):
+    """As users see it."""
+
+    options: ClassVar[dict] = {'backup_swift_form': 'packs'}
+
+    def test_any_backup_may_be_deleted(self):
+        volume = self.make_volume(60)
+        first = self.sha256(volume)
+        full = self.back_up(volume)
+        self.write(volume, 20 * MIB, bytes(MIB))
+        self.write(volume, 1000 * MIB, b'new')
+        second = self.sha256(volume)
+        incremental = self.back_up(volume, incremental=True)
+        self.assertLess(incremental.object_count, full.object_count)
+        full = self.cinder.backups.get(full.id)
+        self.assertFalse(full.has_dependent_backups)
+        self.assertEqual(first, self.sha256(self.restore(full)))
+        self.delete_backup(full)
+        self.assertEqual(second, self.sha256(self.restore(incremental)))
+        third = self.back_up(volume, incremental=True)
+        self.delete_backup(incremental)
+        self.assertEqual(second, self.sha256(self.restore(third)))
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        listed = program.run('list', '--container', self.container,
+                             '-f', 'value', '-c', 'Kind', '-c', 'State')
+        self.assertEqual('packs complete', listed.stdout.strip())
+        program.run('verify', third.id, '--deep')
