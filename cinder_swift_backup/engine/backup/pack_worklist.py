@@ -33,7 +33,7 @@ from cinder_swift_backup.format import pages
 from cinder_swift_backup.format import types
 
 # Bytes of the volume that a task reads, and keeps what it has encoded of.
-_WINDOW = 16 << 20
+_WINDOW = 8 << 20
 # Bytes of holes that a task looks at.
 _HOLES = 64 << 30
 # What a task takes of a worker: a pack is the most that one holds.
