@@ -330,6 +330,16 @@ class Repository:
             self._undisturbed.store, container,
             naming.digest_segments(ref.prefix))}
 
+    def delete_objects(self, container: str,
+                       names: Iterable[str]) -> None:
+        """Delete objects; if one cannot be deleted, the others still are.
+
+        :raises StoreError: the first error
+        """
+        failure = self._delete(container, names)
+        if failure is not None:
+            raise failure
+
     def _delete(self, container: str,
                 names: Iterable[str]) -> exceptions.StoreError | None:
         """Delete objects; returns the first error.

@@ -16,6 +16,7 @@ The form of packs is ours. Its packs outlive the backup that put them, so they
 are not below its prefix; what is like chunks there are pages of the manifest::
 
     volume_<volume_id>/packs/<backup_id>-000001
+    ...                      condemned
 
 The stock driver counts chunks from 1. Readers take the position from the
 manifest, so any number will do; ours is that of the chunk's first block, so
@@ -146,6 +147,14 @@ def pack_name(prefix: str, maker: str, number: int) -> str:
     :param number: of the pack, from 1 on
     """
     return f'{packs(prefix)}{maker}-{number:06d}'
+
+
+def condemned_name(prefix: str) -> str:
+    """The name of the note of packs that nobody names.
+
+    :param prefix: of any backup of the volume
+    """
+    return f'{packs(prefix)}condemned'
 
 
 def is_pack(name: str) -> bool:

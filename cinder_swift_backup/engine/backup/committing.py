@@ -7,6 +7,8 @@
 3. Ask the observer whether the backup is still wanted. What others can undo
    comes last, so that little time is left.
 4. Put the manifest, and ask for it, though the store has confirmed it.
+5. In the form of packs, look once more for those that it names: a sweep that
+   has not seen the manifest may have deleted some.
 """
 
 from cinder_swift_backup import exceptions
@@ -49,6 +51,8 @@ def commit(repo: repository.Repository, job: jobs.ArchiveJob,
             'the manifest was not stored', backup_id=ref.backup_id,
             container=ref.container, name=name,
             remedy=exceptions.Remedy.REPEAT)
+    if manifest.point is not None:
+        _confirm_objects(repo.operation, ref, manifest)
 
 
 def _confirm_objects(operation: operations.Operation, ref: types.BackupRef,

@@ -1,0 +1,452 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Packs that nobody names go, and no others."""
+
+import contextlib
+import datetime
+import random
+
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import stateful
+from hypothesis import strategies as st
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine import sweeping
+from cinder_swift_backup.engine.backup import archiver
+from cinder_swift_backup.engine.backup import jobs
+from cinder_swift_backup.engine.backup import parents
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import condemned
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.stores import base as store_base
+from tests.fakes import faulty
+from tests.fakes import observers
+from tests.fakes import serial
+from tests.fakes import turns
+from tests.fakes import volumes
+from tests.unit.engine import base
+
+_PACKS = chains.Form.PACKS
+_HOUR = datetime.timedelta(hours=1)
+_VOLUME = sweeping.Volume(base.CONTAINER, base.ref(1).prefix)
+_NOTE = naming.condemned_name(base.ref(1).prefix)
+_FIRST = random.Random(1).randbytes(500)
+# Its first pack has nothing of the first any more.
+_SECOND = b'!' * 200 + _FIRST[200:]
+
+
+def _packs(bench):
+    return set(filter(naming.is_pack, bench.names()))
+
+
+class SweepTestCase(base.EngineTestCase):
+    """A volume with two recovery points."""
+
+    def setUp(self):
+        super().setUp()
+        self.have_small_packs()
+        self.bench.archive(1, _FIRST, form=_PACKS)
+        self.bench.archive(2, _SECOND, parent=1, form=_PACKS)
+        self.second = set(
+            self.bench.repository.load(base.ref(2)).point.packs.names())
+        self.store.heal()
+
+    def sweep(self, **options):
+        """Sweep the volume."""
+        return sweeping.Sweeper(self.bench.repository).sweep(
+            _VOLUME, **options)
+
+    def wait(self, hours):
+        """Have time pass."""
+        self.bench.memory.ahead += hours * _HOUR
+
+    def check(self, number, data):
+        """A backup can be restored."""
+        target = self.bench.restore(self.bench.resolve(number),
+                                    b'\xa5' * len(data))
+        self.assertEqual(data, bytes(target.data))
+
+
+class SweepTest(SweepTestCase):
+    """One sweep after the other."""
+
+    def test_nothing_to_do(self):
+        names = self.bench.names()
+        for hours in (0, 30, 30):
+            self.wait(hours)
+            self.assertEqual(sweeping.Swept(), self.sweep())
+        self.assertEqual(names, self.bench.names())
+
+    def test_only_after_the_grace(self):
+        self.bench.delete(base.ref(1))
+        due = _packs(self.bench) - self.second
+        self.assertNotEqual(set(), due)
+        for hours in (0, 1, 22.9):
+            self.wait(hours)
+            self.assertEqual(sweeping.Swept(noted=len(due)), self.sweep())
+        self.wait(0.2)
+        swept = self.sweep(dry_run=True)
+        self.assertEqual(due, set(swept.deleted))
+        self.assertEqual(due | self.second, _packs(self.bench))
+        self.assertEqual(swept, self.sweep())
+        self.assertEqual(self.second, _packs(self.bench))
+        self.check(2, _SECOND)
+        # The note goes when it says nothing any more.
+        self.assertIn(_NOTE, self.bench.names())
+        self.assertEqual(sweeping.Swept(), self.sweep())
+        self.assertNotIn(_NOTE, self.bench.names())
+
+    def test_a_dry_run_changes_nothing(self):
+        self.bench.delete(base.ref(1))
+        names = self.bench.names()
+        for hours in (0, 30):
+            self.wait(hours)
+            self.assertLess(0, self.sweep(dry_run=True).noted)
+            self.assertEqual(names, self.bench.names())
+
+    def test_what_is_named_again_begins_anew(self):
+        # A listing that lags does not show the second manifest.
+        manifest = naming.manifest_name(base.ref(2).prefix)
+        self.store.script(faulty.Rule('list', after=lambda found: [
+            info for info in found if info.name != manifest]))
+        self.assertLess(0, self.sweep().noted)
+        self.store.heal()
+        self.wait(25)
+        self.assertEqual(sweeping.Swept(), self.sweep())
+        self.check(2, _SECOND)
+        self.bench.delete(base.ref(2))
+        self.assertEqual((), self.sweep().deleted)
+
+    def test_a_volume_without_backups(self):
+        self.bench.delete(base.ref(1))
+        self.assertEqual((), self.sweep(alone=True).deleted)
+        self.bench.delete(base.ref(2))
+        self.assertEqual((), self.sweep().deleted)
+        packs = _packs(self.bench)
+        self.assertEqual(packs, set(self.sweep(alone=True).deleted))
+        self.assertEqual([], self.bench.names())
+
+    def test_a_manifest_that_listings_still_show(self):
+        found = list(self.bench.memory.list(base.CONTAINER, ''))
+        for number in (1, 2):
+            self.bench.delete(base.ref(number))
+        self.store.script(faulty.Rule('list', after=lambda _: found))
+        self.assertIn('cannot be read', self.sweep(alone=True).why)
+        prefixes = [base.ref(number).prefix for number in (1, 2)]
+        self.sweep(alone=True, gone=prefixes)
+        self.store.heal()
+        self.assertEqual([], self.bench.names())
+
+    def test_never_in_a_copy(self):
+        self.bench.delete(base.ref(1))
+        self.bench.memory.syncs[base.CONTAINER] = store_base.Sync(None, 'key')
+        names = self.bench.names()
+        for hours in (0, 30):
+            self.wait(hours)
+            self.assertIn('a copy', self.sweep(alone=True).why)
+        self.assertEqual(names, self.bench.names())
+
+    def test_never_where_a_manifest_cannot_be_read(self):
+        self.bench.archive(3, _FIRST)
+        self.bench.archive(4, _FIRST, form=_PACKS)
+        self.bench.delete(base.ref(1))
+        self.sweep()
+        self.wait(30)
+        name = naming.manifest_name(base.ref(4).prefix)
+        kept = self.bench.get(name)
+        for damaged in (kept[:-1], kept.replace(b'2.0.0', b'2.1.0'),
+                        kept.replace(b'bak-4', b'bak-3', 1)):
+            self.bench.put(name, damaged)
+            self.assertIn('cannot be read', self.sweep().why)
+            self.assertEqual((), self.sweep(alone=True).deleted)
+        self.bench.put(name, kept)
+        self.assertNotEqual((), self.sweep().deleted)
+        self.check(4, _FIRST)
+
+    def test_manifests_that_cannot_be_had(self):
+        self.bench.delete(base.ref(1))
+        self.sweep()
+        self.wait(30)
+        packs = _packs(self.bench)
+        for method in ('list', 'read'):
+            self.store.script(faulty.fail(
+                method, exceptions.StoreUnavailable('no')))
+            self.assertRaises(exceptions.StoreUnavailable, self.sweep)
+            self.store.heal()
+        self.assertEqual(packs, _packs(self.bench))
+
+    def test_other_volumes_are_left(self):
+        other = 'volume_vol-10/packs/bak-1-000001'
+        self.bench.put(other, b'x')
+        for number in (1, 2):
+            self.bench.delete(base.ref(number))
+        self.sweep(alone=True)
+        self.assertEqual([other], self.bench.names())
+
+    def test_packs_younger_than_the_grace_stay(self):
+        # Whatever a note says, which somebody else may have written.
+        self.bench.delete(base.ref(1))
+        self.bench.put(_NOTE, condemned.encode({
+            name.removeprefix('volume_vol-1/packs/'): datetime.datetime(
+                2026, 1, 1, tzinfo=datetime.UTC)
+            for name in _packs(self.bench)}))
+        self.assertEqual((), self.sweep().deleted)
+        self.check(2, _SECOND)
+
+    def test_a_note_that_is_none(self):
+        self.bench.delete(base.ref(1))
+        for note in (b'', b'{}', b'[]', b'{"version": "1.0.0"}',
+                     b'{"version": "9", "condemned": {}}',
+                     b'{"version": "1.0.0", "condemned": {"x": 5}}',
+                     b'{"version": "1.0.0", "condemned": [5]}',
+                     b'{"version": "1.0.0", "condemned": '
+                     b'{"bak-1-000001": "2020-01-01T00:00:00"}}'):
+            self.wait(30)
+            self.bench.put(_NOTE, note)
+            self.assertEqual((), self.sweep().deleted, note)
+
+    def test_any_request_fails_or_is_not_done(self):
+        self.bench.delete(base.ref(1))
+        self.sweep()
+        self.wait(30)
+        kept = {name: self.bench.get(name) for name in self.bench.names()}
+        self.store.heal()
+        self.sweep()
+        calls = [call.method for call in self.store.calls]
+        for method in set(calls):
+            for nth in range(1, calls.count(method) + 1):
+                for rule in (
+                        faulty.fail(method, exceptions.StoreUnavailable('no'),
+                                    nth=nth),
+                        faulty.lose_answer(
+                            method, exceptions.StoreUnavailable('no'),
+                            nth=nth),
+                        *([faulty.lose(method, nth=nth)]
+                          if method in ('put', 'delete') else [])):
+                    for name, data in kept.items():
+                        if name not in self.bench.names():
+                            self.bench.put(name, data)
+                            self.wait(30)
+                    self.store.script(rule)
+                    with contextlib.suppress(exceptions.StoreUnavailable):
+                        self.sweep()
+                    self.store.heal()
+                    self.assertLessEqual(self.second, _packs(self.bench))
+                    self.wait(30)
+                    self.sweep()
+                    self.wait(30)
+                    self.sweep()
+                    self.assertEqual(self.second, _packs(self.bench))
+        self.check(2, _SECOND)
+
+
+class _Actor:
+    """Somebody with an engine of one thread, and a store of turns."""
+
+    def __init__(self, memory, order, name, shown):
+        self.store = turns.Store(memory, order, name, shown)
+        self.repository = repository.Repository(operations.Operation(
+            self.store, pipelines.Pipeline(pipelines.Runtime(
+                executor=lambda workers: serial.SerialExecutor()), 1)))
+
+    def archive(self, number, data, parent):
+        """Make a backup on a parent, or a full one without it."""
+        found = parents.find(self.repository, [base.ref(parent)], 16, _PACKS)
+        where = base.ref(number)
+        archiver.Archiver(self.repository).archive(
+            jobs.ArchiveJob(where, base.header(where), base.GEOMETRY, 'none',
+                            parent=found, form=_PACKS),
+            volumes.RamVolume(data), observers.Recorder())
+
+    def delete(self, number):
+        """Delete a backup."""
+        names = self.repository.find_objects(base.ref(number),
+                                             complete=False).names
+        self.repository.discard(base.ref(number), names)
+
+    def sweep(self):
+        """Sweep the volume."""
+        sweeping.Sweeper(self.repository).sweep(_VOLUME)
+
+
+class InterleavingTest(SweepTestCase):
+    """Whatever the order, a backup that was made can be restored."""
+
+    def _run(self, choose, lag, hours):
+        bench = base.Bench()
+        bench.archive(1, _FIRST, form=_PACKS)
+        memory = bench.memory
+        order = turns.Turns(choose)
+        # A listing does not show what was put so many turns ago.
+        put_at = {}
+
+        def shown(info):
+            return len(order.taken) - put_at.get(info.name, -99) > lag
+
+        real = memory.put
+
+        def put(container, name, body):
+            put_at[name] = len(order.taken)
+            return real(container, name, body)
+
+        memory.put = put
+        maker, sweeper = (_Actor(memory, order, name, shown)
+                          for name in ('maker', 'sweeper'))
+
+        def delete_and_sweep():
+            sweeper.delete(1)
+            sweeper.sweep()
+            order.wait('sweeper')
+            memory.ahead += hours * _HOUR
+            sweeper.sweep()
+
+        raised = order.run({
+            'maker': lambda: maker.archive(2, _SECOND, 1),
+            'sweeper': delete_and_sweep})
+        memory.put = real
+        if raised['maker'] is None:
+            target = bench.restore(bench.resolve(2), bytes(len(_SECOND)))
+            self.assertEqual(_SECOND, bytes(target.data), order.taken)
+        else:
+            self.assertIsInstance(raised['maker'], exceptions.BackupError)
+        bench.memory.ahead += 60 * _HOUR
+        sweeping.Sweeper(bench.repository).sweep(_VOLUME)
+        bench.memory.ahead += 60 * _HOUR
+        sweeping.Sweeper(bench.repository).sweep(_VOLUME)
+        expected = set()
+        if raised['maker'] is None:
+            expected = set(bench.repository.load(
+                base.ref(2)).point.packs.names())
+        self.assertEqual(expected, _packs(bench), order.taken)
+        return raised['maker'] is None
+
+    @given(st.randoms(use_true_random=False), st.integers(0, 12),
+           st.sampled_from((0, 25)))
+    @settings(max_examples=250)
+    def test_a_backup_while_its_parent_is_deleted(self, chance, lag, hours):
+        # At random, in long and short runs of turns.
+        left, who = 0, ''
+
+        def choose(waiting):
+            nonlocal left, who
+            if left <= 0 or who not in waiting:
+                who, left = chance.choice(waiting), chance.choice((1, 3, 20))
+            left -= 1
+            return who
+
+        self._run(choose, lag, hours)
+
+    def test_each_moment(self):
+        # The sweeper does all of it at once, at any moment of the backup.
+        done = set()
+        for moment in range(200):
+            count = 0
+
+            def choose(waiting, moment=moment):
+                nonlocal count
+                count += 1
+                if count > moment and 'sweeper' in waiting:
+                    return 'sweeper'
+                return 'maker' if 'maker' in waiting else waiting[0]
+
+            done.add(self._run(choose, 0, 25))
+            if count < moment:
+                break
+        self.assertEqual({True, False}, done)
+
+
+class SweepMachine(stateful.RuleBasedStateMachine):
+    """Any history of a volume's backups, deletes and sweeps."""
+
+    def __init__(self):
+        super().__init__()
+        self.bench = base.Bench()
+        self.living = {}
+        self.data = _FIRST
+        self.number = 0
+
+    @stateful.rule(parent=st.integers(0, 3), chance=st.integers(0, 99),
+                   nth=st.none() | st.integers(1, 12))
+    def back_up(self, parent, chance, nth):
+        """Make a backup on one of the others, perhaps with a failure."""
+        source = random.Random(chance)
+        data = bytearray(self.data)
+        start = source.randrange(500)
+        data[start:start + 60] = source.choice((bytes(60), b'?' * 60))
+        self.number += 1
+        if nth:
+            self.bench.store.script(faulty.fail(
+                'put', exceptions.StoreUnavailable('no'), nth=nth))
+        chosen = list(self.living)[parent % len(self.living):][:1] if (
+            self.living) else []
+        try:
+            self.bench.archive(self.number, bytes(data), form=_PACKS,
+                               parent=chosen[0] if chosen else None)
+            self.living[self.number] = bytes(data)
+            self.data = bytes(data)
+        except exceptions.StoreUnavailable:
+            pass
+        self.bench.store.heal()
+
+    @stateful.rule(number=st.integers(0, 9))
+    def delete(self, number):
+        """Delete one of them."""
+        if self.living:
+            chosen = list(self.living)[number % len(self.living)]
+            self.bench.delete(base.ref(chosen))
+            del self.living[chosen]
+
+    @stateful.rule(hours=st.sampled_from((1, 12, 25)))
+    def wait(self, hours):
+        """Have time pass."""
+        self.bench.memory.ahead += hours * _HOUR
+
+    @stateful.rule(nth=st.none() | st.integers(1, 8),
+                   method=st.sampled_from(('put', 'delete', 'read', 'list')),
+                   lag=st.booleans())
+    def sweep(self, nth, method, lag):
+        """Sweep, perhaps with a failure, or with listings that lag."""
+        if nth:
+            self.bench.store.script(faulty.fail(
+                method, exceptions.StoreUnavailable('no'), nth=nth))
+        if lag:
+            new = naming.manifest_name(base.ref(self.number).prefix)
+            young = self.bench.memory.now() - _HOUR
+            self.bench.store.script(faulty.Rule('list', after=lambda found: [
+                info for info in found
+                if info.name != new or info.modified < young]))
+        with contextlib.suppress(exceptions.StoreUnavailable):
+            sweeping.Sweeper(self.bench.repository).sweep(
+                _VOLUME, alone=not self.living)
+        self.bench.store.heal()
+
+    @stateful.invariant()
+    def all_can_be_restored(self):
+        """Nothing that a backup needs has gone."""
+        for number, data in self.living.items():
+            target = self.bench.restore(self.bench.resolve(number),
+                                        bytes(len(data)))
+            assert bytes(target.data) == data
+
+    def teardown(self):
+        """Nothing stays for ever."""
+        for _ in range(2):
+            self.bench.memory.ahead += 25 * _HOUR
+            sweeping.Sweeper(self.bench.repository).sweep(_VOLUME)
+        named = {name for number in self.living for name in
+                 self.bench.repository.load(base.ref(number)).point.packs
+                 .names()}
+        assert _packs(self.bench) == named
+
+
+class HistoryTest(base.EngineTestCase):
+    """Random histories."""
+
+    def test_random_histories(self):
+        self.have_small_packs()
+        stateful.run_state_machine_as_test(SweepMachine, settings=settings(
+            max_examples=80, stateful_step_count=25, deadline=None))
