@@ -9,14 +9,25 @@ A wrong sweep would lose every backup of a volume. So:
    cannot be read, or is listed and not there, sweep nothing: nobody knows what
    it names.
 3. Note the packs that none of them names, with the time by the store's clock,
-   and forget those that are named again.
+   and forget those that are named again. Of a backup that has put a pack
+   within the grace, note none: it may be in the making.
 4. Delete those that were noted a grace ago or before, and are not named now.
 
 The caller knows that no backup of the volume is being made, by Cinder's
-records. Where there are none, the grace has to do: a backup that has taken
-longer looks for its packs before its manifest is put, and after that, and
-fails if one is gone. A manifest that a listing does not show yet is shown
-within the grace, so its packs are forgotten again.
+records. Where there are none, the grace has to do, and a backup protects what
+it needs (:func:`protect`):
+
+* It has the note forget its packs, and then makes sure that the parent's
+  manifest is still there. So whichever sweep may delete one of them, because
+  the parent goes later, has to note it anew.
+* If the parent is gone, or there is none, it fails if one of its packs is
+  gone, or was noted so long ago that a sweep may soon delete it, or is about
+  to.
+* It does so before its manifest is put, not to put it in vain, and after that.
+  Then no sweep that began before, and has not seen the manifest, can delete a
+  pack: it would have to be noted for a grace, and nothing is that is noted for
+  less than three quarters of one now, unless listings show manifests later
+  than the last quarter.
 
 Where no manifest is left, and the caller knows that no backup of the volume
 is, all packs go at once.
@@ -28,8 +39,10 @@ the same.
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import dataclasses
 import datetime
+import functools
 import hashlib
 
 from oslo_log import log as logging
@@ -69,13 +82,13 @@ class Volume:
 class Swept:
     """The names of packs that were deleted, their bytes, and what waits.
 
-    ``noted`` is how many packs nobody names that have to wait for the grace.
+    ``waiting`` is how many packs nobody names that have to wait for the grace.
     ``why`` says why nothing was swept; empty if that was possible.
     """
 
     deleted: tuple[str, ...] = ()
     stored_bytes: int = 0
-    noted: int = 0
+    waiting: int = 0
     why: str = ''
 
 
@@ -84,7 +97,7 @@ class _Found:
     """What a listing shows: packs by the ends of their names."""
 
     packs: dict[str, base.ObjectInfo]
-    manifests: list[naming.Place]
+    manifests: list[types.BackupRef]
     has_note: bool
 
 
@@ -103,7 +116,9 @@ class Sweeper:
         self._grace = grace
 
     def sweep(self, volume: Volume, *, alone: bool = False,
-              gone: Collection[str] = (), dry_run: bool = False) -> Swept:
+              gone: Collection[str] = (),
+              made: Collection[types.BackupRef] = (),
+              dry_run: bool = False) -> Swept:
         """Sweep the packs of a volume.
 
         Nobody may be backing it up, as far as anybody knows.
@@ -111,10 +126,14 @@ class Sweeper:
         :param alone: whether the volume has no backups any more on record
         :param gone: prefixes of backups that were just deleted, which listings
             may still show
+        :param made: backups that were just made, which listings may not show
+            yet
         :param dry_run: whether to change nothing, and only tell
         :raises StoreError: when the store fails; what was not deleted is by
             the next sweep
         """
+        # Before anything is looked at.
+        now = self._now()
         found = self._list(volume, gone)
         if not found.packs and not found.has_note:
             return Swept()
@@ -122,32 +141,34 @@ class Sweeper:
         if sync is not None and sync.to is None:
             return Swept(why='the container is a copy')
         try:
-            named = self._named(volume, found.manifests)
+            named = self._named({*found.manifests, *made})
         except (exceptions.ChainError, exceptions.FormatError) as err:
             return Swept(why=f'a manifest cannot be read: {err}')
         unnamed = {rest: info for rest, info in found.packs.items()
                    if info.name not in named}
-        now = self._now()
-        if alone and not found.manifests:
+        if alone and not found.manifests and not made:
             noted: dict[str, datetime.datetime] = {}
             due = list(unnamed)
         else:
-            before = self._read_note(volume) if found.has_note else {}
+            before = (read_note(self._store, volume) if found.has_note
+                      else {})
+            newest = _newest(found.packs)
             noted = {rest: min(before.get(rest, now), now)
-                     for rest in unnamed}
+                     for rest in unnamed
+                     if now - newest[_maker(rest)] >= self._grace}
             due = [rest for rest, moment in noted.items()
-                   if now - moment >= self._grace
-                   and now - unnamed[rest].modified >= self._grace]
+                   if now - moment >= self._grace]
         swept = Swept(tuple(unnamed[rest].name for rest in due),
                       sum(unnamed[rest].size for rest in due),
                       len(unnamed) - len(due))
         if not dry_run:
-            self._note(volume, noted, found.has_note)
+            if noted or found.has_note:
+                _write_note(self._store, volume, noted)
             self._repository.delete_objects(volume.container, swept.deleted)
         return swept
 
     def _list(self, volume: Volume, gone: Collection[str]) -> _Found:
-        packs, places, has_note = {}, [], False
+        packs, refs, has_note = {}, [], False
         root = naming.packs(volume.prefix)
         for info in self._store.list(volume.container, volume.root):
             place = naming.place(info.name)
@@ -157,21 +178,17 @@ class Sweeper:
                 has_note = True
             elif (place is not None and place.prefix not in gone
                   and info.name == naming.manifest_name(place.prefix)):
-                places.append(place)
-        return _Found(packs, places, has_note)
+                refs.append(types.BackupRef(
+                    place.backup_id, place.volume_id, volume.container,
+                    place.prefix))
+        return _Found(packs, refs, has_note)
 
-    def _named(self, volume: Volume,
-               places: Iterable[naming.Place]) -> set[str]:
+    def _named(self, refs: Iterable[types.BackupRef]) -> set[str]:
         """The names of all packs that manifests name."""
         named: set[str] = set()
-
-        def task(place: naming.Place) -> pipelines.Task[Iterable[str]]:
-            ref = types.BackupRef(place.backup_id, place.volume_id,
-                                  volume.container, place.prefix)
-            return pipelines.Task(
-                lambda stop: self._named_by(ref, stop), 1)
-
-        self._operation.run(map(task, places), named.update, full=_AT_ONCE)
+        self._operation.run(
+            (pipelines.Task(functools.partial(self._named_by, ref), 1)
+             for ref in refs), named.update, full=_AT_ONCE)
         return named
 
     def _named_by(self, ref: types.BackupRef,
@@ -193,29 +210,92 @@ class Sweeper:
         point = repo.load(ref).point
         return () if point is None else point.packs.names()
 
-    def _read_note(self, volume: Volume) -> dict[str, datetime.datetime]:
-        name = naming.condemned_name(volume.prefix)
-        try:
-            return self._store.read(
-                volume.container, name, lambda pieces: condemned.decode(
-                    b''.join(base.bounded(pieces, name, condemned.LARGEST))))
-        except exceptions.ObjectNotFound:
-            return {}
-
-    def _note(self, volume: Volume, noted: dict[str, datetime.datetime],
-              has_note: bool) -> None:
-        name = naming.condemned_name(volume.prefix)
-        if noted:
-            stored = condemned.encode(noted)
-            self._store.put(volume.container, name, base.Body(
-                len(stored), lambda: (stored,), hashlib.md5(
-                    stored, usedforsecurity=False).hexdigest()))
-        elif has_note:
-            self._store.delete(volume.container, name)
-
     def _now(self) -> datetime.datetime:
-        """The time by the store's clock; by ours if it does not tell."""
-        return self._store.now() or datetime.datetime.now(datetime.UTC)
+        return _now(self._store)
+
+
+def _maker(rest: str) -> str:
+    """Who has put a pack, by the end of its name."""
+    maker = naming.pack_maker(rest)
+    return '' if maker is None else maker[0]
+
+
+def _newest(packs: Mapping[str, base.ObjectInfo],
+            ) -> dict[str, datetime.datetime]:
+    """When each backup has put its newest pack."""
+    newest: dict[str, datetime.datetime] = {}
+    for rest, info in packs.items():
+        maker = _maker(rest)
+        newest[maker] = max(newest.get(maker, info.modified), info.modified)
+    return newest
+
+
+def _now(store: base.ObjectStore) -> datetime.datetime:
+    """The time by the store's clock; by ours if it does not tell."""
+    return store.now() or datetime.datetime.now(datetime.UTC)
+
+
+def read_note(store: base.ObjectStore,
+              volume: Volume) -> dict[str, datetime.datetime]:
+    """When packs were noted that nobody named, by the ends of their names.
+
+    :raises StoreError: when the store fails
+    """
+    name = naming.condemned_name(volume.prefix)
+    try:
+        return store.read(
+            volume.container, name, lambda pieces: condemned.decode(
+                b''.join(base.bounded(pieces, name, condemned.LARGEST))))
+    except exceptions.ObjectNotFound:
+        return {}
+
+
+def protect(store: base.ObjectStore, ref: types.BackupRef,
+            names: Iterable[str], parent: types.BackupRef | None,
+            grace: datetime.timedelta) -> None:
+    """Have no sweep delete the packs that a backup needs.
+
+    :param ref: the backup, whose manifest is about to be put
+    :param names: of all packs that it needs
+    :param parent: None for a full backup
+    :param grace: that of sweeps
+    :raises ChainError: when a sweep may be about to delete one
+    :raises StoreError: when the store fails
+    """
+    volume = Volume(ref.container, ref.prefix)
+    noted = read_note(store, volume)
+    root = naming.packs(ref.prefix)
+    named = {rest: noted[rest] for name in names
+             if (rest := name.removeprefix(root)) in noted}
+    if not named:
+        return
+    _write_note(store, volume, {rest: moment for rest, moment in noted.items()
+                                if rest not in named})
+    if parent is not None and store.exists(
+            parent.container, naming.manifest_name(parent.prefix)):
+        return
+    latest = _now(store) - grace * 3 / 4
+    for rest, moment in named.items():
+        if moment <= latest:
+            raise exceptions.ChainError(
+                'a sweep may be about to delete a pack that the backup needs: '
+                'its parent was deleted, or it has put nothing for days',
+                backup_id=ref.backup_id,
+                container=ref.container, name=f'{root}{rest}',
+                remedy=exceptions.Remedy.REPEAT)
+
+
+def _write_note(store: base.ObjectStore, volume: Volume,
+                noted: dict[str, datetime.datetime]) -> None:
+    """Replace the note, or delete it where nothing is noted."""
+    name = naming.condemned_name(volume.prefix)
+    if not noted:
+        store.delete(volume.container, name)
+        return
+    stored = condemned.encode(noted)
+    store.put(volume.container, name, base.Body(
+        len(stored), lambda: (stored,), hashlib.md5(
+            stored, usedforsecurity=False).hexdigest()))
 
 
 def _beginning(pieces: Iterator[bytes]) -> bytes:

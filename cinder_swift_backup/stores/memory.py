@@ -29,8 +29,8 @@ class MemoryStore(base.ExistsByStat):
         self._containers: dict[str, dict[str, bytes]] = {}
         self._times: dict[tuple[str, str], datetime.datetime] = {}
         self._large: dict[tuple[str, str], tuple[base.Segment, ...]] = {}
-        # How far its clock is ahead; tests may change it.
-        self.ahead = datetime.timedelta()
+        # How far its clock is ahead, in here and in all copies.
+        self._ahead = [datetime.timedelta()]
         # By container; tests may change it.
         self.syncs: dict[str, base.Sync] = {}
         # By container; None is the default of the cluster.
@@ -39,6 +39,15 @@ class MemoryStore(base.ExistsByStat):
         self.expiries: dict[tuple[str, str], datetime.datetime] = {}
         self._lock = threading.Lock()
         self._stop = base.NEVER
+
+    @property
+    def ahead(self) -> datetime.timedelta:
+        """How far its clock is ahead; tests may change it."""
+        return self._ahead[0]
+
+    @ahead.setter
+    def ahead(self, value: datetime.timedelta) -> None:
+        self._ahead[0] = value
 
     def until(self, stop: base.Stop) -> 'MemoryStore':
         """See the contract; nothing is ever repeated."""

@@ -3,18 +3,20 @@
 """Puts the manifest of a backup, which makes it one.
 
 1. Make sure that nobody has deleted or replaced what the manifest names.
-2. In the form of chunks, make sure that the parent is still there.
+2. In the form of chunks, make sure that the parent is still there; in that of
+   packs, that no sweep is about to delete any that the manifest names.
 3. Ask the observer whether the backup is still wanted. What others can undo
    comes last, so that little time is left.
 4. Put the manifest, and ask for it, though the store has confirmed it.
-5. In the form of packs, look once more for those that it names: a sweep that
-   has not seen the manifest may have deleted some.
+5. In the form of packs, do 1 and 2 once more: a sweep that has not seen the
+   manifest may have deleted some, or may be about to.
 """
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import manifests
@@ -39,7 +41,9 @@ def commit(repo: repository.Repository, job: jobs.ArchiveJob,
         lambda stop: manifests.encoded_length(manifest, stop.check))
     _confirm_objects(repo.operation, ref, manifest)
     # A recovery point needs no parent, only packs.
-    if job.parent is not None and manifest.point is None:
+    if manifest.point is not None:
+        _protect(store, job, manifest.point)
+    elif job.parent is not None:
         job.parent.confirm(repo)
     observer.confirm()
     name = naming.manifest_name(ref.prefix)
@@ -52,7 +56,16 @@ def commit(repo: repository.Repository, job: jobs.ArchiveJob,
             container=ref.container, name=name,
             remedy=exceptions.Remedy.REPEAT)
     if manifest.point is not None:
+        _protect(store, job, manifest.point)
         _confirm_objects(repo.operation, ref, manifest)
+
+
+def _protect(store: base.ObjectStore, job: jobs.ArchiveJob,
+             point: chains.Point) -> None:
+    """Have no sweep delete what a recovery point needs."""
+    sweeping.protect(store, job.ref, point.packs.names(),
+                     None if job.parent is None else job.parent.ref,
+                     job.grace)
 
 
 def _confirm_objects(operation: operations.Operation, ref: types.BackupRef,

@@ -3,7 +3,9 @@
 """What a backup is told before it begins."""
 
 import dataclasses
+import datetime
 
+from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.backup import parents
 from cinder_swift_backup.engine.volumes import format_checks
 from cinder_swift_backup.format import chains
@@ -24,6 +26,7 @@ class ArchiveJob:
     ``told`` is what may differ by the word of somebody else; None if nobody
     knows. ``recorded`` is what Cinder has noted of the volume. ``key_id`` is
     that of the backup's own copy of the key, if the volume is encrypted.
+    ``grace`` is that of sweeps.
     """
 
     ref: types.BackupRef
@@ -41,3 +44,4 @@ class ArchiveJob:
     told: tuple[types.Extent, ...] | None = None
     recorded: format_checks.Recorded = format_checks.NOTHING
     key_id: str | None = None
+    grace: datetime.timedelta = sweeping.GRACE

@@ -5,6 +5,7 @@
 import contextlib
 import datetime
 import random
+import threading
 
 from hypothesis import given
 from hypothesis import settings
@@ -53,6 +54,8 @@ class SweepTestCase(base.EngineTestCase):
         self.bench.archive(2, _SECOND, parent=1, form=_PACKS)
         self.second = set(
             self.bench.repository.load(base.ref(2)).point.packs.names())
+        # The backups are of yesterday.
+        self.wait(30)
         self.store.heal()
 
     def sweep(self, **options):
@@ -87,7 +90,7 @@ class SweepTest(SweepTestCase):
         self.assertNotEqual(set(), due)
         for hours in (0, 1, 22.9):
             self.wait(hours)
-            self.assertEqual(sweeping.Swept(noted=len(due)), self.sweep())
+            self.assertEqual(sweeping.Swept(waiting=len(due)), self.sweep())
         self.wait(0.2)
         swept = self.sweep(dry_run=True)
         self.assertEqual(due, set(swept.deleted))
@@ -105,7 +108,7 @@ class SweepTest(SweepTestCase):
         names = self.bench.names()
         for hours in (0, 30):
             self.wait(hours)
-            self.assertLess(0, self.sweep(dry_run=True).noted)
+            self.assertLess(0, self.sweep(dry_run=True).waiting)
             self.assertEqual(names, self.bench.names())
 
     def test_what_is_named_again_begins_anew(self):
@@ -113,7 +116,7 @@ class SweepTest(SweepTestCase):
         manifest = naming.manifest_name(base.ref(2).prefix)
         self.store.script(faulty.Rule('list', after=lambda found: [
             info for info in found if info.name != manifest]))
-        self.assertLess(0, self.sweep().noted)
+        self.assertLess(0, self.sweep().waiting)
         self.store.heal()
         self.wait(25)
         self.assertEqual(sweeping.Swept(), self.sweep())
@@ -189,12 +192,16 @@ class SweepTest(SweepTestCase):
 
     def test_packs_younger_than_the_grace_stay(self):
         # Whatever a note says, which somebody else may have written.
+        self.bench.archive(3, _FIRST, form=_PACKS)
+        self.bench.delete(base.ref(3))
         self.bench.delete(base.ref(1))
+        self.sweep()
+        self.wait(23)
         self.bench.put(_NOTE, condemned.encode({
             name.removeprefix('volume_vol-1/packs/'): datetime.datetime(
                 2026, 1, 1, tzinfo=datetime.UTC)
             for name in _packs(self.bench)}))
-        self.assertEqual((), self.sweep().deleted)
+        self.assertNotIn('/packs/bak-3-', str(self.sweep().deleted))
         self.check(2, _SECOND)
 
     def test_a_note_that_is_none(self):
@@ -244,6 +251,67 @@ class SweepTest(SweepTestCase):
         self.check(2, _SECOND)
 
 
+class DueTest(SweepTestCase):
+    """A backup that was begun before its parent was deleted, long ago."""
+
+    def setUp(self):
+        super().setUp()
+        self.bench.delete(base.ref(2))
+        for name in _packs(self.bench) - set(
+                self.bench.repository.load(base.ref(1)).point.packs.names()):
+            self.bench.memory.delete(base.CONTAINER, name)
+        found = parents.find(self.bench.repository, [base.ref(1)], 16, _PACKS)
+        self.addCleanup(found.close)
+        where = base.ref(3)
+        # Its pages are read while the parent is there.
+        self.job = jobs.ArchiveJob(
+            where, base.header(where), base.GEOMETRY, 'none', parent=found,
+            form=_PACKS)
+
+    def _archive(self):
+        self.bench.archiver.archive(
+            self.job, volumes.RamVolume(_FIRST[:-1] + b'!'),
+            observers.Recorder())
+
+    def test_deletes_that_come_after_the_last_look(self):
+        # A sweep has read all manifests, and is slow to delete.
+        (err,) = self._begin_and_make_during_a_sweep(25)
+        self.assertIn('may be about to delete', str(err))
+        self.assertRaises(exceptions.ChainError, self.bench.resolve, 3)
+
+    def _begin_and_make_during_a_sweep(self, hours):
+        raised, done, lock = [], [], threading.Lock()
+
+        def make(stop):
+            with lock:
+                if done:
+                    return
+                done.append(True)
+                try:
+                    self._archive()
+                except exceptions.BackupError as err:
+                    raised.append(err)
+
+        # Of the old parent, the backup has all but its manifest.
+        manifest = naming.manifest_name(base.ref(1).prefix)
+        self.bench.memory.delete(base.CONTAINER, manifest)
+        self.sweep()
+        self.wait(hours)
+        self.store.script(faulty.Rule(
+            'delete', before=make,
+            matching=lambda name: '/packs/bak-1-' in name))
+        self.sweep()
+        self.store.heal()
+        return raised
+
+    def test_early_enough(self):
+        self.assertEqual([], self._begin_and_make_during_a_sweep(12))
+        self._archive()
+        self.wait(25)
+        self.assertEqual((), self.sweep().deleted)
+        self.check(3, _FIRST[:-1] + b'!')
+
+
 class _Actor:
     """Somebody with an engine of one thread, and a store of turns."""
 
@@ -276,10 +344,11 @@ class _Actor:
 class InterleavingTest(SweepTestCase):
     """Whatever the order, a backup that was made can be restored."""
 
-    def _run(self, choose, lag, hours):
+    def _run(self, choose, lag, hours, before=30):
         bench = base.Bench()
         bench.archive(1, _FIRST, form=_PACKS)
         memory = bench.memory
+        memory.ahead += before * _HOUR
         order = turns.Turns(choose)
         # A listing does not show what was put so many turns ago.
         put_at = {}
@@ -300,9 +369,10 @@ class InterleavingTest(SweepTestCase):
         def delete_and_sweep():
             sweeper.delete(1)
             sweeper.sweep()
-            order.wait('sweeper')
-            memory.ahead += hours * _HOUR
-            sweeper.sweep()
+            for _ in range(2):
+                order.wait('sweeper')
+                memory.ahead += hours * _HOUR
+                sweeper.sweep()
 
         raised = order.run({
             'maker': lambda: maker.archive(2, _SECOND, 1),
@@ -313,10 +383,9 @@ class InterleavingTest(SweepTestCase):
             self.assertEqual(_SECOND, bytes(target.data), order.taken)
         else:
             self.assertIsInstance(raised['maker'], exceptions.BackupError)
-        bench.memory.ahead += 60 * _HOUR
-        sweeping.Sweeper(bench.repository).sweep(_VOLUME)
-        bench.memory.ahead += 60 * _HOUR
-        sweeping.Sweeper(bench.repository).sweep(_VOLUME)
+        for _ in range(2):
+            bench.memory.ahead += 60 * _HOUR
+            sweeping.Sweeper(bench.repository).sweep(_VOLUME)
         expected = set()
         if raised['maker'] is None:
             expected = set(bench.repository.load(
@@ -325,9 +394,10 @@ class InterleavingTest(SweepTestCase):
         return raised['maker'] is None
 
     @given(st.randoms(use_true_random=False), st.integers(0, 12),
-           st.sampled_from((0, 25)))
+           st.sampled_from((0, 7, 25)), st.sampled_from((0, 30)))
     @settings(max_examples=250)
-    def test_a_backup_while_its_parent_is_deleted(self, chance, lag, hours):
+    def test_a_backup_while_its_parent_is_deleted(self, chance, lag, hours,
+                                                  before):
         # At random, in long and short runs of turns.
         left, who = 0, ''
 
@@ -338,7 +408,7 @@ class InterleavingTest(SweepTestCase):
             left -= 1
             return who
 
-        self._run(choose, lag, hours)
+        self._run(choose, lag, hours, before)
 
     def test_each_moment(self):
         # The sweeper does all of it at once, at any moment of the backup.
@@ -434,7 +504,7 @@ class SweepMachine(stateful.RuleBasedStateMachine):
 
     def teardown(self):
         """Nothing stays for ever."""
-        for _ in range(2):
+        for _ in range(3):
             self.bench.memory.ahead += 25 * _HOUR
             sweeping.Sweeper(self.bench.repository).sweep(_VOLUME)
         named = {name for number in self.living for name in
