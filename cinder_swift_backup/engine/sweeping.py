@@ -30,7 +30,8 @@ it needs (:func:`protect`):
   than the last quarter.
 
 Where no manifest is left, and the caller knows that no backup of the volume
-is, all packs go at once.
+is, all packs go at once: noted as if for a grace, so that a backup that nobody
+knows of fails, unless its manifest is listed by now.
 
 A sweep that ends in the middle is repeated by the next, and two at a time do
 the same.
@@ -147,7 +148,7 @@ class Sweeper:
         unnamed = {rest: info for rest, info in found.packs.items()
                    if info.name not in named}
         if alone and not found.manifests and not made:
-            noted: dict[str, datetime.datetime] = {}
+            noted = dict.fromkeys(unnamed, now - self._grace)
             due = list(unnamed)
         else:
             before = (read_note(self._store, volume) if found.has_note
@@ -161,10 +162,16 @@ class Sweeper:
         swept = Swept(tuple(unnamed[rest].name for rest in due),
                       sum(unnamed[rest].size for rest in due),
                       len(unnamed) - len(due))
-        if not dry_run:
-            if noted or found.has_note:
-                _write_note(self._store, volume, noted)
-            self._repository.delete_objects(volume.container, swept.deleted)
+        if dry_run:
+            return swept
+        if noted or found.has_note:
+            _write_note(self._store, volume, noted)
+        if alone and self._list(volume, gone).manifests != found.manifests:
+            # Whoever has put one has not seen this note.
+            return Swept(why='a backup was made meanwhile')
+        self._repository.delete_objects(volume.container, swept.deleted)
+        if alone and not found.manifests:
+            _write_note(self._store, volume, {})
         return swept
 
     def _list(self, volume: Volume, gone: Collection[str]) -> _Found:

@@ -336,15 +336,29 @@ class _Actor:
                                              complete=False).names
         self.repository.discard(base.ref(number), names)
 
-    def sweep(self):
+    def sweep(self, *, alone=False):
         """Sweep the volume."""
-        sweeping.Sweeper(self.repository).sweep(_VOLUME)
+        sweeping.Sweeper(self.repository).sweep(_VOLUME, alone=alone)
+
+
+def _any_order(chance):
+    """Turns at random, in long and short runs."""
+    left, who = 0, ''
+
+    def choose(waiting):
+        nonlocal left, who
+        if left <= 0 or who not in waiting:
+            who, left = chance.choice(waiting), chance.choice((1, 3, 20))
+        left -= 1
+        return who
+
+    return choose
 
 
 class InterleavingTest(SweepTestCase):
     """Whatever the order, a backup that was made can be restored."""
 
-    def _run(self, choose, lag, hours, before=30):
+    def _run(self, choose, lag, hours, before=30, *, alone=False):
         bench = base.Bench()
         bench.archive(1, _FIRST, form=_PACKS)
         memory = bench.memory
@@ -368,7 +382,7 @@ class InterleavingTest(SweepTestCase):
 
         def delete_and_sweep():
             sweeper.delete(1)
-            sweeper.sweep()
+            sweeper.sweep(alone=alone)
             for _ in range(2):
                 order.wait('sweeper')
                 memory.ahead += hours * _HOUR
@@ -398,17 +412,13 @@ class InterleavingTest(SweepTestCase):
     @settings(max_examples=250)
     def test_a_backup_while_its_parent_is_deleted(self, chance, lag, hours,
                                                   before):
-        # At random, in long and short runs of turns.
-        left, who = 0, ''
+        self._run(_any_order(chance), lag, hours, before)
 
-        def choose(waiting):
-            nonlocal left, who
-            if left <= 0 or who not in waiting:
-                who, left = chance.choice(waiting), chance.choice((1, 3, 20))
-            left -= 1
-            return who
-
-        self._run(choose, lag, hours, before)
+    @given(st.randoms(use_true_random=False), st.sampled_from((0, 7, 25)))
+    @settings(max_examples=150)
+    def test_a_backup_that_nobody_knows_of(self, chance, hours):
+        # All packs go at once, since there is no record of it.
+        self._run(_any_order(chance), 0, hours, alone=True)
 
     def test_each_moment(self):
         # The sweeper does all of it at once, at any moment of the backup.
