@@ -29,6 +29,7 @@ from cinder_swift_backup.driver import options
 from cinder_swift_backup.driver import records
 from cinder_swift_backup.driver import settings
 from cinder_swift_backup.driver import setup_check
+from cinder_swift_backup.driver import sweeps
 from cinder_swift_backup.driver import told_changes
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.backup import jobs
@@ -36,6 +37,7 @@ from cinder_swift_backup.engine.backup import parents
 from cinder_swift_backup.engine.restore import doubts
 from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.engine.volumes import format_checks
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import naming
 
@@ -113,7 +115,12 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                     self._backup(
                         backup, container,
                         dataclasses.replace(marked, told=told),
-                        backup_metadata, engine, observer, for_backup)
+                        backup_metadata, engine, observer, for_backup,
+                        general.sweep_grace)
+                if for_backup.form is chains.Form.PACKS:
+                    sweeps.after_backup(
+                        self.context, observer.database, engine.repository,
+                        records.backup_ref(backup), general.sweep_grace)
             except exceptions.Cancelled as err:
                 if not observer.deleted:
                     # If this returned, Cinder would call the backup available.
@@ -137,7 +144,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         return source
 
     def _backup(self, backup, container, source, backup_metadata, engine,
-                observer, for_backup):
+                observer, for_backup, sweep_grace):
         repo = engine.repository.during(observer)
         repo.store.ensure_container(
             container, create=for_backup.containers.allowed,
@@ -153,10 +160,10 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         parent = self._parent(backup, container, for_backup, repo, observer)
         with engine.runtime.closing(parent):
             self._archive(backup, container, source, parent, backup_metadata,
-                          engine, observer, for_backup)
+                          engine, observer, for_backup, sweep_grace)
 
     def _archive(self, backup, container, source, parent, backup_metadata,
-                 engine, observer, for_backup):
+                 engine, observer, for_backup, sweep_grace):
         insist = observer.database.insist
         volume_meta = (insist(lambda: self.get_metadata(backup.volume_id))
                        if backup_metadata else None)
@@ -179,7 +186,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 track=source.track, told=source.told,
                 read_all=for_backup.read_all,
                 recorded=insist(lambda: self._recorded(backup)),
-                key_id=backup.encryption_key_id),
+                key_id=backup.encryption_key_id, grace=sweep_grace),
             source.reader, observer)
 
     def _recorded(self, backup):
@@ -320,6 +327,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         if general.track_changes and remains.mark is not None:
             change_tracking.forget(self.context, database, engine.runtime,
                                    backup, remains.mark)
+        if remains.form is not chains.Form.CHUNKS:
+            sweeps.after_delete(self.context, database, engine.repository,
+                                ref, general.sweep_grace)
         LOG.info('Deleted %d objects of backup %s.', len(remains.names),
                  backup.id)
 

@@ -43,6 +43,15 @@ OPTS = [
                help='How new backups are stored. Backups of either form can '
                     'be restored whatever this says. The first backup after '
                     'a change is a full one.'),
+    cfg.IntOpt('backup_swift_sweep_grace',
+               default=24,
+               min=1,
+               help='How long, in hours, packs stay that no backup needs any '
+                    'more. After each backup and delete, the driver deletes '
+                    'those that are older. They all go at once with the last '
+                    'backup of a volume. Keep this longer than it takes '
+                    'Swift to show a new object in listings, and to copy it '
+                    'to another site.'),
     cfg.StrOpt('backup_swift_compression_level',
                default=codecs.Level.BALANCED.value,
                choices=[

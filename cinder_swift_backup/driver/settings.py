@@ -13,6 +13,7 @@ configuration wants to know all of them: see :func:`account_faults` and
 
 import contextlib
 import dataclasses
+import datetime
 import functools
 import re
 import urllib.parse
@@ -90,6 +91,7 @@ class Settings:
     verify_restore: bool
     spool_directory: str
     track_changes: bool
+    sweep_grace: datetime.timedelta
     transport: transport.Transport
     account: Account
 
@@ -120,6 +122,8 @@ def read():
         verify_restore=_read('backup_swift_verify_restore'),
         spool_directory=_read('backup_swift_spool_directory'),
         track_changes=_read('backup_swift_rbd_cbt'),
+        sweep_grace=datetime.timedelta(
+            hours=_read('backup_swift_sweep_grace')),
         transport=transport.Transport(
             ca_file=_read('backup_swift_ca_cert_file'),
             insecure=_read('backup_swift_auth_insecure'),

@@ -55,10 +55,14 @@ _AT_ONCE = 4
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Remains:
-    """What there is of a backup: the names of its objects, and its mark."""
+    """What there is of a backup: the names of its objects, and its mark.
+
+    ``form`` is None if its manifest does not tell.
+    """
 
     names: frozenset[str]
     mark: types.Mark | None = None
+    form: chains.Form | None = None
 
 
 class Repository:
@@ -192,7 +196,8 @@ class Repository:
                         'such as %s.', len(strangers),
                         ref.backup_id, strangers[0])
         return Remains(frozenset(names.difference(strangers)),
-                       None if manifest is None else manifest.mark)
+                       None if manifest is None else manifest.mark,
+                       None if manifest is None else manifest.form)
 
     def _has(self, parent: types.BackupRef | None) -> bool:
         """Whether the store has the parent, if there is one."""

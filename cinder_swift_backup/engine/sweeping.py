@@ -147,7 +147,8 @@ class Sweeper:
             return Swept(why=f'a manifest cannot be read: {err}')
         unnamed = {rest: info for rest, info in found.packs.items()
                    if info.name not in named}
-        if alone and not found.manifests and not made:
+        everything = alone and not found.manifests and not made
+        if everything:
             noted = dict.fromkeys(unnamed, now - self._grace)
             due = list(unnamed)
         else:
@@ -166,11 +167,11 @@ class Sweeper:
             return swept
         if noted or found.has_note:
             _write_note(self._store, volume, noted)
-        if alone and self._list(volume, gone).manifests != found.manifests:
+        if everything and self._list(volume, gone).manifests:
             # Whoever has put one has not seen this note.
             return Swept(why='a backup was made meanwhile')
         self._repository.delete_objects(volume.container, swept.deleted)
-        if alone and not found.manifests:
+        if everything:
             _write_note(self._store, volume, {})
         return swept
 

@@ -5,6 +5,7 @@
 Modules that other tests hold:
 
 * chains: engine.restore.test_planner
+* condemned: engine.test_sweeping
 * entries: format.test_manifest
 * long_list: format.test_manifest
 * manifest_fields: format.test_manifest

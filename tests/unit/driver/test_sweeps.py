@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""When packs are swept, by Cinder's records."""
+
+import datetime
+from unittest import mock
+
+from cinder import objects
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import observers
+from cinder_swift_backup.driver import sweeps
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import naming
+from tests.fakes import faulty
+from tests.unit.engine import base
+
+_DATA = bytes(range(200)) * 3
+_DAY = datetime.timedelta(days=1)
+
+
+class SweepsTest(base.EngineTestCase):
+    """Two backups that share packs, one of which was deleted."""
+
+    def setUp(self):
+        super().setUp()
+        self.have_small_packs()
+        objects.register_all()
+        for number, data in ((1, _DATA), (2, b'!' * 300 + _DATA[300:])):
+            self.bench.archive(number, data, form=chains.Form.PACKS,
+                               parent=number - 1 or None)
+        self.bench.delete(base.ref(1))
+        self.packs = self._packs()
+        self.records = []
+        self.listed = self.enterContext(mock.patch.object(
+            objects.BackupList, 'get_all', side_effect=self._get_all))
+        self.store.heal()
+
+    def _get_all(self, context, filters):
+        self.assertTrue(context.is_admin)
+        return [record for record in self.records
+                if record.volume_id == filters['volume_id']]
+
+    def _packs(self):
+        return list(filter(naming.is_pack, self.bench.names()))
+
+    def _record(self, number, status, container=base.CONTAINER):
+        self.records.append(mock.Mock(
+            id=f'bak-{number}', volume_id='vol-1', status=status,
+            container=container))
+
+    def _sweep(self, function, number, days=0):
+        self.bench.memory.ahead += days * _DAY
+        context = mock.Mock()
+        context.elevated.return_value.is_admin = True
+        function(context,
+                 observers.Database('the test', 60), self.bench.repository,
+                 base.ref(number), _DAY)
+
+    def test_after_a_grace(self):
+        self._record(2, 'available')
+        for days in (2, 0.5):
+            self._sweep(sweeps.after_delete, 1, days)
+            self.assertEqual(self.packs, self._packs())
+        self._sweep(sweeps.after_delete, 1, 1)
+        self.assertEqual(
+            sorted(self.bench.repository.load(base.ref(2)).point.packs
+                   .names()), self._packs())
+
+    def test_all_with_the_last_backup(self):
+        self._record(2, 'deleting')
+        self._record(3, 'deleting')
+        self._record(4, 'available', container='elsewhere')
+        self.bench.delete(base.ref(2))
+        self._sweep(sweeps.after_delete, 2)
+        self.assertEqual([], self.bench.names())
+
+    def test_others_that_are_on_record(self):
+        self._record(2, 'deleting')
+        self._record(3, 'error')
+        self.bench.delete(base.ref(2))
+        self._sweep(sweeps.after_delete, 2)
+        self.assertEqual(self.packs, self._packs())
+
+    def test_never_while_a_backup_is_made(self):
+        self._record(2, 'creating')
+        self._record(3, 'creating')
+        for days in range(5):
+            self._sweep(sweeps.after_backup, 2, days)
+        self.assertEqual([], self.store.names('list'))
+        self.assertEqual(self.packs, self._packs())
+        # Its own does not count.
+        del self.records[1]
+        for days in (2, 2, 2):
+            self._sweep(sweeps.after_backup, 2, days)
+        self.assertLess(len(self._packs()), len(self.packs))
+
+    def test_a_manifest_that_a_listing_does_not_show_yet(self):
+        self._record(2, 'creating')
+        self.store.script(faulty.Rule('list', after=lambda found: [
+            info for info in found if 'metadata' not in info.name]))
+        for days in (2, 2, 2):
+            self._sweep(sweeps.after_backup, 2, days)
+        self.store.heal()
+        self.assertEqual(
+            sorted(self.bench.repository.load(base.ref(2)).point.packs
+                   .names()), self._packs())
+
+    def test_failures_fail_nothing(self):
+        self._record(2, 'available')
+        self.store.script(faulty.fail(
+            'list', exceptions.StoreUnavailable('down')))
+        self._sweep(sweeps.after_delete, 1)
+        self.store.heal()
+        self.listed.side_effect = observers.DATABASE_ERRORS[1]('away')
+        with mock.patch.object(observers.Database, 'insist',
+                               side_effect=exceptions.DatabaseUnavailable(
+                                   'away')):
+            self._sweep(sweeps.after_delete, 1)
+        self.assertEqual(self.packs, self._packs())
