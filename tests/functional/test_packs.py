@@ -52,6 +52,11 @@ class HistoryTestCase(testscenarios.WithScenarios,
                 self.container, backup.service_metadata))
             self.assert_content(self.restore_existing(
                 OURS, kept, len(expected)), expected)
+            backup.destroy()
+        # With the last backup, all packs go.
+        self.assertNotEqual([], self.object_names(self.container))
+        OURS(self.context).delete_backup(kept)
+        self.assertEqual([], self.object_names(self.container))
 
 
 class BothFormsTestCase(cinder_side.CinderSideTestCase):
@@ -143,3 +148,5 @@ class ApiTestCase(own_cinder.OwnCinderTestCase):
                              '-f', 'value', '-c', 'Kind', '-c', 'State')
         self.assertEqual('packs complete', listed.stdout.strip())
         program.run('verify', third.id, '--deep')
+        self.delete_backup(third)
+        self.assertEqual([], self.object_names(self.container))
