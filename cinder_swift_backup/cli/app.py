@@ -23,6 +23,7 @@ from cinder_swift_backup.cli import listing
 from cinder_swift_backup.cli import logins
 from cinder_swift_backup.cli import restoring
 from cinder_swift_backup.cli import showing
+from cinder_swift_backup.cli import sweeping
 from cinder_swift_backup.cli import verifying
 
 _NAME = 'cinder-swift-backup'
@@ -34,6 +35,7 @@ _COMMANDS: dict[str, type[command.Command]] = {
     'orphans': deleting.Orphans,
     'restore': restoring.Restore,
     'show': showing.Show,
+    'sweep': sweeping.Sweep,
     'verify': verifying.Verify,
 }
 

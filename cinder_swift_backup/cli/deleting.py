@@ -16,6 +16,7 @@ from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import questions
 from cinder_swift_backup.cli import summaries
+from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.engine.survey import lineages
@@ -108,8 +109,22 @@ class Delete(commands.BackupCommand):
             self.left = ('Part of the backup may already have been deleted. '
                          'The same command deletes the rest.')
             count = deletion.delete(survey.repository, backup)
+            if backup.summary is not None and backup.summary.is_point:
+                self._sweep(survey, backup)
         self.say(f'Deleted backup {name}: '
                  f'{summaries.counted(count, "object")}.')
+
+    def _sweep(self, survey: surveys.Survey, backup: backups.Backup) -> None:
+        """Note which packs nobody needs any more; they go later."""
+        self.left = ('The backup was deleted. Packs that no backup needs stay '
+                     'until "sweep".')
+        swept = sweeping.Sweeper(survey.repository).sweep(
+            sweeping.Volume(backup.ref.container, backup.ref.prefix),
+            gone=(backup.ref.prefix,))
+        if swept.waiting:
+            self.say(f'{summaries.counted(swept.waiting, "pack")} of the '
+                     f'volume that no backup needs will go with a "sweep" '
+                     f'after the grace period.')
 
     def _is_sure(self, survey: surveys.Survey,
                  backup: backups.Backup) -> bool:
@@ -129,7 +144,7 @@ class Delete(commands.BackupCommand):
                                                        observer)
         _refuse(backup, deletion.obstacle(lineage, backup))
         # After the objects: whoever writes some has a record already.
-        records = _records(self, arguments.patience, required=True)
+        records = read_records(self, arguments.patience, required=True)
         _refuse(backup, deletion.obstacle_on_record(records or {}, backup))
         return backup
 
@@ -178,7 +193,7 @@ class Orphans(commands.AccountCommand, commands.Table):
             with self.looking() as observer:
                 lineage = survey.everything(observer)
             # After the objects: whoever writes some has a record already.
-            records = _records(self, parsed_args.patience,
+            records = read_records(self, parsed_args.patience,
                                required=is_to_delete)
             unseen: Sequence[backups.Backup] = ()
             if records is not None:
@@ -250,7 +265,7 @@ class Orphans(commands.AccountCommand, commands.Table):
             self.say(line)
 
 
-def _records(command: commands.AccountCommand, patience: float, *,
+def read_records(command: commands.AccountCommand, patience: float, *,
              required: bool) -> deletion.Records | None:
     """What Cinder knows; None if it is not there.
 

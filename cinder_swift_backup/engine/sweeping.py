@@ -85,12 +85,14 @@ class Swept:
 
     ``waiting`` is how many packs nobody names that have to wait for the grace.
     ``why`` says why nothing was swept; empty if that was possible.
+    ``is_unreadable`` is whether that is a manifest that cannot be read.
     """
 
     deleted: tuple[str, ...] = ()
     stored_bytes: int = 0
     waiting: int = 0
     why: str = ''
+    is_unreadable: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ class Sweeper:
         try:
             named = self._named({*found.manifests, *made})
         except (exceptions.ChainError, exceptions.FormatError) as err:
-            return Swept(why=f'a manifest cannot be read: {err}')
+            return Swept(why=f'a manifest cannot be read: {err}',
+                         is_unreadable=True)
         unnamed = {rest: info for rest, info in found.packs.items()
                    if info.name not in named}
         everything = alone and not found.manifests and not made

@@ -91,10 +91,7 @@ class Inventory:
 
         :raises StoreError: when a listing fails
         """
-        # A client that does not resolve paths can make containers that others
-        # cannot ask for.
-        known = frozenset(name for name in self._store.containers()
-                          if not container_names.fault(name))
+        known = self._known()
 
         def scan(store: base.ObjectStore, container: str) -> Iterable[Listed]:
             try:
@@ -103,9 +100,24 @@ class Inventory:
             except exceptions.ContainerNotFound:
                 # What the account lists may be deleted already.
                 return ()
-        return self._scan_each(
-            (name for name in sorted(known)
-             if not _holds_segments(name, known)), scan)
+        return self._scan_each(self.containers(known), scan)
+
+    def _known(self) -> frozenset[str]:
+        # A client that does not resolve paths can make containers that others
+        # cannot ask for.
+        return frozenset(name for name in self._store.containers()
+                         if not container_names.fault(name))
+
+    def containers(self, known: frozenset[str] | None = None) -> list[str]:
+        """All containers that may have backups, in order.
+
+        :param known: all that there are; by default asked for
+
+        :raises StoreError: when the account cannot be listed
+        """
+        known = self._known() if known is None else known
+        return [name for name in sorted(known)
+                if not _holds_segments(name, known)]
 
     def syncs(self, containers: Iterable[str],
               ) -> dict[str, base.Sync | None]:

@@ -5,4 +5,5 @@
 Modules that other tests hold:
 
 * backups: engine.survey.test_quick
+* packed: cli.test_sweeping
 """

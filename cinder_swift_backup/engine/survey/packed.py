@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which volumes have packs, whatever backups they have."""
+
+from collections.abc import Iterable
+import dataclasses
+
+from cinder_swift_backup.engine import sweeping
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.stores import base
+
+
+@dataclasses.dataclass(slots=True)
+class PackedVolume:
+    """A volume with packs in a container; ``stored_bytes`` are of all."""
+
+    volume_id: str
+    container: str
+    packs: int = 0
+    stored_bytes: int = 0
+
+    @property
+    def swept(self) -> sweeping.Volume:
+        """What to sweep."""
+        return sweeping.Volume(self.container,
+                               f'{naming.ALL}{self.volume_id}/')
+
+
+def find(store: base.ObjectStore,
+         containers: Iterable[str]) -> list[PackedVolume]:
+    """The volumes that have packs in some containers, by their ids.
+
+    :raises ContainerNotFound: when there is no such container
+    :raises StoreError: when a listing fails
+    """
+    found: dict[tuple[str, str], PackedVolume] = {}
+    for container in containers:
+        for info in store.list(container, naming.ALL):
+            maker = naming.maker(info.name)
+            if maker is None:
+                continue
+            volume = found.setdefault((container, maker[0]), PackedVolume(
+                maker[0], container))
+            volume.packs += 1
+            volume.stored_bytes += info.size
+    return [found[key] for key in sorted(found)]
