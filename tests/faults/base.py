@@ -157,7 +157,7 @@ class FaultTestCase(cinder_side.CinderSideTestCase):
 
     def _next_backup(self, operation):
         backup = operation.back_up()
-        self.assertEqual(operation.chunks, backup.object_count)
+        self.assertEqual(operation.count, backup.object_count)
 
 
 class CaseTestCase(FaultTestCase):
@@ -190,7 +190,8 @@ class CaseTestCase(FaultTestCase):
         self.configure(**case.options)
         if case.segmented:
             self._divide_digests()
-        operation = operations.KINDS[case.operation](self, many=case.many)
+        kinds = operations.PACKED if case.packed else operations.KINDS
+        operation = kinds[case.operation](self, many=case.many)
         operation.prepare()
         faults = case.rules
         if case.late is not None:

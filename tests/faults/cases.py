@@ -70,10 +70,10 @@ class Case:
 
     ``outcomes`` are those that are right. ``left`` is what may be left of the
     backup after a failure. ``many`` makes the operation one of many small
-    objects, ``segmented`` has its digests in segments. ``within`` is a bound
-    in seconds, and no promise. ``late`` makes one more rule, from the records
-    of the backup and its parent; of a second incremental, from those of its
-    parent's parent and of its parent.
+    objects, ``segmented`` has its digests in segments, and ``packed`` has the
+    form of packs. ``within`` is a bound in seconds, and no promise. ``late``
+    makes one more rule, from the records of the backup and its parent; of a
+    second incremental, from those of its parent's parent and of its parent.
     """
 
     fault: str
@@ -83,6 +83,7 @@ class Case:
     left: str = NOTHING
     many: bool = False
     segmented: bool = False
+    packed: bool = False
     patience: int = 10
     within: int = 60
     quick: bool = True
@@ -92,7 +93,8 @@ class Case:
     @property
     def name(self) -> str:
         """What a test of it is called."""
-        return f'{self.operation}, {self.fault}'
+        return (f'{self.operation}{" in packs" if self.packed else ""}, '
+                f'{self.fault}')
 
 
 def _each(fault: str, operations: tuple[str, ...], *faults: rules.Rule,
@@ -748,11 +750,53 @@ def _logins() -> Iterator[Case]:
                      quick=())
 
 
+def _packs() -> Iterator[Case]:
+    """The same of packs, and of pages, which are named as chunks are."""
+    pack, page = Kind.PACK, Kind.CHUNK
+    for fault, operations, action, method, kind in (
+            ('PUT of a pack 503, 4 times', (BACKUP, INCREMENTAL),
+             Answer(503), 'PUT', pack),
+            ('PUT of a pack, its answer is lost', (BACKUP,),
+             Reset(Moment.ANSWERED), 'PUT', pack),
+            ('PUT of a pack is reset', (INCREMENTAL,), Reset(Moment.IN_BODY),
+             'PUT', pack),
+            ('PUT of a pack with a wrong bit', (BACKUP,), Flip(), 'PUT',
+             pack),
+            ('PUT of pages with a wrong bit', (INCREMENTAL,), Flip(), 'PUT',
+             page),
+            ('GET of a pack with a wrong bit', _READING, Flip(), 'GET',
+             pack),
+            ('GET of a pack is short', _READING, Shorten(), 'GET', pack),
+            ('GET of a pack breaks off', _READING, Close(), 'GET', pack),
+            ('GET of a pack 404 once', (RESTORE,), Answer(404), 'GET', pack),
+            ('GET of pages with a wrong bit', _READING, Flip(), 'GET', page),
+            ('GET of pages is short', (RESTORE,), Shorten(), 'GET', page),
+            ('DELETE of a pack 503, 4 times', (DELETE,), Answer(503),
+             'DELETE', pack)):
+        yield from _each(
+            fault, operations,
+            rule(action, method, kind, count=4 if '4 times' in fault else 1),
+            quick=operations[:1], packed=True)
+    yield from _each(
+        'GET of a pack 404 for good', (RESTORE,),
+        rule(Answer(404), 'GET', pack, count=None), outcomes=(DAMAGED,),
+        packed=True)
+    yield from _each(
+        'GET of pages with a wrong bit for good', (RESTORE,),
+        rule(Flip(), 'GET', page, count=None), outcomes=(DAMAGED,),
+        packed=True)
+    yield from _each(
+        'nothing is listed', (BACKUP, INCREMENTAL),
+        rule(List(Extent.NOTHING), 'GET', Kind.LISTING, count=None),
+        packed=True, quick=(INCREMENTAL,))
+
+
 def _all() -> Iterator[Case]:
     for some in (_absent, _absent_containers, _absent_for_a_while, _unsure,
                  _refusals, _statuses, _denials, _deletes, _connections,
                  _few_connections, _bodies, _strange_answers, _headers,
-                 _listings, _outages, _slowness, _silence, _segments):
+                 _listings, _outages, _slowness, _silence, _segments,
+                 _packs):
         yield from some()
 
 

@@ -72,9 +72,14 @@ class Operation:
         raise NotImplementedError
 
     @property
+    def count(self):
+        """How many objects a full backup has, but manifest and digests."""
+        return self.chunks
+
+    @property
     def objects(self):
         """How many objects a full backup has."""
-        return self.chunks + 2
+        return self.count + 2
 
     def change(self):
         """Write to the volume here and there; returns to how many places."""
@@ -148,7 +153,7 @@ class Backup(Operation):
 
     def __init__(self, test, *, many=False):
         super().__init__(test, many=many)
-        self.expected = self.chunks
+        self.expected = self.count
         self.backup = None
 
     def run(self):
@@ -281,5 +286,52 @@ class Delete(Operation):
         self.check_done()
 
 
+class _Packed:
+    """One of them with the form of packs: a pack and its page are enough."""
+
+    count = 2
+    # With the manifest.
+    objects = 3
+
+    def __init__(self, test, *, many=False):
+        test.configure(backup_swift_form='packs')
+        super().__init__(test, many=many)
+
+
+class PackedBackup(_Packed, Backup):
+    """A full backup in the form of packs."""
+
+    def check_done(self):
+        """It stands alone, and can be restored."""
+        self.test.assertIsNone(self.backup.parent_id)
+        self.test.assertEqual(self.count, self.backup.object_count)
+        self.test.assertEqual(self.objects,
+                              len(self.objects_of(self.backup)))
+        self.restore_and_compare(self.backup)
+
+
+class PackedIncremental(_Packed, Incremental):
+    """An incremental in the form of packs."""
+
+    check_done = PackedBackup.check_done
+
+
+class PackedRestore(_Packed, Restore):
+    """A restore of a backup that shares packs with another."""
+
+    def prepare(self):
+        """Make both."""
+        self.parent = self.back_up()
+        self.change()
+        self.backup = self.back_up(self.parent)
+        self.target = Target(self.test, self.backup)
+
+
+class PackedDelete(_Packed, Delete):
+    """A delete of the only backup of a volume, with its packs."""
+
+
+PACKED = {cases.BACKUP: PackedBackup, cases.INCREMENTAL: PackedIncremental,
+          cases.RESTORE: PackedRestore, cases.DELETE: PackedDelete}
 KINDS = {cases.BACKUP: Backup, cases.INCREMENTAL: Incremental,
          cases.SECOND: Second, cases.RESTORE: Restore, cases.DELETE: Delete}

@@ -24,13 +24,15 @@ class Kind(enum.StrEnum):
     CONTAINER = 'container'
     LISTING = 'listing'
     CHUNK = 'chunk'
+    PACK = 'pack'
+    NOTE = 'note of packs'
     DIGESTS = 'digests'
     SEGMENT = 'segment'
     MANIFEST = 'manifest'
     OTHER = 'other'
 
 
-OBJECTS = (Kind.CHUNK, Kind.DIGESTS, Kind.SEGMENT, Kind.MANIFEST)
+OBJECTS = (Kind.CHUNK, Kind.PACK, Kind.DIGESTS, Kind.SEGMENT, Kind.MANIFEST)
 
 
 class Moment(enum.StrEnum):
@@ -277,6 +279,9 @@ _ENDINGS = (
     (re.compile(r'_metadata\Z'), Kind.MANIFEST),
     (re.compile(r'_sha256file\Z'), Kind.DIGESTS),
     (re.compile(r'_sha256file-\d{6,}\Z'), Kind.SEGMENT),
+    (re.compile(r'/packs/[^/]+-\d{6,}\Z'), Kind.PACK),
+    (re.compile(r'/packs/condemned\Z'), Kind.NOTE),
+    # In the form of packs, these are objects of pages.
     (re.compile(r'-\d{5,}\Z'), Kind.CHUNK),
 )
 

@@ -78,7 +78,8 @@ class Bench:
                                     self.repository.load(ref(parent)))
             above = parents.Parent(
                 link.ref, link.manifest, self.repository.load_digests(
-                    link, link.manifest.volume_size or 1 << 30))
+                    link, 1 << 30 if link.manifest.volume_size is None
+                    else link.manifest.volume_size))
         return self.archiver.archive(
             jobs.ArchiveJob(
                 ref=where, header=header(where), geometry=geometry,

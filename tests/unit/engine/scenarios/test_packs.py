@@ -4,6 +4,7 @@
 
 import contextlib
 import random
+import threading
 from unittest import mock
 
 from hypothesis import given
@@ -11,13 +12,27 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import point_objects
+from cinder_swift_backup.engine import spool
+from cinder_swift_backup.engine.backup import block_reader
+from cinder_swift_backup.engine.backup import jobs
+from cinder_swift_backup.engine.backup import pack_worklist
+from cinder_swift_backup.engine.backup import packer
+from cinder_swift_backup.engine.backup import page_writer
 from cinder_swift_backup.engine.backup import parents
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import packed_chunks
 from cinder_swift_backup.format import packs
 from cinder_swift_backup.format import pages
+from cinder_swift_backup.format import stored_form
+from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import memory
 from tests.fakes import faulty
 from tests.fakes import observers
 from tests.fakes import volumes
@@ -89,6 +104,51 @@ class HistoryTest(base.EngineTestCase):
         target = bench.restore(bench.resolve(kept),
                                b'\xa5' * len(history[kept][0]))
         self.assertEqual(history[kept][0], bytes(target.data))
+
+
+class OddSizesTest(base.EngineTestCase):
+    """Blocks, chunks, pieces, windows and pages that do not fit together."""
+
+    @given(strategies.histories(), st.integers(1, 150),
+           st.integers(1, 200), st.integers(1, 300), st.integers(1, 200),
+           st.integers(1, 200), st.integers(1, 5), st.integers(1, 30))
+    @settings(max_examples=120)
+    def test_any_sizes(self, history, block, chunk, page, piece, window, most,
+                       in_pack):
+        bench = base.Bench()
+        with contextlib.ExitStack() as stack:
+            for owner, name, value in (
+                    (pages, '_CHUNK', chunk), (pages, '_SIZE', page),
+                    (block_reader, 'PIECE', piece),
+                    (pack_worklist, '_WINDOW', window),
+                    (packer, 'FULL', 50 * in_pack),
+                    (page_writer, 'IN_OBJECT', most),
+                    (digests, 'STEP', most)):
+                stack.enter_context(mock.patch.object(owner, name, value))
+            geometry = types.Geometry(block, block)
+            for number, (data, parent) in enumerate(history):
+                bench.archive(number, data, parent=parent, form=_PACKS,
+                              geometry=geometry)
+                _check_point(self, bench, number)
+            for number, (data, _) in enumerate(history):
+                target = bench.restore(bench.resolve(number),
+                                       b'\xa5' * len(data))
+                self.assertEqual(data, bytes(target.data))
+
+    def test_more_chunks_than_a_pack_can_have(self):
+        self.have_small_packs()
+        with mock.patch.object(packs, 'MOST', 5), \
+                mock.patch.object(packer, 'FULL', 1 << 20):
+            data = (b'?' * 16 + bytes(16)) * 40
+            self.bench.archive(1, data, form=_PACKS)
+            self.bench.archive(2, (bytes(16) + b'!' * 16) * 40, parent=1,
+                               form=_PACKS)
+            for number in (1, 2):
+                manifest = _check_point(self, self.bench, number)
+                self.assertGreaterEqual(len(manifest.point.packs), 8)
+            target = self.bench.restore(self.bench.resolve(2), data)
+            self.assertEqual((bytes(16) + b'!' * 16) * 40,
+                             bytes(target.data))
 
 
 _FIRST = random.Random(12).randbytes(500) + bytes(100) + b'the end.' * 9
@@ -199,6 +259,63 @@ class FaultsTest(base.EngineTestCase):
             self.assertEqual(name, err.name)
             self.bench.put(name, kept)
             self._check_undone()
+
+
+class ThreadsTest(base.EngineTestCase):
+    """What computes does so offloaded, and nothing else does."""
+
+    def test_where_functions_run(self):
+        self.have_small_packs()
+        self.have_volumes_of_any_size()
+        away = threading.local()
+        done = set()
+
+        def call(function, *arguments, **options):
+            away.now = True
+            try:
+                return function(*arguments, **options)
+            finally:
+                away.now = False
+
+        def watched(owner, name, expected):
+            real = getattr(owner, name)
+
+            def run(*arguments, **options):
+                self.assertEqual(expected, getattr(away, 'now', False), name)
+                done.add(name)
+                return real(*arguments, **options)
+            self.enterContext(mock.patch.object(owner, name, run))
+
+        bench = base.Bench(runtime=pipelines.Runtime(call=call))
+        for owner, names in (
+                (digests, ('hash_blocks', 'changed_blocks')),
+                (packed_chunks, ('decode',)),
+                (packs, ('encode', 'decode')), (pages, ('encode', 'decode')),
+                (stored_form, ('encode',)), (planner, ('plan_page',)),
+                (spool.Spool, ('close',)),
+                (digests.DigestTable, ('put', 'run', 'are_zeros')),
+                (volumes.RamVolume, ('read', 'write', 'zero', 'sync'))):
+            for name in names:
+                watched(owner, name, True)
+        for name in ('put', 'read', 'list', 'stat'):
+            watched(memory.MemoryStore, name, False)
+        with mock.patch.object(restorer, 'WORTH_SYNCING', 1):
+            bench.archive(1, _FIRST, form=_PACKS, codec='zlib')
+            runtime = bench.repository.operation.runtime
+            with runtime.closing(parents.find(
+                    bench.repository, [base.ref(1)], 16, _PACKS)) as parent:
+                bench.archiver.archive(jobs.ArchiveJob(
+                    base.ref(2), base.header(base.ref(2)), base.GEOMETRY,
+                    'zlib', parent=parent, form=_PACKS),
+                    volumes.RamVolume(_SECOND), observers.Recorder())
+            target = bench.restore(bench.resolve(2), bytes(len(_SECOND)))
+        self.assertEqual(_SECOND, bytes(target.data))
+        deep.Checker(bench.repository).check(
+            deep.Subject(bench.resolve(2).tip, len(_SECOND)), None,
+            observers.Recorder())
+        self.assertLessEqual({
+            'hash_blocks', 'changed_blocks', 'decode', 'encode', 'plan_page',
+            'close', 'put', 'run', 'read', 'write', 'sync', 'list'}, done)
 
 
 class ParentTest(base.EngineTestCase):
