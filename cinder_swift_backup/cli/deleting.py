@@ -120,7 +120,8 @@ class Delete(commands.BackupCommand):
                      'until "sweep".')
         swept = sweeping.Sweeper(survey.repository).sweep(
             sweeping.Volume(backup.ref.container, backup.ref.prefix),
-            gone=(backup.ref.prefix,))
+            ask=lambda: sweeping.OnRecord(
+                gone=frozenset((backup.ref.prefix,))), only_note=True)
         if swept.waiting:
             self.say(f'{summaries.counted(swept.waiting, "pack")} of the '
                      f'volume that no backup needs will go with a "sweep" '

@@ -73,6 +73,9 @@ def object_count(manifest):
         packs = manifest.point.packs
         count += sum(packs.maker(number) == manifest.header.backup_id
                      for number in range(len(packs)))
+        # Of zeros there is only the manifest, and 0 would say that nothing is
+        # known.
+        count = max(count, 1)
     return count
 
 

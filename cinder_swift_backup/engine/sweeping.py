@@ -13,9 +13,9 @@ A wrong sweep would lose every backup of a volume. So:
    within the grace, note none: it may be in the making.
 4. Delete those that were noted a grace ago or before, and are not named now.
 
-The caller knows that no backup of the volume is being made, by Cinder's
-records. Where there are none, the grace has to do, and a backup protects what
-it needs (:func:`protect`):
+No backup of the volume is being made, by the records of Cinder, which are read
+when the packs were listed. Where there are none, the grace has to do, and a
+backup protects what it needs (:func:`protect`):
 
 * It has the note forget its packs, and then makes sure that the parent's
   manifest is still there. So whichever sweep may delete one of them, because
@@ -29,38 +29,38 @@ it needs (:func:`protect`):
   less than three quarters of one now, unless listings show manifests later
   than the last quarter.
 
-Where no manifest is left, and the caller knows that no backup of the volume
-is, all packs go at once: noted as if for a grace, so that a backup that nobody
-knows of fails, unless its manifest is listed by now.
+Where no manifest is left, and by the records the volume has no backup, all
+packs of backups that are on record go at once: noted as if for a grace, so
+that a backup that nobody knows of fails, unless its manifest is listed by now.
 
 A sweep that ends in the middle is repeated by the next, and two at a time do
 the same.
 """
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import datetime
 import functools
 import hashlib
 
-from oslo_log import log as logging
-
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.format import condemned
-from cinder_swift_backup.format import manifests
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import pack_table
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
-LOG = logging.getLogger(__name__)
 GRACE = datetime.timedelta(days=1)
 # How many manifests a worker reads at once. It mostly waits for the store.
 _AT_ONCE = 4
+# Bytes of a manifest that is read alone.
+_LARGE = 4 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,12 +96,37 @@ class Swept:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class OnRecord:
+    """What there is on record of the backups of a volume.
+
+    ``is_idle`` is whether none is being made, ``is_alone`` whether the volume
+    has none any more in the container. ``known`` are the ids of all, also of
+    those that were deleted, ``gone`` the prefixes of those that were or are
+    being deleted.
+    """
+
+    is_idle: bool = True
+    is_alone: bool = False
+    known: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Found:
     """What a listing shows: packs by the ends of their names."""
 
     packs: dict[str, base.ObjectInfo]
-    manifests: list[types.BackupRef]
+    # Each with the bytes of its manifest.
+    refs: dict[types.BackupRef, int]
     has_note: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Plan:
+    """What to note, and which packs to delete; both by ends of names."""
+
+    noted: dict[str, datetime.datetime]
+    due: list[str]
 
 
 class Sweeper:
@@ -111,75 +136,74 @@ class Sweeper:
                  grace: datetime.timedelta = GRACE) -> None:
         """Prepare.
 
-        :param grace: for how long a pack that nobody names stays
+        :param grace: for how long a pack that nobody names stays; all who
+            sweep, and all who make backups, have to have the same
         """
         self._repository = repo
         self._operation = repo.operation
         self._store = repo.operation.store
         self._grace = grace
 
-    def sweep(self, volume: Volume, *, alone: bool = False,
-              gone: Collection[str] = (),
+    def sweep(self, volume: Volume, *,
+              ask: Callable[[], OnRecord] = OnRecord,
               made: Collection[types.BackupRef] = (),
-              dry_run: bool = False) -> Swept:
+              only_note: bool = False, dry_run: bool = False) -> Swept:
         """Sweep the packs of a volume.
 
-        Nobody may be backing it up, as far as anybody knows.
-
-        :param alone: whether the volume has no backups any more on record
-        :param gone: prefixes of backups that were just deleted, which listings
-            may still show
+        :param ask: tells what is on record, if there are records; called when
+            packs were listed, for whoever puts some has a record already
         :param made: backups that were just made, which listings may not show
             yet
+        :param only_note: whether to leave the deleting to the next sweep
         :param dry_run: whether to change nothing, and only tell
         :raises StoreError: when the store fails; what was not deleted is by
             the next sweep
         """
         # Before anything is looked at.
         now = self._now()
-        found = self._list(volume, gone)
+        found = self._list(volume)
         if not found.packs and not found.has_note:
             return Swept()
         sync = self._store.sync(volume.container)
         if sync is not None and sync.to is None:
             return Swept(why='the container is a copy')
+        records = ask()
+        if not records.is_idle:
+            return Swept(why='another backup of the volume is being made')
+        refs = {ref: size for ref, size in found.refs.items()
+                if ref.prefix not in records.gone}
+        refs.update(dict.fromkeys(made, 0))
         try:
-            named = self._named({*found.manifests, *made})
+            unnamed = self._unnamed(found.packs, refs)
         except (exceptions.ChainError, exceptions.FormatError) as err:
             return Swept(why=f'a manifest cannot be read: {err}',
                          is_unreadable=True)
-        unnamed = {rest: info for rest, info in found.packs.items()
-                   if info.name not in named}
-        everything = alone and not found.manifests and not made
+        before = (read_note(self._operation, volume) if found.has_note
+                  else {})
+        plan = self._plan(found.packs, unnamed, before, now)
+        everything = not refs and records.is_alone
         if everything:
-            noted = dict.fromkeys(unnamed, now - self._grace)
-            due = list(unnamed)
-        else:
-            before = (read_note(self._store, volume) if found.has_note
-                      else {})
-            newest = _newest(found.packs)
-            noted = {rest: min(before.get(rest, now), now)
-                     for rest in unnamed
-                     if now - newest[_maker(rest)] >= self._grace}
-            due = [rest for rest, moment in noted.items()
-                   if now - moment >= self._grace]
+            plan = self._all_at_once(plan, unnamed, records, now)
+        due = [] if only_note else plan.due
         swept = Swept(tuple(unnamed[rest].name for rest in due),
                       sum(unnamed[rest].size for rest in due),
                       len(unnamed) - len(due))
         if dry_run:
             return swept
-        if noted or found.has_note:
-            _write_note(self._store, volume, noted)
-        if everything and self._list(volume, gone).manifests:
-            # Whoever has put one has not seen this note.
+        if plan.noted or found.has_note:
+            _write_note(self._operation, volume, plan.noted)
+        if everything and not self._is_still_empty(volume, ask()):
+            # Whoever has put a manifest has not seen this note.
             return Swept(why='a backup was made meanwhile')
         self._repository.delete_objects(volume.container, swept.deleted)
-        if everything:
-            _write_note(self._store, volume, {})
+        if everything and due:
+            _write_note(self._operation, volume, {
+                rest: moment for rest, moment in plan.noted.items()
+                if rest not in due})
         return swept
 
-    def _list(self, volume: Volume, gone: Collection[str]) -> _Found:
-        packs, refs, has_note = {}, [], False
+    def _list(self, volume: Volume) -> _Found:
+        packs, refs, has_note = {}, {}, False
         root = naming.packs(volume.prefix)
         for info in self._store.list(volume.container, volume.root):
             place = naming.place(info.name)
@@ -187,39 +211,79 @@ class Sweeper:
                 packs[info.name.removeprefix(root)] = info
             elif info.name == naming.condemned_name(volume.prefix):
                 has_note = True
-            elif (place is not None and place.prefix not in gone
+            elif (place is not None
                   and info.name == naming.manifest_name(place.prefix)):
-                refs.append(types.BackupRef(
+                refs[types.BackupRef(
                     place.backup_id, place.volume_id, volume.container,
-                    place.prefix))
+                    place.prefix)] = info.size
         return _Found(packs, refs, has_note)
 
-    def _named(self, refs: Iterable[types.BackupRef]) -> set[str]:
-        """The names of all packs that manifests name."""
-        named: set[str] = set()
-        self._operation.run(
-            (pipelines.Task(functools.partial(self._named_by, ref), 1)
-             for ref in refs), named.update, full=_AT_ONCE)
-        return named
+    def _is_still_empty(self, volume: Volume, records: OnRecord) -> bool:
+        """Whether the volume has no backups, seen anew."""
+        return (records.is_idle and records.is_alone and all(
+            ref.prefix in records.gone for ref in self._list(volume).refs))
 
-    def _named_by(self, ref: types.BackupRef,
-                  stop: pipelines.StopFlag) -> Iterable[str]:
-        """The names of the packs that a manifest names."""
+    def _unnamed(self, packs: Mapping[str, base.ObjectInfo],
+                 refs: Mapping[types.BackupRef, int],
+                 ) -> dict[str, base.ObjectInfo]:
+        """The packs that no manifest names.
+
+        :raises ChainError: when a manifest is listed and not there
+        :raises FormatError: when one cannot be read
+        """
+        unnamed = dict(packs)
+
+        def remove(named: Iterable[str]) -> None:
+            for rest in named:
+                unnamed.pop(rest, None)
+
+        # Large ones take much memory, so one after the other.
+        for large in (False, True):
+            chosen = [ref for ref, size in refs.items()
+                      if (size >= _LARGE) is large]
+            for some in [[ref] for ref in chosen] if large else [chosen]:
+                self._operation.run(
+                    (pipelines.Task(functools.partial(
+                        self._named_by, packs, ref), 1) for ref in some),
+                    remove, full=_AT_ONCE)
+        return unnamed
+
+    def _named_by(self, packs: Mapping[str, base.ObjectInfo],
+                  ref: types.BackupRef,
+                  stop: pipelines.StopFlag) -> list[str]:
+        """Those of some packs that a manifest names.
+
+        It is read whole: what cannot be read might name any.
+        """
         stop.check()
-        repo = self._repository.until(stop)
-        try:
-            # Those in the other form may be large, and name none.
-            head = repo.store.read(
-                ref.container, naming.manifest_name(ref.prefix), _beginning)
-        except exceptions.ObjectNotFound as err:
-            raise exceptions.ChainError(
-                'a listing shows a manifest that is not there',
-                backup_id=ref.backup_id, container=ref.container,
-                name=err.name) from err
-        if not manifests.is_point(head):
-            return ()
-        point = repo.load(ref).point
-        return () if point is None else point.packs.names()
+        point = self._repository.until(stop).load(ref).point
+        if point is None:
+            return []
+        table = point.packs
+
+        def find() -> list[str]:
+            return [rest for rest in (name.removeprefix(table.root)
+                                      for name in table.names())
+                    if rest in packs]
+        return self._operation.call(find)
+
+    def _plan(self, packs: Mapping[str, base.ObjectInfo],
+              unnamed: Mapping[str, base.ObjectInfo],
+              before: Mapping[str, datetime.datetime],
+              now: datetime.datetime) -> _Plan:
+        newest = _newest(packs)
+        noted = {rest: min(before.get(rest, now), now) for rest in unnamed
+                 if now - newest[_maker(rest)] >= self._grace}
+        return _Plan(noted, [rest for rest, moment in noted.items()
+                             if now - moment >= self._grace])
+
+    def _all_at_once(self, plan: _Plan,
+                     unnamed: Mapping[str, base.ObjectInfo],
+                     records: OnRecord, now: datetime.datetime) -> _Plan:
+        """The same, with all packs of backups that are on record."""
+        due = [rest for rest in unnamed if _maker(rest) in records.known]
+        noted = {**plan.noted, **dict.fromkeys(due, now - self._grace)}
+        return _Plan(noted, sorted({*plan.due, *due}))
 
     def _now(self) -> datetime.datetime:
         return _now(self._store)
@@ -246,7 +310,7 @@ def _now(store: base.ObjectStore) -> datetime.datetime:
     return store.now() or datetime.datetime.now(datetime.UTC)
 
 
-def read_note(store: base.ObjectStore,
+def read_note(operation: operations.Operation,
               volume: Volume) -> dict[str, datetime.datetime]:
     """When packs were noted that nobody named, by the ends of their names.
 
@@ -254,34 +318,41 @@ def read_note(store: base.ObjectStore,
     """
     name = naming.condemned_name(volume.prefix)
     try:
-        return store.read(
-            volume.container, name, lambda pieces: condemned.decode(
-                b''.join(base.bounded(pieces, name, condemned.LARGEST))))
+        stored = operation.store.read(
+            volume.container, name, lambda pieces: b''.join(
+                base.bounded(pieces, name, condemned.LARGEST)))
     except exceptions.ObjectNotFound:
         return {}
+    return operation.call(condemned.decode, stored)
 
 
-def protect(store: base.ObjectStore, ref: types.BackupRef,
-            names: Iterable[str], parent: types.BackupRef | None,
+def protect(operation: operations.Operation, ref: types.BackupRef,
+            packs: pack_table.PackTable, parent: types.BackupRef | None,
             grace: datetime.timedelta) -> None:
     """Have no sweep delete the packs that a backup needs.
 
     :param ref: the backup, whose manifest is about to be put
-    :param names: of all packs that it needs
+    :param packs: those that it needs
     :param parent: None for a full backup
     :param grace: that of sweeps
     :raises ChainError: when a sweep may be about to delete one
     :raises StoreError: when the store fails
     """
     volume = Volume(ref.container, ref.prefix)
-    noted = read_note(store, volume)
-    root = naming.packs(ref.prefix)
-    named = {rest: noted[rest] for name in names
-             if (rest := name.removeprefix(root)) in noted}
+    noted = read_note(operation, volume)
+    if not noted:
+        return
+
+    def find() -> dict[str, datetime.datetime]:
+        rests = (name.removeprefix(packs.root) for name in packs.names())
+        return {rest: noted[rest] for rest in rests if rest in noted}
+
+    named = operation.call(find)
     if not named:
         return
-    _write_note(store, volume, {rest: moment for rest, moment in noted.items()
-                                if rest not in named})
+    store = operation.store
+    _write_note(operation, volume, {
+        rest: moment for rest, moment in noted.items() if rest not in named})
     if parent is not None and store.exists(
             parent.container, naming.manifest_name(parent.prefix)):
         return
@@ -291,28 +362,23 @@ def protect(store: base.ObjectStore, ref: types.BackupRef,
             raise exceptions.ChainError(
                 'a sweep may be about to delete a pack that the backup needs: '
                 'its parent was deleted, or it has put nothing for days',
-                backup_id=ref.backup_id,
-                container=ref.container, name=f'{root}{rest}',
-                remedy=exceptions.Remedy.REPEAT)
+                backup_id=ref.backup_id, container=ref.container,
+                name=f'{packs.root}{rest}', remedy=exceptions.Remedy.REPEAT)
 
 
-def _write_note(store: base.ObjectStore, volume: Volume,
-                noted: dict[str, datetime.datetime]) -> None:
+def _write_note(operation: operations.Operation, volume: Volume,
+                noted: Mapping[str, datetime.datetime]) -> None:
     """Replace the note, or delete it where nothing is noted."""
     name = naming.condemned_name(volume.prefix)
     if not noted:
-        store.delete(volume.container, name)
+        operation.store.delete(volume.container, name)
         return
-    stored = condemned.encode(noted)
-    store.put(volume.container, name, base.Body(
-        len(stored), lambda: (stored,), hashlib.md5(
-            stored, usedforsecurity=False).hexdigest()))
 
+    def encode() -> tuple[bytes, str]:
+        stored = condemned.encode(noted)
+        return stored, hashlib.md5(
+            stored, usedforsecurity=False).hexdigest()
 
-def _beginning(pieces: Iterator[bytes]) -> bytes:
-    head = b''
-    for piece in pieces:
-        head += piece
-        if len(head) >= manifests.ENOUGH:
-            break
-    return head
+    stored, md5 = operation.call(encode)
+    operation.store.put(volume.container, name, base.Body(
+        len(stored), lambda: (stored,), md5))

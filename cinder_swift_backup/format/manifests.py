@@ -17,15 +17,7 @@ from cinder_swift_backup.format import points
 _POINT = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"version"[ \t\r\n]*:'
                     rb'[ \t\r\n]*"2\.')
 # Bytes of a manifest that tell its form.
-ENOUGH = 256
-
-
-def is_point(head: bytes) -> bool:
-    """Whether a manifest is in the form of packs, by its first bytes.
-
-    :param head: at least :data:`ENOUGH` of them, or all
-    """
-    return _POINT.match(head) is not None
+_ENOUGH = 256
 
 
 def encode(manifest: chains.Manifest) -> Iterator[bytes]:
@@ -73,11 +65,11 @@ class Reader:
             self._reader.feed(piece)
             return
         self._head += piece
-        if len(self._head) >= ENOUGH:
+        if len(self._head) >= _ENOUGH:
             self._choose().feed(self._head)
 
     def _choose(self) -> manifest_format.Reader | points.Reader:
-        kind = (points.Reader if is_point(self._head)
+        kind = (points.Reader if _POINT.match(self._head)
                 else manifest_format.Reader)
         self._reader = kind(self._prefix)
         return self._reader

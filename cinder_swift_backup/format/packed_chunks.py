@@ -159,9 +159,12 @@ class PackedChunks:
 
         :param block_size: in bytes; all chunks are of blocks
         :param first: the number of the block with which the table begins
+        :raises ValueError: when a chunk begins within a block
         """
         counts = array('I', (-(-length // block_size)
                              for length in self.lengths))
+        if any(offset % block_size for offset in self.offsets):
+            raise ValueError('a chunk begins within a block')
         firsts = [offset // block_size for offset in self.offsets]
         cuts = array('I', (count * block_size - length for count, length
                            in zip(counts, self.lengths, strict=True)))

@@ -12,8 +12,11 @@
    manifest may have deleted some, or may be about to.
 """
 
+import functools
+
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import sweeping
@@ -37,12 +40,12 @@ def commit(repo: repository.Repository, job: jobs.ArchiveJob,
     ref, store = job.ref, repo.operation.store
     # It is encoded once more when it is sent: to keep it would take as much
     # room as the records in it do altogether.
-    length = repo.operation.one(
-        lambda stop: manifests.encoded_length(manifest, stop.check))
+    length = repo.operation.one(functools.partial(_length, manifest,
+                                                  ref.prefix))
     _confirm_objects(repo.operation, ref, manifest)
     # A recovery point needs no parent, only packs.
     if manifest.point is not None:
-        _protect(store, job, manifest.point)
+        _protect(repo.operation, job, manifest.point)
     elif job.parent is not None:
         job.parent.confirm(repo)
     observer.confirm()
@@ -56,14 +59,32 @@ def commit(repo: repository.Repository, job: jobs.ArchiveJob,
             container=ref.container, name=name,
             remedy=exceptions.Remedy.REPEAT)
     if manifest.point is not None:
-        _protect(store, job, manifest.point)
+        _protect(repo.operation, job, manifest.point)
         _confirm_objects(repo.operation, ref, manifest)
 
 
-def _protect(store: base.ObjectStore, job: jobs.ArchiveJob,
+def _length(manifest: chains.Manifest, prefix: str,
+            stop: pipelines.StopFlag) -> int:
+    """The bytes of a manifest.
+
+    :raises FormatError: when it could not be read again, in the form of packs
+    """
+    if manifest.point is None:
+        return manifests.encoded_length(manifest, stop.check)
+    length = 0
+    reader = manifests.Reader(prefix)
+    for piece in manifests.encode(manifest):
+        stop.check()
+        length += len(piece)
+        reader.feed(piece)
+    reader.finish()
+    return length
+
+
+def _protect(operation: operations.Operation, job: jobs.ArchiveJob,
              point: chains.Point) -> None:
     """Have no sweep delete what a recovery point needs."""
-    sweeping.protect(store, job.ref, point.packs.names(),
+    sweeping.protect(operation, job.ref, point.packs,
                      None if job.parent is None else job.parent.ref,
                      job.grace)
 

@@ -22,6 +22,7 @@ from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.backup import asking
 from cinder_swift_backup.engine.backup import committing
+from cinder_swift_backup.engine.backup import compaction
 from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.backup import pack_encoder
 from cinder_swift_backup.engine.backup import pack_worklist
@@ -79,20 +80,23 @@ class PackBackup:
                   size: int) -> pack_worklist.PackWorklist:
         job, parent, before = self._job, self._job.parent, self._before
         block_size = job.geometry.block_size
+        link = None if parent is None else chains.ChainLink(
+            parent.ref, parent.manifest)
         return pack_worklist.PackWorklist(
             self._operation, pack_worklist.Volume(
                 pack_encoder.PackEncoder(
                     self._operation, job, answers.source,
                     None if parent is None else parent.digests),
                 pack_worklist.geometry(block_size), size, answers.states,
-                answers.may_differ),
+                answers.may_differ,
+                None if link is None or before is None else (
+                    compaction.Rewriter(self._operation, link, before))),
             job.ref, packer.Packer(
                 job.ref, pages.size(block_size),
                 0 if before is None else before.packs.last_key + 1),
             page_writer.PageWriter(
-                self._operation, job.ref, block_size, size,
-                None if parent is None else chains.ChainLink(
-                    parent.ref, parent.manifest)), self.traces)
+                self._operation, job.ref, block_size, size, link),
+            self.traces)
 
     def _point(self, work: pack_worklist.PackWorklist) -> chains.Point:
         """What pages name, once all of them were put."""

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 
+from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import volumes
@@ -67,42 +68,50 @@ class PackEncoder:
         self._before = before
 
     def look(self, extent: types.Extent, stop: pipelines.StopFlag,
-             parts: Sequence[types.Extent] | None = None) -> list[Encoded]:
-        """What has changed in an extent.
+             parts: Sequence[types.Extent] | None = None,
+             anew: Sequence[types.Extent] = ()) -> list[Encoded]:
+        """What has changed in an extent, and what to store anew.
 
         :param parts: of the extent, whole blocks in order: the rest is the
             same for certain, and not read; all of it by default
+        :param anew: of the extent, whole blocks in order, whether they have
+            changed or not
         :raises VolumeError: when the volume cannot be read
         :raises SpoolError: when digests cannot be read
         :raises Cancelled: when ``stop`` is set
         """
-        return self._call(self._look, [extent] if parts is None else parts,
-                          stop)
+        return self._call(
+            self._look, [extent] if parts is None else _joined(parts, anew),
+            anew, stop)
 
-    def look_at_zeros(self, extent: types.Extent,
-                      stop: pipelines.StopFlag) -> list[Encoded]:
+    def look_at_zeros(self, extent: types.Extent, stop: pipelines.StopFlag,
+                      anew: Sequence[types.Extent] = ()) -> list[Encoded]:
         """What of an extent that is all zeros was none before.
 
+        :param anew: as of :meth:`look`
         :raises SpoolError: when digests cannot be read
         :raises Cancelled: when ``stop`` is set
         """
-        return self._call(self._look_at_zeros, extent, stop)
+        return self._call(self._look_at_zeros, extent, anew, stop)
 
     # These run offloaded, so they must not log and do not use the store.
 
     def _look(self, parts: Sequence[types.Extent],
+              anew: Sequence[types.Extent],
               stop: pipelines.StopFlag) -> list[Encoded]:
         found: list[Encoded] = []
         for part in parts:
             for extent, piece, packed in self._reader.pieces(part, stop):
-                for run, is_zero in self._changes(extent, packed):
+                for run, is_zero in self._changes(extent, packed, anew):
                     found.extend(self._encode(run, is_zero, extent, piece,
                                               packed))
         return found
 
     def _look_at_zeros(self, extent: types.Extent,
+                       anew: Sequence[types.Extent],
                        stop: pipelines.StopFlag) -> list[Encoded]:
-        if self._before is None or self._before.are_zeros(extent, stop.check):
+        if self._before is None or (
+                not anew and self._before.are_zeros(extent, stop.check)):
             return []
         found: list[Encoded] = []
         step = digests.STEP * self._block_size
@@ -111,13 +120,14 @@ class PackEncoder:
             packed = digests.packed_zeros(part.length, self._block_size)
             found.extend(
                 Encoded(zeros, packed_chunks.ZEROS)
-                for run, _ in self._changes(part, packed)
+                for run, _ in self._changes(part, packed, anew)
                 for zeros in run.aligned_parts(self._page_size))
         return found
 
     def _changes(self, extent: types.Extent, packed: bytes,
+                 anew: Sequence[types.Extent] = (),
                  ) -> Iterator[tuple[types.Extent, bool]]:
-        """The runs that have changed, each with whether it is zeros."""
+        """The runs to store, each with whether it is zeros."""
         block_size = self._block_size
         if self._before is None:
             before = digests.packed_zeros(extent.length, block_size)
@@ -125,7 +135,10 @@ class PackEncoder:
             before = self._before.of(extent)
         start = end = 0
         was_zero = False
-        for block in digests.changed_blocks(packed, before):
+        blocks = digests.changed_blocks(packed, before)
+        if anew:
+            blocks = sorted({*blocks, *self._blocks(extent, anew)})
+        for block in blocks:
             length = min(block_size, extent.length - block * block_size)
             at = block * digests.DIGEST_SIZE
             is_zero = (packed[at:at + digests.DIGEST_SIZE]
@@ -137,6 +150,16 @@ class PackEncoder:
             end = block + 1
         if start < end:
             yield self._run(extent, start, end), was_zero
+
+    def _blocks(self, extent: types.Extent,
+                anew: Sequence[types.Extent]) -> Iterator[int]:
+        """The numbers of blocks within an extent."""
+        first = extent.offset // self._block_size
+        for each in anew:
+            shared = each.overlap(extent)
+            if shared is not None:
+                start, end = shared.block_range(self._block_size)
+                yield from range(start - first, end - first)
 
     def _run(self, extent: types.Extent, first: int,
              end: int) -> types.Extent:
@@ -160,3 +183,14 @@ class PackEncoder:
             yield Encoded(part, word, data, packed[
                 first * digests.DIGEST_SIZE:
                 (first + blocks) * digests.DIGEST_SIZE])
+
+
+def _joined(some: Sequence[types.Extent],
+            others: Sequence[types.Extent]) -> Sequence[types.Extent]:
+    """What is in any of some extents, in order."""
+    if not others:
+        return some
+    found = intervals.IntervalSet()
+    for extent in (*some, *others):
+        found.claim(extent)
+    return found.extents()

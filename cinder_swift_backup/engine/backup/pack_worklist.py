@@ -22,6 +22,7 @@ from typing import TypeAlias
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine.backup import compaction
 from cinder_swift_backup.engine.backup import layout
 from cinder_swift_backup.engine.backup import pack_encoder
 from cinder_swift_backup.engine.backup import packer as packers
@@ -65,7 +66,7 @@ class Volume:
 
     ``states`` says for each window of ``geometry`` what it may hold; see
     :mod:`.layout`. ``may_differ`` are the parts that may differ from the
-    parent; None if nobody knows.
+    parent; None if nobody knows. ``rewriter`` says what to store anew.
     """
 
     encoder: pack_encoder.PackEncoder
@@ -73,6 +74,7 @@ class Volume:
     size: int
     states: bytearray
     may_differ: intervals.IntervalSet | None = None
+    rewriter: compaction.Rewriter | None = None
 
 
 class PackWorklist:
@@ -148,27 +150,35 @@ class PackWorklist:
         volume = self._volume
         for state, group in layout.groups(volume.states, volume.geometry,
                                           volume.size):
-            if state == layout.SAME:
-                self._advance(group)
+            if state == layout.HOLE:
+                for extent in group.parts(types.whole(
+                        _HOLES, volume.geometry.chunk_size)):
+                    yield pipelines.Task(functools.partial(
+                        self._look_at_zeros, extent, self._anew(extent)), 0)
                 continue
-            hole = state == layout.HOLE
-            for extent in group.parts(
-                    _HOLES if hole else volume.geometry.chunk_size):
+            for extent in group.parts(volume.geometry.chunk_size):
+                anew = self._anew(extent)
+                if state == layout.SAME and not anew:
+                    self._advance(extent)
+                    continue
                 yield pipelines.Task(functools.partial(
-                    self._look_at_zeros if hole else self._look, extent),
-                    0 if hole else _LOOK)
+                    self._look, extent, anew), _LOOK)
 
-    def _look(self, extent: types.Extent,
+    def _anew(self, extent: types.Extent) -> list[types.Extent]:
+        rewriter = self._volume.rewriter
+        return [] if rewriter is None else rewriter.within(extent)
+
+    def _look(self, extent: types.Extent, anew: list[types.Extent],
               stop: pipelines.StopFlag) -> Looked:
         may_differ = self._volume.may_differ
         parts = None if may_differ is None else may_differ.within(extent)
         return Looked(extent, tuple(self._volume.encoder.look(
-            extent, stop, parts)))
+            extent, stop, parts, anew)))
 
-    def _look_at_zeros(self, extent: types.Extent,
+    def _look_at_zeros(self, extent: types.Extent, anew: list[types.Extent],
                        stop: pipelines.StopFlag) -> Looked:
         return Looked(extent, tuple(self._volume.encoder.look_at_zeros(
-            extent, stop)))
+            extent, stop, anew)))
 
     def _advance(self, extent: types.Extent) -> None:
         """Note that an extent needs no more reading."""

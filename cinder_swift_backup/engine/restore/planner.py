@@ -169,10 +169,11 @@ class PlannedChunks:
             tuple(map(types.Extent, self.offsets[start:end],
                       self.lengths[start:end])))
 
-    def numbers(self) -> set[int]:
-        """The indexes of the chunks in the last layer of the plan."""
+    def indexes(self) -> list[int | None]:
+        """Of each chunk its index in the last layer; None if not in there."""
         first = self._layers.first
-        return {number - first for number in self._numbers if number >= first}
+        return [number - first if number >= first else None
+                for number in self._numbers]
 
     def with_extent(self, index: int) -> PlannedChunk:
         """The chunk that has an extent of ``offsets`` and ``lengths``."""
@@ -309,7 +310,9 @@ def living(extent: types.Extent,
 
     :param extent: of the page
     """
-    return sorted(plan_page('', '', extent, chunks).numbers())
+    return sorted(index for index
+                  in plan_page('', '', extent, chunks).indexes()
+                  if index is not None)
 
 
 def _sweep(items: Iterator[_Item], begin: int, end: int) -> _Runs:

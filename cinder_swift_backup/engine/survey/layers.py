@@ -67,11 +67,13 @@ def _numbering(chain: chains.Chain,
             if naming.belongs_to(name, ref.prefix))
     makers = [maker for maker in point.packs.makers if maker != ref.backup_id]
     backup_ids = [*makers, ref.backup_id]
+    numbers = {backup_id: number
+               for number, backup_id in enumerate(backup_ids)}
 
     def find_maker(name: str) -> int:
         # What no pack has is zeros by the word of the backup itself.
         maker = naming.pack_maker(name.removeprefix(point.packs.root))
-        return len(makers) if maker is None else backup_ids.index(maker[0])
+        return len(makers) if maker is None else numbers[maker[0]]
 
     return backup_ids, find_maker
 

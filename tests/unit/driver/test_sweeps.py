@@ -38,6 +38,7 @@ class SweepsTest(base.EngineTestCase):
 
     def _get_all(self, context, filters):
         self.assertTrue(context.is_admin)
+        self.assertEqual('yes', context.read_deleted)
         return [record for record in self.records
                 if record.volume_id == filters['volume_id']]
 
@@ -47,12 +48,13 @@ class SweepsTest(base.EngineTestCase):
     def _record(self, number, status, container=base.CONTAINER):
         self.records.append(mock.Mock(
             id=f'bak-{number}', volume_id='vol-1', status=status,
-            container=container))
+            container=container, service_metadata=base.ref(number).prefix))
 
     def _sweep(self, function, number, days=0):
         self.bench.memory.ahead += days * _DAY
         context = mock.Mock()
-        context.elevated.return_value.is_admin = True
+        context.elevated = lambda read_deleted: mock.Mock(
+            is_admin=True, read_deleted=read_deleted)
         function(context,
                  observers.Database('the test', 60), self.bench.repository,
                  base.ref(number), _DAY)
@@ -68,12 +70,32 @@ class SweepsTest(base.EngineTestCase):
                    .names()), self._packs())
 
     def test_all_with_the_last_backup(self):
+        self._record(1, 'deleted')
         self._record(2, 'deleting')
         self._record(3, 'deleting')
         self._record(4, 'available', container='elsewhere')
         self.bench.delete(base.ref(2))
         self._sweep(sweeps.after_delete, 2)
         self.assertEqual([], self.bench.names())
+
+    def test_packs_of_a_backup_that_nobody_knows(self):
+        # Such as one that another cloud is making.
+        self._record(2, 'deleting')
+        self.bench.delete(base.ref(2))
+        self.bench.put('volume_vol-1/packs/other-000001', b'x')
+        self._sweep(sweeps.after_delete, 2)
+        self.assertEqual(
+            [name for name in self.packs if '/bak-2-' not in name]
+            + ['volume_vol-1/packs/other-000001'], self._packs())
+
+    def test_a_manifest_of_the_delete_before(self):
+        self._record(1, 'deleted')
+        self._record(2, 'deleting')
+        found = list(self.bench.memory.list(base.CONTAINER, ''))
+        self.bench.delete(base.ref(2))
+        self.store.script(faulty.Rule('list', after=lambda _: found))
+        self._sweep(sweeps.after_delete, 2)
+        self.assertEqual([], self._packs())
 
     def test_others_that_are_on_record(self):
         self._record(2, 'deleting')
@@ -87,7 +109,7 @@ class SweepsTest(base.EngineTestCase):
         self._record(3, 'creating')
         for days in range(5):
             self._sweep(sweeps.after_backup, 2, days)
-        self.assertEqual([], self.store.names('list'))
+        self.assertEqual([], self.store.names('put'))
         self.assertEqual(self.packs, self._packs())
         # Its own does not count.
         del self.records[1]
@@ -112,7 +134,11 @@ class SweepsTest(base.EngineTestCase):
             'list', exceptions.StoreUnavailable('down')))
         self._sweep(sweeps.after_delete, 1)
         self.store.heal()
-        self.listed.side_effect = observers.DATABASE_ERRORS[1]('away')
+        for error in (observers.DATABASE_ERRORS[1]('away'), ValueError('no')):
+            self.listed.side_effect = error
+            with mock.patch.object(observers.Database, '_tolerate',
+                                   side_effect=error):
+                self._sweep(sweeps.after_delete, 1)
         with mock.patch.object(observers.Database, 'insist',
                                side_effect=exceptions.DatabaseUnavailable(
                                    'away')):

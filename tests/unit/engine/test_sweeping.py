@@ -4,6 +4,8 @@
 
 import contextlib
 import datetime
+import gzip
+import json
 import random
 import threading
 
@@ -44,6 +46,13 @@ def _packs(bench):
     return set(filter(naming.is_pack, bench.names()))
 
 
+def _records(alone=False, gone=()):
+    """What is on record, as it is asked for."""
+    known = frozenset(base.ref(number).backup_id for number in range(99))
+    return lambda: sweeping.OnRecord(
+        is_alone=alone, known=known, gone=frozenset(gone))
+
+
 class SweepTestCase(base.EngineTestCase):
     """A volume with two recovery points."""
 
@@ -58,10 +67,10 @@ class SweepTestCase(base.EngineTestCase):
         self.wait(30)
         self.store.heal()
 
-    def sweep(self, **options):
+    def sweep(self, *, alone=False, gone=(), **options):
         """Sweep the volume."""
         return sweeping.Sweeper(self.bench.repository).sweep(
-            _VOLUME, **options)
+            _VOLUME, ask=_records(alone, gone), **options)
 
     def wait(self, hours):
         """Have time pass."""
@@ -162,7 +171,11 @@ class SweepTest(SweepTestCase):
         name = naming.manifest_name(base.ref(4).prefix)
         kept = self.bench.get(name)
         for damaged in (kept[:-1], kept.replace(b'2.0.0', b'2.1.0'),
-                        kept.replace(b'bak-4', b'bak-3', 1)):
+                        kept.replace(b'bak-4', b'bak-3', 1), b'', b'#' * 999,
+                        b'[' + kept[1:], kept.replace(b'2.0.0', b'3.0.0'),
+                        kept.replace(b'version', b'versiom'),
+                        gzip.compress(kept), json.dumps(
+                            json.loads(kept), sort_keys=True).encode()):
             self.bench.put(name, damaged)
             self.assertIn('cannot be read', self.sweep().why)
             self.assertEqual((), self.sweep(alone=True).deleted)
@@ -338,7 +351,8 @@ class _Actor:
 
     def sweep(self, *, alone=False):
         """Sweep the volume."""
-        sweeping.Sweeper(self.repository).sweep(_VOLUME, alone=alone)
+        sweeping.Sweeper(self.repository).sweep(
+            _VOLUME, ask=_records(alone))
 
 
 def _any_order(chance):
@@ -501,7 +515,7 @@ class SweepMachine(stateful.RuleBasedStateMachine):
                 if info.name != new or info.modified < young]))
         with contextlib.suppress(exceptions.StoreUnavailable):
             sweeping.Sweeper(self.bench.repository).sweep(
-                _VOLUME, alone=not self.living)
+                _VOLUME, ask=_records(not self.living))
         self.bench.store.heal()
 
     @stateful.invariant()

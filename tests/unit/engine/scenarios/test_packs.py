@@ -111,24 +111,27 @@ class OddSizesTest(base.EngineTestCase):
 
     @given(strategies.histories(), st.integers(1, 150),
            st.integers(1, 200), st.integers(1, 300), st.integers(1, 200),
-           st.integers(1, 200), st.integers(1, 5), st.integers(1, 30))
-    @settings(max_examples=120)
-    def test_any_sizes(self, history, block, chunk, page, piece, window, most,
-                       in_pack):
+           st.integers(1, 200), st.integers(1, 300), st.integers(1, 5),
+           st.integers(1, 30), st.booleans())
+    @settings(max_examples=200)
+    def test_any_sizes(self, history, block, chunk, page, piece, window, holes,
+                       most, in_pack, sparse):
         bench = base.Bench()
         with contextlib.ExitStack() as stack:
             for owner, name, value in (
                     (pages, '_CHUNK', chunk), (pages, '_SIZE', page),
                     (block_reader, 'PIECE', piece),
                     (pack_worklist, '_WINDOW', window),
+                    (pack_worklist, '_HOLES', holes),
                     (packer, 'FULL', 50 * in_pack),
                     (page_writer, 'IN_OBJECT', most),
                     (digests, 'STEP', most)):
                 stack.enter_context(mock.patch.object(owner, name, value))
             geometry = types.Geometry(block, block)
             for number, (data, parent) in enumerate(history):
-                bench.archive(number, data, parent=parent, form=_PACKS,
-                              geometry=geometry)
+                bench.archive(
+                    number, volumes.RamVolume(data, sparse=sparse),
+                    parent=parent, form=_PACKS, geometry=geometry)
                 _check_point(self, bench, number)
             for number, (data, _) in enumerate(history):
                 target = bench.restore(bench.resolve(number),

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which packs a backup rewrites, because little of them is needed any more.
+
+A pack stays as long as anything in it is named. Without rewriting, what nobody
+needs would grow for ever. So:
+
+1. Choose the packs of the parent of which less than a part is still needed,
+   those of which least is first, and no more of them than a part of what the
+   volume has stored.
+2. What the parent takes from these counts as changed: it is read from the
+   volume, as all of it is anyway unless changes are tracked, and stored anew.
+   Then the new backup does not name them.
+
+Older backups still do, so that the packs go with these.
+
+Memory: that of one page.
+"""
+
+from collections.abc import Iterator
+
+from cinder_swift_backup.engine import intervals
+from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import point_objects
+from cinder_swift_backup.engine.restore import planner
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import packed_chunks
+from cinder_swift_backup.format import types
+
+# A pack of which less than this part of the stored bytes is needed.
+NEEDED = 0.5
+# The part of all stored bytes that a backup rewrites at most.
+BUDGET = 0.05
+
+
+def choose(point: chains.Point) -> frozenset[int]:
+    """The keys of the packs to rewrite.
+
+    :param point: of the parent
+    """
+    left = BUDGET * sum(pack.living_bytes for pack in point.packs)
+    candidates = sorted(
+        (pack.living_bytes / (pack.length - pack.index_length), pack.key,
+         pack.living_bytes)
+        for pack in point.packs
+        if pack.living_bytes < NEEDED * (pack.length - pack.index_length))
+    chosen = set()
+    for _, key, living in candidates:
+        left -= living
+        if left < 0:
+            break
+        chosen.add(key)
+    return frozenset(chosen)
+
+
+class Rewriter:
+    """Tells what to store anew, from the beginning of the volume to its end.
+
+    For the coordinator alone.
+    """
+
+    def __init__(self, operation: operations.Operation,
+                 parent: chains.ChainLink, point: chains.Point) -> None:
+        """Prepare.
+
+        :param point: that of the parent
+        """
+        self._operation = operation
+        self._parent = parent
+        self._point = point
+        self._keys = choose(point)
+        self._pages = iter(point.pages if self._keys else ())
+        self._found = intervals.IntervalSet()
+        # Up to where pages were read.
+        self._position = 0
+
+    def within(self, extent: types.Extent) -> list[types.Extent]:
+        """What of an extent to store anew, whole blocks in order.
+
+        :param extent: begins where the one before ended, or later
+        :raises FormatError: when a page of the parent is damaged
+        :raises ChunkMissing: when a page of the parent is not there
+        :raises StoreError: when the store fails
+        """
+        while self._position < extent.end:
+            page = next(self._pages, None)
+            if page is None:
+                self._position = types.LARGEST_OFFSET
+                break
+            self._position = page.extent.end
+            if page.extent.end <= extent.offset:
+                continue
+            chunks = point_objects.PointObjects(self._operation).page(
+                self._parent.ref, self._point, page)
+            found = intervals.IntervalSet()
+            for each in self._found.within(types.Extent(
+                    extent.offset, types.LARGEST_OFFSET - extent.offset)):
+                found.claim(each)
+            self._found = found
+            for each in self._operation.call(list, self._of_packs(
+                    page.extent, chunks)):
+                self._found.claim(each)
+        return self._found.within(extent)
+
+    def _of_packs(self, extent: types.Extent,
+                  chunks: packed_chunks.PackedChunks,
+                  ) -> Iterator[types.Extent]:
+        """What the chosen packs provide of a page."""
+        if self._keys.isdisjoint(chunks.packs):
+            return
+        part = planner.plan_page('', '', extent, chunks)
+        for place, index in enumerate(part.indexes()):
+            # Zeros, too: they keep a pack as data does.
+            if index is not None and chunks.packs[index] in self._keys:
+                yield from part[place].extents
