@@ -7,5 +7,8 @@
 3. ``worklist`` makes a task for each, and ``merging`` says which of the
    changed blocks that they find are stored together.
 4. ``chunk_writer`` takes a chunk through reading, hashing, encoding, storing.
-5. ``archiver`` directs all of it, stores the digests, and the manifest last.
+5. ``archiver`` directs all of it and stores the digests; ``committing`` puts
+   the manifest, last of all.
+
+In the form of packs, ``pack_backup`` takes the place of 3 to 5: see there.
 """

@@ -4,8 +4,10 @@
 
 1. Ask the volume as for any backup; see
    :mod:`cinder_swift_backup.engine.backup.asking`.
-2. Read what may differ from the parent, store what does in packs, and write
-   the pages; see :mod:`cinder_swift_backup.engine.backup.pack_worklist`.
+2. Read what may differ from the parent, and what is in packs that are mostly
+   dead, see :mod:`cinder_swift_backup.engine.backup.compaction`. Store what
+   differs in packs, and write the pages; see
+   :mod:`cinder_swift_backup.engine.backup.pack_worklist`.
 3. Name the packs that pages still need: the parent's as far as any chunk of
    them is left, and the new ones.
 4. Put the manifest; see :mod:`cinder_swift_backup.engine.backup.committing`.
