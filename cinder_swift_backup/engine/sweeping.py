@@ -169,7 +169,7 @@ class Sweeper:
             return Swept(why='the container is a copy')
         records = ask()
         if not records.is_idle:
-            return Swept(why='another backup of the volume is being made')
+            return Swept(why='the volume is being backed up')
         refs = {ref: size for ref, size in found.refs.items()
                 if ref.prefix not in records.gone}
         refs.update(dict.fromkeys(made, 0))
