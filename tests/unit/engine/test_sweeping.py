@@ -8,6 +8,7 @@ import gzip
 import json
 import random
 import threading
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import settings
@@ -152,6 +153,32 @@ class SweepTest(SweepTestCase):
         self.sweep(alone=True, gone=prefixes)
         self.store.heal()
         self.assertEqual([], self.bench.names())
+
+    def test_a_delete_in_the_middle_of_a_restore(self):
+        self.bench.resolve(2)
+        kept = {name: self.bench.get(name) for name in self.bench.names()}
+        outcomes = set()
+        for nth in range(1, 40):
+            def go(stop):
+                self.store.heal()
+                self.bench.delete(base.ref(1), complete=False)
+                self.bench.delete(base.ref(2), complete=False)
+                self.sweep(alone=True)
+
+            self.store.script(faulty.Rule('read', before=go, nth=nth))
+            target = volumes.RamVolume(b'\xa5' * len(_SECOND))
+            try:
+                self.bench.restore_to(target, self.bench.resolve(2))
+            except (exceptions.ChunkMissing, exceptions.ChainError) as err:
+                self.assertIsNotNone(err.name)
+                outcomes.add(False)
+            else:
+                self.assertEqual(_SECOND, bytes(target.data))
+                outcomes.add(True)
+            self.store.heal()
+            for name, data in kept.items():
+                self.bench.put(name, data)
+        self.assertEqual({False, True}, outcomes)
 
     def test_never_in_a_copy(self):
         self.bench.delete(base.ref(1))
@@ -434,6 +461,47 @@ class InterleavingTest(SweepTestCase):
         # All packs go at once, since there is no record of it.
         self._run(_any_order(chance), 0, hours, alone=True)
 
+    @given(st.randoms(use_true_random=False), st.integers(0, 8))
+    @settings(max_examples=100)
+    def test_two_sweeps_and_a_backup_on_another(self, chance, lag):
+        # Of the deleted one, the second needs some packs, and the third that
+        # is being made too.
+        bench = base.Bench()
+        bench.archive(1, _FIRST, form=_PACKS)
+        bench.archive(2, _SECOND, parent=1, form=_PACKS)
+        bench.memory.ahead += 30 * _HOUR
+        bench.delete(base.ref(1))
+        order = turns.Turns(_any_order(chance))
+        put_at = {}
+        real = bench.memory.put
+
+        def put(container, name, body):
+            put_at[name] = len(order.taken)
+            return real(container, name, body)
+
+        def shown(info):
+            return len(order.taken) - put_at.get(info.name, -99) > lag
+
+        bench.memory.put = put
+        actors = {name: _Actor(bench.memory, order, name, shown)
+                  for name in ('maker', 'one', 'other')}
+
+        def sweep(name):
+            for _ in range(2):
+                actors[name].sweep()
+                order.wait(name)
+                bench.memory.ahead += 13 * _HOUR
+
+        third = _SECOND[:-16] + b'?' * 16
+        raised = order.run({
+            'maker': lambda: actors['maker'].archive(3, third, 2),
+            'one': lambda: sweep('one'), 'other': lambda: sweep('other')})
+        bench.memory.put = real
+        self.assertEqual([None] * 3, list(raised.values()), order.taken)
+        for number, data in ((2, _SECOND), (3, third)):
+            target = bench.restore(bench.resolve(number), bytes(len(data)))
+            self.assertEqual(data, bytes(target.data), order.taken)
+
     def test_each_moment(self):
         # The sweeper does all of it at once, at any moment of the backup.
         done = set()
@@ -460,13 +528,14 @@ class SweepMachine(stateful.RuleBasedStateMachine):
         super().__init__()
         self.bench = base.Bench()
         self.living = {}
+        self.going = []
         self.data = _FIRST
         self.number = 0
 
     @stateful.rule(parent=st.integers(0, 3), chance=st.integers(0, 99),
-                   nth=st.none() | st.integers(1, 12))
-    def back_up(self, parent, chance, nth):
-        """Make a backup on one of the others, perhaps with a failure."""
+                   nth=st.none() | st.integers(1, 12), killed=st.booleans())
+    def back_up(self, parent, chance, nth, killed):
+        """Make a backup on one of the others; it may fail, or be killed."""
         source = random.Random(chance)
         data = bytearray(self.data)
         start = source.randrange(500)
@@ -477,22 +546,38 @@ class SweepMachine(stateful.RuleBasedStateMachine):
                 'put', exceptions.StoreUnavailable('no'), nth=nth))
         chosen = list(self.living)[parent % len(self.living):][:1] if (
             self.living) else []
-        try:
+        with contextlib.ExitStack() as stack:
+            if killed:
+                # Whoever is killed undoes nothing.
+                stack.enter_context(mock.patch.object(
+                    archiver.Archiver, '_clean_up'))
+            stack.enter_context(
+                contextlib.suppress(exceptions.StoreUnavailable))
             self.bench.archive(self.number, bytes(data), form=_PACKS,
                                parent=chosen[0] if chosen else None)
             self.living[self.number] = bytes(data)
             self.data = bytes(data)
-        except exceptions.StoreUnavailable:
-            pass
+        if killed and self.number not in self.living:
+            # Its manifest may be there, if only the answer was lost.
+            self.going.append(self.number)
         self.bench.store.heal()
 
-    @stateful.rule(number=st.integers(0, 9))
-    def delete(self, number):
-        """Delete one of them."""
-        if self.living:
-            chosen = list(self.living)[number % len(self.living)]
+    @stateful.rule(number=st.integers(0, 9),
+                   nth=st.none() | st.integers(1, 6))
+    def delete(self, number, nth):
+        """Delete one of them, perhaps not to the end."""
+        if not self.living:
+            return
+        chosen = list(self.living)[number % len(self.living)]
+        del self.living[chosen]
+        self.going.append(chosen)
+        if nth:
+            self.bench.store.script(faulty.fail(
+                'delete', exceptions.StoreUnavailable('no'), nth=nth))
+        with contextlib.suppress(exceptions.StoreUnavailable):
             self.bench.delete(base.ref(chosen))
-            del self.living[chosen]
+            self.going.remove(chosen)
+        self.bench.store.heal()
 
     @stateful.rule(hours=st.sampled_from((1, 12, 25)))
     def wait(self, hours):
@@ -528,6 +613,8 @@ class SweepMachine(stateful.RuleBasedStateMachine):
 
     def teardown(self):
         """Nothing stays for ever."""
+        for number in self.going:
+            self.bench.delete(base.ref(number), complete=False)
         for _ in range(3):
             self.bench.memory.ahead += 25 * _HOUR
             sweeping.Sweeper(self.bench.repository).sweep(_VOLUME)
