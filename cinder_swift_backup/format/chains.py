@@ -2,9 +2,11 @@
 
 """What a backup consists of, and what it builds on."""
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import enum
+import itertools
 
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import pack_table
@@ -58,6 +60,11 @@ class Point:
     pages: tuple[pages_.Page, ...]
     objects: chunk_table.ChunkTable
     stored: Mapping[str, Stored]
+
+    def pages_until(self, end: int) -> Iterator[pages_.Page]:
+        """The pages of what of the volume is before ``end``, in order."""
+        return itertools.takewhile(lambda page: page.extent.offset < end,
+                                   self.pages)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

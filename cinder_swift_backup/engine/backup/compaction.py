@@ -14,7 +14,7 @@ needs would grow for ever. So:
 
 Older backups still do, so that the packs go with these.
 
-Memory: that of one page.
+Memory: that of one page, and some more as they are stored.
 """
 
 from collections.abc import Iterator
@@ -69,7 +69,8 @@ class Rewriter:
         self._parent = parent
         self._point = point
         self._keys = choose(point)
-        self._pages = iter(point.pages if self._keys else ())
+        self._pages = point_objects.PointObjects(operation).pages(
+            parent.ref, point.pages if self._keys else ())
         self._found = intervals.IntervalSet()
         # Up to where pages were read.
         self._position = 0
@@ -83,22 +84,23 @@ class Rewriter:
         :raises StoreError: when the store fails
         """
         while self._position < extent.end:
-            page = next(self._pages, None)
-            if page is None:
+            stored = next(self._pages, None)
+            if stored is None:
                 self._position = types.LARGEST_OFFSET
                 break
-            self._position = page.extent.end
-            if page.extent.end <= extent.offset:
+            page = stored.page.extent
+            self._position = page.end
+            if page.end <= extent.offset:
                 continue
-            chunks = point_objects.PointObjects(self._operation).page(
-                self._parent.ref, self._point, page)
+            chunks = point_objects.PointObjects(self._operation).chunks(
+                self._parent.ref, self._point, stored)
             found = intervals.IntervalSet()
             for each in self._found.within(types.Extent(
                     extent.offset, types.LARGEST_OFFSET - extent.offset)):
                 found.claim(each)
             self._found = found
             for each in self._operation.call(list, self._of_packs(
-                    page.extent, chunks)):
+                    page, chunks)):
                 self._found.claim(each)
         return self._found.within(extent)
 

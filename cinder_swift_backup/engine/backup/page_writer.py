@@ -14,6 +14,7 @@ Some pages are one object. For each of them:
 Memory: the pages of one object for each worker, of some MiB at most.
 """
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -138,9 +139,12 @@ class PageWriter:
         made: list[pages.Page] = []
         body: list[bytes] = []
         position = 0
-        for page in range(number * IN_OBJECT, (number + 1) * IN_OBJECT):
+        numbers = range(number * IN_OBJECT, (number + 1) * IN_OBJECT)
+        before = self._fetch(worker, numbers)
+        for page in numbers:
             stop.check()
-            encoded = self._page(worker, page, added.get(page), tally)
+            encoded = self._page(worker, page, before.get(page),
+                                 added.get(page), tally)
             if encoded is None:
                 continue
             made.append(pages.Page(
@@ -167,26 +171,36 @@ class PageWriter:
         start = page * self._page_size
         return types.Extent(start, min(self._page_size, self._size - start))
 
+    def _fetch(self, worker: operations.Operation, numbers: Iterable[int],
+               ) -> dict[int, point_objects.StoredPage]:
+        """Pages of the parent, by their numbers."""
+        if self._parent is None:
+            return {}
+        objects = point_objects.PointObjects(worker)
+        found = filter(None, map(self._before.get, numbers))
+        return {stored.page.extent.offset // self._page_size: stored
+                for run in point_objects.runs(found)
+                for stored in objects.run(self._parent.ref, run)}
+
     def _page(self, worker: operations.Operation, number: int,
+              before: point_objects.StoredPage | None,
               added: packed_chunks.PackedChunks | None,
               tally: Tally) -> bytes | None:
-        """A page as stored; None if there is none."""
-        before = self._before.get(number)
+        """A page as stored; None if there is none.
+
+        :param before: that of the parent
+        """
         if before is None and added is None:
             return None
         extent = self._extent(number)
-        objects = point_objects.PointObjects(worker)
-        if added is None and before is not None and before.extent == extent:
-            return objects.copy(self._parent_ref, before)
+        if (added is None and before is not None
+                and before.page.extent == extent):
+            return before.encoded
         old = packed_chunks.PackedChunks(str)
-        if before is not None and self._point is not None:
-            old = objects.page(self._parent_ref, self._point, before)
+        if before is not None and self._parent and self._point is not None:
+            old = point_objects.PointObjects(worker).chunks(
+                self._parent.ref, self._point, before)
         return worker.call(self._merge, extent, old, added, tally)
-
-    @property
-    def _parent_ref(self) -> types.BackupRef:
-        assert self._parent is not None
-        return self._parent.ref
 
     def _merge(self, extent: types.Extent, old: packed_chunks.PackedChunks,
                added: packed_chunks.PackedChunks | None,

@@ -2,9 +2,9 @@
 
 """Makes the plan for a backup in whichever form it is.
 
-In the form of packs, what tells of chunks is fetched page by page while the
-plan is carried out, and once before, so that nothing is written if a page is
-damaged or missing.
+In the form of packs, the pages that tell of chunks are fetched while the plan
+is carried out, and once before, so that nothing is written if one is damaged
+or missing.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def plan(repo: repository.Repository,
 class PointPlan:
     """A :class:`planner.RestorePlan` for a backup in the form of packs.
 
-    Memory: that of one page.
+    Memory: one page, and some more as they are stored.
     """
 
     operation: operations.Operation
@@ -47,7 +47,8 @@ class PointPlan:
 
     def parts(self) -> Iterator[planner.PlannedChunks]:
         """See :class:`planner.RestorePlan`."""
-        for part in self._read():
+        for part in point_objects.PointObjects(self.operation).parts(
+                self.ref, self.point, self.end):
             yield self.operation.call(
                 planner.plan_page, self.ref.container, part.name, part.extent,
                 part.chunks)
@@ -60,10 +61,15 @@ class PointPlan:
                       call: pipelines.Call) -> list[planner.PlannedChunk]:
         """See :class:`planner.RestorePlan`."""
         found: dict[str, planner.PlannedChunk] = {}
-        for part in self._read():
-            if part.chunks is not None:
-                for word in set(part.chunks.words()).difference(found):
-                    found[word] = call(self._first, part.chunks, word)
+        objects = point_objects.PointObjects(self.operation)
+        for stored in objects.pages(self.ref,
+                                    self.point.pages_until(self.end)):
+            # The manifest says which there are.
+            if found.keys() >= self.point.stored.keys():
+                continue
+            chunks = objects.chunks(self.ref, self.point, stored)
+            for word in set(chunks.words()).difference(found):
+                found[word] = call(self._first, chunks, word)
         return list(found.values())
 
     def _first(self, chunks: packed_chunks.PackedChunks,
@@ -72,7 +78,3 @@ class PointPlan:
                       if record.compression == word)
         return planner.PlannedChunk(self.ref.container, record,
                                     (record.extent,))
-
-    def _read(self) -> Iterator[point_objects.Part]:
-        return point_objects.PointObjects(self.operation).parts(
-            self.ref, self.point, self.end)

@@ -26,7 +26,6 @@ from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine.restore import fetching
 from cinder_swift_backup.engine.restore import groups
 from cinder_swift_backup.engine.restore import planner
-from cinder_swift_backup.engine.restore import planning
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import packs as packs_
@@ -58,9 +57,9 @@ class Checker:
         repo = self._repository.during(observer)
         damage: list[Damage] = []
         try:
-            planning.PointPlan(repo.operation, link.ref, point,
-                               link.manifest.end).of_each_codec(
-                                   repo.operation.call)
+            for _ in point_objects.PointObjects(repo.operation).parts(
+                    link.ref, point, link.manifest.end):
+                pass
         except (exceptions.IntegrityError, exceptions.FormatError) as err:
             damage.append(err)
         numbers = chosen(len(point.packs), part)

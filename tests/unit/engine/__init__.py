@@ -4,6 +4,5 @@
 
 Modules that other tests hold:
 
-* point_objects: engine.scenarios.test_points
 * presence: engine.backup.test_parents
 """

@@ -48,10 +48,9 @@ def _check_point(case, bench, number):
     manifest = bench.repository.load(base.ref(number))
     point = manifest.point
     living, by_word = {}, {}
-    for page in point.pages:
-        for record in point_objects.PointObjects(
-                bench.repository.operation).page(base.ref(number), point,
-                                                 page):
+    for part in point_objects.PointObjects(bench.repository.operation).parts(
+            base.ref(number), point, manifest.end):
+        for record in part.chunks or ():
             chunks, stored = living.get(record.name, (0, 0))
             living[record.name] = (chunks + 1, stored + record.place.length)
             before = by_word.get(record.compression, (0, 0, 0))
