@@ -53,7 +53,8 @@ class Pack:
     that of all of it, ``index_length`` that of its index with header and
     footer, in bytes. ``md5`` is in hex, ``index_sha256`` are the 32 bytes that
     are in the footer. ``living`` is how many of its chunks the pages name, and
-    ``living_bytes`` how many stored bytes these have.
+    ``living_bytes`` how many of their stored bytes are needed: of each chunk
+    as large a part as it provides of its volume, rounded down.
     """
 
     key: int

@@ -14,7 +14,8 @@ restore the backup. It has the fields of every manifest, see
   the beginning of the volume, its length in bytes, and its SHA-256 in hex;
 * ``csb_packs``: of each pack its key, the end of its name, its length in
   bytes, its MD5, the bytes of its index, the SHA-256 of that, the number of
-  its chunks that pages name, and their stored bytes; sums are in hex;
+  its chunks that pages name, and how many of their stored bytes are needed;
+  sums are in hex;
 * ``csb_sha256``: the last one, the SHA-256 in hex of all that is before the
   comma before it.
 

@@ -79,10 +79,10 @@ class Writer:
         new = self._put_packs(
             ref, before[-1].key + 1 if before else 0, made)
         used = tuple(
-            dataclasses.replace(pack, living=len(places), living_bytes=sum(
-                place.length for place in places))
+            dataclasses.replace(pack, living=len(needed),
+                                living_bytes=sum(needed))
             for pack in (*before, *new)
-            if (places := known.get(pack.name)))
+            if (needed := known.get(pack.name)))
         written = Written(ref, data, chunks, used)
         self._put_manifest(written, fields)
         return written
@@ -135,19 +135,23 @@ class Writer:
         return runs
 
     def _living(self, data: bytes, chunks: tuple[Chunk, ...],
-                ) -> tuple[tuple[Chunk, ...], dict[str, list[types.Extent]]]:
-        """The chunks that have a block, and their places by their packs."""
+                ) -> tuple[tuple[Chunk, ...], dict[str, list[int]]]:
+        """The chunks that have a block; what is needed of each, by packs."""
         owners: dict[int, Chunk] = {}
         for chunk in chunks:
             for block in range(*chunk.extent.block_range(self._sizes.block)):
                 owners[block] = chunk
-        end = -(-len(data) // self._sizes.block)
-        living = {chunk for block, chunk in owners.items() if block < end}
-        kept = tuple(chunk for chunk in chunks if chunk in living)
-        places: dict[str, list[types.Extent]] = {}
+        provided: dict[Chunk, int] = {}
+        for extent in types.Extent(0, len(data)).parts(self._sizes.block):
+            chunk = owners.get(extent.offset // self._sizes.block)
+            if chunk is not None:
+                provided[chunk] = provided.get(chunk, 0) + extent.length
+        kept = tuple(chunk for chunk in chunks if chunk in provided)
+        needed: dict[str, list[int]] = {}
         for chunk in kept:
-            places.setdefault(chunk.pack, []).append(chunk.place)
-        return kept, places
+            needed.setdefault(chunk.pack, []).append(
+                chunk.place.length * provided[chunk] // chunk.extent.length)
+        return kept, needed
 
     def _put_packs(self, ref: types.BackupRef, first: int,
                    made: list[tuple[Chunk, bytes]]) -> list[packs_.Pack]:

@@ -8,8 +8,8 @@ Some pages are one object. For each of them:
    volume.
 2. Else lay the new chunks over those of the parent's page, and leave out what
    provides nothing any more.
-3. Count what that has changed: how many chunks and stored bytes of each pack
-   are named, and what is stored by which codec.
+3. Count what that has changed: how many chunks of each pack are named, how
+   many of its stored bytes are needed, and what is stored by which codec.
 
 Memory: the pages of one object for each worker, of some MiB at most.
 """
@@ -40,19 +40,25 @@ IN_OBJECT = 16
 class Tally:
     """Chunks and bytes that were counted, and may be fewer than before.
 
-    ``by_key`` has for each pack the number of chunks and their stored bytes,
-    ``by_word`` for each codec the chunks, their bytes of volume and of store.
+    ``by_key`` has for each pack the number of chunks, and how many of their
+    stored bytes are needed; ``by_word`` for each codec the chunks, their bytes
+    of volume and of store.
     """
 
     def __init__(self) -> None:
         self.by_key: dict[int, list[int]] = {}
         self.by_word: dict[str, list[int]] = {}
 
-    def count(self, chunks: packed_chunks.PackedChunks, sign: int) -> None:
-        """Count chunks, or subtract them."""
-        for index in range(len(chunks)):
+    def count(self, chunks: packed_chunks.PackedChunks,
+              provided: Sequence[int], sign: int) -> None:
+        """Count chunks, or subtract them.
+
+        :param provided: of each of them, how many bytes of the volume
+        """
+        for index, some in enumerate(provided):
             length, stored = chunks.lengths[index], chunks.place(index).length
-            _add(self.by_key, chunks.packs[index], (sign, sign * stored))
+            _add(self.by_key, chunks.packs[index],
+                 (sign, sign * (stored * some // length)))
             _add(self.by_word, chunks.compression(index),
                  (sign, sign * length, sign * stored))
 
@@ -200,20 +206,25 @@ class PageWriter:
         if before is not None and self._parent and self._point is not None:
             old = point_objects.PointObjects(worker).chunks(
                 self._parent.ref, self._point, before)
-        return worker.call(self._merge, extent, old, added, tally)
+        return worker.call(self._merge, extent, before, old, added, tally)
 
-    def _merge(self, extent: types.Extent, old: packed_chunks.PackedChunks,
+    def _merge(self, extent: types.Extent,
+               before: point_objects.StoredPage | None,
+               old: packed_chunks.PackedChunks,
                added: packed_chunks.PackedChunks | None,
                tally: Tally) -> bytes | None:
-        tally.count(old, -1)
+        if before is not None:
+            tally.count(old, planner.provided(before.page.extent, old), -1)
         chunks = packed_chunks.PackedChunks(str)
         chunks.extend(old)
         if added is not None:
             chunks.extend(added)
         if extent.length <= 0:
             return None
-        chunks = chunks.select(planner.living(extent, chunks))
-        tally.count(chunks, 1)
+        provided = planner.provided(extent, chunks)
+        chunks = chunks.select(index for index, some in enumerate(provided)
+                               if some)
+        tally.count(chunks, list(filter(None, provided)), 1)
         if not chunks:
             return None
         return pages.encode(chunks, self._block_size, extent)

@@ -293,26 +293,34 @@ def plan_page(container: str, name: str, extent: types.Extent,
     :param extent: of the part, maybe cut
     :param chunks: those of the page, all in there; None for only zeros
     """
-    zeros = packed_chunks.PackedChunks(lambda _: name)
-    zeros.add(extent, packed_chunks.ZEROS, 0, types.Extent(0, 0))
-    layers = [_Layer(container, zeros)]
-    if chunks is not None:
-        layers.append(_Layer(container, chunks))
-    table = _Layers(layers)
+    table = _page_layers(container, name, extent, chunks)
     return PlannedChunks(
         table, _sweep(table.items(), extent.offset, extent.end),
         as_numbered=True)
 
 
-def living(extent: types.Extent,
-           chunks: packed_chunks.PackedChunks) -> list[int]:
-    """Which chunks of a page provide anything, by their indexes, in order.
+def _page_layers(container: str, name: str, extent: types.Extent,
+                 chunks: packed_chunks.PackedChunks | None) -> _Layers:
+    zeros = packed_chunks.PackedChunks(lambda _: name)
+    zeros.add(extent, packed_chunks.ZEROS, 0, types.Extent(0, 0))
+    layers = [_Layer(container, zeros)]
+    if chunks is not None:
+        layers.append(_Layer(container, chunks))
+    return _Layers(layers)
+
+
+def provided(extent: types.Extent,
+             chunks: packed_chunks.PackedChunks) -> 'array[int]':
+    """How many bytes of the volume each chunk of a page provides.
 
     :param extent: of the page
     """
-    return sorted(index for index
-                  in plan_page('', '', extent, chunks).indexes()
-                  if index is not None)
+    table = _page_layers('', '', extent, chunks)
+    runs = _sweep(table.items(), extent.offset, extent.end)
+    found = array('q', bytes(8 * len(table)))
+    for number, length in zip(runs.numbers, runs.lengths, strict=True):
+        found[number] += length
+    return found[table.first:]
 
 
 def _sweep(items: Iterator[_Item], begin: int, end: int) -> _Runs:

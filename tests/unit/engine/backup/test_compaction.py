@@ -34,17 +34,20 @@ class ChooseTest(base.EngineTestCase):
             packs.Pack(key, f'p-{key}', 150, '', 50, b'', 1, number)
             for key, number in enumerate(living)], (), None, {}))
 
-    def test_half_dead(self):
+    def test_mostly_dead(self):
         self.assertEqual(set(), self._choose())
-        self.assertEqual(set(), self._choose(100, 50, 100))
-        self.assertEqual({1}, self._choose(*[100] * 1, 4, 100))
+        whole = [100] * 9
+        self.assertEqual(set(), self._choose(*whole, 40))
+        self.assertEqual({9}, self._choose(*whole, 39))
         self.assertEqual({2}, self._choose(100, 60, 0, 100))
 
     def test_budget(self):
         many = [100] * 38
         # 5 % of all that lives, the deadest first.
-        self.assertEqual({38, 39, 40, 41}, self._choose(*many, *[49] * 5))
-        self.assertEqual({38, 39, 40, 42}, self._choose(*many, *[49] * 4, 10))
+        self.assertEqual({38, 39, 40, 41, 42},
+                         self._choose(*many, *[39] * 6))
+        self.assertEqual({38, 39, 40, 41, 43},
+                         self._choose(*many, *[39] * 5, 10))
 
 
 class RewriteTest(base.EngineTestCase):
@@ -92,6 +95,23 @@ class RewriteTest(base.EngineTestCase):
         self.assertEqual(first.living_bytes, new.living_bytes)
         target = self.bench.restore(self.bench.resolve(3), bytes(len(now)))
         self.assertEqual(now, bytes(target.data))
+
+    def test_one_block_of_a_chunk_keeps_no_pack(self):
+        self._without_budget(0.5)
+        self.bench.archive(1, _DATA, form=_PACKS)
+        # Every chunk of the full backup is still named.
+        now = bytearray(b'?' * len(_DATA))
+        for start in range(0, len(now), 64):
+            now[start:start + 16] = _DATA[start:start + 16]
+        self.bench.archive(2, bytes(now), parent=1, form=_PACKS)
+        first = self._named(1)
+        self.assertEqual([pack.living for pack in first],
+                         [pack.living for pack in self._named(2)][:len(first)])
+        self.bench.archive(3, bytes(now), parent=2, form=_PACKS)
+        self.assertTrue({pack.name for pack in first}.isdisjoint(
+            pack.name for pack in self._named(3)))
+        target = self.bench.restore(self.bench.resolve(3), bytes(len(now)))
+        self.assertEqual(bytes(now), bytes(target.data))
 
     def test_zeros_keep_no_pack(self):
         self._without_budget(0.5)

@@ -48,11 +48,22 @@ def _check_point(case, bench, number):
     manifest = bench.repository.load(base.ref(number))
     point = manifest.point
     living, by_word = {}, {}
+    block_size = point.block_size
     for part in point_objects.PointObjects(bench.repository.operation).parts(
             base.ref(number), point, manifest.end):
-        for record in part.chunks or ():
-            chunks, stored = living.get(record.name, (0, 0))
-            living[record.name] = (chunks + 1, stored + record.place.length)
+        records = list(part.chunks or ())
+        owners = {offset: record for record in records
+                  for offset in range(record.extent.offset, record.extent.end,
+                                      block_size)}
+        for record in records:
+            chunks, needed = living.get(record.name, (0, 0))
+            provided = sum(
+                min(offset + block_size, part.extent.end) - offset
+                for offset, owner in owners.items()
+                if owner is record and offset < part.extent.end)
+            case.assertGreater(provided, 0)
+            living[record.name] = (chunks + 1, needed + (
+                record.place.length * provided // record.extent.length))
             before = by_word.get(record.compression, (0, 0, 0))
             by_word[record.compression] = tuple(map(
                 int.__add__, before, (1, record.extent.length,
