@@ -28,9 +28,12 @@ import tempfile
 from typing import Any
 import urllib.parse
 
+from cinder_swift_backup.format import chains
 from tests.bench import codec_table
+from tests.bench import gauge
 from tests.bench import images
 from tests.bench import matrix
+from tests.bench import scattered
 from tests.bench import synthetic
 from tests.bench import table
 from tests.bench import tools
@@ -208,6 +211,19 @@ class Bench:
 
 def main() -> None:
     """Do as the command line says."""
+    arguments = _parse()
+    if _measured_without_cloud(arguments):
+        return
+    size = 512 * MIB if arguments.quick else GIB
+    if arguments.gib:
+        size = arguments.gib * GIB
+    if arguments.matrix:
+        _measure_matrix(matrix.Results(arguments.matrix), size // MIB)
+        return
+    _measure(arguments, size)
+
+
+def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='python -m tests.bench', description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -239,6 +255,10 @@ def main() -> None:
         '--synthetic', type=float, metavar='TIB',
         help='only measure a volume that is made up, of any size; no cloud')
     parser.add_argument(
+        '--scattered', type=float, metavar='TIB',
+        help='only measure a recovery point in packs that is made up, of any '
+             'size, in which each block is a chunk; no cloud')
+    parser.add_argument(
         '--matrix', type=pathlib.Path, metavar='FILE',
         help='measure everything that is not in the file yet, and put it '
              'there, with native threads; an hour or two')
@@ -248,24 +268,30 @@ def main() -> None:
     parser.add_argument(
         '--codecs', action='store_true',
         help='only measure what codecs store, and how fast; no cloud')
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def _measured_without_cloud(arguments: argparse.Namespace) -> bool:
+    """Do what needs no cloud, if that was asked for."""
     if arguments.codecs:
         codec_table.show()
-        return
-    if arguments.synthetic:
-        synthetic.Synthetic(round(arguments.synthetic * synthetic.TIB)).run()
-        return
-    if arguments.plot:
+    elif arguments.synthetic:
+        for form in chains.Form:
+            synthetic.Synthetic(round(arguments.synthetic * gauge.TIB),
+                                form).run()
+    elif arguments.scattered:
+        scattered.Scattered(round(arguments.scattered * gauge.TIB)).run()
+    elif arguments.plot:
         # Its library is not there when other things are measured.
         from tests.bench import plots  # noqa: PLC0415
         plots.write(matrix.Results(arguments.plot))
-        return
-    size = 512 * MIB if arguments.quick else GIB
-    if arguments.gib:
-        size = arguments.gib * GIB
-    if arguments.matrix:
-        _measure_matrix(matrix.Results(arguments.matrix), size // MIB)
-        return
+    else:
+        return False
+    return True
+
+
+def _measure(arguments: argparse.Namespace, size: int) -> None:
+    """Measure volumes of so many bytes."""
     modes = arguments.concurrency or (
         ['threading'] if arguments.quick else CONCURRENCY_MODES)
     with Cloud(with_cinder=False, with_cache=has_memcached()) as cloud:
