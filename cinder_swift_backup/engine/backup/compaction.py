@@ -112,8 +112,9 @@ class Rewriter:
         """What the chosen packs provide of a page."""
         if self._keys.isdisjoint(chunks.packs):
             return
-        part = planner.plan_page('', '', extent, chunks)
-        for place, index in enumerate(part.indexes()):
+        runs = planner.overlay(extent, chunks, self._point.block_size)
+        for number, offset, length in zip(runs.numbers, runs.offsets,
+                                          runs.lengths, strict=True):
             # Zeros, too: they keep a pack as data does.
-            if index is not None and chunks.packs[index] in self._keys:
-                yield from part[place].extents
+            if number and chunks.packs[number - 1] in self._keys:
+                yield types.Extent(offset, length)

@@ -14,11 +14,13 @@ Some pages are one object. For each of them:
 Memory: the pages of one object for each worker, of some MiB at most.
 """
 
+from array import array
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import hashlib
+import itertools
 from typing import TypeVar
 
 from cinder_swift_backup.engine import operations
@@ -49,18 +51,33 @@ class Tally:
         self.by_key: dict[int, list[int]] = {}
         self.by_word: dict[str, list[int]] = {}
 
-    def count(self, chunks: packed_chunks.PackedChunks,
-              provided: Sequence[int], sign: int) -> None:
-        """Count chunks, or subtract them.
+    def change(self, chunks: packed_chunks.PackedChunks, before: Sequence[int],
+               now: Sequence[int]) -> None:
+        """Count what has changed of the chunks of a page.
 
-        :param provided: of each of them, how many bytes of the volume
+        :param before: how many bytes of the volume the first of the chunks
+            have provided, which were counted
+        :param now: how many each of them provides; those that provide none do
+            not count any more
         """
-        for index, some in enumerate(provided):
-            length, stored = chunks.lengths[index], chunks.place(index).length
-            _add(self.by_key, chunks.packs[index],
-                 (sign, sign * (stored * some // length)))
-            _add(self.by_word, chunks.compression(index),
-                 (sign, sign * length, sign * stored))
+        for index, (some, then) in enumerate(zip(
+                now, itertools.chain(before, itertools.repeat(0)),
+                strict=False)):
+            # Most are what they were.
+            if some == then and some:
+                continue
+            if index < len(before):
+                self._count(chunks, index, then, -1)
+            if some:
+                self._count(chunks, index, some, 1)
+
+    def _count(self, chunks: packed_chunks.PackedChunks, index: int,
+               provided: int, sign: int) -> None:
+        length, stored = chunks.lengths[index], chunks.place(index).length
+        _add(self.by_key, chunks.packs[index],
+             (sign, sign * (stored * provided // length)))
+        _add(self.by_word, chunks.compression(index),
+             (sign, sign * length, sign * stored))
 
     def add(self, other: 'Tally') -> None:
         """Count what another has counted."""
@@ -213,18 +230,18 @@ class PageWriter:
                old: packed_chunks.PackedChunks,
                added: packed_chunks.PackedChunks | None,
                tally: Tally) -> bytes | None:
+        were = array('q')
         if before is not None:
-            tally.count(old, planner.provided(before.page.extent, old), -1)
+            were = planner.provided(before.page.extent, old, self._block_size)
         chunks = packed_chunks.PackedChunks(str)
         chunks.extend(old)
         if added is not None:
             chunks.extend(added)
-        if extent.length <= 0:
-            return None
-        provided = planner.provided(extent, chunks)
-        chunks = chunks.select(index for index, some in enumerate(provided)
+        now = (planner.provided(extent, chunks, self._block_size)
+               if extent.length > 0 else array('q', bytes(8 * len(chunks))))
+        tally.change(chunks, were, now)
+        chunks = chunks.select(index for index, some in enumerate(now)
                                if some)
-        tally.count(chunks, list(filter(None, provided)), 1)
         if not chunks:
             return None
         return pages.encode(chunks, self._block_size, extent)

@@ -14,9 +14,10 @@ A plan overlays the chunks of a backup, newest wins:
 4. Group the runs by chunk. The chunks are in the order of where they write
    first.
 
-In the form of packs it does so for one page of the manifest after the other.
-Below all chunks of a page are zeros, so there are no gaps, and its chunks are
-in the order of where they are stored, so that neighbours come together.
+In the form of packs there is a plan for one page of the manifest after the
+other: the chunk of each block is noted, in the order of the table, so that the
+last one stays. What none has is zeros, so there are no gaps, and the chunks
+are in the order of where they are stored, so that neighbours come together.
 
 Each byte is therefore written once, in any order and by any worker. On a
 volume that reads as zeros, zeros need not be written: no older layer of the
@@ -82,11 +83,6 @@ class _Layers:
     def __len__(self) -> int:
         return self._firsts[-1]
 
-    @property
-    def first(self) -> int:
-        """The number of the first chunk of the last layer."""
-        return self._firsts[-2]
-
     def find(self, number: int) -> tuple[_Layer, int]:
         """The layer that has a chunk, and the chunk's index in there."""
         at = bisect.bisect_right(self._firsts, number) - 1
@@ -113,7 +109,7 @@ class PlannedChunks:
     ``offsets`` and ``lengths`` are those of all their extents, in bytes.
     """
 
-    def __init__(self, layers: _Layers, runs: '_Runs', *,
+    def __init__(self, layers: _Layers, runs: 'Runs', *,
                  as_numbered: bool = False) -> None:
         """Prepare.
 
@@ -128,7 +124,7 @@ class PlannedChunks:
         self._group(runs, sorted(runs.numbers) if as_numbered
                     else runs.numbers)
 
-    def _group(self, runs: '_Runs', numbers: Iterable[int]) -> None:
+    def _group(self, runs: 'Runs', numbers: Iterable[int]) -> None:
         places = array('q', [-1]) * len(self._layers)
         counts = array('q')
         for number in numbers:
@@ -168,12 +164,6 @@ class PlannedChunks:
             layer.container, layer.chunks[at],
             tuple(map(types.Extent, self.offsets[start:end],
                       self.lengths[start:end])))
-
-    def indexes(self) -> list[int | None]:
-        """Of each chunk its index in the last layer; None if not in there."""
-        first = self._layers.first
-        return [number - first if number >= first else None
-                for number in self._numbers]
 
     def with_extent(self, index: int) -> PlannedChunk:
         """The chunk that has an extent of ``offsets`` and ``lengths``."""
@@ -246,8 +236,11 @@ class ChainPlan:
         return call(self.chunks.of_each_codec)
 
 
-class _Runs:
-    """Runs of the volume in ascending order, and whose they are."""
+class Runs:
+    """Runs of the volume in ascending order, and the number of who has each.
+
+    ``offsets`` and ``lengths`` are in bytes.
+    """
 
     def __init__(self) -> None:
         self.numbers = array('q')
@@ -255,6 +248,7 @@ class _Runs:
         self.lengths = array('q')
 
     def add(self, number: int, start: int, end: int) -> None:
+        """Add what follows the run that was added before."""
         # Nothing is between two runs, so only the number decides.
         if self.numbers and self.numbers[-1] == number:
             self.lengths[-1] += end - start
@@ -283,7 +277,8 @@ def plan_restore(chain: chains.Chain, end: int | None = None) -> ChainPlan:
 
 
 def plan_page(container: str, name: str, extent: types.Extent,
-              chunks: packed_chunks.PackedChunks | None) -> PlannedChunks:
+              chunks: packed_chunks.PackedChunks | None,
+              block_size: int) -> PlannedChunks:
     """The plan for the part of the volume that a page is of.
 
     What no chunk has is planned as one chunk of zeros.
@@ -292,44 +287,82 @@ def plan_page(container: str, name: str, extent: types.Extent,
     :param name: of the object that tells of the part
     :param extent: of the part, maybe cut
     :param chunks: those of the page, all in there; None for only zeros
+    :param block_size: in bytes
     """
-    table = _page_layers(container, name, extent, chunks)
-    return PlannedChunks(
-        table, _sweep(table.items(), extent.offset, extent.end),
-        as_numbered=True)
-
-
-def _page_layers(container: str, name: str, extent: types.Extent,
-                 chunks: packed_chunks.PackedChunks | None) -> _Layers:
     zeros = packed_chunks.PackedChunks(lambda _: name)
     zeros.add(extent, packed_chunks.ZEROS, 0, types.Extent(0, 0))
-    layers = [_Layer(container, zeros)]
-    if chunks is not None:
-        layers.append(_Layer(container, chunks))
-    return _Layers(layers)
+    if chunks is None:
+        chunks = packed_chunks.PackedChunks(str)
+    return PlannedChunks(
+        _Layers([_Layer(container, zeros), _Layer(container, chunks)]),
+        overlay(extent, chunks, block_size), as_numbered=True)
 
 
-def provided(extent: types.Extent,
-             chunks: packed_chunks.PackedChunks) -> 'array[int]':
+def provided(extent: types.Extent, chunks: packed_chunks.PackedChunks,
+             block_size: int) -> 'array[int]':
     """How many bytes of the volume each chunk of a page provides.
 
     :param extent: of the page
+    :param block_size: in bytes
     """
-    table = _page_layers('', '', extent, chunks)
-    runs = _sweep(table.items(), extent.offset, extent.end)
-    found = array('q', bytes(8 * len(table)))
+    runs = overlay(extent, chunks, block_size)
+    found = array('q', bytes(8 * (len(chunks) + 1)))
     for number, length in zip(runs.numbers, runs.lengths, strict=True):
         found[number] += length
-    return found[table.first:]
+    return found[1:]
 
 
-def _sweep(items: Iterator[_Item], begin: int, end: int) -> _Runs:
+def overlay(extent: types.Extent, chunks: packed_chunks.PackedChunks,
+            block_size: int) -> Runs:
+    """Who has which bytes of a page: each later chunk is over those before.
+
+    A page has few blocks, so that noting the chunk of each is fastest.
+
+    :param extent: of the page, maybe cut
+    :param block_size: in bytes
+    :returns: has 0 for zeros, and for each chunk one more than its index
+    """
+    runs = Runs()
+    owners = _owners(extent, chunks, block_size)
+    offset = extent.offset
+    for number, blocks in itertools.groupby(owners):
+        end = min(offset + len(list(blocks)) * block_size, extent.end)
+        last = end
+        if number:
+            # A block may be longer now than it was when it was stored.
+            last = min(end, chunks.offsets[number - 1]
+                       + chunks.lengths[number - 1])
+        runs.add(number, offset, last)
+        if last < end:
+            runs.add(0, last, end)
+        offset = end
+    return runs
+
+
+def _owners(extent: types.Extent, chunks: packed_chunks.PackedChunks,
+            block_size: int) -> 'array[int]':
+    """The number of the chunk that has each block of a page."""
+    first, end = extent.block_range(block_size)
+    owners = array('i', bytes(4 * (end - first)))
+    for number, (offset, length) in enumerate(
+            zip(chunks.offsets, chunks.lengths, strict=True), 1):
+        start = offset // block_size - first
+        # Chunks may begin behind a page that is cut, or end there.
+        stop = min(start - (-length // block_size), len(owners))
+        if start + 1 == stop:
+            owners[start] = number
+        elif start < stop:
+            owners[start:stop] = array('i', (number,)) * (stop - start)
+    return owners
+
+
+def _sweep(items: Iterator[_Item], begin: int, end: int) -> Runs:
     """Who has the bytes from ``begin`` to before ``end``.
 
     :param items: in the order of their offsets
     :raises ChainError: when some have no owner
     """
-    runs = _Runs()
+    runs = Runs()
     position = begin
     # Those that reach the position or begin there, the best on top. Those
     # that ended before are dropped when they come to the top, or when all of

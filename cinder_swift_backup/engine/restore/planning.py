@@ -51,7 +51,7 @@ class PointPlan:
                 self.ref, self.point, self.end):
             yield self.operation.call(
                 planner.plan_page, self.ref.container, part.name, part.extent,
-                part.chunks)
+                part.chunks, self.point.block_size)
 
     def cut(self, end: int) -> 'PointPlan':
         """See :class:`planner.RestorePlan`."""
