@@ -316,7 +316,7 @@ class Swift:
         filters = (
             'catch_errors gatekeeper healthcheck listing_formats bulk '
             'authtoken keystoneauth tempauth copy container_quotas '
-            'account_quotas slo dlo'
+            'account_quotas slo dlo versioned_writes symlink'
         )
         if self._site:
             filters = filters.replace(
@@ -345,6 +345,10 @@ class Swift:
                 'SERVICE_service_roles': 'service',
             },
             'tempauth': self._tempauth(),
+            'versioned_writes': {
+                'use': 'egg:swift#versioned_writes',
+                'allow_object_versioning': True,
+            },
         }
         sections: dict[str, Section] = {
             'pipeline:main': {'pipeline': f'{filters} proxy-server'},

@@ -5,10 +5,12 @@
 from typing import ClassVar
 
 from cinder import exception as cinder_exception
+import swiftclient
 from swiftclient import exceptions as swift_exceptions
 import testscenarios
 
 from cinder_swift_backup.format import naming
+from tests.functional import base
 from tests.functional import cinder_side
 from tests.functional import command
 from tests.functional import content
@@ -57,6 +59,27 @@ class HistoryTestCase(testscenarios.WithScenarios,
         self.assertNotEqual([], self.object_names(self.container))
         OURS(self.context).delete_backup(kept)
         self.assertEqual([], self.object_names(self.container))
+
+
+class VersionsTestCase(HistoryTestCase):
+    """The same where Swift keeps what is overwritten or deleted."""
+
+    scenarios: ClassVar[list] = [('zlib', {'word': 'zlib'})]
+
+    def setUp(self):
+        super().setUp()
+        self.swift = swiftclient.Connection(
+            session=base.keystone_session(self.cloud.demo,
+                                          self.cloud.auth_url))
+        self.addCleanup(self.swift.close)
+        self.swift.put_container(self.container,
+                                 {'X-Versions-Enabled': 'true'})
+
+    def test_any_order(self):
+        super().test_any_order()
+        _, versions = self.swift.get_container(self.container,
+                                               query_string='versions')
+        self.assertGreater(len(versions), 20)
 
 
 class BothFormsTestCase(cinder_side.CinderSideTestCase):
