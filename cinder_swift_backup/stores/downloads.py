@@ -9,6 +9,7 @@ another. So:
 
 1. Hand the object on in pieces. If it is to be compared, compute its MD5.
 2. If whoever takes the pieces finds damage, read the object to its end anyway.
+   It is damage, too, if the answer has other bytes than those asked for.
 3. Read it again, on another connection, and compare it with the MD5 that Swift
    has recorded. If it has that and is still damaged, it is stored so, and the
    damage is for good. Otherwise, or where the MD5 is not known, go on.
@@ -77,22 +78,36 @@ class Download(Generic[_T]):
 
         :raises Damaged: when it may be another if it is read again
         """
-        extent = self._extent
-        headers = None if extent is None else {
-            'Range': f'bytes={extent.offset}-{extent.end - 1}'}
-        answer, body = exchange.call(
-            client.get_object, resp_chunk_size=base.PIECE, headers=headers)
+        answer, body = self._ask(exchange)
         # Closes the connection too, if ``use`` did not take everything.
         with contextlib.closing(body):
             result = self._hand_on(_Pieces(
-                exchange.pieces(body, swift_answers.body_length(
-                    self._where[1], answer, extent)),
+                exchange.pieces(body, self._length(answer)),
                 self._expected(answer)))
         if self._damaged:
             LOG.warning('%s in container %s arrived damaged %d times, then '
                         'intact.', self._where[1], self._where[0],
                         self._damaged)
         return result
+
+    def _ask(self, exchange: swift_exchange.Exchange) -> Any:
+        """The headers and the body."""
+        extent = self._extent
+        headers = None if extent is None else {
+            'Range': f'bytes={extent.offset}-{extent.end - 1}'}
+        try:
+            return exchange.call(client.get_object, resp_chunk_size=base.PIECE,
+                                 headers=headers)
+        except exceptions.LengthMismatch as err:
+            # So says one replica, which may be cut off.
+            raise self._again(err) from err
+
+    def _length(self, answer: dict[str, str]) -> int:
+        try:
+            return swift_answers.body_length(self._where[1], answer,
+                                             self._extent)
+        except exceptions.LengthMismatch as err:
+            raise self._again(err) from err
 
     def _hand_on(self, pieces: '_Pieces') -> _T:
         try:

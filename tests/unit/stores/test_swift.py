@@ -431,7 +431,21 @@ class GetTest(base.SwiftTestCase):
                 exceptions.LengthMismatch, self.store.read, 'c', 'o',
                 b''.join, types.Extent(10, 10))
             self.assertEqual((10, 10), (err.expected, err.actual))
-            self.assertEqual(1, server.call_count)
+            self.assertEqual(('c', 'o'), (err.container, err.name))
+            self.assertEqual(4, server.call_count)
+
+    def test_answer_of_another_length_that_passes(self):
+        asked = {'content-range': 'bytes 10-19/100'}
+        right = self._content(b'0123456789', **asked)
+        for wrong in (self._content(bytes(9), **asked),
+                      self._content(bytes(10), **{
+                          'content-range': 'bytes 0-9/100'}),
+                      self._content(bytes(100)),
+                      {'status_code': 416}):
+            server = self._answers('GET', _OBJECT, wrong, wrong, right)
+            self.assertEqual(b'0123456789', self.store.read(
+                'c', 'o', b''.join, types.Extent(10, 10)))
+            self.assertEqual(3, server.call_count)
 
     def test_answer_of_the_range_and_another_length(self):
         self._answers('GET', _OBJECT, self._content(
