@@ -5,6 +5,9 @@
 import os
 import random
 import struct
+from typing import ClassVar
+
+import testscenarios
 
 from tests.functional import cinder_side
 from tests.functional.cinder_side import BLOCK
@@ -21,12 +24,17 @@ _QCOW2 = struct.pack('>4sIQIIQ', b'QFI\xfb', 3, 0, 0, 16, _GIB).ljust(
 _TAIL = random.Random(10).randbytes(1000)
 
 
-class ImageFileTestCase(cinder_side.CinderSideTestCase):
+class ImageFileTestCase(testscenarios.WithScenarios,
+                        cinder_side.CinderSideTestCase):
     """Each comes back with the length that was backed up."""
+
+    scenarios: ClassVar[list] = [
+        (form, {'form': form}) for form in ('chunks', 'packs')]
 
     def setUp(self):
         super().setUp()
-        self.configure(backup_swift_object_size=4096 * BLOCK)
+        self.configure(backup_swift_object_size=4096 * BLOCK,
+                       backup_swift_form=self.form)
 
     def _make(self, length, head=_QCOW2):
         """An image file in a volume of 1 GiB."""
