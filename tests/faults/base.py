@@ -91,7 +91,7 @@ class FaultTestCase(cinder_side.CinderSideTestCase):
 
         :param fault: does the work that it is given while it happens
         """
-        row = rows.Row(self.id(), fault.fault, type(operation).__name__)
+        row = rows.Row(self.id(), fault.fault, operation.title)
         self.addCleanup(rows.record, row)
         threads = set(threading.enumerate())
         connections = self.proxy.connections()

@@ -49,6 +49,11 @@ class Operation:
         cinder_side.db.volume_metadata_update(
             test.context, self.volume.id, METADATA, True)
 
+    @property
+    def title(self):
+        """What the table calls it."""
+        return type(self).__name__.lower()
+
     def prepare(self):
         """What comes before, without faults."""
 
@@ -296,6 +301,11 @@ class _Packed:
     def __init__(self, test, *, many=False):
         test.configure(backup_swift_form='packs')
         super().__init__(test, many=many)
+
+    @property
+    def title(self):
+        """See :class:`Operation`."""
+        return f'{super().title.removeprefix("packed")} in packs'
 
 
 class PackedBackup(_Packed, Backup):

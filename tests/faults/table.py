@@ -44,7 +44,7 @@ def _place(case: tuple[str, str]) -> list[tuple[str | int, ...]]:
 
 
 def _cells(same: list[rows.Row]) -> tuple[str, ...]:
-    return (same[0].fault, same[0].operation.lower(),
+    return (same[0].fault, same[0].operation,
             _joined(row.outcome for row in same),
             _joined(f'{row.seconds:.0f}' for row in same),
             _joined(_UNKNOWN if row.left is None else str(row.left)
