@@ -36,10 +36,10 @@ class TableTest(base.BaseTestCase):
     """What is printed."""
 
     def test_two_modes(self):
-        row = rows.Row('t', 'PUT 404', 'Backup', 'completed', 1.4, 0, 'works')
-        other = rows.Row('t', 'PUT 404', 'Backup', 'completed', 2.4, 0,
+        row = rows.Row('t', 'PUT 404', 'backup', 'completed', 1.4, 0, 'works')
+        other = rows.Row('t', 'PUT 404', 'backup', 'completed', 2.4, 0,
                          'works')
-        failed = rows.Row('u', 'GET 404', 'Restore')
+        failed = rows.Row('u', 'GET 404', 'restore')
         text = table.render({'green': [row, failed], 'native': [other]})
         self.assertTrue(text.startswith('Modes: green, native.'))
         self.assertTrue(text.endswith('''
@@ -51,7 +51,7 @@ class TableTest(base.BaseTestCase):
     def test_rows_are_in_order(self):
         faults = ('killed for 90 s', 'killed for 240 s', '64 KiB a second')
         text = table.render({'green': [
-            rows.Row('t', fault, 'Backup')
+            rows.Row('t', fault, 'backup')
             for fault in (*faults, faults[0].replace('90', '3'))]})
         self.assertEqual(
             ['Fault', '64 KiB a second', 'killed for 3 s', 'killed for 90 s',
@@ -61,7 +61,7 @@ class TableTest(base.BaseTestCase):
 
     def test_rows_in_a_file(self):
         path = pathlib.Path(self.create_tempfiles([('rows', '')], ext='')[0])
-        row = rows.Row('t', 'PUT 404', 'Backup', 'completed', 1.4, 0, 'works')
+        row = rows.Row('t', 'PUT 404', 'backup', 'completed', 1.4, 0, 'works')
         rows.record(row)
         with mock.patch.dict('os.environ', {rows.VARIABLE: str(path)}):
             rows.record(row)
