@@ -9,7 +9,8 @@ the kind of threads it runs on. Start reading at :class:`Engine`.
    the workers (``pipelines``) and whoever may cancel it.
 2. ``repository`` finds and deletes the objects of backups; ``digest_objects``
    loads their digests to a ``spool``, or ``point_objects`` does where backups
-   are in packs; ``presence`` tells what is missing.
+   are in packs; ``presence`` tells what is missing, and ``overlay`` which
+   chunks of a page provide what.
 3. ``volumes`` reads and writes what Cinder attached, and asks it for holes and
    changes.
 4. ``backup`` takes a volume to the store, ``restore`` takes it back, and

@@ -264,7 +264,7 @@ class ImportRulesTest(base.BaseTestCase):
         strict = dataclasses.replace(_RULES[3], allowed=('exceptions',))
         found = [breach for path in _files('engine')
                  for breach in _breaches(strict, path)]
-        self.assertTrue(any('archiver.py' in text and 'stores' in text
+        self.assertTrue(any('chunk_backup.py' in text and 'stores' in text
                             and strict.why in text for text in found))
         strict = Rule('format', ('exceptions', 'format'), ('json',), 'why')
         found = [breach for path in _files('format')

@@ -7,8 +7,9 @@
 3. ``worklist`` makes a task for each, and ``merging`` says which of the
    changed blocks that they find are stored together.
 4. ``chunk_writer`` takes a chunk through reading, hashing, encoding, storing.
-5. ``archiver`` directs all of it and stores the digests; ``committing`` puts
+5. ``chunk_backup`` directs that and stores the digests; ``committing`` puts
    the manifest, last of all.
+6. ``archiver`` is who is asked for it, and undoes what fails.
 
 In the form of packs, ``pack_backup`` takes the place of 3 to 5: see there.
 """

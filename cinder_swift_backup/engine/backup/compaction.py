@@ -21,8 +21,8 @@ from collections.abc import Iterator
 
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import overlay
 from cinder_swift_backup.engine import point_objects
-from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import packed_chunks
 from cinder_swift_backup.format import types
@@ -112,7 +112,7 @@ class Rewriter:
         """What the chosen packs provide of a page."""
         if self._keys.isdisjoint(chunks.packs):
             return
-        runs = planner.overlay(extent, chunks, self._point.block_size)
+        runs = overlay.runs(extent, chunks, self._point.block_size)
         for number, offset, length in zip(runs.numbers, runs.offsets,
                                           runs.lengths, strict=True):
             # Zeros, too: they keep a pack as data does.

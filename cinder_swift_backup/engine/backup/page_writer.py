@@ -24,9 +24,9 @@ import itertools
 from typing import TypeVar
 
 from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import overlay
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import point_objects
-from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import packed_chunks
@@ -232,12 +232,12 @@ class PageWriter:
                tally: Tally) -> bytes | None:
         were = array('q')
         if before is not None:
-            were = planner.provided(before.page.extent, old, self._block_size)
+            were = overlay.provided(before.page.extent, old, self._block_size)
         chunks = packed_chunks.PackedChunks(str)
         chunks.extend(old)
         if added is not None:
             chunks.extend(added)
-        now = (planner.provided(extent, chunks, self._block_size)
+        now = (overlay.provided(extent, chunks, self._block_size)
                if extent.length > 0 else array('q', bytes(8 * len(chunks))))
         tally.change(chunks, were, now)
         chunks = chunks.select(index for index, some in enumerate(now)

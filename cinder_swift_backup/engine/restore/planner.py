@@ -15,9 +15,8 @@ A plan overlays the chunks of a backup, newest wins:
    first.
 
 In the form of packs there is a plan for one page of the manifest after the
-other: the chunk of each block is noted, in the order of the table, so that the
-last one stays. What none has is zeros, so there are no gaps, and the chunks
-are in the order of where they are stored, so that neighbours come together.
+other, see :mod:`cinder_swift_backup.engine.overlay`. Its chunks are in the
+order of where they are stored, so that neighbours come together.
 
 Each byte is therefore written once, in any order and by any worker. On a
 volume that reads as zeros, zeros need not be written: no older layer of the
@@ -39,6 +38,7 @@ import itertools
 from typing import Protocol
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import overlay
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
@@ -109,7 +109,7 @@ class PlannedChunks:
     ``offsets`` and ``lengths`` are those of all their extents, in bytes.
     """
 
-    def __init__(self, layers: _Layers, runs: 'Runs', *,
+    def __init__(self, layers: _Layers, runs: overlay.Runs, *,
                  as_numbered: bool = False) -> None:
         """Prepare.
 
@@ -124,7 +124,7 @@ class PlannedChunks:
         self._group(runs, sorted(runs.numbers) if as_numbered
                     else runs.numbers)
 
-    def _group(self, runs: 'Runs', numbers: Iterable[int]) -> None:
+    def _group(self, runs: overlay.Runs, numbers: Iterable[int]) -> None:
         places = array('q', [-1]) * len(self._layers)
         counts = array('q')
         for number in numbers:
@@ -236,28 +236,6 @@ class ChainPlan:
         return call(self.chunks.of_each_codec)
 
 
-class Runs:
-    """Runs of the volume in ascending order, and the number of who has each.
-
-    ``offsets`` and ``lengths`` are in bytes.
-    """
-
-    def __init__(self) -> None:
-        self.numbers = array('q')
-        self.offsets = array('q')
-        self.lengths = array('q')
-
-    def add(self, number: int, start: int, end: int) -> None:
-        """Add what follows the run that was added before."""
-        # Nothing is between two runs, so only the number decides.
-        if self.numbers and self.numbers[-1] == number:
-            self.lengths[-1] += end - start
-            return
-        self.numbers.append(number)
-        self.offsets.append(start)
-        self.lengths.append(end - start)
-
-
 def plan_restore(chain: chains.Chain, end: int | None = None) -> ChainPlan:
     """The plan that brings back the tip of ``chain``.
 
@@ -295,74 +273,16 @@ def plan_page(container: str, name: str, extent: types.Extent,
         chunks = packed_chunks.PackedChunks(str)
     return PlannedChunks(
         _Layers([_Layer(container, zeros), _Layer(container, chunks)]),
-        overlay(extent, chunks, block_size), as_numbered=True)
+        overlay.runs(extent, chunks, block_size), as_numbered=True)
 
 
-def provided(extent: types.Extent, chunks: packed_chunks.PackedChunks,
-             block_size: int) -> 'array[int]':
-    """How many bytes of the volume each chunk of a page provides.
-
-    :param extent: of the page
-    :param block_size: in bytes
-    """
-    runs = overlay(extent, chunks, block_size)
-    found = array('q', bytes(8 * (len(chunks) + 1)))
-    for number, length in zip(runs.numbers, runs.lengths, strict=True):
-        found[number] += length
-    return found[1:]
-
-
-def overlay(extent: types.Extent, chunks: packed_chunks.PackedChunks,
-            block_size: int) -> Runs:
-    """Who has which bytes of a page: each later chunk is over those before.
-
-    A page has few blocks, so that noting the chunk of each is fastest.
-
-    :param extent: of the page, maybe cut
-    :param block_size: in bytes
-    :returns: has 0 for zeros, and for each chunk one more than its index
-    """
-    runs = Runs()
-    owners = _owners(extent, chunks, block_size)
-    offset = extent.offset
-    for number, blocks in itertools.groupby(owners):
-        end = min(offset + len(list(blocks)) * block_size, extent.end)
-        last = end
-        if number:
-            # A block may be longer now than it was when it was stored.
-            last = min(end, chunks.offsets[number - 1]
-                       + chunks.lengths[number - 1])
-        runs.add(number, offset, last)
-        if last < end:
-            runs.add(0, last, end)
-        offset = end
-    return runs
-
-
-def _owners(extent: types.Extent, chunks: packed_chunks.PackedChunks,
-            block_size: int) -> 'array[int]':
-    """The number of the chunk that has each block of a page."""
-    first, end = extent.block_range(block_size)
-    owners = array('i', bytes(4 * (end - first)))
-    for number, (offset, length) in enumerate(
-            zip(chunks.offsets, chunks.lengths, strict=True), 1):
-        start = offset // block_size - first
-        # Chunks may begin behind a page that is cut, or end there.
-        stop = min(start - (-length // block_size), len(owners))
-        if start + 1 == stop:
-            owners[start] = number
-        elif start < stop:
-            owners[start:stop] = array('i', (number,)) * (stop - start)
-    return owners
-
-
-def _sweep(items: Iterator[_Item], begin: int, end: int) -> Runs:
+def _sweep(items: Iterator[_Item], begin: int, end: int) -> overlay.Runs:
     """Who has the bytes from ``begin`` to before ``end``.
 
     :param items: in the order of their offsets
     :raises ChainError: when some have no owner
     """
-    runs = Runs()
+    runs = overlay.Runs()
     position = begin
     # Those that reach the position or begin there, the best on top. Those
     # that ended before are dropped when they come to the top, or when all of

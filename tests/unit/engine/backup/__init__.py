@@ -7,6 +7,7 @@ Modules that other tests hold:
 * archiver: engine.scenarios.test_archiver_faults
 * asking: engine.scenarios.test_round_trip
 * block_reader: engine.backup.test_chunk_writer
+* chunk_backup: engine.scenarios.test_round_trip
 * committing: engine.scenarios.test_archiver_faults
 * jobs: engine.backup.test_chunk_writer
 * layout: engine.backup.test_changes

@@ -2,20 +2,17 @@
 
 """Plans: a chain laid over in any way."""
 
-import itertools
 import random
 import tracemalloc
 
 from hypothesis import assume
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 from oslotest import base
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.format import chains
-from cinder_swift_backup.format import packed_chunks
 from cinder_swift_backup.format import types
 from tests.unit.engine import base as engine_base
 from tests.unit.engine import strategies
@@ -138,38 +135,3 @@ class PlanRestoreTest(base.BaseTestCase):
     def test_nothing(self):
         plan = planner.plan_restore(chains.Chain((strategies.link(1, []),)))
         self.assertEqual(([], 0), (list(plan.chunks), plan.end))
-
-
-class OverlayTest(base.BaseTestCase):
-    """Whose the bytes of a page are, compared with noting it byte by byte."""
-
-    @given(st.lists(st.tuples(st.integers(0, 11), st.integers(1, 90))),
-           st.integers(1, 96), st.sampled_from((0, 96)))
-    @settings(max_examples=200)
-    def test_each_byte(self, chunks, length, start):
-        table = packed_chunks.PackedChunks(str)
-        expected = [0] * 96
-        for number, (block, most) in enumerate(chunks, 1):
-            # Whole blocks or less, which end within the page.
-            first = block * 8
-            size = min(most, 96 - first)
-            end = first + size
-            table.add(types.Extent(start + first, size), 'none', 0,
-                      types.Extent(0, 1))
-            expected[first:end] = [number] * size
-            # Nothing shows below a block that is shorter than it is now.
-            expected[end:end + -end % 8] = [0] * (-end % 8)
-        extent = types.Extent(start, length)
-        runs = planner.overlay(extent, table, 8)
-        found = []
-        for number, offset, size in zip(runs.numbers, runs.offsets,
-                                        runs.lengths, strict=True):
-            self.assertEqual(start + len(found), offset)
-            found += [number] * size
-        self.assertEqual(expected[:length], found)
-        self.assertEqual(
-            [expected[:length].count(number)
-             for number in range(1, len(chunks) + 1)],
-            list(planner.provided(extent, table, 8)))
-        self.assertEqual(len(runs.numbers), len(list(itertools.groupby(
-            found))))
