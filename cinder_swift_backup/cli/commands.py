@@ -73,7 +73,7 @@ class Known(columns.FormattableColumn):  # type: ignore[type-arg]
         return '-' if self._value is None else str(self._value)
 
 
-def _number_of(unit: str, text: str) -> float:
+def _number_of(unit: str, text: str, least: float = 0) -> float:
     try:
         value = float(text)
     except ValueError:
@@ -83,6 +83,8 @@ def _number_of(unit: str, text: str) -> float:
                                          f'{unit}')
     if value < 0:
         raise argparse.ArgumentTypeError(f'{text} must not be negative')
+    if value < least:
+        raise argparse.ArgumentTypeError(f'{text} must be at least {least:g}')
     if value > _MOST:
         raise argparse.ArgumentTypeError(f'{text} must be at most {_MOST:.0f}')
     return value
@@ -286,6 +288,10 @@ class AccountCommand(OurCommand):
 
     # Whether it asks for the objects themselves that listings show.
     closely = False
+    # What the grace period means, and how many hours it has at least.
+    grace_help = ('how long after its last write an incomplete backup may '
+                  'still be in progress (default: %(default)g)')
+    least_grace = 0
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
@@ -295,10 +301,9 @@ class AccountCommand(OurCommand):
             metavar='NAME',
             help='a container to look in; may be repeated (default: all)')
         parser.add_argument(
-            '--grace', type=_hours, metavar='HOURS',
-            default=surveys.GRACE.total_seconds() / 3600,
-            help='how long after its last write an incomplete backup may '
-                 'still be in progress (default: %(default)g)')
+            '--grace', metavar='HOURS', help=self.grace_help,
+            type=functools.partial(_hours, least=self.least_grace),
+            default=surveys.GRACE.total_seconds() / 3600)
         parser.add_argument(
             '--workers', type=positive, default=_WORKERS, metavar='N',
             help='how many objects to process at once (default: %(default)s)')

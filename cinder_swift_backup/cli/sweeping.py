@@ -57,6 +57,10 @@ class Sweep(commands.AccountCommand, commands.Table):
 
     columns = _COLUMNS
     groupings = _GROUPINGS
+    grace_help = ('how long packs stay that no backup needs: as long as '
+                  'backup_swift_sweep_grace says, or longer (default: '
+                  '%(default)g)')
+    least_grace = 1
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
@@ -72,14 +76,17 @@ class Sweep(commands.AccountCommand, commands.Table):
         """See cliff."""
         with self.opened(parsed_args) as survey:
             found = self._find(survey, parsed_args.volume)
-            # After the packs: whoever writes some has a record already.
-            records = deleting.read_records(
-                self, parsed_args.patience, required=True) or {}
             sweeper = sweeping.Sweeper(
                 survey.repository, datetime.timedelta(
                     hours=parsed_args.grace))
+            records = deleting.read_records(
+                self, parsed_args.patience, required=True)
             rows = self._sweep(sweeper, found, records, dry_run=True)
             if not parsed_args.dry_run and self._is_sure(rows, parsed_args):
+                if records is not None:
+                    # Backups may have begun until the answer.
+                    records = deleting.read_records(
+                        self, parsed_args.patience, required=True)
                 self.left = _SOME_ARE_GONE
                 rows = self._sweep(sweeper, found, records, dry_run=False)
             if not rows:
@@ -104,8 +111,9 @@ class Sweep(commands.AccountCommand, commands.Table):
 
     @staticmethod
     def _sweep(sweeper: sweeping.Sweeper, found: Sequence[packed.PackedVolume],
-               records: deletion.Records, *, dry_run: bool) -> _Rows:
-        in_the_making = {record.volume_id for record in records.values()
+               records: deletion.Records | None, *, dry_run: bool) -> _Rows:
+        in_the_making = {record.volume_id
+                         for record in (records or {}).values()
                          if record.is_in_the_making}
         return [(volume, sweeping.Swept(why=_MADE)
                  if volume.volume_id in in_the_making

@@ -329,7 +329,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                                    backup, remains.mark)
         if remains.form is not chains.Form.CHUNKS:
             sweeps.after_delete(self.context, database, engine.repository,
-                                ref, general.sweep_grace)
+                                ref, general.sweep_grace, remains.makers)
         LOG.info('Deleted %d objects of backup %s.', len(remains.names),
                  backup.id)
 

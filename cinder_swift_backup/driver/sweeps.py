@@ -5,8 +5,8 @@
 By Cinder's records, of all projects, and also of backups that were deleted:
 
 1. Do nothing while another backup of the volume is being made.
-2. Where the volume has no other backup in the container, all packs of backups
-   that are on record may go at once.
+2. Where no backup that stays is a recovery point, all packs may go at once of
+   backups that are on record, or that the backup named that was deleted.
 
 See :mod:`cinder_swift_backup.engine.sweeping`. A sweep that fails is repeated
 by the next, and fails nothing else.
@@ -33,15 +33,19 @@ def after_backup(context, database, repo, ref, grace):
     _sweep(context, database, repo, ref, grace, made=(ref,))
 
 
-def after_delete(context, database, repo, ref, grace):
-    """Sweep after a backup was deleted that may have had packs."""
-    _sweep(context, database, repo, ref, grace)
+def after_delete(context, database, repo, ref, grace, makers):
+    """Sweep after a backup was deleted that may have had packs.
+
+    :param makers: the ids of the backups that put the packs that it named
+    """
+    _sweep(context, database, repo, ref, grace, makers=makers)
 
 
-def _sweep(context, database, repo, ref, grace, made=()):
+def _sweep(context, database, repo, ref, grace, made=(), makers=()):
     def ask():
         return _on_record(ref, database.insist(
-            lambda: _records(context, ref)), is_made=bool(made))
+            lambda: _records(context, ref)), is_made=bool(made),
+            makers=makers)
 
     try:
         swept = sweeping.Sweeper(repo, grace).sweep(
@@ -70,25 +74,32 @@ def _records(context, ref):
     return list(found.values())
 
 
-def _on_record(ref, records, *, is_made):
+def _on_record(ref, records, *, is_made, makers):
     """What records say of the volume of a backup.
 
     :param is_made: whether that was just made, rather than deleted
+    :param makers: of packs that it named
     """
     others = [record for record in records if record.id != ref.backup_id]
-    being_made = [other for other in others
-                  if other.status == fields.BackupStatus.CREATING]
-    going = [other for other in others if other.status in _GOING]
-    staying = [other for other in others if other.container == ref.container
-               and other.status not in _GOING]
-    gone = {other.service_metadata for other in going
-            if other.container == ref.container and other.service_metadata}
+    here = [other for other in others if other.container == ref.container
+            # Those of other volumes name none of the packs.
+            and naming.packs(other.service_metadata or '') == naming.packs(
+                ref.prefix)]
+    staying = {other.service_metadata for other in here
+               if other.status not in _GOING}
+    # Several records may be of the same objects, and some of these deleted.
+    gone = {other.service_metadata for other in here
+            if other.status in _GOING} - staying
     if not is_made:
+        staying.discard(ref.prefix)
         gone.add(ref.prefix)
     return sweeping.OnRecord(
-        is_idle=not being_made, is_alone=not staying and not is_made,
-        known=frozenset((ref.backup_id, *(other.id for other in others))),
-        gone=frozenset(gone))
+        is_told=True,
+        is_idle=not any(other.status == fields.BackupStatus.CREATING
+                        for other in others),
+        known=frozenset((ref.backup_id, *makers,
+                         *(other.id for other in others))),
+        staying=frozenset(staying), gone=frozenset(gone))
 
 
 def _tell(ref, swept):

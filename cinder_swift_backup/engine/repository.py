@@ -57,12 +57,14 @@ _AT_ONCE = 4
 class Remains:
     """What there is of a backup: the names of its objects, and its mark.
 
-    ``form`` is None if its manifest does not tell.
+    ``form`` is None if its manifest does not tell. ``makers`` are the ids of
+    the backups that put the packs that it names.
     """
 
     names: frozenset[str]
     mark: types.Mark | None = None
     form: chains.Form | None = None
+    makers: frozenset[str] = frozenset()
 
 
 class Repository:
@@ -195,9 +197,13 @@ class Repository:
             LOG.warning('Ignoring %d objects that are not part of backup %s, '
                         'such as %s.', len(strangers),
                         ref.backup_id, strangers[0])
-        return Remains(frozenset(names.difference(strangers)),
-                       None if manifest is None else manifest.mark,
-                       None if manifest is None else manifest.form)
+        names.difference_update(strangers)
+        if manifest is None:
+            return Remains(frozenset(names))
+        return Remains(
+            frozenset(names), manifest.mark, manifest.form,
+            frozenset(() if manifest.point is None
+                      else manifest.point.packs.makers))
 
     def _has(self, parent: types.BackupRef | None) -> bool:
         """Whether the store has the parent, if there is one."""

@@ -5,33 +5,30 @@
 A wrong sweep would lose every backup of a volume. So:
 
 1. Sweep nothing in a copy: manifests may be on their way there.
-2. List what is below the volume, and then read all manifests anew. If one
-   cannot be read, or is listed and not there, sweep nothing: nobody knows what
-   it names.
+2. List the packs of the volume, then its manifests, and read all of these
+   anew. If one cannot be read, or is listed and not there, sweep nothing:
+   nobody knows what it names. Only one of a backup that was deleted by the
+   records may be listed and not there.
 3. Note the packs that none of them names, with the time by the store's clock,
    and forget those that are named again. Of a backup that has put a pack
    within the grace, note none: it may be in the making.
-4. Delete those that were noted a grace ago or before, and are not named now.
+4. Delete those that an earlier sweep noted a grace ago or before, and that are
+   not named now.
 
 No backup of the volume is being made, by the records of Cinder, which are read
 when the packs were listed. Where there are none, the grace has to do, and a
-backup protects what it needs (:func:`protect`):
+backup protects what it needs
+(:mod:`cinder_swift_backup.engine.backup.protection`).
 
-* It has the note forget its packs, and then makes sure that the parent's
-  manifest is still there. So whichever sweep may delete one of them, because
-  the parent goes later, has to note it anew.
-* If the parent is gone, or there is none, it fails if one of its packs is
-  gone, or was noted so long ago that a sweep may soon delete it, or is about
-  to.
-* It does so before its manifest is put, not to put it in vain, and after that.
-  Then no sweep that began before, and has not seen the manifest, can delete a
-  pack: it would have to be noted for a grace, and nothing is that is noted for
-  less than three quarters of one now, unless listings show manifests later
-  than the last quarter.
+Where there are records, and the volume has no recovery point any more, all
+packs go at once that are of backups on record, or that a recovery point named
+that was just deleted:
 
-Where no manifest is left, and by the records the volume has no backup, all
-packs of backups that are on record go at once: noted as if for a grace, so
-that a backup that nobody knows of fails, unless its manifest is listed by now.
+1. Each backup that stays by the records has a manifest, which was read.
+2. Note the packs as if for a grace, so that a backup that nobody knows of
+   fails, unless its manifest is listed by now.
+3. Look anew: no backup is being made, and there is no manifest that was not
+   read.
 
 A sweep that ends in the middle is repeated by the next, and two at a time do
 the same.
@@ -40,43 +37,27 @@ the same.
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import datetime
 import functools
-import hashlib
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import condemned_packs
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
-from cinder_swift_backup.format import condemned
 from cinder_swift_backup.format import naming
-from cinder_swift_backup.format import pack_table
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
+
+Volume = condemned_packs.Volume
 
 GRACE = datetime.timedelta(days=1)
 # How many manifests a worker reads at once. It mostly waits for the store.
 _AT_ONCE = 4
 # Bytes of a manifest that is read alone.
 _LARGE = 4 << 20
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Volume:
-    """What to sweep: the packs of a volume in one container.
-
-    ``prefix`` is that of any of its backups.
-    """
-
-    container: str
-    prefix: str
-
-    @property
-    def root(self) -> str:
-        """What the names of all objects of the volume begin with."""
-        return naming.packs(self.prefix).removesuffix('packs/')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -99,26 +80,34 @@ class Swept:
 class OnRecord:
     """What there is on record of the backups of a volume.
 
-    ``is_idle`` is whether none is being made, ``is_alone`` whether the volume
-    has none any more in the container. ``known`` are the ids of all, also of
-    those that were deleted, ``gone`` the prefixes of those that were or are
-    being deleted.
+    ``is_told`` is whether there are records, ``is_idle`` whether by these no
+    backup is being made. ``known`` are the ids of all, also of those that were
+    deleted, and of others whose packs may go with the last. ``staying`` are
+    the prefixes of those that are in the container and stay, ``gone`` of those
+    that were or are being deleted.
     """
 
+    is_told: bool = False
     is_idle: bool = True
-    is_alone: bool = False
     known: frozenset[str] = frozenset()
+    staying: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Found:
-    """What a listing shows: packs by the ends of their names."""
+class _Manifest:
+    """A manifest to read; ``size`` is its bytes, 0 where no listing tells."""
 
-    packs: dict[str, base.ObjectInfo]
-    # Each with the bytes of its manifest.
-    refs: dict[types.BackupRef, int]
-    has_note: bool
+    ref: types.BackupRef
+    size: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Named:
+    """Which packs a manifest names, by the ends of their names."""
+
+    is_point: bool
+    packs: Collection[str] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -127,6 +116,12 @@ class _Plan:
 
     noted: dict[str, datetime.datetime]
     due: list[str]
+
+
+# Manifests by the prefixes of their backups.
+_Manifests = Mapping[str, _Manifest]
+# Packs by the ends of their names.
+_Packs = Mapping[str, base.ObjectInfo]
 
 
 class Sweeper:
@@ -160,9 +155,9 @@ class Sweeper:
             the next sweep
         """
         # Before anything is looked at.
-        now = self._now()
-        found = self._list(volume)
-        if not found.packs and not found.has_note:
+        now = condemned_packs.now(self._store)
+        packs, has_note = self._packs(volume)
+        if not packs and not has_note:
             return Swept()
         sync = self._store.sync(volume.container)
         if sync is not None and sync.to is None:
@@ -170,18 +165,17 @@ class Sweeper:
         records = ask()
         if not records.is_idle:
             return Swept(why='the volume is being backed up')
-        refs = {ref: size for ref, size in found.refs.items()
-                if ref.prefix not in records.gone}
-        refs.update(dict.fromkeys(made, 0))
+        manifests = self._manifests(volume, records)
+        manifests.update({ref.prefix: _Manifest(ref) for ref in made})
         try:
-            unnamed = self._unnamed(found.packs, refs)
+            unnamed, has_points = self._unnamed(packs, manifests.values())
         except (exceptions.ChainError, exceptions.FormatError) as err:
             return Swept(why=f'a manifest cannot be read: {err}',
                          is_unreadable=True)
-        before = (read_note(self._operation, volume) if found.has_note
+        before = (condemned_packs.read(self._operation, volume) if has_note
                   else {})
-        plan = self._plan(found.packs, unnamed, before, now)
-        everything = not refs and records.is_alone
+        plan = self._plan(packs, unnamed, before, now)
+        everything = not has_points and _are_all_read(records, manifests)
         if everything:
             plan = self._all_at_once(plan, unnamed, records, now)
         due = [] if only_note else plan.due
@@ -190,67 +184,94 @@ class Sweeper:
                       len(unnamed) - len(due))
         if dry_run:
             return swept
-        if plan.noted or found.has_note:
-            _write_note(self._operation, volume, plan.noted)
-        if everything and not self._is_still_empty(volume, ask()):
+        if plan.noted or has_note:
+            condemned_packs.write(self._operation, volume, plan.noted)
+        if everything and not self._is_as_before(volume, ask(), manifests):
             # Whoever has put a manifest has not seen this note.
             return Swept(why='a backup was made meanwhile')
         self._repository.delete_objects(volume.container, swept.deleted)
         if everything and due:
-            _write_note(self._operation, volume, {
+            condemned_packs.write(self._operation, volume, {
                 rest: moment for rest, moment in plan.noted.items()
                 if rest not in due})
         return swept
 
-    def _list(self, volume: Volume) -> _Found:
-        packs, refs, has_note = {}, {}, False
-        root = naming.packs(volume.prefix)
+    def _packs(self, volume: Volume,
+               ) -> tuple[dict[str, base.ObjectInfo], bool]:
+        """The packs that a listing shows, and whether it shows a note."""
+        packs, has_note = {}, False
+        note = naming.condemned_name(volume.prefix)
+        for info in self._store.list(volume.container, volume.packs):
+            if naming.is_pack(info.name):
+                packs[info.name.removeprefix(volume.packs)] = info
+            elif info.name == note:
+                has_note = True
+        return packs, has_note
+
+    def _manifests(self, volume: Volume,
+                   records: OnRecord) -> dict[str, _Manifest]:
+        """The manifests that are listed or on record.
+
+        Not those of deleted backups that are not there.
+        """
+        listed = dict(self._listed(volume))
+        found = {prefix: each for prefix, each in listed.items()
+                 if prefix not in records.gone or self._is_there(each.ref)}
+        for prefix in records.staying.difference(listed):
+            ref = _ref(volume, prefix)
+            if ref is not None and self._is_there(ref):
+                found[prefix] = _Manifest(ref)
+        return found
+
+    def _listed(self, volume: Volume) -> Iterator[tuple[str, _Manifest]]:
+        """The manifests that a listing shows, by their prefixes."""
         for info in self._store.list(volume.container, volume.root):
             place = naming.place(info.name)
-            if naming.is_pack(info.name):
-                packs[info.name.removeprefix(root)] = info
-            elif info.name == naming.condemned_name(volume.prefix):
-                has_note = True
-            elif (place is not None
-                  and info.name == naming.manifest_name(place.prefix)):
-                refs[types.BackupRef(
-                    place.backup_id, place.volume_id, volume.container,
-                    place.prefix)] = info.size
-        return _Found(packs, refs, has_note)
+            if (place is not None
+                    and info.name == naming.manifest_name(place.prefix)):
+                ref = _ref(volume, place.prefix)
+                if ref is not None:
+                    yield place.prefix, _Manifest(ref, info.size)
 
-    def _is_still_empty(self, volume: Volume, records: OnRecord) -> bool:
-        """Whether the volume has no backups, seen anew."""
-        return (records.is_idle and records.is_alone and all(
-            ref.prefix in records.gone for ref in self._list(volume).refs))
+    def _is_there(self, ref: types.BackupRef) -> bool:
+        return self._store.exists(ref.container,
+                                  naming.manifest_name(ref.prefix))
 
-    def _unnamed(self, packs: Mapping[str, base.ObjectInfo],
-                 refs: Mapping[types.BackupRef, int],
-                 ) -> dict[str, base.ObjectInfo]:
-        """The packs that no manifest names.
+    def _is_as_before(self, volume: Volume, records: OnRecord,
+                      manifests: _Manifests) -> bool:
+        """Whether there is no backup that was not read, seen anew."""
+        return (records.is_idle and _are_all_read(records, manifests)
+                and self._manifests(volume, records).keys()
+                <= manifests.keys())
 
-        :raises ChainError: when a manifest is listed and not there
+    def _unnamed(self, packs: _Packs, manifests: Iterable[_Manifest],
+                 ) -> tuple[dict[str, base.ObjectInfo], bool]:
+        """The packs that no manifest names, and whether any can name some.
+
+        :raises ChainError: when a manifest is not there
         :raises FormatError: when one cannot be read
         """
         unnamed = dict(packs)
+        has_points = False
 
-        def remove(named: Iterable[str]) -> None:
-            for rest in named:
+        def remove(named: _Named) -> None:
+            nonlocal has_points
+            has_points = has_points or named.is_point
+            for rest in named.packs:
                 unnamed.pop(rest, None)
 
         # Large ones take much memory, so one after the other.
-        for large in (False, True):
-            chosen = [ref for ref, size in refs.items()
-                      if (size >= _LARGE) is large]
-            for some in [[ref] for ref in chosen] if large else [chosen]:
-                self._operation.run(
-                    (pipelines.Task(functools.partial(
-                        self._named_by, packs, ref), 1) for ref in some),
-                    remove, full=_AT_ONCE)
-        return unnamed
+        large = [each for each in manifests if each.size >= _LARGE]
+        for some in ([each for each in manifests if each.size < _LARGE],
+                     *([each] for each in large)):
+            self._operation.run(
+                (pipelines.Task(functools.partial(
+                    self._named_by, packs, each.ref), 1) for each in some),
+                remove, full=_AT_ONCE)
+        return unnamed, has_points
 
-    def _named_by(self, packs: Mapping[str, base.ObjectInfo],
-                  ref: types.BackupRef,
-                  stop: pipelines.StopFlag) -> list[str]:
+    def _named_by(self, packs: _Packs, ref: types.BackupRef,
+                  stop: pipelines.StopFlag) -> _Named:
         """Those of some packs that a manifest names.
 
         It is read whole: what cannot be read might name any.
@@ -258,35 +279,44 @@ class Sweeper:
         stop.check()
         point = self._repository.until(stop).load(ref).point
         if point is None:
-            return []
+            return _Named(is_point=False)
         table = point.packs
 
         def find() -> list[str]:
             return [rest for rest in (name.removeprefix(table.root)
                                       for name in table.names())
                     if rest in packs]
-        return self._operation.call(find)
+        return _Named(is_point=True, packs=self._operation.call(find))
 
-    def _plan(self, packs: Mapping[str, base.ObjectInfo],
-              unnamed: Mapping[str, base.ObjectInfo],
-              before: Mapping[str, datetime.datetime],
-              now: datetime.datetime) -> _Plan:
+    def _plan(self, packs: _Packs, unnamed: _Packs,
+              before: condemned_packs.Noted, now: datetime.datetime) -> _Plan:
         newest = _newest(packs)
         noted = {rest: min(before.get(rest, now), now) for rest in unnamed
                  if now - newest[_maker(rest)] >= self._grace}
         return _Plan(noted, [rest for rest, moment in noted.items()
-                             if now - moment >= self._grace])
+                             if rest in before
+                             and now - moment >= self._grace])
 
-    def _all_at_once(self, plan: _Plan,
-                     unnamed: Mapping[str, base.ObjectInfo],
-                     records: OnRecord, now: datetime.datetime) -> _Plan:
+    def _all_at_once(self, plan: _Plan, unnamed: _Packs, records: OnRecord,
+                     now: datetime.datetime) -> _Plan:
         """The same, with all packs of backups that are on record."""
         due = [rest for rest in unnamed if _maker(rest) in records.known]
         noted = {**plan.noted, **dict.fromkeys(due, now - self._grace)}
         return _Plan(noted, sorted({*plan.due, *due}))
 
-    def _now(self) -> datetime.datetime:
-        return _now(self._store)
+
+def _are_all_read(records: OnRecord, manifests: _Manifests) -> bool:
+    """Whether the manifests of all backups that stay are among those read."""
+    return records.is_told and records.staying <= manifests.keys()
+
+
+def _ref(volume: Volume, prefix: str) -> types.BackupRef | None:
+    """The backup with a prefix; None if it cannot be one of the volume."""
+    place = naming.place(naming.manifest_name(prefix))
+    if place is None or naming.packs(prefix) != volume.packs:
+        return None
+    return types.BackupRef(place.backup_id, place.volume_id,
+                           volume.container, prefix)
 
 
 def _maker(rest: str) -> str:
@@ -295,90 +325,10 @@ def _maker(rest: str) -> str:
     return '' if maker is None else maker[0]
 
 
-def _newest(packs: Mapping[str, base.ObjectInfo],
-            ) -> dict[str, datetime.datetime]:
+def _newest(packs: _Packs) -> dict[str, datetime.datetime]:
     """When each backup has put its newest pack."""
     newest: dict[str, datetime.datetime] = {}
     for rest, info in packs.items():
         maker = _maker(rest)
         newest[maker] = max(newest.get(maker, info.modified), info.modified)
     return newest
-
-
-def _now(store: base.ObjectStore) -> datetime.datetime:
-    """The time by the store's clock; by ours if it does not tell."""
-    return store.now() or datetime.datetime.now(datetime.UTC)
-
-
-def read_note(operation: operations.Operation,
-              volume: Volume) -> dict[str, datetime.datetime]:
-    """When packs were noted that nobody named, by the ends of their names.
-
-    :raises StoreError: when the store fails
-    """
-    name = naming.condemned_name(volume.prefix)
-    try:
-        stored = operation.store.read(
-            volume.container, name, lambda pieces: b''.join(
-                base.bounded(pieces, name, condemned.LARGEST)))
-    except exceptions.ObjectNotFound:
-        return {}
-    return operation.call(condemned.decode, stored)
-
-
-def protect(operation: operations.Operation, ref: types.BackupRef,
-            packs: pack_table.PackTable, parent: types.BackupRef | None,
-            grace: datetime.timedelta) -> None:
-    """Have no sweep delete the packs that a backup needs.
-
-    :param ref: the backup, whose manifest is about to be put
-    :param packs: those that it needs
-    :param parent: None for a full backup
-    :param grace: that of sweeps
-    :raises ChainError: when a sweep may be about to delete one
-    :raises StoreError: when the store fails
-    """
-    volume = Volume(ref.container, ref.prefix)
-    noted = read_note(operation, volume)
-    if not noted:
-        return
-
-    def find() -> dict[str, datetime.datetime]:
-        rests = (name.removeprefix(packs.root) for name in packs.names())
-        return {rest: noted[rest] for rest in rests if rest in noted}
-
-    named = operation.call(find)
-    if not named:
-        return
-    store = operation.store
-    _write_note(operation, volume, {
-        rest: moment for rest, moment in noted.items() if rest not in named})
-    if parent is not None and store.exists(
-            parent.container, naming.manifest_name(parent.prefix)):
-        return
-    latest = _now(store) - grace * 3 / 4
-    for rest, moment in named.items():
-        if moment <= latest:
-            raise exceptions.ChainError(
-                'a sweep may be about to delete a pack that the backup needs: '
-                'its parent was deleted, or it has put nothing for days',
-                backup_id=ref.backup_id, container=ref.container,
-                name=f'{packs.root}{rest}', remedy=exceptions.Remedy.REPEAT)
-
-
-def _write_note(operation: operations.Operation, volume: Volume,
-                noted: Mapping[str, datetime.datetime]) -> None:
-    """Replace the note, or delete it where nothing is noted."""
-    name = naming.condemned_name(volume.prefix)
-    if not noted:
-        operation.store.delete(volume.container, name)
-        return
-
-    def encode() -> tuple[bytes, str]:
-        stored = condemned.encode(noted)
-        return stored, hashlib.md5(
-            stored, usedforsecurity=False).hexdigest()
-
-    stored, md5 = operation.call(encode)
-    operation.store.put(volume.container, name, base.Body(
-        len(stored), lambda: (stored,), md5))

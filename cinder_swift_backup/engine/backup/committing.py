@@ -3,8 +3,8 @@
 """Puts the manifest of a backup, which makes it one.
 
 1. Make sure that nobody has deleted or replaced what the manifest names.
-2. In the form of chunks, make sure that the parent is still there; in that of
-   packs, that no sweep is about to delete any that the manifest names.
+2. Make sure that the parent is still there, and in the form of packs, that no
+   sweep is about to delete any that the manifest names.
 3. Ask the observer whether the backup is still wanted. What others can undo
    comes last, so that little time is left.
 4. Put the manifest, and ask for it, though the store has confirmed it.
@@ -19,8 +19,8 @@ from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import repository
-from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.backup import jobs
+from cinder_swift_backup.engine.backup import protection
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import manifests
 from cinder_swift_backup.format import naming
@@ -43,7 +43,6 @@ def commit(repo: repository.Repository, job: jobs.ArchiveJob,
     length = repo.operation.one(functools.partial(_length, manifest,
                                                   ref.prefix))
     _confirm_objects(repo.operation, ref, manifest)
-    # A recovery point needs no parent, only packs.
     if manifest.point is not None:
         _protect(repo.operation, job, manifest.point)
     elif job.parent is not None:
@@ -84,9 +83,9 @@ def _length(manifest: chains.Manifest, prefix: str,
 def _protect(operation: operations.Operation, job: jobs.ArchiveJob,
              point: chains.Point) -> None:
     """Have no sweep delete what a recovery point needs."""
-    sweeping.protect(operation, job.ref, point.packs,
-                     None if job.parent is None else job.parent.ref,
-                     job.grace)
+    protection.protect(operation, job.ref, point.packs,
+                       None if job.parent is None else job.parent.ref,
+                       job.grace)
 
 
 def _confirm_objects(operation: operations.Operation, ref: types.BackupRef,

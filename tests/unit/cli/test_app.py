@@ -81,6 +81,7 @@ class ArgumentsTest(base.CommandTestCase):
     def test_wrong_values(self):
         for arguments, text in (
                 (('list', '--grace', '-1'), '-1 must not be negative'),
+                (('sweep', '--grace', '0'), '0 must be at least 1'),
                 (('list', '--grace', 'x'), "'x' is not a number of hours"),
                 (('list', '--grace', 'nan'), "'nan' is not a number of hours"),
                 (('list', '--patience', '1e9'), 'must be at most 1000000'),

@@ -45,19 +45,22 @@ class SweepsTest(base.EngineTestCase):
     def _packs(self):
         return list(filter(naming.is_pack, self.bench.names()))
 
-    def _record(self, number, status, container=base.CONTAINER):
-        self.records.append(mock.Mock(
-            id=f'bak-{number}', volume_id='vol-1', status=status,
-            container=container, service_metadata=base.ref(number).prefix))
+    def _record(self, number, status, container=base.CONTAINER, **others):
+        self.records.append(mock.Mock(**{
+            'id': f'bak-{number}', 'volume_id': 'vol-1', 'status': status,
+            'container': container,
+            'service_metadata': base.ref(number).prefix, **others}))
 
-    def _sweep(self, function, number, days=0):
+    def _sweep(self, function, number, days=0, **options):
+        if function is sweeps.after_delete:
+            options.setdefault('makers', ())
         self.bench.memory.ahead += days * _DAY
         context = mock.Mock()
         context.elevated = lambda read_deleted: mock.Mock(
             is_admin=True, read_deleted=read_deleted)
         function(context,
                  observers.Database('the test', 60), self.bench.repository,
-                 base.ref(number), _DAY)
+                 base.ref(number), _DAY, **options)
 
     def test_after_a_grace(self):
         self._record(2, 'available')
@@ -96,6 +99,40 @@ class SweepsTest(base.EngineTestCase):
         self.store.script(faulty.Rule('list', after=lambda _: found))
         self._sweep(sweeps.after_delete, 2)
         self.assertEqual([], self._packs())
+
+    def test_the_last_recovery_point_beside_chunks(self):
+        self._record(2, 'deleting')
+        self._record(3, 'available')
+        # It has never stored anything.
+        self._record(4, 'error', service_metadata=None)
+        self._record(5, 'available', service_metadata='volume_other/x')
+        self._record(1, 'deleted')
+        self.bench.archive(3, _DATA)
+        self.bench.delete(base.ref(2))
+        self._sweep(sweeps.after_delete, 2)
+        self.assertEqual([], self._packs())
+
+    def test_packs_of_a_backup_whose_record_was_purged(self):
+        self._record(2, 'deleting')
+        remains = self.bench.repository.find_objects(base.ref(2),
+                                                     complete=True)
+        self.assertEqual({'bak-1', 'bak-2'}, remains.makers)
+        self.bench.delete(base.ref(2))
+        self._sweep(sweeps.after_delete, 2, makers=remains.makers)
+        self.assertEqual([], self._packs())
+
+    def test_a_second_record_that_was_deleted(self):
+        # Somebody has imported the record again, and deleted that.
+        self._record(2, 'available')
+        self._record(2, 'deleted', id='imported-again')
+        self._record(3, 'available', container='elsewhere')
+        self._record(3, 'available')
+        self.bench.archive(3, _DATA[::-1], form=chains.Form.PACKS)
+        for days in (2, 2, 2):
+            self._sweep(sweeps.after_backup, 3, days)
+        for number in (2, 3):
+            point = self.bench.repository.load(base.ref(number)).point
+            self.assertLessEqual(set(point.packs.names()), set(self._packs()))
 
     def test_others_that_are_on_record(self):
         self._record(2, 'deleting')

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The note of packs that nobody names, in the store.
+
+See :mod:`cinder_swift_backup.format.condemned`.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import datetime
+import hashlib
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import operations
+from cinder_swift_backup.format import condemned
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.stores import base
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume whose packs are in one container.
+
+    ``prefix`` is that of any of its backups.
+    """
+
+    container: str
+    prefix: str
+
+    @property
+    def root(self) -> str:
+        """What the names of all objects of the volume begin with."""
+        return self.packs.removesuffix('packs/')
+
+    @property
+    def packs(self) -> str:
+        """What the names of all its packs begin with."""
+        return naming.packs(self.prefix)
+
+
+# When packs were noted, by the ends of their names.
+Noted = Mapping[str, datetime.datetime]
+
+
+def read(operation: operations.Operation,
+         volume: Volume) -> dict[str, datetime.datetime]:
+    """When packs of a volume were noted that nobody named.
+
+    A note that cannot be read, or is too large, tells of none.
+
+    :raises StoreError: when the store fails
+    """
+    name = naming.condemned_name(volume.prefix)
+    try:
+        stored = operation.store.read(
+            volume.container, name, lambda pieces: b''.join(
+                base.bounded(pieces, name, condemned.LARGEST)))
+    except (exceptions.ObjectNotFound, exceptions.FormatError):
+        return {}
+    return operation.call(condemned.decode, stored)
+
+
+def write(operation: operations.Operation, volume: Volume,
+          noted: Noted) -> None:
+    """Replace the note, or delete it where nothing is noted.
+
+    :raises StoreError: when the store fails
+    """
+    name = naming.condemned_name(volume.prefix)
+    if not noted:
+        operation.store.delete(volume.container, name)
+        return
+
+    def encode() -> tuple[bytes, str]:
+        stored = condemned.encode(noted)
+        return stored, hashlib.md5(
+            stored, usedforsecurity=False).hexdigest()
+
+    stored, md5 = operation.call(encode)
+    operation.store.put(volume.container, name, base.Body(
+        len(stored), lambda: (stored,), md5))
+
+
+def now(store: base.ObjectStore) -> datetime.datetime:
+    """The time by the store's clock; by ours if it does not tell."""
+    return store.now() or datetime.datetime.now(datetime.UTC)
