@@ -153,14 +153,14 @@ class Spool:
         if self._file is None:
             self._memory.extend(bytes(length - self._length))
         else:
-            with _failing(self._directory):
+            with failing(self._directory):
                 os.ftruncate(self._file.fileno(), length)
             self._written.extend(
                 bytes(-(-length // _AREA) - len(self._written)))
         self._length = length
 
     def _move(self) -> None:
-        with _failing(self._directory):
+        with failing(self._directory):
             self._file = tempfile.TemporaryFile(  # noqa: SIM115
                 buffering=0, prefix='digests-', dir=self._directory)
         memory, self._memory = self._memory, bytearray()
@@ -170,7 +170,7 @@ class Spool:
     def _read(self, start: int, end: int) -> bytes:
         if self._file is None:
             return bytes(self._memory[start:end])
-        with _failing(self._directory):
+        with failing(self._directory):
             return os.pread(self._file.fileno(), max(end - start, 0), start)
 
     def _write(self, start: int, data: bytes) -> None:
@@ -183,7 +183,7 @@ class Spool:
             return
         first, last = start // _AREA, -(-end // _AREA)
         self._written[first:last] = b'\1' * (last - first)
-        with _failing(self._directory):
+        with failing(self._directory):
             while data:
                 count = os.pwrite(self._file.fileno(), data, start)
                 start += count
@@ -210,7 +210,7 @@ def check(directory: str) -> None:
 
     :raises SpoolError: when there cannot
     """
-    with _failing(directory):
+    with failing(directory):
         tempfile.TemporaryFile(dir=directory).close()
 
 
@@ -221,7 +221,7 @@ def check_room(directory: str | None, size: int) -> None:
     """
     if size <= IN_MEMORY:
         return
-    with _failing(directory):
+    with failing(directory):
         place = directory or tempfile.gettempdir()
         system = os.statvfs(place)
     free = system.f_bavail * system.f_frsize
@@ -233,7 +233,12 @@ def check_room(directory: str | None, size: int) -> None:
 
 
 @contextlib.contextmanager
-def _failing(directory: str | None) -> Iterator[None]:
+def failing(directory: str | None) -> Iterator[None]:
+    """Raise what our caller expects if a temporary file fails.
+
+    :param directory: of the file; the system's if None
+    :raises SpoolError: when it does
+    """
     try:
         yield
     except OSError as err:

@@ -140,6 +140,16 @@ class PackedChunks:
         return all(one <= other for one, other
                    in itertools.pairwise(self.offsets))
 
+    def marks(self) -> 'array[int]':
+        """A number of 8 bytes for each chunk, the same for the same chunk.
+
+        That is one with the same extent, codec and place in its pack. They
+        hold for this process only.
+        """
+        return array('q', map(hash, zip(
+            self.offsets, self.lengths, self._places, self._stored_lengths,
+            self._codes, strict=True)))
+
     @property
     def stored_bytes(self) -> int:
         """How many bytes are stored of all of them."""

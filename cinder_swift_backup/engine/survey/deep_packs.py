@@ -2,17 +2,21 @@
 
 """Fetches the packs that a backup names, and compares all of them.
 
-1. Read all pages of the manifest.
-2. Fetch each pack, all or a sample, and compare the blocks of its chunks with
-   the digests in its own index, of which the manifest has the SHA-256.
+1. Read all pages of the manifest, and note the chunks that they name.
+2. Fetch the index of each pack, all or a sample, of which the manifest has the
+   SHA-256. It has to have the chunks that pages name, and they have to be as
+   many as the manifest says.
+3. Fetch the rest of the pack, and compare the blocks of its chunks with the
+   digests in the index.
 
-Several backups name the same packs. Each is fetched once, and what was found
-in it holds for all of them: also if it is in a part that only some need.
+Several backups name the same packs. Each is fetched once, but for its index,
+and what was found in it holds for all of them: also if it is in a part that
+only some need.
 
-Memory: a few MiB for each worker, and an index.
+Memory: a few MiB for each worker, and an index. There may be a temporary file,
+see :mod:`cinder_swift_backup.engine.survey.page_marks`.
 """
 
-from collections.abc import Iterable
 from collections.abc import Sequence
 import functools
 import random
@@ -27,7 +31,9 @@ from cinder_swift_backup.engine.restore import fetching
 from cinder_swift_backup.engine.restore import groups
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
+from cinder_swift_backup.engine.survey import page_marks
 from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import documents
 from cinder_swift_backup.format import packs as packs_
 from cinder_swift_backup.format import types
 
@@ -55,39 +61,53 @@ class Checker:
         :raises Cancelled: when the observer cancelled
         """
         repo = self._repository.during(observer)
-        damage: list[Damage] = []
-        try:
-            for _ in point_objects.PointObjects(repo.operation).parts(
-                    link.ref, point, link.manifest.end):
-                pass
-        except (exceptions.IntegrityError, exceptions.FormatError) as err:
-            damage.append(err)
         numbers = chosen(len(point.packs), part)
-        self._check_packs(repo.operation, link.ref, [
-            pack for pack in map(point.packs.__getitem__, numbers)
-            if _key(link.ref, pack) not in self._known])
-        for number in numbers:
-            damage += self._known[_key(link.ref, point.packs[number])]
-        return damage
+        with repo.operation.runtime.closing(repo.operation.call(
+                page_marks.PageMarks, repo.operation.directory,
+                point.packs)) as marks:
+            damage = _mark(repo.operation, link, point, marks)
+            if not damage:
+                return self._check_packs(repo.operation, link.ref, point,
+                                         numbers, marks)
+        return damage + self._check_packs(repo.operation, link.ref, point,
+                                          numbers)
 
     def _check_packs(self, operation: operations.Operation,
-                     ref: types.BackupRef,
-                     packs: Iterable[packs_.Pack]) -> None:
-        packs = list(packs)
-        total = sum(pack.length for pack in packs)
-        done = 0
+                     ref: types.BackupRef, point: chains.Point,
+                     numbers: Sequence[int],
+                     marks: page_marks.PageMarks | None = None,
+                     ) -> list[Damage]:
+        """What is wrong with some packs.
 
-        def collect(result: tuple[packs_.Pack, Sequence[Damage]]) -> None:
+        :param marks: of the chunks that pages name; None if not all are known
+        """
+        known = {number for number in numbers
+                 if _key(ref, point.packs[number]) in self._known}
+        total = sum(point.packs.stored(number)[0] for number in numbers
+                    if number not in known)
+        done = 0
+        found: dict[int, list[Damage]] = {}
+
+        def collect(result: tuple[int, Sequence[Damage] | None,
+                                  list[Damage]]) -> None:
             nonlocal done
-            pack, found = result
-            self._known[_key(ref, pack)] = found
+            number, in_pack, in_pages = result
+            pack = point.packs[number]
+            if in_pack is None:
+                found[number] = [*self._known[_key(ref, pack)]] or in_pages
+                return
+            self._known[_key(ref, pack)] = in_pack
+            found[number] = [*in_pack, *in_pages]
             done += pack.length
             operation.observer.advanced(done, total)
 
+        look = _Look(operation, ref, point, marks)
         operation.run(
-            (pipelines.Task(functools.partial(
-                _check_pack, operation, ref, pack), pack.length)
-             for pack in packs), collect, full=pipelines.FULL)
+            (pipelines.Task(
+                functools.partial(look.at, number, is_known=number in known),
+                1 if number in known else point.packs.stored(number)[0])
+             for number in numbers), collect, full=pipelines.FULL)
+        return [each for number in numbers for each in found[number]]
 
 
 def chosen(count: int, part: float) -> Sequence[int]:
@@ -128,31 +148,86 @@ def _key(ref: types.BackupRef, pack: packs_.Pack) -> _Pack:
     return ref.container, pack.name, pack.index_sha256
 
 
-def _check_pack(operation: operations.Operation, ref: types.BackupRef,
-                pack: packs_.Pack, stop: pipelines.StopFlag,
-                ) -> tuple[packs_.Pack, Sequence[Damage]]:
-    """What is wrong with one pack."""
-    objects = point_objects.PointObjects(operation.until(stop))
+def _mark(operation: operations.Operation, link: chains.ChainLink,
+          point: chains.Point, marks: page_marks.PageMarks) -> list[Damage]:
+    """Note the chunks of all pages; returns what is wrong with them."""
     try:
-        index = objects.index(ref, pack)
-        end = max((record.extent.end for record in index.chunks), default=0)
-        with operation.runtime.closing(operation.call(
-                point_objects.digests_of, index, end,
-                operation.directory)) as table:
-            check = verification.Check(verification.DigestCheck(table, end))
-            return pack, _compare(operation, ref, index, check, stop)
+        for part in point_objects.PointObjects(operation).parts(
+                link.ref, point, max(
+                    (page.extent.end for page in point.pages), default=0)):
+            if part.chunks is not None:
+                operation.call(marks.add, part.name, part.chunks)
     except (exceptions.IntegrityError, exceptions.FormatError) as err:
-        return pack, [err]
+        err.about(container=link.ref.container, backup_id=link.ref.backup_id)
+        return [err]
+    return []
 
 
-def _compare(operation: operations.Operation, ref: types.BackupRef,
-             index: packs_.Index, check: verification.Check,
-             stop: pipelines.StopFlag) -> Sequence[Damage]:
+class _Look:
+    """Looks at the packs of one backup; for all workers."""
+
+    def __init__(self, operation: operations.Operation, ref: types.BackupRef,
+                 point: chains.Point,
+                 marks: page_marks.PageMarks | None) -> None:
+        self._operation = operation
+        self._ref = ref
+        self._point = point
+        self._marks = marks
+        # The marks are in one file.
+        self._lock = operation.runtime.lock()
+
+    def at(self, number: int, stop: pipelines.StopFlag, *, is_known: bool,
+           ) -> tuple[int, Sequence[Damage] | None, list[Damage]]:
+        """What is wrong with a pack, and with what pages say of it.
+
+        :param is_known: whether the first was found out before
+        """
+        operation = self._operation.until(stop)
+        pack = self._point.packs[number]
+        try:
+            index = point_objects.PointObjects(operation).index(
+                self._ref, pack)
+        except (exceptions.IntegrityError, exceptions.FormatError) as err:
+            return (number, None, [err]) if is_known else (number, [err], [])
+        in_pages = [] if self._marks is None else self._compare(
+            operation, self._marks, number, index)
+        if is_known:
+            return number, None, in_pages
+        return number, _blocks(operation, self._ref, index, stop), in_pages
+
+    def _compare(self, operation: operations.Operation,
+                 all_marks: page_marks.PageMarks, number: int,
+                 index: packs_.Index) -> list[Damage]:
+        """Compare what pages say of a pack with its index."""
+        pack = self._point.packs[number]
+        with self._lock:
+            marks = operation.call(all_marks.of, number)
+        what = None
+        if len(marks) != pack.living:
+            what = (f'pages name {len(marks)} chunks of it, and the manifest '
+                    f'says {pack.living}')
+        elif not operation.call(set(index.chunks.marks()).issuperset, marks):
+            what = 'pages name chunks that are not in its index'
+        if what is None:
+            return []
+        return [documents.damaged(pack.name, what).about(
+            container=self._ref.container, backup_id=self._ref.backup_id)]
+
+
+def _blocks(operation: operations.Operation, ref: types.BackupRef,
+            index: packs_.Index, stop: pipelines.StopFlag,
+            ) -> Sequence[Damage]:
     """What is wrong with the chunks of a pack."""
-    reader = Noting(chunk_reader.ChunkReader(operation, check))
-    for group in groups.grouped(
-            planner.PlannedChunk(ref.container, record, (record.extent,))
-            for record in index.chunks if not record.is_zeros):
-        stop.check()
-        reader.read(group, fetching.Discard().write, stop)
-    return reader.damage
+    end = max((record.extent.end for record in index.chunks), default=0)
+    with operation.runtime.closing(operation.call(
+            point_objects.digests_of, index, end,
+            operation.directory)) as table:
+        reader = Noting(chunk_reader.ChunkReader(
+            operation, verification.Check(
+                verification.DigestCheck(table, end))))
+        for group in groups.grouped(
+                planner.PlannedChunk(ref.container, record, (record.extent,))
+                for record in index.chunks if not record.is_zeros):
+            stop.check()
+            reader.read(group, fetching.Discard().write, stop)
+        return reader.damage

@@ -366,6 +366,16 @@ class ParentTest(base.EngineTestCase):
                 self.assertIsNone(self._find(), name)
             self.bench.put(name, kept)
 
+    def test_pages_with_a_wrong_bit_that_nobody_has_told(self):
+        found = set()
+        for page in self.bench.repository.load(base.ref(1)).point.pages:
+            self.store.script(faulty.alter(
+                'read', lambda data: bytes([data[0] ^ 1]) + data[1:],
+                matching=page.name.__eq__))
+            found.add(self._find() is None)
+            self.store.heal()
+        self.assertEqual({True}, found)
+
 
 class SpaceTest(base.EngineTestCase):
     """Nothing is stored twice, and zeros not at all."""

@@ -2,15 +2,23 @@
 
 """Fetching packs to see whether they are what was stored."""
 
+import contextlib
+import dataclasses
+import hashlib
 import random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import point_objects
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import deep_packs
+from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import manifests
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import pages
+from cinder_swift_backup.format import types
 from tests.fakes import faulty
 from tests.fakes import observers
 from tests.fakes import points
@@ -18,6 +26,43 @@ from tests.unit.engine import base
 
 _DATA = random.Random(4).randbytes(400) + bytes(200) + b'the end.' * 5
 _NOW = _DATA[:100] + bytes(40) + _DATA[140:200] + b'!' * 30 + _DATA[230:]
+
+
+def _rewrite_pages(bench, ref, change):
+    """Write pages anew as a faulty program might, with sums that are right.
+
+    :param change: a function that changes the chunks of the first page with
+        any, or returns others
+    :returns: whether that made any difference
+    """
+    manifest = bench.repository.load(ref)
+    point = manifest.point
+    objects = point_objects.PointObjects(bench.repository.operation)
+    found, bodies, is_changed = [], {}, False
+    for stored in list(objects.pages(ref, point.pages)):
+        encoded, page = stored.encoded, stored.page
+        if not is_changed:
+            chunks = objects.chunks(ref, point, stored)
+            chunks = change(chunks) or chunks
+            encoded = pages.encode(chunks, point.block_size, page.extent)
+            is_changed = True
+        body = bodies.setdefault(page.name, bytearray())
+        found.append(dataclasses.replace(
+            page, place=types.Extent(len(body), len(encoded)),
+            sha256=hashlib.sha256(encoded).digest()))
+        body += encoded
+    table = chunk_table.ChunkTable(ref.prefix)
+    before = {name: bench.get(name) for name in bodies}
+    for record in point.objects:
+        body = bytes(bodies[record.name])
+        bench.put(record.name, body)
+        table.append(dataclasses.replace(
+            record, stored_length=len(body),
+            stored_md5=hashlib.md5(body, usedforsecurity=False).hexdigest()))
+    bench.put(naming.manifest_name(ref.prefix), b''.join(manifests.encode(
+        dataclasses.replace(manifest, point=dataclasses.replace(
+            point, pages=tuple(found), objects=table)))))
+    return before != {name: bench.get(name) for name in bodies}
 
 
 class DeepPacksTest(base.EngineTestCase):
@@ -51,8 +96,10 @@ class DeepPacksTest(base.EngineTestCase):
         packs = {pack.name for written in (self.first, self.second)
                  for pack in written.packs}
         self.assertEqual(packs, set(read))
-        # The index of each, and what is before it.
-        self.assertEqual(2 * len(packs), len(read))
+        # The index of each, for each backup, and what is before it once.
+        self.assertEqual(
+            len(packs) + len(self.first.packs) + len(self.second.packs),
+            len(read))
 
     def test_a_sample(self):
         self.assertEqual([], self._check(1, part=0.01))
@@ -109,6 +156,70 @@ class DeepPacksTest(base.EngineTestCase):
         self.assertEqual([], self._check(1))
         (err,) = self._check(2)
         self.assertEqual(name, err.name)
+
+    def test_an_index_that_is_gone_meanwhile(self):
+        self.assertEqual([], self._check(1))
+        link = self.bench.resolve(1).tip
+        name = self.first.packs[0].name
+        self.bench.memory.delete(base.CONTAINER, name)
+        (err,) = self.checker.check(deep.Subject(link, len(_DATA)), None,
+                                    observers.Recorder())
+        self.assertEqual(name, err.name)
+
+    @given(st.data())
+    def test_pages_that_name_something_else(self, data):
+        bench = base.Bench()
+        self._write(bench)
+        number = data.draw(st.sampled_from((1, 2)))
+        columns = ('offsets', 'lengths', 'packs', '_places',
+                   '_stored_lengths', '_codes')
+        column = data.draw(st.sampled_from(columns))
+        step = data.draw(st.sampled_from((-16, -1, 1, 2, 16)))
+
+        def change(chunks):
+            at = data.draw(st.integers(0, len(chunks) - 1))
+            values = getattr(chunks, column)
+            # All others are as they were, so it is another chunk.
+            with contextlib.suppress(OverflowError):
+                values[at] += step
+
+        try:
+            is_changed = _rewrite_pages(bench, base.ref(number), change)
+        except (ValueError, OverflowError):
+            # Nobody can write such a page.
+            return
+        if not is_changed:
+            return
+        link = bench.resolve(number).tip
+        checker = deep.Checker(bench.repository)
+        self.assertNotEqual([], checker.check(
+            deep.Subject(link, len(_DATA)), None, observers.Recorder()))
+
+    def test_pages_that_lack_a_chunk(self):
+        self.assertTrue(_rewrite_pages(
+            self.bench, base.ref(2),
+            lambda chunks: chunks.select(range(1, len(chunks)))))
+        self.assertIn('and the manifest says', str(self._check(2)[0]))
+
+    def test_pages_that_name_a_chunk_twice(self):
+        self.assertTrue(_rewrite_pages(
+            self.bench, base.ref(2),
+            lambda chunks: chunks.select((0, *range(len(chunks))))))
+        self.assertIn('than the manifest says', str(self._check(2)[0]))
+
+    def test_pages_that_mix_up_places(self):
+        def swap(chunks):
+            for column in (chunks._places, chunks._stored_lengths):
+                column[0], column[1] = column[1], column[0]
+
+        self.assertTrue(_rewrite_pages(self.bench, base.ref(1), swap))
+        (err,) = self._check(1)
+        self.assertIn('chunks that are not in its index', str(err))
+        self.assertEqual(base.CONTAINER, err.container)
+        # The packs are well.
+        self.assertEqual([], self._check(2))
+        self.assertRaises(exceptions.BackupError, self.bench.restore,
+                          self.bench.resolve(1), bytes(len(_DATA)))
 
     def test_a_store_that_fails(self):
         self.store.script(faulty.fail(
