@@ -69,6 +69,8 @@ _REMEDIES = {
     exceptions.Remedy.SIZES:
         'Correct backup_swift_object_size and backup_swift_block_size.',
     exceptions.Remedy.LARGER_BLOCKS:
+        'Choose a larger backup_swift_block_size.',
+    exceptions.Remedy.LARGER_OBJECTS:
         'Choose a larger backup_swift_block_size, or let Swift accept larger '
         'objects.',
     exceptions.Remedy.CREATE_CONTAINER:

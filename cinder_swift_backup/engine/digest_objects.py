@@ -110,7 +110,7 @@ class DigestFile:
             detail=detail,
             expected=self._largest,
             actual=digest_file.encoded_length(self.header, block_size, count),
-            remedy=exceptions.Remedy.LARGER_BLOCKS)
+            remedy=exceptions.Remedy.LARGER_OBJECTS)
 
     def segment_size(self, block_size: int, count: int) -> int | None:
         """How many digests a segment has; None if there can be none."""

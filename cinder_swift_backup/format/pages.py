@@ -24,6 +24,8 @@ from cinder_swift_backup.format import types
 # how many blocks it has at most.
 _SIZE = 1 << 30
 MOST_BLOCKS = 1 << 17
+# How many pages a manifest has room for.
+MOST = 1 << 19
 _CHUNK = 1 << 20
 # The word of a manifest for what an object of pages holds.
 WORD = 'pages'

@@ -59,7 +59,7 @@ _PACKS = 'csb_packs'
 # Bytes for all fields but the packs, and how many values these may have: there
 # are four for each page.
 _MOST_FIELDS = 64 << 20
-_MOST_VALUES = 1 << 21
+_MOST_VALUES = 1 << 22
 # Packs that are encoded at once.
 _ENTRIES = 1000
 # Bytes of a page: more than any has.

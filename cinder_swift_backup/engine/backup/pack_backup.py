@@ -19,6 +19,7 @@ others: those of what is stored are in the indexes of packs.
 
 import dataclasses
 
+from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import volumes
@@ -50,9 +51,13 @@ class PackBackup:
         self.traces = traces_.Traces()
 
     def make(self, source: volumes.VolumeReader) -> chains.Manifest:
-        """Store all of it, the manifest last."""
+        """Store all of it, the manifest last.
+
+        :raises VolumeError: when blocks are too small for so large a volume
+        """
         job, operation = self._job, self._operation
         size = source.size
+        _check_size(job, size)
         asker = asking.Asker(operation, job, pack_worklist.geometry(
             job.geometry.block_size))
         file_format = asker.file_format(source)
@@ -121,6 +126,18 @@ class PackBackup:
         return chains.Point(
             block_size, pages.size(block_size), table, tuple(found), objects,
             _stored(before, tally))
+
+
+def _check_size(job: jobs.ArchiveJob, size: int) -> None:
+    block_size = job.geometry.block_size
+    count = -(-size // pages.size(block_size))
+    if count > pages.MOST:
+        raise exceptions.VolumeError(
+            'the volume is too large for blocks of this size',
+            detail=f'blocks of {block_size} bytes',
+            expected=pages.MOST * pages.size(block_size), actual=size,
+            backup_id=job.ref.backup_id,
+            remedy=exceptions.Remedy.LARGER_BLOCKS)
 
 
 def _living(pack: packs.Pack, tally: page_writer.Tally) -> packs.Pack:

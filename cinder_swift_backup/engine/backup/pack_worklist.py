@@ -35,8 +35,9 @@ from cinder_swift_backup.format import types
 
 # Bytes of the volume that a task reads, and keeps what it has encoded of.
 _WINDOW = 8 << 20
-# Bytes of holes that a task looks at.
-_HOLES = 64 << 30
+# Bytes of holes that a task looks at: if each second block had data before,
+# its result takes a MiB.
+_HOLES = 256 << 20
 # What a task takes of a worker: a pack is the most that one holds.
 FULL = packers.FULL
 _LOOK = FULL // 2

@@ -279,7 +279,7 @@ class LargeTest(DigestObjectsTestCase):
             err = self.assertRaises(
                 exceptions.VolumeError, self.objects.check, file, 16, 1000)
             self.assertEqual(
-                (largest, exceptions.Remedy.LARGER_BLOCKS),
+                (largest, exceptions.Remedy.LARGER_OBJECTS),
                 (err.expected, err.remedy))
 
     def test_refused_where_there_may_be_no_container(self):

@@ -2,6 +2,7 @@
 
 """The manifest of a backup in the form of packs."""
 
+import dataclasses
 import hashlib
 import json
 import tracemalloc
@@ -79,6 +80,35 @@ class RoundTripTest(base.BaseTestCase):
         self.assertEqual(manifest.end, manifest.volume_size)
         self.assertFalse(manifest.has_digest_file)
         self.assertIs(manifest.point.objects, manifest.objects)
+
+    def test_as_many_pages_as_there_may_be(self):
+        # With an availability zone of the longest name.
+        prefix = _PREFIX.replace('az_', 'az_' + 'z' * 250)
+        count, length = 16, 5 << 20
+        names = [naming.chunk_name(prefix, number)
+                 for number in range(0, pages.MOST, count)]
+        manifest = dataclasses.replace(
+            _manifest(), volume_size=pages.MOST * _PAGE,
+            chunks=chunk_table.ChunkTable(prefix), point=dataclasses.replace(
+                _manifest().point, packs=pack_table.PackTable(prefix),
+                objects=chunk_table.ChunkTable(prefix, (
+                    types.ChunkRecord(
+                        name, types.Extent(place * count * _PAGE,
+                                           count * _PAGE),
+                        pages.WORD, count * length, _HEX)
+                    for place, name in enumerate(names))),
+                pages=tuple(
+                    pages.Page(types.Extent(number * _PAGE, _PAGE),
+                               names[number // count],
+                               types.Extent(number % count * length, length),
+                               b'\xa5' * 32)
+                    for number in range(pages.MOST))))
+        reader = points.Reader(prefix)
+        for piece in manifests.encode(manifest):
+            reader.feed(piece)
+        found = reader.finish()
+        self.assertEqual(pages.MOST, len(found.point.pages))
+        self.assertEqual(manifest.point.pages[-1], found.point.pages[-1])
 
     @given(strategies.manifests, st.integers(1, 1000))
     def test_the_other_form(self, manifest, step):

@@ -376,5 +376,5 @@ class LimitTest(base.EngineTestCase):
         self.assertEqual((length - 1, length), (err.expected, err.actual))
         for figure in (length - 1, length, len(_DATA) * 4 // 16 + 1, 16):
             self.assertIn(str(figure), str(err))
-        self.assertIs(exceptions.Remedy.LARGER_BLOCKS, err.remedy)
+        self.assertIs(exceptions.Remedy.LARGER_OBJECTS, err.remedy)
         self.assertEqual([], self.bench.store.names('put'))

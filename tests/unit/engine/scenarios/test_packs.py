@@ -164,6 +164,20 @@ class OddSizesTest(base.EngineTestCase):
                              bytes(target.data))
 
 
+    def test_blocks_that_are_too_small_for_the_volume(self):
+        self.have_small_packs()
+        with mock.patch.object(pages, 'MOST', 3):
+            most = 3 * pages.size(16)
+            self.bench.archive(1, b'?' * most, form=_PACKS)
+            puts = self.store.names('put')
+            err = self.assertRaises(
+                exceptions.VolumeError, self.bench.archive, 2,
+                b'?' * (most + 1), form=_PACKS)
+        self.assertIs(exceptions.Remedy.LARGER_BLOCKS, err.remedy)
+        self.assertEqual((most, most + 1), (err.expected, err.actual))
+        self.assertEqual(puts, self.store.names('put'))
+
+
 _FIRST = random.Random(12).randbytes(500) + bytes(100) + b'the end.' * 9
 _SECOND = (_FIRST[:64] + bytes(64) + _FIRST[128:300] + b'!' * 100
            + _FIRST[400:] + b'more' * 50)
