@@ -772,7 +772,14 @@ def _packs() -> Iterator[Case]:
             ('GET of pages with a wrong bit', _READING, Flip(), 'GET', page),
             ('GET of pages is short', (RESTORE,), Shorten(), 'GET', page),
             ('DELETE of a pack 503, 4 times', (DELETE,), Answer(503),
-             'DELETE', pack)):
+             'DELETE', pack),
+            # The sweep notes all packs before it deletes them.
+            ('PUT of the note 503, 4 times', (DELETE,), Answer(503), 'PUT',
+             Kind.NOTE),
+            ('PUT of the note with a wrong bit', (DELETE,), Flip(), 'PUT',
+             Kind.NOTE),
+            ('DELETE of the note, its answer is lost', (DELETE,),
+             Reset(Moment.ANSWERED), 'DELETE', Kind.NOTE)):
         yield from _each(
             fault, operations,
             rule(action, method, kind, count=4 if '4 times' in fault else 1),
@@ -785,6 +792,13 @@ def _packs() -> Iterator[Case]:
         'GET of pages with a wrong bit for good', (RESTORE,),
         rule(Flip(), 'GET', page, count=None), outcomes=(DAMAGED,),
         packed=True)
+    # It becomes a full backup.
+    yield from _each(
+        'GET of pages with a wrong bit for good', (INCREMENTAL,),
+        rule(Flip(), 'GET', page, count=None), packed=True)
+    yield from _each(
+        "GET of the parent's packs 404 for good", (INCREMENTAL,),
+        rule(Answer(404), 'GET', pack, count=None), packed=True)
     yield from _each(
         'nothing is listed', (BACKUP, INCREMENTAL),
         rule(List(Extent.NOTHING), 'GET', Kind.LISTING, count=None),

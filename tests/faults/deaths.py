@@ -28,8 +28,10 @@ from tests.faults import operations
 
 # Of each chunk, in bytes a second.
 _RATE = 1 << 20
-# How many chunks have been touched when it is the middle.
+# How many chunks have been touched when it is the middle. All are in one pack,
+# which takes longer than a chunk.
 _MIDDLE = 5
+_MIDDLE_IN_PACKS = 1
 # What a server may take to start, and an operation to go on, in seconds.
 _REST = 180
 # What it takes Swift to forget errors, and more.
@@ -59,6 +61,7 @@ class Death:
     operation: str
     server: str
     seconds: int
+    packed: bool = False
     how = 'killed'
 
     @property
@@ -69,16 +72,19 @@ class Death:
     @property
     def name(self):
         """What a test of it is called."""
-        return f'{self.operation}, {self.fault}'
+        return (f'{self.operation}{" in packs" if self.packed else ""}, '
+                f'{self.fault}')
 
     def run(self, test, work):
         """Do the work, and have the server die in the middle of it."""
         method = 'GET' if self.operation == cases.RESTORE else 'PUT'
         test.proxy.apply(
-            rule(rules.Slow(_RATE), method, Kind.CHUNK, count=None))
+            rule(rules.Slow(_RATE), method, Kind.CHUNK, Kind.PACK,
+                 count=None))
+        middle = _MIDDLE_IN_PACKS if self.packed else _MIDDLE
         with futures.ThreadPoolExecutor(1) as executor:
             outcome = executor.submit(work)
-            test.wait_soon(lambda: test.proxy.hits()[0] >= _MIDDLE,
+            test.wait_soon(lambda: test.proxy.hits()[0] >= middle,
                            'it does not begin')
             test.assertFalse(outcome.done())
             self.begin(test)
@@ -137,7 +143,11 @@ DEATHS = tuple(
     for kind, lengths in ((Death, (3, 20, 90, 240)), (Freeze, (20, 90)))
     for operation in (cases.BACKUP, cases.RESTORE)
     for server in ('object.1', 'container', 'account', 'proxy', KEYSTONE)
-    for seconds in lengths)
+    for seconds in lengths) + tuple(
+    kind(operation, server, 20, packed=True)
+    for kind in (Death, Freeze)
+    for operation in (cases.BACKUP, cases.RESTORE)
+    for server in ('object.1', 'proxy'))
 
 
 class MortalTestCase(base.FaultTestCase):
@@ -180,7 +190,8 @@ class DeathTestCase(MortalTestCase):
         """The operation waits, and goes on."""
         death = self.death
         self.be_patient(death.seconds + _REST)
-        operation = operations.KINDS[death.operation](self, many=True)
+        kinds = operations.PACKED if death.packed else operations.KINDS
+        operation = kinds[death.operation](self, many=True)
         operation.prepare()
         self.check(operation, death, (cases.DONE,), cases.ANYTHING,
                    death.seconds + _REST)

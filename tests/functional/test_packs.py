@@ -2,13 +2,23 @@
 
 """Backups in the form of packs, on a real Swift, and through Cinder."""
 
+import datetime
+import json
+import random
+import time
 from typing import ClassVar
+from unittest import mock
 
 from cinder import exception as cinder_exception
 import swiftclient
 from swiftclient import exceptions as swift_exceptions
 import testscenarios
 
+from cinder_swift_backup import engine as engines
+from cinder_swift_backup.driver import concurrency
+from cinder_swift_backup.driver import records
+from cinder_swift_backup.engine import sweeping
+from cinder_swift_backup.engine.backup import packer
 from cinder_swift_backup.format import naming
 from tests.functional import base
 from tests.functional import cinder_side
@@ -143,6 +153,55 @@ class BothFormsTestCase(cinder_side.CinderSideTestCase):
         self.assertEqual(before, self.object_names(self.container))
 
 
+class SweepTestCase(cinder_side.CinderSideTestCase):
+    """Packs that nobody needs go after a grace, which is short here."""
+
+    modes = selection.Modes.BOTH
+    grace = datetime.timedelta(seconds=2)
+
+    def setUp(self):
+        super().setUp()
+        self.enterContext(mock.patch.object(packer, 'FULL', MIB))
+        self.configure(backup_swift_form='packs')
+
+    def _sweep(self, ref):
+        time.sleep(self.grace.total_seconds() + 1)
+        engine = engines.Engine(self.store, concurrency.runtime(), 2)
+        return sweeping.Sweeper(engine.repository, self.grace).sweep(
+            sweeping.Volume(ref.container, ref.prefix))
+
+    def _packs(self):
+        return set(filter(naming.is_pack,
+                          self.object_names(self.container)))
+
+    def test_after_a_grace(self):
+        image = content.make_image()
+        volume, path = self.make_volume(image)
+        full = self.back_up(OURS, volume, path)
+        # All of the first packs is replaced.
+        image[:3 * MIB] = random.Random(3).randbytes(3 * MIB)
+        path.write_bytes(image)
+        kept = self.back_up(OURS, volume, path, full)
+        ref = records.backup_ref(kept)
+        every = self._packs()
+        self.assertEqual((0, 0), self._counts(self._sweep(ref)))
+        OURS(self.context).delete_backup(full)
+        waiting, deleted = self._counts(self._sweep(ref))
+        self.assertEqual(0, deleted)
+        self.assertGreaterEqual(waiting, 2)
+        self.assertEqual(every, self._packs())
+        self.assertEqual((0, waiting), self._counts(self._sweep(ref)))
+        self.assertEqual(waiting, len(every - self._packs()))
+        self.assert_content(self.restore_new(OURS, kept), image)
+        self.assertEqual((0, 0), self._counts(self._sweep(ref)))
+        self.assertNotIn(naming.condemned_name(ref.prefix),
+                         self.object_names(self.container))
+
+    @staticmethod
+    def _counts(swept):
+        return swept.waiting, len(swept.deleted)
+
+
 class ApiTestCase(own_cinder.OwnCinderTestCase):
     """As users see it."""
 
@@ -171,5 +230,17 @@ class ApiTestCase(own_cinder.OwnCinderTestCase):
                              '-f', 'value', '-c', 'Kind', '-c', 'State')
         self.assertEqual('packs complete', listed.stdout.strip())
         program.run('verify', third.id, '--deep')
+        packs = self._packs()
+        (row,) = json.loads(program.run(
+            'sweep', '--container', self.container, '-f', 'json').stdout)
+        # Its own pack is too young to go, whoever needs it.
+        self.assertEqual((volume.id, len(packs), 0, ''), tuple(
+            row[name] for name in ('Volume', 'Packs', 'Unneeded',
+                                   'Kept because')))
+        self.assertEqual(packs, self._packs())
         self.delete_backup(third)
         self.assertEqual([], self.object_names(self.container))
+
+    def _packs(self):
+        return set(filter(naming.is_pack,
+                          self.object_names(self.container)))

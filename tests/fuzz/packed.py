@@ -4,11 +4,13 @@
 
 from collections.abc import Iterable
 import dataclasses
+import datetime
 import hashlib
 import struct
 import zlib
 
 from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import condemned
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import manifests
 from cinder_swift_backup.format import naming
@@ -23,6 +25,7 @@ from tests.fuzz import checks
 _PREFIX = documents.PREFIX
 _NAME = naming.pack_name(_PREFIX, 'bak-1', 1)
 _BLOCK = 512
+_NOW = datetime.datetime(2026, 8, 1, tzinfo=datetime.UTC)
 _PAGE = types.Extent(1 << 20, 1 << 20)
 # Bytes of memory for each byte that is read, and besides. A byte of a zlib
 # stream may become a thousand, within what the number of chunks allows.
@@ -105,6 +108,21 @@ def columns(data: bytes) -> None:
     if found is not None:
         _check_chunks(found, packed_chunks.decode(
             _NAME, memoryview(found.encode(_BLOCK)), _BLOCK, str, count))
+
+
+def note(data: bytes) -> None:
+    """The note of packs that nobody names."""
+    with checks.memory(_PARSED * len(data)):
+        found = condemned.decode(data)
+    for rest, moment in found.items():
+        assert naming.is_pack(f'{naming.packs(_PREFIX)}{rest}'), rest
+        # As a sweep does.
+        assert min(moment, _NOW) <= _NOW
+        assert _NOW - moment < _NOW - datetime.datetime.min.replace(
+            tzinfo=datetime.UTC) + datetime.timedelta(days=2)
+    again = condemned.decode(condemned.encode(found))
+    checks.same(again, {rest: moment.replace(microsecond=0)
+                        for rest, moment in found.items()})
 
 
 def _check_chunks(found: packed_chunks.PackedChunks,

@@ -9,6 +9,7 @@ Their names begin with ``seed-``; what was found has other names.
 import bz2
 from collections.abc import Iterator
 import dataclasses
+import datetime
 import hashlib
 import itertools
 import json
@@ -20,6 +21,7 @@ import zstd as stock_zstd
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import condemned
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import digests
@@ -133,6 +135,9 @@ def _of_packs() -> _Seeds:
         page = pages.encode(table if count else packed_chunks.PackedChunks(
             str), 512, extent)
         yield 'page', f'{count}', page
+        yield 'note', f'{count}', condemned.encode(dict.fromkeys(
+            (f'bak-1-{number:06d}' for number in range(count)),
+            datetime.datetime(2026, 8, 1, tzinfo=datetime.UTC)))
         yield 'columns', f'{count}', zlib.decompress(page[4:])
 
 

@@ -5,6 +5,7 @@
 import contextlib
 import datetime
 import gzip
+import itertools
 import json
 import random
 import threading
@@ -610,6 +611,29 @@ class InterleavingTest(SweepTestCase):
 
             done.add(self._run(choose, 0, 25))
             if count < moment:
+                break
+        self.assertEqual({True, False}, done)
+
+
+    def test_each_pair_of_moments(self):
+        # The sweeper begins at one moment of the backup, and goes on when that
+        # is done; or the backup goes on when the sweeper has got so far.
+        done = set()
+        for moment in itertools.count():
+            for length in range(1, 100, 2):
+                taken = {'maker': 0, 'sweeper': 0}
+
+                def choose(waiting, moment=moment, length=length, taken=taken):
+                    turn = ('maker' if taken['maker'] < moment
+                            or taken['sweeper'] >= length else 'sweeper')
+                    who = turn if turn in waiting else waiting[0]
+                    taken[who] += 1
+                    return who
+
+                done.add(self._run(choose, 0, 25))
+                if taken['sweeper'] < length:
+                    break
+            if taken['maker'] < moment:
                 break
         self.assertEqual({True, False}, done)
 

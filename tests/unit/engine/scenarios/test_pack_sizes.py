@@ -31,7 +31,8 @@ class SizesTest(testscenarios.WithScenarios, base.EngineTestCase):
         ('default', {'block': 32 * _KIB, 'size': 3 * _GIB}),
         ('no power of two', {'block': 700 * _KIB, 'size': 130 * _GIB}),
         ('more than a chunk', {'block': 3 * _MIB, 'size': 130 * _GIB}),
-        ('more than a pack', {'block': 64 * _MIB, 'size': 130 * _GIB})]
+        ('more than a pack', {'block': 64 * _MIB, 'size': 130 * _GIB}),
+        ('the largest', {'block': 256 * _MIB, 'size': 900 * _MIB})]
 
     def setUp(self):
         super().setUp()

@@ -3,6 +3,7 @@
 """Backups in the form of packs, from a volume to the store and back."""
 
 import contextlib
+import itertools
 import random
 import threading
 from unittest import mock
@@ -25,6 +26,7 @@ from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import packed_chunks
@@ -389,6 +391,56 @@ class ParentTest(base.EngineTestCase):
             found.add(self._find() is None)
             self.store.heal()
         self.assertEqual({True}, found)
+
+
+class CodecsTest(base.EngineTestCase):
+    """Each codec at each level, and a history that has all of them."""
+
+    def test_each(self):
+        data = (b''.join(b'%d bottles of beer, ' % number
+                         for number in range(30_000))
+                + random.Random(7).randbytes(50_000) + bytes(70_000))
+        geometry = types.Geometry(4096, 4096)
+        stored = {}
+        for number, (word, level) in enumerate(itertools.product(
+                ('none', 'zlib', 'bz2', 'zstd'), codecs.Level)):
+            for form in (_PACKS, chains.Form.CHUNKS):
+                self.bench.archive(
+                    number, data, codec=word, level=level, form=form,
+                    geometry=geometry if form is _PACKS else types.Geometry(
+                        1 << 20, 4096))
+                stored[word, level, form] = sum(
+                    info.size for info in self.bench.memory.list(
+                        base.CONTAINER, '') if not info.name.endswith(
+                            ('_sha256file', '_metadata')))
+                target = self.bench.restore(self.bench.resolve(number),
+                                            b'\xa5' * len(data))
+                self.assertEqual(data, bytes(target.data))
+                for name in self.bench.names():
+                    self.bench.memory.delete(base.CONTAINER, name)
+        # The same code stores both forms, and each level as it should.
+        for (word, level, form), size in stored.items():
+            if word == 'none':
+                continue
+            other = stored[word, level, chains.Form.CHUNKS]
+            self.assertLess(abs(size - other), 12_000, (word, level))
+            self.assertLess(size, stored['none', level, form] // 2)
+        self.assertLess(stored['zlib', codecs.Level.SMALL, _PACKS],
+                        stored['zlib', codecs.Level.FAST, _PACKS])
+
+    def test_a_history_of_all(self):
+        data, parent = bytearray(b'bottles of beer ' * 400), None
+        for number, word in enumerate(('zstd', 'none', 'zlib', 'bz2')):
+            data[800 * number:800 * number + 400] = b'%d' % number * 400
+            self.bench.archive(number, bytes(data), parent=parent, codec=word,
+                               form=_PACKS)
+            parent = number
+        self.assertEqual(
+            {'zstd', 'none', 'zlib', 'bz2'}, set(
+                self.bench.repository.load(base.ref(parent)).point.stored))
+        target = self.bench.restore(self.bench.resolve(parent),
+                                    bytes(len(data)))
+        self.assertEqual(data, target.data)
 
 
 class SpaceTest(base.EngineTestCase):
