@@ -2,7 +2,9 @@
 
 """The note of packs that nobody names, in the store.
 
-See :mod:`cinder_swift_backup.format.condemned`.
+See :mod:`cinder_swift_backup.format.condemned`. A volume that has packs has a
+note, once it was swept, also if it tells of none: whoever reads it need not
+make sure that it really is not there, which takes seconds.
 """
 
 from collections.abc import Mapping
@@ -62,23 +64,28 @@ def read(operation: operations.Operation,
 
 def write(operation: operations.Operation, volume: Volume,
           noted: Noted) -> None:
-    """Replace the note, or delete it where nothing is noted.
+    """Replace the note.
 
     :raises StoreError: when the store fails
     """
-    name = naming.condemned_name(volume.prefix)
-    if not noted:
-        operation.store.delete(volume.container, name)
-        return
-
     def encode() -> tuple[bytes, str]:
         stored = condemned.encode(noted)
         return stored, hashlib.md5(
             stored, usedforsecurity=False).hexdigest()
 
     stored, md5 = operation.call(encode)
-    operation.store.put(volume.container, name, base.Body(
-        len(stored), lambda: (stored,), md5))
+    operation.store.put(
+        volume.container, naming.condemned_name(volume.prefix),
+        base.Body(len(stored), lambda: (stored,), md5))
+
+
+def remove(operation: operations.Operation, volume: Volume) -> None:
+    """Delete the note, where the volume has no packs any more.
+
+    :raises StoreError: when the store fails
+    """
+    operation.store.delete(volume.container,
+                           naming.condemned_name(volume.prefix))
 
 
 def now(store: base.ObjectStore) -> datetime.datetime:

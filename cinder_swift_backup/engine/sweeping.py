@@ -112,10 +112,14 @@ class _Named:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Plan:
-    """What to note, and which packs to delete; both by ends of names."""
+    """What to note, and which packs to delete; both by ends of names.
+
+    ``is_everything`` is whether all that can go does, as none is needed.
+    """
 
     noted: dict[str, datetime.datetime]
     due: list[str]
+    is_everything: bool = False
 
 
 # Manifests by the prefixes of their backups.
@@ -173,10 +177,9 @@ class Sweeper:
             return Swept(why=f'a manifest cannot be read: {err}',
                          is_unreadable=True)
         before = (condemned_packs.read(self._operation, volume) if has_note
-                  else {})
-        plan = self._plan(packs, unnamed, before, now)
-        everything = not has_points and _are_all_read(records, manifests)
-        if everything:
+                  else None)
+        plan = self._plan(packs, unnamed, before or {}, now)
+        if not has_points and _are_all_read(records, manifests):
             plan = self._all_at_once(plan, unnamed, records, now)
         due = [] if only_note else plan.due
         swept = Swept(tuple(unnamed[rest].name for rest in due),
@@ -184,17 +187,28 @@ class Sweeper:
                       len(unnamed) - len(due))
         if dry_run:
             return swept
-        if plan.noted or has_note:
+        if plan.noted or before or before is None:
             condemned_packs.write(self._operation, volume, plan.noted)
-        if everything and not self._is_as_before(volume, ask(), manifests):
+        if plan.is_everything and not self._is_as_before(volume, ask(),
+                                                         manifests):
             # Whoever has put a manifest has not seen this note.
             return Swept(why='a backup was made meanwhile')
         self._repository.delete_objects(volume.container, swept.deleted)
-        if everything and due:
+        self._mend_note(volume, plan, due, is_empty=len(due) == len(packs))
+        return swept
+
+    def _mend_note(self, volume: Volume, plan: _Plan, due: Collection[str],
+                   *, is_empty: bool) -> None:
+        """Have the note forget what was deleted, unless the next sweep does.
+
+        :param is_empty: whether the volume has no packs any more
+        """
+        if is_empty:
+            condemned_packs.remove(self._operation, volume)
+        elif plan.is_everything and due:
             condemned_packs.write(self._operation, volume, {
                 rest: moment for rest, moment in plan.noted.items()
                 if rest not in due})
-        return swept
 
     def _packs(self, volume: Volume,
                ) -> tuple[dict[str, base.ObjectInfo], bool]:
@@ -302,7 +316,7 @@ class Sweeper:
         """The same, with all packs of backups that are on record."""
         due = [rest for rest in unnamed if _maker(rest) in records.known]
         noted = {**plan.noted, **dict.fromkeys(due, now - self._grace)}
-        return _Plan(noted, sorted({*plan.due, *due}))
+        return _Plan(noted, sorted({*plan.due, *due}), is_everything=True)
 
 
 def _are_all_read(records: OnRecord, manifests: _Manifests) -> bool:

@@ -32,8 +32,12 @@ class CondemnedPacksTest(base.EngineTestCase):
                          self.bench.names())
         self.assertEqual(_NOTED,
                          condemned_packs.read(self.operation, _VOLUME))
+        condemned_packs.write(self.operation, _VOLUME, {})
+        self.assertEqual({}, condemned_packs.read(self.operation, _VOLUME))
+        self.assertEqual(['volume_vol-1/packs/condemned'],
+                         self.bench.names())
         for _ in range(2):
-            condemned_packs.write(self.operation, _VOLUME, {})
+            condemned_packs.remove(self.operation, _VOLUME)
             self.assertEqual([], self.bench.names())
 
     def test_one_that_is_too_large(self):
