@@ -4,7 +4,8 @@
 
 See :mod:`cinder_swift_backup.format.condemned`. A volume that has packs has a
 note, once it was swept, also if it tells of none: whoever reads it need not
-make sure that it really is not there, which takes seconds.
+make sure that it really is not there. Before that, it takes a listing to be
+sure.
 """
 
 from collections.abc import Mapping
@@ -52,14 +53,32 @@ def read(operation: operations.Operation,
 
     :raises StoreError: when the store fails
     """
+    stored = _read(operation, volume, rare=True)
+    if stored is None and _may_be_listed(operation, volume):
+        stored = _read(operation, volume, rare=False)
+    return operation.call(condemned.decode, stored or b'')
+
+
+def _read(operation: operations.Operation, volume: Volume, *,
+          rare: bool) -> bytes | None:
+    """The note as stored; None if it is not there, or too large."""
     name = naming.condemned_name(volume.prefix)
     try:
-        stored = operation.store.read(
+        return operation.store.read(
             volume.container, name, lambda pieces: b''.join(
-                base.bounded(pieces, name, condemned.LARGEST)))
+                base.bounded(pieces, name, condemned.LARGEST)), rare=rare)
     except (exceptions.ObjectNotFound, exceptions.FormatError):
-        return {}
-    return operation.call(condemned.decode, stored)
+        return None
+
+
+def _may_be_listed(operation: operations.Operation, volume: Volume) -> bool:
+    name = naming.condemned_name(volume.prefix)
+    try:
+        return any(info.name == name for info
+                   in operation.store.list(volume.container, name))
+    except exceptions.StoreUnavailable:
+        # Listings may be away for longer than objects.
+        return True
 
 
 def write(operation: operations.Operation, volume: Volume,

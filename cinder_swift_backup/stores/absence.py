@@ -19,8 +19,9 @@ nothing by itself:
    would be in is asked each time: one of several proxies may be sick, and the
    container answer through another.
 5. Two looks at once are enough for what is often not there, and has a second
-   witness: for what is to be removed, because it is listed afterwards, and for
-   a container that the account does not list either.
+   witness: for what is to be removed, because it is listed afterwards, for
+   what the caller looks for in a listing, too, and for a container that the
+   account does not list either.
 6. Anything else is no answer: the store does not work.
 
 That a container or the account is there is remembered for :data:`REMEMBERED`
@@ -53,6 +54,7 @@ class Purpose(enum.Enum):
     """What a request is for, as far as it matters for a 404."""
 
     LOOK = 'to read something, or to see whether it is there'
+    GLANCE = 'to read something that is often not there, and is listed'
     MAKE = 'to make something'
     REMOVE = 'to remove something'
 
@@ -197,7 +199,7 @@ class Look:
     def _has_no_other_witness(self) -> bool:
         """Whether nothing but 404s says that it is not there."""
         if self._is_object:
-            return self._purpose is not Purpose.REMOVE
+            return self._purpose not in (Purpose.REMOVE, Purpose.GLANCE)
         if self._known.has_been_there(self._where):
             return True
         try:

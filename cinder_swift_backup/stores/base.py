@@ -289,7 +289,7 @@ class ObjectStore(Protocol):
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
              extent: types.Extent | None = None, *,
-             compared: bool = False) -> _T:
+             compared: bool = False, rare: bool = False) -> _T:
         """Pass the content of an object to ``use``; return its result.
 
         When the connection breaks, the store calls ``use`` again, with the
@@ -304,6 +304,9 @@ class ObjectStore(Protocol):
         :param extent: of the stored bytes, at least one; all by default
         :param compared: whether to compare all of it with the store's own
             checksum, if it has one, before the result counts
+        :param rare: whether the object is often not there, so that the store
+            believes that sooner: the caller then has to look for it in a
+            listing
         :raises FormatError: when it always differs from that
         :raises ObjectNotFound: when it does not exist
         :raises LengthMismatch: when it ends before the extent does

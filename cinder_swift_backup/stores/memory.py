@@ -177,7 +177,7 @@ class MemoryStore(base.ExistsByStat):
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
              extent: types.Extent | None = None, *,
-             compared: bool = False) -> _T:
+             compared: bool = False, rare: bool = False) -> _T:
         """See the contract."""
         self._begin(container)
         data = self._data(container, name)

@@ -232,14 +232,16 @@ class SwiftStore(base.ExistsByStat):
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
              extent: types.Extent | None = None, *,
-             compared: bool = False) -> _T:
+             compared: bool = False, rare: bool = False) -> _T:
         """See the contract."""
         download = downloads.Download((container, name), use, extent,
                                       compared=compared)
         try:
             return self._session.request(
-                swift_session.Request((container, name)), download.receive,
-                self._stop)
+                swift_session.Request(
+                    (container, name),
+                    _Purpose.GLANCE if rare else _Purpose.LOOK),
+                download.receive, self._stop)
         except downloads.Damaged as err:
             raise err.error.about(container=container) from err
 

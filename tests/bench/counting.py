@@ -130,7 +130,7 @@ class CountingStore(base.ExistsByStat):
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
              extent: types.Extent | None = None, *,
-             compared: bool = False) -> _T:
+             compared: bool = False, rare: bool = False) -> _T:
         """See the contract."""
         size = self.stat(container, name).size
         return use(self._read(name, extent or types.Extent(0, size)))

@@ -214,12 +214,12 @@ class FaultyStore(base.ExistsByStat):
     def read(self, container: str, name: str,
              use: Callable[[Iterator[bytes]], _T],
              extent: types.Extent | None = None, *,
-             compared: bool = False) -> _T:
+             compared: bool = False, rare: bool = False) -> _T:
         """See the contract; a script alters the whole content."""
         data: bytes = self._run(
             Call('read', container, name),
             lambda: self._store.read(container, name, b''.join, extent,
-                                     compared=compared))
+                                     compared=compared, rare=rare))
         return use(data[start:start + base.PIECE]
                    for start in range(0, len(data), base.PIECE))
 

@@ -38,9 +38,8 @@ _WINDOW = 8 << 20
 # Bytes of holes that a task looks at: if each second block had data before,
 # its result takes a MiB.
 _HOLES = 256 << 20
-# What a task takes of a worker: a pack is the most that one holds.
+# What takes all of a worker: a pack is the most that one holds.
 FULL = packers.FULL
-_LOOK = FULL // 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ class PackWorklist:
                     self._advance(extent)
                     continue
                 yield pipelines.Task(functools.partial(
-                    self._look, extent, anew), _LOOK)
+                    self._look, extent, anew), FULL)
 
     def _anew(self, extent: types.Extent) -> list[types.Extent]:
         rewriter = self._volume.rewriter
@@ -211,7 +210,7 @@ class PackWorklist:
             self._next += 1
             self._traces.numbers.append(number * page_writer.IN_OBJECT)
             yield pipelines.Task(functools.partial(
-                self._writer.write, number, self._take(number)), _LOOK)
+                self._writer.write, number, self._take(number)), FULL)
 
     def _are_whole(self, number: int) -> bool:
         """Whether all that changes the pages of an object is known."""

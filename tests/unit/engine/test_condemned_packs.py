@@ -5,8 +5,10 @@
 import datetime
 from unittest import mock
 
+from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import condemned_packs
 from cinder_swift_backup.format import condemned
+from tests.fakes import faulty
 from tests.unit.engine import base
 
 _VOLUME = condemned_packs.Volume(base.CONTAINER, base.ref(1).prefix)
@@ -39,6 +41,13 @@ class CondemnedPacksTest(base.EngineTestCase):
         for _ in range(2):
             condemned_packs.remove(self.operation, _VOLUME)
             self.assertEqual([], self.bench.names())
+
+    def test_a_404_that_is_wrong(self):
+        condemned_packs.write(self.operation, _VOLUME, _NOTED)
+        self.store.script(faulty.fail('read', exceptions.ObjectNotFound(
+            'there is no such object'), nth=1))
+        self.assertEqual(_NOTED,
+                         condemned_packs.read(self.operation, _VOLUME))
 
     def test_one_that_is_too_large(self):
         condemned_packs.write(self.operation, _VOLUME, _NOTED)

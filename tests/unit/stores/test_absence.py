@@ -97,6 +97,16 @@ class AbsenceTest(base.BaseTestCase):
         self.assertEqual([4, 4, 2, 0],
                          [server.call_count for server in servers])
 
+    def test_object_that_is_often_not_there(self):
+        self._answers('HEAD', _CONTAINER, answers.CONTAINER)
+        asked = self._answers('GET', _OBJECT, _MISSING)
+        before = self.clock.now
+        self.assertRaises(
+            exceptions.ObjectNotFound, self.store.read, 'c', 'o', b''.join,
+            rare=True)
+        self.assertEqual(2, asked.call_count)
+        self.assertEqual(before, self.clock.now)
+
     def test_object_of_a_container_that_is_not_there(self):
         self._all_objects_are_missing()
         self._answers('HEAD', _CONTAINER, _MISSING)
