@@ -37,7 +37,7 @@ _Rows = list[tuple[packed.PackedVolume, sweeping.Swept]]
 class Sweep(commands.AccountCommand, commands.Table):
     """Delete packs that no backup needs any more.
 
-    The driver does so after each backup and delete of a volume. Use this
+    The driver does so after each backup in packs and each delete. Use this
     command for volumes that are no longer backed up, or after Cinder's own
     driver has deleted backups in packs.
 

@@ -327,9 +327,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         if general.track_changes and remains.mark is not None:
             change_tracking.forget(self.context, database, engine.runtime,
                                    backup, remains.mark)
-        if remains.form is not chains.Form.CHUNKS:
-            sweeps.after_delete(self.context, database, engine.repository,
-                                ref, general.sweep_grace, remains.makers)
+        # Also of one in chunks, for the volume may have had others.
+        sweeps.after_delete(self.context, database, engine.repository, ref,
+                            general.sweep_grace, remains.makers)
         LOG.info('Deleted %d objects of backup %s.', len(remains.names),
                  backup.id)
 

@@ -47,9 +47,10 @@ OPTS = [
                default=24,
                min=1,
                help='How long, in hours, packs stay that no backup needs any '
-                    'more. After each backup and delete, the driver deletes '
-                    'those that are older. They all go at once with the last '
-                    'backup of a volume. Keep this longer than it takes '
+                    'more. After each backup in packs and each delete, the '
+                    'driver deletes those that have been unneeded for longer. '
+                    'They all go at once with the last backup in packs of a '
+                    'volume. Keep this longer than it takes '
                     'Swift to show a new object in listings, and to copy it '
                     'to another site.'),
     cfg.StrOpt('backup_swift_compression_level',

@@ -34,7 +34,7 @@ def after_backup(context, database, repo, ref, grace):
 
 
 def after_delete(context, database, repo, ref, grace, makers):
-    """Sweep after a backup was deleted that may have had packs.
+    """Sweep after a backup was deleted, in whichever form.
 
     :param makers: the ids of the backups that put the packs that it named
     """
@@ -53,7 +53,8 @@ def _sweep(context, database, repo, ref, grace, made=(), makers=()):
     except Exception as err:
         # The backup was made, or deleted, and that is what counts.
         LOG.warning('Packs of volume %s that are no longer needed stay until '
-                    'the next backup or delete: %s', ref.volume_id, err,
+                    'a backup of it is made in packs, or deleted: %s',
+                    ref.volume_id, err,
                     exc_info=not isinstance(err, exceptions.BackupError))
         return
     _tell(ref, swept)
@@ -86,12 +87,15 @@ def _on_record(ref, records, *, is_made, makers):
             and naming.packs(other.service_metadata or '') == naming.packs(
                 ref.prefix)]
     staying = {other.service_metadata for other in here
-               if other.status not in _GOING}
+               if other.status not in (*_GOING, fields.BackupStatus.ERROR)}
+    failed = {other.service_metadata for other in here
+              if other.status == fields.BackupStatus.ERROR}
     # Several records may be of the same objects, and some of these deleted.
     gone = {other.service_metadata for other in here
-            if other.status in _GOING} - staying
+            if other.status in _GOING} - staying - failed
     if not is_made:
         staying.discard(ref.prefix)
+        failed.discard(ref.prefix)
         gone.add(ref.prefix)
     return sweeping.OnRecord(
         is_told=True,
@@ -99,14 +103,15 @@ def _on_record(ref, records, *, is_made, makers):
                         for other in others),
         known=frozenset((ref.backup_id, *makers,
                          *(other.id for other in others))),
-        staying=frozenset(staying), gone=frozenset(gone))
+        staying=frozenset(staying), failed=frozenset(failed),
+        gone=frozenset(gone))
 
 
 def _tell(ref, swept):
     if swept.why:
         LOG.log(logging.WARNING if swept.is_unreadable else logging.INFO,
-                'Not looking for packs of volume %s that are no longer '
-                'needed: %s.', ref.volume_id, swept.why)
+                'Deleted no packs of volume %s: %s.', ref.volume_id,
+                swept.why)
     elif swept.deleted:
         LOG.info('Deleted %d packs of volume %s that no backup needs, %d '
                  'bytes.', len(swept.deleted), ref.volume_id,

@@ -82,8 +82,9 @@ class OnRecord:
 
     ``is_told`` is whether there are records, ``is_idle`` whether by these no
     backup is being made. ``known`` are the ids of all, also of those that were
-    deleted, and of others whose packs may go with the last. ``staying`` are
-    the prefixes of those that are in the container and stay, ``gone`` of those
+    deleted, and of others whose packs may go with the last. The rest are
+    prefixes, of those in the container: ``staying`` of backups that have a
+    manifest, ``failed`` of those that need not have one, ``gone`` of those
     that were or are being deleted.
     """
 
@@ -91,6 +92,7 @@ class OnRecord:
     is_idle: bool = True
     known: frozenset[str] = frozenset()
     staying: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
 
 
@@ -231,7 +233,7 @@ class Sweeper:
         listed = dict(self._listed(volume))
         found = {prefix: each for prefix, each in listed.items()
                  if prefix not in records.gone or self._is_there(each.ref)}
-        for prefix in records.staying.difference(listed):
+        for prefix in (records.staying | records.failed).difference(listed):
             ref = _ref(volume, prefix)
             if ref is not None and self._is_there(ref):
                 found[prefix] = _Manifest(ref)

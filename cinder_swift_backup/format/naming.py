@@ -157,6 +157,14 @@ def condemned_name(prefix: str) -> str:
     return f'{packs(prefix)}condemned'
 
 
+def volume_of_note(name: str) -> str | None:
+    """The id of the volume of a note of packs; None if it is none."""
+    volume_id = name.partition('/')[0].removeprefix(ALL)
+    if volume_id and name == condemned_name(f'{ALL}{volume_id}/'):
+        return volume_id
+    return None
+
+
 def is_pack(name: str) -> bool:
     """Whether an object is a pack, by its name."""
     return _PACK.fullmatch(name) is not None

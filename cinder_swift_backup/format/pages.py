@@ -13,6 +13,7 @@ Several pages are one object, one after the other.
 
 import dataclasses
 import hashlib
+import itertools
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import documents
@@ -109,6 +110,9 @@ def decode(page: Page, encoded: bytes, block_size: int, page_size: int,
 def _check(page: Page, chunks: packed_chunks.PackedChunks, page_size: int,
            packs: pack_table.PackTable) -> None:
     extent = types.Extent(page.extent.offset, page_size)
+    if any(one > other for one, other in itertools.pairwise(chunks.packs)):
+        raise documents.damaged(
+            page.name, 'its chunks are not in the order of their packs')
     lengths = {}
     for key in set(chunks.packs):
         number = packs.place(key)

@@ -116,6 +116,9 @@ class BothFormsTestCase(cinder_side.CinderSideTestCase):
         for backup in (first, packed, second, third):
             self.assert_content(self.restore_new(OURS, backup), self.image)
             OURS(self.context).delete_backup(backup)
+            backup.destroy()
+        # Whatever form the last one has.
+        self.assertEqual([], self.object_names(self.container))
 
     def test_unchanged(self):
         full = self._back_up('packs')

@@ -35,9 +35,9 @@ from cinder_swift_backup.format import types
 
 # Bytes of the volume that a task reads, and keeps what it has encoded of.
 _WINDOW = 8 << 20
-# Bytes of holes that a task looks at: if each second block had data before,
-# its result takes a MiB.
-_HOLES = 256 << 20
+# Blocks of holes that a task looks at: if each second one had data before, its
+# result takes 2 MiB.
+_HOLES = 1 << 14
 # What takes all of a worker: a pack is the most that one holds.
 FULL = packers.FULL
 
@@ -152,7 +152,8 @@ class PackWorklist:
                                           volume.size):
             if state == layout.HOLE:
                 for extent in group.parts(types.whole(
-                        _HOLES, volume.geometry.chunk_size)):
+                        _HOLES * self._block_size,
+                        volume.geometry.chunk_size)):
                     yield pipelines.Task(functools.partial(
                         self._look_at_zeros, extent, self._anew(extent)), 0)
                 continue

@@ -2,10 +2,10 @@
 
 """Fetches the packs that a backup names, and compares all of them.
 
-1. Read all pages of the manifest, and note the chunks that they name.
+1. Read all pages of the manifest, and note the chunks that they name. They
+   have to be as many of each pack as the manifest says.
 2. Fetch the index of each pack, all or a sample, of which the manifest has the
-   SHA-256. It has to have the chunks that pages name, and they have to be as
-   many as the manifest says.
+   SHA-256. It has to have the chunks that pages name.
 3. Fetch the rest of the pack, and compare the blocks of its chunks with the
    digests in the index.
 
@@ -17,6 +17,7 @@ Memory: a few MiB for each worker, and an index. There may be a temporary file,
 see :mod:`cinder_swift_backup.engine.survey.page_marks`.
 """
 
+from array import array
 from collections.abc import Sequence
 import functools
 import random
@@ -34,6 +35,7 @@ from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.engine.survey import page_marks
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import documents
+from cinder_swift_backup.format import packed_chunks
 from cinder_swift_backup.format import packs as packs_
 from cinder_swift_backup.format import types
 
@@ -157,6 +159,7 @@ def _mark(operation: operations.Operation, link: chains.ChainLink,
                     (page.extent.end for page in point.pages), default=0)):
             if part.chunks is not None:
                 operation.call(marks.add, part.name, part.chunks)
+        operation.call(marks.check)
     except (exceptions.IntegrityError, exceptions.FormatError) as err:
         err.about(container=link.ref.container, backup_id=link.ref.backup_id)
         return [err]
@@ -202,16 +205,20 @@ class _Look:
         pack = self._point.packs[number]
         with self._lock:
             marks = operation.call(all_marks.of, number)
-        what = None
-        if len(marks) != pack.living:
-            what = (f'pages name {len(marks)} chunks of it, and the manifest '
-                    f'says {pack.living}')
-        elif not operation.call(set(index.chunks.marks()).issuperset, marks):
-            what = 'pages name chunks that are not in its index'
-        if what is None:
+        if operation.call(_are_among, marks, index.chunks):
             return []
-        return [documents.damaged(pack.name, what).about(
-            container=self._ref.container, backup_id=self._ref.backup_id)]
+        return [documents.damaged(
+            pack.name, 'pages name chunks that are not in its index, or one '
+                       'twice').about(container=self._ref.container,
+                                      backup_id=self._ref.backup_id)]
+
+
+def _are_among(marks: 'array[int]',
+               chunks: packed_chunks.PackedChunks) -> bool:
+    """Whether all of some chunks are in a table, each once."""
+    found = set(marks)
+    return (len(found) == len(marks)
+            and found.issubset(chunks.marks()))
 
 
 def _blocks(operation: operations.Operation, ref: types.BackupRef,

@@ -12,7 +12,10 @@ from cinder_swift_backup.stores import base
 
 @dataclasses.dataclass(slots=True)
 class PackedVolume:
-    """A volume with packs in a container; ``stored_bytes`` are of all."""
+    """A volume with packs in a container; ``stored_bytes`` are of all.
+
+    It may only have the note of them, if a sweep ended before that went.
+    """
 
     volume_id: str
     container: str
@@ -37,10 +40,13 @@ def find(store: base.ObjectStore,
     for container in containers:
         for info in store.list(container, naming.ALL):
             maker = naming.maker(info.name)
-            if maker is None:
+            volume_id = (naming.volume_of_note(info.name) if maker is None
+                         else maker[0])
+            if volume_id is None:
                 continue
-            volume = found.setdefault((container, maker[0]), PackedVolume(
-                maker[0], container))
-            volume.packs += 1
-            volume.stored_bytes += info.size
+            volume = found.setdefault((container, volume_id), PackedVolume(
+                volume_id, container))
+            if maker is not None:
+                volume.packs += 1
+                volume.stored_bytes += info.size
     return [found[key] for key in sorted(found)]

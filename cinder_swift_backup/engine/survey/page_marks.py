@@ -75,6 +75,17 @@ class PageMarks:
             self._file.write(marks.tobytes())
         self._counts[number] += len(marks)
 
+    def check(self) -> None:
+        """See that there are as many as the manifest says.
+
+        :raises FormatError: when there are fewer of a pack
+        """
+        for number, pack in enumerate(self._packs):
+            if self._counts[number] != pack.living:
+                raise documents.damaged(
+                    pack.name, f'pages name {self._counts[number]} chunks of '
+                               f'it, and the manifest says {pack.living}')
+
     def of(self, number: int) -> 'array[int]':
         """The marks of the chunks of a pack.
 

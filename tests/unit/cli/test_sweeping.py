@@ -108,6 +108,15 @@ class SweepTest(base.CommandTestCase):
         self.assertEqual(errors.ExitCode.DAMAGED, answer.code)
         self.assertIn('a manifest cannot be read', answer.out)
 
+    def test_a_sweep_that_ended_before_the_note_was_gone(self):
+        self._sweep()
+        for name in self.bench.names():
+            if '/packs/condemned' not in name:
+                self.bench.memory.delete(base.CONTAINER, name)
+        row = self._sweep('--container', base.CONTAINER)
+        self.assertEqual(('vol-1', 0), (row['Volume'], row['Packs']))
+        self.assertEqual([], self.bench.names())
+
     def test_nothing_to_sweep(self):
         answer = self.run_command('sweep', '--volume', 'other')
         self.assertEqual(errors.ExitCode.SELECTION, answer.code)

@@ -136,10 +136,31 @@ class SweepsTest(base.EngineTestCase):
 
     def test_others_that_are_on_record(self):
         self._record(2, 'deleting')
-        self._record(3, 'error')
+        self._record(3, 'available')
         self.bench.delete(base.ref(2))
         self._sweep(sweeps.after_delete, 2)
         self.assertEqual(self.packs, self._packs())
+
+    def test_one_that_failed(self):
+        self._record(1, 'deleted')
+        self._record(3, 'error')
+        kept = {name: self.bench.get(name) for name in self.bench.names()}
+        self.bench.archive(3, _DATA, form=chains.Form.PACKS)
+        self.bench.delete(base.ref(2))
+        # If only the answer was lost, its manifest is there, listed or not.
+        manifest = naming.manifest_name(base.ref(3).prefix)
+        self.store.script(faulty.Rule('list', after=lambda found: [
+            info for info in found if info.name != manifest]))
+        self._sweep(sweeps.after_delete, 2)
+        self.store.heal()
+        target = self.bench.restore(self.bench.resolve(3), bytes(len(_DATA)))
+        self.assertEqual(_DATA, bytes(target.data))
+        self.bench.delete(base.ref(3))
+        for name, data in kept.items():
+            if naming.is_pack(name):
+                self.bench.put(name, data)
+        self._sweep(sweeps.after_delete, 2)
+        self.assertEqual([], self._packs())
 
     def test_never_while_a_backup_is_made(self):
         self._record(2, 'creating')
@@ -167,6 +188,9 @@ class SweepsTest(base.EngineTestCase):
 
     def test_failures_fail_nothing(self):
         self._record(2, 'available')
+        # The next sweep would delete some.
+        self._sweep(sweeps.after_delete, 1, 2)
+        self.bench.memory.ahead += 2 * _DAY
         self.store.script(faulty.fail(
             'list', exceptions.StoreUnavailable('down')))
         self._sweep(sweeps.after_delete, 1)
@@ -181,3 +205,6 @@ class SweepsTest(base.EngineTestCase):
                                    'away')):
             self._sweep(sweeps.after_delete, 1)
         self.assertEqual(self.packs, self._packs())
+        self.listed.side_effect = self._get_all
+        self._sweep(sweeps.after_delete, 1)
+        self.assertLess(len(self._packs()), len(self.packs))

@@ -167,7 +167,7 @@ class EngineTestCase(base.BaseTestCase):
                 (pages, '_CHUNK', 64), (pages, '_SIZE', 128),
                 (block_reader, 'PIECE', 128), (packer, 'FULL', 150),
                 (pack_worklist, '_WINDOW', 64), (pack_worklist, 'FULL', 150),
-                (pack_worklist, '_HOLES', 256),
+                (pack_worklist, '_HOLES', 16),
                 (page_writer, 'IN_OBJECT', 2)):
             self.useFixture(fixtures.MockPatchObject(owner, name, value))
 

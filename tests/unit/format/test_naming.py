@@ -49,6 +49,15 @@ class NamingTest(base.BaseTestCase):
                      f'{_PREFIX}/../other-00001'):
             self.assertFalse(naming.belongs_to(name, _PREFIX), name)
 
+    def test_note_of_packs(self):
+        name = naming.condemned_name('volume_vol-1/20260801120000/az_n')
+        self.assertEqual('volume_vol-1/packs/condemned', name)
+        self.assertEqual('vol-1', naming.volume_of_note(name))
+        for other in ('volume_/packs/condemned', 'vol-1/packs/condemned',
+                      f'{name}-000001', f'a/{name}', 'volume_vol-1/packs/',
+                      'volume_a/b/packs/condemned', ''):
+            self.assertIsNone(naming.volume_of_note(other), other)
+
 
 class PlaceTest(base.BaseTestCase):
     """A name tells which backup its object is of."""

@@ -221,6 +221,24 @@ class DeepPacksTest(base.EngineTestCase):
         self.assertRaises(exceptions.BackupError, self.bench.restore,
                           self.bench.resolve(1), bytes(len(_DATA)))
 
+    def test_pages_that_name_one_chunk_twice_instead_of_another(self):
+        self.assertTrue(_rewrite_pages(
+            self.bench, base.ref(1),
+            lambda chunks: chunks.select((0, 0, *range(2, len(chunks))))))
+        self.assertIn('or one twice', str(self._check(1)[0]))
+
+    def test_pages_in_which_older_packs_win(self):
+        self.assertTrue(_rewrite_pages(
+            self.bench, base.ref(2),
+            lambda chunks: chunks.select(range(len(chunks) - 1, -1, -1))))
+        self.assertIn('not in the order', str(self._check(2)[0]))
+
+    def test_a_sample_counts_all_chunks_that_pages_name(self):
+        self.assertTrue(_rewrite_pages(
+            self.bench, base.ref(2),
+            lambda chunks: chunks.select(range(1, len(chunks)))))
+        self.assertNotEqual([], self._check(2, part=0.01))
+
     def test_a_store_that_fails(self):
         self.store.script(faulty.fail(
             'read', exceptions.StoreUnavailable('gone'),
