@@ -52,8 +52,8 @@ def _sweep(context, database, repo, ref, grace, made=(), makers=()):
             sweeping.Volume(ref.container, ref.prefix), ask=ask, made=made)
     except Exception as err:
         # The backup was made, or deleted, and that is what counts.
-        LOG.warning('Packs of volume %s that are no longer needed stay until '
-                    'a backup of it is made in packs, or deleted: %s',
+        LOG.warning('Could not look for packs of volume %s that are no longer '
+                    'needed; the next backup in packs or delete does so: %s',
                     ref.volume_id, err,
                     exc_info=not isinstance(err, exceptions.BackupError))
         return

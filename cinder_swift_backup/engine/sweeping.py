@@ -39,6 +39,7 @@ from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -217,11 +218,12 @@ class Sweeper:
         """The packs that a listing shows, and whether it shows a note."""
         packs, has_note = {}, False
         note = naming.condemned_name(volume.prefix)
-        for info in self._store.list(volume.container, volume.packs):
-            if naming.is_pack(info.name):
-                packs[info.name.removeprefix(volume.packs)] = info
-            elif info.name == note:
-                has_note = True
+        with contextlib.suppress(exceptions.ContainerNotFound):
+            for info in self._store.list(volume.container, volume.packs):
+                if naming.is_pack(info.name):
+                    packs[info.name.removeprefix(volume.packs)] = info
+                elif info.name == note:
+                    has_note = True
         return packs, has_note
 
     def _manifests(self, volume: Volume,

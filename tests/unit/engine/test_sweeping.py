@@ -312,6 +312,11 @@ class SweepTest(SweepTestCase):
             self.store.heal()
         self.assertEqual(packs, _packs(self.bench))
 
+    def test_a_container_that_is_gone(self):
+        self.assertEqual(
+            sweeping.Swept(), sweeping.Sweeper(self.bench.repository).sweep(
+                sweeping.Volume('gone', base.ref(1).prefix)))
+
     def test_other_volumes_are_left(self):
         other = 'volume_vol-10/packs/bak-1-000001'
         self.bench.put(other, b'x')
