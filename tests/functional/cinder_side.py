@@ -13,6 +13,7 @@ import functools
 import pathlib
 import shutil
 import tempfile
+from typing import ClassVar
 import uuid
 
 from cinder import version
@@ -22,6 +23,7 @@ from cinder.objects import fields
 from oslo_config import cfg
 from oslo_config import fixture as config_fixture
 from oslo_messaging.notify import _impl_test as fake_notifier
+import testscenarios
 
 from cinder_swift_backup import driver as our_driver
 from cinder_swift_backup import exceptions
@@ -166,6 +168,17 @@ class CinderSideTestCase(base.FunctionalTestCase):
             with contextlib.suppress(exceptions.ContainerNotFound):
                 for name in self.object_names(container):
                     store.delete(container, name)
+
+
+class EachFormTestCase(testscenarios.WithScenarios, CinderSideTestCase):
+    """A test of backups in chunks, and in packs."""
+
+    scenarios: ClassVar[list] = [
+        (form, {'form': form}) for form in ('chunks', 'packs')]
+
+    def setUp(self):
+        super().setUp()
+        self.configure(backup_swift_form=self.form)
 
 
 def version_3_options(info, user):

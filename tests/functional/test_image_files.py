@@ -3,10 +3,8 @@
 """Volumes in files of a format of their own, by the real Cinder."""
 
 import os
-from typing import ClassVar
 
 from cinder import exception as cinder_exception
-import testscenarios
 
 from cinder_swift_backup.driver import compat
 from tests.fakes import images
@@ -20,16 +18,8 @@ _OVERLAY = images.load('qcow2-overlay') + b'written since' * CHUNK
 _RAW = b'a disk' * CHUNK
 
 
-class ImageFileTestCase(testscenarios.WithScenarios,
-                        cinder_side.CinderSideTestCase):
+class ImageFileTestCase(cinder_side.EachFormTestCase):
     """Both drivers, on files as those of Cinder's driver for NFS."""
-
-    scenarios: ClassVar[list] = [
-        (form, {'form': form}) for form in ('chunks', 'packs')]
-
-    def setUp(self):
-        super().setUp()
-        self.configure(backup_swift_form=self.form)
 
     def _back_up(self, driver, data):
         return self.back_up(driver, *self.make_volume(data))

@@ -5,9 +5,6 @@
 import os
 import random
 import struct
-from typing import ClassVar
-
-import testscenarios
 
 from tests.functional import cinder_side
 from tests.functional.cinder_side import BLOCK
@@ -24,17 +21,12 @@ _QCOW2 = struct.pack('>4sIQIIQ', b'QFI\xfb', 3, 0, 0, 16, _GIB).ljust(
 _TAIL = random.Random(10).randbytes(1000)
 
 
-class ImageFileTestCase(testscenarios.WithScenarios,
-                        cinder_side.CinderSideTestCase):
+class ImageFileTestCase(cinder_side.EachFormTestCase):
     """Each comes back with the length that was backed up."""
-
-    scenarios: ClassVar[list] = [
-        (form, {'form': form}) for form in ('chunks', 'packs')]
 
     def setUp(self):
         super().setUp()
-        self.configure(backup_swift_object_size=4096 * BLOCK,
-                       backup_swift_form=self.form)
+        self.configure(backup_swift_object_size=4096 * BLOCK)
 
     def _make(self, length, head=_QCOW2):
         """An image file in a volume of 1 GiB."""

@@ -67,18 +67,15 @@ class Checker:
         with repo.operation.runtime.closing(repo.operation.call(
                 page_marks.PageMarks, repo.operation.directory,
                 point.packs)) as marks:
-            damage = _mark(repo.operation, link, point, marks)
-            if not damage:
-                return self._check_packs(repo.operation, link.ref, point,
-                                         numbers, marks)
-        return damage + self._check_packs(repo.operation, link.ref, point,
-                                          numbers)
+            damage = _mark(repo.operation, link.ref, point, marks)
+            return damage + self._check_packs(
+                repo.operation, link.ref, point, numbers,
+                None if damage else marks)
 
     def _check_packs(self, operation: operations.Operation,
                      ref: types.BackupRef, point: chains.Point,
                      numbers: Sequence[int],
-                     marks: page_marks.PageMarks | None = None,
-                     ) -> list[Damage]:
+                     marks: page_marks.PageMarks | None) -> list[Damage]:
         """What is wrong with some packs.
 
         :param marks: of the chunks that pages name; None if not all are known
@@ -150,19 +147,17 @@ def _key(ref: types.BackupRef, pack: packs_.Pack) -> _Pack:
     return ref.container, pack.name, pack.index_sha256
 
 
-def _mark(operation: operations.Operation, link: chains.ChainLink,
+def _mark(operation: operations.Operation, ref: types.BackupRef,
           point: chains.Point, marks: page_marks.PageMarks) -> list[Damage]:
     """Note the chunks of all pages; returns what is wrong with them."""
+    objects = point_objects.PointObjects(operation)
     try:
-        for part in point_objects.PointObjects(operation).parts(
-                link.ref, point, max(
-                    (page.extent.end for page in point.pages), default=0)):
-            if part.chunks is not None:
-                operation.call(marks.add, part.name, part.chunks)
+        for stored in objects.pages(ref, point.pages):
+            operation.call(marks.add, stored.page.name,
+                           objects.chunks(ref, point, stored))
         operation.call(marks.check)
     except (exceptions.IntegrityError, exceptions.FormatError) as err:
-        err.about(container=link.ref.container, backup_id=link.ref.backup_id)
-        return [err]
+        return [err.about(container=ref.container, backup_id=ref.backup_id)]
     return []
 
 

@@ -56,9 +56,8 @@ class PageMarks:
         """
         marks = chunks.marks()
         keys = chunks.packs
-        for key, indexes in itertools.groupby(
-                sorted(range(len(keys)), key=keys.__getitem__),
-                keys.__getitem__):
+        for key, indexes in itertools.groupby(range(len(keys)),
+                                              keys.__getitem__):
             self._put(name, key, array('q', map(marks.__getitem__, indexes)))
 
     def _put(self, name: str, key: int, marks: 'array[int]') -> None:
