@@ -67,7 +67,7 @@ class Remedy(enum.Enum):
     SET = 'a required option is not set'
     SIZES = 'the sizes of chunks and blocks do not fit together'
     LARGER_BLOCKS = 'blocks are too small for such a volume'
-    LARGER_OBJECTS = 'blocks are too small, or objects of the cluster'
+    LARGER_OBJECTS = 'blocks, or objects the cluster takes, are too small'
     CREATE_CONTAINER = 'the container has to be made'
     CONTAINER_NAME = 'no container can have such a name'
     MOVE_OBJECTS = 'the objects are not where a record says, and can be moved'

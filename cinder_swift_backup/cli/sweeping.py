@@ -57,9 +57,8 @@ class Sweep(commands.AccountCommand, commands.Table):
 
     columns = _COLUMNS
     groupings = _GROUPINGS
-    grace_help = ('how long packs stay that no backup needs: as long as '
-                  'backup_swift_sweep_grace says, or longer (default: '
-                  '%(default)g)')
+    grace_help = ('how long to keep packs that no backup needs; never less '
+                  'than backup_swift_sweep_grace (default: %(default)g)')
     least_grace = 1
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -46,11 +46,12 @@ OPTS = [
     cfg.IntOpt('backup_swift_sweep_grace',
                default=24,
                min=1,
-               help='How long, in hours, packs stay that no backup needs any '
-                    'more. After each backup in packs and each delete, the '
-                    'driver deletes those that have been unneeded for longer. '
-                    'They all go at once with the last backup in packs of a '
-                    'volume. Keep this longer than it takes '
+               help='How long, in hours, the driver keeps packs that no '
+                    'backup needs any more. After each backup in packs and '
+                    'each delete, it deletes those that it has kept for '
+                    'longer. When you delete the last backup of a volume that '
+                    'is in packs, it deletes all of its packs at once. Keep '
+                    'this longer than it takes '
                     'Swift to show a new object in listings, and to copy it '
                     'to another site.'),
     cfg.StrOpt('backup_swift_compression_level',

@@ -5,8 +5,8 @@
 By Cinder's records, of all projects, and also of backups that were deleted:
 
 1. Do nothing while another backup of the volume is being made.
-2. Where no backup that stays is a recovery point, all packs may go at once of
-   backups that are on record, or that the backup named that was deleted.
+2. Where no recovery point stays, the packs of all backups on record may go at
+   once, and those that the deleted backup named.
 
 See :mod:`cinder_swift_backup.engine.sweeping`. A sweep that fails is repeated
 by the next, and fails nothing else.
@@ -52,9 +52,9 @@ def _sweep(context, database, repo, ref, grace, made=(), makers=()):
             sweeping.Volume(ref.container, ref.prefix), ask=ask, made=made)
     except Exception as err:
         # The backup was made, or deleted, and that is what counts.
-        LOG.warning('Could not look for packs of volume %s that are no longer '
-                    'needed; the next backup in packs or delete does so: %s',
-                    ref.volume_id, err,
+        LOG.warning('Could not find out which packs volume %s no longer '
+                    'needs. The next delete, or backup in packs, tries again: '
+                    '%s', ref.volume_id, err,
                     exc_info=not isinstance(err, exceptions.BackupError))
         return
     _tell(ref, swept)
