@@ -17,6 +17,7 @@ What is fetched is compared with its SHA-256, which the manifest has.
 Memory: one page, and some more as they are stored, or some indexes: a few MiB.
 """
 
+import bisect
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -97,6 +98,23 @@ class PointObjects:
             yield Part(extent, stored.page.name,
                        self.chunks(ref, point, stored))
             stored = next(found, None)
+
+    def part(self, ref: types.BackupRef, point: chains.Point,
+             extent: types.Extent) -> 'Part':
+        """The part of a volume that one page is of.
+
+        :param extent: of the page, maybe cut
+        :raises FormatError: when the page is damaged
+        :raises ChunkMissing: when its object is not there
+        """
+        at = bisect.bisect_left(point.pages, extent.offset,
+                                key=lambda page: page.extent.offset)
+        if (at == len(point.pages)
+                or point.pages[at].extent.offset != extent.offset):
+            return Part(extent, naming.manifest_name(ref.prefix))
+        page = point.pages[at]
+        stored, = self.run(ref, [page])
+        return Part(extent, page.name, self.chunks(ref, point, stored))
 
     def pages(self, ref: types.BackupRef,
               pages: Iterable[pages_.Page]) -> Iterator[StoredPage]:

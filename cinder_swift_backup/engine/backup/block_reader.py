@@ -50,6 +50,7 @@ class BlockReader:
         :raises Cancelled: when ``stop`` is set
         """
         buffer = bytearray(min(self._piece, extent.length))
+        source = volumes.until(self._source, stop)
         for run, has_data in self.runs(extent, HOLE):
             for part in run.aligned_parts(self._piece):
                 stop.check()
@@ -57,7 +58,7 @@ class BlockReader:
                     yield part, self._blank[:part.length], (
                         digests.packed_zeros(part.length, self._block_size))
                     continue
-                piece = self._source.read(part, buffer)
+                piece = source.read(part, buffer)
                 yield part, piece, digests.hash_blocks(piece,
                                                        self._block_size)
 

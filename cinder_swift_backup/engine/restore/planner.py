@@ -38,6 +38,7 @@ import itertools
 from typing import Protocol
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import overlay
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import chains
@@ -107,6 +108,8 @@ class PlannedChunks:
     """The chunks of a plan, made anew each time.
 
     ``offsets`` and ``lengths`` are those of all their extents, in bytes.
+    ``may_be_neighbours`` is whether chunks that follow each other may do so in
+    an object.
     """
 
     def __init__(self, layers: _Layers, runs: overlay.Runs, *,
@@ -117,6 +120,8 @@ class PlannedChunks:
             rather than in that of where they write first
         """
         self._layers = layers
+        # Only neighbours in a pack follow each other in that order.
+        self.may_be_neighbours = as_numbered
         # The number of each planned chunk, in their order, and where its
         # extents begin.
         self._numbers = array('q')
@@ -202,6 +207,19 @@ class RestorePlan(Protocol):
         :raises StoreError: when it cannot be had
         """
 
+    def begin_of_part(self, offset: int) -> int:
+        """Where the part begins that has an offset of the volume."""
+
+    def part(self, begin: int,
+             operation: operations.Operation) -> PlannedChunks:
+        """The chunks of one part; any worker may ask for them.
+
+        :param begin: where it begins
+        :param operation: the worker's
+        :raises FormatError: when what tells of them is damaged
+        :raises StoreError: when it cannot be had
+        """
+
     def cut(self, end: int) -> 'RestorePlan':
         """The same for fewer bytes of the volume."""
 
@@ -226,6 +244,15 @@ class ChainPlan:
     def parts(self) -> Iterator[PlannedChunks]:
         """See :class:`RestorePlan`."""
         yield self.chunks
+
+    def begin_of_part(self, offset: int) -> int:
+        """See :class:`RestorePlan`."""
+        return 0
+
+    def part(self, begin: int,
+             operation: operations.Operation) -> PlannedChunks:
+        """See :class:`RestorePlan`."""
+        return self.chunks
 
     def cut(self, end: int) -> 'ChainPlan':
         """See :class:`RestorePlan`."""

@@ -49,9 +49,23 @@ class PointPlan:
         """See :class:`planner.RestorePlan`."""
         for part in point_objects.PointObjects(self.operation).parts(
                 self.ref, self.point, self.end):
-            yield self.operation.call(
-                planner.plan_page, self.ref.container, part.name, part.extent,
-                part.chunks, self.point.block_size)
+            yield self._plan(part)
+
+    def begin_of_part(self, offset: int) -> int:
+        """See :class:`planner.RestorePlan`."""
+        return offset // self.point.page_size * self.point.page_size
+
+    def part(self, begin: int,
+             operation: operations.Operation) -> planner.PlannedChunks:
+        """See :class:`planner.RestorePlan`."""
+        return self._plan(point_objects.PointObjects(operation).part(
+            self.ref, self.point, types.Extent(
+                begin, min(self.point.page_size, self.end - begin))))
+
+    def _plan(self, part: point_objects.Part) -> planner.PlannedChunks:
+        return self.operation.call(
+            planner.plan_page, self.ref.container, part.name, part.extent,
+            part.chunks, self.point.block_size)
 
     def cut(self, end: int) -> 'PointPlan':
         """See :class:`planner.RestorePlan`."""

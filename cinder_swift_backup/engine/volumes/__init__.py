@@ -26,6 +26,7 @@ Volume = (descriptor.FileVolume | descriptor.DeviceVolume | rbd.RbdVolume
           | seeking.SeekingVolume)
 ClonedVolume = rbd.ClonedVolume
 RbdVolume = rbd.RbdVolume
+until = base.until
 windows = base.windows
 WINDOW = base.WINDOW
 UnmappedVolume = unmapped.UnmappedVolume

@@ -9,6 +9,7 @@ from typing import Any
 from typing import Protocol
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import types
 from cinder_swift_backup.format import zeros
 
@@ -176,6 +177,15 @@ def ended(extent: types.Extent, offset: int) -> exceptions.VolumeError:
         'the volume ended early: it may have been resized or detached',
         offset=extent.offset, end=extent.end, expected=extent.end,
         actual=offset, remedy=exceptions.Remedy.REPEAT)
+
+
+def until(volume: VolumeReader, stop: pipelines.StopFlag) -> VolumeReader:
+    """The same volume for a worker, until its flag is set.
+
+    Most volumes answer soon. One that may wait for long has such a method.
+    """
+    ending = getattr(volume, 'until', None)
+    return volume if ending is None else ending(stop)
 
 
 def is_device(volume: object) -> bool:

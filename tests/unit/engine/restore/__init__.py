@@ -5,6 +5,8 @@
 Modules that other tests hold:
 
 * doubts: engine.restore.test_fetching
+* kept_pieces: engine.restore.test_stored_volume
+* lookup: engine.restore.test_stored_volume
 * planning: engine.scenarios.test_points
 * restorer: engine.scenarios.test_restorer_faults
 * salvage: engine.restore.test_fetching
