@@ -22,6 +22,7 @@ from oslo_utils import units
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import container_names
+from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
 
@@ -71,8 +72,9 @@ def object_count(manifest):
     count = len(manifest.objects)
     if manifest.point is not None:
         packs = manifest.point.packs
-        count += sum(packs.maker(number) == manifest.header.backup_id
-                     for number in range(len(packs)))
+        count += sum(
+            naming.backup_of(packs.maker(number)) == manifest.header.backup_id
+            for number in range(len(packs)))
         # Of zeros there is only the manifest, and 0 would say that nothing is
         # known.
         count = max(count, 1)

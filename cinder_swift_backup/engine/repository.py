@@ -203,7 +203,8 @@ class Repository:
         return Remains(
             frozenset(names), manifest.mark, manifest.form,
             frozenset(() if manifest.point is None
-                      else manifest.point.packs.makers))
+                      else map(naming.backup_of,
+                               manifest.point.packs.makers)))
 
     def _has(self, parent: types.BackupRef | None) -> bool:
         """Whether the store has the parent, if there is one."""
@@ -212,7 +213,7 @@ class Repository:
 
     def discard(self, ref: types.BackupRef, names: Iterable[str],
                 segments: Iterable[str] = (), *, spare: bool = True,
-                packs: bool = False,
+                maker: str | None = None,
                 before_last: Callable[[], None] = lambda: None) -> None:
         """Delete the named objects, the digest file first, the manifest last.
 
@@ -223,7 +224,7 @@ class Repository:
         :param segments: of the digests, besides those that a listing shows
         :param spare: leave the chunks if the digest file cannot be deleted,
             because an incremental may be in the making that needs them
-        :param packs: whether the backup has put packs, which no other needs
+        :param maker: of packs that the backup has put, and no other needs
         :param before_last: called when only the manifest is left
         :raises StoreUnavailable: when an object is still there, whatever the
             store has answered
@@ -254,9 +255,9 @@ class Repository:
                 self._listed_segments, ref, container))
         self._delete_rest(ref, ref.container, functools.partial(
             self._left, ref, manifest))
-        if packs:
+        if maker is not None:
             self._delete_rest(ref, ref.container, functools.partial(
-                self._own_packs, ref))
+                self._packs_of, ref, maker))
         before_last()
         self._undisturbed.store.delete(ref.container, manifest)
         self._refuse_if_there(ref, ref.container, [
@@ -299,12 +300,13 @@ class Repository:
         return [name for name in self._listed(ref.container, ref.prefix)
                 if name != manifest and naming.belongs_to(name, ref.prefix)]
 
-    def _own_packs(self, ref: types.BackupRef) -> list[str]:
-        """The packs that a listing still shows of those a backup has put."""
-        beginning = f'{naming.packs(ref.prefix)}{ref.backup_id}-'
-        return [name for name in self._listed(ref.container, beginning)
-                if (maker := naming.maker(name)) is not None
-                and maker[1] == ref.backup_id]
+    def _packs_of(self, ref: types.BackupRef, maker: str) -> list[str]:
+        """The packs that a listing still shows of those a maker has put."""
+        root = naming.packs(ref.prefix)
+        return [name for name in self._listed(ref.container,
+                                              f'{root}{maker}-')
+                if (found := naming.pack_maker(name.removeprefix(root)))
+                and found[0] == maker]
 
     def _listed(self, container: str, prefix: str) -> list[str]:
         """What a listing shows; nothing where there is no container."""

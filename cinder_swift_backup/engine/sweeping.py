@@ -338,9 +338,9 @@ def _ref(volume: Volume, prefix: str) -> types.BackupRef | None:
 
 
 def _maker(rest: str) -> str:
-    """Who has put a pack, by the end of its name."""
+    """The id of the backup that has put a pack, by the end of its name."""
     maker = naming.pack_maker(rest)
-    return '' if maker is None else maker[0]
+    return '' if maker is None else naming.backup_of(maker[0])
 
 
 def _newest(packs: _Packs) -> dict[str, datetime.datetime]:

@@ -15,8 +15,13 @@ and, in the container of segments, ``..._sha256file-000000`` and so on.
 The form of packs is ours. Its packs outlive the backup that put them, so they
 are not below its prefix; what is like chunks there are pages of the manifest::
 
-    volume_<volume_id>/packs/<backup_id>-000001
+    volume_<volume_id>/packs/<maker>-000001
     ...                      condemned
+
+The maker of a pack is the id of the backup that put it. A backup that was
+converted from another form has a maker of its own, see :func:`another_maker`,
+and a prefix of its own, see :func:`converted`: its availability zone ends in
+"-in-packs" or "-in-chunks".
 
 The stock driver counts chunks from 1. Readers take the position from the
 manifest, so any number will do; ours is that of the chunk's first block, so
@@ -37,6 +42,11 @@ _PREFIX = re.compile(
 _SUFFIX = re.compile(r'(?:-[0-9]{5,}|_sha256file|_metadata)\Z')
 _SEGMENT_SUFFIX = re.compile(r'_sha256file-[0-9]{6,}\Z')
 _CHUNK_SUFFIX = re.compile(r'-[0-9]{5,}\Z')
+# What is behind the id of a backup in the name of another maker.
+_ANOTHER = re.compile(r'\.[0-9a-f]{8}\Z')
+_CONVERTED = re.compile(
+    r'(?P<begin>volume_[^/]+/[0-9]{14}/az_.*?)(?P<form>-in-(?:chunks|packs))?'
+    r'(?P<end>_backup_[^/]+)')
 _PACK_REST = re.compile(r'(?P<maker>[^/]+)-(?P<number>[0-9]{6,9})')
 _PACK = re.compile(
     rf'volume_(?P<volume_id>[^/]+)/packs/{_PACK_REST.pattern}')
@@ -143,7 +153,7 @@ def pack_name(prefix: str, maker: str, number: int) -> str:
     """The name of a pack.
 
     :param prefix: of any backup of the volume
-    :param maker: the id of the backup that puts it
+    :param maker: who puts it: the id of a backup, or :func:`another_maker`
     :param number: of the pack, from 1 on
     """
     return f'{packs(prefix)}{maker}-{number:06d}'
@@ -173,7 +183,42 @@ def is_pack(name: str) -> bool:
 def maker(name: str) -> tuple[str, str] | None:
     """The ids of the volume and the backup of a pack; None if it is none."""
     match = _PACK.fullmatch(name)
-    return None if match is None else (match['volume_id'], match['maker'])
+    return None if match is None else (match['volume_id'],
+                                       backup_of(match['maker']))
+
+
+def another_maker(backup_id: str, unique: int) -> str:
+    """Who puts packs of a backup that may have put some before.
+
+    :param unique: a number of 32 bits that nobody else takes
+    """
+    return f'{backup_id}.{unique:08x}'
+
+
+def backup_of(maker: str) -> str:
+    """The id of the backup that a maker of packs is of."""
+    return _ANOTHER.sub('', maker)
+
+
+def converted(prefix: str, form: str) -> str:
+    """The prefix of a backup that is converted to another form.
+
+    Converting it once more, or back, gives no longer one.
+
+    :param prefix: of any backup, converted or not
+    :param form: the word for it
+    :raises ValueError: when no backup can have such a prefix
+    """
+    match = _CONVERTED.fullmatch(prefix)
+    if match is None:
+        raise ValueError(f'{prefix} is no prefix of a backup')
+    return f'{match["begin"]}-in-{form}{match["end"]}'
+
+
+def is_converted(prefix: str) -> bool:
+    """Whether a backup was converted from another form, by its prefix."""
+    match = _CONVERTED.fullmatch(prefix)
+    return match is not None and match['form'] is not None
 
 
 def pack_maker(rest: str) -> tuple[str, int] | None:

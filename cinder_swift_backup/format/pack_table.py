@@ -35,8 +35,8 @@ class PackTable:
         self._prefix = prefix
         # What the names of all packs of the volume begin with.
         self.root = naming.packs(prefix)
-        # The ids of the backups that put the packs, and of each pack which of
-        # these, and its number there.
+        # Who has put the packs, and of each pack who that was, and its number
+        # there.
         self.makers: list[str] = []
         self._maker_of: dict[str, int] = {}
         self._keys = array('q')
@@ -117,7 +117,7 @@ class PackTable:
                                 self._numbers[number])
 
     def maker(self, number: int) -> str:
-        """The id of the backup that put a pack."""
+        """Who has put a pack, see :mod:`.naming`."""
         return self.makers[self._makers[number]]
 
     def names(self) -> Iterator[str]:

@@ -70,7 +70,7 @@ class Archiver:
         try:
             self._repository.discard(
                 ref, traces.names(ref), traces.segments, spare=False,
-                packs=traces.packs > 0)
+                maker=traces.maker if traces.packs else None)
         except Exception as err:
             # The caller has to see the cause. This is for the operator, who
             # can delete the backup later and thereby the rest of it.

@@ -58,6 +58,8 @@ class Asker:
 
         :raises VolumeError: when it is only part of a volume
         """
+        if self._job.copy_of is not None:
+            return self._job.copy_of.file_format
         try:
             return self._operation.one(lambda _: format_checks.source_format(
                 source, self._job.recorded))
@@ -77,7 +79,8 @@ class Asker:
         left = maps.Left(self._geometry.block_size)
         states = self._operation.one(functools.partial(
             layout.chunks, source, self._geometry, may_differ, left))
-        lie = maps.Checker(
+        # Digests tell of what is copied, and are compared when it is read.
+        lie = None if job.copy_of is not None else maps.Checker(
             source, self._geometry.block_size,
             job.parent.digests if job.parent else None,
         ).find_lie(left, self._operation)

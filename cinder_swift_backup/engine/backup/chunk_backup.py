@@ -51,7 +51,7 @@ class ChunkBackup:
         self._repository = repo
         self._operation = repo.operation
         self._observer = observer
-        self.traces = traces_.Traces()
+        self.traces = traces_.Traces(job.pack_maker)
 
     def make(self, source: volumes.VolumeReader) -> chains.Manifest:
         """Store all of it, the manifest last."""

@@ -2,6 +2,7 @@
 
 """What a backup is told before it begins."""
 
+from collections.abc import Iterable
 import dataclasses
 import datetime
 
@@ -26,7 +27,9 @@ class ArchiveJob:
     ``told`` is what may differ by the word of somebody else; None if nobody
     knows. ``recorded`` is what Cinder has noted of the volume. ``key_id`` is
     that of the backup's own copy of the key, if the volume is encrypted.
-    ``grace`` is that of sweeps.
+    ``grace`` is that of sweeps. A copy of a backup in another form is one of
+    the manifest ``copy_of``. Its ``maker`` puts its packs; of others that is
+    the id of the backup.
     """
 
     ref: types.BackupRef
@@ -41,7 +44,14 @@ class ArchiveJob:
     mark: types.Mark | None = None
     track: bool = False
     read_all: bool = False
-    told: tuple[types.Extent, ...] | None = None
+    told: Iterable[types.Extent] | None = None
     recorded: format_checks.Recorded = format_checks.NOTHING
     key_id: str | None = None
     grace: datetime.timedelta = sweeping.GRACE
+    copy_of: chains.Manifest | None = None
+    maker: str | None = None
+
+    @property
+    def pack_maker(self) -> str:
+        """Who puts its packs."""
+        return self.maker or self.ref.backup_id

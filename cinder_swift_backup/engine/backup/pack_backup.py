@@ -48,7 +48,7 @@ class PackBackup:
         self._repository = repo
         self._operation = repo.operation
         self._observer = observer
-        self.traces = traces_.Traces()
+        self.traces = traces_.Traces(job.pack_maker)
 
     def make(self, source: volumes.VolumeReader) -> chains.Manifest:
         """Store all of it, the manifest last.
@@ -99,7 +99,7 @@ class PackBackup:
                 None if link is None or before is None else (
                     compaction.Rewriter(self._operation, link, before))),
             job.ref, packer.Packer(
-                job.ref, pages.size(block_size),
+                job.ref.prefix, job.pack_maker, pages.size(block_size),
                 0 if before is None else before.packs.last_key + 1),
             page_writer.PageWriter(
                 self._operation, job.ref, block_size, size, link),

@@ -54,14 +54,17 @@ class Sealed:
 class Packer:
     """Fills one pack after the other; for the coordinator alone."""
 
-    def __init__(self, ref: types.BackupRef, page_size: int,
+    def __init__(self, prefix: str, maker: str, page_size: int,
                  first_key: int) -> None:
         """Prepare.
 
+        :param prefix: of the backup
+        :param maker: who puts the packs, see :mod:`.naming`
         :param page_size: bytes of the volume that a page is of
         :param first_key: of the first pack
         """
-        self._ref = ref
+        self._prefix = prefix
+        self._maker = maker
         self._page_size = page_size
         self._key = first_key
         self._number = 1
@@ -94,10 +97,8 @@ class Packer:
         if not self._chunks:
             return
         self._chunks.sort(key=lambda chunk: chunk.extent)
-        sealed = Sealed(
-            self._key, naming.pack_name(self._ref.prefix, self._ref.backup_id,
-                                        self._number),
-            tuple(self._joined()))
+        name = naming.pack_name(self._prefix, self._maker, self._number)
+        sealed = Sealed(self._key, name, tuple(self._joined()))
         self._key += 1
         self._number += 1
         self._clear()

@@ -15,9 +15,11 @@ class Traces:
     """Objects that were tried to be put, but for digest file and manifest.
 
     ``numbers`` are those in the names of chunks, or of objects of pages;
-    ``segments`` are names, ``packs`` is the number of packs.
+    ``segments`` are names, ``packs`` is the number of packs that a ``maker``
+    has put.
     """
 
+    maker: str
     numbers: 'array[int]' = dataclasses.field(
         default_factory=lambda: array('q'))
     segments: list[str] = dataclasses.field(default_factory=list)
@@ -28,4 +30,4 @@ class Traces:
         for number in self.numbers:
             yield naming.chunk_name(ref.prefix, number)
         for number in range(1, self.packs + 1):
-            yield naming.pack_name(ref.prefix, ref.backup_id, number)
+            yield naming.pack_name(ref.prefix, self.maker, number)

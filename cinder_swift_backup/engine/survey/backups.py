@@ -92,6 +92,11 @@ class Backup:
         return self.listed.ref
 
     @property
+    def is_point(self) -> bool:
+        """Whether it is certainly in the form of packs."""
+        return self.summary is not None and self.summary.is_point
+
+    @property
     def state(self) -> State:
         """The worst that was found."""
         state = State.COMPLETE

@@ -170,7 +170,8 @@ def orphan_obstacle(lineage: lineages.Lineage, orphan: backups.Backup,
             return Obstacle(Reason.UNSEEN)
     record = record_of(records, orphan)
     # What is beside a backup is nobody's, whoever knows the backup.
-    if record is not None and is_whole(orphan):
+    if (record is not None and is_whole(orphan)
+            and not lineage.twins(orphan)):
         return Obstacle(Reason.RECORDED, records=(record,))
     return None
 

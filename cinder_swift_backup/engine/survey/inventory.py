@@ -237,6 +237,17 @@ def begins(identifier: str, beginning: str) -> bool:
     return identifier.lower().startswith(beginning.lower())
 
 
+def _in_one_form(matches: list[Listed]) -> list[Listed]:
+    """Of a backup that is in two forms, the one it was converted to."""
+    places = {(listed.ref.backup_id, listed.ref.volume_id,
+               listed.ref.container) for listed in matches}
+    if len(places) != 1 or len(matches) == 1:
+        return matches
+    return [max(matches, key=lambda listed: (
+        listed.has_manifest, naming.is_converted(listed.ref.prefix),
+        listed.modified))]
+
+
 def select(backups: Sequence[Listed], beginning: str) -> Listed:
     """The backup whose id begins so, in small letters or capitals.
 
@@ -252,7 +263,7 @@ def select(backups: Sequence[Listed], beginning: str) -> Listed:
     exact = [listed for listed in matches if listed.ref.backup_id == beginning]
     whole = [listed for listed in matches
              if len(listed.ref.backup_id) == len(beginning)]
-    matches = exact or whole or matches
+    matches = _in_one_form(exact or whole or matches)
     if len(matches) > 1:
         places = ', '.join(f'{listed.ref.backup_id} in {listed.ref.container}'
                            for listed in matches[:5])

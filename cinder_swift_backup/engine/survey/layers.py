@@ -65,15 +65,17 @@ def _numbering(chain: chains.Chain,
         return [ref.backup_id for ref in refs], lambda name: next(
             number for number, ref in enumerate(refs)
             if naming.belongs_to(name, ref.prefix))
-    makers = [maker for maker in point.packs.makers if maker != ref.backup_id]
-    backup_ids = [*makers, ref.backup_id]
+    others = dict.fromkeys(map(naming.backup_of, point.packs.makers))
+    others.pop(ref.backup_id, None)
+    backup_ids = [*others, ref.backup_id]
     numbers = {backup_id: number
                for number, backup_id in enumerate(backup_ids)}
 
     def find_maker(name: str) -> int:
         # What no pack has is zeros by the word of the backup itself.
         maker = naming.pack_maker(name.removeprefix(point.packs.root))
-        return len(makers) if maker is None else numbers[maker[0]]
+        return (len(others) if maker is None
+                else numbers[naming.backup_of(maker[0])])
 
     return backup_ids, find_maker
 

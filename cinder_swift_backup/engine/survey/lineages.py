@@ -78,7 +78,10 @@ class Lineage:
         parent_id = backup.summary.parent_id
         if parent_id is None:
             return None
-        same = self._by_id.get(parent_id, [])
+        # A recovery point of the same id is the parent in another form, on
+        # which nothing builds.
+        same = [other for other in self._by_id.get(parent_id, [])
+                if not other.is_point]
         # Beside this one, or where it was when this one was made.
         for place in (ref, backup.summary.parent):
             for parent in same:
@@ -107,9 +110,18 @@ class Lineage:
 
     def dependents(self, backup: backups.Backup) -> list[backups.Backup]:
         """The backups that build on one directly."""
+        if backup.is_point:
+            return []
         return [other for other in self.backups
                 if other.summary is not None
                 and other.summary.parent_id == backup.ref.backup_id]
+
+    def twins(self, backup: backups.Backup) -> list[backups.Backup]:
+        """The same backup in other forms: what it was converted from or to."""
+        return [other for other in self._by_id[backup.ref.backup_id]
+                if other is not backup
+                and other.ref.volume_id == backup.ref.volume_id
+                and other.ref.container == backup.ref.container]
 
     def state(self, backup: backups.Backup) -> backups.State:
         """The state of a backup with all that it builds on."""

@@ -59,6 +59,47 @@ class NamingTest(base.BaseTestCase):
             self.assertIsNone(naming.volume_of_note(other), other)
 
 
+class ConvertedTest(base.BaseTestCase):
+    """A backup in another form has a prefix of its own, always the same."""
+
+    @given(st.text(st.sampled_from('az-_.09 '), max_size=12),
+           st.sampled_from(('chunks', 'packs')))
+    def test_prefixes(self, zone, form):
+        before = naming.backup_prefix(
+            'vol', 'bak', zone, datetime.datetime(2026, 11, 29))
+        found = naming.converted(before, form)
+        self.assertNotEqual(before, found)
+        self.assertTrue(naming.is_converted(found))
+        self.assertFalse(naming.is_converted(before))
+        place = naming.place(naming.manifest_name(found))
+        self.assertEqual(('vol', 'bak', found), (
+            place.volume_id, place.backup_id, place.prefix))
+        self.assertEqual(
+            place.created,
+            naming.place(naming.manifest_name(before)).created)
+        # Neither listing shows objects of the other.
+        self.assertFalse(found.startswith(before))
+        self.assertFalse(before.startswith(found))
+        for other in ('chunks', 'packs'):
+            self.assertEqual(naming.converted(before, other),
+                             naming.converted(found, other))
+
+    def test_other_names(self):
+        for name in ('', 'volume_v/packs/b-000001', 'volume_v/2026/az_b'):
+            self.assertRaises(ValueError, naming.converted, name, 'packs')
+            self.assertFalse(naming.is_converted(name))
+
+    @given(st.integers(0, (1 << 32) - 1), st.integers(1, 999_999_999))
+    def test_other_makers(self, unique, number):
+        maker = naming.another_maker('b', unique)
+        name = naming.pack_name('volume_v/', maker, number)
+        self.assertEqual(('v', 'b'), naming.maker(name))
+        self.assertEqual((maker, number), naming.pack_maker(
+            name.removeprefix('volume_v/packs/')))
+        self.assertEqual('b', naming.backup_of(maker))
+        self.assertEqual('b', naming.backup_of('b'))
+
+
 class PlaceTest(base.BaseTestCase):
     """A name tells which backup its object is of."""
 

@@ -237,3 +237,19 @@ class SelectTest(base.EngineTestCase):
                                 self.found, 'bak')
         for text in ('3 backups', 'bak-1', 'bak-10', base.CONTAINER):
             self.assertIn(text, str(err))
+
+    def test_a_backup_in_two_forms_is_what_it_was_converted_to(self):
+        before = dataclasses.replace(self.found[0], has_manifest=True)
+        after = dataclasses.replace(before, ref=dataclasses.replace(
+            before.ref, prefix=naming.converted(before.ref.prefix, 'packs')),
+            has_manifest=False)
+        both = [before, *self.found[1:], after]
+        # Not before it is complete.
+        self.assertIs(before, inventory.select(
+            both, before.ref.backup_id))
+        after.has_manifest = True
+        self.assertIs(after, inventory.select(both, before.ref.backup_id))
+        elsewhere = dataclasses.replace(after, ref=dataclasses.replace(
+            after.ref, container='elsewhere'))
+        self.assertRaises(exceptions.SelectionError, inventory.select,
+                          [*both, elsewhere], before.ref.backup_id)

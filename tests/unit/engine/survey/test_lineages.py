@@ -5,7 +5,10 @@
 import dataclasses
 
 from cinder_swift_backup.engine.survey import backups
+from cinder_swift_backup.engine.survey import conversion
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
+from tests.fakes import observers
 from tests.unit.engine import base
 from tests.unit.engine.survey import base as survey_base
 
@@ -22,6 +25,24 @@ class LineageTest(survey_base.SurveyTestCase):
         self.assertEqual([second], lineage.dependents(first))
         self.assertEqual([], lineage.dependents(second))
         self.assertEqual([512, 512], list(map(lineage.size, (first, second))))
+
+    def test_in_two_forms(self):
+        found = conversion.Converter(
+            self.bench.repository, chains.Form.PACKS).convert(
+                self.bench.resolve(1), None, observers.Recorder(),
+                observers.Recorder()).link.ref
+        lineage = self._lineage()
+        by_ref = {backup.ref: backup for backup in lineage.backups}
+        first, second, point = map(by_ref.__getitem__, (
+            base.ref(1), base.ref(2), found))
+        self.assertEqual([first, second], lineage.chain(second))
+        self.assertEqual([second], lineage.dependents(first))
+        self.assertEqual([], lineage.dependents(point))
+        self.assertEqual([point], lineage.twins(first))
+        self.assertEqual([first], lineage.twins(point))
+        self.assertEqual([], lineage.twins(second))
+        self.assertEqual([_State.COMPLETE] * 3, [
+            lineage.state(backup) for backup in lineage.backups])
 
     def test_no_parent(self):
         for info in list(self.bench.memory.list(base.CONTAINER, self.prefix)):

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Stores backups in another form, from what the store has of them.
+
+1. The new backup keeps its id and the rest of what the manifest tells. It has
+   a prefix of its own, which the old one tells, so that whoever repeats a
+   conversion finds it, and so does whoever looks for what is left of one.
+2. Read the backup like a volume, see
+   :mod:`cinder_swift_backup.engine.restore.stored_volume`, and back that up.
+   So each block is compared with its digest before it is stored again.
+3. To packs, build on the recovery point before it: the digests of both tell
+   what differs, and only that is fetched and stored.
+4. Before the manifest is put, see that the old backup is still there: somebody
+   may have deleted it, and does not want it any more.
+5. Fetch all of the new backup, and compare it with its digests.
+
+The old backup is only read.
+"""
+
+from collections.abc import Iterator
+import dataclasses
+import secrets
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import presence
+from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine.backup import archiver
+from cinder_swift_backup.engine.backup import jobs
+from cinder_swift_backup.engine.backup import parents
+from cinder_swift_backup.engine.restore import stored_volume
+from cinder_swift_backup.engine.survey import deep
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
+
+# Bytes of the volume that a chunk has, as with both drivers by default; and of
+# a block, where the backup has no digests.
+_CHUNK = 50 << 20
+_BLOCK = 32 << 10
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Converted:
+    """A backup in its new form; ``is_new`` is whether it was just stored."""
+
+    link: chains.ChainLink
+    is_new: bool
+
+
+def target(ref: types.BackupRef, form: chains.Form) -> types.BackupRef:
+    """Where a backup is in another form.
+
+    :raises ValueError: when its prefix is none
+    """
+    return dataclasses.replace(
+        ref, prefix=naming.converted(ref.prefix, form.value))
+
+
+class Converter:
+    """Converts the backups of one store to one form."""
+
+    def __init__(self, repo: repository.Repository, form: chains.Form) -> None:
+        self._repository = repo
+        self._form = form
+        # Remembers the packs that it has fetched.
+        self._checker = deep.Checker(repo)
+
+    def find(self, ref: types.BackupRef) -> chains.ChainLink | None:
+        """A backup in the new form, if all of it is there.
+
+        :raises StoreError: when the store fails
+        """
+        where = target(ref, self._form)
+        try:
+            link = chains.ChainLink(where, self._repository.load(where))
+        except (exceptions.ChainError, exceptions.FormatError):
+            return None
+        operation = self._repository.operation
+        fault = presence.look(operation, where, link.manifest.objects)
+        if fault is None:
+            fault = presence.examine(operation, chains.Chain((link,)))
+        return link if fault is None else None
+
+    def convert(self, chain: chains.Chain, before: types.BackupRef | None,
+                observer: operations.Observer,
+                verifying: operations.Observer) -> Converted:
+        """Store the tip of a chain in the new form, unless it is there.
+
+        What an earlier attempt has left is deleted first.
+
+        :param before: a recovery point to share packs with, if there is one
+        :param verifying: follows the comparison at the end
+        :raises BackupError: when the backup cannot be restored, or stored;
+            nothing is left then that can still be reached
+        """
+        source = chain.tip.ref
+        found = self.find(source)
+        if found is not None:
+            return Converted(found, is_new=False)
+        ref = target(source, self._form)
+        self._discard(ref)
+        repo = self._repository.during(observer)
+        with stored_volume.opened(repo, chain) as volume:
+            job = _job(chain, ref, self._form, volume)
+            parent = self._parent(repo, before, job)
+            with repo.operation.runtime.closing(parent):
+                manifest = archiver.Archiver(self._repository).archive(
+                    dataclasses.replace(
+                        job, parent=parent, told=_told(volume, parent)),
+                    volume, _Observer(observer, self._repository, source))
+        link = chains.ChainLink(ref, manifest)
+        self._verify(link, verifying)
+        return Converted(link, is_new=True)
+
+    def _parent(self, repo: repository.Repository,
+                before: types.BackupRef | None,
+                job: jobs.ArchiveJob) -> parents.Parent | None:
+        if before is None or self._form is chains.Form.CHUNKS:
+            return None
+        return parents.find(repo, [before], job.geometry.block_size,
+                            self._form, job.ref.container)
+
+    def _verify(self, link: chains.ChainLink,
+                observer: operations.Observer) -> None:
+        """Fetch all of a backup that was just stored."""
+        size = link.manifest.volume_size or 0
+        damage = self._checker.check(
+            deep.Subject(link, size), None, observer)
+        if damage:
+            self._discard(link.ref)
+            raise damage[0]
+
+    def _discard(self, ref: types.BackupRef) -> None:
+        """Delete what there is of a backup in the new form, but for packs."""
+        names = self._repository.find_objects(ref, complete=False).names
+        if names:
+            self._repository.discard(ref, names)
+
+
+def _job(chain: chains.Chain, ref: types.BackupRef, form: chains.Form,
+         volume: stored_volume.StoredVolume) -> jobs.ArchiveJob:
+    manifest = chain.tip.manifest
+    block_size = (_BLOCK if volume.digests is None
+                  else volume.digests.block_size)
+    return jobs.ArchiveJob(
+        ref=ref, header=manifest.header,
+        geometry=types.Geometry(types.whole(_CHUNK, block_size), block_size),
+        compression=_compression(chain), form=form,
+        volume_meta=manifest.volume_meta, mark=manifest.mark,
+        key_id=manifest.key_id, copy_of=manifest,
+        maker=naming.another_maker(ref.backup_id, secrets.randbits(32)))
+
+
+def _compression(chain: chains.Chain) -> str:
+    """The word of the codec that has most of a backup.
+
+    What does not get smaller is stored plain, whichever codec was chosen, so
+    that one counts only if there is no other.
+    """
+    lengths: dict[str, int] = {}
+    for link in chain.links:
+        for word, length in _by_word(link.manifest):
+            if codecs.find(word) is not codecs.NONE:
+                lengths[word] = lengths.get(word, 0) + length
+    return max(lengths, key=lengths.__getitem__, default=codecs.NONE.word)
+
+
+def _by_word(manifest: chains.Manifest) -> Iterator[tuple[str, int]]:
+    if manifest.point is not None:
+        for word, stored in manifest.point.stored.items():
+            if stored.stored_bytes:
+                yield word, stored.bytes
+        return
+    for number, length in enumerate(manifest.chunks.lengths):
+        yield manifest.chunks.compression(number), length
+
+
+def _told(volume: stored_volume.StoredVolume,
+          parent: parents.Parent | None) -> '_Differences | None':
+    if parent is None or volume.digests is None:
+        return None
+    return _Differences(volume.digests, parent.digests)
+
+
+class _Differences:
+    """Where the digests of two backups differ, looked up each time."""
+
+    def __init__(self, now: digests.DigestTable,
+                 then: digests.DigestTable) -> None:
+        self._now = now
+        self._then = then
+
+    def __iter__(self) -> Iterator[types.Extent]:
+        size = self._now.block_size
+        for first in range(0, len(self._now), digests.STEP):
+            end = first + digests.STEP
+            for block in digests.changed_blocks(
+                    self._now.run(first, end), self._then.run(first, end)):
+                yield types.Extent((first + block) * size, size)
+
+
+class _Observer:
+    """Follows a conversion, and sees that the old backup is still there."""
+
+    def __init__(self, observer: operations.Observer,
+                 repo: repository.Repository,
+                 source: types.BackupRef) -> None:
+        self.checkpoint = observer.checkpoint
+        self.advanced = observer.advanced
+        self._repository = repo
+        self._source = source
+
+    def confirm(self) -> None:
+        """See :class:`operations.ArchiveObserver`.
+
+        :raises ChainError: when the old backup was deleted
+        """
+        source = self._source
+        name = naming.manifest_name(source.prefix)
+        if not self._repository.store.exists(source.container, name):
+            raise exceptions.ChainError(
+                'the backup was deleted during its conversion',
+                backup_id=source.backup_id, container=source.container,
+                name=name)
+
+    def stored(self, manifest: chains.Manifest) -> None:
+        """See :class:`operations.ArchiveObserver`; there is no record."""
