@@ -15,6 +15,7 @@ from cliff import commandmanager
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import checking
+from cinder_swift_backup.cli import converting
 from cinder_swift_backup.cli import deleting
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import exporting
@@ -29,6 +30,7 @@ from cinder_swift_backup.cli import verifying
 _NAME = 'cinder-swift-backup'
 _COMMANDS: dict[str, type[command.Command]] = {
     'check-config': checking.CheckConfig,
+    'convert': converting.Convert,
     'delete': deleting.Delete,
     'export-record': exporting.ExportRecord,
     'list': listing.List,

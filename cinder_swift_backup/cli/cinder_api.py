@@ -7,18 +7,23 @@ administrator sees the records of all projects, others those of their own.
 """
 
 import argparse
+import base64
+from collections.abc import Iterable
 from collections.abc import Mapping
+import json
 from typing import Any
 
 from keystoneauth1 import exceptions as ksa_exceptions
 from openstack import connection
 import openstack.exceptions
+from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import accounts
 from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.stores import network_errors
 
+LOG = logging.getLogger(__name__)
 _SERVICE = 'block-storage'
 
 
@@ -44,6 +49,35 @@ def read(options: argparse.Namespace, environment: Mapping[str, str],
         raise exceptions.ConfigurationError(
             'the records of Cinder cannot be read '
             f'({network_errors.reason(err)})') from err
+
+
+def prefixes(options: argparse.Namespace, environment: Mapping[str, str],
+             patience: float, backup_ids: Iterable[str]) -> dict[str, str]:
+    """Where the records of backups point to, as far as Cinder tells.
+
+    It tells administrators, by way of a backup host that uses the driver on
+    record.
+
+    :param patience: as of :func:`read`
+    """
+    api = connection.Connection(config=accounts.find_cloud(
+        options, patience)).block_storage
+    found = {}
+    for backup_id in backup_ids:
+        try:
+            answer = api.get(f'/backups/{backup_id}/export_record')
+            openstack.exceptions.raise_from_response(answer)
+            found[backup_id] = _prefix(answer.json())
+        except (openstack.exceptions.SDKException,
+                ksa_exceptions.ClientException) as err:
+            LOG.debug('Cinder does not export the record of backup %s: %s',
+                      backup_id, err)
+    return found
+
+
+def _prefix(exported: Mapping[str, Any]) -> str:
+    return str(json.loads(base64.b64decode(
+        exported['backup-record']['backup_url']))['service_metadata'])
 
 
 def record(backup: Any) -> deletion.Record:

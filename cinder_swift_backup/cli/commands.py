@@ -372,6 +372,17 @@ class BackupCommand(AccountCommand):
         return parser
 
 
+def add_backups(parser: argparse.ArgumentParser) -> None:
+    """Let the user name backups, or a volume, or say that it is all."""
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument('backups', metavar='BACKUP', nargs='*', default=[],
+                       help='the id of a backup, or its beginning')
+    which.add_argument('--all', action='store_true', help='all backups')
+    which.add_argument('--volume', metavar='ID',
+                       help='all backups of the volumes whose id begins '
+                            'with ID')
+
+
 def add_backup_or_all(parser: argparse.ArgumentParser) -> None:
     """Let the user name one backup, or say that it is all of them."""
     which = parser.add_mutually_exclusive_group(required=True)

@@ -115,15 +115,11 @@ class Delete(commands.BackupCommand):
                  f'{summaries.counted(count, "object")}.')
 
     def _sweep(self, survey: surveys.Survey, backup: backups.Backup) -> None:
-        """Note which packs nobody needs any more; they go later."""
         self.left = ('The backup was deleted. Packs that no backup needs stay '
                      'until "sweep".')
-        swept = sweeping.Sweeper(survey.repository).sweep(
-            sweeping.Volume(backup.ref.container, backup.ref.prefix),
-            ask=lambda: sweeping.OnRecord(
-                gone=frozenset((backup.ref.prefix,))), only_note=True)
-        if swept.waiting:
-            self.say(f'{summaries.counted(swept.waiting, "pack")} of the '
+        waiting = note_packs(survey, backup)
+        if waiting:
+            self.say(f'{summaries.counted(waiting, "pack")} of the '
                      f'volume that no backup needs will go with a "sweep" '
                      f'after the grace period.')
 
@@ -283,6 +279,18 @@ def read_records(command: commands.AccountCommand, patience: float, *,
     if records is None:
         command.say('This login has no Cinder, so no records were checked.')
     return records
+
+
+def note_packs(survey: surveys.Survey, backup: backups.Backup) -> int:
+    """Note which packs nobody needs any more; they go later.
+
+    :param backup: in packs, which was just deleted
+    :returns: how many these are
+    """
+    return sweeping.Sweeper(survey.repository).sweep(
+        sweeping.Volume(backup.ref.container, backup.ref.prefix),
+        ask=lambda: sweeping.OnRecord(
+            gone=frozenset((backup.ref.prefix,))), only_note=True).waiting
 
 
 def _refuse(backup: backups.Backup,

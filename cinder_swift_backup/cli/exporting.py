@@ -74,6 +74,7 @@ class ExportRecord(commands.AccountCommand, commands.Table):
                 exported = lineage.chain(tip)
             if parsed_args.service == 'stock':
                 exported = self._readable(exported)
+            exported = lineage.once(exported)
         for backup in exported:
             if _lacks_key(backup):
                 self.say(
@@ -104,7 +105,6 @@ class ExportRecord(commands.AccountCommand, commands.Table):
                 self.say(f'Skipped backup {backup.ref.backup_id}, which is '
                          f'{state.value}: {why}')
         return usable
-
 
     def _readable(self, exported: list[backups.Backup],
                   ) -> list[backups.Backup]:
@@ -161,7 +161,7 @@ def record(lineage: lineages.Lineage, backup: backups.Backup,
         'service_metadata': ref.prefix,
         'size': ((summary and summary.volume.size)
                  or -(-(lineage.size(backup) or 0) // _GIB)),
-        'object_count': _object_count(backup),
+        'object_count': summary.own_objects if summary else 0,
         'parent_id': summary.parent_id if summary else None,
         'encryption_key_id': summary.key_id if summary else None,
         'num_dependent_backups': len(lineage.dependents(backup)),
@@ -170,12 +170,3 @@ def record(lineage: lineages.Lineage, backup: backups.Backup,
         'data_timestamp': made,
         'driver_info': {},
     }
-
-
-def _object_count(backup: backups.Backup) -> int:
-    """How many objects a backup has of its own, as the driver counts."""
-    if backup.summary is None:
-        return 0
-    if backup.summary.is_point:
-        return backup.listed.objects
-    return sum(stored.chunks for stored in backup.summary.by_codec.values())

@@ -10,14 +10,17 @@ from cinder_swift_backup.cli import formatting
 _YES = ('y', 'yes')
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
-    """Let the user answer beforehand, or only see what would be deleted."""
+def add_to(parser: argparse.ArgumentParser, dry_run: str = (
+        'say what would be deleted, and delete nothing')) -> None:
+    """Let the user answer beforehand, or only see what would be done.
+
+    :param dry_run: what the option for that does
+    """
     how = parser.add_mutually_exclusive_group()
     how.add_argument('--yes', action='store_true',
                      help='do not ask for confirmation; without a terminal, '
                           'the command never asks')
-    how.add_argument('--dry-run', action='store_true',
-                     help='say what would be deleted, and delete nothing')
+    how.add_argument('--dry-run', action='store_true', help=dry_run)
 
 
 def is_asked(command: commands.OurCommand,

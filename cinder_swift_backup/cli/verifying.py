@@ -98,13 +98,7 @@ class Verify(commands.AccountCommand, commands.Table):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
-        which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument('backups', metavar='BACKUP', nargs='*', default=[],
-                           help='the id of a backup, or its beginning')
-        which.add_argument('--all', action='store_true', help='all backups')
-        which.add_argument('--volume', metavar='ID',
-                           help='all backups of the volumes whose id begins '
-                                'with ID')
+        commands.add_backups(parser)
         how = parser.add_mutually_exclusive_group()
         how.add_argument('--deep', action='store_true',
                          help='fetch and decode everything')
@@ -193,13 +187,10 @@ def _choose(survey: surveys.Survey, arguments: argparse.Namespace,
             observer: operations.Observer,
             ) -> tuple[lineages.Lineage, list[backups.Backup]]:
     """What is to be checked: backups with all that they build on."""
-    if arguments.all:
-        lineage = survey.everything(observer)
-        return lineage, lineage.backups
-    if arguments.volume is not None:
-        lineage = survey.of_volumes(arguments.volume, observer)
-        return lineage, lineage.backups
-    lineage, tips = survey.several(arguments.backups, observer)
+    lineage, tips = survey.chosen(arguments.backups, arguments.volume,
+                                  observer)
+    if not arguments.backups:
+        return lineage, tips
     refs = {link.ref for tip in tips for link in _chain(lineage, tip)}
     return lineage, [backup for backup in lineage.backups
                      if backup.ref in refs]

@@ -17,7 +17,6 @@ from oslo_log import log as logging
 from sqlalchemy import exc as sqlalchemy_exc
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.driver import records
 
 LOG = logging.getLogger(__name__)
 # Raised when the database is down, restarts or is overloaded.
@@ -191,7 +190,7 @@ class BackupObserver:
         self._percent = 100
         self._notify()
         # This comes last: a count tells the delete that there is a manifest.
-        self._backup.object_count = records.object_count(manifest)
+        self._backup.object_count = manifest.own_objects
         if manifest.point is not None:
             # It stands alone, and its parent may be deleted from now on.
             self._backup.parent_id = None

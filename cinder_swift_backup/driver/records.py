@@ -22,7 +22,6 @@ from oslo_utils import units
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import container_names
-from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
 
@@ -62,23 +61,6 @@ def place(store, container):
     where = f'{store.account()}/{container}'
     # Cinder's column has 32 bits.
     return -1 - zlib.crc32(where.encode()) // 2
-
-
-def object_count(manifest):
-    """How many objects a backup has of its own, but manifest and digests.
-
-    The packs of others that it needs are theirs.
-    """
-    count = len(manifest.objects)
-    if manifest.point is not None:
-        packs = manifest.point.packs
-        count += sum(
-            naming.backup_of(packs.maker(number)) == manifest.header.backup_id
-            for number in range(len(packs)))
-        # Of zeros there is only the manifest, and 0 would say that nothing is
-        # known.
-        count = max(count, 1)
-    return count
 
 
 def header(backup):

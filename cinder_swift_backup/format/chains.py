@@ -9,6 +9,7 @@ import enum
 import itertools
 
 from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import pack_table
 from cinder_swift_backup.format import pages as pages_
 from cinder_swift_backup.format import types
@@ -101,6 +102,43 @@ class Manifest:
         These are chunks, or hold pages.
         """
         return self.chunks if self.point is None else self.point.objects
+
+    @property
+    def own_objects(self) -> int:
+        """How many objects it has of its own, but for two documents.
+
+        These are manifest and digest file. The packs of others that it needs
+        are theirs.
+        """
+        if self.point is None:
+            return len(self.chunks)
+        # Of zeros there is only the manifest, and 0 would say that nothing is
+        # known.
+        return max(len(self.point.objects) + len(self._own_packs), 1)
+
+    @property
+    def own_bytes(self) -> int | None:
+        """Bytes of the same; None where the manifest does not tell."""
+        found = 0
+        for number in range(len(self.objects)):
+            length, _ = self.objects.stored(number)
+            if length is None:
+                return None
+            found += length
+        if self.point is None:
+            return found
+        return found + sum(self.point.packs.stored(number)[0]
+                           for number in self._own_packs)
+
+    @property
+    def _own_packs(self) -> list[int]:
+        """The numbers of the packs that it has put."""
+        if self.point is None:
+            return []
+        packs = self.point.packs
+        return [number for number in range(len(packs))
+                if naming.backup_of(packs.maker(number))
+                == self.header.backup_id]
 
     @property
     def form(self) -> Form:

@@ -8,8 +8,10 @@ import functools
 import os
 import re
 import sqlite3
+import tempfile
 import uuid
 
+from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from tests.cloud import processes
 from tests.fakes import blobs
@@ -158,13 +160,109 @@ class SwitchTestCase(own_cinder.OwnCinderTestCase):
         self.write(volume, 400 * MIB, b'newest')
         self.check_chain(self.continued(chain, volume))
 
-    def _run_sql_of_the_readme(self):
+    def _run_sql_of_the_readme(self, count=2):
         text = (processes.ROOT / 'README.rst').read_text()
         (statement,) = re.findall(r'^    (UPDATE backups .*?;)$', text,
                                   re.MULTILINE | re.DOTALL)
         with contextlib.closing(sqlite3.connect(self.own.database)) as found:
-            self.assertEqual(2, found.execute(statement).rowcount)
+            self.assertEqual(count, found.execute(statement).rowcount)
             found.commit()
+
+    def _command(self):
+        """The command, with an administrator's login to this Cinder."""
+        project = self.cinder.client.session.get_project_id()
+        return command.Command(self, {
+            **self.cloud.os_environment(self.demo_admin),
+            'OS_BLOCK_STORAGE_ENDPOINT_OVERRIDE':
+                f'{self.own.url}/{project}'})
+
+    def _convert(self, text):
+        """Run a command of the documentation that converts, and its SQL.
+
+        :param text: the command as it is there, but for the file
+        """
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        path = os.path.join(directory.name, 'records.sql')
+        self._command().run(*text.replace('records.sql', path).split()[1:],
+                            '--container', self.container)
+        with (contextlib.closing(sqlite3.connect(self.own.database)) as base,
+              open(path) as statements):
+            base.executescript(statements.read())
+
+    def _delete_sources(self, form):
+        """Delete what was converted; returns what became of each."""
+        return [row['Result'] for row in self._command().json(
+            'convert', '--all', '--to', form, '--delete-source',
+            '--container', self.container)]
+
+    def _objects(self):
+        return [name for name in self.object_names(self.container)
+                if not naming.is_pack(name)
+                and not naming.volume_of_note(name)]
+
+    def _restart_with_form(self, form):
+        self.own.stop()
+        self.own.extra_options['backup_swift_form'] = form
+        self.start()
+
+    def test_back_from_packs(self):
+        self._restart_with_form('packs')
+        volume = self.make_volume(10)
+        chain = [(self.back_up(volume), self.sha256(volume))]
+        self.write(volume, 5 * MIB, bytes(MIB))
+        chain.append((self.back_up(volume, incremental=True),
+                      self.sha256(volume)))
+        text = (processes.ROOT / 'README.rst').read_text()
+        (line,) = re.findall(r'^    (cinder-swift-backup convert .*)$', text,
+                             re.MULTILINE)
+        self._convert(line)
+        del self.own.extra_options['backup_swift_form']
+        self.restart_with(STOCK_DRIVER, self._run_sql_of_the_readme)
+        target = self.make_volume()
+        for backup, expected in chain:
+            self.fill(target)
+            self.assertEqual(expected, self.sha256(
+                self.restore(backup, target)))
+        self.write(volume, 400 * MIB, b'newest')
+        chain = self.continued(chain, volume)
+        self.assertEqual(
+            ['was converted; deleted the old one'] * 2,
+            self._delete_sources('chunks'))
+        for backup, expected in reversed(chain):
+            self.fill(target)
+            self.assertEqual(expected, self.sha256(
+                self.restore(backup, target)))
+            self.delete_backup(backup)
+        # A sweep deletes the packs when the grace is over.
+        self.assertEqual([], self._objects())
+
+    def test_from_chunks_to_packs(self):
+        ours = self.own.backup_driver
+        self.restart_with(STOCK_DRIVER)
+        _, chain = self.make_chain()
+        self.restart_with(ours, functools.partial(self._own_records, ours))
+        self._convert('cinder-swift-backup convert --all --to packs '
+                      '--sql records.sql')
+        (base, expected), (tip, newest) = chain
+        # They are full backups now, and any may go first.
+        self.assertFalse(self.cinder.backups.get(tip.id).is_incremental)
+        self.assertFalse(
+            self.cinder.backups.get(base.id).has_dependent_backups)
+        self.assertEqual(expected, self.sha256(self.restore(base)))
+        self.assertEqual(
+            ['was converted; deleted the old one'] * 2,
+            self._delete_sources('packs'))
+        self.delete_backup(base)
+        self.assertEqual(newest, self.sha256(self.restore(tip)))
+        self.delete_backup(tip)
+        self.assertEqual([], self.object_names(self.container))
+
+    def _own_records(self, service):
+        """Have the records be of another driver."""
+        with contextlib.closing(sqlite3.connect(self.own.database)) as base:
+            base.execute('UPDATE backups SET service = ?', (service,))
+            base.commit()
 
     def test_to_a_stock_driver_that_knows_nothing(self):
         _, chain = self.make_chain()

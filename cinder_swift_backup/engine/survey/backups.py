@@ -51,6 +51,7 @@ class Summary:
     ``by_codec`` is by the words of codecs. ``is_point`` is whether the backup
     is in the form of packs. ``key_id`` is that of the backup's
     own copy of a key, ``volume`` what Cinder noted of the volume.
+    ``own_objects`` and ``own_bytes`` are as those of the manifest.
     """
 
     header: types.BackupHeader
@@ -64,6 +65,8 @@ class Summary:
     key_id: str | None
     by_codec: Mapping[str, chains.Stored]
     is_point: bool = False
+    own_objects: int = 0
+    own_bytes: int | None = None
 
     @property
     def is_ours(self) -> bool:
@@ -160,7 +163,8 @@ def summarise(manifest: chains.Manifest) -> Summary:
         key_id=manifest.key_id,
         by_codec=_by_codec(manifest.chunks) if manifest.point is None
         else manifest.point.stored,
-        is_point=manifest.point is not None)
+        is_point=manifest.point is not None,
+        own_objects=manifest.own_objects, own_bytes=manifest.own_bytes)
 
 
 def _by_codec(table: chunk_table.ChunkTable) -> dict[str, chains.Stored]:

@@ -18,6 +18,7 @@ The old backup is only read.
 """
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 import dataclasses
 import secrets
 
@@ -29,7 +30,9 @@ from cinder_swift_backup.engine.backup import archiver
 from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.backup import parents
 from cinder_swift_backup.engine.restore import stored_volume
+from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
+from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
@@ -57,6 +60,35 @@ def target(ref: types.BackupRef, form: chains.Form) -> types.BackupRef:
     """
     return dataclasses.replace(
         ref, prefix=naming.converted(ref.prefix, form.value))
+
+
+def is_convertible(backup: backups.Backup, form: chains.Form) -> bool:
+    """Whether a backup can be in another form, by its manifest."""
+    return (backup.summary is not None
+            and backup.is_point is not (form is chains.Form.PACKS))
+
+
+def before(lineage: lineages.Lineage, backup: backups.Backup,
+           done: Mapping[types.BackupRef, types.BackupRef],
+           ) -> types.BackupRef | None:
+    """The recovery point of the volume before a backup, if there is one.
+
+    :param done: what was converted since the lineage was looked at, by what
+        that was
+    """
+    found = None
+    for other in lineage.backups:
+        if other.ref == backup.ref:
+            break
+        if (other.ref.volume_id != backup.ref.volume_id
+                or other.ref.container != backup.ref.container):
+            continue
+        if other.ref in done:
+            found = done[other.ref]
+        elif (other.is_point and other.state is backups.State.COMPLETE
+              and other.ref.backup_id != backup.ref.backup_id):
+            found = other.ref
+    return found
 
 
 class Converter:
@@ -112,7 +144,7 @@ class Converter:
                         job, parent=parent, told=_told(volume, parent)),
                     volume, _Observer(observer, self._repository, source))
         link = chains.ChainLink(ref, manifest)
-        self._verify(link, verifying)
+        self.verify(link, verifying)
         return Converted(link, is_new=True)
 
     def _parent(self, repo: repository.Repository,
@@ -123,9 +155,12 @@ class Converter:
         return parents.find(repo, [before], job.geometry.block_size,
                             self._form, job.ref.container)
 
-    def _verify(self, link: chains.ChainLink,
-                observer: operations.Observer) -> None:
-        """Fetch all of a backup that was just stored."""
+    def verify(self, link: chains.ChainLink,
+               observer: operations.Observer) -> None:
+        """Fetch all of a backup in the new form, and compare it.
+
+        :raises BackupError: when it is not what was stored; it is deleted
+        """
         size = link.manifest.volume_size or 0
         damage = self._checker.check(
             deep.Subject(link, size), None, observer)

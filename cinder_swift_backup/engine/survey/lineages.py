@@ -7,6 +7,7 @@ A backup is no better than what it builds on. What that is, its manifest says
 by an id, and the container is the same, or that of the time it was made.
 """
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Sequence
 import datetime
@@ -122,6 +123,30 @@ class Lineage:
                 if other is not backup
                 and other.ref.volume_id == backup.ref.volume_id
                 and other.ref.container == backup.ref.container]
+
+    def once(self, chosen: Collection[backups.Backup],
+             ) -> list[backups.Backup]:
+        """Some backups, each in one form only.
+
+        Of one that is in several, that is what others build on, or else the
+        form that it was converted to last.
+        """
+        known = {backup.ref for backup in chosen}
+        kept: list[backups.Backup] = []
+        decided: set[types.BackupRef] = set()
+        # What builds on a backup is after all of its forms.
+        for backup in reversed(self.backups):
+            if backup.ref not in known or backup.ref in decided:
+                continue
+            forms = [backup, *(twin for twin in self.twins(backup)
+                               if twin.ref in known)]
+            needed = [form for form in forms
+                      if any(other in kept for other in self.dependents(form))]
+            kept.append(max(needed or forms,
+                            key=lambda form: form.listed.modified))
+            decided.update(form.ref for form in forms)
+        kept.reverse()
+        return kept
 
     def state(self, backup: backups.Backup) -> backups.State:
         """The state of a backup with all that it builds on."""

@@ -91,6 +91,21 @@ class Survey:
             inventory.select(listed, beginning).ref
             for beginning in beginnings], observer)
 
+    def chosen(self, beginnings: Sequence[str], volume: str | None,
+               observer: operations.Observer,
+               ) -> tuple[lineages.Lineage, list[backups.Backup]]:
+        """Those backups that the user has named, all if none.
+
+        :param beginnings: of their ids
+        :param volume: the beginning of the id of a volume, instead
+        :raises SelectionError: when no backup has such an id, or several
+        """
+        if beginnings:
+            return self.several(beginnings, observer)
+        lineage = (self.everything(observer) if volume is None
+                   else self.of_volumes(volume, observer))
+        return lineage, lineage.backups
+
     def one_of_everything(self, beginning: str, observer: operations.Observer,
                           ) -> tuple[lineages.Lineage, backups.Backup]:
         """One backup, and those of its volume in whatever container.

@@ -8,6 +8,7 @@ Modules that other tests hold:
 * commands: cli.test_app
 * expectations: cli.test_verifying
 * questions: cli.test_deleting
+* record_statements: cli.test_converting
 * summaries: cli.test_listing
 * targets: cli.test_restoring
 """

@@ -101,7 +101,8 @@ class ColumnsTest(base.CommandTestCase):
     """A column that there is not is an error, before anything is done."""
 
     _ARGUMENTS = types.MappingProxyType({
-        'check-config': (), 'export-record': ('--all',), 'list': (),
+        'check-config': (), 'convert': ('--all', '--to', 'packs'),
+        'export-record': ('--all',), 'list': (),
         'orphans': (), 'show': ('bak-2',), 'sweep': (),
         'verify': ('--all',)})
 

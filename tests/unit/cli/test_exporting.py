@@ -8,6 +8,8 @@ from unittest import mock
 
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import exporting
+from cinder_swift_backup.engine.survey import conversion
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
 from tests.fakes import points
 from tests.unit.cli import base
@@ -58,8 +60,8 @@ class ExportRecordTest(base.CommandTestCase):
         points.Writer(self.bench.memory).write(base.ref(3), base.DATA)
         (row,) = self.run_json('export-record', 'bak-3')
         record = json.loads(base64.b64decode(row['backup_url']))
-        # Four pages, three packs and the manifest.
-        self.assertEqual((None, 6, 1), tuple(record[name] for name in (
+        # An object of pages, and its packs, as the driver counts.
+        self.assertEqual((None, 5, 1), tuple(record[name] for name in (
             'parent_id', 'object_count', 'size')))
         answer = self.run_command('export-record', 'bak-3', '--service',
                                   'stock')
@@ -120,6 +122,29 @@ class ExportRecordTest(base.CommandTestCase):
         self.assertEqual({'cinder.backup.drivers.swift.SwiftBackupDriver'},
                          {row['backup_service'] for row in rows}
                          | {record['service'] for record in records})
+
+    def test_each_backup_in_one_form(self):
+        self.run_command('convert', 'bak-1', '--to', 'packs')
+        # The incremental still needs the old one.
+        self.assertEqual([base.ref(1).prefix, base.ref(2).prefix],
+                         self._prefixes())
+        self.run_command('convert', 'bak-2', '--to', 'packs')
+        self.assertEqual(
+            [conversion.target(base.ref(number), chains.Form.PACKS).prefix
+             for number in (1, 2)], self._prefixes())
+        answer = self.run_command('export-record', '--all', '--service',
+                                  'stock', '-f', 'json')
+        self.assertEqual([base.ref(1).prefix, base.ref(2).prefix],
+                         self._decoded(answer.out))
+
+    def _prefixes(self):
+        answer = self.run_command('export-record', '--all', '-f', 'json')
+        return self._decoded(answer.out)
+
+    @staticmethod
+    def _decoded(text):
+        return [json.loads(base64.b64decode(row['backup_url']))[
+            'service_metadata'] for row in json.loads(text)]
 
     def test_what_cannot_be_restored(self):
         self.bench.memory.delete(base.CONTAINER,

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``convert``: backups in another form, without their volumes.
+
+1. Convert one backup after the other, the oldest first, so that to packs each
+   can share what the one before it has. What was converted already is found,
+   so that the command can be repeated. If one is damaged, the others go on.
+2. Write the statements for Cinder's records.
+3. With ``--delete-source``, delete the old backups, the newest first: each
+   once all of the new one was fetched and compared, nothing builds on the old
+   one, and no record of Cinder points to it.
+"""
+
+import argparse
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import cinder_api
+from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import deleting
+from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import progress_bar
+from cinder_swift_backup.cli import questions
+from cinder_swift_backup.cli import record_statements
+from cinder_swift_backup.cli import summaries
+from cinder_swift_backup.engine.survey import backups
+from cinder_swift_backup.engine.survey import conversion
+from cinder_swift_backup.engine.survey import deletion
+from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import survey as surveys
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import types
+
+_COLUMNS = ('Backup', 'Volume', 'Size', 'Stored', 'Converted', 'Container',
+            'Result')
+_GROUPINGS = (
+    (('Backup', 'Volume'), ('Size', 'Stored', 'Converted'),
+     ('Result', 'Container')),
+    (('Backup', 'Volume', 'Container'), ('Size', 'Stored', 'Converted'),
+     ('Result',)))
+_DAMAGE = (exceptions.IntegrityError, exceptions.FormatError,
+           exceptions.ChainError)
+_GO_ON = 'To continue, repeat the command.'
+_SOME_ARE_GONE = ('Some of the old backups may already have been deleted. '
+                  'The same command deletes the rest.')
+
+
+@dataclasses.dataclass(slots=True)
+class _Row:
+    """A backup, what it is in the new form, and what became of it."""
+
+    backup: backups.Backup
+    size: int | None
+    result: str
+    link: chains.ChainLink | None = None
+    is_new: bool = False
+
+    def cells(self) -> tuple[object, ...]:
+        ref = self.backup.ref
+        return (ref.backup_id, ref.volume_id, commands.Size(self.size),
+                commands.Size(self.backup.listed.stored_bytes),
+                commands.Size(None if self.link is None
+                              else self.link.manifest.own_bytes),
+                ref.container, self.result)
+
+
+class Convert(commands.AccountCommand, commands.Table):
+    """Store backups in another form, without their volumes.
+
+    "--to chunks" makes a full backup of each, which Cinder's own driver
+    restores. "--to packs" needs less room for backups that share data, and
+    frees incrementals from what they build on. Every block is compared with
+    its digest, and what was stored is fetched again and compared. If the
+    command is interrupted, repeat it: it goes on with what is not converted.
+
+    The old backups stay, and Cinder's records point to them. "--sql" writes
+    the SQL that has the records point to the new backups; run it in Cinder's
+    database. Then repeat the command with --delete-source.
+    """
+
+    codes = (
+        (errors.ExitCode.SELECTION,
+         'no backup matches, several do, or there is no such container'),
+        (errors.ExitCode.DAMAGED,
+         'a backup is damaged, or was deleted, and was not converted'),
+        (errors.ExitCode.TARGET,
+         'the SQL or temporary files cannot be written'),
+    )
+
+    columns = _COLUMNS
+    groupings = _GROUPINGS
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser = super().get_parser(prog_name)
+        commands.add_backups(parser)
+        parser.add_argument(
+            '--to', required=True, choices=[form.value
+                                            for form in chains.Form],
+            help='the form to store backups in')
+        parser.add_argument(
+            '--sql', metavar='FILE', type=pathlib.Path,
+            help="write the SQL for Cinder's records to FILE")
+        parser.add_argument(
+            '--delete-source', action='store_true',
+            help='delete each old backup once the new one was verified, and '
+                 'no record of Cinder points to the old one')
+        questions.add_to(parser, dry_run='say what would be converted, and '
+                                         'change nothing')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[Sequence[str], Iterable[Any]]:
+        """See cliff."""
+        form = chains.Form(parsed_args.to)
+        with self.opened(parsed_args) as survey:
+            with self.looking() as observer:
+                lineage, chosen = survey.chosen(
+                    parsed_args.backups, parsed_args.volume, observer)
+            converter = conversion.Converter(survey.repository, form)
+            self.left = _GO_ON
+            rows = list(self._rows(survey, converter, lineage, [
+                backup for backup in chosen
+                if conversion.is_convertible(backup, form)],
+                dry_run=parsed_args.dry_run))
+            if parsed_args.sql is not None and not parsed_args.dry_run:
+                self._write(parsed_args.sql, lineage, rows)
+            if parsed_args.delete_source:
+                self._delete_sources(survey, converter, lineage, rows,
+                                     parsed_args)
+            self._conclude(survey, chosen, rows, parsed_args)
+        return _COLUMNS, [row.cells() for row in rows]
+
+    def _rows(self, survey: surveys.Survey, converter: conversion.Converter,
+              lineage: lineages.Lineage, chosen: Sequence[backups.Backup],
+              *, dry_run: bool) -> Iterator[_Row]:
+        done: dict[types.BackupRef, types.BackupRef] = {}
+        for backup in chosen:
+            row = _Row(backup, lineage.size(backup), '')
+            why = _obstacle(lineage, backup)
+            if why:
+                row.result = f'not converted: {why}'
+                self.code = errors.ExitCode.DAMAGED
+            elif dry_run:
+                row.link = converter.find(backup.ref)
+                row.result = ('is converted' if row.link
+                              else 'would be converted')
+            else:
+                self._convert(survey, converter, lineage, row, done)
+            yield row
+
+    def _convert(self, survey: surveys.Survey,
+                 converter: conversion.Converter,
+                 lineage: lineages.Lineage, row: _Row,
+                 done: dict[types.BackupRef, types.BackupRef]) -> None:
+        ref = row.backup.ref
+        try:
+            chain = survey.repository.resolve(
+                [link.ref for link in lineage.chain(row.backup)])
+            with (progress_bar.shown(self.app.stderr, f'converting '
+                                     f'{ref.backup_id}') as converting,
+                  progress_bar.shown(self.app.stderr, f'verifying '
+                                     f'{ref.backup_id}') as verifying):
+                found = converter.convert(
+                    chain, conversion.before(lineage, row.backup, done),
+                    converting, verifying)
+        except _DAMAGE as err:
+            row.result = f'not converted: {errors.line_of(err)}'
+            self.code = errors.ExitCode.DAMAGED
+            return
+        done[ref] = found.link.ref
+        row.link, row.is_new = found.link, found.is_new
+        row.result = 'converted' if found.is_new else 'was converted'
+
+    def _write(self, target: pathlib.Path, lineage: lineages.Lineage,
+               rows: Iterable[_Row]) -> None:
+        """Write the statements for the records of what was converted."""
+        moves = [record_statements.Move(row.backup, row.link)
+                 for row in rows if row.link is not None]
+        movable = record_statements.movable(lineage, moves)
+        text = '\n'.join(record_statements.lines(lineage, movable)) + '\n'
+        try:
+            target.write_text(text)
+        except OSError as err:
+            raise exceptions.VolumeError(
+                f'{target} cannot be written ({err.strerror})') from err
+        self.closing = [
+            *self.closing,
+            f'{target} has the SQL for '
+            f'{summaries.counted(len(movable), "record")}. Run it in '
+            f"Cinder's database."]
+        kept = {move.source.ref.backup_id for move in moves} - {
+            move.source.ref.backup_id for move in movable}
+        if kept:
+            self.closing = [
+                *self.closing,
+                f'The records of {", ".join(sorted(kept))} stay as they are, '
+                f'because backups build on them that were not converted.']
+
+    def _delete_sources(self, survey: surveys.Survey,
+                        converter: conversion.Converter,
+                        lineage: lineages.Lineage, rows: Sequence[_Row],
+                        arguments: argparse.Namespace) -> None:
+        """Delete what was converted, as far as nobody needs it."""
+        records = deleting.read_records(self, arguments.patience,
+                                        required=True)
+        converted = [row for row in rows if row.link is not None]
+        prefixes = self._prefixes(records, converted, arguments.patience)
+        needs = _Needs(lineage, records, prefixes)
+        unneeded = [row for row in reversed(converted)
+                    if needs.let_go(row)]
+        if arguments.dry_run or not unneeded or (
+                questions.is_asked(self, arguments)
+                and not questions.confirmed(
+                    self, f'Delete '
+                          f'{summaries.counted(len(unneeded), "backup")} '
+                          f'in the old form?')):
+            return
+        self.left = _SOME_ARE_GONE
+        needs = _Needs(lineage, records, prefixes)
+        for row in unneeded:
+            # One that stays after all needs what it builds on.
+            if not self._is_verified(converter, row) or not needs.let_go(row):
+                continue
+            deletion.delete(survey.repository, row.backup)
+            if row.backup.is_point:
+                deleting.note_packs(survey, row.backup)
+            row.result += '; deleted the old one'
+
+    def _prefixes(self, records: deletion.Records | None,
+                  rows: Iterable[_Row],
+                  patience: float) -> Mapping[str, str]:
+        """Where records point to, as far as Cinder tells."""
+        if records is None:
+            return {}
+        return cinder_api.prefixes(
+            self.app.options, os.environ, patience,
+            [row.backup.ref.backup_id for row in rows
+             if deletion.record_of(records, row.backup) is not None])
+
+    def _is_verified(self, converter: conversion.Converter,
+                     row: _Row) -> bool:
+        """Whether a backup in the new form is what the old one is."""
+        if row.is_new or row.link is None:
+            return row.is_new
+        try:
+            with progress_bar.shown(
+                    self.app.stderr,
+                    f'verifying {row.link.ref.backup_id}') as observer:
+                converter.verify(row.link, observer)
+        except _DAMAGE as err:
+            row.result += f'; kept the old one: {errors.line_of(err)}'
+            self.code = errors.ExitCode.DAMAGED
+            return False
+        return True
+
+    def _conclude(self, survey: surveys.Survey,
+                  chosen: Sequence[backups.Backup], rows: Sequence[_Row],
+                  arguments: argparse.Namespace) -> None:
+        if not rows:
+            self.closing = [
+                summaries.nothing(self.place(survey)) if not chosen else
+                f'No backup in {self.place(survey)} has to be converted: '
+                f'all are in {arguments.to}.']
+        elif (arguments.sql is None and not arguments.delete_source
+              and not arguments.dry_run):
+            self.closing = [
+                *self.closing,
+                "Cinder's records still point to the old backups: --sql "
+                'writes the SQL that changes that.']
+
+
+def _obstacle(lineage: lineages.Lineage, backup: backups.Backup) -> str:
+    """Why a backup is not converted; empty if it may be."""
+    if backup.ref.container in lineage.copies:
+        return 'the container is a copy, so convert the original'
+    state, why = lineage.problem(backup)
+    if state is backups.State.COMPLETE:
+        return ''
+    return f'the backup is {state.value}: {why}'
+
+
+class _Needs:
+    """Why old backups have to stay."""
+
+    def __init__(self, lineage: lineages.Lineage,
+                 records: deletion.Records | None,
+                 prefixes: Mapping[str, str]) -> None:
+        """Prepare.
+
+        :param records: those of Cinder; None where there is none
+        :param prefixes: where records point to, as far as Cinder tells
+        """
+        self._lineage = lineage
+        self._records = records
+        self._prefixes = prefixes
+        self._gone: set[types.BackupRef] = set()
+
+    def let_go(self, row: _Row) -> bool:
+        """Whether an old backup may go, with those asked for before it."""
+        why = self._why(row)
+        if why:
+            row.result += f'; kept the old one: {why}'
+            return False
+        self._gone.add(row.backup.ref)
+        return True
+
+    def _why(self, row: _Row) -> str:
+        lineage, backup = self._lineage, row.backup
+        left = [other.ref.backup_id for other in lineage.dependents(backup)
+                if other.ref not in self._gone]
+        if left:
+            return f'needed by {", ".join(left)}'
+        if lineage.unknown(backup):
+            return ('newer backups of the volume have no readable manifest '
+                    'and may need it')
+        return '' if self._records is None else self._why_on_record(
+            row, self._records)
+
+    def _why_on_record(self, row: _Row, records: deletion.Records) -> str:
+        obstacle = deletion.obstacle_on_record(records, row.backup)
+        if obstacle is None:
+            return ''
+        if obstacle.reason is deletion.Reason.VOLUME_IN_USE:
+            return 'Cinder is backing up the volume'
+        prefix = self._prefixes.get(row.backup.ref.backup_id)
+        if prefix is None:
+            return ('Cinder does not say where its record points to: log in '
+                    'as an administrator, while cinder-backup is running')
+        if row.link is not None and prefix == row.link.ref.prefix:
+            return ''
+        return ("Cinder's record points to it: run what --sql writes in "
+                "Cinder's database")
