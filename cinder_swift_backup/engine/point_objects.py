@@ -19,6 +19,7 @@ Memory: one page, and some more as they are stored, or some indexes: a few MiB.
 
 import bisect
 from collections.abc import Callable
+from collections.abc import Container
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -186,12 +187,14 @@ class PointObjects:
         return _read(store or self._operation.store, ref, pack.name,
                      pack.index_place, decode)
 
-    def digests(self, ref: types.BackupRef, point: chains.Point,
-                size: int) -> digests_.DigestTable:
+    def digests(self, ref: types.BackupRef, point: chains.Point, size: int,
+                lost: set[int] | None = None) -> digests_.DigestTable:
         """The digests of all blocks of a volume of so many bytes.
 
         The caller has to close them.
 
+        :param lost: the numbers of packs to leave out; if given, a pack
+            whose index cannot be had is left out, too, and added
         :raises FormatError: when an index is damaged
         :raises ChunkMissing: when a pack is not there
         :raises SpoolError: when there is no room for them
@@ -199,41 +202,64 @@ class PointObjects:
         table = self._call(spool.of_zeros, self._operation.directory,
                            point.block_size, size)
         try:
-            self._fill(ref, point, table)
+            self._fill(ref, point, table, lost)
         except BaseException:
             self._call(table.close)
             raise
         return table
 
     def _fill(self, ref: types.BackupRef, point: chains.Point,
-              table: digests_.DigestTable) -> None:
+              table: digests_.DigestTable, lost: set[int] | None) -> None:
         """Put the digests of all indexes, in the order of the packs."""
-        found: dict[int, packs_.Index] = {}
+        found: dict[int, packs_.Index | None] = {}
         # How many were put.
         done = 0
 
         def fetch(number: int, stop: pipelines.StopFlag,
-                  ) -> tuple[int, packs_.Index]:
-            return number, self.index(ref, point.packs[number],
-                                      self._operation.store.until(stop))
+                  ) -> tuple[int, packs_.Index | None]:
+            store = self._operation.store.until(stop)
+            if lost is None:
+                return number, self._index(ref, point, number, store)
+            return number, self._index_or_none(ref, point, number, store,
+                                               lost)
 
         def tasks() -> Iterator[
-                pipelines.Task[tuple[int, packs_.Index]] | None]:
+                pipelines.Task[tuple[int, packs_.Index | None]] | None]:
             for number in range(len(point.packs)):
                 while number >= done + _AHEAD:
                     yield None
                 yield pipelines.Task(functools.partial(fetch, number), 1)
 
-        def collect(result: tuple[int, packs_.Index]) -> None:
+        def collect(result: tuple[int, packs_.Index | None]) -> None:
             nonlocal done
             found.update([result])
             while done in found:
                 index = found.pop(done)
-                _check_blocks(ref, point, point.packs.name(done), index)
-                self._call(_put, table, index)
+                if index is not None:
+                    self._call(_put, table, index)
+                elif lost is not None:
+                    lost.add(done)
                 done += 1
 
         self._operation.run(tasks(), collect, full=_AT_ONCE)
+
+
+    def _index_or_none(self, ref: types.BackupRef, point: chains.Point,
+                       number: int, store: base.ObjectStore,
+                       lost: Container[int]) -> packs_.Index | None:
+        """The index of a pack; None if it cannot be had."""
+        if number in lost:
+            return None
+        try:
+            return self._index(ref, point, number, store)
+        except (exceptions.FormatError, exceptions.IntegrityError):
+            return None
+
+    def _index(self, ref: types.BackupRef, point: chains.Point, number: int,
+               store: base.ObjectStore) -> packs_.Index:
+        index = self.index(ref, point.packs[number], store)
+        _check_blocks(ref, point, point.packs.name(number), index)
+        return index
 
 
 def _read(store: base.ObjectStore, ref: types.BackupRef, name: str,

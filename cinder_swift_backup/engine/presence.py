@@ -77,15 +77,59 @@ def look(operation: operations.Operation, ref: types.BackupRef,
     return _first_fault(operation, _not_as_stored(ref, objects, listed))
 
 
+def lost_packs(operation: operations.Operation, link: chains.ChainLink,
+               ) -> dict[int, exceptions.IntegrityError]:
+    """The packs of a recovery point that are not as they were stored.
+
+    They are found as :func:`look` and :func:`examine` do.
+
+    :returns: what is wrong with each, by their numbers in the manifest
+    :raises ContainerNotFound: when even the container is missing
+    :raises StoreError: when they cannot be asked for
+    :raises Cancelled: when the observer cancelled
+    """
+    found: dict[int, exceptions.IntegrityError] = {}
+    point = link.manifest.point
+    if point is None or not len(point.packs):
+        return found
+    packs = point.packs
+    seen = _seen(packs, _listed(link.ref, operation.store.list(
+        link.ref.container, packs.root)))
+
+    def ask(number: int, stop: pipelines.StopFlag,
+            ) -> tuple[int, exceptions.IntegrityError | None]:
+        question = of_object(link.ref, packs, number)
+        return number, question.ask(operation.store.until(stop))
+
+    def collect(
+            result: tuple[int, exceptions.IntegrityError | None]) -> None:
+        number, fault = result
+        if fault is not None:
+            found[number] = fault
+
+    operation.run(
+        (pipelines.Task(functools.partial(ask, number), 1) for number
+         in sorted({*seen.unseen(), *_some(range(len(packs)))})),
+        collect, full=_AT_ONCE)
+    return dict(sorted(found.items()))
+
+
 def _not_as_stored(ref: types.BackupRef, objects: chunk_table.Objects,
                    listed: Iterable[base.ObjectInfo]) -> Iterator['Question']:
     """What to ask of the objects that are not listed as they were stored."""
+    return (of_object(ref, objects, index)
+            for index in _seen(objects, listed).unseen())
+
+
+def _seen(objects: chunk_table.Objects,
+          listed: Iterable[base.ObjectInfo]) -> chunk_table.Sightings:
+    """Which objects are listed as they were stored."""
     seen = chunk_table.Sightings(objects)
     for info in listed:
         index = seen.find(info.name)
         if index is not None and mismatch(objects.stored(index), info) is None:
             seen.note(index)
-    return (of_object(ref, objects, index) for index in seen.unseen())
+    return seen
 
 
 def mismatch(expected: Stored, actual: base.ObjectInfo | base.Stat,
@@ -162,20 +206,22 @@ def _listed(ref: types.BackupRef, infos: Iterable[base.ObjectInfo],
                     'checked individually: %s', ref.backup_id, err)
 
 
-def examine(operation: operations.Operation,
-            chain: chains.Chain) -> exceptions.IntegrityError | None:
+def examine(operation: operations.Operation, chain: chains.Chain, *,
+            packs: bool = True) -> exceptions.IntegrityError | None:
     """What is wrong with an object of a chain; None if all are well.
 
     All are asked for, but a sample of many chunks, packs or segments, and
     first of all each segment that is not listed as it was stored.
 
+    :param packs: whether to ask for packs
     :raises StoreError: when the store cannot be asked
     :raises Cancelled: when the observer cancelled
     """
     segments = _segments_of_chain(operation, chain)
     return _first_fault(operation, itertools.chain(
         _segments_not_as_stored(operation.store, segments),
-        _of_chain(chain), _of_packs(chain.tip), of_segments(segments)))
+        _of_chain(chain), _of_packs(chain.tip) if packs else (),
+        of_segments(segments)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

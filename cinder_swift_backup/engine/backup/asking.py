@@ -107,6 +107,9 @@ class Asker:
         job = self._job
         if job.parent is None or (job.told is None and not job.track):
             return None
+        if job.parent.lost:
+            # What it had there is unknown, and so is whether that changed.
+            return None
         try:
             if job.told is not None:
                 return self._operation.call(

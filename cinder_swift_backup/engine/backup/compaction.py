@@ -8,7 +8,8 @@ needs would grow for ever. So:
 1. Choose the packs of the parent of which less than a part is still needed,
    those of which least is first, and no more of them than a part of what the
    volume has stored.
-2. What the parent takes from these counts as changed: it is read from the
+2. A pack that is lost, or damaged, is one of them, whatever it has.
+3. What the parent takes from these counts as changed: it is read from the
    volume, as all of it is anyway unless changes are tracked, and stored anew.
    Then the new backup does not name them.
 
@@ -17,6 +18,7 @@ Older backups still do, so that the packs go with these.
 Memory: that of one page, and some more as they are stored.
 """
 
+from collections.abc import Collection
 from collections.abc import Iterator
 
 from cinder_swift_backup.engine import intervals
@@ -35,18 +37,21 @@ NEEDED = 0.4
 BUDGET = 0.05
 
 
-def choose(point: chains.Point) -> frozenset[int]:
+def choose(point: chains.Point,
+           lost: Collection[int] = ()) -> frozenset[int]:
     """The keys of the packs to rewrite.
 
     :param point: of the parent
+    :param lost: the keys of those that cannot be read
     """
     left = BUDGET * sum(pack.living_bytes for pack in point.packs)
     candidates = sorted(
         (pack.living_bytes / (pack.length - pack.index_length), pack.key,
          pack.living_bytes)
         for pack in point.packs
-        if pack.living_bytes < NEEDED * (pack.length - pack.index_length))
-    chosen = set()
+        if pack.living_bytes < NEEDED * (pack.length - pack.index_length)
+        and pack.key not in lost)
+    chosen = set(lost)
     for _, key, living in candidates:
         left -= living
         if left < 0:
@@ -62,15 +67,17 @@ class Rewriter:
     """
 
     def __init__(self, operation: operations.Operation,
-                 parent: chains.ChainLink, point: chains.Point) -> None:
+                 parent: chains.ChainLink, point: chains.Point,
+                 lost: Collection[int] = ()) -> None:
         """Prepare.
 
         :param point: that of the parent
+        :param lost: the keys of packs that cannot be read
         """
         self._operation = operation
         self._parent = parent
         self._point = point
-        self._keys = choose(point)
+        self._keys = choose(point, lost)
         self._pages = point_objects.PointObjects(operation).pages(
             parent.ref, point.pages if self._keys else ())
         self._found = intervals.IntervalSet()

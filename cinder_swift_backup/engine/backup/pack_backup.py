@@ -96,14 +96,22 @@ class PackBackup:
                     None if parent is None else parent.digests),
                 pack_worklist.geometry(block_size), size, answers.states,
                 answers.may_differ,
-                None if link is None or before is None else (
-                    compaction.Rewriter(self._operation, link, before))),
+                self._rewriter()),
             job.ref, packer.Packer(
                 job.ref.prefix, job.pack_maker, pages.size(block_size),
                 0 if before is None else before.packs.last_key + 1),
             page_writer.PageWriter(
                 self._operation, job.ref, block_size, size, link),
             self.traces)
+
+    def _rewriter(self) -> compaction.Rewriter | None:
+        """Who says what to store anew; None for a full backup."""
+        parent, before = self._job.parent, self._before
+        if parent is None or before is None:
+            return None
+        return compaction.Rewriter(
+            self._operation, chains.ChainLink(parent.ref, parent.manifest),
+            before, parent.lost)
 
     def _point(self, work: pack_worklist.PackWorklist) -> chains.Point:
         """What pages name, once all of them were put."""

@@ -6,7 +6,9 @@
    pages of a recovery point, and see that its objects are there, are what was
    stored, and will stay: an incremental on a chain that cannot be restored is
    worthless.
-2. Read the parent's digests. They must be of blocks of the same size, and
+2. If packs are missing or damaged, what the parent has in them is stored
+   anew, and so the volume has a backup again that can be restored.
+3. Read the parent's digests. They must be of blocks of the same size, and
    there must be one for every block of the parent's volume.
 
 If one of these fails, the backup has to be a full one. An error of the store
@@ -35,11 +37,15 @@ LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parent:
-    """The backup that an incremental builds on, as of the start."""
+    """The backup that an incremental builds on, as of the start.
+
+    ``lost`` are the keys of packs that cannot be read.
+    """
 
     ref: types.BackupRef
     manifest: chains.Manifest
     digests: digests.DigestTable
+    lost: frozenset[int] = frozenset()
 
     def close(self) -> None:
         """Forget its digests."""
@@ -98,14 +104,30 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
           block_size: int, form: chains.Form, container: str) -> Parent:
     chain = repo.resolve(refs)
     _check_form(chain.tip, form, container)
-    if chain.tip.manifest.point is None:
-        repo.operation.call(planner.plan_restore, chain)
     for link in chain.links:
-        _check_chunks(repo, link)
+        _check_objects(repo, link)
+    point = chain.tip.manifest.point
+    if point is None:
+        return _chunked(repo, chain, block_size)
+    return _packed(repo, chain, point, block_size)
+
+
+def _check_objects(repo: repository.Repository,
+                   link: chains.ChainLink) -> None:
+    # Also those that later backups have replaced: without them an older one
+    # is lost, and only a full backup makes up for it.
+    fault = presence.look(repo.operation, link.ref, link.manifest.objects)
+    if fault is not None:
+        raise fault
+
+
+def _chunked(repo: repository.Repository, chain: chains.Chain,
+             block_size: int) -> Parent:
+    """The parent in the form of chunks."""
+    repo.operation.call(planner.plan_restore, chain)
     fault = presence.examine(repo.operation, chain)
     if fault is not None:
         raise fault
-    _check_pages(repo, chain.tip)
     ref = chain.tip.ref
     check = verification.strict(
         repo, chain.tip, planner.restored_size(chain)).digests
@@ -113,34 +135,49 @@ def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
         raise exceptions.ChainError(
             'the parent has no digests to compare with',
             backup_id=ref.backup_id)
-    if check.table.block_size != block_size:
+    try:
+        _check_blocks(ref, check.table.block_size, block_size)
+    except exceptions.ChainError:
         check.table.close()
-        raise exceptions.ChainError(
-            'the parent has digests of blocks of another size',
-            backup_id=ref.backup_id, expected=block_size,
-            actual=check.table.block_size)
+        raise
     return Parent(ref, chain.tip.manifest, check.table)
 
 
-def _check_chunks(repo: repository.Repository,
-                  link: chains.ChainLink) -> None:
-    # Also those that later backups have replaced: without them an older one
-    # is lost, and only a full backup makes up for it.
-    fault = presence.look(repo.operation, link.ref, link.manifest.objects)
-    if fault is None and link.manifest.point is not None:
-        packs = link.manifest.point.packs
-        fault = presence.look(repo.operation, link.ref, packs, packs.root)
+def _packed(repo: repository.Repository, chain: chains.Chain,
+            point: chains.Point, block_size: int) -> Parent:
+    """The parent in the form of packs, maybe without some of these."""
+    tip, operation = chain.tip, repo.operation
+    _check_blocks(tip.ref, point.block_size, block_size)
+    fault = presence.examine(operation, chain, packs=False)
     if fault is not None:
         raise fault
-
-
-def _check_pages(repo: repository.Repository, tip: chains.ChainLink) -> None:
-    # Listings do not tell of a wrong bit. The new backup needs all of them.
-    if tip.manifest.point is None:
-        return
-    pages = tip.manifest.point.pages
-    for _ in point_objects.PointObjects(repo.operation).pages(tip.ref, pages):
+    objects = point_objects.PointObjects(operation)
+    # Listings do not tell of a wrong bit. The new backup needs all pages.
+    for _ in objects.pages(tip.ref, point.pages):
         pass
+    lost = set(presence.lost_packs(operation, tip))
+    table = objects.digests(tip.ref, point, planner.restored_size(chain),
+                            lost)
+    if lost:
+        _tell_lost(tip.ref, [point.packs.name(number)
+                             for number in sorted(lost)])
+    return Parent(tip.ref, tip.manifest, table, frozenset(
+        point.packs[number].key for number in lost))
+
+
+def _tell_lost(ref: types.BackupRef, names: Sequence[str]) -> None:
+    LOG.error(
+        '%d packs that backup %s needs are missing or damaged, such as %s in '
+        'container %s. The new backup stores what they had once more, and '
+        'does without them. Older backups that need them cannot be restored.',
+        len(names), ref.backup_id, names[0], ref.container)
+
+
+def _check_blocks(ref: types.BackupRef, size: int, wanted: int) -> None:
+    if size != wanted:
+        raise exceptions.ChainError(
+            'the parent has digests of blocks of another size',
+            backup_id=ref.backup_id, expected=wanted, actual=size)
 
 
 def _check_form(tip: chains.ChainLink, form: chains.Form,

@@ -30,7 +30,7 @@ class ObserversTestCase(base.DriverTestCase):
         self.clock = self.useFixture(clock.Clock())
         self.backup = self.record()
         self._observe()
-        self.manifest = mock.Mock(objects=(1, 2, 3), point=None)
+        self.manifest = mock.Mock(own_objects=3, point=None)
 
     def _observe(self):
         self.observer = observers.BackupObserver(

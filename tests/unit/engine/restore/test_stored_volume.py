@@ -88,7 +88,7 @@ class StoredVolumeTest(base.EngineTestCase):
 
     def test_several_readers_fetch_each_object_once(self):
         for form in chains.Form:
-            data = random.Random(3).randbytes(4096)
+            data = random.Random(3).randbytes(1024)
             bench = base.Bench()
             bench.archive(1, data, form=form)
             bench.store.heal()

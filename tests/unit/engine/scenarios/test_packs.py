@@ -3,11 +3,14 @@
 """Backups in the form of packs, from a volume to the store and back."""
 
 import contextlib
+import dataclasses
+import datetime
 import itertools
 import random
 import threading
 from unittest import mock
 
+import fixtures
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -372,15 +375,40 @@ class ParentTest(base.EngineTestCase):
         self.assertIsNone(parents.find(self.bench.repository, [base.ref(2)],
                                        16, _PACKS))
 
-    def test_anything_that_is_missing_makes_a_full_backup(self):
+    def test_what_is_missing_makes_a_full_backup_unless_it_is_a_pack(self):
+        packs = {pack.name: pack.key for pack
+                 in self.bench.repository.load(base.ref(1)).point.packs}
         for name in self.bench.names():
             kept = self.bench.get(name)
             for change in (None, lambda data: b'#' + data[1:]):
                 self.bench.memory.delete(base.CONTAINER, name)
                 if change is not None:
                     self.bench.put(name, change(kept))
-                self.assertIsNone(self._find(), name)
+                found = self._find()
+                if name not in packs:
+                    self.assertIsNone(found, name)
+                    continue
+                with contextlib.closing(found):
+                    self.assertEqual({packs[name]}, found.lost)
             self.bench.put(name, kept)
+
+    def test_packs_that_will_expire_are_lost(self):
+        packs = self.bench.repository.load(base.ref(1)).point.packs
+        self.store.script(faulty.alter(
+            'stat', lambda stat: dataclasses.replace(
+                stat, expires=datetime.datetime.now(datetime.UTC)),
+            matching=packs.name(1).__eq__))
+        with contextlib.closing(self._find()) as found:
+            self.assertEqual({packs[1].key}, found.lost)
+
+    def test_an_index_with_a_wrong_bit_that_nobody_has_told(self):
+        for pack in self.bench.repository.load(base.ref(1)).point.packs:
+            self.store.script(faulty.alter(
+                'read', lambda data: bytes([data[0] ^ 1]) + data[1:],
+                matching=pack.name.__eq__))
+            with contextlib.closing(self._find()) as found:
+                self.assertEqual({pack.key}, found.lost)
+            self.store.heal()
 
     def test_pages_with_a_wrong_bit_that_nobody_has_told(self):
         found = set()
@@ -391,6 +419,71 @@ class ParentTest(base.EngineTestCase):
             found.add(self._find() is None)
             self.store.heal()
         self.assertEqual({True}, found)
+
+
+class HealingTest(base.EngineTestCase):
+    """What is lost is stored again by the next backup."""
+
+    def setUp(self):
+        super().setUp()
+        self.have_small_packs()
+
+    @given(strategies.histories(), st.data())
+    @settings(max_examples=60)
+    def test_any_history(self, history, drawn):
+        bench = base.Bench()
+        for number, (data, parent) in enumerate(history):
+            bench.archive(number, data, parent=parent, form=_PACKS)
+        last = len(history) - 1
+        point = bench.repository.load(base.ref(last)).point
+        names = list(point.packs.names())
+        lost = drawn.draw(st.sets(st.sampled_from(names))) if names else set()
+        for name in lost:
+            if drawn.draw(st.booleans()):
+                bench.memory.delete(base.CONTAINER, name)
+            else:
+                bench.damage(name, lambda old: old[:-1] + b'?')
+        data = drawn.draw(st.sampled_from([
+            history[last][0], *(each for each, _ in history)]))
+        volume = volumes.RamVolume(data, sparse=drawn.draw(st.booleans()))
+        told = drawn.draw(st.none() | st.just((types.Extent(
+            0, len(data)),)))
+        with contextlib.closing(parents.find(
+                bench.repository, [base.ref(last)], 16, _PACKS)) as parent:
+            self.assertEqual(len(lost), len(parent.lost))
+            where = base.ref(50)
+            found = bench.archiver.archive(
+                jobs.ArchiveJob(
+                    ref=where, header=base.header(where),
+                    geometry=base.GEOMETRY, compression='none', form=_PACKS,
+                    parent=parent, told=told),
+                volume, observers.Recorder())
+        self.assertTrue(lost.isdisjoint(found.point.packs.names()))
+        target = bench.restore(bench.resolve(50), b'\xa5' * len(data))
+        self.assertEqual(data, bytes(target.data))
+
+    def test_changes_that_are_told_do_not_hide_it(self):
+        bench = self.bench
+        bench.archive(1, _FIRST, form=_PACKS)
+        name = bench.repository.load(base.ref(1)).point.packs.name(0)
+        bench.memory.delete(base.CONTAINER, name)
+        log = self.useFixture(fixtures.FakeLogger())
+        with contextlib.closing(parents.find(
+                bench.repository, [base.ref(1)], 16, _PACKS)) as parent:
+            where = base.ref(2)
+            bench.archiver.archive(
+                jobs.ArchiveJob(
+                    ref=where, header=base.header(where),
+                    geometry=base.GEOMETRY, compression='none', form=_PACKS,
+                    parent=parent, told=()),
+                volumes.RamVolume(_FIRST), observers.Recorder())
+        self.assertIn(name, log.output)
+        self.assertNotIn('wrong about its data', log.output)
+        target = bench.restore(bench.resolve(2), bytes(len(_FIRST)))
+        self.assertEqual(_FIRST, bytes(target.data))
+        # What the older one needs is lost.
+        self.assertRaises(exceptions.ChunkMissing, lambda: bench.restore(
+            bench.resolve(1), bytes(len(_FIRST))))
 
 
 class CodecsTest(base.EngineTestCase):
