@@ -22,6 +22,7 @@ from cinder_swift_backup.cli import exporting
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import listing
 from cinder_swift_backup.cli import logins
+from cinder_swift_backup.cli import recovering
 from cinder_swift_backup.cli import restoring
 from cinder_swift_backup.cli import showing
 from cinder_swift_backup.cli import sweeping
@@ -35,6 +36,7 @@ _COMMANDS: dict[str, type[command.Command]] = {
     'export-record': exporting.ExportRecord,
     'list': listing.List,
     'orphans': deleting.Orphans,
+    'recover': recovering.Recover,
     'restore': restoring.Restore,
     'show': showing.Show,
     'sweep': sweeping.Sweep,

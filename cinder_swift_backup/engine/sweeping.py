@@ -8,7 +8,8 @@ A wrong sweep would lose every backup of a volume. So:
 2. List the packs of the volume, then its manifests, and read all of these
    anew. If one cannot be read, or is listed and not there, sweep nothing:
    nobody knows what it names. Only one of a backup that was deleted by the
-   records may be listed and not there.
+   records may be listed and not there. And one of a backup that stays by the
+   records has to be there: it may be rebuilt from packs.
 3. Note the packs that none of them names, with the time by the store's clock,
    and forget those that are named again. Of a backup that has put a pack
    within the grace, note none: it may be in the making.
@@ -173,6 +174,10 @@ class Sweeper:
         if not records.is_idle:
             return Swept(why='the volume is being backed up')
         manifests = self._manifests(volume, records)
+        lost = self._lost(volume, records, manifests)
+        if lost is not None:
+            return Swept(why=f'a backup on record has no manifest: {lost}',
+                         is_unreadable=True)
         manifests.update({ref.prefix: _Manifest(ref) for ref in made})
         try:
             unnamed, has_points = self._unnamed(packs, manifests.values())
@@ -240,6 +245,15 @@ class Sweeper:
             if ref is not None and self._is_there(ref):
                 found[prefix] = _Manifest(ref)
         return found
+
+    @staticmethod
+    def _lost(volume: Volume, records: OnRecord,
+              manifests: _Manifests) -> str | None:
+        """The name of a manifest that should be there and is not, if any."""
+        return next((naming.manifest_name(prefix)
+                     for prefix in sorted(records.staying)
+                     if prefix not in manifests
+                     and _ref(volume, prefix) is not None), None)
 
     def _listed(self, volume: Volume) -> Iterator[tuple[str, _Manifest]]:
         """The manifests that a listing shows, by their prefixes."""

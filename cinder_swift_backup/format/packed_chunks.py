@@ -46,6 +46,8 @@ WORDS = ('none', 'zlib', 'zstd', 'bz2', ZEROS)
 _CODES = {word: code for code, word in enumerate(WORDS)}
 _COUNT = struct.Struct('<I')
 _KINDS = 'qIIqqIB'
+# The column with the keys of packs.
+_KEYS = 3
 _RECORD = sum(array(kind).itemsize for kind in _KINDS)
 # Bytes: the largest pack.
 LARGEST_PACK = (1 << 32) - 1
@@ -221,6 +223,38 @@ def decode(name: str, data: memoryview, block_size: int,
     table._codes = codes
     _check(name, table, cuts, block_size)
     return table
+
+
+def without_keys(name: str, body: bytes, most: int) -> list[bytes]:
+    """Several tables, one after the other, but for the keys of packs.
+
+    Those of the same chunks are the same, whichever keys a manifest has given
+    to their packs.
+
+    :param name: of the object that has them
+    :param most: how many chunks one may have
+    :raises FormatError: when they are none
+    """
+    start = sum(array(kind).itemsize for kind in _KINDS[:_KEYS])
+    end = start + array(_KINDS[_KEYS]).itemsize
+    found = []
+    rest = memoryview(body)
+    while rest:
+        if len(rest) < _COUNT.size:
+            raise _damaged(name, 'it is cut off')
+        count, = _COUNT.unpack_from(rest)
+        if count > most:
+            raise _damaged(name, f'it has {count} chunks, and may have {most}')
+        stream = zlib.decompressobj()
+        try:
+            planes = stream.decompress(rest[_COUNT.size:], count * _RECORD + 1)
+        except zlib.error as err:
+            raise _damaged(name, f'it is no zlib stream ({err})') from err
+        if len(planes) != count * _RECORD or not stream.eof:
+            raise _damaged(name, 'it has another length than it should have')
+        found.append(planes[:start * count] + planes[end * count:])
+        rest = rest[len(rest) - len(stream.unused_data):]
+    return found
 
 
 def _check(name: str, table: PackedChunks, cuts: 'array[int]',

@@ -5,19 +5,22 @@
 A pack is
 
 1. the stored bytes of its chunks, one after the other;
-2. the header of its index, in 20 bytes: :data:`MAGIC`, the bytes of a block,
-   the number of chunks, and the bytes of the table that follows, each number
-   in 4 bytes, the lowest first;
+2. the header of its index, in 24 bytes: :data:`MAGIC`, the bytes of a block,
+   the number of chunks, and the bytes of the table and of the origin that
+   follow, each number in 4 bytes, the lowest first;
 3. the table of its chunks, see
    :mod:`cinder_swift_backup.format.packed_chunks`, which are all in pack 0;
-4. the SHA-256, in 32 bytes, of each block of each chunk but zeros, in the
+4. its origin, a JSON object: "volume_size" in bytes, and "makers", those whose
+   packs the parent of the backup named, in the order of their keys;
+5. the SHA-256, in 32 bytes, of each block of each chunk but zeros, in the
    order of the chunks;
-5. the footer of the index: the bytes of 2 to 4 together, their SHA-256, and
+6. the footer of the index: the bytes of 2 to 5 together, their SHA-256, and
    :data:`MAGIC` again.
 
-So a reader finds the index from the end of the pack, and a lost manifest could
-be rebuilt from packs. Who has a manifest knows the SHA-256 of the index from
-there, and need not believe the footer.
+So a reader finds the index from the end of the pack, and can rebuild a lost
+manifest from packs: see
+:mod:`cinder_swift_backup.engine.survey.rebuilding`. Who has a manifest knows
+the SHA-256 of the index from there, and need not believe the footer.
 
 Zeros are in the index where they replace data, or where the volume has grown:
 it may have been larger before, and had data there.
@@ -26,6 +29,7 @@ it may have been larger before, and had data there.
 from collections.abc import Iterator
 import dataclasses
 import hashlib
+import json
 import struct
 
 from cinder_swift_backup import exceptions
@@ -38,10 +42,12 @@ MAGIC = b'CSBPACK1'
 # The most chunks that a pack has, and the most blocks with a digest: so that
 # an index takes a few MiB.
 MOST = 1 << 16
-_HEADER = struct.Struct('<8sIII')
+_HEADER = struct.Struct('<8sIIII')
 _FOOTER = struct.Struct('<I32s8s')
 # Bytes: more than any index has.
 LARGEST_INDEX = MOST * (digests.DIGEST_SIZE + 64)
+# Bytes of the footer.
+FOOTER = _FOOTER.size
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,6 +80,18 @@ class Pack:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Origin:
+    """What a pack tells of the backup that put it.
+
+    ``volume_size`` is in bytes. ``makers`` are those whose packs its parent
+    named, in the order in which they overwrite each other.
+    """
+
+    volume_size: int
+    makers: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Index:
     """What a pack holds; ``packed`` are the digests of all blocks.
 
@@ -83,6 +101,7 @@ class Index:
     block_size: int
     chunks: packed_chunks.PackedChunks
     packed: bytes
+    origin: Origin
 
     def digests(self) -> Iterator[tuple[types.Extent, bytes]]:
         """The digests of the blocks of each chunk, also of zeros."""
@@ -103,9 +122,14 @@ class Index:
 def encode(index: Index) -> bytes:
     """An index as stored: what follows the chunks of a pack."""
     table = index.chunks.encode(index.block_size)
+    origin = json.dumps({
+        'version': documents.VERSION,
+        'volume_size': index.origin.volume_size,
+        'makers': index.origin.makers}).encode()
     body = b''.join((
-        _HEADER.pack(MAGIC, index.block_size, len(index.chunks), len(table)),
-        table, index.packed))
+        _HEADER.pack(MAGIC, index.block_size, len(index.chunks), len(table),
+                     len(origin)),
+        table, origin, index.packed))
     return body + _FOOTER.pack(len(body), hashlib.sha256(body).digest(),
                                MAGIC)
 
@@ -130,20 +154,48 @@ def decode(pack: Pack, encoded: bytes) -> Index:
             remedy=exceptions.Remedy.OTHER_BACKUP)
     if len(body) < _HEADER.size:
         raise documents.damaged(pack.name, 'its index is cut off')
-    magic, block_size, count, length = _HEADER.unpack_from(body)
+    magic, block_size, count, length, rest = _HEADER.unpack_from(body)
     if magic != MAGIC:
         raise documents.damaged(pack.name, 'it has no index')
     if not 0 < block_size <= types.LARGEST_BLOCK:
         raise documents.damaged(
             pack.name, f'blocks cannot have {block_size} bytes')
-    table = body[_HEADER.size:_HEADER.size + length]
+    table_end = _HEADER.size + length
     index = Index(
         block_size,
-        packed_chunks.decode(pack.name, table, block_size,
-                             lambda _: pack.name, min(count, MOST)),
-        bytes(body[_HEADER.size + length:]))
+        packed_chunks.decode(pack.name, body[_HEADER.size:table_end],
+                             block_size, lambda _: pack.name,
+                             min(count, MOST)),
+        bytes(body[table_end + rest:]),
+        _origin(pack.name, bytes(body[table_end:table_end + rest])))
     _check(pack, index, count)
     return index
+
+
+def _origin(name: str, stored: bytes) -> Origin:
+    fields = documents.parse(name, stored)
+    makers = fields.get('makers')
+    if not isinstance(makers, list) or not all(
+            documents.is_identifier(maker) and maker and '/' not in maker
+            for maker in makers):
+        raise documents.damaged(name, 'it does not tell its makers')
+    return Origin(documents.size(name, fields, 'volume_size'), tuple(makers))
+
+
+def footer(name: str, length: int, end: bytes) -> tuple[int, bytes]:
+    """What the end of a pack tells of its index.
+
+    :param length: of the pack in bytes
+    :param end: its last :data:`FOOTER` bytes
+    :returns: the bytes of the index, and its SHA-256
+    :raises FormatError: when they are no footer
+    """
+    if len(end) < FOOTER:
+        raise documents.damaged(name, 'it is too short')
+    body, digest, magic = _FOOTER.unpack(end)
+    if magic != MAGIC or body + FOOTER > length:
+        raise documents.damaged(name, 'it has no index at its end')
+    return body + FOOTER, digest
 
 
 def _check(pack: Pack, index: Index, count: int) -> None:

@@ -77,7 +77,9 @@ class Writer:
             chunk for chunk, _ in made)))
         before = parent.packs if parent else ()
         new = self._put_packs(
-            ref, before[-1].key + 1 if before else 0, made)
+            ref, before[-1].key + 1 if before else 0, made, packs_.Origin(
+                len(data), tuple(dict.fromkeys(
+                    _maker(pack.name) for pack in before))))
         used = tuple(
             dataclasses.replace(pack, living=len(needed),
                                 living_bytes=sum(needed))
@@ -154,7 +156,8 @@ class Writer:
         return kept, needed
 
     def _put_packs(self, ref: types.BackupRef, first: int,
-                   made: list[tuple[Chunk, bytes]]) -> list[packs_.Pack]:
+                   made: list[tuple[Chunk, bytes]],
+                   origin: packs_.Origin) -> list[packs_.Pack]:
         """Store chunks in packs, whose keys rise from ``first`` on."""
         found = []
         names = dict.fromkeys(chunk.pack for chunk, _ in made)
@@ -172,7 +175,7 @@ class Writer:
                     packed += digests.hash_blocks(
                         memoryview(b''.join(plain)), self._sizes.block)
             index = packs_.encode(packs_.Index(self._sizes.block, table,
-                                               packed))
+                                               packed, origin))
             pack = body + index
             blobs.put(self._store, ref.container, name, pack)
             found.append(packs_.Pack(
@@ -237,3 +240,9 @@ def _stored(written: Written) -> dict[str, chains.Stored]:
             before.chunks + 1, before.bytes + chunk.extent.length,
             (before.stored_bytes or 0) + chunk.place.length)
     return found
+
+
+def _maker(name: str) -> str:
+    found = naming.maker(name)
+    assert found is not None
+    return found[1]

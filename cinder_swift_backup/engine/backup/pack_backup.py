@@ -17,8 +17,6 @@ digests of the parent are in a temporary file if they are many. There are no
 others: those of what is stored are in the indexes of packs.
 """
 
-import dataclasses
-
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import repository
@@ -31,10 +29,10 @@ from cinder_swift_backup.engine.backup import pack_encoder
 from cinder_swift_backup.engine.backup import pack_worklist
 from cinder_swift_backup.engine.backup import packer
 from cinder_swift_backup.engine.backup import page_writer
+from cinder_swift_backup.engine.backup import point_assembly
 from cinder_swift_backup.engine.backup import traces as traces_
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
-from cinder_swift_backup.format import pack_table
 from cinder_swift_backup.format import packs
 from cinder_swift_backup.format import pages
 
@@ -99,7 +97,9 @@ class PackBackup:
                 self._rewriter()),
             job.ref, packer.Packer(
                 job.ref.prefix, job.pack_maker, pages.size(block_size),
-                0 if before is None else before.packs.last_key + 1),
+                0 if before is None else before.packs.last_key + 1,
+                packs.Origin(size, tuple(
+                    () if before is None else before.packs.makers))),
             page_writer.PageWriter(
                 self._operation, job.ref, block_size, size, link),
             self.traces)
@@ -116,24 +116,9 @@ class PackBackup:
     def _point(self, work: pack_worklist.PackWorklist) -> chains.Point:
         """What pages name, once all of them were put."""
         job, before = self._job, self._before
-        block_size = job.geometry.block_size
-        tally = page_writer.Tally()
-        objects = chunk_table.ChunkTable(job.ref.prefix)
-        found: list[pages.Page] = []
-        for written in sorted(work.written, key=lambda each: each.number):
-            tally.add(written.tally)
-            found += written.pages
-            if written.record is not None:
-                objects.append(written.record)
-        table = pack_table.PackTable(job.ref.prefix)
-        for pack in (*(before.packs if before else ()),
-                     *sorted(work.packs, key=lambda each: each.key)):
-            living = _living(pack, tally)
-            if living.living:
-                table.append(living)
-        return chains.Point(
-            block_size, pages.size(block_size), table, tuple(found), objects,
-            _stored(before, tally))
+        return point_assembly.assemble(
+            job.ref.prefix, job.geometry.block_size, before, work.packs,
+            work.written)
 
 
 def _check_size(job: jobs.ArchiveJob, size: int) -> None:
@@ -146,23 +131,3 @@ def _check_size(job: jobs.ArchiveJob, size: int) -> None:
             expected=pages.MOST * pages.size(block_size), actual=size,
             backup_id=job.ref.backup_id,
             remedy=exceptions.Remedy.LARGER_BLOCKS)
-
-
-def _living(pack: packs.Pack, tally: page_writer.Tally) -> packs.Pack:
-    """A pack with what pages name of it now."""
-    chunks, stored = tally.by_key.get(pack.key, (0, 0))
-    return dataclasses.replace(
-        pack, living=pack.living + chunks,
-        living_bytes=pack.living_bytes + stored)
-
-
-def _stored(before: chains.Point | None,
-            tally: page_writer.Tally) -> dict[str, chains.Stored]:
-    """What pages name, by codecs."""
-    numbers = {word: [stored.chunks, stored.bytes, stored.stored_bytes or 0]
-               for word, stored in (before.stored if before else {}).items()}
-    for word, changes in tally.by_word.items():
-        numbers[word] = [one + other for one, other in zip(
-            numbers.get(word, (0, 0, 0)), changes, strict=True)]
-    return {word: chains.Stored(*found)
-            for word, found in sorted(numbers.items()) if found[0]}

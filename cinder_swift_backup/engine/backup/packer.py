@@ -37,6 +37,7 @@ class Sealed:
     key: int
     name: str
     chunks: tuple[pack_encoder.Encoded, ...]
+    origin: packs.Origin
 
     @property
     def length(self) -> int:
@@ -55,18 +56,20 @@ class Packer:
     """Fills one pack after the other; for the coordinator alone."""
 
     def __init__(self, prefix: str, maker: str, page_size: int,
-                 first_key: int) -> None:
+                 first_key: int, origin: packs.Origin) -> None:
         """Prepare.
 
         :param prefix: of the backup
         :param maker: who puts the packs, see :mod:`.naming`
         :param page_size: bytes of the volume that a page is of
         :param first_key: of the first pack
+        :param origin: what the packs tell of the backup
         """
         self._prefix = prefix
         self._maker = maker
         self._page_size = page_size
         self._key = first_key
+        self._origin = origin
         self._number = 1
         self._clear()
 
@@ -98,7 +101,7 @@ class Packer:
             return
         self._chunks.sort(key=lambda chunk: chunk.extent)
         name = naming.pack_name(self._prefix, self._maker, self._number)
-        sealed = Sealed(self._key, name, tuple(self._joined()))
+        sealed = Sealed(self._key, name, tuple(self._joined()), self._origin)
         self._key += 1
         self._number += 1
         self._clear()
@@ -156,6 +159,6 @@ def _finish(block_size: int, sealed: Sealed) -> tuple[bytes, str]:
         table.add(chunk.extent, chunk.word, 0, place)
         digest.update(chunk.data)
     index = packs.encode(packs.Index(block_size, table, b''.join(
-        chunk.packed for chunk in sealed.chunks)))
+        chunk.packed for chunk in sealed.chunks), sealed.origin))
     digest.update(index)
     return index, digest.hexdigest()

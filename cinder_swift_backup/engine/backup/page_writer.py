@@ -95,6 +95,16 @@ def _add(table: dict[_K, list[int]], key: _K,
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Made:
+    """Pages to put as one object; ``number`` is that of the object."""
+
+    number: int
+    pages: tuple[pages.Page, ...]
+    body: tuple[bytes, ...]
+    tally: Tally
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Written:
     """Pages that were put: their object, if there are any, and what changed.
 
@@ -156,8 +166,14 @@ class PageWriter:
         :raises StoreError: when the store fails
         :raises Cancelled: when ``stop`` is set
         """
+        return self.put(self.make(number, added, stop), stop)
+
+    def make(self, number: int,
+             added: Mapping[int, packed_chunks.PackedChunks],
+             stop: pipelines.StopFlag) -> Made:
+        """Make the pages of an object; as :meth:`write`, but for the put."""
         worker = self._operation.until(stop)
-        name = naming.chunk_name(self._ref.prefix, number * IN_OBJECT)
+        name = self.name(number)
         tally = Tally()
         made: list[pages.Page] = []
         body: list[bytes] = []
@@ -176,19 +192,30 @@ class PageWriter:
                 hashlib.sha256(encoded).digest()))
             body.append(encoded)
             position += len(encoded)
-        record = self._put(worker, name, body, made) if made else None
-        return Written(number, record, tuple(made), tally)
+        return Made(number, tuple(made), tuple(body), tally)
 
-    def _put(self, worker: operations.Operation, name: str, body: list[bytes],
-             made: list[pages.Page]) -> types.ChunkRecord:
+    def put(self, made: Made, stop: pipelines.StopFlag) -> Written:
+        """Put the pages of an object, if there are any.
+
+        :raises StoreError: when the store fails
+        :raises Cancelled: when ``stop`` is set
+        """
+        if not made.pages:
+            return Written(made.number, None, (), made.tally)
+        name, body = self.name(made.number), made.body
         length = sum(map(len, body))
         md5 = hashlib.md5(b''.join(body), usedforsecurity=False).hexdigest()
-        worker.store.put(self._ref.container, name,
-                         base.Body(length, lambda: iter(body), md5))
-        start = made[0].extent.offset
-        return types.ChunkRecord(
-            name, types.Extent(start, made[-1].extent.end - start),
-            pages.WORD, length, md5)
+        self._operation.store.until(stop).put(
+            self._ref.container, name,
+            base.Body(length, lambda: iter(body), md5))
+        start = made.pages[0].extent.offset
+        return Written(made.number, types.ChunkRecord(
+            name, types.Extent(start, made.pages[-1].extent.end - start),
+            pages.WORD, length, md5), made.pages, made.tally)
+
+    def name(self, number: int) -> str:
+        """The name of an object of pages."""
+        return naming.chunk_name(self._ref.prefix, number * IN_OBJECT)
 
     def _extent(self, page: int) -> types.Extent:
         start = page * self._page_size

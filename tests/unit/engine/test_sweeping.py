@@ -215,6 +215,23 @@ class SweepTest(SweepTestCase):
         self.assertEqual(self.second, _packs(self.bench))
         self.check(2, _SECOND)
 
+    def test_packs_of_a_manifest_that_is_lost_stay(self):
+        self.bench.memory.delete(
+            base.CONTAINER, naming.manifest_name(base.ref(2).prefix))
+        before = _packs(self.bench)
+        for _ in range(3):
+            self.wait(30)
+            swept = self.sweep(told=True, staying=(1, 2))
+            self.assertIn(base.ref(2).prefix, swept.why)
+            self.assertTrue(swept.is_unreadable)
+        self.assertEqual(before, _packs(self.bench))
+        # Its record was deleted, as nobody can do anything with it.
+        for _ in range(2):
+            self.wait(30)
+            self.sweep(told=True, staying=(1,), gone=(2,))
+        self.assertLess(_packs(self.bench), before)
+        self.check(1, _FIRST)
+
     def test_a_record_that_is_deleted_of_a_backup_that_is_there(self):
         # As of a backup whose record was imported twice.
         gone = [base.ref(number).prefix for number in (1, 2)]

@@ -19,6 +19,9 @@ _NAME = 'volume_v/packs/b-000001'
 _BLOCK = 16
 
 
+_ORIGIN = packs.Origin(1 << 40, ('bak-1', 'bak-2.0000002a'))
+
+
 def _index(extents, block_size=_BLOCK):
     """An index of chunks of 9 stored bytes; every third is zeros."""
     chunks = packed_chunks.PackedChunks(lambda _: _NAME)
@@ -33,7 +36,7 @@ def _index(extents, block_size=_BLOCK):
             packed += b''.join(
                 hashlib.sha256(b'%d' % block).digest()
                 for block in range(*extent.block_range(block_size)))
-    return packs.Index(block_size, chunks, packed)
+    return packs.Index(block_size, chunks, packed, _ORIGIN)
 
 
 def _pack(index, encoded=None):
@@ -131,7 +134,35 @@ class IndexTest(base.BaseTestCase):
                 ('do not follow each other', (0, types.Extent(1, 9)))):
             chunks = packed_chunks.PackedChunks(lambda _: _NAME)
             chunks.add(types.Extent(0, 16), 'none', *chunk)
-            self._refused(why, packs.Index(_BLOCK, chunks, bytes(32)))
+            self._refused(why, packs.Index(_BLOCK, chunks, bytes(32),
+                                           _ORIGIN))
+
+    def test_each_fault_of_the_origin(self):
+        index = _index([types.Extent(0, 16)])
+        for why, origin in (
+                ('does not tell its makers', packs.Origin(9, ('a/b',))),
+                ('does not tell its makers', packs.Origin(9, ('',))),
+                ('does not tell its makers', packs.Origin(9, (7,))),
+                ('does not tell its makers', packs.Origin(9, None)),
+                ('volume_size', packs.Origin(-1)),
+                ('volume_size', packs.Origin('9'))):
+            self._refused(why, dataclasses.replace(index, origin=origin))
+        self._refused('JSON', index, lambda body: body.replace(
+            b'"makers"', b'"makers '))
+
+    @given(_EXTENTS)
+    def test_footer(self, extents):
+        encoded = packs.encode(_index(extents))
+        self.assertEqual(
+            (len(encoded), packs.sha256(encoded)),
+            packs.footer(_NAME, 9000 + len(encoded),
+                         encoded[-packs.FOOTER:]))
+        for length, end in ((len(encoded) - 1, encoded[-packs.FOOTER:]),
+                            (9000, encoded[-20:]),
+                            (1 << 20, encoded[-packs.FOOTER:-1] + b'?')):
+            err = self.assertRaises(exceptions.FormatError, packs.footer,
+                                    _NAME, length, end)
+            self.assertEqual(_NAME, err.name)
 
     def test_largest(self):
         chunks = packed_chunks.PackedChunks(lambda _: _NAME)
@@ -142,5 +173,5 @@ class IndexTest(base.BaseTestCase):
                 int.from_bytes(noise[:4], 'little') * _BLOCK, _BLOCK),
                 'zlib', 0, types.Extent(0, 1 + noise[5] + 256 * noise[6]))
         encoded = packs.encode(packs.Index(
-            _BLOCK, chunks, bytes(packs.MOST * 32)))
+            _BLOCK, chunks, bytes(packs.MOST * 32), _ORIGIN))
         self.assertLess(len(encoded), packs.LARGEST_INDEX)

@@ -16,6 +16,7 @@ Modules that other tests hold:
 * pack_worklist: engine.scenarios.test_packs
 * packer: engine.scenarios.test_packs
 * page_writer: engine.scenarios.test_packs
+* point_assembly: engine.scenarios.test_packs
 * traces: engine.scenarios.test_packs
 * worklist: engine.scenarios.test_round_trip
 """
