@@ -4,6 +4,7 @@
 
 import argparse
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import string
 from typing import Any
@@ -14,15 +15,19 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
+from cinder_swift_backup.cli import summaries
+from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import layers
 from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import sharing
 from cinder_swift_backup.engine.survey import survey as surveys
 from cinder_swift_backup.format import chains
 
 # How many cells the map of a volume has.
 _CELLS = 64
 _LETTERS = string.ascii_uppercase + string.ascii_lowercase
+_OF_PACKS = ('Needs', 'Own packs', 'Shares with', 'Deleting frees')
 _OF_ENCRYPTED = ('Encryption key', 'Key of the volume', 'Volume type')
 
 
@@ -65,6 +70,10 @@ def _line(value: object) -> str:
 class Show(commands.BackupCommand, commands.Fields):
     """Show a backup: what it builds on, who wrote it, and what is where.
 
+    Of a backup in packs, it also shows how many packs it needs, how many of
+    these it has put itself, with whom it shares packs, and what deleting it
+    frees once a sweep has deleted packs that no backup needs.
+
     The map is of the volume, from its beginning to its end. Each letter stands
     for the backup of the chain that most of that part comes from.
     """
@@ -78,7 +87,7 @@ class Show(commands.BackupCommand, commands.Fields):
                'Created', 'Objects', 'Stored', 'Needed by', 'Name',
                'Description', 'Volume name', 'Project', 'Size',
                'File format', 'Written by', 'Stored format', 'Inferred',
-               'Codecs', *_OF_ENCRYPTED, 'Chain', 'Map')
+               'Codecs', *_OF_ENCRYPTED, *_OF_PACKS, 'Chain', 'Map')
 
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
@@ -88,6 +97,7 @@ class Show(commands.BackupCommand, commands.Fields):
                 lineage, backup = survey.one(parsed_args.backup, observer)
             fields = {**_facts(lineage, backup),
                       **_encryption(backup.summary),
+                      **_packs(survey, lineage, backup),
                       **_layers(survey, lineage, backup)}
         if lineage.state(backup) is backups.State.COMPLETE:
             self.say(commands.BY_LISTINGS)
@@ -142,6 +152,44 @@ def _encryption(summary: backups.Summary | None) -> dict[str, object]:
     return dict(zip(_OF_ENCRYPTED, (
         summary.key_id or '', summary.volume.key_id,
         summary.volume.type_id or ''), strict=True))
+
+
+class Amounts(Lines):
+    """Packs and their bytes: values for programs, lines for people."""
+
+    def human_readable(self) -> str:
+        """See cliff."""
+        return '\n'.join(
+            f'{value["backup"]}: {_in_words(value)}' if 'backup' in value
+            else _in_words(value) for value in self._value)
+
+
+def _in_words(value: Mapping[str, Any]) -> str:
+    return (f'{formatting.size(value["stored"])} in '
+            f'{summaries.counted(value["packs"], "pack")}')
+
+
+def _packs(survey: surveys.Survey, lineage: lineages.Lineage,
+           backup: backups.Backup) -> dict[str, object]:
+    """What a backup in packs shares with others; nothing of any other."""
+    if not backup.is_point:
+        return {}
+    try:
+        found = sharing.find(survey.repository, backup, lineage.backups,
+                             operations.Silent())
+    except (exceptions.ChainError, exceptions.FormatError):
+        # The problem says why.
+        return {}
+    shared = [{'backup': ref.backup_id, **_amount(amount)}
+              for ref, amount in found.shared]
+    frees = [] if found.unknown else [_amount(found.alone)]
+    return dict(zip(_OF_PACKS, (
+        Amounts([_amount(found.needed)]), Amounts([_amount(found.own)]),
+        Amounts(shared), Amounts(frees)), strict=True))
+
+
+def _amount(amount: sharing.Amount) -> dict[str, int]:
+    return {'packs': amount.packs, 'stored': amount.stored_bytes}
 
 
 def _codec(word: str, stored: chains.Stored) -> dict[str, object]:

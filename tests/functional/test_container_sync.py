@@ -3,17 +3,25 @@
 """Two sites: Swift copies the backups of one to the other, which burns."""
 
 import dataclasses
+import datetime
 import json
 import pathlib
+import random
 import shutil
 import tempfile
+import time
 from unittest import mock
 import uuid
 
 from cinder import exception as cinder_exception
 from swiftclient import client
 
+from cinder_swift_backup import engine as engines
+from cinder_swift_backup.driver import concurrency
+from cinder_swift_backup.driver import records
 from cinder_swift_backup.engine import digest_objects
+from cinder_swift_backup.engine import sweeping
+from cinder_swift_backup.engine.backup import packer
 from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
@@ -29,13 +37,14 @@ from tests.functional import base
 from tests.functional import cinder_side
 from tests.functional import command
 from tests.functional import content
+from tests.functional.api import MIB
 from tests.functional.cinder_side import OURS
 
 _REALM = 'backups'
 _KEY = 'the key of both containers'
 
 
-class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
+class SitesTestCase(cinder_side.CinderSideTestCase):
     """Two Swifts, a and b, with one Keystone, and a driver at a."""
 
     def setUp(self):
@@ -115,13 +124,17 @@ class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
 
     def _chain(self):
         image = content.make_image()
-        volume, path = self.make_volume(image)
+        self.volume, self.path = volume, path = self.make_volume(image)
         full = self.back_up(OURS, volume, path)
         first = bytes(image)
         content.change(image, seed=1)
         path.write_bytes(image)
         tip = self.back_up(OURS, volume, path, parent=full)
         return (full, first), (tip, bytes(image))
+
+
+class ContainerSyncTestCase(SitesTestCase):
+    """What the other site has, and what it can do with it."""
 
     def test_the_other_site_restores(self):
         (full, first), (tip, last) = self._chain()
@@ -241,3 +254,98 @@ class ContainerSyncTestCase(cinder_side.CinderSideTestCase):
         err = self.assertRaises(cinder_exception.BackupDriverException,
                                 self.back_up, OURS, volume, path)
         self.assertIn('backup_swift_container_sync_to', str(err))
+
+
+class PacksTestCase(SitesTestCase):
+    """The same with packs, which outlive the backups that put them."""
+
+    grace = datetime.timedelta(seconds=2)
+
+    def setUp(self):
+        super().setUp()
+        self.enterContext(mock.patch.object(packer, 'FULL', MIB))
+        self.configure(backup_swift_form='packs')
+        (self.full, self.first), (self.tip, self.last) = self._chain()
+        self._receive(self.container)
+        self.sites['a'].sync_containers()
+        self.program = self._program('b')
+
+    def _states(self, *options, code=0):
+        return {row['Backup']: row['State'] for row in self.program.json(
+            'verify', '--all', *options, code=code)}
+
+    def _check(self, backup, expected):
+        self.assertEqual(expected,
+                         self.program.restored(backup.id).read_bytes())
+
+    def _latest(self):
+        target = self.directory / 'newest'
+        self.program.run('restore', '--latest-complete', self.full.volume_id,
+                         target, '--force')
+        return target.read_bytes()
+
+    def _own(self, backup):
+        return next(name for name in self._names('b')
+                    if naming.maker(name) == (backup.volume_id, backup.id))
+
+    def test_the_other_site_restores(self):
+        self.assertEqual(self._names('a'), self._names('b'))
+        processes.stop_all(self.sites['a'].children())
+        self.assertEqual({self.full.id: 'verified', self.tip.id: 'verified'},
+                         self._states('--deep'))
+        self._check(self.full, self.first)
+        self._check(self.tip, self.last)
+
+    def test_what_is_still_to_come(self):
+        late = self._own(self.tip)
+        data = blobs.get(self.stores['b'], self.container, late)
+        self.stores['b'].delete(self.container, late)
+        self.assertEqual({self.full.id: 'complete', self.tip.id: 'arriving'},
+                         self._states(code=6))
+        done = self.program.run('list')
+        self.assertRegex(done.stderr, r'is a copy.* 1 of 1 volume lags behind')
+        self.assertEqual(self.first, self._latest())
+        self.program.run('restore', self.tip.id, self.directory / 'x', code=6)
+        # Who came before it is in the way of both.
+        shared = self._own(self.full)
+        saved = blobs.get(self.stores['b'], self.container, shared)
+        self.stores['b'].delete(self.container, shared)
+        self.assertEqual({'arriving'}, set(self._states(code=6).values()))
+        blobs.put(self.stores['b'], self.container, shared, saved)
+        blobs.put(self.stores['b'], self.container, late, data)
+        self.assertEqual(self.last, self._latest())
+
+    def test_no_sweep_of_a_copy(self):
+        before = self._names('b')
+        (row,) = self.program.json('sweep', '--grace', '1')
+        self.assertEqual('the container is a copy', row['Kept because'])
+        self.program.run('delete', self.full.id, code=3)
+        (row, *_) = self.program.json('convert', '--all', '--to', 'chunks',
+                                      code=7)
+        self.assertIn('the container is a copy', row['Result'])
+        self.assertEqual(before, self._names('b'))
+
+    def test_a_sweep_while_the_other_site_lags(self):
+        # Nothing of the first packs is left.
+        image = bytes(random.Random(9).randbytes(len(self.last)))
+        self.path.write_bytes(image)
+        third = self.back_up(OURS, self.volume, self.path, parent=self.tip)
+        ref = records.backup_ref(third)
+        for old in (self.full, self.tip):
+            OURS(self.context).delete_backup(old)
+        engine = engines.Engine(self.stores['a'], concurrency.runtime(), 2)
+        deleted = 0
+        for _ in range(2):
+            time.sleep(self.grace.total_seconds() + 1)
+            deleted += len(sweeping.Sweeper(
+                engine.repository, self.grace).sweep(sweeping.Volume(
+                    ref.container, ref.prefix)).deleted)
+        self.assertGreater(deleted, 0)
+        # The other site has heard of nothing, and has all that it had.
+        self.assertEqual({self.full.id: 'verified', self.tip.id: 'verified'},
+                         self._states('--deep'))
+        self._check(self.full, self.first)
+        self.sites['a'].sync_containers()
+        self.assertEqual(self._names('a'), self._names('b'))
+        self.assertEqual({third.id: 'verified'}, self._states('--deep'))
+        self._check(third, image)

@@ -59,6 +59,31 @@ class ShowTest(base.CommandTestCase):
         self.assertRegex(answer.out, r' none: 528 B stored as 528 B in 9 '
                                      r'chunks ')
 
+    def test_what_packs_are_shared(self):
+        first = points.Writer(self.bench.memory).write(
+            base.ref(3), base.DATA)
+        second = points.Writer(self.bench.memory).write(
+            base.ref(4), base.NOW, first)
+        found = self.run_json('show', 'bak-4')
+        needed = {pack.name: pack.length for pack in second.packs}
+        ours = {name for name in needed if 'bak-4' in name}
+        self.assertEqual([{'packs': len(needed),
+                           'stored': sum(needed.values())}], found['Needs'])
+        own = [{'packs': len(ours),
+                'stored': sum(map(needed.__getitem__, ours))}]
+        self.assertEqual(own, found['Own packs'])
+        self.assertEqual(own, found['Deleting frees'])
+        (shared,) = found['Shares with']
+        self.assertEqual(('bak-3', len(needed) - len(ours)),
+                         (shared['backup'], shared['packs']))
+        answer = self.run_command('show', 'bak-4')
+        self.assertRegex(answer.out, r'Shares with +\| bak-3: [\d.]+ \w+ in '
+                                     r'\d+ packs? ')
+        self.bench.damage(naming.manifest_name(base.ref(3).prefix),
+                          lambda old: old[:-9])
+        self.assertEqual([], self.run_json('show', 'bak-4')[
+            'Deleting frees'])
+
     def test_for_people(self):
         answer = self.run_command('show', 'bak-2')
         self.assertEqual(0, answer.code, answer.err)
