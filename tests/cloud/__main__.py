@@ -110,6 +110,12 @@ def _parser() -> argparse.ArgumentParser:
         action='store_true',
         help='leave the cloud up afterwards, until Ctrl-C',
     )
+    show.add_argument(
+        '--form',
+        choices=demo.FORMS,
+        default=demo.CHUNKS,
+        help='the form of backups (default: %(default)s)',
+    )
     show.set_defaults(function=_demo)
     recovery = commands.add_parser(
         'demo-dr',
@@ -189,8 +195,8 @@ def _demo(arguments: argparse.Namespace) -> int:
     if arguments.volumes.startswith('lvm') and guest.is_needed():
         return guest.run([sys.executable, '-m', 'tests.cloud', *sys.argv[1:]])
     _announce()
-    with _cloud(arguments) as cloud:
-        demo.run(cloud.info)
+    with _cloud(arguments, {'backup_swift_form': arguments.form}) as cloud:
+        demo.run(cloud.info, arguments.form)
         if arguments.keep:
             _stay(cloud)
     return 0

@@ -7,6 +7,9 @@
 3. Restore both backups to new volumes and compare their SHA-256 with that
    of the source at the time of each backup.
 4. List what is in Swift, delete the backups, and see that nothing remains.
+
+In packs, the full backup is deleted first, and the incremental is restored
+once more.
 """
 
 import contextlib
@@ -16,8 +19,12 @@ from tests.cloud import patterns
 from tests.cloud.demo_user import DemoUser
 from tests.cloud.info import CloudInfo
 
+CHUNKS, PACKS = FORMS = ('chunks', 'packs')
 
-def make_backups(user: DemoUser) -> list[tuple[str, str, str]]:
+
+def make_backups(
+    user: DemoUser, form: str = CHUNKS
+) -> list[tuple[str, str, str]]:
     """Make a volume with a full and an incremental backup.
 
     Returns for each its kind, its id, and the SHA-256 of the volume then.
@@ -28,35 +35,53 @@ def make_backups(user: DemoUser) -> list[tuple[str, str, str]]:
     full = user.back_up(source, 'full backup')
     user.write('Changing 36 MiB here and there', source, patterns.CHANGE)
     increment_digest = user.digest(source)
-    increment = user.back_up(source, 'incremental backup', '--incremental')
+    increment = user.back_up(
+        source,
+        'incremental backup',
+        '--incremental',
+        # In packs, it builds on nothing once it is complete.
+        shows_incremental=form == CHUNKS,
+    )
     return [
         ('full', full, full_digest),
         ('incremental', increment, increment_digest),
     ]
 
 
-def run(info: CloudInfo) -> None:
+def run(info: CloudInfo, form: str = CHUNKS) -> None:
     """Do everything, as the user ``demo`` of a running cloud.
 
+    :param form: that of the backups
     :raises DemoFailed: at the first thing that is not as it should be
     """
     with contextlib.closing(DemoUser(info)) as user:
-        _run(user)
+        _run(user, form)
 
 
-def _run(user: DemoUser) -> None:
-    backups = make_backups(user)
+def _run(user: DemoUser, form: str) -> None:
+    backups = make_backups(user, form)
     for kind, backup, digest in backups:
         user.restore(backup, f'{kind} restore', digest)
     container = user.api.backups.get(backups[0][1]).container
     user.shell('swift', 'list', '--lh', container)
-    for kind, backup, _ in reversed(backups):
+    stands_alone = ''
+    if form == PACKS:
+        full, incremental = backups
+        kind, backup, digest = incremental
+        user.delete(full[1], f'{full[0]} delete')
+        user.restore(backup, f'{kind} restore without the full one', digest)
+        stands_alone = 'the incremental restored without the full one, '
+        backups_left = [incremental]
+    else:
+        backups_left = list(reversed(backups))
+    for kind, backup, _ in backups_left:
         user.delete(backup, f'{kind} delete')
     _check_empty(user, container)
     conclude(
         user,
         f'full and incremental backup restored byte for byte '
-        f'({digests(backups)}), nothing left in Swift after delete',
+        f'({digests(backups)}), {stands_alone}nothing left in Swift after '
+        f'delete',
     )
 
 

@@ -87,14 +87,18 @@ class DemoUser:
         for write in writes:
             write.apply(functools.partial(self._volumes.write, volume))
 
-    def back_up(self, volume: str, step: str, *options: str) -> str:
-        """Back up the volume; return the backup's id."""
+    def back_up(self, volume: str, step: str, *options: str,
+                shows_incremental: bool = False) -> str:
+        """Back up the volume; return the backup's id.
+
+        :param shows_incremental: whether Cinder has to call it incremental
+        """
         started = time.monotonic()
         output = self.shell('cinder', 'backup-create', *options, volume)
         backup = _field(output, 'id')
         found = self._wait(self.api.backups, backup, step)
         self.took(step, started)
-        if found.is_incremental != bool(options):
+        if found.is_incremental != shows_incremental:
             raise errors.DemoFailed(
                 f'{step}: is_incremental is {found.is_incremental}'
             )

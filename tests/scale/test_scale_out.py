@@ -23,6 +23,8 @@ class LargeCloudTestCase(api.ApiTestCase):
     cloud_stays = False
     hosts = 0
     options: ClassVar[dict] = {}
+    # What a volume has, in MiB.
+    mib = 150
 
     def find_cloud(self):
         # What Cinder goes by, here as everywhere.
@@ -35,7 +37,7 @@ class LargeCloudTestCase(api.ApiTestCase):
 
     def make_volume_of(self, seed):
         """A volume with data of its own: its id, and what it is."""
-        volume = self.make_volume(150, seed)
+        volume = self.make_volume(self.mib, seed)
         return volume.id, self.sha256(volume)
 
     def wait_until(self, holds, *arguments, patience=_PATIENCE):
@@ -167,3 +169,11 @@ class ScaleOutTestCase(LargeCloudTestCase):
         self.assertIn(backup.id, self.objects_of([backup]))
         self.delete_backup(backup)
         self.assertEqual({}, self.objects_of([backup]))
+
+
+class PackedScaleOutTestCase(ScaleOutTestCase):
+    """The same in packs, of which one has what some objects have else."""
+
+    options: ClassVar[dict] = {
+        **ScaleOutTestCase.options, 'backup_swift_form': 'packs'}
+    mib = 400
