@@ -29,6 +29,7 @@ What every implementation promises, and ``tests/contract`` checks:
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import dataclasses
@@ -66,12 +67,14 @@ class Stat:
     """An object as it is, whatever listings show.
 
     ``size`` and ``etag`` are as those of :class:`ObjectInfo`. ``expires`` says
-    when the store deletes it by itself, in UTC; None if it does not.
+    when the store deletes it by itself, in UTC; None if it does not. ``notes``
+    are what was noted with :meth:`ObjectStore.annotate`.
     """
 
     size: int
     etag: str
     expires: datetime.datetime | None = None
+    notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -271,6 +274,17 @@ class ObjectStore(Protocol):
     def stat(self, container: str, name: str) -> Stat:
         """Ask for an object itself.
 
+        :raises ObjectNotFound: when it does not exist
+        """
+
+    def annotate(self, container: str, name: str,
+                 notes: Mapping[str, str]) -> None:
+        """Note something with an object, in place of what was noted before.
+
+        The object stays as it is, but for when listings say that it was
+        modified, and for when it expires: it does not any more.
+
+        :param notes: names of small letters, and values of ASCII in one line
         :raises ObjectNotFound: when it does not exist
         """
 

@@ -4,6 +4,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
 import datetime
@@ -28,6 +29,7 @@ class MemoryStore(base.ExistsByStat):
         self._capabilities = capabilities or base.Capabilities()
         self._containers: dict[str, dict[str, bytes]] = {}
         self._times: dict[tuple[str, str], datetime.datetime] = {}
+        self._notes: dict[tuple[str, str], dict[str, str]] = {}
         self._large: dict[tuple[str, str], tuple[base.Segment, ...]] = {}
         # How far its clock is ahead, in here and in all copies.
         self._ahead = [datetime.timedelta()]
@@ -142,6 +144,7 @@ class MemoryStore(base.ExistsByStat):
 
     def _keep(self, container: str, name: str, data: bytes) -> None:
         self._objects(container)[name] = data
+        self._notes.pop((container, name), None)
         self._times[container, name] = self.now()
 
     def stat(self, container: str, name: str) -> base.Stat:
@@ -150,7 +153,18 @@ class MemoryStore(base.ExistsByStat):
         self._own_data(container, name)
         info = self._info(container, name)
         return base.Stat(info.size, info.etag,
-                         self.expiries.get((container, name)))
+                         self.expiries.get((container, name)),
+                         self._notes.get((container, name), {}))
+
+    def annotate(self, container: str, name: str,
+                 notes: Mapping[str, str]) -> None:
+        """See the contract."""
+        self._begin(container)
+        self._own_data(container, name)
+        with self._lock:
+            self._notes[container, name] = dict(notes)
+            self._times[container, name] = self.now()
+            self.expiries.pop((container, name), None)
 
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:

@@ -8,6 +8,7 @@ This module knows what to send and what answers mean.
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import datetime
@@ -206,6 +207,20 @@ class SwiftStore(base.ExistsByStat):
         """See the contract."""
         return self._ask((container, name), swift_answers.stat,
                          client.head_object)
+
+    def annotate(self, container: str, name: str,
+                 notes: Mapping[str, str]) -> None:
+        """See the contract."""
+        where = (container, name)
+        given = {f'{swift_answers.NOTE}{key}': value
+                 for key, value in notes.items()}
+
+        def send(exchange: swift_exchange.Exchange) -> None:
+            answer: dict[str, Any] = {}
+            exchange.call(client.post_object, headers=given,
+                          response_dict=answer)
+            swift_answers.read(where, swift_answers.noted, lambda: answer)
+        self._session.request(swift_session.Request(where), send, self._stop)
 
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:

@@ -38,6 +38,8 @@ _UNREADABLE = (LookupError, RecursionError, EOFError, zlib.error)
 _ODD = (ValueError, LookupError, TypeError, AttributeError, OverflowError,
         RecursionError, OSError)
 # Characters of an answer that the text of an error shows.
+# What the headers of our notes begin with.
+NOTE = 'x-object-meta-csb-'
 _SHOWN = 80
 
 
@@ -209,8 +211,18 @@ def stat(headers: dict[str, str]) -> base.Stat:
     seconds = headers.get('x-delete-at')
     expires = None if seconds is None else datetime.datetime.fromtimestamp(
         float(seconds), datetime.UTC)
-    return base.Stat(_length(headers), headers.get('etag', '').strip('"'),
-                     expires)
+    return base.Stat(
+        _length(headers), headers.get('etag', '').strip('"'), expires, {
+            name.removeprefix(NOTE): value
+            for name, value in headers.items() if name.startswith(NOTE)})
+
+
+def noted(answer: dict[str, Any]) -> None:
+    """Nothing, if it is how Swift answers to POST of an object."""
+    if answer['status'] not in (http.HTTPStatus.ACCEPTED,
+                                http.HTTPStatus.OK,
+                                http.HTTPStatus.NO_CONTENT):
+        raise ValueError(f'{answer["status"]} to a POST')
 
 
 def made(answer: dict[str, Any]) -> None:

@@ -13,8 +13,10 @@ piece of an object, and some for each object.
 from array import array
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
+import dataclasses
 import datetime
 import hashlib
 import os
@@ -121,6 +123,12 @@ class CountingStore(base.ExistsByStat):
         if name not in self._stats:
             raise exceptions.ObjectNotFound('it was not put', name=name)
         return self._stats[name]
+
+    def annotate(self, container: str, name: str,
+                 notes: Mapping[str, str]) -> None:
+        """See the contract."""
+        self._stats[name] = dataclasses.replace(self.stat(container, name),
+                                                notes=dict(notes))
 
     def segments(self, container: str,
                  name: str) -> tuple[base.Segment, ...] | None:

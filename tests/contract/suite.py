@@ -646,6 +646,29 @@ class StoreContract:
             self.assertRaises(exceptions.ObjectNotFound, self.store.stat,
                               container, name)
 
+    def test_notes(self):
+        self._put('one', b'data')
+        self._put('other', b'data')
+        before = self.store.stat(self.container, 'one')
+        self.assertEqual({}, before.notes)
+        self.store.annotate(self.container, 'one', {
+            'checked': '2026-11-29T10:00:00+00:00', 'by': 'a b, c'})
+        after = self.store.stat(self.container, 'one')
+        self.assertEqual({'checked': '2026-11-29T10:00:00+00:00',
+                          'by': 'a b, c'}, after.notes)
+        self.assertEqual((before.size, before.etag), (after.size, after.etag))
+        self.store.annotate(self.container, 'one', {'checked': 'again'})
+        self.assertEqual({'checked': 'again'}, self._notes('one'))
+        self.assertEqual({}, self._notes('other'))
+        # What is stored anew is another object.
+        self._put('one', b'new')
+        self.assertEqual({}, self._notes('one'))
+        self.assertRaises(exceptions.ObjectNotFound, self.store.annotate,
+                          self.container, 'none', {'checked': 'x'})
+
+    def _notes(self, name):
+        return self.store.stat(self.container, name).notes
+
     def test_exists(self):
         self._put('a', b'data')
         self.assertTrue(self.store.exists(self.container, 'a'))

@@ -17,6 +17,7 @@ Every call is noted in ``calls``, also those that fail.
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
 import dataclasses
@@ -195,6 +196,12 @@ class FaultyStore(base.ExistsByStat):
         """See the contract."""
         self._run(Call('put', container, name),
                   lambda: self._store.put_large(container, name, segments))
+
+    def annotate(self, container: str, name: str,
+                 notes: Mapping[str, str]) -> None:
+        """See the contract."""
+        self._run(Call('annotate', container, name),
+                  lambda: self._store.annotate(container, name, notes))
 
     def stat(self, container: str, name: str) -> base.Stat:
         """See the contract."""

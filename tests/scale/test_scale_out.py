@@ -176,4 +176,4 @@ class PackedScaleOutTestCase(ScaleOutTestCase):
 
     options: ClassVar[dict] = {
         **ScaleOutTestCase.options, 'backup_swift_form': 'packs'}
-    mib = 400
+    mib = 250
