@@ -13,6 +13,7 @@ import datetime
 import functools
 import math
 import os
+import re
 import textwrap
 from typing import Any
 
@@ -100,6 +101,25 @@ def positive(text: str) -> int:
         raise argparse.ArgumentTypeError(f'{text!r} must be a whole number, '
                                          f'at least 1')
     return int(text)
+
+
+def age(text: str) -> datetime.timedelta:
+    """A span of time, such as 30d or 12h."""
+    match = re.fullmatch(r'(\d{1,6})(h|d|w)', text)
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not an age, such as 12h, 30d or 4w')
+    hours = {'h': 1, 'd': 24, 'w': 168}[match[2]]
+    return datetime.timedelta(hours=int(match[1]) * hours)
+
+
+def amount(text: str) -> int:
+    """Bytes, such as 500G or 2T, of which a K has 1024."""
+    match = re.fullmatch(r'(\d{1,15})([KMGT]?)', text)
+    if match is None or not int(match[1]):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a number of bytes, such as 500G or 2T')
+    return int(match[1]) << 10 * ' KMGT'.index(match[2] or ' ')
 
 
 def _container(text: str) -> str:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 import dataclasses
 import functools
 from typing import Any
@@ -14,12 +15,15 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import expectations
+from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import packed
+from cinder_swift_backup.engine.survey import scrubbing
 from cinder_swift_backup.engine.survey import survey as surveys
 from cinder_swift_backup.format import types
 
@@ -78,6 +82,13 @@ class Verify(commands.AccountCommand, commands.Table):
     shows in 95 of 100 cases. With --deep, it fetches and decodes everything,
     compares it with the digests, and calls a backup that passes "verified". It
     checks a backup together with those it builds on.
+
+    To fetch a part of everything each night, give --deep a limit: with
+    --older-than, it fetches only what it has not verified for so long, and
+    with --at-most, no more than so many bytes, what is the longest overdue
+    first. Of backups in packs it fetches single packs. It notes with the
+    manifests what it has verified, but not in copies, of which it takes what
+    it fetches at random.
     """
 
     codes = (
@@ -94,6 +105,8 @@ class Verify(commands.AccountCommand, commands.Table):
     columns = ('Backup', 'State', 'Object', 'Finding', 'Container')
 
     closely = True
+    # What was fetched of what is due, where there are limits.
+    _left = ''
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
@@ -105,8 +118,24 @@ class Verify(commands.AccountCommand, commands.Table):
         how.add_argument(
             '--sample', type=_percent, metavar='N',
             help='fetch and decode N %% of the objects, taken at random')
+        parser.add_argument(
+            '--older-than', type=commands.age, metavar='AGE',
+            help='with --deep: fetch only what was last verified longer ago, '
+                 'such as 30d')
+        parser.add_argument(
+            '--at-most', type=commands.amount, metavar='SIZE',
+            help='with --deep: fetch no more than SIZE, such as 500G')
         expectations.add_to(parser)
         return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """See cliff; some options make sense together only."""
+        if _is_limited(parsed_args) and (
+                not parsed_args.deep or parsed_args.backups):
+            self.say('--older-than and --at-most need --deep, and --all or '
+                     '--volume.')
+            return errors.ExitCode.USAGE
+        return super().run(parsed_args)
 
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
@@ -117,7 +146,9 @@ class Verify(commands.AccountCommand, commands.Table):
                 lineage, chosen = _choose(survey, parsed_args, observer)
             rows: Iterable[_Row] = [row for backup in chosen
                                     for row in _look(lineage, backup)]
-            if part is not None:
+            if _is_limited(parsed_args):
+                rows = self._due(survey, lineage, chosen, rows, parsed_args)
+            elif part is not None:
                 rows = self._deep(chosen, rows, part, deep.Verifier(
                     survey.repository, lineage, part))
             shown = self._until_interrupted(rows)
@@ -138,7 +169,7 @@ class Verify(commands.AccountCommand, commands.Table):
             errors.ExitCode.SELECTION if missing or not chosen
             else errors.ExitCode.DONE)
         self.closing = [_summary(place, arguments, chosen, worst.values()),
-                        *missing]
+                        *filter(None, (self._left,)), *missing]
 
     def _until_interrupted(self, rows: Iterable[_Row]) -> list[_Row]:
         """What there is of rows when they end, perhaps too early."""
@@ -166,6 +197,85 @@ class Verify(commands.AccountCommand, commands.Table):
                     f'fetching {row.ref.backup_id}') as observer:
                 verdict = verifier.verify(by_ref[row.ref], observer)
             yield from _of_verdict(row, verdict, part)
+
+
+    def _due(self, survey: surveys.Survey, lineage: lineages.Lineage,
+             chosen: Sequence[backups.Backup], rows: Iterable[_Row],
+             arguments: argparse.Namespace) -> Iterator[_Row]:
+        """The rows, with what is found by fetching what is due."""
+        rows = list(rows)
+        complete = {row.ref for row in rows
+                    if row.state is backups.State.COMPLETE}
+        scrubber = scrubbing.Scrubber(survey.repository, lineage)
+        plan = scrubber.plan(
+            [backup for backup in chosen if backup.ref in complete],
+            scrubbing.Limits(
+                None if arguments.older_than is None
+                else lineage.now - arguments.older_than, arguments.at_most))
+        by_ref = {row.ref: row for row in rows
+                  if row.state is backups.State.COMPLETE}
+        names: dict[str, list[exceptions.BackupError]] = {}
+        own: dict[types.BackupRef, list[exceptions.BackupError]] = {}
+        unknown = set()
+        fetched = []
+        for piece, verdict in scrubber.run(
+                plan, deep.Verifier(survey.repository, lineage, 1),
+                self._fetching):
+            if verdict.state is backups.State.COMPLETE:
+                fetched.append(piece)
+            if piece.number is None:
+                yield from _of_verdict(by_ref.pop(piece.backup.ref), verdict,
+                                       1)
+            else:
+                for fault in verdict.faults:
+                    (names.setdefault(piece.rest, []) if piece.is_name(
+                        fault.name) else own.setdefault(
+                            piece.backup.ref, [])).append(fault)
+                if verdict.state is None:
+                    unknown.add(piece.backup.ref)
+        self._left = _left(fetched, plan)
+        if scrubber.is_refused:
+            self.say('This login may not write to the account, so nobody '
+                     'knows later what was verified now.')
+        for row in rows:
+            if row.state is not backups.State.COMPLETE:
+                yield row
+        for row in by_ref.values():
+            # A damaged pack hurts all that need it, whoever was asked for it.
+            needed = packed.rests(survey.repository, row.ref) if names else ()
+            faults = [*own.get(row.ref, ()), *(
+                fault for rest in sorted(needed)
+                for fault in names.get(rest, ()))]
+            if not faults:
+                yield row
+                continue
+            yield from _of_verdict(row, deep.Verdict(
+                None if row.ref in unknown else backups.State.DAMAGED,
+                tuple(faults)), 1)
+
+    def _fetching(self, backup: backups.Backup,
+                  ) -> AbstractContextManager[operations.Observer]:
+        return progress_bar.shown(self.app.stderr,
+                                  f'fetching {backup.ref.backup_id}')
+
+
+def _is_limited(arguments: argparse.Namespace) -> bool:
+    """Whether to fetch only a part of everything."""
+    return (arguments.older_than is not None
+            or arguments.at_most is not None)
+
+
+def _left(fetched: Sequence[scrubbing.Piece], plan: scrubbing.Plan) -> str:
+    """What was fetched of what was due."""
+    packs = [piece for piece in fetched if piece.number is not None]
+    words = ' and '.join((
+        summaries.counted(len(packs), 'pack'),
+        summaries.counted(len(fetched) - len(packs), 'backup')))
+    size = formatting.size(sum(piece.stored_bytes for piece in fetched))
+    line = f'Fetched and verified {words}, {size}.'
+    if plan.left:
+        line += f' {formatting.size(plan.left_bytes)} more are due.'
+    return line
 
 
 def _of_verdict(row: _Row, verdict: deep.Verdict,
@@ -217,6 +327,8 @@ def _summary(place: str, arguments: argparse.Namespace,
         return summaries.nothing(place)
     line = summaries.of(place, [backup.listed for backup in chosen],
                         (row.word for row in worst))
+    if _is_limited(arguments):
+        return f'Checked {line}'
     if arguments.deep:
         return f'Checked {line} {_BY_DATA}'
     return (f'Checked {line} '

@@ -74,6 +74,19 @@ class Checker:
                 damage += self._compare(repo, subject, check.digests, parent)
             return damage
 
+    def check_packs(self, link: chains.ChainLink, numbers: Sequence[int],
+                    observer: operations.Observer) -> list[Damage]:
+        """What is wrong with some packs of a backup, and with its pages.
+
+        :param numbers: of the packs in its manifest
+        :raises StoreError: when the store fails
+        :raises Cancelled: when the observer cancelled
+        """
+        point = link.manifest.point
+        if point is None:
+            return []
+        return self._packs.check(link, point, observer, numbers=numbers)
+
     def _fetch(self, operation: operations.Operation, subject: Subject,
                check: verification.Check, part: float) -> list[Damage]:
         table = subject.link.manifest.chunks
@@ -160,6 +173,25 @@ class Verifier:
             verdict = Verdict(self._bad[below], below=below)
         self._bad[backup.ref] = verdict.state
         return verdict
+
+    def verify_packs(self, backup: backups.Backup, numbers: Sequence[int],
+                     observer: operations.Observer) -> Verdict:
+        """Fetch some packs of a backup that looks complete.
+
+        :param numbers: of the packs in its manifest
+        :raises Cancelled: when the observer cancelled
+        """
+        try:
+            link = chains.ChainLink(backup.ref,
+                                    self._repository.load(backup.ref))
+            damage = self._checker.check_packs(link, numbers, observer)
+        except exceptions.StoreError as err:
+            return Verdict(None, (err,))
+        except (exceptions.ChainError, exceptions.FormatError) as err:
+            return Verdict(backups.State.DAMAGED, (err,))
+        if damage:
+            return Verdict(backups.State.DAMAGED, tuple(damage))
+        return Verdict()
 
     def _by_itself(self, chain: Sequence[backups.Backup],
                    observer: operations.Observer) -> Verdict:

@@ -52,18 +52,20 @@ class Checker:
         self._known: dict[_Pack, Sequence[Damage]] = {}
 
     def check(self, link: chains.ChainLink, point: chains.Point,
-              observer: operations.Observer, *,
-              part: float = 1) -> list[Damage]:
+              observer: operations.Observer, *, part: float = 1,
+              numbers: Sequence[int] | None = None) -> list[Damage]:
         """What is wrong with a backup.
 
         :param point: that of its manifest
         :param observer: told stored bytes of packs
         :param part: of its packs, taken at random, from 0 to 1
+        :param numbers: of packs, to look at these instead
         :raises StoreError: when the store fails
         :raises Cancelled: when the observer cancelled
         """
         repo = self._repository.during(observer)
-        numbers = chosen(len(point.packs), part)
+        if numbers is None:
+            numbers = chosen(len(point.packs), part)
         with repo.operation.runtime.closing(repo.operation.call(
                 page_marks.PageMarks, repo.operation.directory,
                 point.packs)) as marks:

@@ -5,8 +5,11 @@
 from collections.abc import Iterable
 import dataclasses
 
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 
 
@@ -50,3 +53,20 @@ def find(store: base.ObjectStore,
                 volume.packs += 1
                 volume.stored_bytes += info.size
     return [found[key] for key in sorted(found)]
+
+
+def rests(repo: repository.Repository,
+          ref: types.BackupRef) -> frozenset[str]:
+    """The ends of the names of the packs that a backup needs.
+
+    :raises StoreError: when the store fails
+    """
+    try:
+        point = repo.load(ref).point
+    except (exceptions.ChainError, exceptions.FormatError):
+        # A look at it tells what is wrong.
+        return frozenset()
+    if point is None:
+        return frozenset()
+    return frozenset(name.removeprefix(point.packs.root)
+                     for name in point.packs.names())

@@ -12,6 +12,7 @@ from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
+from tests.fakes import points
 from tests.unit.cli import base
 
 _Code = errors.ExitCode
@@ -284,3 +285,90 @@ class VerifyTest(base.CommandTestCase):
         for arguments in (('none',), ('bak-1', 'none')):
             self.assertEqual(_Code.SELECTION,
                              self.run_command('verify', *arguments).code)
+
+
+class PartsTest(base.CommandTestCase):
+    """What is fetched each night of everything."""
+
+    def setUp(self):
+        super().setUp()
+        writer = points.Writer(self.bench.memory)
+        self.first = writer.write(base.ref(3), base.DATA)
+        self.second = writer.write(base.ref(4), base.NOW, self.first)
+        self.packs = {pack.name: pack.length for pack
+                      in (*self.first.packs, *self.second.packs)}
+
+    def verify(self, *options, code=0):
+        answer = self.run_command('verify', '--all', '--deep', '-f', 'json',
+                                  *options)
+        self.assertEqual(code, answer.code, answer.err)
+        self.said = answer.err
+        return [(row['Backup'], row['State'], row['Object'])
+                for row in json.loads(answer.out)]
+
+    def test_everything_and_then_nothing(self):
+        rows = self.verify('--older-than', '30d')
+        self.assertEqual(
+            [('bak-1', 'verified', ''), ('bak-2', 'verified', ''),
+             ('bak-3', 'complete', ''), ('bak-4', 'complete', '')], rows)
+        self.assertIn(f'Fetched and verified {len(self.packs)} packs and 2 '
+                      f'backups, ', self.said)
+        self.assertNotIn('due', self.said)
+        rows = self.verify('--older-than', '30d')
+        self.assertEqual({'complete'}, {state for _, state, _ in rows})
+        self.assertIn('Fetched and verified 0 packs and 0 backups, 0 B.',
+                      self.said)
+        self.bench.memory.ahead += datetime.timedelta(days=31)
+        self.verify('--older-than', '30d')
+        self.assertIn(f'{len(self.packs)} packs and 2 backups', self.said)
+
+    def test_a_little_at_a_time(self):
+        rounds = 0
+        while True:
+            self.verify('--older-than', '30d', '--at-most', '1K')
+            if 'due' not in self.said:
+                break
+            rounds += 1
+            self.assertRegex(self.said, r'\. [\d.]+ \w+ more are due\.')
+        self.assertGreater(rounds, 1)
+        self.verify('--older-than', '30d', '--at-most', '1K')
+        self.assertIn('Fetched and verified 0 packs and 0 backups', self.said)
+
+    def test_a_damaged_pack_is_told_with_all_that_need_it(self):
+        name = next(pack.name for pack in self.second.packs
+                    if pack.name in {one.name for one in self.first.packs})
+        self.store.script(faulty.alter(
+            'read', lambda data: bytes([data[0] ^ 1]) + data[1:],
+            matching=name.__eq__))
+        rows = self.verify('--older-than', '1d', code=errors.ExitCode.DAMAGED)
+        self.assertEqual([('bak-3', 'damaged', name),
+                          ('bak-4', 'damaged', name)],
+                         sorted(set(rows[-2:])))
+        self.store.heal()
+        # It is fetched again, and all is well.
+        self.verify('--older-than', '1d')
+        self.assertNotIn('verified 0 packs', self.said)
+        self.verify('--older-than', '1d')
+        self.assertIn('verified 0 packs', self.said)
+
+    def test_a_login_that_may_only_read(self):
+        self.store.script(faulty.fail(
+            'annotate', exceptions.AccessDenied('no')))
+        for _ in range(2):
+            rows = self.verify('--older-than', '1d')
+            self.assertEqual(('bak-1', 'verified', ''), rows[0])
+            self.assertIn(f'{len(self.packs)} packs and 2 backups', self.said)
+            self.assertIn('This login may not write to the account',
+                          self.said)
+
+    def test_what_does_not_go_together(self):
+        for options in (('--all', '--older-than', '1d'),
+                        ('--all', '--sample', '9', '--at-most', '1G'),
+                        ('bak-1', '--deep', '--at-most', '1G')):
+            answer = self.run_command('verify', *options)
+            self.assertEqual(errors.ExitCode.USAGE, answer.code)
+            self.assertIn('need --deep, and --all or --volume', answer.err)
+        for options in (('--older-than', '3'), ('--older-than', 'd'),
+                        ('--at-most', '0'), ('--at-most', '1X')):
+            self.assertEqual(errors.ExitCode.USAGE, self.run_command(
+                'verify', '--all', '--deep', *options).code)

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What is fetched tonight, and what is noted of it."""
+
+import contextlib
+import datetime
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from oslotest import base as test_base
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine.survey import backups
+from cinder_swift_backup.engine.survey import deep
+from cinder_swift_backup.engine.survey import scrubbing
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import naming
+from tests.fakes import faulty
+from tests.fakes import observers
+from tests.unit.engine import base
+from tests.unit.engine.survey import base as survey_base
+
+_PACKS = chains.Form.PACKS
+_FIRST = random.Random(3).randbytes(700)
+_SECOND = _FIRST[:400] + random.Random(4).randbytes(200) + _FIRST[600:]
+_DAY = datetime.timedelta(days=1)
+_T = [datetime.datetime(2026, 11, day, tzinfo=datetime.UTC)
+      for day in range(1, 30)]
+
+
+class RoundTest(test_base.BaseTestCase):
+    """All packs are fetched in turn, whatever comes and goes."""
+
+    @given(st.lists(st.tuples(
+        st.integers(1, 9), st.sets(st.integers(0, 30)),
+        st.sets(st.integers(0, 30))), min_size=1, max_size=28))
+    def test_nights(self, nights):
+        packs = {f'{number:02d}' for number in range(20)}
+        since = {pack: 0 for pack in packs}
+        done = scrubbing.Round()
+        for night, (count, new, gone) in enumerate(nights, 1):
+            every = tuple(sorted(packs))
+            order = sorted(every, key=lambda rest: (done.verified(rest), rest))
+            fetched = order[:count]
+            for rest in fetched:
+                since[rest] = night
+            done = scrubbing.Round.decode(
+                done.after(fetched, every, _T[night]).encode())
+            for rest in every:
+                # It is never said to be verified later than it was, but for
+                # packs that came meanwhile.
+                if rest in since and since[rest] >= 0:
+                    self.assertLessEqual(
+                        done.verified(rest),
+                        _T[since[rest]] if since[rest] else
+                        scrubbing._NEVER, (rest, done))
+            packs -= {f'{number:02d}' for number in gone}
+            for number in new:
+                rest = f'{number:02d}'
+                if rest not in packs:
+                    packs.add(rest)
+                    since[rest] = -1
+
+    def test_a_whole_round_and_the_next(self):
+        every = ('a', 'b', 'c')
+        done = scrubbing.Round().after(['a'], every, _T[1])
+        self.assertEqual((_T[1], scrubbing._NEVER),
+                         (done.verified('a'), done.verified('b')))
+        done = done.after(['b', 'c'], every, _T[2])
+        self.assertEqual({_T[1]}, set(map(done.verified, every)))
+        done = done.after(['a', 'b'], every, _T[3])
+        self.assertEqual([_T[3], _T[3], _T[1]],
+                         list(map(done.verified, every)))
+        # The rest, and the beginning of the next.
+        done = done.after(['c', 'a'], every, _T[4])
+        self.assertEqual([_T[4], _T[3], _T[3]],
+                         list(map(done.verified, every)))
+        done = done.after(['b', 'c', 'a', 'b', 'c'], every, _T[5])
+        self.assertEqual({_T[5]}, set(map(done.verified, every)))
+
+    def test_what_is_no_note(self):
+        for text in ('', 'x', '2026-11-01T00:00:00 2026-11-01T00:00:00 ',
+                     '2026-11-01T00:00:00+00:00'):
+            self.assertEqual(scrubbing.Round(), scrubbing.Round.decode(text))
+        for rest in ('bak-1-000001', 'a b/%c', 'ä'):
+            done = scrubbing.Round(_T[2], _T[1], rest)
+            self.assertEqual(done, scrubbing.Round.decode(done.encode()))
+            self.assertTrue(done.encode().isascii())
+
+
+class ScrubTest(survey_base.SurveyTestCase):
+    """A chain, and two recovery points of the same volume."""
+
+    def setUp(self):
+        super().setUp()
+        self.have_small_packs()
+        self.bench.archive(3, _FIRST, form=_PACKS)
+        self.bench.archive(4, _SECOND, parent=3, form=_PACKS)
+        self.watched = []
+
+    def watching(self, backup):
+        self.watched.append(backup.ref.backup_id)
+        return contextlib.nullcontext(observers.Recorder())
+
+    def scrub(self, *, older_than=None, at_most=None, days=0, copies=()):
+        lineage = self._lineage(days=days, copies=copies)
+        scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
+        plan = scrubber.plan(lineage.backups, scrubbing.Limits(
+            None if older_than is None else lineage.now - older_than,
+            at_most))
+        found = list(scrubber.run(
+            plan, deep.Verifier(self.bench.repository, lineage, 1),
+            self.watching))
+        return plan, found
+
+    @staticmethod
+    def names(found):
+        return [piece.rest or piece.backup.ref.backup_id
+                for piece, _ in found]
+
+    def test_everything_once(self):
+        plan, found = self.scrub()
+        self.assertEqual((0, 0), (plan.left, plan.left_bytes))
+        self.assertEqual({backups.State.COMPLETE},
+                         {verdict.state for _, verdict in found})
+        packs = {name for name in self.bench.names() if naming.is_pack(name)}
+        self.assertEqual(2 + len(packs), len(found))
+        self.assertEqual(len(found), len(set(self.names(found))))
+        # Nothing is due now, and everything later.
+        _, found = self.scrub(older_than=_DAY)
+        self.assertEqual([], found)
+        _, found = self.scrub(older_than=_DAY, days=2)
+        self.assertEqual(2 + len(packs), len(found))
+
+    def test_a_little_each_night(self):
+        seen, nights = [], 0
+        while True:
+            _, found = self.scrub(older_than=30 * _DAY, at_most=500,
+                                  days=nights)
+            if not found:
+                break
+            self.assertTrue(len(found) == 1 or sum(
+                piece.stored_bytes for piece, _ in found) <= 500)
+            seen += self.names(found)
+            nights += 1
+        self.assertGreater(nights, 2)
+        self.assertEqual(len(set(seen)), len(seen))
+        packs = {name for name in self.bench.names() if naming.is_pack(name)}
+        self.assertEqual(2 + len(packs), len(seen))
+
+    def test_new_backups_go_on_with_the_round(self):
+        self.scrub(older_than=30 * _DAY, at_most=1500)
+        _, found = self.scrub(older_than=30 * _DAY, at_most=1)
+        (before,) = self.names(found)
+        self.bench.archive(5, _FIRST[::-1], parent=4, form=_PACKS)
+        _, found = self.scrub(older_than=30 * _DAY, at_most=1)
+        (after,) = self.names(found)
+        self.assertGreater(after, before)
+
+    def test_damage_is_told_again_until_it_is_gone(self):
+        name = self.bench.repository.load(base.ref(3)).point.packs.name(1)
+        self.bench.damage(name, lambda old: bytes([old[0] ^ 1]) + old[1:])
+        for _ in range(2):
+            lineage = self._lineage()
+            scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
+            plan = scrubber.plan(lineage.backups, scrubbing.Limits(
+                lineage.now - _DAY))
+            bad = [(piece, verdict) for piece, verdict in scrubber.run(
+                plan, deep.Verifier(self.bench.repository, lineage, 1),
+                self.watching)
+                if verdict.state is not backups.State.COMPLETE]
+            ((piece, verdict),) = bad
+            self.assertTrue(piece.is_name(name))
+            (fault,) = verdict.faults
+            self.assertEqual(name, fault.name)
+
+    def test_pages_that_are_damaged(self):
+        page = self.bench.repository.load(base.ref(4)).point.objects.name(0)
+        lineage = self._lineage()
+        scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
+        plan = scrubber.plan(lineage.backups, scrubbing.Limits())
+        self.store.script(faulty.alter(
+            'read', lambda data: bytes([data[0] ^ 1]) + data[1:],
+            matching=page.__eq__))
+        bad = [verdict for _, verdict in scrubber.run(
+            plan, deep.Verifier(self.bench.repository, lineage, 1),
+            self.watching) if verdict.state is not backups.State.COMPLETE]
+        (verdict,) = bad
+        self.assertEqual([page], [fault.name for fault in verdict.faults])
+
+    def test_a_store_that_fails(self):
+        lineage = self._lineage()
+        scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
+        plan = scrubber.plan(lineage.backups, scrubbing.Limits())
+        self.store.script(faulty.fail(
+            'read', exceptions.StoreUnavailable('away'),
+            matching=naming.is_pack))
+        found = list(scrubber.run(
+            plan, deep.Verifier(self.bench.repository, lineage, 1),
+            self.watching))
+        self.assertEqual(
+            {True: {None}, False: {backups.State.COMPLETE}},
+            {is_pack: {verdict.state for piece, verdict in found
+                       if (piece.number is not None) is is_pack}
+             for is_pack in (True, False)})
+        self.store.heal()
+        _, found = self.scrub(older_than=_DAY)
+        self.assertTrue(all(piece.rest for piece, _ in found))
+        self.assertNotEqual([], found)
+
+    def test_copies_are_taken_at_random_and_not_noted(self):
+        orders = set()
+        for _ in range(20):
+            _, found = self.scrub(older_than=_DAY, copies=[base.CONTAINER])
+            orders.add(tuple(self.names(found)))
+        self.assertGreater(len(orders), 1)
+        self.assertEqual([], self.store.names('annotate'))
