@@ -22,7 +22,6 @@ from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import lineages
-from cinder_swift_backup.engine.survey import packed
 from cinder_swift_backup.engine.survey import scrubbing
 from cinder_swift_backup.engine.survey import survey as surveys
 from cinder_swift_backup.format import types
@@ -212,46 +211,21 @@ class Verify(commands.AccountCommand, commands.Table):
             scrubbing.Limits(
                 None if arguments.older_than is None
                 else lineage.now - arguments.older_than, arguments.at_most))
-        by_ref = {row.ref: row for row in rows
-                  if row.state is backups.State.COMPLETE}
-        names: dict[str, list[exceptions.BackupError]] = {}
-        own: dict[types.BackupRef, list[exceptions.BackupError]] = {}
-        unknown = set()
-        fetched = []
+        found = scrubbing.Found(survey.repository)
         for piece, verdict in scrubber.run(
                 plan, deep.Verifier(survey.repository, lineage, 1),
                 self._fetching):
-            if verdict.state is backups.State.COMPLETE:
-                fetched.append(piece)
-            if piece.number is None:
-                yield from _of_verdict(by_ref.pop(piece.backup.ref), verdict,
-                                       1)
-            else:
-                for fault in verdict.faults:
-                    (names.setdefault(piece.rest, []) if piece.is_name(
-                        fault.name) else own.setdefault(
-                            piece.backup.ref, [])).append(fault)
-                if verdict.state is None:
-                    unknown.add(piece.backup.ref)
-        self._left = _left(fetched, plan)
+            found.add(piece, verdict)
+        self._left = _left(found.fetched, plan)
         if scrubber.is_refused:
             self.say('This login may not write to the account, so nobody '
                      'knows later what was verified now.')
         for row in rows:
-            if row.state is not backups.State.COMPLETE:
+            known = found.of(row.ref) if row.ref in complete else None
+            if known is None:
                 yield row
-        for row in by_ref.values():
-            # A damaged pack hurts all that need it, whoever was asked for it.
-            needed = packed.rests(survey.repository, row.ref) if names else ()
-            faults = [*own.get(row.ref, ()), *(
-                fault for rest in sorted(needed)
-                for fault in names.get(rest, ()))]
-            if not faults:
-                yield row
-                continue
-            yield from _of_verdict(row, deep.Verdict(
-                None if row.ref in unknown else backups.State.DAMAGED,
-                tuple(faults)), 1)
+            else:
+                yield from _of_verdict(row, known, 1)
 
     def _fetching(self, backup: backups.Backup,
                   ) -> AbstractContextManager[operations.Observer]:

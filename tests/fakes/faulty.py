@@ -35,8 +35,8 @@ _T = TypeVar('_T')
 # Seconds: longer than a test that works takes.
 _LONG = 60
 
-METHODS = ('ensure_container', 'put', 'read', 'stat', 'segments', 'delete',
-           'list', 'containers')
+METHODS = ('ensure_container', 'put', 'read', 'annotate', 'stat', 'segments',
+           'delete', 'list', 'containers')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,6 +36,7 @@ from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import packed
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
@@ -299,6 +300,55 @@ class Scrubber:
         except exceptions.AccessDenied:
             # What was found is worth knowing all the same.
             self.is_refused = True
+
+
+class Found:
+    """What was found of backups by fetching some pieces.
+
+    ``fetched`` are the pieces that are as they were stored.
+    """
+
+    def __init__(self, repo: repository.Repository) -> None:
+        self._repository = repo
+        self.fetched: list[Piece] = []
+        # Of backups alone, and of packs by the ends of their names.
+        self._own: dict[types.BackupRef, deep.Verdict] = {}
+        self._packs: dict[str, tuple[exceptions.BackupError, ...]] = {}
+
+    def add(self, piece: Piece, verdict: deep.Verdict) -> None:
+        """Note what is known of a piece."""
+        ref = piece.backup.ref
+        if verdict.state is backups.State.COMPLETE:
+            self.fetched.append(piece)
+        if piece.number is None:
+            self._own[ref] = verdict
+            return
+        in_pack = tuple(fault for fault in verdict.faults
+                        if piece.is_name(fault.name))
+        others = tuple(fault for fault in verdict.faults
+                       if fault not in in_pack)
+        if in_pack:
+            self._packs[piece.rest] = in_pack
+        if others:
+            self._own[ref] = dataclasses.replace(verdict, faults=others)
+
+    def of(self, ref: types.BackupRef) -> deep.Verdict | None:
+        """What is known of a backup that looks complete.
+
+        A damaged pack hurts all that need it, whoever was asked for it.
+
+        :returns: None if nothing speaks against it, and not all of it was
+            fetched
+        :raises StoreError: when the store fails
+        """
+        own = self._own.get(ref)
+        needed = packed.rests(self._repository, ref) if self._packs else ()
+        faults = tuple(fault for rest in sorted(needed)
+                       for fault in self._packs.get(rest, ()))
+        if not faults:
+            return own
+        return deep.Verdict(backups.State.DAMAGED, (
+            *(own.faults if own is not None else ()), *faults))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
