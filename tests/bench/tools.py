@@ -107,6 +107,11 @@ class Restic:
         os.link(image, link)
         return self.account.run(*self._command, 'backup', str(link))
 
+    def forget(self, kept: int) -> float:
+        """Keep the last snapshots only; returns the seconds."""
+        return self.account.run(*self._command, 'forget', '--prune',
+                                '--keep-last', str(kept))
+
     def restore(self, image: pathlib.Path, path: pathlib.Path) -> float:
         """See :class:`Tool`."""
         target = self._directory / 'restored'

@@ -3,6 +3,7 @@
 """Backups in the form of packs, on a real Swift, and through Cinder."""
 
 import datetime
+import hashlib
 import json
 import random
 import time
@@ -246,3 +247,57 @@ class ApiTestCase(own_cinder.OwnCinderTestCase):
     def _packs(self):
         return set(filter(naming.is_pack,
                           self.object_names(self.container)))
+
+    def test_disasters(self):
+        volume = self.make_volume(60)
+        first = self.sha256(volume)
+        full = self.back_up(volume)
+        self.write(volume, 20 * MIB, b'new' * MIB)
+        second = self.sha256(volume)
+        tip = self.back_up(volume, incremental=True)
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        # Its manifest is lost, but Cinder still has its record.
+        (manifest,) = [name for name in self.object_names(self.container)
+                       if tip.id in name and name.endswith('_metadata')]
+        self.store.delete(self.container, manifest)
+        where = ('--container', self.container)
+        (row,) = program.json('recover', '--volume', volume.id, *where)
+        self.assertEqual('rebuilt; the pages that are left prove it',
+                         row['Result'])
+        self.assertEqual(second, self.sha256(self.restore(tip)))
+        # Cinder's database is lost.
+        records = [(row['backup_service'], row['backup_url']) for row
+                   in program.json('export-record', '--all', *where)]
+        self.own.stop()
+        self.own.lose_database()
+        self.start()
+        self.import_records(records)
+        for backup, expected in ((full, first), (tip, second)):
+            self.assertEqual(expected, self.sha256(self.restore(
+                self.cinder.backups.get(backup.id))))
+        # Cinder is lost. A restore is interrupted, and goes on.
+        path = program.restored(tip.id, *where)
+        with open(path, 'r+b') as handle:
+            handle.seek(30 * MIB)
+            handle.write(b'?' * MIB)
+        program.run('restore', tip.id, path, '--resume', *where)
+        self.assertEqual(second, hashlib.sha256(
+            path.read_bytes()).hexdigest())
+        self._lose_a_pack(program, full, tip)
+
+    def _lose_a_pack(self, program, full, tip):
+        """All that need it are named, and the next backup is whole."""
+        name = min(name for name in self._packs() if full.id in name)
+        self.store.delete(self.container, name)
+        rows = program.json('verify', '--all', '--container', self.container,
+                            code=7)
+        self.assertEqual([(full.id, name), (tip.id, name)],
+                         [(row['Backup'], row['Object']) for row in rows])
+        volume = self.cinder.volumes.get(tip.volume_id)
+        third = self.back_up(volume, incremental=True)
+        self.assertEqual(self.sha256(volume),
+                         self.sha256(self.restore(third)))
+        shared = self._packs() - {name}
+        self.assertNotEqual(set(), {each for each in shared
+                                    if full.id in each})
