@@ -22,11 +22,15 @@ from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.backup import chunk_backup
 from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.backup import pack_backup
+from cinder_swift_backup.engine.backup import storing
 from cinder_swift_backup.engine.backup import traces as traces_
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
 
 LOG = logging.getLogger(__name__)
+_STORING: dict[chains.Form, type[storing.Storing]] = {
+    chains.Form.CHUNKS: chunk_backup.ChunkBackup,
+    chains.Form.PACKS: pack_backup.PackBackup}
 
 
 class Archiver:
@@ -50,9 +54,7 @@ class Archiver:
             still be reached
         """
         repo = self._repository.during(observer)
-        backup = (chunk_backup.ChunkBackup(job, repo, observer)
-                  if job.form is chains.Form.CHUNKS
-                  else pack_backup.PackBackup(job, repo, observer))
+        backup = _STORING[job.form](job, repo, observer)
         try:
             manifest = backup.make(source)
             # A delete that Cinder ran while the manifest was uploaded did not

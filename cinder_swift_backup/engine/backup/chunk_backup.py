@@ -23,16 +23,13 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import digest_objects
-from cinder_swift_backup.engine import operations
-from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import spool
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.backup import asking
 from cinder_swift_backup.engine.backup import chunk_writer
 from cinder_swift_backup.engine.backup import committing
-from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.backup import layout
-from cinder_swift_backup.engine.backup import traces as traces_
+from cinder_swift_backup.engine.backup import storing
 from cinder_swift_backup.engine.backup import worklist
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
@@ -42,16 +39,8 @@ from cinder_swift_backup.stores import base
 LOG = logging.getLogger(__name__)
 
 
-class ChunkBackup:
-    """One backup; ``traces`` are what it has left if it fails."""
-
-    def __init__(self, job: jobs.ArchiveJob, repo: repository.Repository,
-                 observer: operations.ArchiveObserver) -> None:
-        self._job = job
-        self._repository = repo
-        self._operation = repo.operation
-        self._observer = observer
-        self.traces = traces_.Traces(job.pack_maker)
+class ChunkBackup(storing.Storing):
+    """One backup in the form of chunks."""
 
     def make(self, source: volumes.VolumeReader) -> chains.Manifest:
         """Store all of it, the manifest last."""

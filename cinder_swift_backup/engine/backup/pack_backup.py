@@ -18,8 +18,6 @@ others: those of what is stored are in the indexes of packs.
 """
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.engine import operations
-from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.backup import asking
 from cinder_swift_backup.engine.backup import committing
@@ -30,23 +28,15 @@ from cinder_swift_backup.engine.backup import pack_worklist
 from cinder_swift_backup.engine.backup import packer
 from cinder_swift_backup.engine.backup import page_writer
 from cinder_swift_backup.engine.backup import point_assembly
-from cinder_swift_backup.engine.backup import traces as traces_
+from cinder_swift_backup.engine.backup import storing
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import packs
 from cinder_swift_backup.format import pages
 
 
-class PackBackup:
-    """One backup; ``traces`` are what it has left if it fails."""
-
-    def __init__(self, job: jobs.ArchiveJob, repo: repository.Repository,
-                 observer: operations.ArchiveObserver) -> None:
-        self._job = job
-        self._repository = repo
-        self._operation = repo.operation
-        self._observer = observer
-        self.traces = traces_.Traces(job.pack_maker)
+class PackBackup(storing.Storing):
+    """One backup in the form of packs."""
 
     def make(self, source: volumes.VolumeReader) -> chains.Manifest:
         """Store all of it, the manifest last.

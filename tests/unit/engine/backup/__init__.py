@@ -17,6 +17,7 @@ Modules that other tests hold:
 * packer: engine.scenarios.test_packs
 * page_writer: engine.scenarios.test_packs
 * point_assembly: engine.scenarios.test_packs
+* storing: engine.scenarios.test_archiver_faults
 * traces: engine.scenarios.test_packs
 * worklist: engine.scenarios.test_round_trip
 """
