@@ -265,6 +265,10 @@ class DigestMismatch(IntegrityError):
     """A block does not have the digest recorded for it."""
 
 
+class WrongKey(BackupError):
+    """A backup was encrypted by another key than the one at hand."""
+
+
 class ChainError(BackupError):
     """A backup's ancestors are missing or do not fit together."""
 

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Encrypted backups in the form of packs.
+
+1. The operator has a key of 32 bytes, which a key manager or a file keeps, and
+   which has an id.
+2. A line of recovery points has a data key of 32 random bytes. Each manifest,
+   and each pack, has it encrypted by the operator's key, with the id of that:
+   it is *wrapped*.
+3. Of the data key there are two more, by HKDF with SHA-256: one for digests,
+   and one for each pack, for which the end of the pack's name is the
+   information.
+4. A chunk is compressed, then encrypted by AES-256-GCM with the key of its
+   pack: a random nonce of 12 bytes, as many bytes as there were, and a tag of
+   16 bytes.
+5. The digest of a block is its HMAC-SHA256. So nobody without the key sees
+   which blocks are equal, or knows a block by its digest. Blocks of zeros have
+   none, as ever.
+
+What is not encrypted: which parts of a volume have data, how long the chunks
+are, when they were stored, and the names of volumes and backups.
+"""
+
+import base64
+import binascii
+import dataclasses
+import hmac
+
+from cryptography import exceptions as crypto_exceptions
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import aead
+from cryptography.hazmat.primitives.kdf import hkdf
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import documents
+
+# Bytes of keys, of a nonce, and by how much a chunk is longer.
+KEY = 32
+NONCE = 12
+_TAG = 16
+OVERHEAD = NONCE + _TAG
+_DIGESTS = b'cinder-swift-backup digests'
+_PACK = b'cinder-swift-backup pack '
+_WRAPPED = b'cinder-swift-backup data key of '
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A data key as it is stored: encrypted by the key with an id."""
+
+    key_id: str
+    wrapped: bytes
+
+    def encode(self) -> dict[str, str]:
+        """It as the value of a field."""
+        return {'key_id': self.key_id,
+                'wrapped': base64.b64encode(self.wrapped).decode()}
+
+
+def decode(name: str, value: object) -> Wrapped:
+    """A wrapped key.
+
+    :param name: of the object that has it
+    :raises FormatError: when it is none
+    """
+    if isinstance(value, dict):
+        key_id, text = value.get('key_id'), value.get('wrapped')
+        if documents.is_identifier(key_id) and documents.is_text(text):
+            try:
+                wrapped = base64.b64decode(text, validate=True)
+            except (binascii.Error, ValueError):
+                wrapped = b''
+            if len(wrapped) == KEY + OVERHEAD:
+                return Wrapped(key_id, wrapped)
+    raise documents.damaged(
+        name, f'{documents.shown(value)} is no encrypted key')
+
+
+class DataKey:
+    """Encrypts the chunks of a line of recovery points; for any threads."""
+
+    def __init__(self, secret: bytes) -> None:
+        """Prepare.
+
+        :param secret: of :data:`KEY` bytes
+        """
+        if len(secret) != KEY:
+            raise ValueError(f'{len(secret)} bytes instead of {KEY}')
+        self._secret = secret
+        self._of_digests = _derive(secret, _DIGESTS)
+
+    def wrap(self, key: bytes, key_id: str, nonce: bytes) -> Wrapped:
+        """It as it is stored.
+
+        :param key: the operator's, of :data:`KEY` bytes
+        :param nonce: of :data:`NONCE` random bytes
+        """
+        return Wrapped(key_id, nonce + aead.AESGCM(key).encrypt(
+            nonce, self._secret, _WRAPPED + key_id.encode()))
+
+    def digest(self, block: bytes | memoryview) -> bytes:
+        """The digest of a block that is not zeros."""
+        return hmac.digest(self._of_digests, block, 'sha256')
+
+    def of_pack(self, rest: str) -> 'PackKey':
+        """The key of a pack.
+
+        :param rest: the end of its name
+        """
+        return PackKey(_derive(self._secret, _PACK + rest.encode()))
+
+
+class PackKey:
+    """Encrypts the chunks of one pack; for any threads."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = aead.AESGCM(key)
+
+    def encrypt(self, stored: bytes, nonce: bytes) -> bytes:
+        """A chunk as it is in the pack.
+
+        :param nonce: of :data:`NONCE` random bytes
+        """
+        return nonce + self._cipher.encrypt(nonce, stored, None)
+
+    def decrypt(self, name: str, encrypted: bytes) -> bytes:
+        """What was encrypted.
+
+        :param name: of the pack
+        :raises FormatError: when it is something else
+        """
+        try:
+            return self._cipher.decrypt(encrypted[:NONCE], encrypted[NONCE:],
+                                        None)
+        except (crypto_exceptions.InvalidTag, ValueError) as err:
+            raise documents.damaged(
+                name, 'a chunk is not what was encrypted') from err
+
+
+def unwrap(wrapped: Wrapped, key: bytes) -> DataKey:
+    """A data key.
+
+    :param key: the operator's, of :data:`KEY` bytes
+    :raises WrongKey: when it was wrapped by another
+    """
+    try:
+        secret = aead.AESGCM(key).decrypt(
+            wrapped.wrapped[:NONCE], wrapped.wrapped[NONCE:],
+            _WRAPPED + wrapped.key_id.encode())
+    except crypto_exceptions.InvalidTag as err:
+        raise exceptions.WrongKey(
+            f'key {wrapped.key_id} is not the one that encrypted the backup',
+        ) from err
+    return DataKey(secret)
+
+
+def _derive(secret: bytes, information: bytes) -> bytes:
+    return hkdf.HKDF(hashes.SHA256(), KEY, None, information).derive(secret)
