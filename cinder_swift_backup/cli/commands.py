@@ -91,7 +91,7 @@ def _number_of(unit: str, text: str, least: float = 0) -> float:
     return value
 
 
-_hours = functools.partial(_number_of, 'hours')
+hours = functools.partial(_number_of, 'hours')
 _seconds = functools.partial(_number_of, 'seconds')
 
 
@@ -322,7 +322,7 @@ class AccountCommand(OurCommand):
             help='a container to look in; may be repeated (default: all)')
         parser.add_argument(
             '--grace', metavar='HOURS', help=self.grace_help,
-            type=functools.partial(_hours, least=self.least_grace),
+            type=functools.partial(hours, least=self.least_grace),
             default=surveys.GRACE.total_seconds() / 3600)
         parser.add_argument(
             '--workers', type=positive, default=_WORKERS, metavar='N',

@@ -6,17 +6,20 @@
    can share what the one before it has. What was converted already is found,
    so that the command can be repeated. If one is damaged, the others go on.
 2. Write the statements for Cinder's records.
-3. With ``--delete-source``, delete the old backups, the newest first: each
-   once all of the new one was fetched and compared, nothing builds on the old
-   one, and no record of Cinder points to it.
+3. With ``--delete-source``, fetch and compare the new backups. Then look at
+   each volume anew, and delete its old backups, the newest first, if nothing
+   builds on them, no backup of the volume is being made, and no record of
+   Cinder points to them.
 """
 
 import argparse
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import datetime
 import os
 import pathlib
 from typing import Any
@@ -30,6 +33,7 @@ from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import questions
 from cinder_swift_backup.cli import record_statements
 from cinder_swift_backup.cli import summaries
+from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import conversion
 from cinder_swift_backup.engine.survey import deletion
@@ -59,6 +63,7 @@ class _Row:
     backup: backups.Backup
     size: int | None
     result: str
+    chain: chains.Chain | None = None
     link: chains.ChainLink | None = None
     is_new: bool = False
 
@@ -112,6 +117,11 @@ class Convert(commands.AccountCommand, commands.Table):
             '--delete-source', action='store_true',
             help='delete each old backup once the new one was verified, and '
                  'no record of Cinder points to the old one')
+        parser.add_argument(
+            '--sweep-grace', metavar='HOURS', type=commands.hours,
+            default=sweeping.GRACE.total_seconds() / 3600,
+            help='how long sweeps keep packs that no backup needs; as '
+                 'backup_swift_sweep_grace (default: %(default)g)')
         questions.add_to(parser, dry_run='say what would be converted, and '
                                          'change nothing')
         return parser
@@ -120,11 +130,15 @@ class Convert(commands.AccountCommand, commands.Table):
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""
         form = chains.Form(parsed_args.to)
+        _check_writable(parsed_args.sql)
         with self.opened(parsed_args) as survey:
             with self.looking() as observer:
                 lineage, chosen = survey.chosen(
-                    parsed_args.backups, parsed_args.volume, observer)
-            converter = conversion.Converter(survey.repository, form)
+                    parsed_args.backups, parsed_args.volume, observer,
+                    other_than=form)
+            converter = conversion.Converter(
+                survey.repository, form,
+                datetime.timedelta(hours=parsed_args.sweep_grace))
             self.left = _GO_ON
             rows = list(self._rows(survey, converter, lineage, [
                 backup for backup in chosen
@@ -144,7 +158,7 @@ class Convert(commands.AccountCommand, commands.Table):
         done: dict[types.BackupRef, types.BackupRef] = {}
         for backup in chosen:
             row = _Row(backup, lineage.size(backup), '')
-            why = _obstacle(lineage, backup)
+            why = _obstacle(lineage, backup, converter)
             if why:
                 row.result = f'not converted: {why}'
                 self.code = errors.ExitCode.DAMAGED
@@ -168,6 +182,7 @@ class Convert(commands.AccountCommand, commands.Table):
                                      f'{ref.backup_id}') as converting,
                   progress_bar.shown(self.app.stderr, f'verifying '
                                      f'{ref.backup_id}') as verifying):
+                row.chain = chain
                 found = converter.convert(
                     chain, conversion.before(lineage, row.backup, done),
                     converting, verifying)
@@ -184,6 +199,9 @@ class Convert(commands.AccountCommand, commands.Table):
         """Write the statements for the records of what was converted."""
         moves = [record_statements.Move(row.backup, row.link)
                  for row in rows if row.link is not None]
+        if not moves:
+            # What is there may still have to be run.
+            return
         movable = record_statements.movable(lineage, moves)
         text = '\n'.join(record_statements.lines(lineage, movable)) + '\n'
         try:
@@ -209,13 +227,9 @@ class Convert(commands.AccountCommand, commands.Table):
                         lineage: lineages.Lineage, rows: Sequence[_Row],
                         arguments: argparse.Namespace) -> None:
         """Delete what was converted, as far as nobody needs it."""
-        records = deleting.read_records(self, arguments.patience,
-                                        required=True)
-        converted = [row for row in rows if row.link is not None]
-        prefixes = self._prefixes(records, converted, arguments.patience)
-        needs = _Needs(lineage, records, prefixes)
-        unneeded = [row for row in reversed(converted)
-                    if needs.let_go(row)]
+        converted = [row for row in reversed(rows) if row.link is not None]
+        needs = self._needs(lineage, converted, arguments)
+        unneeded = [row for row in converted if needs.let_go(row)]
         if arguments.dry_run or not unneeded or (
                 questions.is_asked(self, arguments)
                 and not questions.confirmed(
@@ -224,37 +238,66 @@ class Convert(commands.AccountCommand, commands.Table):
                           f'in the old form?')):
             return
         self.left = _SOME_ARE_GONE
-        needs = _Needs(lineage, records, prefixes)
+        by_volume: dict[str, list[_Row]] = {}
         for row in unneeded:
+            by_volume.setdefault(row.backup.ref.volume_id, []).append(row)
+        for volume, some in by_volume.items():
+            self._delete_of_volume(survey, converter, volume, [
+                row for row in some if self._is_verified(converter, row)],
+                arguments)
+
+    def _delete_of_volume(self, survey: surveys.Survey,
+                          converter: conversion.Converter, volume: str,
+                          rows: Sequence[_Row],
+                          arguments: argparse.Namespace) -> None:
+        """Delete old backups, by what is there and on record now."""
+        if not rows:
+            return
+        # Much may have happened since the first look.
+        with self.looking() as observer:
+            lineage = survey.of_volumes(volume, observer)
+        now = {backup.ref: backup for backup in lineage.backups}
+        needs = self._needs(lineage, rows, arguments)
+        for row in rows:
+            if row.backup.ref not in now:
+                row.result += '; the old one is gone'
+                continue
+            row.backup = now[row.backup.ref]
+            if converter.find(row.backup.ref) is None:
+                row.result += '; kept the old one: the new one is gone'
+                self.code = errors.ExitCode.DAMAGED
+                continue
             # One that stays after all needs what it builds on.
-            if not self._is_verified(converter, row) or not needs.let_go(row):
+            if not needs.let_go(row):
                 continue
             deletion.delete(survey.repository, row.backup)
             if row.backup.is_point:
                 deleting.note_packs(survey, row.backup)
             row.result += '; deleted the old one'
 
-    def _prefixes(self, records: deletion.Records | None,
-                  rows: Iterable[_Row],
-                  patience: float) -> Mapping[str, str]:
-        """Where records point to, as far as Cinder tells."""
-        if records is None:
-            return {}
-        return cinder_api.prefixes(
-            self.app.options, os.environ, patience,
-            [row.backup.ref.backup_id for row in rows
-             if deletion.record_of(records, row.backup) is not None])
+    def _needs(self, lineage: lineages.Lineage, rows: Sequence[_Row],
+               arguments: argparse.Namespace) -> '_Needs':
+        """Why old backups have to stay, as of now."""
+        records = deleting.read_records(self, arguments.patience,
+                                        required=True)
+        prefixes: Mapping[str, str] = {}
+        if records is not None:
+            prefixes = cinder_api.prefixes(
+                self.app.options, os.environ, arguments.patience,
+                [row.backup.ref.backup_id for row in rows
+                 if deletion.record_of(records, row.backup) is not None])
+        return _Needs(lineage, records, prefixes, arguments.container)
 
     def _is_verified(self, converter: conversion.Converter,
                      row: _Row) -> bool:
         """Whether a backup in the new form is what the old one is."""
-        if row.is_new or row.link is None:
+        if row.is_new or row.link is None or row.chain is None:
             return row.is_new
         try:
             with progress_bar.shown(
                     self.app.stderr,
                     f'verifying {row.link.ref.backup_id}') as observer:
-                converter.verify(row.link, observer)
+                converter.verify(row.chain, row.link, observer)
         except _DAMAGE as err:
             row.result += f'; kept the old one: {errors.line_of(err)}'
             self.code = errors.ExitCode.DAMAGED
@@ -277,14 +320,32 @@ class Convert(commands.AccountCommand, commands.Table):
                 'writes the SQL that changes that.']
 
 
-def _obstacle(lineage: lineages.Lineage, backup: backups.Backup) -> str:
+def _check_writable(path: pathlib.Path | None) -> None:
+    """Refuse a file that cannot be written, before hours of work.
+
+    :raises VolumeError: if it is one
+    """
+    if path is None or (os.access(path.parent, os.W_OK)
+                        and not path.is_dir()):
+        return
+    raise exceptions.VolumeError(f'{path} cannot be written')
+
+
+def _obstacle(lineage: lineages.Lineage, backup: backups.Backup,
+              converter: conversion.Converter) -> str:
     """Why a backup is not converted; empty if it may be."""
     if backup.ref.container in lineage.copies:
         return 'the container is a copy, so convert the original'
     state, why = lineage.problem(backup)
-    if state is backups.State.COMPLETE:
-        return ''
-    return f'the backup is {state.value}: {why}'
+    if state is not backups.State.COMPLETE:
+        return f'the backup is {state.value}: {why}'
+    where = converter.target(backup.ref)
+    needed = [other.ref.backup_id for twin in lineage.twins(backup)
+              if twin.ref == where for other in lineage.dependents(twin)]
+    if needed and converter.find(backup.ref) is None:
+        return (f'it is damaged in its new form, and {", ".join(needed)} '
+                f'may build on that')
+    return ''
 
 
 class _Needs:
@@ -292,15 +353,18 @@ class _Needs:
 
     def __init__(self, lineage: lineages.Lineage,
                  records: deletion.Records | None,
-                 prefixes: Mapping[str, str]) -> None:
+                 prefixes: Mapping[str, str],
+                 named: Collection[str]) -> None:
         """Prepare.
 
         :param records: those of Cinder; None where there is none
         :param prefixes: where records point to, as far as Cinder tells
+        :param named: the containers that the user has named
         """
         self._lineage = lineage
         self._records = records
         self._prefixes = prefixes
+        self._named = named
         self._gone: set[types.BackupRef] = set()
 
     def let_go(self, row: _Row) -> bool:
@@ -325,12 +389,17 @@ class _Needs:
             row, self._records)
 
     def _why_on_record(self, row: _Row, records: deletion.Records) -> str:
-        obstacle = deletion.obstacle_on_record(records, row.backup)
-        if obstacle is None:
-            return ''
-        if obstacle.reason is deletion.Reason.VOLUME_IN_USE:
+        backup = row.backup
+        if any(record.is_in_the_making
+               and record.volume_id == backup.ref.volume_id
+               for record in records.values()):
             return 'Cinder is backing up the volume'
-        prefix = self._prefixes.get(row.backup.ref.backup_id)
+        if deletion.record_of(records, backup) is None:
+            # Of a login that does not see all records.
+            return '' if backup.ref.container in self._named else (
+                'Cinder shows this login no record of it. If no Cinder has '
+                'one, name its container with --container')
+        prefix = self._prefixes.get(backup.ref.backup_id)
         if prefix is None:
             return ('Cinder does not say where its record points to: log in '
                     'as an administrator, while cinder-backup is running')

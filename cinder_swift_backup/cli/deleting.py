@@ -46,6 +46,9 @@ _WHY = {
     deletion.Reason.PERHAPS_NEEDED: (
         'newer backups of the volume have no readable manifest and may need '
         'this one', 'these:'),
+    deletion.Reason.TWO_FORMS: (
+        'the backup is there in two forms: use "convert --delete-source" to '
+        'delete the old one', None),
     deletion.Reason.RECORDED: (
         'Cinder has a record of the backup, with status {status!r}: use '
         '"cinder backup-delete" (if that is refused, "cinder '
@@ -263,7 +266,7 @@ class Orphans(commands.AccountCommand, commands.Table):
 
 
 def read_records(command: commands.AccountCommand, patience: float, *,
-             required: bool) -> deletion.Records | None:
+                 required: bool) -> deletion.Records | None:
     """What Cinder knows; None if it is not there.
 
     :param required: whether it has to be asked if it is there

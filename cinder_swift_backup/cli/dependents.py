@@ -45,9 +45,12 @@ def lines(lineage: lineages.Lineage,
 def _drifted(lineage: lineages.Lineage,
              records: deletion.Records) -> dict[str, int]:
     """By the ids of the records, the numbers that they should have."""
-    read = {backup.ref.backup_id: backup for backup in lineage.backups
-            if backup.summary is not None
-            and deletion.record_of(records, backup) is not None}
+    known = [backup for backup in lineage.backups
+             if backup.summary is not None
+             and deletion.record_of(records, backup) is not None]
+    # Of one that is in several forms, the one that others build on.
+    read = {backup.ref.backup_id: backup for backup in sorted(
+        known, key=lambda backup: bool(lineage.dependents(backup)))}
     unsure = {record.volume_id for record in records.values()
               if record.is_incremental and not (
                   record.is_available and record.backup_id in read)}

@@ -5,12 +5,14 @@
 Cinder's API cannot change where a record points to (``service_metadata``).
 
 1. A record moves only if the records of all that build on its backup do: for
-   these, Cinder looks up what they build on by its record.
-2. A backup that has moved builds on nothing.
-3. The number of those that build on a backup is corrected where one has moved
-   (``num_dependent_backups``; see :mod:`.dependents`).
-4. Each statement changes nothing if the record does not point to the old
-   backup any more, so that it does no harm to run it twice, or late.
+   these, Cinder looks up what they build on by its record. So the newest moves
+   first, and names no parent from then on; and one moves only if no record
+   names it as its parent, whatever was made since.
+2. It moves only if it points to the old backup, and is available.
+3. The number of those that build on a backup is counted anew where one has
+   moved (``num_dependent_backups``; see :mod:`.dependents`).
+
+All of it is one transaction. So it does no harm to run it twice, or late.
 
 Names of columns: Cinder's table ``backups``.
 """
@@ -45,31 +47,43 @@ def movable(lineage: lineages.Lineage,
     return list(by_ref.values())
 
 
+_NO_CHILD = (
+    'id NOT IN (SELECT parent_id FROM (SELECT parent_id FROM backups WHERE '
+    'parent_id IS NOT NULL AND NOT deleted) AS children)')
+_COUNT = (
+    '(SELECT COUNT(*) FROM (SELECT parent_id FROM backups WHERE NOT deleted) '
+    'AS children WHERE children.parent_id = backups.id)')
+
+
 def lines(lineage: lineages.Lineage, moves: Iterable[Move]) -> Iterator[str]:
     """The statements for some records, a line each.
 
     :param moves: that are :func:`movable`
     :raises SelectionError: when a prefix cannot be written in SQL
     """
-    moves = list(moves)
-    moved = {move.source.ref for move in moves}
+    by_ref = {move.source.ref: move for move in moves}
     yield '-- Run this in the database of Cinder.'
-    for move in moves:
-        source, ref = move.source.ref, move.link.ref
-        count = move.link.manifest.own_objects
-        yield (
-            f'UPDATE backups SET service_metadata = {_quoted(ref.prefix)}, '
-            f'object_count = {count}, parent_id = NULL, '
-            f'num_dependent_backups = 0 WHERE id = {_quoted(ref.backup_id)} '
-            f'AND service_metadata = {_quoted(source.prefix)};')
+    yield 'BEGIN;'
+    # What builds on a backup comes after it.
+    for backup in reversed(lineage.backups):
+        if backup.ref in by_ref:
+            yield _moving(by_ref[backup.ref])
     for backup in lineage.backups:
-        dependents = lineage.dependents(backup)
-        left = [other for other in dependents if other.ref not in moved]
-        if backup.ref not in moved and len(left) < len(dependents):
-            yield (
-                f'UPDATE backups SET num_dependent_backups = {len(left)} '
-                f'WHERE id = {_quoted(backup.ref.backup_id)} AND '
-                f'service_metadata = {_quoted(backup.ref.prefix)};')
+        if any(dependent.ref in by_ref
+               for dependent in lineage.dependents(backup)):
+            yield (f'UPDATE backups SET num_dependent_backups = {_COUNT} '
+                   f'WHERE id = {_quoted(backup.ref.backup_id)};')
+    yield 'COMMIT;'
+
+
+def _moving(move: Move) -> str:
+    source, ref = move.source.ref, move.link.ref
+    return (
+        f'UPDATE backups SET service_metadata = {_quoted(ref.prefix)}, '
+        f'object_count = {move.link.manifest.own_objects}, parent_id = NULL, '
+        f'num_dependent_backups = 0 WHERE id = {_quoted(ref.backup_id)} AND '
+        f"service_metadata = {_quoted(source.prefix)} AND status = "
+        f"'available' AND {_NO_CHILD};")
 
 
 def _quoted(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import deleting
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import progress_bar
@@ -26,8 +27,8 @@ _GROUPINGS = (
     (('Backup', 'Volume', 'Container'),
      ('Last written', 'Packs', 'Stored', 'Size'), ('Result',)))
 _PROVEN = 'rebuilt; the pages that are left prove it'
-_UNPROVEN = ('rebuilt; no pages are left to prove it, so data of packs that '
-             'are missing may be older')
+_UNPROVEN = ('rebuilt; not all pages are left to prove it, so some data may '
+             'be older if packs are missing')
 
 
 class Recover(commands.AccountCommand, commands.Table):
@@ -37,8 +38,10 @@ class Recover(commands.AccountCommand, commands.Table):
     manifest and the pages of the newest backup that has put packs, or of
     BACKUP. It can do that as long as no sweep has deleted packs: a day, unless
     Cinder has a record of the backup. Where pages of the backup are left, they
-    have to tell the same. Names, and what Cinder noted of the volume, are
-    lost.
+    have to tell the same, and if all are, that proves the result. Names, and
+    what Cinder noted of the volume, are lost. It does not rebuild a backup
+    that Cinder is making, nor, unless you name it, one that Cinder has no
+    record of and that has put a pack within the grace period.
 
     Backups that were deleted have no manifest either, and one that failed
     never had one. So look with --dry-run first, and do not trust a rebuilt
@@ -85,6 +88,7 @@ class Recover(commands.AccountCommand, commands.Table):
                 return _COLUMNS, [_row(point, None, 'has no manifest')
                                   for point in lost]
             point = _choose(lost, volume, parsed_args.backup)
+            self._check_idle(survey, point, parsed_args)
             self.left = 'To continue, repeat the command.'
             with progress_bar.counted(self.app.stderr, 'reading',
                                       'packs') as observer:
@@ -93,6 +97,31 @@ class Recover(commands.AccountCommand, commands.Table):
             return _COLUMNS, [_row(
                 point, found.manifest.volume_size,
                 _PROVEN if found.is_proven else _UNPROVEN)]
+
+    def _check_idle(self, survey: surveys.Survey,
+                    point: rebuilding.LostPoint,
+                    arguments: argparse.Namespace) -> None:
+        """Refuse a backup that may still be in the making.
+
+        :raises SelectionError: if it is, or may be, and was not named
+        """
+        records = deleting.read_records(self, arguments.patience,
+                                        required=False) or {}
+        record = records.get(point.ref.backup_id)
+        if record is not None and record.is_in_the_making:
+            raise exceptions.SelectionError(
+                'Cinder is making the backup',
+                backup_id=point.ref.backup_id)
+        now = (survey.repository.store.now()
+               or datetime.datetime.now(datetime.UTC))
+        if arguments.backup is None and record is None and (
+                now - point.modified < datetime.timedelta(
+                    hours=arguments.grace)):
+            raise exceptions.SelectionError(
+                f'the newest backup has put a pack '
+                f'{formatting.duration(now - point.modified)} ago, and may '
+                f'still be in progress: name it if it is not',
+                backup_id=point.ref.backup_id)
 
     @staticmethod
     def _find(survey: surveys.Survey, beginning: str) -> packed.PackedVolume:

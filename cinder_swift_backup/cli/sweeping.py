@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable
 from collections.abc import Sequence
 import datetime
+import functools
 from typing import Any
 
 from cinder_swift_backup import exceptions
@@ -116,7 +117,10 @@ class Sweep(commands.AccountCommand, commands.Table):
                          if record.is_in_the_making}
         return [(volume, sweeping.Swept(why=_MADE)
                  if volume.volume_id in in_the_making
-                 else sweeper.sweep(volume.swept, dry_run=dry_run))
+                 else sweeper.sweep(
+                     volume.swept, ask=functools.partial(
+                         _on_record, volume, records or {}),
+                     dry_run=dry_run))
                 for volume in found]
 
     def _is_sure(self, rows: _Rows, arguments: argparse.Namespace) -> bool:
@@ -127,6 +131,15 @@ class Sweep(commands.AccountCommand, commands.Table):
         return questions.confirmed(
             self, f'Delete {summaries.counted(count, "pack")} that no backup '
                   f'needs?')
+
+
+def _on_record(volume: packed.PackedVolume,
+               records: deletion.Records) -> sweeping.OnRecord:
+    """Which backups have to have a manifest, by their ids."""
+    return sweeping.OnRecord(expected_ids=frozenset(
+        record.backup_id for record in records.values()
+        if record.is_available and record.volume_id == volume.volume_id
+        and record.container == volume.container))
 
 
 def _row(volume: packed.PackedVolume,

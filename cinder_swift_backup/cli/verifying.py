@@ -85,9 +85,10 @@ class Verify(commands.AccountCommand, commands.Table):
     To fetch a part of everything each night, give --deep a limit: with
     --older-than, it fetches only what it has not verified for so long, and
     with --at-most, no more than so many bytes, what is the longest overdue
-    first. Of backups in packs it fetches single packs. It notes with the
-    manifests what it has verified, but not in copies, of which it takes what
-    it fetches at random.
+    first. Of backups in packs it fetches single packs. What a backup builds on
+    has its own turn, so it calls none "verified". It notes with the manifests
+    what it has fetched, but not in copies, of which it takes what it fetches
+    at random.
     """
 
     codes = (
@@ -222,7 +223,8 @@ class Verify(commands.AccountCommand, commands.Table):
                      'knows later what was verified now.')
         for row in rows:
             known = found.of(row.ref) if row.ref in complete else None
-            if known is None:
+            # Only part of what it needs may have been fetched.
+            if known is None or known.state is backups.State.COMPLETE:
                 yield row
             else:
                 yield from _of_verdict(row, known, 1)

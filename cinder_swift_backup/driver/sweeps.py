@@ -21,6 +21,7 @@ from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.format import naming
 
 LOG = logging.getLogger(__name__)
+_WHOLE = (fields.BackupStatus.AVAILABLE, fields.BackupStatus.RESTORING)
 _GOING = (fields.BackupStatus.DELETING, fields.BackupStatus.DELETED)
 
 
@@ -36,7 +37,7 @@ def after_backup(context, database, repo, ref, grace):
 def after_delete(context, database, repo, ref, grace, makers):
     """Sweep after a backup was deleted, in whichever form.
 
-    :param makers: the ids of the backups that put the packs that it named
+    :param makers: who has put the packs that it named
     """
     _sweep(context, database, repo, ref, grace, makers=makers)
 
@@ -82,6 +83,8 @@ def _on_record(ref, records, *, is_made, makers):
     :param makers: of packs that it named
     """
     others = [record for record in records if record.id != ref.backup_id]
+    projects = {record.project_id for record in records
+                if record.id == ref.backup_id}
     here = [other for other in others if other.container == ref.container
             # Those of other volumes name none of the packs.
             and naming.packs(other.service_metadata or '') == naming.packs(
@@ -104,7 +107,11 @@ def _on_record(ref, records, *, is_made, makers):
         known=frozenset((ref.backup_id, *makers,
                          *(other.id for other in others))),
         staying=frozenset(staying), failed=frozenset(failed),
-        gone=frozenset(gone))
+        gone=frozenset(gone),
+        expected=frozenset(
+            other.service_metadata for other in here
+            # Another project may have another account.
+            if other.project_id in projects and other.status in _WHOLE))
 
 
 def _tell(ref, swept):

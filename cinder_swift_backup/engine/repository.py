@@ -57,8 +57,8 @@ _AT_ONCE = 4
 class Remains:
     """What there is of a backup: the names of its objects, and its mark.
 
-    ``form`` is None if its manifest does not tell. ``makers`` are the ids of
-    the backups that put the packs that it names.
+    ``form`` is None if its manifest does not tell. ``makers`` have put
+    the packs that it names, see :mod:`cinder_swift_backup.format.naming`.
     """
 
     names: frozenset[str]
@@ -203,8 +203,7 @@ class Repository:
         return Remains(
             frozenset(names), manifest.mark, manifest.form,
             frozenset(() if manifest.point is None
-                      else map(naming.backup_of,
-                               manifest.point.packs.makers)))
+                      else manifest.point.packs.makers))
 
     def _has(self, parent: types.BackupRef | None) -> bool:
         """Whether the store has the parent, if there is one."""

@@ -83,11 +83,13 @@ class OnRecord:
     """What there is on record of the backups of a volume.
 
     ``is_told`` is whether there are records, ``is_idle`` whether by these no
-    backup is being made. ``known`` are the ids of all, also of those that were
-    deleted, and of others whose packs may go with the last. The rest are
-    prefixes, of those in the container: ``staying`` of backups that have a
-    manifest, ``failed`` of those that need not have one, ``gone`` of those
-    that were or are being deleted.
+    backup is being made. ``known`` are the makers of their packs, also of
+    those that were deleted, and others whose packs may go with the last. The
+    rest are prefixes, of those in the container: ``staying`` of backups that
+    have a manifest, ``failed`` of those that need not have one, ``gone`` of
+    those that were or are being deleted. ``expected`` are those of ``staying``
+    that are certainly in the account, and ``expected_ids`` the ids of such
+    where nobody tells their prefixes.
     """
 
     is_told: bool = False
@@ -96,6 +98,8 @@ class OnRecord:
     staying: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
+    expected: frozenset[str] = frozenset()
+    expected_ids: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -249,11 +253,13 @@ class Sweeper:
     @staticmethod
     def _lost(volume: Volume, records: OnRecord,
               manifests: _Manifests) -> str | None:
-        """The name of a manifest that should be there and is not, if any."""
-        return next((naming.manifest_name(prefix)
-                     for prefix in sorted(records.staying)
-                     if prefix not in manifests
-                     and _ref(volume, prefix) is not None), None)
+        """What should have a manifest and has none, if anything."""
+        found = {each.ref.backup_id for each in manifests.values()}
+        lost = [prefix for prefix in sorted(records.expected)
+                if prefix not in manifests
+                and _ref(volume, prefix) is not None]
+        return next(iter((*lost, *sorted(records.expected_ids - found))),
+                    None)
 
     def _listed(self, volume: Volume) -> Iterator[tuple[str, _Manifest]]:
         """The manifests that a listing shows, by their prefixes."""
@@ -332,7 +338,10 @@ class Sweeper:
     def _all_at_once(self, plan: _Plan, unnamed: _Packs, records: OnRecord,
                      now: datetime.datetime) -> _Plan:
         """The same, with all packs of backups that are on record."""
-        due = [rest for rest in unnamed if _maker(rest) in records.known]
+        # What is converted to packs is on record later, if ever, so that
+        # nobody knows whether its manifest is not listed yet.
+        due = [rest for rest in unnamed
+               if _raw_maker(rest) in records.known]
         noted = {**plan.noted, **dict.fromkeys(due, now - self._grace)}
         return _Plan(noted, sorted({*plan.due, *due}), is_everything=True)
 
@@ -351,10 +360,15 @@ def _ref(volume: Volume, prefix: str) -> types.BackupRef | None:
                            volume.container, prefix)
 
 
-def _maker(rest: str) -> str:
-    """The id of the backup that has put a pack, by the end of its name."""
+def _raw_maker(rest: str) -> str:
+    """Who has put a pack, by the end of its name; see :mod:`.naming`."""
     maker = naming.pack_maker(rest)
-    return '' if maker is None else naming.backup_of(maker[0])
+    return '' if maker is None else maker[0]
+
+
+def _maker(rest: str) -> str:
+    """The id of the backup that has put a pack."""
+    return naming.backup_of(_raw_maker(rest))
 
 
 def _newest(packs: _Packs) -> dict[str, datetime.datetime]:

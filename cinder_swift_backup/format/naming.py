@@ -195,6 +195,12 @@ def another_maker(backup_id: str, unique: int) -> str:
     return f'{backup_id}.{unique:08x}'
 
 
+def is_of_converted(name: str) -> bool:
+    """Whether a pack was put by a conversion, by its name."""
+    match = _PACK.fullmatch(name)
+    return match is not None and _ANOTHER.search(match['maker']) is not None
+
+
 def backup_of(maker: str) -> str:
     """The id of the backup that a maker of packs is of."""
     return _ANOTHER.sub('', maker)
@@ -203,7 +209,8 @@ def backup_of(maker: str) -> str:
 def converted(prefix: str, form: str) -> str:
     """The prefix of a backup that is converted to another form.
 
-    Converting it once more, or back, gives no longer one.
+    Converting it once more, or back, gives no longer one. It is always
+    another: a zone may be called like one of a converted backup.
 
     :param prefix: of any backup, converted or not
     :param form: the word for it
@@ -212,13 +219,20 @@ def converted(prefix: str, form: str) -> str:
     match = _CONVERTED.fullmatch(prefix)
     if match is None:
         raise ValueError(f'{prefix} is no prefix of a backup')
-    return f'{match["begin"]}-in-{form}{match["end"]}'
+    found = f'{match["begin"]}-in-{form}{match["end"]}'
+    if found == prefix:
+        return f'{match["begin"]}{match["form"]}-in-{form}{match["end"]}'
+    return found
 
 
-def is_converted(prefix: str) -> bool:
-    """Whether a backup was converted from another form, by its prefix."""
+def is_converted(prefix: str, form: str | None = None) -> bool:
+    """Whether a backup was converted from another form, by its prefix.
+
+    :param form: the word for the one that it was converted to; any by default
+    """
     match = _CONVERTED.fullmatch(prefix)
-    return match is not None and match['form'] is not None
+    return (match is not None and match['form'] is not None
+            and form in (None, match['form'].rpartition('-')[2]))
 
 
 def pack_maker(rest: str) -> tuple[str, int] | None:

@@ -37,9 +37,9 @@ _UNREADABLE = (LookupError, RecursionError, EOFError, zlib.error)
 # What JSON of another form gives rise to in here.
 _ODD = (ValueError, LookupError, TypeError, AttributeError, OverflowError,
         RecursionError, OSError)
-# Characters of an answer that the text of an error shows.
 # What the headers of our notes begin with.
 NOTE = 'x-object-meta-csb-'
+# Characters of an answer that the text of an error shows.
 _SHOWN = 80
 
 

@@ -12,24 +12,34 @@
    what differs, and only that is fetched and stored.
 4. Before the manifest is put, see that the old backup is still there: somebody
    may have deleted it, and does not want it any more.
-5. Fetch all of the new backup, and compare it with its digests.
+5. Fetch all of the new backup, compare it with its digests, and these with
+   those of the old one.
 
-The old backup is only read.
+The old backup is only read. What an earlier attempt has left is replaced; if
+that has a manifest, but only once all of the old backup was read: it may be
+the better one of the two.
 """
 
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
+import datetime
+import functools
+import itertools
 import secrets
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import operations
+from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.backup import archiver
 from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.backup import parents
+from cinder_swift_backup.engine.restore import fetching
 from cinder_swift_backup.engine.restore import stored_volume
+from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import lineages
@@ -94,11 +104,21 @@ def before(lineage: lineages.Lineage, backup: backups.Backup,
 class Converter:
     """Converts the backups of one store to one form."""
 
-    def __init__(self, repo: repository.Repository, form: chains.Form) -> None:
+    def __init__(self, repo: repository.Repository, form: chains.Form,
+                 grace: datetime.timedelta = sweeping.GRACE) -> None:
+        """Prepare.
+
+        :param grace: that of sweeps
+        """
         self._repository = repo
         self._form = form
+        self._grace = grace
         # Remembers the packs that it has fetched.
         self._checker = deep.Checker(repo)
+
+    def target(self, ref: types.BackupRef) -> types.BackupRef:
+        """Where a backup is in the new form."""
+        return target(ref, self._form)
 
     def find(self, ref: types.BackupRef) -> chains.ChainLink | None:
         """A backup in the new form, if all of it is there.
@@ -109,6 +129,8 @@ class Converter:
         try:
             link = chains.ChainLink(where, self._repository.load(where))
         except (exceptions.ChainError, exceptions.FormatError):
+            return None
+        if link.manifest.form is not self._form:
             return None
         operation = self._repository.operation
         fault = presence.look(operation, where, link.manifest.objects)
@@ -133,18 +155,25 @@ class Converter:
         if found is not None:
             return Converted(found, is_new=False)
         ref = target(source, self._form)
-        self._discard(ref)
         repo = self._repository.during(observer)
+        if repo.store.exists(ref.container, naming.manifest_name(ref.prefix)):
+            _read_all(repo, chain)
+        self._discard(ref)
         with stored_volume.opened(repo, chain) as volume:
             job = _job(chain, ref, self._form, volume)
             parent = self._parent(repo, before, job)
             with repo.operation.runtime.closing(parent):
                 manifest = archiver.Archiver(self._repository).archive(
                     dataclasses.replace(
-                        job, parent=parent, told=_told(volume, parent)),
+                        job, parent=parent, told=_told(volume, parent),
+                        grace=self._grace),
                     volume, _Observer(observer, self._repository, source))
         link = chains.ChainLink(ref, manifest)
-        self.verify(link, verifying)
+        try:
+            self.verify(chain, link, verifying)
+        except (exceptions.IntegrityError, exceptions.FormatError):
+            self._discard(ref)
+            raise
         return Converted(link, is_new=True)
 
     def _parent(self, repo: repository.Repository,
@@ -155,24 +184,77 @@ class Converter:
         return parents.find(repo, [before], job.geometry.block_size,
                             self._form, job.ref.container)
 
-    def verify(self, link: chains.ChainLink,
+    def verify(self, chain: chains.Chain, link: chains.ChainLink,
                observer: operations.Observer) -> None:
         """Fetch all of a backup in the new form, and compare it.
 
-        :raises BackupError: when it is not what was stored; it is deleted
+        :param chain: of the old backup
+        :raises IntegrityError: when it is not what was stored, or another
+            than the old one
+        :raises StoreError: when the store fails
         """
         size = link.manifest.volume_size or 0
         damage = self._checker.check(
             deep.Subject(link, size), None, observer)
         if damage:
-            self._discard(link.ref)
             raise damage[0]
+        repo = self._repository.during(observer)
+        with (stored_volume.opened(repo, chain) as before,
+              stored_volume.opened(repo, chains.Chain((link,))) as after):
+            if not _are_same(repo.operation, before, after):
+                raise exceptions.IntegrityError(
+                    'the backup has other data in its new form',
+                    backup_id=link.ref.backup_id,
+                    container=link.ref.container,
+                    name=naming.manifest_name(link.ref.prefix))
 
     def _discard(self, ref: types.BackupRef) -> None:
         """Delete what there is of a backup in the new form, but for packs."""
         names = self._repository.find_objects(ref, complete=False).names
         if names:
             self._repository.discard(ref, names)
+
+
+def _read_all(repo: repository.Repository, chain: chains.Chain) -> None:
+    """Read all of a backup, so that it is known to be good."""
+    with fetching.prepared(repo, chain, None) as (plan, fetcher):
+        fetcher.fetch(itertools.chain.from_iterable(plan.parts()),
+                      fetching.Discard())
+
+
+def _are_same(operation: operations.Operation,
+              before: stored_volume.StoredVolume,
+              after: stored_volume.StoredVolume) -> bool:
+    """Whether two backups are of the same data.
+
+    By their digests where these can be compared. Data is read of a backup that
+    has none.
+    """
+    table = after.digests
+    if table is None or before.size != after.size:
+        return False
+    if (before.digests is not None
+            and before.digests.block_size == table.block_size):
+        differences = _Differences(before.digests, table)
+        return operation.one(lambda stop: next(
+            differences.until(stop), None) is None)
+    check = verification.Check(verification.DigestCheck(table, after.size))
+    same = True
+
+    def collect(found: bool) -> None:
+        nonlocal same
+        same = same and found
+
+    def look(extent: types.Extent, stop: pipelines.StopFlag) -> bool:
+        return bool(operation.call(check.present, [extent],
+                                   before.until(stop), stop))
+
+    operation.run(
+        (pipelines.Task(functools.partial(look, extent), extent.length)
+         for extent in types.Extent(0, after.size).parts(
+             types.whole(_CHUNK, table.block_size))),
+        collect, full=pipelines.FULL)
+    return same
 
 
 def _job(chain: chains.Chain, ref: types.BackupRef, form: chains.Form,
@@ -229,8 +311,13 @@ class _Differences:
         self._then = then
 
     def __iter__(self) -> Iterator[types.Extent]:
+        return self.until(pipelines.StopFlag())
+
+    def until(self, stop: pipelines.StopFlag) -> Iterator[types.Extent]:
+        """The same, until a flag is set."""
         size = self._now.block_size
         for first in range(0, len(self._now), digests.STEP):
+            stop.check()
             end = first + digests.STEP
             for block in digests.changed_blocks(
                     self._now.run(first, end), self._then.run(first, end)):

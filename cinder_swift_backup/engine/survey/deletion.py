@@ -71,6 +71,8 @@ class Reason(enum.Enum):
     VOLUME_IN_USE = enum.auto()
     # Its container is copied elsewhere.
     SHARED = enum.auto()
+    # It is there in another form, too.
+    TWO_FORMS = enum.auto()
     # The records do not tell of all backups in its container.
     UNSEEN = enum.auto()
 
@@ -99,6 +101,10 @@ def obstacle(lineage: lineages.Lineage,
         return Obstacle(Reason.COPY)
     if backup.state is backups.State.ARRIVING:
         return Obstacle(Reason.IN_THE_MAKING)
+    twins = [twin for twin in lineage.twins(backup)
+             if twin.summary is not None]
+    if twins:
+        return Obstacle(Reason.TWO_FORMS, tuple(twins))
     if dependents := lineage.dependents(backup):
         return Obstacle(Reason.NEEDED, tuple(dependents))
     if unknown := lineage.unknown(backup):
@@ -170,8 +176,10 @@ def orphan_obstacle(lineage: lineages.Lineage, orphan: backups.Backup,
             return Obstacle(Reason.UNSEEN)
     record = record_of(records, orphan)
     # What is beside a backup is nobody's, whoever knows the backup.
-    if (record is not None and is_whole(orphan)
-            and not lineage.twins(orphan)):
+    # It may be of the same backup in another form.
+    if record is not None and is_whole(orphan) and not any(
+            lineage.state(twin) is backups.State.COMPLETE
+            for twin in lineage.twins(orphan)):
         return Obstacle(Reason.RECORDED, records=(record,))
     return None
 

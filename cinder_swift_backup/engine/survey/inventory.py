@@ -26,6 +26,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import digest_objects
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -50,8 +51,10 @@ class Listed:
     """A backup as listings show it.
 
     ``created`` is when it was begun, and ``modified`` when the last of its
-    objects was stored, both in UTC. ``objects`` and ``stored_bytes`` are of
-    all of its objects, with the packs that it has put.
+    objects was stored, both in UTC. What is noted with a manifest changes the
+    time of that, so that it counts only if there is nothing else. ``objects``
+    and ``stored_bytes`` are of all of its objects, with the packs that it has
+    put.
     """
 
     ref: types.BackupRef
@@ -174,12 +177,14 @@ def _scan(store: base.ObjectStore, container: str, prefix: str = naming.ALL,
     by_prefix: dict[str, Listed] = {}
     # The sizes of the digest files.
     files: dict[str, int] = {}
-    # The packs, by their volume and by who has put them.
-    packs: dict[tuple[str, str], _Packs] = {}
+    # The packs, by their volume, by the backup that has put them, and by
+    # whether it was converted.
+    packs: dict[tuple[str, str, bool], _Packs] = {}
     for info in store.list(container, prefix):
         maker = naming.maker(info.name)
         if maker is not None:
-            _add(packs.setdefault(maker, _Packs(info.modified)), info)
+            key = *maker, naming.is_of_converted(info.name)
+            _add(packs.setdefault(key, _Packs(info.modified)), info)
         place = naming.place(info.name)
         if place is None:
             continue
@@ -187,7 +192,8 @@ def _scan(store: base.ObjectStore, container: str, prefix: str = naming.ALL,
         if info.name == naming.digest_file_name(place.prefix):
             files[place.prefix] = info.size
     for listed in by_prefix.values():
-        put = packs.get((listed.ref.volume_id, listed.ref.backup_id))
+        put = packs.get((listed.ref.volume_id, listed.ref.backup_id,
+                         naming.is_converted(listed.ref.prefix)))
         if put is not None:
             listed.objects += put.objects
             listed.stored_bytes += put.stored_bytes
@@ -220,9 +226,13 @@ def _count(by_prefix: dict[str, Listed], container: str, place: naming.Place,
         listed = by_prefix[place.prefix] = Listed(
             types.BackupRef(place.backup_id, place.volume_id, container,
                             place.prefix), place.created, info.modified)
-    _add(listed, info)
     if info.name == naming.manifest_name(place.prefix):
         listed.has_manifest = True
+        # As if it were as old as the others.
+        info = dataclasses.replace(info, modified=listed.modified)
+    elif listed.has_manifest and listed.objects == 1:
+        listed.modified = info.modified
+    _add(listed, info)
     return listed
 
 
@@ -237,20 +247,31 @@ def begins(identifier: str, beginning: str) -> bool:
     return identifier.lower().startswith(beginning.lower())
 
 
-def _in_one_form(matches: list[Listed]) -> list[Listed]:
-    """Of a backup that is in two forms, the one it was converted to."""
+def _in_one_form(matches: list[Listed],
+                 other_than: chains.Form | None) -> list[Listed]:
+    """Of a backup that is in two forms, the one it was converted to.
+
+    :param other_than: a form that it may have been converted to, and which
+        is not meant
+    """
     places = {(listed.ref.backup_id, listed.ref.volume_id,
                listed.ref.container) for listed in matches}
     if len(places) != 1 or len(matches) == 1:
         return matches
+    if other_than is not None:
+        matches = [listed for listed in matches if not naming.is_converted(
+            listed.ref.prefix, other_than.value)] or matches
     return [max(matches, key=lambda listed: (
         listed.has_manifest, naming.is_converted(listed.ref.prefix),
         listed.modified))]
 
 
-def select(backups: Sequence[Listed], beginning: str) -> Listed:
+def select(backups: Sequence[Listed], beginning: str, *,
+           other_than: chains.Form | None = None) -> Listed:
     """The backup whose id begins so, in small letters or capitals.
 
+    :param other_than: of one that is in several forms, take none that it was
+        converted to
     :raises NoSuchBackup: when there is none
     :raises NotABackup: when there is none, but volumes whose id begins so
     :raises SelectionError: when there are several
@@ -263,7 +284,7 @@ def select(backups: Sequence[Listed], beginning: str) -> Listed:
     exact = [listed for listed in matches if listed.ref.backup_id == beginning]
     whole = [listed for listed in matches
              if len(listed.ref.backup_id) == len(beginning)]
-    matches = _in_one_form(exact or whole or matches)
+    matches = _in_one_form(exact or whole or matches, other_than)
     if len(matches) > 1:
         places = ', '.join(f'{listed.ref.backup_id} in {listed.ref.container}'
                            for listed in matches[:5])

@@ -142,11 +142,16 @@ class Lineage:
                                if twin.ref in known)]
             needed = [form for form in forms
                       if any(other in kept for other in self.dependents(form))]
-            kept.append(max(needed or forms,
-                            key=lambda form: form.listed.modified))
+            kept.append(max(needed or forms, key=lambda form: (
+                naming.is_converted(form.ref.prefix), form.listed.modified)))
             decided.update(form.ref for form in forms)
         kept.reverse()
         return kept
+
+    def in_best_form(self, backup: backups.Backup) -> backups.Backup:
+        """A backup, or the same in another form if only that is complete."""
+        return next((form for form in (backup, *self.twins(backup))
+                     if self.state(form) is backups.State.COMPLETE), backup)
 
     def state(self, backup: backups.Backup) -> backups.State:
         """The state of a backup with all that it builds on."""

@@ -10,12 +10,13 @@ a backup needed. So:
 2. Read the index of each, and give it a key, in the order of their makers.
    Newer chunks replace older ones, as they did when they were stored.
 3. Make the pages from that. Where pages of the backup are left, they have to
-   be the same, but for keys. That proves that nothing is missing and nothing
-   else was stored.
+   be the same, but for keys. If all are left, that proves that nothing is
+   missing and nothing else was stored.
 4. Put the pages and the manifest, as a backup does.
 
-Without pages to compare with, nobody knows whether packs are missing: those of
-a sweep that has found no manifest, or of a backup that was never completed.
+Without all pages to compare with, nobody knows whether packs are missing:
+those of a sweep that has found no manifest, or of a backup that was never
+completed. Gaps in the numbers of the backup's own packs are noticed.
 What the manifest told of names and snapshots is lost.
 
 Memory: 37 bytes for each chunk, and 96 for each pack.
@@ -78,7 +79,7 @@ class LostPoint:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """A rebuilt manifest; ``is_proven`` is whether pages were left of it."""
+    """A rebuilt manifest; ``is_proven`` is whether all pages were left."""
 
     manifest: chains.Manifest
     is_proven: bool
@@ -179,6 +180,7 @@ class _Rebuild:
                 'the packs of the backup are gone',
                 backup_id=self._point.ref.backup_id,
                 container=self._point.ref.container)
+        _check_numbers(self._point, own)
         _, first = _read_pack(self._operation.store, self._point.ref, 0,
                               own[0])
         needed = [info for maker in (*first.origin.makers, self._point.maker)
@@ -230,7 +232,7 @@ class _Rebuild:
     def _pages(self, first: packs_.Index,
                added: Mapping[int, packed_chunks.PackedChunks],
                ) -> tuple[list[page_writer.Written], bool]:
-        """Put all pages; whether there were any to compare them with."""
+        """Put all pages; whether there were all to compare them with."""
         ref = self._point.ref
         writer = page_writer.PageWriter(
             self._operation, ref, first.block_size, first.origin.volume_size,
@@ -251,8 +253,9 @@ class _Rebuild:
         self._run(make, range(writer.objects), made.append)
         written: list[page_writer.Written] = []
         self._run(writer.put, made, written.append)
-        return written, any(writer.name(one.number) in left for one in made
-                            if one.pages)
+        with_pages = [one for one in made if one.pages]
+        return written, bool(with_pages) and all(
+            writer.name(one.number) in left for one in with_pages)
 
     def _run(self, function: Callable[[_T, pipelines.StopFlag], _R],
              items: Iterable[_T], collect: Callable[[_R], None]) -> None:
@@ -323,6 +326,20 @@ def _read_pack(store: base.ObjectStore, ref: types.BackupRef, key: int,
     except exceptions.FormatError as err:
         err.about(backup_id=ref.backup_id, container=ref.container)
         raise
+
+
+def _check_numbers(point: LostPoint, own: Sequence[base.ObjectInfo]) -> None:
+    """Notice that packs are missing before others."""
+    numbers = []
+    for info in own:
+        maker = naming.pack_maker(info.name.removeprefix(
+            naming.packs(point.ref.prefix)))
+        numbers.append(0 if maker is None else maker[1])
+    if numbers != list(range(1, len(own) + 1)):
+        raise exceptions.IntegrityError(
+            'packs of the backup are missing',
+            backup_id=point.ref.backup_id, container=point.ref.container,
+            expected=numbers[-1], actual=len(own))
 
 
 def _check_blocks(ref: types.BackupRef, pack: packs_.Pack,

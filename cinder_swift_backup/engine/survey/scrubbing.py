@@ -9,7 +9,11 @@ is noted with manifests:
 2. Of the packs of a volume, how far they were fetched, in the order of their
    names: since when, and up to which name, and when the round before that
    began, of which the others are. When all were fetched, the next round
-   begins. The note at the newest recovery point counts.
+   begins. The note at the newest recovery point counts, which also has some
+   packs that were damaged: they are due until they are not.
+
+Of recovery points, the pages of those are compared that are asked for packs:
+the newest, and older ones for what only these need.
 
 What was not verified for so long is due. The longest overdue comes first, as
 many bytes as there may be. A pack is fetched once, whoever needs it.
@@ -50,6 +54,9 @@ Watching = Callable[
 # The names of our notes.
 _VERIFIED = 'verified'
 _ROUND = 'packs-verified'
+_DAMAGED = 'packs-damaged'
+# Characters of a note: Swift takes 256.
+_LONGEST = 250
 _NEVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
@@ -126,7 +133,8 @@ class Piece:
 
     ``backup`` has to be fetched, or is one that names the pack with a
     ``number`` in its manifest, of which ``rest`` is the end of the name.
-    ``verified`` is when it was fetched before, in UTC.
+    ``verified`` is when it was fetched before, in UTC, and ``was_damaged``
+    whether it was not as it was stored then.
     """
 
     backup: backups.Backup
@@ -134,6 +142,7 @@ class Piece:
     verified: datetime.datetime = _NEVER
     number: int | None = None
     rest: str = ''
+    was_damaged: bool = False
 
     def is_name(self, name: str | None) -> bool:
         """Whether something is the name of its pack."""
@@ -211,10 +220,16 @@ class Scrubber:
             pieces = list(found.values())
             random.shuffle(pieces)
             return pieces
+        notes = self._find_notes(points)
+        done = Round.decode(notes.get(_ROUND, ''))
+        damaged = {urllib.parse.unquote(rest)
+                   for rest in notes.get(_DAMAGED, '').split()}
         volume = self._volumes[_place(newest)] = _Volume(
-            newest, self._find_round(points), tuple(sorted(found)))
+            newest, done, tuple(sorted(found)), damaged & found.keys())
         return [dataclasses.replace(
-            found[rest], verified=volume.round.verified(rest))
+            found[rest], verified=_NEVER, was_damaged=True)
+            if rest in volume.damaged else dataclasses.replace(
+                found[rest], verified=done.verified(rest))
             for rest in volume.packs]
 
     def _packs_of(self, backup: backups.Backup) -> Iterator[Piece]:
@@ -229,12 +244,13 @@ class Scrubber:
             yield Piece(backup, point.packs.stored(number)[0], number=number,
                         rest=name.removeprefix(point.packs.root))
 
-    def _find_round(self, points: Sequence[backups.Backup]) -> Round:
+    def _find_notes(self,
+                    points: Sequence[backups.Backup]) -> Mapping[str, str]:
         for backup in reversed(points):
-            noted = self._notes(backup).get(_ROUND)
-            if noted is not None:
-                return Round.decode(noted)
-        return Round()
+            notes = self._notes(backup)
+            if _ROUND in notes:
+                return notes
+        return {}
 
     def _verified(self, backup: backups.Backup) -> datetime.datetime:
         if self._is_copy(backup):
@@ -262,34 +278,38 @@ class Scrubber:
         :raises SpoolError: when there is no room for digests
         :raises Cancelled: when the observer cancelled
         """
-        # What was fetched of each volume, up to the first that is damaged.
-        rests: dict[tuple[str, str], list[str]] = {}
-        ended: set[tuple[str, str]] = set()
         for start in range(0, len(plan.pieces), _BATCH):
+            touched = set()
             for piece, verdict in _fetched(
                     plan.pieces[start:start + _BATCH], verifier, watching):
-                place = _place(piece.backup)
-                if verdict.state is not backups.State.COMPLETE:
-                    ended.add(place)
-                elif piece.number is None:
-                    self._note(piece.backup)
-                elif place not in ended:
-                    rests.setdefault(place, []).append(piece.rest)
+                volume = self._volumes.get(_place(piece.backup))
+                if piece.number is None:
+                    if verdict.state is backups.State.COMPLETE:
+                        self._note(piece.backup)
+                elif volume is not None:
+                    volume.add(piece, verdict)
+                    touched.add(_place(piece.backup))
                 yield piece, verdict
-            for place, fetched in rests.items():
-                self._note_packs(place, fetched)
+            for place in touched:
+                self._note_packs(self._volumes[place])
 
     def _note(self, backup: backups.Backup) -> None:
         if not self._is_copy(backup):
             self._annotate(backup, {_VERIFIED: self._lineage.now.isoformat(
                 timespec='seconds')})
 
-    def _note_packs(self, place: tuple[str, str],
-                    fetched: Sequence[str]) -> None:
-        volume = self._volumes.get(place)
-        if volume is not None:
-            self._annotate(volume.newest, {_ROUND: volume.round.after(
-                fetched, volume.packs, self._lineage.now).encode()})
+    def _note_packs(self, volume: '_Volume') -> None:
+        done = volume.round.after(volume.fetched, volume.packs,
+                                  self._lineage.now)
+        notes = {_ROUND: done.encode()}
+        damaged = ''
+        for rest in sorted(volume.damaged):
+            longer = f'{damaged} {urllib.parse.quote(rest)}'.strip()
+            if len(longer) <= _LONGEST:
+                damaged = longer
+        if damaged:
+            notes[_DAMAGED] = damaged
+        self._annotate(volume.newest, notes)
 
     def _annotate(self, backup: backups.Backup,
                   notes: Mapping[str, str]) -> None:
@@ -300,6 +320,9 @@ class Scrubber:
         except exceptions.AccessDenied:
             # What was found is worth knowing all the same.
             self.is_refused = True
+        except exceptions.ObjectNotFound:
+            # Somebody has deleted the backup meanwhile.
+            return
 
 
 class Found:
@@ -351,16 +374,34 @@ class Found:
             *(own.faults if own is not None else ()), *faults))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class _Volume:
     """The packs of a volume, by the ends of their names, in order.
 
-    ``newest`` is its newest recovery point.
+    ``newest`` is its newest recovery point. ``damaged`` are packs that were
+    not as they were stored. ``fetched`` are those of the round that were
+    fetched now, up to the first of which nothing is known.
     """
 
     newest: backups.Backup
     round: Round
     packs: tuple[str, ...]
+    damaged: set[str]
+    fetched: list[str] = dataclasses.field(default_factory=list)
+    has_ended: bool = False
+
+    def add(self, piece: Piece, verdict: deep.Verdict) -> None:
+        """Note what is known of a pack."""
+        if verdict.state is backups.State.COMPLETE:
+            self.damaged.discard(piece.rest)
+        elif verdict.state is not None:
+            self.damaged.add(piece.rest)
+        # Those that were damaged are out of turn.
+        if piece.was_damaged:
+            return
+        self.has_ended = self.has_ended or verdict.state is None
+        if not self.has_ended:
+            self.fetched.append(piece.rest)
 
 
 def _place(backup: backups.Backup) -> tuple[str, str]:

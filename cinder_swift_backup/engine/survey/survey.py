@@ -21,6 +21,7 @@ from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.engine.survey import quick
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
 
 GRACE = datetime.timedelta(days=1)
@@ -80,28 +81,38 @@ class Survey:
         return lineage, backup
 
     def several(self, beginnings: Iterable[str], observer: operations.Observer,
+                *, other_than: chains.Form | None = None,
                 ) -> tuple[lineages.Lineage, list[backups.Backup]]:
         """Several backups, and those of their volumes.
 
+        Of one that is in several forms, that is one that is complete.
+
         :param beginnings: of their ids
+        :param other_than: of one that is in several forms, take none that
+            it was converted to
         :raises SelectionError: when no backup has such an id, or several
         """
         listed = self.find()
-        return self._of_volumes(listed, [
-            inventory.select(listed, beginning).ref
+        lineage, found = self._of_volumes(listed, [
+            inventory.select(listed, beginning, other_than=other_than).ref
             for beginning in beginnings], observer)
+        if other_than is not None:
+            return lineage, found
+        return lineage, [lineage.in_best_form(backup) for backup in found]
 
     def chosen(self, beginnings: Sequence[str], volume: str | None,
-               observer: operations.Observer,
+               observer: operations.Observer, *,
+               other_than: chains.Form | None = None,
                ) -> tuple[lineages.Lineage, list[backups.Backup]]:
         """Those backups that the user has named, all if none.
 
         :param beginnings: of their ids
         :param volume: the beginning of the id of a volume, instead
+        :param other_than: as of :meth:`several`
         :raises SelectionError: when no backup has such an id, or several
         """
         if beginnings:
-            return self.several(beginnings, observer)
+            return self.several(beginnings, observer, other_than=other_than)
         lineage = (self.everything(observer) if volume is None
                    else self.of_volumes(volume, observer))
         return lineage, lineage.backups

@@ -3,6 +3,7 @@
 """``convert``."""
 
 import contextlib
+import dataclasses
 import pathlib
 import sqlite3
 import tempfile
@@ -11,11 +12,15 @@ from unittest import mock
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import errors
+from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.survey import conversion
 from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
+from tests.fakes import observers
+from tests.fakes import volumes
 from tests.unit.cli import base
+from tests.unit.engine import base as engine_base
 
 _CHUNKS, _PACKS = chains.Form
 
@@ -79,6 +84,9 @@ class ToPacksTest(ConvertTestCase):
         again = self.convert('--all', '--to', 'packs')
         self.assertEqual(['was converted'] * 2,
                          [row['Result'] for row in again.values()])
+        # Also by name, though other commands take the new one.
+        (again,) = self.convert('bak-2', '--to', 'packs').values()
+        self.assertEqual('was converted', again['Result'])
 
     def test_one_of_them(self):
         rows = self.convert('bak-2', '--to', 'packs')
@@ -159,9 +167,59 @@ class DeleteSourceTest(ConvertTestCase):
         self.assertIn("Cinder's record points to it",
                       rows['bak-1']['Result'])
 
+    def test_what_this_login_sees_no_record_of_stays(self):
+        self.records.return_value = {}
+        rows = self.delete()
+        self.assertIn('Cinder shows this login no record of it',
+                      rows['bak-2']['Result'])
+        rows = self.delete('--all', '--container', base.CONTAINER)
+        self.assertIn('deleted the old one', rows['bak-1']['Result'])
+
+    def test_other_data_in_the_new_form(self):
+        self.convert('--all', '--to', 'packs')
+        target = conversion.target(base.ref(2), _PACKS)
+        for name in self.bench.names():
+            if name.startswith(target.prefix):
+                self.bench.memory.delete(base.CONTAINER, name)
+        self.bench.archiver.archive(
+            jobs.ArchiveJob(
+                ref=target, header=engine_base.header(base.ref(2)),
+                geometry=engine_base.GEOMETRY, compression='none',
+                form=_PACKS, maker='bak-2.0badc0de'),
+            volumes.RamVolume(base.DATA), observers.Recorder())
+        before = self.manifests()
+        rows = self.delete(code=errors.ExitCode.DAMAGED)
+        self.assertIn('other data in its new form', rows['bak-2']['Result'])
+        self.assertIn('needed by bak-2', rows['bak-1']['Result'])
+        self.assertEqual(before, self.manifests())
+
+    def test_a_backup_that_was_made_meanwhile(self):
+        self.convert('--all', '--to', 'packs')
+        verify = conversion.Converter.verify
+
+        def make(*arguments):
+            if base.ref(3).prefix not in self.manifests():
+                self.bench.archive(3, base.DATA, parent=2)
+            verify(*arguments)
+
+        with mock.patch.object(conversion.Converter, 'verify', make):
+            rows = self.delete()
+        self.assertIn('needed by bak-3', rows['bak-2']['Result'])
+        self.assertIn('needed by bak-2', rows['bak-1']['Result'])
+        self.assertEqual(0, self.run_command('verify', 'bak-3',
+                                             '--deep').code)
+
     def test_a_volume_in_use(self):
         self.records.return_value = {'new': deletion.Record(
             'new', 'vol-1', 'creating', is_in_the_making=True)}
+        rows = self.delete()
+        self.assertIn('Cinder is backing up the volume',
+                      rows['bak-2']['Result'])
+        # Wherever the record of the old one points to.
+        for number in (1, 2):
+            self.records.return_value[f'bak-{number}'] = _record(number)
+            self.prefixes.return_value[f'bak-{number}'] = self.target(
+                number, _PACKS)
         rows = self.delete()
         self.assertIn('Cinder is backing up the volume',
                       rows['bak-2']['Result'])
@@ -198,6 +256,29 @@ class DeleteSourceTest(ConvertTestCase):
         self.assertEqual(0, self.run_command('verify', '--all',
                                              '--deep').code)
 
+    def test_only_convert_deletes_one_of_two_forms(self):
+        self.convert('bak-2', '--to', 'packs')
+        answer = self.run_command('delete', 'bak-2')
+        self.assertEqual(errors.ExitCode.SELECTION, answer.code)
+        self.assertIn('in two forms', answer.err)
+
+    def test_a_zone_that_is_called_like_a_form(self):
+        for name in self.bench.names():
+            self.bench.memory.delete(base.CONTAINER, name)
+        ref = dataclasses.replace(
+            base.ref(1), prefix=base.ref(1).prefix.replace(
+                'nova', 'x-in-packs'))
+        self.bench.archiver.archive(
+            jobs.ArchiveJob(
+                ref=ref, header=engine_base.header(ref),
+                geometry=engine_base.GEOMETRY, compression='none'),
+            volumes.RamVolume(base.DATA), observers.Recorder())
+        (row,) = self.delete().values()
+        self.assertEqual('converted; deleted the old one', row['Result'])
+        path = self.directory / 'volume'
+        self.run_command('restore', 'bak-1', path)
+        self.assertEqual(base.DATA, path.read_bytes())
+
     def test_asks_where_somebody_can_answer(self):
         answer = self.run_command('convert', '--all', '--to', 'packs',
                                   '--delete-source', said='n\n')
@@ -228,12 +309,13 @@ class StatementsTest(ConvertTestCase):
             sqlite3.connect(':memory:')))
         self.base.execute(
             'CREATE TABLE backups (id, service_metadata, object_count, '
-            'parent_id, num_dependent_backups)')
+            'parent_id, num_dependent_backups, status, deleted)')
         for number, parent, dependents in ((1, None, 1), (2, 'bak-1', 0)):
             where = base.ref(number)
             self.base.execute(
-                'INSERT INTO backups VALUES (?, ?, ?, ?, ?)', (
-                    where.backup_id, where.prefix, 9, parent, dependents))
+                'INSERT INTO backups VALUES (?, ?, ?, ?, ?, ?, ?)', (
+                    where.backup_id, where.prefix, 9, parent, dependents,
+                    'available', 0))
         self.path = pathlib.Path(self.enterContext(
             tempfile.TemporaryDirectory())) / 'records.sql'
 
@@ -243,8 +325,12 @@ class StatementsTest(ConvertTestCase):
         self.assertEqual(code, answer.code, answer.err)
         self.said = answer.err
         self.base.executescript(self.path.read_text())
+        return self._rows()
+
+    def _rows(self):
         return self.base.execute(
-            'SELECT * FROM backups ORDER BY id').fetchall()
+            'SELECT id, service_metadata, object_count, parent_id, '
+            'num_dependent_backups FROM backups ORDER BY id').fetchall()
 
     def test_all(self):
         first, second = self.rows('--all')
@@ -270,6 +356,37 @@ class StatementsTest(ConvertTestCase):
         self.assertEqual((base.ref(2).prefix, 9, 'bak-1', 0), second[1:])
         self.assertIn('The records of bak-1 stay as they are, because '
                       'backups build on them', self.said)
+
+    def test_backups_that_were_made_since(self):
+        self.rows('--all')
+        self.base.execute('DELETE FROM backups')
+        for row in ((1, None, 1, 'available'), (2, 'bak-1', 1, 'available'),
+                    (7, 'bak-2', 0, 'creating')):
+            number, parent, count, status = row
+            self.base.execute(
+                'INSERT INTO backups VALUES (?, ?, ?, ?, ?, ?, ?)', (
+                    f'bak-{number}', base.ref(number).prefix, 9, parent,
+                    count, status, 0))
+        before = self._rows()
+        self.base.executescript(self.path.read_text())
+        # The new one needs the second, and that the first.
+        self.assertEqual(before, self._rows())
+        self.base.execute("UPDATE backups SET deleted = 1 WHERE id = 'bak-7'")
+        self.base.executescript(self.path.read_text())
+        self.assertEqual(
+            [self.target(1, _PACKS), self.target(2, _PACKS)],
+            [row[1] for row in self._rows()[:2]])
+
+    def test_a_second_run_does_not_lose_the_file(self):
+        self.rows('--all')
+        before = self.path.read_text()
+        self.rows('--all')
+        self.assertEqual(before, self.path.read_text())
+        self.convert('--all', '--to', 'packs', '--delete-source')
+        answer = self.run_command('convert', '--all', '--to', 'packs',
+                                  '--sql', self.path)
+        self.assertEqual(0, answer.code)
+        self.assertEqual(before, self.path.read_text())
 
     def test_a_record_that_points_elsewhere(self):
         self.base.execute("UPDATE backups SET service_metadata = 'x'")

@@ -2,7 +2,12 @@
 
 """``recover``."""
 
+import datetime
+from unittest import mock
+
+from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import errors
+from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
 from tests.unit.cli import base
@@ -18,6 +23,10 @@ class RecoverTest(base.CommandTestCase):
         self.bench.archive(3, base.DATA, form=chains.Form.PACKS)
         self.bench.archive(4, _LATER, parent=3, form=chains.Form.PACKS)
         self._lose(4)
+        self.records = self.enterContext(mock.patch.object(
+            cinder_api, 'read', return_value=None))
+        # Longer ago than a backup may take.
+        self.bench.memory.ahead += datetime.timedelta(days=2)
 
     def _lose(self, number):
         self.bench.memory.delete(base.CONTAINER, naming.manifest_name(
@@ -53,6 +62,20 @@ class RecoverTest(base.CommandTestCase):
         shown = self.run_command('show', 'bak-4', '-f', 'json').out
         self.assertIn('rebuilt from packs', shown)
 
+    def test_one_that_may_be_in_the_making(self):
+        self.bench.memory.ahead -= datetime.timedelta(days=2)
+        code = errors.ExitCode.SELECTION
+        self.assertIn('may still be in progress',
+                      self._recover('--volume', 'vol', code=code))
+        self.records.return_value = {'bak-4': deletion.Record(
+            'bak-4', 'vol-1', 'creating', is_in_the_making=True)}
+        for options in ((), ('bak-4',)):
+            self.assertIn('Cinder is making the backup', self._recover(
+                *options, '--volume', 'vol', code=code))
+        self.records.return_value = {}
+        self._recover('bak-4', '--volume', 'vol')
+        self._check(4, _LATER)
+
     def test_another(self):
         self._lose(3)
         rows = self._recover('--volume', 'vol', '--dry-run')
@@ -66,7 +89,7 @@ class RecoverTest(base.CommandTestCase):
             if name.startswith(base.ref(4).prefix):
                 self.bench.memory.delete(base.CONTAINER, name)
         (row,) = self._recover('--volume', 'vol')
-        self.assertIn('no pages are left to prove it', row['Result'])
+        self.assertIn('not all pages are left to prove it', row['Result'])
         self._check(4, _LATER)
 
     def test_nothing_to_choose(self):

@@ -309,8 +309,8 @@ class PartsTest(base.CommandTestCase):
     def test_everything_and_then_nothing(self):
         rows = self.verify('--older-than', '30d')
         self.assertEqual(
-            [('bak-1', 'verified', ''), ('bak-2', 'verified', ''),
-             ('bak-3', 'complete', ''), ('bak-4', 'complete', '')], rows)
+            [(f'bak-{number}', 'complete', '') for number in (1, 2, 3, 4)],
+            rows)
         self.assertIn(f'Fetched and verified {len(self.packs)} packs and 2 '
                       f'backups, ', self.said)
         self.assertNotIn('due', self.said)
@@ -356,7 +356,7 @@ class PartsTest(base.CommandTestCase):
             'annotate', exceptions.AccessDenied('no')))
         for _ in range(2):
             rows = self.verify('--older-than', '1d')
-            self.assertEqual(('bak-1', 'verified', ''), rows[0])
+            self.assertEqual(('bak-1', 'complete', ''), rows[0])
             self.assertIn(f'{len(self.packs)} packs and 2 backups', self.said)
             self.assertIn('This login may not write to the account',
                           self.said)

@@ -53,7 +53,9 @@ def _records(told=False, gone=(), staying=()):
     known = frozenset(base.ref(number).backup_id for number in range(99))
     return lambda: sweeping.OnRecord(
         is_told=told, known=known, gone=frozenset(gone),
-        staying=frozenset(base.ref(number).prefix for number in staying))
+        staying=(living := frozenset(base.ref(number).prefix
+                                     for number in staying)),
+        expected=living)
 
 
 class SweepTestCase(base.EngineTestCase):

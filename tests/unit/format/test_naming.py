@@ -80,9 +80,13 @@ class ConvertedTest(base.BaseTestCase):
         # Neither listing shows objects of the other.
         self.assertFalse(found.startswith(before))
         self.assertFalse(before.startswith(found))
-        for other in ('chunks', 'packs'):
-            self.assertEqual(naming.converted(before, other),
-                             naming.converted(found, other))
+        (other,) = {'chunks', 'packs'} - {form}
+        self.assertEqual(naming.converted(before, other),
+                         naming.converted(found, other))
+        self.assertTrue(naming.is_converted(found, form))
+        self.assertFalse(naming.is_converted(found, other))
+        # A zone may be called so, though nothing was converted.
+        self.assertNotEqual(found, naming.converted(found, form))
 
     def test_other_names(self):
         for name in ('', 'volume_v/packs/b-000001', 'volume_v/2026/az_b'):
