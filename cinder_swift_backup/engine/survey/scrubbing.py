@@ -409,9 +409,15 @@ def _place(backup: backups.Backup) -> tuple[str, str]:
 
 
 def _taken(due: Sequence[Piece], at_most: int | None) -> Iterator[Piece]:
-    """As many as there may be, and one at least."""
+    """As many as there may be, and one at least.
+
+    What was damaged is fetched besides, so that it stops nothing else.
+    """
     taken = 0
     for piece in due:
+        if piece.was_damaged:
+            yield piece
+            continue
         if at_most is not None and taken and (
                 taken + piece.stored_bytes > at_most):
             return

@@ -60,6 +60,21 @@ class SweepTest(base.CommandTestCase):
         self.assertEqual(0, self.run_command('verify', 'bak-4',
                                              '--deep').code)
 
+    def test_a_backup_on_record_without_a_manifest(self):
+        self._sweep()
+        self._wait(2)
+        before = self._packs()
+        self.bench.memory.delete(base.CONTAINER, naming.manifest_name(
+            base.ref(4).prefix))
+        self.records.return_value = {'bak-4': deletion.Record(
+            'bak-4', 'vol-1', 'available', base.CONTAINER,
+            is_available=True)}
+        (row,) = base.json.loads(self.run_command(
+            'sweep', '-f', 'json').out)
+        self.assertEqual('a backup on record has no manifest: bak-4',
+                         row['Kept because'])
+        self.assertEqual(before, self._packs())
+
     def test_asks_where_somebody_can_answer(self):
         self._sweep()
         self._wait(2)

@@ -24,6 +24,7 @@ from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.backup import archiver
 from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.backup import parents
+from cinder_swift_backup.engine.survey import conversion
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import condemned
 from cinder_swift_backup.format import naming
@@ -233,6 +234,22 @@ class SweepTest(SweepTestCase):
             self.sweep(told=True, staying=(1,), gone=(2,))
         self.assertLess(_packs(self.bench), before)
         self.check(1, _FIRST)
+
+    def test_packs_of_a_conversion_do_not_go_at_once(self):
+        self.bench.archive(3, _FIRST)
+        target = conversion.Converter(self.bench.repository, _PACKS).convert(
+            self.bench.resolve(3), None, observers.Recorder(),
+            observers.Recorder()).link.ref
+        for number in (1, 2):
+            self.bench.delete(base.ref(number))
+        self.store.script(faulty.alter('list', lambda found: [
+            info for info in found
+            if info.name != naming.manifest_name(target.prefix)]))
+        self.sweep(told=True, staying=(3,))
+        self.store.heal()
+        restored = self.bench.restore(
+            self.bench.repository.resolve([target]), bytes(len(_FIRST)))
+        self.assertEqual(_FIRST, bytes(restored.data))
 
     def test_a_record_that_is_deleted_of_a_backup_that_is_there(self):
         # As of a backup whose record was imported twice.

@@ -159,6 +159,28 @@ class ConversionTest(base.EngineTestCase):
         self.assertEqual(_DATA + b'more', self.content(self.bench,
                                                        base.ref(2)))
 
+    def test_the_new_form_is_not_given_up_for_a_damaged_old_one(self):
+        for form, other in ((_CHUNKS, _PACKS), (_PACKS, _CHUNKS)):
+            bench = base.Bench()
+            bench.archive(1, _DATA, form=form, codec='none')
+            link = self.convert(other, 1, bench=bench).link
+            # Both halves have some damage.
+            lost = next(name for name in bench.names()
+                        if naming.is_pack(name) == (other is _PACKS)
+                        and (other is _PACKS or (
+                            name.startswith(link.ref.prefix)
+                            and name[-5:].isdigit())))
+            bench.memory.delete(base.CONTAINER, lost)
+            name = next(name for name in bench.names()
+                        if bench.get(name)[:16] == _DATA[:16]
+                        and name != lost and not (
+                            name.startswith(link.ref.prefix)))
+            bench.damage(name, lambda old: b'x' + old[1:])
+            before = bench.names()
+            self.assertRaises(exceptions.DigestMismatch, self.convert, other,
+                              1, bench=bench)
+            self.assertEqual(before, bench.names())
+
     def test_damage_is_not_converted(self):
         for form, other in ((_CHUNKS, _PACKS), (_PACKS, _CHUNKS)):
             bench = base.Bench()

@@ -6,6 +6,7 @@ import dataclasses
 
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import conversion
+from cinder_swift_backup.engine.survey import survey
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
 from tests.fakes import observers
@@ -43,6 +44,40 @@ class LineageTest(survey_base.SurveyTestCase):
         self.assertEqual([], lineage.twins(second))
         self.assertEqual([_State.COMPLETE] * 3, [
             lineage.state(backup) for backup in lineage.backups])
+
+    def test_the_form_that_is_complete(self):
+        found = conversion.Converter(
+            self.bench.repository, chains.Form.PACKS).convert(
+                self.bench.resolve(1), None, observers.Recorder(),
+                observers.Recorder()).link
+        observer = observers.Recorder()
+        look = survey.Survey(self.bench.repository)
+        self.assertEqual(found.ref, look.one('bak-1', observer)[1].ref)
+        (old,) = look.several(['bak-1'], observer,
+                              other_than=chains.Form.PACKS)[1]
+        self.assertEqual(base.ref(1), old.ref)
+        self._remove(found.manifest.point.packs.name(0))
+        self.assertEqual(base.ref(1), look.one('bak-1', observer)[1].ref)
+
+    def test_each_in_one_form(self):
+        converter = conversion.Converter(self.bench.repository,
+                                         chains.Form.PACKS)
+        first = converter.convert(
+            self.bench.resolve(1), None, observers.Recorder(),
+            observers.Recorder()).link.ref
+        lineage = self._lineage()
+        # The second one needs the first in chunks.
+        self.assertEqual([base.ref(1), base.ref(2)], [
+            backup.ref for backup in lineage.once(lineage.backups)])
+        second = converter.convert(
+            self.bench.resolve(1, 2), first, observers.Recorder(),
+            observers.Recorder()).link.ref
+        # Whatever was noted with the old ones.
+        self.bench.memory.annotate(base.CONTAINER, naming.manifest_name(
+            base.ref(1).prefix), {'verified': 'now'})
+        lineage = self._lineage()
+        self.assertEqual([first, second], [
+            backup.ref for backup in lineage.once(lineage.backups)])
 
     def test_no_parent(self):
         for info in list(self.bench.memory.list(base.CONTAINER, self.prefix)):

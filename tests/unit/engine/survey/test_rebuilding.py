@@ -154,6 +154,22 @@ class RebuildTest(base.EngineTestCase):
             self.bench.put(name, kept)
             self.assertEqual(before, set(self.bench.names()))
 
+    def test_own_packs_that_are_missing_without_pages(self):
+        self.bench.archive(1, _DATA, form=_PACKS)
+        name = self.bench.repository.load(base.ref(1)).point.packs.name(0)
+        _lose(self.bench, 1, pages=True)
+        self.bench.memory.delete(base.CONTAINER, name)
+        err = self.assertRaises(exceptions.IntegrityError, self.rebuild, 1)
+        self.assertIn('packs of the backup are missing', str(err))
+
+    def test_some_pages_prove_nothing(self):
+        self.bench.archive(1, _DATA, form=_PACKS)
+        name = self.bench.repository.load(base.ref(1)).point.objects.name(0)
+        _lose(self.bench, 1)
+        self.bench.memory.delete(base.CONTAINER, name)
+        self.assertFalse(self.rebuild(1).is_proven)
+        self.check(self.bench, 1, _DATA)
+
     def test_a_pack_without_an_index(self):
         self.bench.archive(1, _DATA, form=_PACKS)
         names = list(self.bench.repository.load(

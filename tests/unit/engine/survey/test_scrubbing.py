@@ -175,6 +175,38 @@ class ScrubTest(survey_base.SurveyTestCase):
             (fault,) = verdict.faults
             self.assertEqual(name, fault.name)
 
+    def test_damage_does_not_stop_the_round(self):
+        names = sorted({name for name in self.bench.names()
+                        if naming.is_pack(name)})
+        self.bench.damage(names[0],
+                          lambda old: bytes([old[0] ^ 1]) + old[1:])
+        seen = []
+        for _ in range(len(names) + 3):
+            lineage = self._lineage()
+            scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
+            plan = scrubber.plan(
+                [backup for backup in lineage.backups if backup.is_point],
+                scrubbing.Limits(lineage.now - _DAY, 1000))
+            found = list(scrubber.run(
+                plan, deep.Verifier(self.bench.repository, lineage, 1),
+                self.watching))
+            # Nobody forgets it.
+            self.assertTrue(found[0][0].is_name(names[0]))
+            self.assertIs(backups.State.DAMAGED, found[0][1].state)
+            seen += self.names(found[1:])
+        self.assertEqual(len(names) - 1, len(set(seen)))
+
+    def test_a_backup_that_is_deleted_meanwhile(self):
+        lineage = self._lineage()
+        scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
+        plan = scrubber.plan(lineage.backups, scrubbing.Limits())
+        self.store.script(faulty.fail(
+            'annotate', exceptions.ObjectNotFound('gone')))
+        found = list(scrubber.run(
+            plan, deep.Verifier(self.bench.repository, lineage, 1),
+            self.watching))
+        self.assertEqual(len(plan.pieces), len(found))
+
     def test_pages_that_are_damaged(self):
         page = self.bench.repository.load(base.ref(4)).point.objects.name(0)
         lineage = self._lineage()
