@@ -82,13 +82,12 @@ class Verify(commands.AccountCommand, commands.Table):
     compares it with the digests, and calls a backup that passes "verified". It
     checks a backup together with those it builds on.
 
-    To fetch a part of everything each night, give --deep a limit: with
-    --older-than, it fetches only what it has not verified for so long, and
-    with --at-most, no more than so many bytes, what is the longest overdue
-    first. Of backups in packs it fetches single packs. What a backup builds on
-    has its own turn, so it calls none "verified". It notes with the manifests
-    what it has fetched, but not in copies, of which it takes what it fetches
-    at random.
+    To fetch a part of everything each night, limit --deep: with --older-than,
+    it fetches only what it has not verified for so long, and with --at-most,
+    no more than so many bytes, the longest overdue first. Of backups in packs
+    it fetches single packs. What a backup builds on has its own turn, so it
+    calls none "verified". It notes with the manifests what it has fetched, but
+    not in copies, of which it takes what it fetches at random.
     """
 
     codes = (

@@ -306,7 +306,7 @@ class PacksTestCase(SitesTestCase):
         self.assertRegex(done.stderr, r'is a copy.* 1 of 1 volume lags behind')
         self.assertEqual(self.first, self._latest())
         self.program.run('restore', self.tip.id, self.directory / 'x', code=6)
-        # Who came before it is in the way of both.
+        # Both need what the older one has put.
         shared = self._own(self.full)
         saved = blobs.get(self.stores['b'], self.container, shared)
         self.stores['b'].delete(self.container, shared)
