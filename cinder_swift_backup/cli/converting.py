@@ -26,8 +26,8 @@ from typing import Any
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_api
+from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
-from cinder_swift_backup.cli import deleting
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import questions
@@ -38,6 +38,7 @@ from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import conversion
 from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import packed
 from cinder_swift_backup.engine.survey import survey as surveys
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
@@ -272,13 +273,13 @@ class Convert(commands.AccountCommand, commands.Table):
                 continue
             deletion.delete(survey.repository, row.backup)
             if row.backup.is_point:
-                deleting.note_packs(survey, row.backup)
+                packed.note_unneeded(survey.repository, row.backup)
             row.result += '; deleted the old one'
 
     def _needs(self, lineage: lineages.Lineage, rows: Sequence[_Row],
                arguments: argparse.Namespace) -> '_Needs':
         """Why old backups have to stay, as of now."""
-        records = deleting.read_records(self, arguments.patience,
+        records = cinder_records.read(self, arguments.patience,
                                         required=True)
         prefixes: Mapping[str, str] = {}
         if records is not None:

@@ -5,21 +5,20 @@
 import argparse
 from collections.abc import Iterable
 from collections.abc import Sequence
-import os
 from typing import Any
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.cli import cinder_api
+from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import dependents
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import questions
 from cinder_swift_backup.cli import summaries
-from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import packed
 from cinder_swift_backup.engine.survey import survey as surveys
 
 _COLUMNS = ('Backup', 'Volume', 'Last written', 'Objects', 'Stored',
@@ -120,7 +119,7 @@ class Delete(commands.BackupCommand):
     def _sweep(self, survey: surveys.Survey, backup: backups.Backup) -> None:
         self.left = ('The backup was deleted. Packs that no backup needs stay '
                      'until "sweep".')
-        waiting = note_packs(survey, backup)
+        waiting = packed.note_unneeded(survey.repository, backup)
         if waiting:
             self.say(f'{summaries.counted(waiting, "pack")} of the '
                      f'volume that no backup needs will go with a "sweep" '
@@ -144,7 +143,7 @@ class Delete(commands.BackupCommand):
                                                        observer)
         _refuse(backup, deletion.obstacle(lineage, backup))
         # After the objects: whoever writes some has a record already.
-        records = read_records(self, arguments.patience, required=True)
+        records = cinder_records.read(self, arguments.patience, required=True)
         _refuse(backup, deletion.obstacle_on_record(records or {}, backup))
         return backup
 
@@ -193,7 +192,7 @@ class Orphans(commands.AccountCommand, commands.Table):
             with self.looking() as observer:
                 lineage = survey.everything(observer)
             # After the objects: whoever writes some has a record already.
-            records = read_records(self, parsed_args.patience,
+            records = cinder_records.read(self, parsed_args.patience,
                                required=is_to_delete)
             unseen: Sequence[backups.Backup] = ()
             if records is not None:
@@ -263,37 +262,6 @@ class Orphans(commands.AccountCommand, commands.Table):
                      'status in Cinder is available.')
         for line in dependents.lines(lineage, records):
             self.say(line)
-
-
-def read_records(command: commands.AccountCommand, patience: float, *,
-                 required: bool) -> deletion.Records | None:
-    """What Cinder knows; None if it is not there.
-
-    :param required: whether it has to be asked if it is there
-    """
-    options: Any = command.app.options
-    try:
-        records = cinder_api.read(options, os.environ, patience)
-    except exceptions.ConfigurationError as err:
-        if required:
-            raise
-        command.say(errors.line_of(err))
-        return None
-    if records is None:
-        command.say('This login has no Cinder, so no records were checked.')
-    return records
-
-
-def note_packs(survey: surveys.Survey, backup: backups.Backup) -> int:
-    """Note which packs nobody needs any more; they go later.
-
-    :param backup: in packs, which was just deleted
-    :returns: how many these are
-    """
-    return sweeping.Sweeper(survey.repository).sweep(
-        sweeping.Volume(backup.ref.container, backup.ref.prefix),
-        ask=lambda: sweeping.OnRecord(
-            gone=frozenset((backup.ref.prefix,))), only_note=True).waiting
 
 
 def _refuse(backup: backups.Backup,

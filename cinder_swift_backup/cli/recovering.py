@@ -9,8 +9,8 @@ import datetime
 from typing import Any
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
-from cinder_swift_backup.cli import deleting
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import progress_bar
@@ -105,7 +105,7 @@ class Recover(commands.AccountCommand, commands.Table):
 
         :raises SelectionError: if it is, or may be, and was not named
         """
-        records = deleting.read_records(self, arguments.patience,
+        records = cinder_records.read(self, arguments.patience,
                                         required=False) or {}
         record = records.get(point.ref.backup_id)
         if record is not None and record.is_in_the_making:

@@ -10,8 +10,8 @@ import functools
 from typing import Any
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
-from cinder_swift_backup.cli import deleting
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import questions
 from cinder_swift_backup.cli import summaries
@@ -79,13 +79,13 @@ class Sweep(commands.AccountCommand, commands.Table):
             sweeper = sweeping.Sweeper(
                 survey.repository, datetime.timedelta(
                     hours=parsed_args.grace))
-            records = deleting.read_records(
+            records = cinder_records.read(
                 self, parsed_args.patience, required=True)
             rows = self._sweep(sweeper, found, records, dry_run=True)
             if not parsed_args.dry_run and self._is_sure(rows, parsed_args):
                 if records is not None:
                     # Backups may have begun until the answer.
-                    records = deleting.read_records(
+                    records = cinder_records.read(
                         self, parsed_args.patience, required=True)
                 self.left = _SOME_ARE_GONE
                 rows = self._sweep(sweeper, found, records, dry_run=False)

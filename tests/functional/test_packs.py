@@ -284,6 +284,14 @@ class ApiTestCase(own_cinder.OwnCinderTestCase):
         program.run('restore', tip.id, path, '--resume', *where)
         self.assertEqual(second, hashlib.sha256(
             path.read_bytes()).hexdigest())
+        # What was verified once is not due.
+        nightly = ('verify', '--all', '--deep', '--older-than', '30d',
+                   '--at-most', '100M', *where)
+        count = len(self._packs())
+        self.assertRegex(program.run(*nightly).stderr,
+                         rf'verified {count} packs? and 0 backups')
+        self.assertIn('verified 0 packs and 0 backups',
+                      program.run(*nightly).stderr)
         self._lose_a_pack(program, full, tip)
 
     def _lose_a_pack(self, program, full, tip):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which volumes have packs, whatever backups they have."""
+"""Which volumes have packs, whatever backups they have, and who needs them."""
 
 from collections.abc import Iterable
 import dataclasses
@@ -8,6 +8,7 @@ import dataclasses
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine import sweeping
+from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
@@ -70,3 +71,17 @@ def rests(repo: repository.Repository,
         return frozenset()
     return frozenset(name.removeprefix(point.packs.root)
                      for name in point.packs.names())
+
+
+def note_unneeded(repo: repository.Repository,
+                  backup: backups.Backup) -> int:
+    """Note which packs nobody needs any more; they go later.
+
+    :param backup: in packs, which was just deleted
+    :returns: how many these are
+    :raises StoreError: when the store fails
+    """
+    return sweeping.Sweeper(repo).sweep(
+        sweeping.Volume(backup.ref.container, backup.ref.prefix),
+        ask=lambda: sweeping.OnRecord(
+            gone=frozenset((backup.ref.prefix,))), only_note=True).waiting

@@ -5,6 +5,7 @@
 Modules that other tests hold:
 
 * cinder_api: cli.test_accounts
+* cinder_records: cli.test_deleting
 * commands: cli.test_app
 * expectations: cli.test_verifying
 * questions: cli.test_deleting

@@ -48,7 +48,7 @@ class SweepsTest(base.EngineTestCase):
     def _record(self, number, status, container=base.CONTAINER, **others):
         self.records.append(mock.Mock(**{
             'id': f'bak-{number}', 'volume_id': 'vol-1', 'status': status,
-            'container': container,
+            'container': container, 'project_id': 'p',
             'service_metadata': base.ref(number).prefix, **others}))
 
     def _sweep(self, function, number, days=0, **options):
@@ -140,6 +140,24 @@ class SweepsTest(base.EngineTestCase):
         self.bench.delete(base.ref(2))
         self._sweep(sweeps.after_delete, 2)
         self.assertEqual(self.packs, self._packs())
+
+    def test_a_manifest_that_is_lost(self):
+        self.bench.archive(4, _DATA, form=chains.Form.PACKS)
+        self.bench.memory.delete(base.CONTAINER, naming.manifest_name(
+            base.ref(4).prefix))
+        before = self._packs()
+        self._record(2, 'available')
+        self._record(4, 'available')
+        for days in (2, 2, 2):
+            self._sweep(sweeps.after_backup, 2, days)
+        self.assertEqual(before, self._packs())
+        # That of another project is perhaps in another account.
+        self.records[1].project_id = 'q'
+        for days in (2, 2, 2):
+            self._sweep(sweeps.after_backup, 2, days)
+        self.assertEqual(
+            sorted(self.bench.repository.load(base.ref(2)).point.packs
+                   .names()), self._packs())
 
     def test_one_that_failed(self):
         self._record(1, 'deleted')

@@ -13,6 +13,7 @@ from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.survey import conversion
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
 from tests.fakes import eras
 from tests.fakes import faulty
 from tests.fakes import observers
@@ -96,6 +97,26 @@ class ConversionTest(base.EngineTestCase):
             len(_DATA))
         found = self.convert(_PACKS, 1, bench=bench)
         self.assertEqual(_DATA, self.content(bench, found.link.ref))
+
+    @given(st.sampled_from([era for era in eras.ERAS if era.incrementals]),
+           st.sampled_from(('zlib', 'none', 'bz2')))
+    @settings(max_examples=20)
+    def test_chains_of_any_era(self, era, word):
+        bench = base.Bench()
+        later = _DATA[:48] + b'x' * 32 + _DATA[80:]
+        writer = eras.Writer(era, bench.put, word, 48, 16)
+        writer.write(base.ref(1), lambda extent: _DATA[
+            extent.offset:extent.end], len(_DATA))
+        writer.write(
+            base.ref(2), lambda extent: later[extent.offset:extent.end],
+            len(later), 'bak-1', [types.Extent(48, 32)])
+        first = self.convert(_PACKS, 1, bench=bench).link.ref
+        second = self.convert(_PACKS, 1, 2, before=first, bench=bench).link
+        self.assertEqual(_DATA, self.content(bench, first))
+        self.assertEqual(later, self.content(bench, second.ref))
+        # Of the second only what differs is stored.
+        self.assertEqual(1, sum(
+            'bak-2' in name for name in second.manifest.point.packs.names()))
 
     def test_what_the_manifest_tells_is_kept(self):
         self.bench.archive(1, _DATA, codec='bz2', volume_meta='{"a": 1}',
