@@ -190,16 +190,17 @@ class Spool:
                 data = data[count:]
 
 
-def of_zeros(directory: str | None, block_size: int,
-             size: int) -> digests.DigestTable:
+def of_zeros(directory: str | None, block_size: int, size: int,
+             digest: digests.Digest = digests.sha256) -> digests.DigestTable:
     """The digests of a volume of zeros, to be replaced by others.
 
     :param size: of the volume in bytes
+    :param digest: gives those of other blocks
     :raises SpoolError: when no file can be created
     """
     count, rest = divmod(size, block_size)
     table = digests.DigestTable(block_size, Spool(
-        directory, digests.of_zeros(block_size), count + bool(rest)))
+        directory, digests.of_zeros(block_size), count + bool(rest)), digest)
     if rest:
         table.put(count, digests.packed_zeros(rest, block_size))
     return table

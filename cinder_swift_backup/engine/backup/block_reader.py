@@ -28,12 +28,14 @@ class BlockReader:
     """
 
     def __init__(self, source: volumes.VolumeReader, block_size: int,
-                 unit: int) -> None:
+                 unit: int, digest: digests.Digest = digests.sha256) -> None:
         """Prepare.
 
         :param unit: bytes of which pieces are whole multiples, by the offset
             on the volume: whole blocks
+        :param digest: gives that of a block
         """
+        self._digest = digest
         self._source = source
         self._block_size = block_size
         self._piece = types.whole(PIECE, unit)
@@ -59,8 +61,8 @@ class BlockReader:
                         digests.packed_zeros(part.length, self._block_size))
                     continue
                 piece = source.read(part, buffer)
-                yield part, piece, digests.hash_blocks(piece,
-                                                       self._block_size)
+                yield part, piece, digests.hash_blocks(
+                    piece, self._block_size, self._digest)
 
     def runs(self, extent: types.Extent,
              least: int) -> list[tuple[types.Extent, bool]]:

@@ -65,7 +65,7 @@ class DigestCheck:
         if not self.is_whole(extent):
             raise self._not_whole(name, extent)
         size = self.table.block_size
-        packed = digests.hash_blocks(data, size)
+        packed = self.table.hash(data)
         changed = digests.changed_blocks(packed, self.table.of(extent))
         if changed:
             raise self._mismatch(name, offset // size, changed[0], packed)
@@ -78,7 +78,7 @@ class DigestCheck:
         """
         size = self.table.block_size
         first = extent.offset // size
-        changed = digests.changed_blocks(digests.hash_blocks(data, size),
+        changed = digests.changed_blocks(self.table.hash(data),
                                          self.table.of(extent))
         blocks = intervals.IntervalSet()
         for block in changed:
@@ -341,8 +341,7 @@ def _is_present(table: digests.DigestTable, extent: types.Extent,
     buffer = bytearray(min(piece, extent.length))
     for part in extent.parts(piece):
         stop.check()
-        packed = digests.hash_blocks(volume.read(part, buffer), size)
-        if packed != table.of(part):
+        if table.hash(volume.read(part, buffer)) != table.of(part):
             return False
     return True
 
