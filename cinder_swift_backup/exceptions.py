@@ -73,6 +73,7 @@ class Remedy(enum.Enum):
     MOVE_OBJECTS = 'the objects are not where a record says, and can be moved'
     STORAGE_POLICY = 'the storage policy has to be one of the cluster'
     SYNC = 'the cluster does not copy containers to that place'
+    KEY = 'the key that encrypted the backup is needed'
     SYNC_HEADERS = 'the container is set to be copied in another way'
     ROOM = 'a quota is full, or objects are too large for the cluster'
     ROLE = 'the user may not write to the account'
@@ -265,7 +266,11 @@ class DigestMismatch(IntegrityError):
     """A block does not have the digest recorded for it."""
 
 
-class WrongKey(BackupError):
+class KeyUnavailable(BackupError):
+    """The key of an encrypted backup cannot be had."""
+
+
+class WrongKey(KeyUnavailable):
     """A backup was encrypted by another key than the one at hand."""
 
 

@@ -2,6 +2,7 @@
 
 """Puts together the parts of the engine that a driver needs."""
 
+from cinder_swift_backup.engine import keys
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
@@ -18,17 +19,19 @@ class Engine:
     """
 
     def __init__(self, store: base.ObjectStore, runtime: pipelines.Runtime,
-                 workers: int, directory: str | None = None) -> None:
+                 workers: int, directory: str | None = None,
+                 ring: keys.KeyRing | None = None) -> None:
         """Put the parts together.
 
         :param runtime: the kind of threads to run on
         :param workers: how many chunks are processed at the same time
         :param directory: for temporary files; the system's if None
+        :param ring: has the keys of encrypted backups, if there may be any
         """
         self.store = store
         self.runtime = runtime
         operation = operations.Operation(
-            store, pipelines.Pipeline(runtime, workers), directory)
+            store, pipelines.Pipeline(runtime, workers), directory, ring)
         self.repository = repository.Repository(operation)
         self.archiver = archiver.Archiver(self.repository)
         self.restorer = restorer.Restorer(self.repository)

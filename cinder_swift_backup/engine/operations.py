@@ -21,6 +21,7 @@ import time
 from typing import Protocol
 from typing import TypeVar
 
+from cinder_swift_backup.engine import keys
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.stores import base
@@ -78,16 +79,18 @@ class Operation:
     ``store`` is the store for the coordinator, whose requests end when the
     observer does; a worker uses ``store.until(stop)``. ``call`` calls what
     computes or waits for a disk. ``directory`` is for temporary files; the
-    system's if None.
+    system's if None. ``keys`` unlock encrypted backups.
     """
 
     def __init__(self, store: base.ObjectStore, pipeline: pipelines.Pipeline,
-                 directory: str | None = None) -> None:
+                 directory: str | None = None,
+                 ring: keys.KeyRing | None = None) -> None:
         """An operation that nobody follows; see :meth:`during`."""
         self._pipeline = pipeline
         self.store = store
         self.observer: Observer = Silent()
         self.directory = directory
+        self.keys = keys.Unlocker(ring or keys.NoKeys())
         self.runtime = pipeline.runtime
         self.call = pipeline.runtime.call
 

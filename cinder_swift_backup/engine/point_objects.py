@@ -198,15 +198,21 @@ class PointObjects:
         :raises FormatError: when an index is damaged
         :raises ChunkMissing: when a pack is not there
         :raises SpoolError: when there is no room for them
+        :raises KeyUnavailable: when they are encrypted, and the key of that
+            cannot be had
         """
         table = self._call(spool.of_zeros, self._operation.directory,
-                           point.block_size, size)
+                           point.block_size, size, self._digest(point))
         try:
             self._fill(ref, point, table, lost)
         except BaseException:
             self._call(table.close)
             raise
         return table
+
+    def _digest(self, point: chains.Point) -> digests_.Digest:
+        key = self._operation.keys.unlock(point.encryption)
+        return digests_.sha256 if key is None else key.digest
 
     def _fill(self, ref: types.BackupRef, point: chains.Point,
               table: digests_.DigestTable, lost: set[int] | None) -> None:
@@ -336,17 +342,18 @@ def _check_blocks(ref: types.BackupRef, point: chains.Point, name: str,
         remedy=exceptions.Remedy.OTHER_BACKUP)
 
 
-def digests_of(index: packs_.Index, size: int,
-               directory: str | None) -> digests_.DigestTable:
+def digests_of(index: packs_.Index, size: int, directory: str | None,
+               digest: digests_.Digest) -> digests_.DigestTable:
     """The digests of one index, where its blocks are on the volume.
 
     All others are those of zeros. The caller has to close them.
 
     :param size: of the volume, or of as much as there are digests of
     :param directory: for the temporary file; the system's if None
+    :param digest: gives those of blocks
     :raises SpoolError: when there is no room for them
     """
-    table = spool.of_zeros(directory, index.block_size, size)
+    table = spool.of_zeros(directory, index.block_size, size, digest)
     _put(table, index)
     return table
 

@@ -9,6 +9,7 @@ import enum
 import itertools
 
 from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import encryption as encryption_
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import pack_table
 from cinder_swift_backup.format import pages as pages_
@@ -52,7 +53,7 @@ class Point:
     ``page_size`` is in bytes of the volume. ``packs`` overwrite each other in
     their order, the last one winning. ``objects`` are those that ``pages`` are
     in; these are in the order of the volume. ``stored`` is by the words of
-    codecs.
+    codecs. ``encryption`` is the key of an encrypted backup.
     """
 
     block_size: int
@@ -61,6 +62,7 @@ class Point:
     pages: tuple[pages_.Page, ...]
     objects: chunk_table.ChunkTable
     stored: Mapping[str, Stored]
+    encryption: encryption_.Wrapped | None = None
 
     def pages_until(self, end: int) -> Iterator[pages_.Page]:
         """The pages of what of the volume is before ``end``, in order."""

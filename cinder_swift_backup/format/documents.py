@@ -7,6 +7,7 @@ write to the account, so the type of every field is checked before it is used.
 Field names: Cinder's ``chunkeddriver``.
 """
 
+from collections.abc import Sequence
 import json
 from typing import Any
 from typing import TypeGuard
@@ -25,10 +26,10 @@ _DEEP = '...'
 
 
 def parse(name: str, stored: bytes,
-          known: str = VERSION) -> dict[str, Any]:
+          known: Sequence[str] = (VERSION,)) -> dict[str, Any]:
     """The fields of the document ``stored`` under ``name``.
 
-    :param known: the version that it has to be of
+    :param known: the versions that it may be of
 
     :raises FormatError: when it is not a JSON object in UTF-8, or is of a
         version this release cannot read
@@ -41,10 +42,11 @@ def parse(name: str, stored: bytes,
     if not isinstance(fields, dict):
         raise damaged(name, 'it is not a JSON object')
     version = fields.get('version')
-    if version != known:
+    if version not in known:
         raise exceptions.FormatError(
             f'{_noun(name)} is of a version that this release cannot read',
-            name=name, expected=known, actual=shown(version)[1:-1],
+            name=name, expected=' or '.join(known),
+            actual=shown(version)[1:-1],
             remedy=exceptions.Remedy.NEWER_RELEASE)
     return fields
 

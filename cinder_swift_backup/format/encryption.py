@@ -23,6 +23,7 @@ are, when they were stored, and the names of volumes and backups.
 
 import base64
 import binascii
+from collections.abc import Iterator
 import dataclasses
 import hmac
 
@@ -33,6 +34,7 @@ from cryptography.hazmat.primitives.kdf import hkdf
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import documents
+from cinder_swift_backup.format import streams
 
 # Bytes of keys, of a nonce, and by how much a chunk is longer.
 KEY = 32
@@ -135,6 +137,42 @@ class PackKey:
         except (crypto_exceptions.InvalidTag, ValueError) as err:
             raise documents.damaged(
                 name, 'a chunk is not what was encrypted') from err
+
+
+class Decrypter:
+    """A :class:`streams.Decoder` of a chunk that is encrypted.
+
+    Memory: the chunk.
+    """
+
+    def __init__(self, decoder: streams.Decoder, key: PackKey, name: str,
+                 length: int) -> None:
+        """Prepare.
+
+        :param decoder: of what was encrypted
+        :param name: of the pack
+        :param length: of the chunk in the pack, in bytes
+        """
+        self._decoder = decoder
+        self._key = key
+        self._name = name
+        self._length = length
+        self._stored = bytearray()
+
+    def feed(self, stored: bytes, /) -> Iterator[bytes]:
+        """See :class:`streams.Decoder`: nothing before all of it came."""
+        self._stored += stored
+        if len(self._stored) < self._length:
+            return
+        plain = self._key.decrypt(self._name, bytes(self._stored))
+        self._stored.clear()
+        yield from self._decoder.feed(plain)
+
+    def finish(self) -> None:
+        """See :class:`streams.Decoder`."""
+        if self._stored:
+            raise documents.damaged(self._name, 'a chunk is cut off')
+        self._decoder.finish()
 
 
 def unwrap(wrapped: Wrapped, key: bytes) -> DataKey:

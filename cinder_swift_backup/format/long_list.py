@@ -18,6 +18,7 @@ Whether a document is accepted does not depend on the pieces it comes in.
 """
 
 import abc
+from collections.abc import Sequence
 import json
 import re
 from typing import Any
@@ -39,7 +40,7 @@ class LongListReader(abc.ABC):
     """Reads such an object, fed in pieces; a subclass reads the items."""
 
     # Of the documents that are read.
-    version = documents.VERSION
+    versions: Sequence[str] = (documents.VERSION,)
     # How many values all other fields may have, with those that look so in
     # texts.
     most_values = 1 << 18
@@ -140,7 +141,7 @@ class LongListReader(abc.ABC):
 
     def _parse(self, document: bytes) -> dict[str, Any]:
         self._check_values(document)
-        return documents.parse(self._name, document, self.version)
+        return documents.parse(self._name, document, self.versions)
 
     def _check_kept(self, length: int) -> None:
         before = 0 if self._tail is None else len(self._head or b'')

@@ -235,6 +235,11 @@ def is_converted(prefix: str, form: str | None = None) -> bool:
             and form in (None, match['form'].rpartition('-')[2]))
 
 
+def rest_of_pack(name: str) -> str:
+    """The end of the name of a pack, behind what :func:`packs` returns."""
+    return name.removeprefix(packs(name))
+
+
 def pack_maker(rest: str) -> tuple[str, int] | None:
     """Who put a pack, and its number; None if it is no name of a pack.
 

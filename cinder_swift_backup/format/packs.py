@@ -10,8 +10,10 @@ A pack is
    follow, each number in 4 bytes, the lowest first;
 3. the table of its chunks, see
    :mod:`cinder_swift_backup.format.packed_chunks`, which are all in pack 0;
-4. its origin, a JSON object: "volume_size" in bytes, and "makers", those whose
-   packs the parent of the backup named, in the order of their keys;
+4. its origin, a JSON object: "volume_size" in bytes, "makers", those whose
+   packs the parent of the backup named, in the order of their keys, and
+   "encryption" if the backup is encrypted, see
+   :mod:`cinder_swift_backup.format.encryption`;
 5. the SHA-256, in 32 bytes, of each block of each chunk but zeros, in the
    order of the chunks;
 6. the footer of the index: the bytes of 2 to 5 together, their SHA-256, and
@@ -35,6 +37,7 @@ import struct
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import documents
+from cinder_swift_backup.format import encryption as encryption_
 from cinder_swift_backup.format import packed_chunks
 from cinder_swift_backup.format import types
 
@@ -84,11 +87,22 @@ class Origin:
     """What a pack tells of the backup that put it.
 
     ``volume_size`` is in bytes. ``makers`` are those whose packs its parent
-    named, in the order in which they overwrite each other.
+    named, in the order in which they overwrite each other. ``encryption`` is
+    the key of an encrypted backup.
     """
 
     volume_size: int
     makers: tuple[str, ...] = ()
+    encryption: encryption_.Wrapped | None = None
+
+    def encode(self) -> bytes:
+        """It as stored."""
+        fields: dict[str, object] = {
+            'version': documents.VERSION, 'volume_size': self.volume_size,
+            'makers': self.makers}
+        if self.encryption is not None:
+            fields['encryption'] = self.encryption.encode()
+        return json.dumps(fields).encode()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -122,10 +136,7 @@ class Index:
 def encode(index: Index) -> bytes:
     """An index as stored: what follows the chunks of a pack."""
     table = index.chunks.encode(index.block_size)
-    origin = json.dumps({
-        'version': documents.VERSION,
-        'volume_size': index.origin.volume_size,
-        'makers': index.origin.makers}).encode()
+    origin = index.origin.encode()
     body = b''.join((
         _HEADER.pack(MAGIC, index.block_size, len(index.chunks), len(table),
                      len(origin)),
@@ -179,7 +190,10 @@ def _origin(name: str, stored: bytes) -> Origin:
             documents.is_identifier(maker) and maker and '/' not in maker
             for maker in makers):
         raise documents.damaged(name, 'it does not tell its makers')
-    return Origin(documents.size(name, fields, 'volume_size'), tuple(makers))
+    wrapped = fields.get('encryption')
+    return Origin(
+        documents.size(name, fields, 'volume_size'), tuple(makers),
+        None if wrapped is None else encryption_.decode(name, wrapped))
 
 
 def footer(name: str, length: int, end: bytes) -> tuple[int, bytes]:

@@ -2,11 +2,13 @@
 
 """Reading and writing the manifest of a backup in the form of packs.
 
-It is a JSON object of version 2.0.0, which makes the stock driver refuse to
-restore the backup. It has the fields of every manifest, see
-:mod:`cinder_swift_backup.format.manifest_fields`, and further
+It is a JSON object of version 2.0.0, or 2.1.0 if it is encrypted, which makes
+the stock driver refuse to restore the backup. It has the fields of every
+manifest, see :mod:`cinder_swift_backup.format.manifest_fields`, and further
 
 * ``csb_block_size`` and ``csb_page_size``, in bytes of the volume;
+* ``csb_encryption``, if it is encrypted: ``key_id`` and ``wrapped`` of the
+  data key, see :mod:`cinder_swift_backup.format.encryption`;
 * ``csb_stored``: for each codec its word, and the number, the bytes of volume
   and the stored bytes of the chunks that pages name;
 * ``objects``: for each object of pages its name, with ``csb_stored_length``,
@@ -38,6 +40,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import documents
+from cinder_swift_backup.format import encryption
 from cinder_swift_backup.format import entries
 from cinder_swift_backup.format import manifest_fields
 from cinder_swift_backup.format import naming
@@ -48,6 +51,9 @@ from cinder_swift_backup.format import pages
 from cinder_swift_backup.format import types
 
 VERSION = '2.0.0'
+# That of encrypted backups.
+ENCRYPTED = '2.1.0'
+_ENCRYPTION = 'csb_encryption'
 _BLOCK_SIZE = 'csb_block_size'
 _PAGE_SIZE = 'csb_page_size'
 _STORED = 'csb_stored'
@@ -82,7 +88,10 @@ def encode(manifest: chains.Manifest,
 
 def _encode(manifest: chains.Manifest,
             point: chains.Point) -> Iterator[bytes]:
-    fields = manifest_fields.encode(manifest, VERSION)
+    fields = manifest_fields.encode(
+        manifest, VERSION if point.encryption is None else ENCRYPTED)
+    if point.encryption is not None:
+        fields[_ENCRYPTION] = point.encryption.encode()
     fields[_BLOCK_SIZE] = point.block_size
     fields[_PAGE_SIZE] = point.page_size
     fields[_STORED] = [
@@ -134,7 +143,7 @@ class Reader(entries.EntriesReader):
     :class:`long_list.LongListReader`.
     """
 
-    version = VERSION
+    versions = (VERSION, ENCRYPTED)
     most_values = _MOST_VALUES
 
     def __init__(self, prefix: str) -> None:
@@ -199,7 +208,8 @@ class Reader(entries.EntriesReader):
         return chains.Point(
             block_size=block_size, page_size=page_size, packs=self._packs,
             pages=tuple(objects.pages), objects=objects.table,
-            stored=_decode_stored(name, fields))
+            stored=_decode_stored(name, fields),
+            encryption=_decode_encryption(name, fields))
 
     def _add(self, entry: object) -> None:
         fields = entry if isinstance(entry, list) else []
@@ -284,6 +294,13 @@ def _a_list(name: str, fields: dict[str, Any], key: str) -> list[object]:
     if isinstance(value, list):
         return value
     raise documents.damaged(name, f'{key!r} is not a list')
+
+
+def _decode_encryption(name: str, fields: dict[str, Any],
+                       ) -> encryption.Wrapped | None:
+    if fields['version'] == VERSION:
+        return None
+    return encryption.decode(name, fields.get(_ENCRYPTION))
 
 
 def _decode_stored(name: str,

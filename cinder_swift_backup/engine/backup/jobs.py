@@ -11,8 +11,17 @@ from cinder_swift_backup.engine.backup import parents
 from cinder_swift_backup.engine.volumes import format_checks
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import encryption as encryption_
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Encryption:
+    """How a backup is encrypted: the data key, and it as it is stored."""
+
+    key: encryption_.DataKey
+    wrapped: encryption_.Wrapped
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,7 +38,8 @@ class ArchiveJob:
     that of the backup's own copy of the key, if the volume is encrypted.
     ``grace`` is that of sweeps. A copy of a backup in another form is one of
     the manifest ``copy_of``. Its ``maker`` puts its packs; of others that is
-    the id of the backup.
+    the id of the backup. ``encryption`` is for packs only, and the data key is
+    that of the parent.
     """
 
     ref: types.BackupRef
@@ -50,6 +60,7 @@ class ArchiveJob:
     grace: datetime.timedelta = sweeping.GRACE
     copy_of: chains.Manifest | None = None
     maker: str | None = None
+    encryption: Encryption | None = None
 
     @property
     def pack_maker(self) -> str:

@@ -31,6 +31,7 @@ from cinder_swift_backup.engine.backup import point_assembly
 from cinder_swift_backup.engine.backup import storing
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import encryption
 from cinder_swift_backup.format import packs
 from cinder_swift_backup.format import pages
 
@@ -71,6 +72,11 @@ class PackBackup(storing.Storing):
         parent = self._job.parent
         return None if parent is None else parent.manifest.point
 
+    @property
+    def _wrapped(self) -> encryption.Wrapped | None:
+        given = self._job.encryption
+        return None if given is None else given.wrapped
+
     def _worklist(self, answers: asking.Answers,
                   size: int) -> pack_worklist.PackWorklist:
         job, parent, before = self._job, self._job.parent, self._before
@@ -89,7 +95,9 @@ class PackBackup(storing.Storing):
                 job.ref.prefix, job.pack_maker, pages.size(block_size),
                 0 if before is None else before.packs.last_key + 1,
                 packs.Origin(size, tuple(
-                    () if before is None else before.packs.makers))),
+                    () if before is None else before.packs.makers),
+                    self._wrapped),
+                None if job.encryption is None else job.encryption.key),
             page_writer.PageWriter(
                 self._operation, job.ref, block_size, size, link),
             self.traces)
@@ -108,7 +116,7 @@ class PackBackup(storing.Storing):
         job, before = self._job, self._before
         return point_assembly.assemble(
             job.ref.prefix, job.geometry.block_size, before, work.packs,
-            work.written)
+            work.written, self._wrapped)
 
 
 def _check_size(job: jobs.ArchiveJob, size: int) -> None:

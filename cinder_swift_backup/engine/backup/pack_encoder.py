@@ -63,8 +63,10 @@ class PackEncoder:
         self._block_size = job.geometry.block_size
         self._chunk_size = pages.largest_chunk(self._block_size)
         self._page_size = pages.size(self._block_size)
-        self._reader = block_reader.BlockReader(source, self._block_size,
-                                                self._chunk_size)
+        self._reader = block_reader.BlockReader(
+            source, self._block_size, self._chunk_size,
+            digests.sha256 if job.encryption is None
+            else job.encryption.key.digest)
         self._before = before
 
     def look(self, extent: types.Extent, stop: pipelines.StopFlag,

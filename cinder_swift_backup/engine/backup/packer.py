@@ -5,21 +5,25 @@
 1. The coordinator adds chunks as they come. When a pack is full, it is sealed:
    its chunks are put in the order of the volume, so that neighbours on the
    volume are neighbours in the pack, and get their places.
-2. A worker makes its index, and puts it with its MD5. Its pieces are sent as
-   they are, and never copied to one.
+2. A worker encrypts the chunks if the backup is encrypted, makes the index,
+   and puts all of it with its MD5. Its pieces are sent as they are, and never
+   copied to one.
 
-Memory: the pack that is being filled, and those that are being put.
+Memory: the pack that is being filled, and those that are being put; these
+twice if they are encrypted.
 """
 
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import hashlib
+import secrets
 
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine.backup import pack_encoder
 from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import encryption
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import packed_chunks
 from cinder_swift_backup.format import packs
@@ -32,31 +36,42 @@ FULL = 48 << 20
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sealed:
-    """A pack to put: its key, its name, and its chunks in order."""
+    """A pack to put: its key in manifests, its name, its chunks in order.
+
+    ``data_key`` is that of an encrypted backup.
+    """
 
     key: int
     name: str
     chunks: tuple[pack_encoder.Encoded, ...]
     origin: packs.Origin
+    data_key: encryption.DataKey | None = None
 
     @property
     def length(self) -> int:
         """Stored bytes of all chunks."""
-        return sum(len(chunk.data) for chunk in self.chunks)
+        return sum(map(self._length, self.chunks))
+
+    def _length(self, chunk: pack_encoder.Encoded) -> int:
+        if self.data_key is None or not chunk.data:
+            return len(chunk.data)
+        return len(chunk.data) + encryption.OVERHEAD
 
     def places(self) -> Iterator[tuple[pack_encoder.Encoded, types.Extent]]:
         """The chunks, each with its place in the pack."""
         position = 0
         for chunk in self.chunks:
-            yield chunk, types.Extent(position, len(chunk.data))
-            position += len(chunk.data)
+            length = self._length(chunk)
+            yield chunk, types.Extent(position, length)
+            position += length
 
 
 class Packer:
     """Fills one pack after the other; for the coordinator alone."""
 
     def __init__(self, prefix: str, maker: str, page_size: int,
-                 first_key: int, origin: packs.Origin) -> None:
+                 first_key: int, origin: packs.Origin,
+                 data_key: encryption.DataKey | None = None) -> None:
         """Prepare.
 
         :param prefix: of the backup
@@ -64,12 +79,14 @@ class Packer:
         :param page_size: bytes of the volume that a page is of
         :param first_key: of the first pack
         :param origin: what the packs tell of the backup
+        :param data_key: that of an encrypted backup
         """
         self._prefix = prefix
         self._maker = maker
         self._page_size = page_size
         self._key = first_key
         self._origin = origin
+        self._data_key = data_key
         self._number = 1
         self._clear()
 
@@ -101,7 +118,8 @@ class Packer:
             return
         self._chunks.sort(key=lambda chunk: chunk.extent)
         name = naming.pack_name(self._prefix, self._maker, self._number)
-        sealed = Sealed(self._key, name, tuple(self._joined()), self._origin)
+        sealed = Sealed(self._key, name, tuple(self._joined()), self._origin,
+                        self._data_key)
         self._key += 1
         self._number += 1
         self._clear()
@@ -136,29 +154,30 @@ def put(operation: operations.Operation, container: str, block_size: int,
     :raises Cancelled: when ``stop`` is set
     """
     stop.check()
-    index, md5 = operation.call(_finish, block_size, sealed)
+    pieces, index, md5 = operation.call(_finish, block_size, sealed)
     length = sealed.length + len(index)
-
-    def pieces() -> Iterator[bytes]:
-        for chunk in sealed.chunks:
-            if chunk.data:
-                yield chunk.data
-        yield index
-
     operation.store.until(stop).put(
-        container, sealed.name, base.Body(length, pieces, md5))
+        container, sealed.name, base.Body(length, lambda: pieces, md5))
     return packs.Pack(sealed.key, sealed.name, length, md5, len(index),
                       packs.sha256(index))
 
 
-def _finish(block_size: int, sealed: Sealed) -> tuple[bytes, str]:
-    """The index of a pack, and the MD5 of all of it, in hex."""
+def _finish(block_size: int,
+            sealed: Sealed) -> tuple[list[bytes], bytes, str]:
+    """All pieces of a pack, its index, and the MD5 of all of it, in hex."""
     table = packed_chunks.PackedChunks(lambda _: sealed.name)
     digest = hashlib.md5(usedforsecurity=False)
+    key = (None if sealed.data_key is None
+           else sealed.data_key.of_pack(naming.rest_of_pack(sealed.name)))
+    pieces = []
     for chunk, place in sealed.places():
         table.add(chunk.extent, chunk.word, 0, place)
-        digest.update(chunk.data)
+        if not chunk.data:
+            continue
+        pieces.append(chunk.data if key is None else key.encrypt(
+            chunk.data, secrets.token_bytes(encryption.NONCE)))
+        digest.update(pieces[-1])
     index = packs.encode(packs.Index(block_size, table, b''.join(
         chunk.packed for chunk in sealed.chunks), sealed.origin))
     digest.update(index)
-    return index, digest.hexdigest()
+    return [*pieces, index], index, digest.hexdigest()

@@ -80,30 +80,41 @@ class Parent:
 
 def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
          block_size: int, form: chains.Form = chains.Form.CHUNKS,
-         container: str | None = None) -> Parent | None:
+         container: str | None = None, *,
+         is_encrypted: bool = False) -> Parent | None:
     """The last of ``refs``, if an incremental can build on it.
 
     :param refs: the chain, its base first
     :param block_size: of the new backup, in bytes
     :param form: of the new backup
     :param container: of the new backup; the parent's by default
+    :param is_encrypted: whether the new backup is
     :returns: has to be closed
     :raises StoreError: when the store fails
     """
     try:
-        return _find(repo, refs, block_size, form,
-                     container or refs[-1].container)
+        return _find(repo, refs, block_size, _Wanted(
+            form, container or refs[-1].container, is_encrypted))
     except (exceptions.ChainError, exceptions.FormatError,
-            exceptions.IntegrityError) as err:
+            exceptions.IntegrityError, exceptions.KeyUnavailable) as err:
         LOG.warning('A full backup is made instead of an incremental on %s: '
                     '%s', refs[-1].backup_id, err)
         return None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Wanted:
+    """How the new backup is stored."""
+
+    form: chains.Form
+    container: str
+    is_encrypted: bool
+
+
 def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
-          block_size: int, form: chains.Form, container: str) -> Parent:
+          block_size: int, wanted: _Wanted) -> Parent:
     chain = repo.resolve(refs)
-    _check_form(chain.tip, form, container)
+    _check_form(chain.tip, wanted)
     for link in chain.links:
         _check_objects(repo, link)
     point = chain.tip.manifest.point
@@ -180,20 +191,25 @@ def _check_blocks(ref: types.BackupRef, size: int, wanted: int) -> None:
             backup_id=ref.backup_id, expected=wanted, actual=size)
 
 
-def _check_form(tip: chains.ChainLink, form: chains.Form,
-                container: str) -> None:
+def _check_form(tip: chains.ChainLink, wanted: _Wanted) -> None:
     """Make sure that a new backup can have what its parent has."""
-    if tip.manifest.form is not form:
+    if tip.manifest.form is not wanted.form:
         raise exceptions.ChainError(
             f'the parent is in the form of {tip.manifest.form.value}, and the '
             f'new backup is not', backup_id=tip.ref.backup_id)
     point = tip.manifest.point
     if point is None:
         return
-    if tip.ref.container != container:
+    if (point.encryption is not None) is not wanted.is_encrypted:
+        raise exceptions.ChainError(
+            'the parent is not encrypted, and the new backup is'
+            if wanted.is_encrypted else
+            'the parent is encrypted, and the new backup is not',
+            backup_id=tip.ref.backup_id)
+    if tip.ref.container != wanted.container:
         raise exceptions.ChainError(
             'the packs of the parent are in another container',
-            backup_id=tip.ref.backup_id, expected=container,
+            backup_id=tip.ref.backup_id, expected=wanted.container,
             actual=tip.ref.container)
     if point.page_size != pages.size(point.block_size):
         raise exceptions.ChainError(

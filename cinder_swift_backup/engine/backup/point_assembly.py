@@ -14,6 +14,7 @@ import dataclasses
 from cinder_swift_backup.engine.backup import page_writer
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
+from cinder_swift_backup.format import encryption
 from cinder_swift_backup.format import pack_table
 from cinder_swift_backup.format import packs as packs_
 from cinder_swift_backup.format import pages
@@ -21,7 +22,8 @@ from cinder_swift_backup.format import pages
 
 def assemble(prefix: str, block_size: int, before: chains.Point | None,
              packs: Iterable[packs_.Pack],
-             written: Iterable[page_writer.Written]) -> chains.Point:
+             written: Iterable[page_writer.Written],
+             wrapped: encryption.Wrapped | None) -> chains.Point:
     """What a manifest names, once all of it was put.
 
     :param prefix: of the backup
@@ -29,6 +31,7 @@ def assemble(prefix: str, block_size: int, before: chains.Point | None,
     :param before: that of the parent
     :param packs: the new ones, in any order
     :param written: all pages, in any order of their objects
+    :param wrapped: the key of an encrypted backup
     """
     tally = page_writer.Tally()
     objects = chunk_table.ChunkTable(prefix)
@@ -46,7 +49,7 @@ def assemble(prefix: str, block_size: int, before: chains.Point | None,
             table.append(living)
     return chains.Point(
         block_size, pages.size(block_size), table, tuple(found), objects,
-        _stored(before, tally))
+        _stored(before, tally), wrapped)
 
 
 def _living(pack: packs_.Pack, tally: page_writer.Tally) -> packs_.Pack:

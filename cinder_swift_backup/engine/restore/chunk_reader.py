@@ -33,6 +33,9 @@ from cinder_swift_backup.engine.restore import groups
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import encryption
+from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import streams
 from cinder_swift_backup.format import types
 
 
@@ -167,8 +170,7 @@ class _Blocks:
     def __init__(self, chunk: planner.PlannedChunk, check: verification.Check,
                  use: Callable[[int, memoryview], None]) -> None:
         self._record = chunk.record
-        self._decoder = find_codec(chunk.record).decoder(
-            chunk.record.extent.length)
+        self._decoder = _decoder(chunk.record, check)
         self._stored = check.of_stored(chunk.record)
         self._check = check.digests
         self._use = use
@@ -245,6 +247,16 @@ class _Blocks:
             if self._extents[-1].end > run.end:
                 return
             self._extents.pop()
+
+
+def _decoder(record: types.ChunkRecord,
+             check: verification.Check) -> streams.Decoder:
+    decoder = find_codec(record).decoder(record.extent.length)
+    if check.key is None or record.place is None:
+        return decoder
+    return encryption.Decrypter(
+        decoder, check.key.of_pack(naming.rest_of_pack(record.name)),
+        record.name, record.place.length)
 
 
 def find_codec(record: types.ChunkRecord) -> codecs.Codec:

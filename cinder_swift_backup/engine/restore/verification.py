@@ -29,6 +29,7 @@ from cinder_swift_backup.engine.restore import doubts as doubts_
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import encryption
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
@@ -149,7 +150,7 @@ def strict(repo: repository.Repository, tip: chains.ChainLink, end: int,
         except exceptions.IntegrityError:
             check.table.close()
             raise
-    return Check(check)
+    return Check(check, key=_key(repo, tip))
 
 
 def lenient(repo: repository.Repository, tip: chains.ChainLink, end: int,
@@ -169,7 +170,14 @@ def lenient(repo: repository.Repository, tip: chains.ChainLink, end: int,
         # If the store has gone, the first chunk says so.
         LOG.warning('There are no digests to compare the data with: %s', err)
     doubts.has_digests = check is not None
-    return Check(check, doubts=doubts, sparing=False)
+    return Check(check, doubts=doubts, sparing=False, key=_key(repo, tip))
+
+
+def _key(repo: repository.Repository,
+         tip: chains.ChainLink) -> encryption.DataKey | None:
+    point = tip.manifest.point
+    return (None if point is None
+            else repo.operation.keys.unlock(point.encryption))
 
 
 def _digests(repo: repository.Repository, tip: chains.ChainLink,
@@ -269,13 +277,14 @@ class Check:
     compare stored objects with their records in the manifest. With ``doubts``
     what does not match is noted there and restored as it is. ``sparing`` is
     whether to fetch only what digests do not show to be zeros, or to be
-    there already.
+    there already. ``key`` is that of an encrypted backup.
     """
 
     digests: DigestCheck | None
     stored: bool = True
     doubts: doubts_.Doubts | None = None
     sparing: bool = True
+    key: encryption.DataKey | None = None
 
     def close(self) -> None:
         """Forget the digests."""

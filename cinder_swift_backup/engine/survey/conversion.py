@@ -233,8 +233,7 @@ def _are_same(operation: operations.Operation,
     table = after.digests
     if table is None or before.size != after.size:
         return False
-    if (before.digests is not None
-            and before.digests.block_size == table.block_size):
+    if before.digests is not None and _are_alike(before.digests, table):
         differences = _Differences(before.digests, table)
         return operation.one(lambda stop: next(
             differences.until(stop), None) is None)
@@ -297,9 +296,16 @@ def _by_word(manifest: chains.Manifest) -> Iterator[tuple[str, int]]:
 
 def _told(volume: stored_volume.StoredVolume,
           parent: parents.Parent | None) -> '_Differences | None':
-    if parent is None or volume.digests is None:
+    if (parent is None or volume.digests is None
+            or not _are_alike(volume.digests, parent.digests)):
         return None
     return _Differences(volume.digests, parent.digests)
+
+
+def _are_alike(one: digests.DigestTable, other: digests.DigestTable) -> bool:
+    """Whether equal blocks have equal digests in two tables."""
+    return (one.block_size == other.block_size
+            and one.digest_of == other.digest_of)
 
 
 class _Differences:

@@ -34,7 +34,9 @@ from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.engine.survey import page_marks
 from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import documents
+from cinder_swift_backup.format import encryption
 from cinder_swift_backup.format import packed_chunks
 from cinder_swift_backup.format import packs as packs_
 from cinder_swift_backup.format import types
@@ -173,6 +175,7 @@ class _Look:
         self._ref = ref
         self._point = point
         self._marks = marks
+        self._key = operation.keys.unlock(point.encryption)
         # The marks are in one file.
         self._lock = operation.runtime.lock()
 
@@ -193,7 +196,8 @@ class _Look:
             operation, self._marks, number, index)
         if is_known:
             return number, None, in_pages
-        return number, _blocks(operation, self._ref, index, stop), in_pages
+        return number, _blocks(operation, self._ref, index,
+                               self._key, stop), in_pages
 
     def _compare(self, operation: operations.Operation,
                  all_marks: page_marks.PageMarks, number: int,
@@ -219,16 +223,16 @@ def _are_among(marks: 'array[int]',
 
 
 def _blocks(operation: operations.Operation, ref: types.BackupRef,
-            index: packs_.Index, stop: pipelines.StopFlag,
-            ) -> Sequence[Damage]:
+            index: packs_.Index, key: encryption.DataKey | None,
+            stop: pipelines.StopFlag) -> Sequence[Damage]:
     """What is wrong with the chunks of a pack."""
     end = max((record.extent.end for record in index.chunks), default=0)
     with operation.runtime.closing(operation.call(
-            point_objects.digests_of, index, end,
-            operation.directory)) as table:
+            point_objects.digests_of, index, end, operation.directory,
+            digests.sha256 if key is None else key.digest)) as table:
         reader = Noting(chunk_reader.ChunkReader(
             operation, verification.Check(
-                verification.DigestCheck(table, end))))
+                verification.DigestCheck(table, end), key=key)))
         for group in groups.grouped(
                 planner.PlannedChunk(ref.container, record, (record.extent,))
                 for record in index.chunks if not record.is_zeros):

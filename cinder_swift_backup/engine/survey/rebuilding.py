@@ -190,7 +190,7 @@ class _Rebuild:
         manifest = self._manifest(
             first, point_assembly.assemble(
                 self._point.ref.prefix, first.block_size, None, named,
-                written))
+                written, first.origin.encryption))
         committing.commit(self._repository, jobs.ArchiveJob(
             ref=self._point.ref, header=manifest.header,
             geometry=types.Geometry(first.block_size, first.block_size),

@@ -4,5 +4,6 @@
 
 Modules that other tests hold:
 
+* keys: engine.scenarios.test_encrypted
 * presence: engine.backup.test_parents
 """

@@ -51,12 +51,12 @@ def header(where):
 class Bench:
     """An engine on a store in memory, behind a store that can fail."""
 
-    def __init__(self, workers=2, runtime=None, capabilities=None):
+    def __init__(self, workers=2, runtime=None, capabilities=None, ring=None):
         self.memory = memory.MemoryStore(capabilities)
         self.memory.ensure_container(CONTAINER, create=True)
         self.store = faulty.FaultyStore(self.memory)
         self.engine = engine.Engine(
-            self.store, runtime or pipelines.Runtime(), workers)
+            self.store, runtime or pipelines.Runtime(), workers, ring=ring)
         self.repository = self.engine.repository
         self.archiver = self.engine.archiver
         self.restorer = self.engine.restorer
