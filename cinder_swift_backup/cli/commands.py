@@ -13,6 +13,7 @@ import datetime
 import functools
 import math
 import os
+import pathlib
 import re
 import textwrap
 from typing import Any
@@ -29,6 +30,7 @@ from cinder_swift_backup.cli import accounts
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import interrupts
+from cinder_swift_backup.cli import key_files
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import stacking
 from cinder_swift_backup.engine import operations
@@ -328,6 +330,11 @@ class AccountCommand(OurCommand):
             '--workers', type=positive, default=_WORKERS, metavar='N',
             help='how many objects to process at once (default: %(default)s)')
         parser.add_argument(
+            '--key-file', type=pathlib.Path, action='append', default=[],
+            metavar='FILE',
+            help='a file with the keys of encrypted backups: lines of an id, '
+                 'a space, and 64 hexadecimal digits; may be repeated')
+        parser.add_argument(
             '--patience', type=_seconds, default=_PATIENCE, metavar='SECONDS',
             help='how long to wait for Swift or Keystone to recover; 0 '
                  'retries only a few times (default: %(default)g)')
@@ -342,12 +349,13 @@ class AccountCommand(OurCommand):
                arguments: argparse.Namespace) -> Iterator[surveys.Survey]:
         """The backups in the account, until the end of a block."""
         options: Any = self.app.options
+        ring = key_files.KeyFiles(arguments.key_file)
         account = accounts.open_account(options, os.environ,
                                         arguments.patience)
         self._region = account.region
         with contextlib.closing(account.store) as store:
             repo = engines.Engine(store, pipelines.Runtime(),
-                                  arguments.workers).repository
+                                  arguments.workers, ring=ring).repository
             yield surveys.Survey(
                 repo, arguments.container,
                 datetime.timedelta(hours=arguments.grace),

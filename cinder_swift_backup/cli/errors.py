@@ -52,6 +52,7 @@ _TABLE = (
     (exceptions.SelectionError, ExitCode.SELECTION),
     (exceptions.ConfigurationError, ExitCode.CONFIGURATION),
     (exceptions.AccessDenied, ExitCode.CONFIGURATION),
+    (exceptions.KeyUnavailable, ExitCode.CONFIGURATION),
     (exceptions.ContainerNotFound, ExitCode.SELECTION),
     (exceptions.StoreError, ExitCode.STORE),
     (exceptions.VolumeError, ExitCode.TARGET),
@@ -85,6 +86,7 @@ _REMEDIES = {
     exceptions.Remedy.CREATE_CONTAINER:
         'Check its name, and that the login is for the account it is in.',
     exceptions.Remedy.CONTAINER_NAME: 'Name another container.',
+    exceptions.Remedy.KEY: 'Give a file that has it with --key-file.',
     exceptions.Remedy.ROOM: 'Raise the quota of the account.',
     exceptions.Remedy.ROLE:
         'The user needs a role that may use the account.',

@@ -27,7 +27,8 @@ from cinder_swift_backup.format import chains
 # How many cells the map of a volume has.
 _CELLS = 64
 _LETTERS = string.ascii_uppercase + string.ascii_lowercase
-_OF_PACKS = ('Needs', 'Own packs', 'Shares with', 'Deleting frees')
+_OF_PACKS = ('Encrypted by', 'Needs', 'Own packs', 'Shares with',
+             'Deleting frees')
 _OF_ENCRYPTED = ('Encryption key', 'Key of the volume', 'Volume type')
 
 
@@ -184,6 +185,7 @@ def _packs(survey: surveys.Survey, lineage: lineages.Lineage,
               for ref, amount in found.shared]
     frees = [] if found.unknown else [_amount(found.alone)]
     return dict(zip(_OF_PACKS, (
+        backup.summary.encrypted_by or '' if backup.summary else '',
         Amounts([_amount(found.needed)]), Amounts([_amount(found.own)]),
         Amounts(shared), Amounts(frees)), strict=True))
 

@@ -86,6 +86,8 @@ _REMEDIES = {
         'cluster knows.',
     exceptions.Remedy.SYNC_HEADERS:
         'Set its X-Container-Sync-To and X-Container-Sync-Key.',
+    exceptions.Remedy.KEY:
+        'Restore it with "cinder-swift-backup restore --key-file".',
     exceptions.Remedy.ROOM:
         'Raise the quota, or lower backup_swift_object_size.',
     exceptions.Remedy.ROLE:

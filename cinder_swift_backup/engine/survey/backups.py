@@ -52,6 +52,7 @@ class Summary:
     is in the form of packs. ``key_id`` is that of the backup's
     own copy of a key, ``volume`` what Cinder noted of the volume.
     ``own_objects`` and ``own_bytes`` are as those of the manifest.
+    ``encrypted_by`` is the id of the key of an encrypted backup.
     """
 
     header: types.BackupHeader
@@ -67,6 +68,7 @@ class Summary:
     is_point: bool = False
     own_objects: int = 0
     own_bytes: int | None = None
+    encrypted_by: str | None = None
 
     @property
     def is_ours(self) -> bool:
@@ -164,7 +166,10 @@ def summarise(manifest: chains.Manifest) -> Summary:
         by_codec=_by_codec(manifest.chunks) if manifest.point is None
         else manifest.point.stored,
         is_point=manifest.point is not None,
-        own_objects=manifest.own_objects, own_bytes=manifest.own_bytes)
+        own_objects=manifest.own_objects, own_bytes=manifest.own_bytes,
+        encrypted_by=None if manifest.point is None
+        or manifest.point.encryption is None
+        else manifest.point.encryption.key_id)
 
 
 def _by_codec(table: chunk_table.ChunkTable) -> dict[str, chains.Stored]:

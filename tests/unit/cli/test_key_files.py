@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``--key-file``."""
+
+from unittest import mock
+
+from cinder_swift_backup.cli import cinder_api
+from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import key_files
+from cinder_swift_backup.format import chains
+from tests.fakes import key_ring
+from tests.unit.cli import base
+
+
+class KeyFileTest(base.CommandTestCase):
+    """An encrypted backup, and the key in a file."""
+
+    def setUp(self):
+        super().setUp()
+        self.bench.archive(3, base.DATA, form=chains.Form.PACKS,
+                           encryption=key_ring.new('the-key'))
+        self.path = self.directory / 'keys'
+        self.write(f'# of this year\n\nthe-key {key_ring.key("the-key").hex()}'
+                   f'\nother {key_ring.key("other").hex()}\n')
+
+    def write(self, text, mode=0o600):
+        self.path.write_text(text)
+        self.path.chmod(mode)
+
+    def restore(self, *options):
+        self.target = self.directory / 'volume'
+        return self.run_command('restore', 'bak-3', self.target, *options)
+
+    def test_with_the_key(self):
+        answer = self.restore('--key-file', self.path)
+        self.assertEqual(0, answer.code, answer.err)
+        self.assertEqual(base.DATA, self.target.read_bytes())
+        for command in (('verify', 'bak-3', '--deep'),
+                        ('convert', 'bak-3', '--to', 'chunks')):
+            self.assertEqual(0, self.run_command(
+                *command, '--key-file', self.path).code)
+
+    def test_without_it(self):
+        answer = self.restore()
+        self.assertEqual(errors.ExitCode.CONFIGURATION, answer.code)
+        self.assertIn('the backup is encrypted, and no file has its key '
+                      'the-key. Give a file that has it with --key-file.',
+                      answer.err)
+        self.assertFalse(self.target.exists())
+        self.write(f'other {key_ring.key("other").hex()}\n')
+        answer = self.restore('--key-file', self.path)
+        self.assertIn('no file has its key the-key', answer.err)
+        self.write(f'the-key {key_ring.key("other").hex()}\n')
+        answer = self.restore('--key-file', self.path)
+        self.assertEqual(errors.ExitCode.CONFIGURATION, answer.code)
+        self.assertIn('key the-key is not the one that encrypted the backup',
+                      answer.err)
+        self.assertFalse(self.target.exists())
+
+    def test_commands_that_need_none(self):
+        self.assertEqual(0, self.run_command('list').code)
+        self.assertEqual(0, self.run_command('verify', 'bak-3').code)
+        found = self.run_json('show', 'bak-3')
+        self.assertEqual('the-key', found['Encrypted by'])
+        with mock.patch.object(cinder_api, 'read', return_value=None):
+            self.assertEqual(0, self.run_command('delete', 'bak-3').code)
+
+    def test_what_is_no_file_of_keys(self):
+        for text in ('x', 'the-key 00', f'the-key {"0" * 63}g', '\x00',
+                     f'{"0" * 64}'):
+            self.write(text)
+            answer = self.restore('--key-file', self.path)
+            self.assertEqual(errors.ExitCode.CONFIGURATION, answer.code)
+            self.assertIn(f'line 1 of {self.path} is not', answer.err)
+            self.assertNotIn('0' * 63, answer.err)
+        self.write('the-key 00', 0o640)
+        self.assertIn('can be read by others', self.restore(
+            '--key-file', self.path).err)
+        answer = self.restore('--key-file', self.directory / 'none')
+        self.assertIn('cannot be read', answer.err)
+        self.path.write_bytes(b'\xff')
+        self.path.chmod(0o600)
+        self.assertIn('is no file of keys', self.restore(
+            '--key-file', self.path).err)
+        self.assertEqual({}, key_files.KeyFiles([])._keys)
