@@ -27,7 +27,8 @@ _FIGURES = (('seconds', 'Seconds of the backup', 1),
             ('stored', 'MiB stored', 1 << 20),
             ('objects', 'Objects', 1))
 _HEAD = ('', 'First backup, s', 'Nightly backup, s', 'Delete and sweep, s',
-         'Restore of the last, s', 'Peak memory, MiB', 'Objects at the end',
+         'Restore of the last, s', 'Peak memory over idle, MiB',
+         'Objects at the end',
          'MiB stored at the end')
 _Lines = Sequence[dict[str, Any]]
 
@@ -96,13 +97,12 @@ def _rows(lines: _Lines) -> Iterator[Sequence[str]]:
                 continue
             *nights, last = found
             later = nights[1:]
-            memory = [line['memory'] for line in later if line['memory']]
+            memory = [line['memory'] for line in nights if line['memory']]
             yield (f'{load}, {tool}', f'{nights[0]["seconds"]:.1f}',
                    f'{_median(later, "seconds"):.1f}',
                    f'{_median(later, "forgetting"):.1f}',
                    f'{last["restore"]:.1f}',
-                   f'{statistics.median(memory) / (1 << 20):.0f}' if memory
-                   else '',
+                   f'{max(memory) / (1 << 20):.0f}' if memory else '',
                    f'{nights[-1]["objects"]:,}',
                    f'{nights[-1]["stored"] / (1 << 20):,.0f}')
 
