@@ -74,6 +74,8 @@ class Remedy(enum.Enum):
     STORAGE_POLICY = 'the storage policy has to be one of the cluster'
     SYNC = 'the cluster does not copy containers to that place'
     KEY = 'the key that encrypted the backup is needed'
+    KEY_ID = 'the id of the key is wrong'
+    KEY_MANAGER = 'the key manager has to give the key'
     SYNC_HEADERS = 'the container is set to be copied in another way'
     ROOM = 'a quota is full, or objects are too large for the cluster'
     ROLE = 'the user may not write to the account'
@@ -272,6 +274,10 @@ class KeyUnavailable(BackupError):
 
 class WrongKey(KeyUnavailable):
     """A backup was encrypted by another key than the one at hand."""
+
+
+class KeyManagerError(BackupError):
+    """The key manager fails, or refuses; it may give the key later."""
 
 
 class ChainError(BackupError):

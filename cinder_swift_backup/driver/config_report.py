@@ -28,6 +28,7 @@ from oslo_utils import units
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import compat
+from cinder_swift_backup.driver import encryption
 from cinder_swift_backup.driver import errors
 from cinder_swift_backup.driver import option_values
 from cinder_swift_backup.driver import settings
@@ -189,8 +190,25 @@ class _Report:
         self._say('Objects',
                   f'chunks of {geometry.chunk_size} bytes of the volume, in '
                   f'blocks of {geometry.block_size} bytes')
+        self._say('Form', for_backup.form.value)
         self._say('Compression',
                   f'{for_backup.compression}, {for_backup.level.value}')
+        with self._asking('Encryption'):
+            self._encryption(for_backup.encryption_key_id)
+
+    def _encryption(self, key_id):
+        if key_id is None:
+            self._say('Encryption', 'none')
+            return
+        ring = encryption.of_service()
+        if ring is None:
+            self._say('Encryption', f'by key {key_id}, which each user must '
+                                    f'be able to read: [key_manager] has no '
+                                    f'login')
+            return
+        ring.get(key_id)
+        self._say('Encryption', f'by key {key_id}, which the key manager '
+                                f'gives')
 
     def _resources(self, for_backup):
         with self._asking('Workers'):

@@ -22,6 +22,7 @@ from cinder_swift_backup.driver import auth
 from cinder_swift_backup.driver import change_tracking
 from cinder_swift_backup.driver import compat
 from cinder_swift_backup.driver import concurrency
+from cinder_swift_backup.driver import encryption
 from cinder_swift_backup.driver import errors
 from cinder_swift_backup.driver import keys
 from cinder_swift_backup.driver import observers
@@ -167,6 +168,10 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         insist = observer.database.insist
         volume_meta = (insist(lambda: self.get_metadata(backup.volume_id))
                        if backup_metadata else None)
+        how = encryption.choose(
+            engine.repository.operation.keys,
+            encryption.KeyManager(self.context),
+            for_backup.encryption_key_id, parent)
         observer.checkpoint()
         # Checkpoints read the record again, so it only changes from here on.
         backup.container = container
@@ -186,7 +191,8 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 track=source.track, told=source.told,
                 read_all=for_backup.read_all,
                 recorded=insist(lambda: self._recorded(backup)),
-                key_id=backup.encryption_key_id, grace=sweep_grace),
+                key_id=backup.encryption_key_id, grace=sweep_grace,
+                encryption=how),
             source.reader, observer)
 
     def _recorded(self, backup):
@@ -204,8 +210,10 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         except exceptions.ChainError as err:
             LOG.warning('Backup %s will be a full one: %s', backup.id, err)
             return None
-        return parents.find(repo, refs, for_backup.geometry.block_size,
-                            for_backup.form, container)
+        return parents.find(
+            repo, refs, for_backup.geometry.block_size, for_backup.form,
+            container,
+            is_encrypted=for_backup.encryption_key_id is not None)
 
     def restore(self, backup, volume_id, volume_file, volume_is_new=False):
         """Restore a backup of any place in its chain.
@@ -358,8 +366,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             with (auth.explained(*where),
                   contextlib.closing(auth.make_store(*where)) as store):
                 yield engines.Engine(store, concurrency.runtime(),
-                                     general.workers,
-                                     general.spool_directory), general
+                                     general.workers, general.spool_directory,
+                                     encryption.KeyManager(self.context),
+                                     ), general
 
 
 @contextlib.contextmanager

@@ -88,6 +88,10 @@ _REMEDIES = {
         'Set its X-Container-Sync-To and X-Container-Sync-Key.',
     exceptions.Remedy.KEY:
         'Restore it with "cinder-swift-backup restore --key-file".',
+    exceptions.Remedy.KEY_ID:
+        'Check backup_swift_encryption_key_id, or get the key back.',
+    exceptions.Remedy.KEY_MANAGER:
+        'Check [key_manager], and that the user there may read the key.',
     exceptions.Remedy.ROOM:
         'Raise the quota, or lower backup_swift_object_size.',
     exceptions.Remedy.ROLE:

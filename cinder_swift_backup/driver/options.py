@@ -54,6 +54,13 @@ OPTS = [
                     'this longer than it takes '
                     'Swift to show a new object in listings, and to copy it '
                     'to another site.'),
+    cfg.StrOpt('backup_swift_encryption_key_id',
+               help='Encrypt backups in packs: the id of a key of 256 bits in '
+                    'the key manager that Cinder uses. After a change of the '
+                    'key, keep the old one as long as there are backups that '
+                    'it has encrypted. Not for the form of chunks, which '
+                    "Cinder's own driver reads. Without it, backups are not "
+                    'encrypted, and encrypted ones cannot be restored.'),
     cfg.StrOpt('backup_swift_compression_level',
                default=codecs.Level.BALANCED.value,
                choices=[

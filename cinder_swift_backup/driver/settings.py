@@ -105,6 +105,7 @@ class BackupSettings:
     availability_zone: str
     geometry: types.Geometry
     form: chains.Form
+    encryption_key_id: str | None
     compression: str
     level: codecs.Level
     read_all: bool
@@ -154,10 +155,21 @@ def read_for_backup():
         availability_zone=CONF.storage_availability_zone,
         geometry=_geometry(),
         form=chains.Form(_read('backup_swift_form')),
+        encryption_key_id=_encryption_key_id(),
         compression=_compression(),
         level=codecs.Level(_read('backup_swift_compression_level')),
         read_all=_read('backup_swift_read_all'),
         notifications=_notifications())
+
+
+def _encryption_key_id():
+    key_id = _read('backup_swift_encryption_key_id') or None
+    form = chains.Form(_read('backup_swift_form'))
+    if key_id is not None and form is not chains.Form.PACKS:
+        raise exceptions.ConfigurationError(
+            'backup_swift_encryption_key_id is set, and only backups in packs '
+            'can be encrypted: set backup_swift_form to packs, or remove it')
+    return key_id
 
 
 def _container():

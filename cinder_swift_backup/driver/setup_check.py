@@ -9,6 +9,7 @@ from oslo_log import log as logging
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import auth
+from cinder_swift_backup.driver import encryption
 from cinder_swift_backup.driver import option_values
 from cinder_swift_backup.driver import settings
 from cinder_swift_backup.engine import spool
@@ -26,9 +27,10 @@ def check(context):
     In 'per_user' mode without ``backup_swift_url`` only a user's request
     knows where Swift is, so the cluster is not asked. One that is away is no
     reason to stay down: Cinder asks only once, so its service would not come
-    back when Swift does.
+    back when Swift does. The same goes for a key manager.
 
     :raises ConfigurationError: saying in one line what to correct
+    :raises KeyUnavailable: when there is no key to encrypt backups by
     :raises SpoolError: when there cannot be temporary files
     :raises StoreError: when Swift or the identity service refuse us
     """
@@ -38,12 +40,24 @@ def check(context):
     general = settings.read()
     for_backup = settings.read_for_backup()
     spool.check(general.spool_directory)
+    _check_key(for_backup.encryption_key_id)
     try:
         _check_cluster(context, general, for_backup)
     except exceptions.StoreUnavailable as err:
         LOG.error('Swift or Keystone failed or cannot be reached. The '
                   'service starts anyway; the options were not checked '
                   'against the cluster: %s', err)
+
+
+def _check_key(key_id):
+    ring = encryption.of_service() if key_id else None
+    if ring is None:
+        return
+    try:
+        ring.get(key_id)
+    except exceptions.KeyManagerError as err:
+        LOG.error('The service starts without the key that encrypts backups: '
+                  '%s', err)
 
 
 def _check_cluster(context, general, for_backup):

@@ -16,6 +16,7 @@ class KeyRing(Protocol):
         """A key, of :data:`encryption.KEY` bytes.
 
         :raises KeyUnavailable: when it cannot be had
+        :raises KeyManagerError: when it may be had later
         """
 
 
@@ -42,6 +43,7 @@ class Unlocker:
         """The data key of a backup; None of one that is not encrypted.
 
         :raises KeyUnavailable: when it cannot be had
+        :raises KeyManagerError: when it may be had later
         """
         if wrapped is None:
             return None

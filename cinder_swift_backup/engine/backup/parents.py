@@ -11,8 +11,9 @@
 3. Read the parent's digests. They must be of blocks of the same size, and
    there must be one for every block of the parent's volume.
 
-If one of these fails, the backup has to be a full one. An error of the store
-is different: it is raised, because the next attempt may succeed.
+If one of these fails, the backup has to be a full one. So it has if nobody has
+the parent's key any more. An error of the store or of the key manager is
+different: it is raised, because the next attempt may succeed.
 """
 
 from collections.abc import Sequence
@@ -91,6 +92,7 @@ def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
     :param is_encrypted: whether the new backup is
     :returns: has to be closed
     :raises StoreError: when the store fails
+    :raises KeyManagerError: when the key manager fails
     """
     try:
         return _find(repo, refs, block_size, _Wanted(

@@ -89,10 +89,30 @@ class ReportTest(base.HttpTestCase):
         self.assertIn('catalog of each request', found['Account'])
         self.assertIn('52428800', found['Objects'])
         self.assertEqual('zlib, balanced', found['Compression'])
+        self.assertEqual('chunks', found['Form'])
+        self.assertEqual('none', found['Encryption'])
         self.assertEqual('4; a backup takes up to 280 MiB', found['Workers'])
         self.assertIn('not contacted', found['Cluster'])
         self.assertEqual({}, self._problems())
         self.assertEqual(0, self.http.call_count)
+
+    def test_encryption(self):
+        keys = self.directory / 'keys'
+        keys.mkdir()
+        (keys / 'known').write_text('5a' * 32)
+        options = ('backup_swift_form = packs\n'
+                   'backup_swift_encryption_key_id = {}\n'
+                   '[key_manager]\n'
+                   'backend = tests.cloud.key_manager.FileKeyManager\n'
+                   f'keys_directory = {keys}\n')
+        self.assertIn('each user must be able to read',
+                      self._texts(options.format('other'))['Encryption'])
+        options += 'auth_type = password\nusername = u\npassword = p\n'
+        self.assertEqual('by key known, which the key manager gives',
+                         self._texts(options.format('known'))['Encryption'])
+        problem = self._problems(options.format('other'))['Encryption']
+        self.assertIn('the key manager has no key other', problem)
+        self.assertIn('Check backup_swift_encryption_key_id', problem)
 
     def test_another_driver(self):
         self.assertIn(f'backup_driver = {compat.OURS}', self._problems(

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Encrypted backups, by the keys of a key manager."""
+
+import io
+import pathlib
+import tempfile
+from unittest import mock
+
+from castellan.common import exception as castellan_exception
+from castellan.common import utils as castellan_utils
+from castellan.common.credentials import keystone_password
+from cinder import exception as cinder_exception
+from oslo_config import cfg
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import driver
+from cinder_swift_backup.driver import encryption
+from cinder_swift_backup.driver import setup_check
+from tests.cloud import key_manager
+from tests.unit.driver import base
+
+_CHANGED = bytes(reversed(base.DATA))
+
+
+class Backend(key_manager.FileKeyManager):
+    """A key manager that remembers who asks, and can be down."""
+
+    # What it raises instead of answering.
+    fault: Exception | None = None
+    asked_by: list
+
+    def get(self, context, managed_object_id, **others):
+        self.asked_by.append(context)
+        if self.fault is not None:
+            raise self.fault
+        return super().get(context, managed_object_id, **others)
+
+
+class EncryptionTestCase(base.MethodTestCase):
+    """A driver with a key manager that has one key."""
+
+    def setUp(self):
+        super().setUp()
+        directory = self.enterContext(tempfile.TemporaryDirectory())
+        cfg.CONF.register_opts(key_manager.OPTIONS, group='key_manager')
+        cfg.CONF.set_override('keys_directory', directory, 'key_manager')
+        self.backend = Backend(cfg.CONF)
+        self.backend.asked_by = []
+        self.enterContext(mock.patch.object(
+            encryption.key_manager, 'API', return_value=self.backend))
+        self.directory = pathlib.Path(directory)
+        self.key = self.new_key()
+        self.config(backup_swift_form='packs',
+                    backup_swift_encryption_key_id=self.key)
+
+    def new_key(self, bits=256):
+        return self.backend.create_key(None, 'AES', bits)
+
+    def lose(self, key_id):
+        (self.directory / key_id).unlink()
+
+    def have_login(self, **options):
+        cfg.CONF.register_opts(castellan_utils.credential_opts, 'key_manager')
+        for name, value in options.items():
+            cfg.CONF.set_override(name, value, 'key_manager')
+            self.addCleanup(cfg.CONF.clear_override, name, 'key_manager')
+
+    def point(self, backup):
+        """What the manifest says of the points."""
+        with self.driver._engine(backup) as (engine, _):
+            return engine.repository.load(
+                driver.records.backup_ref(backup)).point
+
+    def refused(self, backup, *words):
+        err = self.assertRaises(
+            cinder_exception.BackupDriverException, self.driver.backup,
+            backup, io.BytesIO(_CHANGED), False)
+        for word in words:
+            self.assertIn(word, str(err)[:255])
+        return err
+
+
+class BackupTest(EncryptionTestCase):
+    """backup() and restore()."""
+
+    def test_there_and_back(self):
+        full = self._backup()
+        self.assertEqual(base.DATA, self._restore(full))
+        self.assertEqual({self.driver.context}, set(self.backend.asked_by))
+        stored = b''.join(
+            self.memory.read(base.CONTAINER, name, b''.join)
+            for name in self._names())
+        for offset in range(0, len(base.DATA), base.BLOCK):
+            self.assertNotIn(base.DATA[offset:offset + base.BLOCK], stored)
+        self.assertEqual(self.key, self.point(full).encryption.key_id)
+
+    def test_incremental(self):
+        full = self._backup()
+        changed = _CHANGED[:base.BLOCK] + base.DATA[base.BLOCK:]
+        backup = self._backup(changed, parent_id=full.id)
+        self.assertEqual(changed, self._restore(backup))
+        self.assertEqual(base.DATA, self._restore(full))
+        ours, parents = self.point(backup), self.point(full)
+        self.assertLess(set(parents.packs.names()), set(ours.packs.names()))
+
+    def test_rotated(self):
+        full = self._backup()
+        new = self.new_key()
+        self.config(backup_swift_encryption_key_id=new)
+        backup = self._backup(_CHANGED, parent_id=full.id)
+        self.assertEqual(new, self.point(backup).encryption.key_id)
+        self.assertEqual(self.key, self.point(full).encryption.key_id)
+        self.assertEqual(_CHANGED, self._restore(backup))
+        # An incremental needs no older key than its own.
+        self.lose(self.key)
+        self.assertEqual(_CHANGED, self._restore(backup))
+        err = self.assertRaises(
+            cinder_exception.BackupDriverException, self._restore, full)
+        self.assertIn(f'the key manager has no key {self.key}', str(err))
+        self.assertIn('get the key back', str(err)[:255])
+
+    def test_key_of_the_parent_is_lost(self):
+        full = self._backup()
+        self.config(backup_swift_encryption_key_id=self.new_key())
+        self.lose(self.key)
+        with self.assertLogs(level='WARNING') as logs:
+            backup = self._backup(_CHANGED, parent_id=full.id)
+        self.assertTrue(any(
+            f'the key manager has no key {self.key}' in line
+            for line in logs.output))
+        self.assertEqual(_CHANGED, self._restore(backup))
+        self.assertFalse(set(self.point(backup).packs.names())
+                         & set(self.point(full).packs.names()))
+
+    def test_another_key_of_the_same_id(self):
+        full = self._backup()
+        (self.directory / self.key).write_text('00' * 32)
+        err = self.assertRaises(
+            cinder_exception.BackupDriverException, self._restore, full)
+        self.assertIn('is not the one that encrypted the backup', str(err))
+
+    def test_on_and_off(self):
+        full = self._backup()
+        self.config(backup_swift_encryption_key_id=None)
+        plain = self._backup(_CHANGED, parent_id=full.id)
+        self.assertIsNone(self.point(plain).encryption)
+        self.assertEqual(base.DATA, self._restore(full))
+        self.config(backup_swift_encryption_key_id=self.key)
+        backup = self._backup(base.DATA, parent_id=plain.id)
+        self.assertEqual(self.key, self.point(backup).encryption.key_id)
+        for parent, child in ((full, plain), (plain, backup)):
+            self.assertFalse(set(self.point(parent).packs.names())
+                             & set(self.point(child).packs.names()))
+
+    def test_no_such_key(self):
+        self.lose(self.key)
+        backup = self.record()
+        self.refused(backup, f'has no key {self.key}',
+                     'backup_swift_encryption_key_id')
+        self.assertEqual([], self._names())
+        # So there is nothing to delete.
+        self.assertIsNone(backup.service_metadata)
+
+    def test_wrong_length(self):
+        key = self.new_key(128)
+        self.config(backup_swift_encryption_key_id=key)
+        self.refused(self.record(), f'key {key} is not one of 256 bits')
+
+    def test_key_manager_is_down(self):
+        full = self._backup()
+        self.backend.fault = castellan_exception.KeyManagerError(
+            reason='it is\ndown')
+        err = self.refused(self.record(parent_id=full.id),
+                           f'does not give key {self.key}', '[key_manager]')
+        self.assertIn('down', str(err))
+        self.assertNotIn('\n', str(err))
+        self.backend.fault = None
+        self.assertEqual(_CHANGED, self._restore(
+            self._backup(_CHANGED, parent_id=full.id)))
+
+    def test_chunks(self):
+        self.config(backup_swift_form='chunks')
+        self.refused(self.record(), 'only backups in packs can be encrypted')
+        with self.assertRaises(exceptions.ConfigurationError):
+            setup_check.check(self.context())
+
+    def test_empty_is_none(self):
+        self.config(backup_swift_encryption_key_id='')
+        self.assertIsNone(self.point(self._backup()).encryption)
+
+    def test_delete_needs_no_key(self):
+        full = self._backup()
+        self.lose(self.key)
+        self.driver.delete_backup(full)
+        self.assertEqual([], self._names())
+
+
+class LoginTest(EncryptionTestCase):
+    """Who asks the key manager."""
+
+    def test_service(self):
+        self.have_login(auth_type='keystone_password', username='cinder',
+                        password='secret')
+        self._restore(self._backup())
+        for asked_by in self.backend.asked_by:
+            self.assertIsInstance(asked_by,
+                                  keystone_password.KeystonePassword)
+            self.assertEqual('cinder', asked_by.username)
+
+    def test_token_of_the_request(self):
+        self.have_login(auth_type='keystone_token')
+        self._backup()
+        self.assertEqual({'users-token'}, {
+            asked_by.token for asked_by in self.backend.asked_by})
+        self.assertIsNone(encryption.of_service())
+
+    def test_none(self):
+        self.assertIsNone(encryption.of_service())
+
+
+class StartTest(EncryptionTestCase):
+    """When the service starts."""
+
+    def setUp(self):
+        super().setUp()
+        self.have_login(auth_type='password', username='u', password='p')
+
+    def check(self):
+        setup_check.check(self.context())
+
+    def test_well(self):
+        self.check()
+        self.assertEqual(1, len(self.backend.asked_by))
+
+    def test_no_such_key(self):
+        self.lose(self.key)
+        err = self.assertRaises(exceptions.KeyUnavailable, self.check)
+        self.assertIn(self.key, str(err))
+
+    def test_down(self):
+        self.backend.fault = OSError('no route')
+        with self.assertLogs(level='ERROR') as logs:
+            self.check()
+        self.assertIn('no route', logs.output[0])
+
+    def test_no_encryption(self):
+        self.config(backup_swift_encryption_key_id=None)
+        self.check()
+        self.assertEqual([], self.backend.asked_by)
