@@ -47,6 +47,7 @@ class KeyManager:
         except castellan_exception.ManagedObjectNotFoundError as err:
             raise exceptions.KeyUnavailable(
                 f'the key manager has no key {key_id}',
+                detail=f'{type(err).__name__}: {err}',
                 remedy=exceptions.Remedy.KEY_ID) from err
         # Each backend has errors of its own besides.
         except Exception as err:

@@ -89,7 +89,8 @@ _REMEDIES = {
     exceptions.Remedy.KEY:
         'Restore it with "cinder-swift-backup restore --key-file".',
     exceptions.Remedy.KEY_ID:
-        'Check backup_swift_encryption_key_id, or get the key back.',
+        'Correct backup_swift_encryption_key_id, or restore with a copy of '
+        'the key: "cinder-swift-backup restore --key-file".',
     exceptions.Remedy.KEY_MANAGER:
         'Check [key_manager], and that the user there may read the key.',
     exceptions.Remedy.ROOM:

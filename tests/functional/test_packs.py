@@ -10,7 +10,9 @@ import time
 from typing import ClassVar
 from unittest import mock
 
+from castellan import options as castellan_options
 from cinder import exception as cinder_exception
+from oslo_config import cfg
 import swiftclient
 from swiftclient import exceptions as swift_exceptions
 import testscenarios
@@ -21,6 +23,7 @@ from cinder_swift_backup.driver import records
 from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.backup import packer
 from cinder_swift_backup.format import naming
+from tests.cloud import key_manager
 from tests.fakes import blobs
 from tests.functional import base
 from tests.functional import cinder_side
@@ -31,6 +34,8 @@ from tests.functional import selection
 from tests.functional.api import MIB
 from tests.functional.cinder_side import OURS
 from tests.functional.cinder_side import STOCK
+
+CONF = cfg.CONF
 
 
 class HistoryTestCase(testscenarios.WithScenarios,
@@ -145,6 +150,24 @@ class BothFormsTestCase(cinder_side.CinderSideTestCase):
         self.assertEqual({naming.packs(packed.service_metadata)}, {
             f'{name.rpartition("/")[0]}/'
             for name in self.object_names(self.container)})
+
+    def test_encrypted(self):
+        castellan_options.set_defaults(CONF)
+        CONF.register_opts(key_manager.OPTIONS, 'key_manager')
+        self.config.config(
+            group='key_manager', keys_directory=str(self.directory / 'keys'),
+            backend='tests.cloud.key_manager.FileKeyManager')
+        self.configure(
+            backup_swift_encryption_key_id=key_manager.FileKeyManager(
+                CONF).create_key(None, 'AES', 256))
+        full = self._back_up('packs')
+        content.change(self.image, 7)
+        self.path.write_bytes(self.image)
+        tip = self._back_up('packs', full)
+        self.assert_content(self.restore_new(OURS, tip), self.image)
+        err = self.assertRaises(
+            cinder_exception.InvalidBackup, self.restore_new, STOCK, tip)
+        self.assertIn('2.1.0', str(err))
 
     def test_a_backup_that_is_deleted_meanwhile_leaves_nothing(self):
         full = self._back_up('packs')

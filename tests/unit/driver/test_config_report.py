@@ -112,7 +112,7 @@ class ReportTest(base.HttpTestCase):
                          self._texts(options.format('known'))['Encryption'])
         problem = self._problems(options.format('other'))['Encryption']
         self.assertIn('the key manager has no key other', problem)
-        self.assertIn('Check backup_swift_encryption_key_id', problem)
+        self.assertIn('Correct backup_swift_encryption_key_id', problem)
 
     def test_another_driver(self):
         self.assertIn(f'backup_driver = {compat.OURS}', self._problems(

@@ -118,7 +118,7 @@ class BackupTest(EncryptionTestCase):
         err = self.assertRaises(
             cinder_exception.BackupDriverException, self._restore, full)
         self.assertIn(f'the key manager has no key {self.key}', str(err))
-        self.assertIn('get the key back', str(err)[:255])
+        self.assertIn('restore --key-file', str(err)[:255])
 
     def test_key_of_the_parent_is_lost(self):
         full = self._backup()

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Encrypted backups with a real Barbican, as the documentation sets it up."""
+
+import base64
+import hashlib
+import json
+import pathlib
+import tempfile
+
+from barbicanclient import client as barbican_client
+
+from tests.cloud import barbican
+from tests.fakes import blobs
+from tests.functional import base
+from tests.functional import encrypted
+from tests.functional.api import MIB
+
+_KNOWN = b'What nobody but the owner of the key can read. ' * 1000
+
+
+class BarbicanTestCase(encrypted.EncryptedTestCase):
+    """Keys of volumes by the users' tokens, that of backups by the login."""
+
+    def key_manager(self):
+        directory = self.enterContext(tempfile.TemporaryDirectory(
+            prefix='barbican-', dir=self.cloud.directory))
+        server = barbican.Barbican(
+            self.cloud, pathlib.Path(directory) / 'barbican')
+        server.start()
+        self.addCleanup(server.stop)
+        sections = server.sections(self.cloud.cinder)
+        self.own.extra_sections['barbican'] = sections['barbican']
+        self.barbican = server
+        self.key_path = pathlib.Path(directory) / 'keys'
+        self.key_id = self.make_key()
+        self.own.extra_options.update(
+            debug=True, default_log_levels='sqlalchemy=WARN',
+            backup_swift_form='packs',
+            backup_swift_encryption_key_id=self.key_id)
+        return sections['key_manager']
+
+    def make_key(self):
+        """A key, which the file gets, too; returns its id."""
+        client = barbican_client.Client(
+            session=base.keystone_session(self.cloud.cinder,
+                                          self.cloud.auth_url),
+            endpoint=self.barbican.url)
+        order = client.orders.create_key(
+            name='cinder-backups', algorithm='aes', bit_length=256, mode='cbc',
+            payload_content_type='application/octet-stream')
+        order.submit()
+        reference = client.orders.get(order.order_ref).secret_ref
+        key = client.secrets.get(reference).payload
+        key_id = reference.rpartition('/')[2]
+        self.key_path.touch(mode=0o600)
+        with self.key_path.open('a') as keys:
+            keys.write(f'{key_id} {key.hex()}\n')
+        return key_id
+
+    def restart(self, **options):
+        """Have Cinder read other options."""
+        self.own.stop()
+        self.own.extra_options.update(options)
+        self.own.start()
+        self.own.wait()
+        self.cinder = self.client(self.cloud.demo)
+
+    def secrets(self):
+        """Those of the service."""
+        return barbican_client.Client(
+            session=base.keystone_session(self.cloud.cinder,
+                                          self.cloud.auth_url),
+            endpoint=self.barbican.url).secrets
+
+    def test_key_that_changes(self):
+        volume = self.make_volume(20)
+        self.write(volume, 5 * MIB, _KNOWN)
+        first = self.sha256(volume)
+        full = self.back_up(volume)
+        second_key = self.make_key()
+        self.restart(backup_swift_encryption_key_id=second_key)
+        self.write(volume, 20 * MIB, _KNOWN)
+        second = self.sha256(volume)
+        tip = self.back_up(volume, incremental=True)
+        self.assertEqual(first, self.sha256(self.restore(full)))
+        self.assertEqual(second, self.sha256(self.restore(tip)))
+        for name in self.object_names(self.container):
+            self.assertNotIn(_KNOWN[:47],
+                             blobs.get(self.store, self.container, name))
+        program = self.program()
+        shown = program.json('show', tip.id)
+        # It builds on what the old key has encrypted.
+        self.assertIn(full.id, json.dumps(shown))
+        self.assertIn(f'"{second_key}"', json.dumps(shown))
+        where = ('--key-file', self.key_path)
+        program.run('verify', '--all', '--deep', *where,
+                    '--container', self.container)
+        self.assertEqual(second, hashlib.sha256(
+            program.restored(tip.id, *where).read_bytes()).hexdigest())
+        said = program.run('restore', full.id, self.key_path.with_name('x'),
+                           code=4).stderr
+        self.assertIn('Give a file that has it with --key-file.', said)
+        # The old key is lost, and the next backup is a full one.
+        self.secrets().delete(f'{self.barbican.url}/v1/secrets/{self.key_id}')
+        self.fail_to_restore(
+            full, f'the key manager has no key {self.key_id}',
+            'Correct backup_swift_encryption_key_id, or restore with a copy '
+            'of the key: "cinder-swift-backup restore --key-file".')
+        self.assertEqual(second, self.sha256(self.restore(tip)))
+        self.assert_not_logged()
+
+    def assert_not_logged(self):
+        """Nobody has logged a key."""
+        log = self.own.log.read_text()
+        self.assertIn('DEBUG keystoneauth', log)
+        for line in self.key_path.read_text().splitlines():
+            key = bytes.fromhex(line.rpartition(' ')[2])
+            for text in (key.hex(), base64.b64encode(key).decode(), repr(key)):
+                self.assertNotIn(text[:20], log)
+
+    def test_no_answer(self):
+        volume = self.make_volume(20)
+        before = self.sha256(volume)
+        backup = self.back_up(volume)
+        self.barbican.stop()
+        self.fail_to_restore(
+            backup, f'the key manager does not give key {self.key_id}',
+            'Check [key_manager], and that the user there may read the key.')
+        self.fail_to_back_up(
+            volume, f'the key manager does not give key {self.key_id}',
+            'Check [key_manager], and that the user there may read the key.',
+            incremental=True)
+        self.barbican.start()
+        self.assertEqual(before, self.sha256(self.restore(backup)))
+
+    def test_encrypted_volume(self):
+        # Which has its key by the token of its user.
+        volume = self.make_encrypted(10)
+        backup = self.back_up(volume)
+        target = self.restore(backup, self.make_encrypted())
+        self.assertEqual(self.sha256(volume), self.sha256(target))
