@@ -83,8 +83,9 @@ class Convert(commands.AccountCommand, commands.Table):
     "--to chunks" makes a full backup of each, which Cinder's own driver
     restores. "--to packs" needs less room for backups that share data, and
     frees incrementals from what they build on. Every block is compared with
-    its digest, and what was stored is fetched again and compared. If the
-    command is interrupted, repeat it: it goes on with what is not converted.
+    its digest, and what was stored is fetched again and compared. The new
+    backups are not encrypted, even if the old ones are. If the command is
+    interrupted, repeat it: it goes on with what is not converted.
 
     The old backups stay, and Cinder's records point to them. "--sql" writes
     the SQL that has the records point to the new backups; run it in Cinder's
@@ -94,6 +95,8 @@ class Convert(commands.AccountCommand, commands.Table):
     codes = (
         (errors.ExitCode.SELECTION,
          'no backup matches, several do, or there is no such container'),
+        (errors.ExitCode.CONFIGURATION,
+         'the login is wrong, or the key of an encrypted backup is missing'),
         (errors.ExitCode.DAMAGED,
          'a backup is damaged, or was deleted, and was not converted'),
         (errors.ExitCode.TARGET,
@@ -165,8 +168,8 @@ class Convert(commands.AccountCommand, commands.Table):
                 self.code = errors.ExitCode.DAMAGED
             elif dry_run:
                 row.link = converter.find(backup.ref)
-                row.result = ('is converted' if row.link
-                              else 'would be converted')
+                what = 'is' if row.link else 'would be'
+                row.result = f'{what} converted{_unencrypted(backup)}'
             else:
                 self._convert(survey, converter, lineage, row, done)
             yield row
@@ -191,9 +194,14 @@ class Convert(commands.AccountCommand, commands.Table):
             row.result = f'not converted: {errors.line_of(err)}'
             self.code = errors.ExitCode.DAMAGED
             return
+        except exceptions.KeyUnavailable as err:
+            row.result = f'not converted: {errors.line_of(err)}'
+            self.code = self.code or errors.code_of(err)
+            return
         done[ref] = found.link.ref
         row.link, row.is_new = found.link, found.is_new
-        row.result = 'converted' if found.is_new else 'was converted'
+        row.result = (f'{"converted" if found.is_new else "was converted"}'
+                      f'{_unencrypted(row.backup)}')
 
     def _write(self, target: pathlib.Path, lineage: lineages.Lineage,
                rows: Iterable[_Row]) -> None:
@@ -319,6 +327,12 @@ class Convert(commands.AccountCommand, commands.Table):
                 *self.closing,
                 "Cinder's records still point to the old backups: --sql "
                 'writes the SQL that changes that.']
+
+
+def _unencrypted(backup: backups.Backup) -> str:
+    """What to say of an encrypted backup, whose new one is not."""
+    is_encrypted = backup.summary and backup.summary.encrypted_by
+    return ', without encryption' if is_encrypted else ''
 
 
 def _check_writable(path: pathlib.Path | None) -> None:

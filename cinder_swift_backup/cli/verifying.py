@@ -95,7 +95,8 @@ class Verify(commands.AccountCommand, commands.Table):
          'nothing to verify, several backups match, fewer than expected, or '
          'there is no such container'),
         (errors.ExitCode.STORE,
-         'Swift did not deliver a backup, or cannot be reached'),
+         'Swift did not deliver a backup, or cannot be reached, or the key of '
+         'a backup is missing'),
         (errors.ExitCode.ARRIVING, 'a backup is still arriving'),
         (errors.ExitCode.DAMAGED, 'a backup is damaged or orphaned'),
         (errors.ExitCode.TARGET, 'no room for temporary files'),

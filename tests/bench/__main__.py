@@ -97,13 +97,14 @@ class Bench:
             proxy.communicate()
 
     def run(self, image: pathlib.Path, rounds: int,
-            changes: Mapping[str, pathlib.Path]) -> None:
+            changes: Mapping[str, pathlib.Path],
+            drivers: Sequence[str] = table.DRIVERS) -> None:
         """Measure both drivers on one image, in turn.
 
         :param changes: names and images of incrementals on it
         """
         for number in range(rounds):
-            for driver in table.DRIVERS:
+            for driver in drivers:
                 print(f'{image.name}, round {number + 1} of {rounds}: '
                       f'{driver}', file=sys.stderr, flush=True)
                 self._round_trip(driver, image, changes)
@@ -249,6 +250,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         '--codec', default='zlib', choices=('zlib', 'zstd', 'bz2', 'none'))
     parser.add_argument(
+        '--encrypted', action='store_true',
+        help='also measure encrypted backups')
+    parser.add_argument(
         '--round-trip', type=float, default=0, metavar='MS',
         help='how far away Swift is, in milliseconds')
     parser.add_argument(
@@ -304,12 +308,14 @@ def _measure(arguments: argparse.Namespace, size: int) -> None:
             made.append((image, _changed(image, arguments.incremental or (
                 tuple(_CHANGES) if arguments.quick else ()))))
         rounds = arguments.rounds or (1 if arguments.quick else 3)
+        drivers = table.DRIVERS + (
+            (table.ENCRYPTED,) if arguments.encrypted else ())
         for mode in modes:
             bench = Bench(cloud, mode, size, arguments.codec,
                           arguments.round_trip / 2000)
             with bench.far_away():
                 for image, changes in made:
-                    bench.run(image, rounds, changes)
+                    bench.run(image, rounds, changes, drivers)
             bench.print()
 
 

@@ -4,10 +4,10 @@
 
 ``python -m tests.bench.measured OPERATION DRIVER DIRECTORY CODEC URL ...`` is
 Cinder with its state in DIRECTORY, which finds Swift at URL, or in the catalog
-if that is empty. The drivers are ``stock``, ``ours``, and ``packs``, which is
-ours with that form. The operations are ``backup FILE [PARENT]``,
-``restore FILE BACKUP`` and ``delete BACKUP``; FILE is the volume's. It prints
-one JSON object: a :class:`Result`.
+if that is empty. The drivers are ``stock``, ``ours``, ``packs``, which is ours
+with that form, and ``encrypted``, which encrypts these. The operations are
+``backup FILE [PARENT]``, ``restore FILE BACKUP`` and ``delete BACKUP``; FILE
+is the volume's. It prints one JSON object: a :class:`Result`.
 
 Memory is the peak of the resident set during the operation, less what was
 resident before it, so that Cinder itself does not count.
@@ -23,9 +23,11 @@ import dataclasses
 import json
 import os
 import pathlib
+import secrets
 import sys
 import time
 
+from castellan import options as castellan_options
 from cinder import objects
 from cinder.backup.drivers import swift as stock_driver
 from cinder.objects import fields
@@ -33,6 +35,7 @@ from oslo_config import cfg
 
 from cinder_swift_backup import driver as our_driver
 from cinder_swift_backup.format import naming
+from tests.cloud import key_manager
 from tests.fakes import process_memory
 from tests.functional import base
 from tests.functional import cinder_process
@@ -40,7 +43,9 @@ from tests.functional import cinder_process
 CONF = cfg.CONF
 DRIVERS = {'stock': stock_driver.SwiftBackupDriver,
            'ours': our_driver.SwiftBackupDriver,
-           'packs': our_driver.SwiftBackupDriver}
+           'packs': our_driver.SwiftBackupDriver,
+           'encrypted': our_driver.SwiftBackupDriver}
+_KEY_ID = 'bench'
 
 
 @dataclasses.dataclass
@@ -125,13 +130,29 @@ def _count(result, record):
     result.stored_bytes = sum(info.size for info in found)
 
 
+def _encrypt(keys):
+    """Have the driver encrypt backups, by a key in a directory."""
+    castellan_options.set_defaults(CONF)
+    CONF.register_opts(key_manager.OPTIONS, 'key_manager')
+    for name, value in (
+            ('backend', 'tests.cloud.key_manager.FileKeyManager'),
+            ('keys_directory', str(keys))):
+        CONF.set_override(name, value, 'key_manager')
+    CONF.set_override('backup_swift_encryption_key_id', _KEY_ID)
+    keys.mkdir(exist_ok=True)
+    if not (keys / _KEY_ID).exists():
+        (keys / _KEY_ID).write_text(secrets.token_hex(32))
+
+
 def main():
     """Do as the command line says."""
     operation, driver, directory, codec, url, *more = sys.argv[1:]
     cinder_process.set_up(pathlib.Path(directory))
     CONF.set_override('backup_compression_algorithm', codec)
-    if driver == 'packs':
+    if driver in ('packs', 'encrypted'):
         CONF.set_override('backup_swift_form', 'packs')
+    if driver == 'encrypted':
+        _encrypt(pathlib.Path(directory) / 'keys')
     if url:
         CONF.set_override('backup_swift_url', url)
     cinder_process.make_native_threads()

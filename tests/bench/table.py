@@ -28,6 +28,8 @@ STORED = Figure('stored / volume', 'stock')
 
 # Of ours, also with the form of packs.
 DRIVERS = ('stock', 'ours', 'packs')
+# If asked for: the form of packs, encrypted.
+ENCRYPTED = 'encrypted'
 _FIGURES = {figure.name: figure
             for figure in (MB_S, CPU, RESIDENT, OBJECTS, STORED)}
 

@@ -32,6 +32,8 @@ from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
 Damage = exceptions.IntegrityError | exceptions.FormatError
+# What says nothing of a backup, or of any other.
+_UNKNOWN = (exceptions.StoreError, exceptions.KeyUnavailable)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Checker:
         :param part: of its chunks, or of its packs, taken at random, from 0
             to 1
         :raises StoreError: when the store fails
+        :raises KeyUnavailable: when the key of an encrypted backup is missing
         :raises SpoolError: when there is no room for the digests
         :raises Cancelled: when the observer cancelled
         """
@@ -80,6 +83,7 @@ class Checker:
 
         :param numbers: of the packs in its manifest
         :raises StoreError: when the store fails
+        :raises KeyUnavailable: when the key of an encrypted backup is missing
         :raises Cancelled: when the observer cancelled
         """
         point = link.manifest.point
@@ -185,7 +189,7 @@ class Verifier:
             link = chains.ChainLink(backup.ref,
                                     self._repository.load(backup.ref))
             damage = self._checker.check_packs(link, numbers, observer)
-        except exceptions.StoreError as err:
+        except _UNKNOWN as err:
             return Verdict(None, (err,))
         except (exceptions.ChainError, exceptions.FormatError) as err:
             return Verdict(backups.State.DAMAGED, (err,))
@@ -200,7 +204,7 @@ class Verifier:
             damage = self._checker.check(
                 subjects[-1], subjects[-2] if len(subjects) > 1 else None,
                 observer, part=self._part)
-        except exceptions.StoreError as err:
+        except _UNKNOWN as err:
             return Verdict(None, (err,))
         except (exceptions.ChainError, exceptions.FormatError) as err:
             # It was deleted or replaced meanwhile.

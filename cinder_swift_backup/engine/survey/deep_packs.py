@@ -63,6 +63,7 @@ class Checker:
         :param part: of its packs, taken at random, from 0 to 1
         :param numbers: of packs, to look at these instead
         :raises StoreError: when the store fails
+        :raises KeyUnavailable: when the key of an encrypted backup is missing
         :raises Cancelled: when the observer cancelled
         """
         repo = self._repository.during(observer)

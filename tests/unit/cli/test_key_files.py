@@ -2,6 +2,7 @@
 
 """``--key-file``."""
 
+import json
 from unittest import mock
 
 from cinder_swift_backup.cli import cinder_api
@@ -35,10 +36,37 @@ class KeyFileTest(base.CommandTestCase):
         answer = self.restore('--key-file', self.path)
         self.assertEqual(0, answer.code, answer.err)
         self.assertEqual(base.DATA, self.target.read_bytes())
-        for command in (('verify', 'bak-3', '--deep'),
-                        ('convert', 'bak-3', '--to', 'chunks')):
-            self.assertEqual(0, self.run_command(
-                *command, '--key-file', self.path).code)
+        self.assertEqual(0, self.run_command(
+            'verify', 'bak-3', '--deep', '--key-file', self.path).code)
+        convert = ('convert', 'bak-3', '--to', 'chunks', '-f', 'value', '-c',
+                   'Result')
+        for options, said in (
+                (['--dry-run'], 'would be converted, without encryption'),
+                (['--key-file', self.path], 'converted, without encryption'),
+                (['--dry-run'], 'is converted, without encryption')):
+            answer = self.run_command(*convert, *options)
+            self.assertEqual((0, said), (answer.code, answer.out.strip()))
+
+    def test_some_without_it(self):
+        # What can be done for the others is done.
+        self.bench.archive(4, base.DATA, form=chains.Form.PACKS)
+        for command in (('verify', '--all', '--deep'),
+                        ('verify', '--all', '--deep', '--older-than', '1d')):
+            answer = self.run_command(*command, '-f', 'json')
+            self.assertEqual(errors.ExitCode.STORE, answer.code)
+            rows = {row['Backup']: row for row in json.loads(answer.out)}
+            self.assertEqual('unknown', rows['bak-3']['State'])
+            self.assertIn('not all of it could be checked: the backup is '
+                          'encrypted, and no file has its key the-key',
+                          rows['bak-3']['Finding'])
+            self.assertNotEqual('unknown', rows['bak-4']['State'])
+        answer = self.run_command(
+            'convert', 'bak-3', 'bak-4', '--to', 'chunks', '-f', 'json')
+        self.assertEqual(errors.ExitCode.CONFIGURATION, answer.code)
+        rows = {row['Backup']: row['Result'] for row in json.loads(answer.out)}
+        self.assertEqual('converted', rows['bak-4'])
+        self.assertIn('not converted: the backup is encrypted, and no file '
+                      'has its key the-key', rows['bak-3'])
 
     def test_without_it(self):
         answer = self.restore()
