@@ -124,6 +124,18 @@ def alter(method: str, change: Callable[[Any], Any], **which: Any) -> Rule:
     return Rule(method, after=change, **which)
 
 
+def die_at(number: int) -> list[Rule]:
+    """All calls fail from one on, whatever they are; that is number 0."""
+    done = 0
+
+    def count(stop: base.Stop) -> None:
+        nonlocal done
+        done += 1
+        if done > number:
+            raise exceptions.StoreUnavailable('nobody is there any more')
+    return [Rule(method, before=count) for method in METHODS]
+
+
 class FaultyStore(base.ExistsByStat):
     """Passes calls on to a store, as far as the script lets it."""
 

@@ -13,6 +13,7 @@ from unittest import mock
 from castellan import options as castellan_options
 from cinder import exception as cinder_exception
 from oslo_config import cfg
+from oslo_messaging.notify import _impl_test as fake_notifier
 import swiftclient
 from swiftclient import exceptions as swift_exceptions
 import testscenarios
@@ -135,6 +136,27 @@ class BothFormsTestCase(cinder_side.CinderSideTestCase):
                if info.name not in before]
         self.assertEqual(2, len(new))
         self.assertLess(sum(info.size for info in new), 10_000)
+
+    def test_notifications(self):
+        self.configure(backup_object_number_per_notification=1)
+        full = self._back_up('packs')
+        content.change(self.image, 7)
+        self.path.write_bytes(self.image)
+        fake_notifier.reset()
+        backup = self._back_up('packs', full)
+        told = cinder_side.progress_notifications()
+        self.assertEqual(sorted(told), told)
+        self.assertEqual(100, told[-1])
+        payload = fake_notifier.NOTIFICATIONS[-1][1]['payload']
+        # What it builds on is known until it is complete.
+        self.assertEqual((backup.id, full.id), (payload['backup_id'],
+                                                payload['parent_id']))
+        self.assertIsNone(backup.parent_id)
+        # What the record counts is the backup's own.
+        own = self.object_names(self.container, backup.service_metadata)
+        packs = [name for name in self.object_names(self.container)
+                 if backup.id in name and naming.is_pack(name)]
+        self.assertEqual(len(own) - 1 + len(packs), backup.object_count)
 
     def test_the_stock_driver_refuses(self):
         packed = self._back_up('packs')

@@ -2,6 +2,7 @@
 
 """Backups that are stored in another form."""
 
+import itertools
 import random
 
 from hypothesis import given
@@ -269,6 +270,40 @@ class ConversionTest(base.EngineTestCase):
                         continue
                     break
                 self.assertGreater(number, 1, (form, method))
+
+    def test_killed_at_any_request(self):
+        for form, other in ((_CHUNKS, _PACKS), (_PACKS, _CHUNKS)):
+            for number in itertools.count():
+                bench = base.Bench()
+                bench.archive(1, _DATA, form=form)
+                before = set(bench.names())
+                # Nothing is done any more, so nothing is cleaned up.
+                bench.store.script(*faulty.die_at(number))
+                try:
+                    self.convert(other, 1, bench=bench)
+                    break
+                except exceptions.StoreUnavailable:
+                    bench.store.heal()
+                self.assertEqual(_DATA, self.content(bench, base.ref(1)))
+                self.assertLessEqual(before, set(bench.names()))
+                found = self.convert(other, 1, bench=bench).link
+                self.assertEqual(_DATA, self.content(bench, found.ref))
+                self.assert_tidy(bench, before, found)
+            self.assertGreater(number, 10)
+
+    def assert_tidy(self, bench, before, link):
+        """Sweeps leave the old backup and the new one, and nothing else."""
+        # Of a backup that may still be in the making, nothing is noted.
+        for _ in range(3):
+            sweeping.Sweeper(bench.repository).sweep(
+                sweeping.Volume(base.CONTAINER, link.ref.prefix))
+            bench.memory.ahead += 2 * sweeping.GRACE
+        point = link.manifest.point
+        names = set(bench.names()) - before
+        self.assertEqual(
+            set() if point is None else set(point.packs.names()),
+            {name for name in names if not name.startswith(link.ref.prefix)}
+            - {naming.condemned_name(link.ref.prefix)})
 
     def test_old_packs_go_with_a_sweep(self):
         self.bench.archive(1, _DATA, form=_PACKS)
