@@ -123,7 +123,11 @@ class BarbicanTestCase(encrypted.EncryptedTestCase):
         volume = self.make_volume(20)
         before = self.sha256(volume)
         backup = self.back_up(volume)
+        self.assertEqual(f'by key {self.key_id}, which the key manager gives',
+                         self.checked()['Value'])
         self.barbican.stop()
+        self.assertIn(f'the key manager does not give key {self.key_id}',
+                      self.checked(code=4)['Problem'])
         self.fail_to_restore(
             backup, f'the key manager does not give key {self.key_id}',
             'Check [key_manager], and that the user there may read the key.')
@@ -133,6 +137,13 @@ class BarbicanTestCase(encrypted.EncryptedTestCase):
             incremental=True)
         self.barbican.start()
         self.assertEqual(before, self.sha256(self.restore(backup)))
+
+    def checked(self, code=0):
+        """What the configuration says of encryption."""
+        (row,) = [row for row in self.program().json(
+            'check-config', '--config-file', self.own.conf, code=code)
+            if row['Subject'] == 'Encryption']
+        return row
 
     def test_encrypted_volume(self):
         # Which has its key by the token of its user.
