@@ -18,6 +18,9 @@ The tree::
     |   |-- ObjectExpires
     |   |-- LengthMismatch
     |   `-- DigestMismatch
+    |-- KeyUnavailable            nobody has the key of an encrypted backup
+    |   `-- WrongKey              what somebody has is another one
+    |-- KeyManagerError           the key manager fails or refuses
     |-- ChainError                the backups do not add up to a volume
     |   `-- StillArriving         what is missing may come by itself
     |-- SelectionError            no such backup, or more than one
@@ -75,6 +78,7 @@ class Remedy(enum.Enum):
     SYNC = 'the cluster does not copy containers to that place'
     KEY = 'the key that encrypted the backup is needed'
     KEY_ID = 'the id of the key is wrong'
+    KEY_CHANGED = 'the key of this id is not what it was'
     KEY_MANAGER = 'the key manager has to give the key'
     SYNC_HEADERS = 'the container is set to be copied in another way'
     ROOM = 'a quota is full, or objects are too large for the cluster'

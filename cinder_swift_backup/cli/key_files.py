@@ -23,10 +23,15 @@ class KeyFiles:
         """Read some files.
 
         :raises ConfigurationError: when one cannot be read, has something
-            else, or can be read by others
+            else, or can be read by others, or when two keys have one id
         """
-        self._keys = {key_id: key for path in paths
-                      for key_id, key in _read(path)}
+        self._keys: dict[str, bytes] = {}
+        for path in paths:
+            for key_id, key in _read(path):
+                if self._keys.setdefault(key_id, key) != key:
+                    raise exceptions.ConfigurationError(
+                        f'{path} has key {key_id} once more, and it is '
+                        f'another one')
 
     def get(self, key_id: str) -> bytes:
         """See the engine's KeyRing."""
@@ -35,7 +40,7 @@ class KeyFiles:
         except KeyError as err:
             raise exceptions.KeyUnavailable(
                 f'the backup is encrypted, and no file has its key {key_id}',
-                remedy=exceptions.Remedy.KEY) from err
+            ) from err
 
 
 def _read(path: pathlib.Path) -> Iterator[tuple[str, bytes]]:

@@ -194,21 +194,20 @@ class _Report:
         self._say('Compression',
                   f'{for_backup.compression}, {for_backup.level.value}')
         with self._asking('Encryption'):
-            self._encryption(for_backup.encryption_key_id)
+            self._encryption(for_backup.encryption_key_ids)
 
-    def _encryption(self, key_id):
-        if key_id is None:
+    def _encryption(self, key_ids):
+        if not key_ids:
             self._say('Encryption', 'none')
             return
+        today = f'by key {key_ids[0]}'
         ring = encryption.of_service()
         if ring is None:
-            self._say('Encryption', f'by key {key_id}, which each user must '
-                                    f'be able to read: [key_manager] has no '
-                                    f'login')
+            self._say('Encryption', f'{today}, which each user must be able '
+                                    f'to read: [key_manager] has no login')
             return
-        ring.get(key_id)
-        self._say('Encryption', f'by key {key_id}, which the key manager '
-                                f'gives')
+        encryption.get_todays(ring, key_ids)
+        self._say('Encryption', f'{today}, which the key manager gives')
 
     def _resources(self, for_backup):
         with self._asking('Workers'):

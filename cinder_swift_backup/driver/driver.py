@@ -171,7 +171,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         how = encryption.choose(
             engine.repository.operation.keys,
             encryption.KeyManager(self.context),
-            for_backup.encryption_key_id, parent)
+            for_backup.encryption_key_ids, parent)
         observer.checkpoint()
         # Checkpoints read the record again, so it only changes from here on.
         backup.container = container
@@ -212,8 +212,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             return None
         return parents.find(
             repo, refs, for_backup.geometry.block_size, for_backup.form,
-            container,
-            is_encrypted=for_backup.encryption_key_id is not None)
+            container, for_backup.encryption_key_ids)
 
     def restore(self, backup, volume_id, volume_file, volume_is_new=False):
         """Restore a backup of any place in its chain.

@@ -5,6 +5,7 @@
 1. Log in as ``[key_manager]`` says, if it does. The operator's key is not that
    of the users who make backups, so their tokens do not open it.
 2. Otherwise use the token of the user, for key managers that ask for none.
+3. Ask in a thread of its own, for so long: castellan waits for ever.
 
 A line of recovery points has one data key: an incremental takes that of its
 parent, and encrypts it by the operator's key of today. So the operator can
@@ -15,6 +16,7 @@ Source: castellan's key managers and its ``credential_factory``.
 """
 
 import secrets
+import threading
 
 from castellan import key_manager
 from castellan.common import exception as castellan_exception
@@ -27,6 +29,11 @@ from cinder_swift_backup.format import encryption
 
 CONF = cfg.CONF
 _GROUP = 'key_manager'
+# Seconds.
+_PATIENCE = 60
+# What key managers raise if they have no key of an id, or it cannot be one.
+_NO_SUCH_KEY = (castellan_exception.ManagedObjectNotFoundError, KeyError,
+                ValueError)
 
 
 class KeyManager:
@@ -39,27 +46,56 @@ class KeyManager:
         """The operator's key with an id.
 
         :raises KeyUnavailable: when there is none, or not one of this length
-        :raises KeyManagerError: when the key manager fails or refuses
+        :raises KeyManagerError: when the key manager fails, refuses, or does
+            not answer
         """
+        key = _in_time(lambda: self._ask(key_id), key_id)
+        if not isinstance(key, bytes) or len(key) != encryption.KEY:
+            raise exceptions.KeyUnavailable(
+                f'key {key_id} is not one of {encryption.KEY * 8} bits')
+        return key
+
+    def _ask(self, key_id):
         try:
-            found = key_manager.API(CONF).get(_context(self._context), key_id)
-            key = found.get_encoded()
-        except castellan_exception.ManagedObjectNotFoundError as err:
+            return key_manager.API(CONF).get(
+                _context(self._context), key_id).get_encoded()
+        except _NO_SUCH_KEY as err:
             raise exceptions.KeyUnavailable(
                 f'the key manager has no key {key_id}',
-                detail=f'{type(err).__name__}: {err}',
-                remedy=exceptions.Remedy.KEY_ID) from err
+                detail=_of_backend(err)) from err
         # Each backend has errors of its own besides.
         except Exception as err:
             raise exceptions.KeyManagerError(
                 f'the key manager does not give key {key_id}',
-                detail=f'{type(err).__name__}: {err}',
+                detail=_of_backend(err),
                 remedy=exceptions.Remedy.KEY_MANAGER) from err
-        if not isinstance(key, bytes) or len(key) != encryption.KEY:
-            raise exceptions.KeyUnavailable(
-                f'key {key_id} is not one of {encryption.KEY * 8} bits',
-                remedy=exceptions.Remedy.KEY_ID)
-        return key
+
+
+def _of_backend(err):
+    return f'{type(err).__name__}: {err}'
+
+
+def _in_time(ask, key_id):
+    """What a function returns or raises, unless that takes too long."""
+    found = []
+
+    def work():
+        try:
+            found.append((ask(), None))
+        except exceptions.BackupError as err:
+            found.append((None, err))
+
+    thread = threading.Thread(target=work, daemon=True, name='key-manager')
+    thread.start()
+    thread.join(_PATIENCE)
+    if not found:
+        raise exceptions.KeyManagerError(
+            f'the key manager has not answered for {_PATIENCE} s when asked '
+            f'for key {key_id}', remedy=exceptions.Remedy.KEY_MANAGER)
+    (key, err), = found
+    if err is not None:
+        raise err
+    return key
 
 
 def of_service():
@@ -85,17 +121,32 @@ def _context(context):
     return castellan_utils.credential_factory(conf=CONF, context=context)
 
 
-def choose(keys, ring, key_id, parent):
+def get_todays(ring, key_ids):
+    """The key that encrypts new backups.
+
+    :param key_ids: its id, and maybe those of others
+    :raises KeyUnavailable: when there is none
+    :raises KeyManagerError: when the key manager fails
+    """
+    try:
+        return ring.get(key_ids[0])
+    except exceptions.KeyUnavailable as err:
+        err.about(remedy=exceptions.Remedy.KEY_ID)
+        raise
+
+
+def choose(keys, ring, key_ids, parent):
     """How a new backup is encrypted; None if it is not.
 
     :param keys: the engine's, which unlock encrypted backups
     :param ring: has the operator's keys
-    :param key_id: of the operator's key of today; None for no encryption
+    :param key_ids: of the operator's keys, that of today first; none for no
+        encryption
     :param parent: what the backup builds on; None for a full one
     :raises KeyUnavailable: when there is no key of today
     :raises KeyManagerError: when the key manager fails
     """
-    if key_id is None:
+    if not key_ids:
         return None
     data_key = None
     if parent is not None:
@@ -103,4 +154,5 @@ def choose(keys, ring, key_id, parent):
     if data_key is None:
         data_key = encryption.DataKey(secrets.token_bytes(encryption.KEY))
     return jobs.Encryption(data_key, data_key.wrap(
-        ring.get(key_id), key_id, secrets.token_bytes(encryption.NONCE)))
+        get_todays(ring, key_ids), key_ids[0],
+        secrets.token_bytes(encryption.NONCE)))

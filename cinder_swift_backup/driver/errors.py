@@ -87,10 +87,13 @@ _REMEDIES = {
     exceptions.Remedy.SYNC_HEADERS:
         'Set its X-Container-Sync-To and X-Container-Sync-Key.',
     exceptions.Remedy.KEY:
-        'Restore it with "cinder-swift-backup restore --key-file".',
+        'Restore it with a copy of the key: "cinder-swift-backup restore '
+        '--key-file".',
     exceptions.Remedy.KEY_ID:
-        'Correct backup_swift_encryption_key_id, or restore with a copy of '
-        'the key: "cinder-swift-backup restore --key-file".',
+        'Correct backup_swift_encryption_key_id.',
+    exceptions.Remedy.KEY_CHANGED:
+        'Put the old key back, or set backup_swift_encryption_key_id to a '
+        'new one.',
     exceptions.Remedy.KEY_MANAGER:
         'Check [key_manager], and that the user there may read the key.',
     exceptions.Remedy.ROOM:

@@ -54,13 +54,16 @@ OPTS = [
                     'this longer than it takes '
                     'Swift to show a new object in listings, and to copy it '
                     'to another site.'),
-    cfg.StrOpt('backup_swift_encryption_key_id',
-               help='Encrypt backups in packs: the id of a key of 256 bits in '
-                    'the key manager that Cinder uses. After a change of the '
-                    'key, keep the old one as long as there are backups that '
-                    'it has encrypted. Not for the form of chunks, which '
-                    "Cinder's own driver reads. Without it, backups are not "
-                    'encrypted, and encrypted ones cannot be restored.'),
+    cfg.ListOpt('backup_swift_encryption_key_id',
+                default=[],
+                help='Encrypt backups in packs: the id of a key of 256 bits '
+                     'in the key manager that Cinder uses. After a change of '
+                     'the key, add the id of the old one behind it, separated '
+                     'by a comma, so that incrementals go on; else each '
+                     'volume begins with a full backup. Keep old keys while '
+                     'there are backups that they encrypted. Backups in '
+                     "chunks cannot be encrypted, because Cinder's own driver "
+                     'reads them.'),
     cfg.StrOpt('backup_swift_compression_level',
                default=codecs.Level.BALANCED.value,
                choices=[

@@ -26,6 +26,7 @@ from cinder_swift_backup.driver import option_values
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import container_names
+from cinder_swift_backup.format import documents
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import headers
@@ -105,7 +106,7 @@ class BackupSettings:
     availability_zone: str
     geometry: types.Geometry
     form: chains.Form
-    encryption_key_id: str | None
+    encryption_key_ids: tuple[str, ...]
     compression: str
     level: codecs.Level
     read_all: bool
@@ -155,21 +156,28 @@ def read_for_backup():
         availability_zone=CONF.storage_availability_zone,
         geometry=_geometry(),
         form=chains.Form(_read('backup_swift_form')),
-        encryption_key_id=_encryption_key_id(),
+        encryption_key_ids=_encryption_key_ids(),
         compression=_compression(),
         level=codecs.Level(_read('backup_swift_compression_level')),
         read_all=_read('backup_swift_read_all'),
         notifications=_notifications())
 
 
-def _encryption_key_id():
-    key_id = _read('backup_swift_encryption_key_id') or None
+def _encryption_key_ids():
+    """The ids of keys, that of today first; none for no encryption."""
+    name = 'backup_swift_encryption_key_id'
+    key_ids = tuple(filter(None, _read(name)))
+    for key_id in key_ids:
+        if not documents.is_identifier(key_id):
+            raise exceptions.ConfigurationError(
+                f'{name} has {documents.shown(key_id)}, which cannot be the '
+                f'id of a key')
     form = chains.Form(_read('backup_swift_form'))
-    if key_id is not None and form is not chains.Form.PACKS:
+    if key_ids and form is not chains.Form.PACKS:
         raise exceptions.ConfigurationError(
-            'backup_swift_encryption_key_id is set, and only backups in packs '
-            'can be encrypted: set backup_swift_form to packs, or remove it')
-    return key_id
+            f'{name} is set, but only backups in packs can be encrypted: set '
+            f'backup_swift_form to packs, or remove the key')
+    return key_ids
 
 
 def _container():
@@ -268,7 +276,8 @@ def backup_faults():
         _container, _sync,
         functools.partial(_check_size, 'backup_swift_block_size'),
         functools.partial(_check_size, 'backup_swift_object_size'),
-        _sizes, _compression, _notifications, read_for_backup)
+        _sizes, _compression, _encryption_key_ids, _notifications,
+        read_for_backup)
 
 
 def _faults(*parts):

@@ -40,7 +40,7 @@ def check(context):
     general = settings.read()
     for_backup = settings.read_for_backup()
     spool.check(general.spool_directory)
-    _check_key(for_backup.encryption_key_id)
+    _check_key(for_backup.encryption_key_ids)
     try:
         _check_cluster(context, general, for_backup)
     except exceptions.StoreUnavailable as err:
@@ -49,12 +49,12 @@ def check(context):
                   'against the cluster: %s', err)
 
 
-def _check_key(key_id):
-    ring = encryption.of_service() if key_id else None
+def _check_key(key_ids):
+    ring = encryption.of_service() if key_ids else None
     if ring is None:
         return
     try:
-        ring.get(key_id)
+        encryption.get_todays(ring, key_ids)
     except exceptions.KeyManagerError as err:
         LOG.error('The service starts without the key that encrypts backups: '
                   '%s', err)

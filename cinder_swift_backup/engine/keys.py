@@ -26,8 +26,7 @@ class NoKeys:
     def get(self, key_id: str) -> bytes:
         """See :class:`KeyRing`."""
         raise exceptions.KeyUnavailable(
-            f'the backup is encrypted, and its key {key_id} was not given',
-            remedy=exceptions.Remedy.KEY)
+            f'the backup is encrypted, and its key {key_id} was not given')
 
 
 class Unlocker:
@@ -49,7 +48,14 @@ class Unlocker:
             return None
         known = self._known.get(wrapped)
         if known is None:
-            known = encryption.unwrap(wrapped, self._ring.get(wrapped.key_id))
+            known = self._unwrap(wrapped)
             with self._lock:
                 self._known[wrapped] = known
         return known
+
+    def _unwrap(self, wrapped: encryption.Wrapped) -> encryption.DataKey:
+        try:
+            return encryption.unwrap(wrapped, self._ring.get(wrapped.key_id))
+        except exceptions.KeyUnavailable as err:
+            err.about(remedy=exceptions.Remedy.KEY)
+            raise

@@ -48,13 +48,13 @@ def _go_on() -> None:
     """End nothing."""
 
 
-def sha256(block: memoryview) -> bytes:
+def sha256(block: memoryview, _number: int) -> bytes:
     """The digest of a block, where it is not encrypted."""
     return hashlib.sha256(block).digest()
 
 
-# What gives the digest of a block that is not zeros.
-Digest = Callable[[memoryview], bytes]
+# What gives the digest of a block that is not zeros, and has a number.
+Digest = Callable[[memoryview, int], bytes]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,9 +77,12 @@ class DigestTable:
         """Give back the place where the digests are."""
         self.packed.close()
 
-    def hash(self, data: memoryview) -> bytes:
-        """The packed digests of some blocks, to compare with these."""
-        return hash_blocks(data, self.block_size, self.digest_of)
+    def hash(self, data: memoryview, offset: int) -> bytes:
+        """The packed digests of some blocks, to compare with these.
+
+        :param offset: of the first of them on the volume, in bytes
+        """
+        return hash_blocks(data, self.block_size, self.digest_of, offset)
 
     def digest(self, block: int) -> bytes:
         """The digest of block number ``block``, from 0."""
@@ -169,17 +172,21 @@ def packed_zeros(length: int, block_size: int) -> bytes:
 
 
 def hash_blocks(data: memoryview, block_size: int,
-                digest: Digest = sha256) -> bytes:
+                digest: Digest = sha256, offset: int = 0) -> bytes:
     """The packed digests of the blocks of ``data``, the last maybe short.
 
     Zeros are compared, which takes a tenth of the time of hashing.
 
     :param digest: gives that of a block that is not zeros
+    :param offset: of ``data`` on the volume, in bytes; some digests depend on
+        it
     """
     blocks = (data[start:start + block_size]
               for start in range(0, len(data), block_size))
     return b''.join(of_zeros(len(block)) if zeros.only(block)
-                    else digest(block) for block in blocks)
+                    else digest(block, number)
+                    for number, block in enumerate(blocks,
+                                                   offset // block_size))
 
 
 def changed_blocks(packed: bytes | bytearray, before: bytes) -> list[int]:

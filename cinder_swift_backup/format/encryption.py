@@ -13,9 +13,9 @@
 4. A chunk is compressed, then encrypted by AES-256-GCM with the key of its
    pack: a random nonce of 12 bytes, as many bytes as there were, and a tag of
    16 bytes.
-5. The digest of a block is its HMAC-SHA256. So nobody without the key sees
-   which blocks are equal, or knows a block by its digest. Blocks of zeros have
-   none, as ever.
+5. The digest of a block is the HMAC-SHA256 of its number on the volume and
+   itself. So nobody without the key sees which blocks are equal, knows a block
+   by its digest, or can move it. Blocks of zeros have none, as ever.
 
 What is not encrypted: which parts of a volume have data, how long the chunks
 are, when they were stored, and the names of volumes and backups.
@@ -26,6 +26,7 @@ import binascii
 from collections.abc import Iterator
 import dataclasses
 import hmac
+from typing import cast
 
 from cryptography import exceptions as crypto_exceptions
 from cryptography.hazmat.primitives import hashes
@@ -40,6 +41,8 @@ from cinder_swift_backup.format import streams
 KEY = 32
 NONCE = 12
 _TAG = 16
+# Bytes of the number of a block.
+_NUMBER = 8
 OVERHEAD = NONCE + _TAG
 _DIGESTS = b'cinder-swift-backup digests'
 _PACK = b'cinder-swift-backup pack '
@@ -91,6 +94,15 @@ class DataKey:
         self._secret = secret
         self._of_digests = _derive(secret, _DIGESTS)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same key."""
+        return (isinstance(other, DataKey)
+                and hmac.compare_digest(self._secret, other._secret))
+
+    def __hash__(self) -> int:
+        """Of the same key the same."""
+        return hash(self._of_digests)
+
     def wrap(self, key: bytes, key_id: str, nonce: bytes) -> Wrapped:
         """It as it is stored.
 
@@ -100,9 +112,13 @@ class DataKey:
         return Wrapped(key_id, nonce + aead.AESGCM(key).encrypt(
             nonce, self._secret, _WRAPPED + key_id.encode()))
 
-    def digest(self, block: bytes | memoryview) -> bytes:
-        """The digest of a block that is not zeros."""
-        return hmac.digest(self._of_digests, block, 'sha256')
+    def digest(self, block: bytes | memoryview, number: int) -> bytes:
+        """The digest of a block that is not zeros.
+
+        :param number: of the block on the volume, from 0
+        """
+        return hmac.digest(self._of_digests, b''.join(
+            (number.to_bytes(_NUMBER, 'little'), block)), 'sha256')
 
     def of_pack(self, rest: str) -> 'PackKey':
         """The key of a pack.
@@ -125,15 +141,16 @@ class PackKey:
         """
         return nonce + self._cipher.encrypt(nonce, stored, None)
 
-    def decrypt(self, name: str, encrypted: bytes) -> bytes:
+    def decrypt(self, name: str, encrypted: bytes | bytearray) -> bytes:
         """What was encrypted.
 
         :param name: of the pack
         :raises FormatError: when it is something else
         """
+        # Which takes any bytes; a slice would copy them.
+        rest = cast(bytes, memoryview(encrypted)[NONCE:])
         try:
-            return self._cipher.decrypt(encrypted[:NONCE], encrypted[NONCE:],
-                                        None)
+            return self._cipher.decrypt(bytes(encrypted[:NONCE]), rest, None)
         except (crypto_exceptions.InvalidTag, ValueError) as err:
             raise documents.damaged(
                 name, 'a chunk is not what was encrypted') from err
@@ -142,7 +159,7 @@ class PackKey:
 class Decrypter:
     """A :class:`streams.Decoder` of a chunk that is encrypted.
 
-    Memory: the chunk.
+    Memory: the chunk, and what was encrypted.
     """
 
     def __init__(self, decoder: streams.Decoder, key: PackKey, name: str,
@@ -158,19 +175,21 @@ class Decrypter:
         self._name = name
         self._length = length
         self._stored = bytearray()
+        self._is_decrypted = False
 
     def feed(self, stored: bytes, /) -> Iterator[bytes]:
         """See :class:`streams.Decoder`: nothing before all of it came."""
         self._stored += stored
         if len(self._stored) < self._length:
             return
-        plain = self._key.decrypt(self._name, bytes(self._stored))
-        self._stored.clear()
+        plain = self._key.decrypt(self._name, self._stored)
+        self._stored = bytearray()
+        self._is_decrypted = True
         yield from self._decoder.feed(plain)
 
     def finish(self) -> None:
         """See :class:`streams.Decoder`."""
-        if self._stored:
+        if self._stored or not self._is_decrypted:
             raise documents.damaged(self._name, 'a chunk is cut off')
         self._decoder.finish()
 

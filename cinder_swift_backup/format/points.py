@@ -299,6 +299,9 @@ def _a_list(name: str, fields: dict[str, Any], key: str) -> list[object]:
 def _decode_encryption(name: str, fields: dict[str, Any],
                        ) -> encryption.Wrapped | None:
     if fields['version'] == VERSION:
+        if _ENCRYPTION in fields:
+            raise documents.damaged(
+                name, f'version {VERSION} has {_ENCRYPTION!r}')
         return None
     return encryption.decode(name, fields.get(_ENCRYPTION))
 

@@ -138,7 +138,7 @@ def _encrypt(keys):
             ('backend', 'tests.cloud.key_manager.FileKeyManager'),
             ('keys_directory', str(keys))):
         CONF.set_override(name, value, 'key_manager')
-    CONF.set_override('backup_swift_encryption_key_id', _KEY_ID)
+    CONF.set_override('backup_swift_encryption_key_id', [_KEY_ID])
     keys.mkdir(exist_ok=True)
     if not (keys / _KEY_ID).exists():
         (keys / _KEY_ID).write_text(secrets.token_hex(32))

@@ -13,9 +13,20 @@ from barbicanclient import client as barbican_client
 from tests.cloud import barbican
 from tests.fakes import blobs
 from tests.functional import base
+from tests.functional import command
 from tests.functional import encrypted
 from tests.functional.api import MIB
 
+_COMMANDS = '''
+umask 077
+cd "$(dirname "$KEYS")"
+head -c 32 /dev/urandom > key.bin
+url=$(barbican secret store --name cinder-backups --secret-type symmetric \\
+      --file key.bin -f value -c 'Secret href')
+echo "${url##*/} $(od -An -v -tx1 key.bin | tr -d ' \\n')" >> "$KEYS"
+shred -u key.bin
+echo "${url##*/}"
+'''
 _KNOWN = b'What nobody but the owner of the key can read. ' * 1000
 
 
@@ -42,21 +53,11 @@ class BarbicanTestCase(encrypted.EncryptedTestCase):
 
     def make_key(self):
         """A key, which the file gets, too; returns its id."""
-        client = barbican_client.Client(
-            session=base.keystone_session(self.cloud.cinder,
-                                          self.cloud.auth_url),
-            endpoint=self.barbican.url)
-        order = client.orders.create_key(
-            name='cinder-backups', algorithm='aes', bit_length=256, mode='cbc',
-            payload_content_type='application/octet-stream')
-        order.submit()
-        reference = client.orders.get(order.order_ref).secret_ref
-        key = client.secrets.get(reference).payload
-        key_id = reference.rpartition('/')[2]
-        self.key_path.touch(mode=0o600)
-        with self.key_path.open('a') as keys:
-            keys.write(f'{key_id} {key.hex()}\n')
-        return key_id
+        # The client of OpenStack has the same commands.
+        return command.Command(self, {}).shell(
+            _COMMANDS, {**self.cloud.os_environment(self.cloud.cinder),
+                        'BARBICAN_ENDPOINT': self.barbican.url,
+                        'KEYS': str(self.key_path)}).stdout.strip()
 
     def restart(self, **options):
         """Have Cinder read other options."""
@@ -79,7 +80,8 @@ class BarbicanTestCase(encrypted.EncryptedTestCase):
         first = self.sha256(volume)
         full = self.back_up(volume)
         second_key = self.make_key()
-        self.restart(backup_swift_encryption_key_id=second_key)
+        self.restart(backup_swift_encryption_key_id=f'{second_key}, '
+                                                    f'{self.key_id}')
         self.write(volume, 20 * MIB, _KNOWN)
         second = self.sha256(volume)
         tip = self.back_up(volume, incremental=True)
@@ -105,8 +107,8 @@ class BarbicanTestCase(encrypted.EncryptedTestCase):
         self.secrets().delete(f'{self.barbican.url}/v1/secrets/{self.key_id}')
         self.fail_to_restore(
             full, f'the key manager has no key {self.key_id}',
-            'Correct backup_swift_encryption_key_id, or restore with a copy '
-            'of the key: "cinder-swift-backup restore --key-file".')
+            'Restore it with a copy of the key: "cinder-swift-backup restore '
+            '--key-file".')
         self.assertEqual(second, self.sha256(self.restore(tip)))
         self.assert_not_logged()
 

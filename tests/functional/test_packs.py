@@ -180,8 +180,8 @@ class BothFormsTestCase(cinder_side.CinderSideTestCase):
             group='key_manager', keys_directory=str(self.directory / 'keys'),
             backend='tests.cloud.key_manager.FileKeyManager')
         self.configure(
-            backup_swift_encryption_key_id=key_manager.FileKeyManager(
-                CONF).create_key(None, 'AES', 256))
+            backup_swift_encryption_key_id=[key_manager.FileKeyManager(
+                CONF).create_key(None, 'AES', 256)])
         full = self._back_up('packs')
         content.change(self.image, 7)
         self.path.write_bytes(self.image)

@@ -10,8 +10,10 @@ import struct
 import zlib
 
 from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import condemned
 from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import encryption
 from cinder_swift_backup.format import manifests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import pack_table
@@ -25,6 +27,7 @@ from tests.fuzz import checks
 _PREFIX = documents.PREFIX
 _NAME = naming.pack_name(_PREFIX, 'bak-1', 1)
 _BLOCK = 512
+_KEY = encryption.DataKey(bytes(encryption.KEY)).of_pack('bak-1-000001')
 _NOW = datetime.datetime(2026, 8, 1, tzinfo=datetime.UTC)
 _PAGE = types.Extent(1 << 20, 1 << 20)
 # Bytes of memory for each byte that is read, and besides. A byte of a zlib
@@ -108,6 +111,28 @@ def columns(data: bytes) -> None:
     if found is not None:
         _check_chunks(found, packed_chunks.decode(
             _NAME, memoryview(found.encode(_BLOCK)), _BLOCK, str, count))
+
+
+def encrypted(data: bytes) -> None:
+    """A chunk that is encrypted, or that ought to be."""
+    checks.same(None, checks.value_of(lambda: _decrypted(data)))
+    if not data:
+        return
+    stored = bytearray(_KEY.encrypt(data, bytes(encryption.NONCE)))
+    checks.same(data, _decrypted(bytes(stored)))
+    stored[zlib.crc32(data) % len(stored)] ^= 1
+    checks.same(None, checks.value_of(lambda: _decrypted(bytes(stored))))
+
+
+def _decrypted(stored: bytes) -> bytes:
+    decoder = encryption.Decrypter(
+        codecs.find('none').decoder(max(len(stored) - encryption.OVERHEAD, 0)),
+        _KEY, _NAME, len(stored))
+    with checks.memory(3 * len(stored)):
+        data = b''.join(piece for part in checks.cut(stored)
+                        for piece in decoder.feed(part))
+        decoder.finish()
+    return data
 
 
 def note(data: bytes) -> None:

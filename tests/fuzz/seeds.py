@@ -25,9 +25,12 @@ from cinder_swift_backup.format import condemned
 from cinder_swift_backup.format import digest_file
 from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import encryption
 from cinder_swift_backup.format import manifest
+from cinder_swift_backup.format import manifests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import packed_chunks
+from cinder_swift_backup.format import packs
 from cinder_swift_backup.format import pages
 from cinder_swift_backup.format import types
 from cinder_swift_backup.format import zero_form
@@ -110,18 +113,40 @@ def _of_ours() -> _Seeds:
         b''.join(digest_file.encode(_HEADER, table, part)) for part in parts)
 
 
+def _of_encrypted(store: memory.MemoryStore, prefix: str,
+                  pack: packs.Pack) -> _Seeds:
+    """What is added where a backup is encrypted."""
+    wrapped = encryption.Wrapped('a-key', bytes(
+        encryption.KEY + encryption.OVERHEAD))
+    reader = manifests.Reader(prefix)
+    reader.feed(blobs.get(store, 'c', naming.manifest_name(prefix)))
+    found = reader.finish()
+    assert found.point is not None
+    yield 'point', 'encrypted', b''.join(manifests.encode(dataclasses.replace(
+        found, point=dataclasses.replace(found.point, encryption=wrapped))))
+    index = packs.decode(pack, blobs.get(
+        store, 'c', pack.name)[-pack.index_length:])
+    yield 'index', 'encrypted', packs.encode(dataclasses.replace(
+        index, origin=dataclasses.replace(index.origin, encryption=wrapped)))
+    for length in (0, 28, 29, 100):
+        yield 'encrypted', f'{length}', bytes(length)
+
+
 def _of_packs() -> _Seeds:
     store = memory.MemoryStore()
     store.ensure_container('c', create=True)
     ref = dataclasses.replace(_REF, container='c')
     writer = points.Writer(store, word='zlib')
     volumes = bytes(600) + _VOLUME, _VOLUME[:300] + bytes(200) + _VOLUME[500:]
-    written = writer.write(ref, volumes[0])
+    before = dataclasses.replace(ref, backup_id='bak-0', prefix=(
+        f'{ref.prefix.rpartition("bak-1")[0]}bak-0'))
+    written = writer.write(before, volumes[0])
     writer.write(ref, volumes[1], written, parent_id=None, mark=types.Mark(
         'image', 'backup.snap', ()))
     yield 'point', 'ours', blobs.get(store, 'c', naming.manifest_name(
         ref.prefix))
     yield 'point', 'of-the-other-form', documents.manifest([])
+    yield from _of_encrypted(store, ref.prefix, written.packs[0])
     for number, pack in enumerate(written.packs[:2]):
         stored = blobs.get(store, 'c', pack.name)
         yield 'index', f'{number}', stored[-pack.index_length:]

@@ -19,6 +19,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     'index': packed.index,
     'page': packed.page,
     'columns': packed.columns,
+    'encrypted': packed.encrypted,
     'note': packed.note,
     'names': documents.names,
     'zlib': decoding.decoder('zlib'),

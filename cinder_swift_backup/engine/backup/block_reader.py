@@ -62,7 +62,7 @@ class BlockReader:
                     continue
                 piece = source.read(part, buffer)
                 yield part, piece, digests.hash_blocks(
-                    piece, self._block_size, self._digest)
+                    piece, self._block_size, self._digest, part.offset)
 
     def runs(self, extent: types.Extent,
              least: int) -> list[tuple[types.Extent, bool]]:

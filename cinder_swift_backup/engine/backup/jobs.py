@@ -62,6 +62,18 @@ class ArchiveJob:
     maker: str | None = None
     encryption: Encryption | None = None
 
+    def __post_init__(self) -> None:
+        """Make sure that nothing is stored plain that should not be.
+
+        :raises ValueError: when the form or the parent is not encrypted
+        """
+        point = None if self.parent is None else self.parent.manifest.point
+        was = self.encryption if point is None else point.encryption
+        if (was is None) is not (self.encryption is None) or (
+                self.encryption is not None
+                and self.form is not chains.Form.PACKS):
+            raise ValueError('only packs on packs are encrypted')
+
     @property
     def pack_maker(self) -> str:
         """Who puts its packs."""

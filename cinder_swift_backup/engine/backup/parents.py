@@ -11,9 +11,11 @@
 3. Read the parent's digests. They must be of blocks of the same size, and
    there must be one for every block of the parent's volume.
 
-If one of these fails, the backup has to be a full one. So it has if nobody has
-the parent's key any more. An error of the store or of the key manager is
-different: it is raised, because the next attempt may succeed.
+If one of these fails, the backup has to be a full one. So it has if the parent
+is not encrypted as the backup is to be, or if nobody has its key any more. An
+error of the store or of the key manager is different: it is raised, because
+the next attempt may succeed. And if the key of that id is another one now,
+somebody has to know: the operator's copies do not open what it encrypts.
 """
 
 from collections.abc import Sequence
@@ -81,22 +83,28 @@ class Parent:
 
 def find(repo: repository.Repository, refs: Sequence[types.BackupRef],
          block_size: int, form: chains.Form = chains.Form.CHUNKS,
-         container: str | None = None, *,
-         is_encrypted: bool = False) -> Parent | None:
+         container: str | None = None,
+         key_ids: Sequence[str] = ()) -> Parent | None:
     """The last of ``refs``, if an incremental can build on it.
 
     :param refs: the chain, its base first
     :param block_size: of the new backup, in bytes
     :param form: of the new backup
     :param container: of the new backup; the parent's by default
-    :param is_encrypted: whether the new backup is
+    :param key_ids: of the operator's keys, one of which has to have encrypted
+        the parent; empty if the new backup is not encrypted
     :returns: has to be closed
     :raises StoreError: when the store fails
     :raises KeyManagerError: when the key manager fails
+    :raises WrongKey: when the key is another one than it was
     """
     try:
         return _find(repo, refs, block_size, _Wanted(
-            form, container or refs[-1].container, is_encrypted))
+            form, container or refs[-1].container, key_ids))
+    except exceptions.WrongKey as err:
+        raise exceptions.WrongKey(
+            err.what, backup_id=refs[-1].backup_id,
+            remedy=exceptions.Remedy.KEY_CHANGED) from err
     except (exceptions.ChainError, exceptions.FormatError,
             exceptions.IntegrityError, exceptions.KeyUnavailable) as err:
         LOG.warning('A full backup is made instead of an incremental on %s: '
@@ -110,7 +118,7 @@ class _Wanted:
 
     form: chains.Form
     container: str
-    is_encrypted: bool
+    key_ids: Sequence[str]
 
 
 def _find(repo: repository.Repository, refs: Sequence[types.BackupRef],
@@ -202,12 +210,7 @@ def _check_form(tip: chains.ChainLink, wanted: _Wanted) -> None:
     point = tip.manifest.point
     if point is None:
         return
-    if (point.encryption is not None) is not wanted.is_encrypted:
-        raise exceptions.ChainError(
-            'the parent is not encrypted, and the new backup is'
-            if wanted.is_encrypted else
-            'the parent is encrypted, and the new backup is not',
-            backup_id=tip.ref.backup_id)
+    _check_encryption(tip, point, wanted.key_ids)
     if tip.ref.container != wanted.container:
         raise exceptions.ChainError(
             'the packs of the parent are in another container',
@@ -218,3 +221,23 @@ def _check_form(tip: chains.ChainLink, wanted: _Wanted) -> None:
             'the parent has pages of another size',
             backup_id=tip.ref.backup_id,
             expected=pages.size(point.block_size), actual=point.page_size)
+
+
+def _check_encryption(tip: chains.ChainLink, point: chains.Point,
+                      key_ids: Sequence[str]) -> None:
+    """Make sure that a new backup can have the data key of its parent.
+
+    Only the operator says which keys are good: the manifest is in Swift, and
+    what is encrypted by a key that somebody else knows is not secret.
+    """
+    was = point.encryption
+    if (was is not None) is not bool(key_ids):
+        raise exceptions.ChainError(
+            'the parent is not encrypted, and the new backup is'
+            if was is None else
+            'the parent is encrypted, and the new backup is not',
+            backup_id=tip.ref.backup_id)
+    if was is not None and was.key_id not in key_ids:
+        raise exceptions.ChainError(
+            f'key {was.key_id}, which encrypted the parent, is not one of '
+            f'those to build on', backup_id=tip.ref.backup_id)

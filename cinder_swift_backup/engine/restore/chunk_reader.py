@@ -17,7 +17,8 @@ When the store repeats a request, the reader starts with the group's first
 piece again, and hands on the same extents again.
 
 Memory: a few MiB for each worker, whatever the size of the chunk. A block
-above 2 MiB is held whole.
+above 2 MiB is held whole, and so is a chunk that is encrypted, in both forms;
+it is no larger than 1 MiB or one block.
 """
 
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from cinder_swift_backup.engine.restore import groups
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
+from cinder_swift_backup.format import documents
 from cinder_swift_backup.format import encryption
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import streams
@@ -251,9 +253,15 @@ class _Blocks:
 
 def _decoder(record: types.ChunkRecord,
              check: verification.Check) -> streams.Decoder:
-    decoder = find_codec(record).decoder(record.extent.length)
+    length = record.extent.length
+    decoder = find_codec(record).decoder(length)
     if check.key is None or record.place is None:
         return decoder
+    # What would not be smaller is stored plain.
+    if record.place.length > length + encryption.OVERHEAD:
+        raise documents.damaged(
+            record.name, f'{record.place.length} bytes are no encrypted chunk '
+                         f'of {length}')
     return encryption.Decrypter(
         decoder, check.key.of_pack(naming.rest_of_pack(record.name)),
         record.name, record.place.length)

@@ -55,7 +55,8 @@ class Reader:
         if check.digests is not None:
             noting = _Noting(check.digests.table, check.digests.end, doubts)
         self._lenient = chunk_reader.ChunkReader(
-            operation, verification.Check(noting, stored=False))
+            operation, verification.Check(noting, stored=False,
+                                          key=check.key))
         self._has_digests = noting is not None
         self._doubts = doubts
 

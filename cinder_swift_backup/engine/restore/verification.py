@@ -66,7 +66,7 @@ class DigestCheck:
         if not self.is_whole(extent):
             raise self._not_whole(name, extent)
         size = self.table.block_size
-        packed = self.table.hash(data)
+        packed = self.table.hash(data, offset)
         changed = digests.changed_blocks(packed, self.table.of(extent))
         if changed:
             raise self._mismatch(name, offset // size, changed[0], packed)
@@ -79,8 +79,8 @@ class DigestCheck:
         """
         size = self.table.block_size
         first = extent.offset // size
-        changed = digests.changed_blocks(self.table.hash(data),
-                                         self.table.of(extent))
+        changed = digests.changed_blocks(
+            self.table.hash(data, extent.offset), self.table.of(extent))
         blocks = intervals.IntervalSet()
         for block in changed:
             start = (first + block) * size
@@ -350,7 +350,8 @@ def _is_present(table: digests.DigestTable, extent: types.Extent,
     buffer = bytearray(min(piece, extent.length))
     for part in extent.parts(piece):
         stop.check()
-        if table.hash(volume.read(part, buffer)) != table.of(part):
+        data = volume.read(part, buffer)
+        if table.hash(data, part.offset) != table.of(part):
             return False
     return True
 

@@ -42,8 +42,8 @@ from cinder_swift_backup.format import packs as packs_
 from cinder_swift_backup.format import types
 
 Damage = exceptions.IntegrityError | exceptions.FormatError
-# The container of a pack, its name, and the SHA-256 of its index.
-_Pack = tuple[str, str, bytes]
+# The container of a pack, its name, the SHA-256 of its index, and its key.
+_Pack = tuple[str, str, bytes, encryption.DataKey | None]
 
 
 class Checker:
@@ -85,8 +85,9 @@ class Checker:
 
         :param marks: of the chunks that pages name; None if not all are known
         """
+        look = _Look(operation, ref, point, marks)
         known = {number for number in numbers
-                 if _key(ref, point.packs[number]) in self._known}
+                 if look.key(number) in self._known}
         total = sum(point.packs.stored(number)[0] for number in numbers
                     if number not in known)
         done = 0
@@ -96,16 +97,15 @@ class Checker:
                                   list[Damage]]) -> None:
             nonlocal done
             number, in_pack, in_pages = result
-            pack = point.packs[number]
+            key = look.key(number)
             if in_pack is None:
-                found[number] = [*self._known[_key(ref, pack)]] or in_pages
+                found[number] = [*self._known[key]] or in_pages
                 return
-            self._known[_key(ref, pack)] = in_pack
+            self._known[key] = in_pack
             found[number] = [*in_pack, *in_pages]
-            done += pack.length
+            done += point.packs.stored(number)[0]
             operation.observer.advanced(done, total)
 
-        look = _Look(operation, ref, point, marks)
         operation.run(
             (pipelines.Task(
                 functools.partial(look.at, number, is_known=number in known),
@@ -148,10 +148,6 @@ class Noting:
                 self.read(groups.Group((chunk,)), use, stop)
 
 
-def _key(ref: types.BackupRef, pack: packs_.Pack) -> _Pack:
-    return ref.container, pack.name, pack.index_sha256
-
-
 def _mark(operation: operations.Operation, ref: types.BackupRef,
           point: chains.Point, marks: page_marks.PageMarks) -> list[Damage]:
     """Note the chunks of all pages; returns what is wrong with them."""
@@ -179,6 +175,11 @@ class _Look:
         self._key = operation.keys.unlock(point.encryption)
         # The marks are in one file.
         self._lock = operation.runtime.lock()
+
+    def key(self, number: int) -> _Pack:
+        """What a pack is known by, and how it is read."""
+        pack = self._point.packs[number]
+        return self._ref.container, pack.name, pack.index_sha256, self._key
 
     def at(self, number: int, stop: pipelines.StopFlag, *, is_known: bool,
            ) -> tuple[int, Sequence[Damage] | None, list[Damage]]:

@@ -10,7 +10,8 @@ is noted with manifests:
    names: since when, and up to which name, and when the round before that
    began, of which the others are. When all were fetched, the next round
    begins. The note at the newest recovery point counts, which also has some
-   packs that were damaged: they are due until they are not.
+   packs that were damaged, or of which nobody had the key: they are due until
+   they are verified.
 
 Of recovery points, the pages of those are compared that are asked for packs:
 the newest, and older ones for what only these need.
@@ -41,6 +42,7 @@ from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.engine.survey import packed
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
 
@@ -133,8 +135,8 @@ class Piece:
 
     ``backup`` has to be fetched, or is one that names the pack with a
     ``number`` in its manifest, of which ``rest`` is the end of the name.
-    ``verified`` is when it was fetched before, in UTC, and ``was_damaged``
-    whether it was not as it was stored then.
+    ``verified`` is when it was fetched before, in UTC, and ``is_extra``
+    whether it was not as it was stored then, or nobody has its key now.
     """
 
     backup: backups.Backup
@@ -142,7 +144,7 @@ class Piece:
     verified: datetime.datetime = _NEVER
     number: int | None = None
     rest: str = ''
-    was_damaged: bool = False
+    is_extra: bool = False
 
     def is_name(self, name: str | None) -> bool:
         """Whether something is the name of its pack."""
@@ -192,9 +194,12 @@ class Scrubber:
                if limits.before is None or piece.verified < limits.before]
         # In the order of their names where they are equally old.
         due.sort(key=lambda piece: piece.verified)
-        taken = list(_taken(due, limits.at_most))
-        rest = due[len(taken):]
-        return Plan(tuple(taken), len(rest),
+        # What may be no better next time must not stop anything else.
+        extra = [piece for piece in due if piece.is_extra]
+        others = [piece for piece in due if not piece.is_extra]
+        taken = list(_taken(others, limits.at_most))
+        rest = others[len(taken):]
+        return Plan((*extra, *taken), len(rest),
                     sum(piece.stored_bytes for piece in rest))
 
     def _pieces(self, chosen: Iterable[backups.Backup]) -> Iterator[Piece]:
@@ -227,7 +232,7 @@ class Scrubber:
         volume = self._volumes[_place(newest)] = _Volume(
             newest, done, tuple(sorted(found)), damaged & found.keys())
         return [dataclasses.replace(
-            found[rest], verified=_NEVER, was_damaged=True)
+            found[rest], verified=_NEVER, is_extra=True)
             if rest in volume.damaged else dataclasses.replace(
                 found[rest], verified=done.verified(rest))
             for rest in volume.packs]
@@ -240,9 +245,18 @@ class Scrubber:
             return
         if point is None:
             return
+        is_extra = not self._has_key(point)
         for number, name in enumerate(point.packs.names()):
             yield Piece(backup, point.packs.stored(number)[0], number=number,
-                        rest=name.removeprefix(point.packs.root))
+                        rest=name.removeprefix(point.packs.root),
+                        is_extra=is_extra)
+
+    def _has_key(self, point: chains.Point) -> bool:
+        try:
+            self._repository.operation.keys.unlock(point.encryption)
+        except exceptions.KeyUnavailable:
+            return False
+        return True
 
     def _find_notes(self,
                     points: Sequence[backups.Backup]) -> Mapping[str, str]:
@@ -379,8 +393,8 @@ class _Volume:
     """The packs of a volume, by the ends of their names, in order.
 
     ``newest`` is its newest recovery point. ``damaged`` are packs that were
-    not as they were stored. ``fetched`` are those of the round that were
-    fetched now, up to the first of which nothing is known.
+    not as they were stored, or could not be read. ``fetched`` are those of the
+    round that were fetched now, up to the first of which nothing is known.
     """
 
     newest: backups.Backup
@@ -394,10 +408,10 @@ class _Volume:
         """Note what is known of a pack."""
         if verdict.state is backups.State.COMPLETE:
             self.damaged.discard(piece.rest)
-        elif verdict.state is not None:
+        elif verdict.state is not None or piece.is_extra:
             self.damaged.add(piece.rest)
-        # Those that were damaged are out of turn.
-        if piece.was_damaged:
+        # They are out of turn.
+        if piece.is_extra:
             return
         self.has_ended = self.has_ended or verdict.state is None
         if not self.has_ended:
@@ -409,15 +423,9 @@ def _place(backup: backups.Backup) -> tuple[str, str]:
 
 
 def _taken(due: Sequence[Piece], at_most: int | None) -> Iterator[Piece]:
-    """As many as there may be, and one at least.
-
-    What was damaged is fetched besides, so that it stops nothing else.
-    """
+    """As many as there may be, and one at least."""
     taken = 0
     for piece in due:
-        if piece.was_damaged:
-            yield piece
-            continue
         if at_most is not None and taken and (
                 taken + piece.stored_bytes > at_most):
             return

@@ -192,7 +192,7 @@ class Checker:
         if self.before is None:
             return True
         number = place.offset // self.block_size
-        return (self.before.hash(self._read(place))
+        return (self.before.hash(self._read(place), place.offset)
                 == self.before.run(number, number + 1))
 
     def _read(self, place: types.Extent) -> memoryview:

@@ -101,6 +101,9 @@ class KeyFileTest(base.CommandTestCase):
             self.assertEqual(errors.ExitCode.CONFIGURATION, answer.code)
             self.assertIn(f'line 1 of {self.path} is not', answer.err)
             self.assertNotIn('0' * 63, answer.err)
+        self.write(f'the-key {"0" * 64}\nthe-key {"1" * 64}\n')
+        self.assertIn('has key the-key once more, and it is another one',
+                      self.restore('--key-file', self.path).err)
         self.write('the-key 00', 0o640)
         self.assertIn('can be read by others', self.restore(
             '--key-file', self.path).err)

@@ -5,6 +5,7 @@
 import io
 import pathlib
 import tempfile
+import threading
 from unittest import mock
 
 from castellan.common import exception as castellan_exception
@@ -52,7 +53,7 @@ class EncryptionTestCase(base.MethodTestCase):
         self.directory = pathlib.Path(directory)
         self.key = self.new_key()
         self.config(backup_swift_form='packs',
-                    backup_swift_encryption_key_id=self.key)
+                    backup_swift_encryption_key_id=[self.key])
 
     def new_key(self, bits=256):
         return self.backend.create_key(None, 'AES', bits)
@@ -71,6 +72,11 @@ class EncryptionTestCase(base.MethodTestCase):
         with self.driver._engine(backup) as (engine, _):
             return engine.repository.load(
                 driver.records.backup_ref(backup)).point
+
+    def data_key(self, backup):
+        with self.driver._engine(backup) as (engine, _):
+            return engine.repository.operation.keys.unlock(
+                self.point(backup).encryption)
 
     def refused(self, backup, *words):
         err = self.assertRaises(
@@ -107,10 +113,11 @@ class BackupTest(EncryptionTestCase):
     def test_rotated(self):
         full = self._backup()
         new = self.new_key()
-        self.config(backup_swift_encryption_key_id=new)
+        self.config(backup_swift_encryption_key_id=[new, self.key])
         backup = self._backup(_CHANGED, parent_id=full.id)
         self.assertEqual(new, self.point(backup).encryption.key_id)
         self.assertEqual(self.key, self.point(full).encryption.key_id)
+        self.assertEqual(self.data_key(full), self.data_key(backup))
         self.assertEqual(_CHANGED, self._restore(backup))
         # An incremental needs no older key than its own.
         self.lose(self.key)
@@ -119,10 +126,11 @@ class BackupTest(EncryptionTestCase):
             cinder_exception.BackupDriverException, self._restore, full)
         self.assertIn(f'the key manager has no key {self.key}', str(err))
         self.assertIn('restore --key-file', str(err)[:255])
+        self.assertNotIn('backup_swift_encryption_key_id', str(err))
 
     def test_key_of_the_parent_is_lost(self):
         full = self._backup()
-        self.config(backup_swift_encryption_key_id=self.new_key())
+        self.config(backup_swift_encryption_key_id=[self.new_key(), self.key])
         self.lose(self.key)
         with self.assertLogs(level='WARNING') as logs:
             backup = self._backup(_CHANGED, parent_id=full.id)
@@ -133,20 +141,39 @@ class BackupTest(EncryptionTestCase):
         self.assertFalse(set(self.point(backup).packs.names())
                          & set(self.point(full).packs.names()))
 
+    def test_key_that_is_not_one_to_build_on(self):
+        # Whoever can write to Swift might have taken a key of their own.
+        full = self._backup()
+        self.config(backup_swift_encryption_key_id=[self.new_key()])
+        with self.assertLogs(level='WARNING') as logs:
+            backup = self._backup(_CHANGED, parent_id=full.id)
+        self.assertTrue(any(
+            f'key {self.key}, which encrypted the parent, is not one of those '
+            f'to build on' in line for line in logs.output))
+        self.assertNotEqual(self.data_key(full), self.data_key(backup))
+        self.assertEqual(_CHANGED, self._restore(backup))
+        self.assertEqual(base.DATA, self._restore(full))
+
     def test_another_key_of_the_same_id(self):
         full = self._backup()
         (self.directory / self.key).write_text('00' * 32)
+        # The operator's copy would not open the next backup.
+        err = self.refused(self.record(parent_id=full.id),
+                           'is not the one that encrypted the backup',
+                           'Put the old key back')
+        self.assertIn(full.id, str(err))
         err = self.assertRaises(
             cinder_exception.BackupDriverException, self._restore, full)
         self.assertIn('is not the one that encrypted the backup', str(err))
+        self.assertIn('restore --key-file', str(err))
 
     def test_on_and_off(self):
         full = self._backup()
-        self.config(backup_swift_encryption_key_id=None)
+        self.config(backup_swift_encryption_key_id=[])
         plain = self._backup(_CHANGED, parent_id=full.id)
         self.assertIsNone(self.point(plain).encryption)
         self.assertEqual(base.DATA, self._restore(full))
-        self.config(backup_swift_encryption_key_id=self.key)
+        self.config(backup_swift_encryption_key_id=[self.key])
         backup = self._backup(base.DATA, parent_id=plain.id)
         self.assertEqual(self.key, self.point(backup).encryption.key_id)
         for parent, child in ((full, plain), (plain, backup)):
@@ -164,7 +191,7 @@ class BackupTest(EncryptionTestCase):
 
     def test_wrong_length(self):
         key = self.new_key(128)
-        self.config(backup_swift_encryption_key_id=key)
+        self.config(backup_swift_encryption_key_id=[key])
         self.refused(self.record(), f'key {key} is not one of 256 bits')
 
     def test_key_manager_is_down(self):
@@ -186,8 +213,27 @@ class BackupTest(EncryptionTestCase):
             setup_check.check(self.context())
 
     def test_empty_is_none(self):
-        self.config(backup_swift_encryption_key_id='')
+        self.config(backup_swift_encryption_key_id=[''])
         self.assertIsNone(self.point(self._backup()).encryption)
+
+    def test_what_cannot_be_an_id(self):
+        for key_id in ('a\nb', 'x' * 300):
+            self.config(backup_swift_encryption_key_id=[key_id])
+            self.refused(self.record(), 'which cannot be the id of a key')
+
+    def test_an_id_that_the_key_manager_does_not_understand(self):
+        for fault in (ValueError('no UUID'), KeyError('of no key')):
+            self.backend.fault = fault
+            self.refused(self.record(), f'has no key {self.key}',
+                         'Correct backup_swift_encryption_key_id')
+
+    def test_no_answer(self):
+        self.enterContext(mock.patch.object(encryption, '_PATIENCE', 0.1))
+        answered = threading.Event()
+        self.addCleanup(answered.set)
+        with mock.patch.object(self.backend, 'get',
+                               side_effect=lambda *args: answered.wait(60)):
+            self.refused(self.record(), 'has not answered', '[key_manager]')
 
     def test_delete_needs_no_key(self):
         full = self._backup()
@@ -245,6 +291,6 @@ class StartTest(EncryptionTestCase):
         self.assertIn('no route', logs.output[0])
 
     def test_no_encryption(self):
-        self.config(backup_swift_encryption_key_id=None)
+        self.config(backup_swift_encryption_key_id=[])
         self.check()
         self.assertEqual([], self.backend.asked_by)

@@ -61,6 +61,13 @@ class Bench:
         self.archiver = self.engine.archiver
         self.restorer = self.engine.restorer
 
+    def with_ring(self, ring):
+        """Another engine on the same store, which has other keys."""
+        other = Bench(ring=ring)
+        for name in self.names():
+            other.put(name, self.get(name))
+        return other
+
     def archive(self, number, source, *, parent=None, codec=None,
                 geometry=GEOMETRY, observer=None, volume_meta=None,
                 recorded=format_checks.NOTHING, key_id=None,

@@ -28,7 +28,9 @@ class DataKeyTest(base.BaseTestCase):
         self.assertEqual(wrapped, stored)
         self.assertNotIn(secret, stored.wrapped)
         after = encryption.unwrap(stored, key)
-        self.assertEqual(before.digest(b'block'), after.digest(b'block'))
+        self.assertEqual(before.digest(b'block', 7),
+                         after.digest(b'block', 7))
+        self.assertEqual({before}, {before, after})
 
     def test_another_key(self):
         wrapped = encryption.DataKey(b's' * 32).wrap(
@@ -56,17 +58,23 @@ class DataKeyTest(base.BaseTestCase):
 
     def test_digests_are_keyed(self):
         key = encryption.DataKey(b's' * 32)
-        self.assertNotEqual(hashlib.sha256(b'x').digest(), key.digest(b'x'))
-        self.assertNotEqual(encryption.DataKey(b't' * 32).digest(b'x'),
-                            key.digest(b'x'))
-        self.assertEqual(key.digest(b'xy'), key.digest(memoryview(b'xy')))
-        self.assertEqual(32, len(key.digest(b'')))
+        self.assertNotEqual(hashlib.sha256(b'x').digest(),
+                            key.digest(b'x', 0))
+        self.assertNotEqual(encryption.DataKey(b't' * 32).digest(b'x', 0),
+                            key.digest(b'x', 0))
+        # A block that is elsewhere is another one.
+        self.assertEqual(1000, len({key.digest(b'x', number)
+                                    for number in range(1000)}))
+        self.assertEqual(key.digest(b'xy', 1),
+                         key.digest(memoryview(b'xy'), 1))
+        self.assertEqual(32, len(key.digest(b'', 1 << 60)))
         # By the page about the form, in other words.
         derived = hmac.digest(
             hmac.digest(bytes(32), b's' * 32, 'sha256'),
             b'cinder-swift-backup digests\x01', 'sha256')
-        self.assertEqual(hmac.digest(derived, b'x', 'sha256'),
-                         key.digest(b'x'))
+        self.assertEqual(
+            hmac.digest(derived, b'\x02\x01' + bytes(6) + b'x', 'sha256'),
+            key.digest(b'x', 0x102))
 
     def test_its_length(self):
         self.assertRaises(ValueError, encryption.DataKey, b'short')

@@ -18,6 +18,7 @@ from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digests
+from cinder_swift_backup.format import encryption
 from cinder_swift_backup.format import streams
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base as store_base
@@ -393,3 +394,31 @@ class MemoryTest(base.BaseTestCase):
         stock, zstandard = map(int, process_memory.printed(_MEMORY))
         self.assertLess(stock, 16)
         self.assertLess(zstandard, 16)
+
+
+class EncryptedTest(base.BaseTestCase):
+    """A chunk that is said to be encrypted."""
+
+    def read(self, length):
+        store = memory.MemoryStore()
+        store.ensure_container('c', create=True)
+        name = 'volume_v/packs/b-000001'
+        blobs.put(store, 'c', name, bytes(length))
+        record = types.ChunkRecord(
+            name, types.Extent(0, 64), 'zlib', place=types.Extent(0, length))
+        chunk_reader.ChunkReader(
+            operations.on(store), verification.Check(
+                None, stored=False, key=encryption.DataKey(bytes(32)))).read(
+            groups.Group((planner.PlannedChunk(
+                'c', record, (record.extent,)),)), mock.Mock(),
+            pipelines.StopFlag())
+
+    def test_length_that_cannot_be(self):
+        for length in (1, 12, 27, 28, 64):
+            err = self.assertRaises(exceptions.FormatError, self.read, length)
+            self.assertIn('is not what was encrypted', str(err))
+        # It is not even fetched into memory.
+        for length in (64 + 29, 1 << 20):
+            err = self.assertRaises(exceptions.FormatError, self.read, length)
+            self.assertIn(f'{length} bytes are no encrypted chunk of 64',
+                          str(err))

@@ -3,8 +3,11 @@
 """Encrypted backups, from a volume to the store and back."""
 
 import contextlib
+import dataclasses
+import functools
 import hashlib
 import random
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import settings
@@ -89,6 +92,15 @@ class EncryptedTest(base.EngineTestCase):
             for digest in digests:
                 self.assertNotIn(digest, stored)
 
+    def test_equal_blocks_do_not_show(self):
+        bench = _bench('one')
+        self.archive(bench, 1, (b'a' * 16 + b'b' * 16) * 20)
+        link = bench.resolve(1).tip
+        with contextlib.closing(bench.repository.load_digests(
+                link, 640)) as table:
+            self.assertEqual(40, len({table.digest(number)
+                                      for number in range(40)}))
+
     def test_equal_blocks_of_two_lines_do_not_show(self):
         bench = _bench('one')
         first = self.archive(bench, 1, _DATA, codec='none')
@@ -113,9 +125,7 @@ class EncryptedTest(base.EngineTestCase):
                            (key_ring.KeyRing('two'),
                             exceptions.KeyUnavailable),
                            (self.wrong(), exceptions.WrongKey)):
-            other = base.Bench(ring=ring)
-            for name in bench.names():
-                other.put(name, bench.get(name))
+            other = bench.with_ring(ring)
             target = volumes.RamVolume(b'\xa5' * len(_DATA))
             for noted in (None, doubts.Doubts()):
                 err = self.assertRaises(
@@ -124,10 +134,15 @@ class EncryptedTest(base.EngineTestCase):
                     observers.Recorder(), doubts=noted)
                 self.assertIn('one', str(err))
             self.assertEqual({0xa5}, set(target.data))
-            # An incremental is a full backup then, by whatever key.
-            self.assertIsNone(parents.find(
-                other.repository, [base.ref(1)], 16, _PACKS,
-                is_encrypted=True))
+            find = functools.partial(
+                parents.find, other.repository, [base.ref(1)], 16, _PACKS,
+                key_ids=['one'])
+            # An incremental is a full backup then. But if the key is not what
+            # it was, somebody has to know.
+            if kind is exceptions.WrongKey:
+                self.assertRaises(kind, find)
+            else:
+                self.assertIsNone(find())
             # A sweep needs no key.
             sweeping.Sweeper(other.repository).sweep(
                 sweeping.Volume(base.CONTAINER, base.ref(1).prefix))
@@ -147,9 +162,7 @@ class EncryptedTest(base.EngineTestCase):
         manifest = bench.repository.load(base.ref(2))
         self.assertEqual('two', manifest.point.encryption.key_id)
         # Whoever has only the new one restores the new one.
-        other = _bench('two')
-        for name in bench.names():
-            other.put(name, bench.get(name))
+        other = bench.with_ring(key_ring.KeyRing('two'))
         self.assertEqual(later, self.restored(other, 2, len(later)))
         self.assertRaises(exceptions.KeyUnavailable, self.restored, other, 1,
                           len(_DATA))
@@ -158,15 +171,26 @@ class EncryptedTest(base.EngineTestCase):
         bench = _bench('one')
         self.archive(bench, 1, _DATA)
         bench.archive(2, _DATA, form=_PACKS)
-        for number, is_encrypted in ((1, False), (2, True)):
+        for number, key_ids in ((1, ()), (2, ('one',)), (1, ('two',))):
             self.assertIsNone(parents.find(
                 bench.repository, [base.ref(number)], 16, _PACKS,
-                is_encrypted=is_encrypted))
-        for number, is_encrypted in ((1, True), (2, False)):
+                key_ids=key_ids))
+        for number, key_ids in ((1, ('one',)), (1, ('two', 'one')), (2, ())):
             with contextlib.closing(parents.find(
                     bench.repository, [base.ref(number)], 16, _PACKS,
-                    is_encrypted=is_encrypted)) as found:
+                    key_ids=key_ids)) as found:
                 self.assertEqual(base.ref(number), found.ref)
+
+    def test_not_by_mistake(self):
+        bench = _bench('one')
+        self.archive(bench, 1, _DATA)
+        bench.archive(2, _DATA, form=_PACKS)
+        for parent, job in (
+                (None, {'encryption': key_ring.new('one')}),
+                (1, {'form': _PACKS}),
+                (2, {'form': _PACKS, 'encryption': key_ring.new('one')})):
+            self.assertRaises(ValueError, bench.archive, 3, _DATA,
+                              parent=parent, **job)
 
     def test_any_damage(self):
         bench = _bench('one')
@@ -196,6 +220,40 @@ class EncryptedTest(base.EngineTestCase):
             point, sweeping.GRACE, observers.Recorder()).is_proven)
         self.assertEqual(_DATA + b'more',
                          self.restored(bench, 2, len(_DATA) + 4))
+
+    def test_what_cannot_be_verified(self):
+        bench = _bench('one')
+        self.archive(bench, 1, _DATA)
+        true = encryption.DataKey.digest
+        noted = doubts.Doubts()
+        target = volumes.RamVolume(b'\xa5' * len(_DATA))
+        # As if a digest were wrong.
+        with mock.patch.object(
+                encryption.DataKey, 'digest', autospec=True,
+                side_effect=lambda key, block, number: true(
+                    key, block, number + (number == 3))):
+            bench.restorer.restore(
+                bench.resolve(1), restorer.RestoreTarget(
+                    target, 0, target.size), observers.Recorder(),
+                doubts=noted)
+        self.assertEqual(_DATA, bytes(target.data))
+        self.assertEqual([(48, 16, True)], [
+            (doubt.extent.offset, doubt.extent.length, doubt.is_wrong)
+            for doubt in noted.found()])
+
+    def test_a_pack_that_was_fetched_with_another_key(self):
+        bench = _bench('one')
+        manifest = self.archive(bench, 1, _DATA)
+        link = bench.resolve(1).tip
+        checker = deep.Checker(bench.repository)
+        check = functools.partial(checker.check, parent=None,
+                                  observer=observers.Recorder())
+        self.assertEqual([], check(deep.Subject(link, len(_DATA))))
+        for other in (key_ring.new('one', 99).wrapped, None):
+            changed = dataclasses.replace(manifest, point=dataclasses.replace(
+                manifest.point, encryption=other))
+            self.assertNotEqual([], check(deep.Subject(
+                chains.ChainLink(link.ref, changed), len(_DATA))))
 
     def test_converted_to_chunks(self):
         bench = _bench('one')

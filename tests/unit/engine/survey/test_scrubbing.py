@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from oslotest import base as test_base
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import keys
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import scrubbing
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
+from tests.fakes import key_ring
 from tests.fakes import observers
 from tests.unit.engine import base
 from tests.unit.engine.survey import base as survey_base
@@ -195,6 +197,33 @@ class ScrubTest(survey_base.SurveyTestCase):
             self.assertIs(backups.State.DAMAGED, found[0][1].state)
             seen += self.names(found[1:])
         self.assertEqual(len(names) - 1, len(set(seen)))
+
+    def test_a_key_that_is_missing_does_not_stop_the_rest(self):
+        self.bench.archive(6, _FIRST, form=_PACKS,
+                           encryption=key_ring.new('lost'))
+        lost = self.bench.repository.load(base.ref(6)).point.packs
+        names = {name for name in self.bench.names() if naming.is_pack(name)}
+        seen = set()
+        for _ in range(len(names) + 3):
+            plan, found = self.scrub(older_than=_DAY, at_most=1000)
+            unknown = {piece.rest for piece, verdict in found
+                       if verdict.state is None}
+            self.assertEqual({name.removeprefix(lost.root)
+                              for name in lost.names()}, unknown)
+            seen |= {*self.names(found)} - unknown
+        self.assertEqual(0, plan.left)
+        self.assertEqual(len(names) - len(lost) + 2, len(seen))
+        # When it is found, they are due.
+        self.bench.repository.operation.keys = keys.Unlocker(
+            key_ring.KeyRing('lost'))
+        _, found = self.scrub(older_than=_DAY)
+        self.assertEqual(
+            {name.removeprefix(lost.root) for name in lost.names()},
+            set(self.names(found)))
+        # They join the round, which may not have come to them.
+        self.scrub(older_than=_DAY)
+        _, found = self.scrub(older_than=_DAY)
+        self.assertEqual([], found)
 
     def test_a_backup_that_is_deleted_meanwhile(self):
         lineage = self._lineage()
