@@ -13,7 +13,6 @@
 """
 
 import argparse
-from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import conversion_needs
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import questions
@@ -67,6 +67,14 @@ class _Row:
     chain: chains.Chain | None = None
     link: chains.ChainLink | None = None
     is_new: bool = False
+
+    def may_go(self, needs: conversion_needs.Needs) -> bool:
+        """Whether the old backup may go; if not, the result says why."""
+        why = needs.keep(self.backup, None if self.link is None
+                         else self.link.ref.prefix)
+        if why:
+            self.result += f'; kept the old one: {why}'
+        return not why
 
     def cells(self) -> tuple[object, ...]:
         ref = self.backup.ref
@@ -238,7 +246,7 @@ class Convert(commands.AccountCommand, commands.Table):
         """Delete what was converted, as far as nobody needs it."""
         converted = [row for row in reversed(rows) if row.link is not None]
         needs = self._needs(lineage, converted, arguments)
-        unneeded = [row for row in converted if needs.let_go(row)]
+        unneeded = [row for row in converted if row.may_go(needs)]
         if arguments.dry_run or not unneeded or (
                 questions.is_asked(self, arguments)
                 and not questions.confirmed(
@@ -277,7 +285,7 @@ class Convert(commands.AccountCommand, commands.Table):
                 self.code = errors.ExitCode.DAMAGED
                 continue
             # One that stays after all needs what it builds on.
-            if not needs.let_go(row):
+            if not row.may_go(needs):
                 continue
             deletion.delete(survey.repository, row.backup)
             if row.backup.is_point:
@@ -285,7 +293,7 @@ class Convert(commands.AccountCommand, commands.Table):
             row.result += '; deleted the old one'
 
     def _needs(self, lineage: lineages.Lineage, rows: Sequence[_Row],
-               arguments: argparse.Namespace) -> '_Needs':
+               arguments: argparse.Namespace) -> conversion_needs.Needs:
         """Why old backups have to stay, as of now."""
         records = cinder_records.read(self, arguments.patience,
                                         required=True)
@@ -295,7 +303,8 @@ class Convert(commands.AccountCommand, commands.Table):
                 self.app.options, os.environ, arguments.patience,
                 [row.backup.ref.backup_id for row in rows
                  if deletion.record_of(records, row.backup) is not None])
-        return _Needs(lineage, records, prefixes, arguments.container)
+        return conversion_needs.Needs(lineage, records, prefixes,
+                                      arguments.container)
 
     def _is_verified(self, converter: conversion.Converter,
                      row: _Row) -> bool:
@@ -361,64 +370,3 @@ def _obstacle(lineage: lineages.Lineage, backup: backups.Backup,
         return (f'it is damaged in its new form, and {", ".join(needed)} '
                 f'may build on that')
     return ''
-
-
-class _Needs:
-    """Why old backups have to stay."""
-
-    def __init__(self, lineage: lineages.Lineage,
-                 records: deletion.Records | None,
-                 prefixes: Mapping[str, str],
-                 named: Collection[str]) -> None:
-        """Prepare.
-
-        :param records: those of Cinder; None where there is none
-        :param prefixes: where records point to, as far as Cinder tells
-        :param named: the containers that the user has named
-        """
-        self._lineage = lineage
-        self._records = records
-        self._prefixes = prefixes
-        self._named = named
-        self._gone: set[types.BackupRef] = set()
-
-    def let_go(self, row: _Row) -> bool:
-        """Whether an old backup may go, with those asked for before it."""
-        why = self._why(row)
-        if why:
-            row.result += f'; kept the old one: {why}'
-            return False
-        self._gone.add(row.backup.ref)
-        return True
-
-    def _why(self, row: _Row) -> str:
-        lineage, backup = self._lineage, row.backup
-        left = [other.ref.backup_id for other in lineage.dependents(backup)
-                if other.ref not in self._gone]
-        if left:
-            return f'needed by {", ".join(left)}'
-        if lineage.unknown(backup):
-            return ('newer backups of the volume have no readable manifest '
-                    'and may need it')
-        return '' if self._records is None else self._why_on_record(
-            row, self._records)
-
-    def _why_on_record(self, row: _Row, records: deletion.Records) -> str:
-        backup = row.backup
-        if any(record.is_in_the_making
-               and record.volume_id == backup.ref.volume_id
-               for record in records.values()):
-            return 'Cinder is backing up the volume'
-        if deletion.record_of(records, backup) is None:
-            # Of a login that does not see all records.
-            return '' if backup.ref.container in self._named else (
-                'Cinder shows this login no record of it. If no Cinder has '
-                'one, name its container with --container')
-        prefix = self._prefixes.get(backup.ref.backup_id)
-        if prefix is None:
-            return ('Cinder does not say where its record points to: log in '
-                    'as an administrator, while cinder-backup is running')
-        if row.link is not None and prefix == row.link.ref.prefix:
-            return ''
-        return ("Cinder's record points to it: run what --sql writes in "
-                "Cinder's database")

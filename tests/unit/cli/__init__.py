@@ -7,6 +7,7 @@ Modules that other tests hold:
 * cinder_api: cli.test_accounts
 * cinder_records: cli.test_deleting
 * commands: cli.test_app
+* conversion_needs: cli.test_converting
 * expectations: cli.test_verifying
 * questions: cli.test_deleting
 * record_statements: cli.test_converting
