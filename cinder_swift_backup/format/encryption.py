@@ -26,24 +26,26 @@ import binascii
 from collections.abc import Iterator
 import dataclasses
 import hmac
-from typing import cast
 
 from cryptography import exceptions as crypto_exceptions
+from cryptography.hazmat.primitives import ciphers
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import aead
+from cryptography.hazmat.primitives.ciphers import algorithms
+from cryptography.hazmat.primitives.ciphers import modes
 from cryptography.hazmat.primitives.kdf import hkdf
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import documents
 from cinder_swift_backup.format import streams
 
-# Bytes of keys, of a nonce, and by how much a chunk is longer.
+# Bytes of keys, of a nonce and a tag, and by how much a chunk is longer.
 KEY = 32
 NONCE = 12
-_TAG = 16
+TAG = 16
 # Bytes of the number of a block.
 _NUMBER = 8
-OVERHEAD = NONCE + _TAG
+OVERHEAD = NONCE + TAG
 _DIGESTS = b'cinder-swift-backup digests'
 _PACK = b'cinder-swift-backup pack '
 _WRAPPED = b'cinder-swift-backup data key of '
@@ -132,6 +134,7 @@ class PackKey:
     """Encrypts the chunks of one pack; for any threads."""
 
     def __init__(self, key: bytes) -> None:
+        self._key = key
         self._cipher = aead.AESGCM(key)
 
     def encrypt(self, stored: bytes, nonce: bytes) -> bytes:
@@ -141,56 +144,70 @@ class PackKey:
         """
         return nonce + self._cipher.encrypt(nonce, stored, None)
 
-    def decrypt(self, name: str, encrypted: bytes | bytearray) -> bytes:
-        """What was encrypted.
-
-        :param name: of the pack
-        :raises FormatError: when it is something else
-        """
-        # Which takes any bytes; a slice would copy them.
-        rest = cast(bytes, memoryview(encrypted)[NONCE:])
-        try:
-            return self._cipher.decrypt(bytes(encrypted[:NONCE]), rest, None)
-        except (crypto_exceptions.InvalidTag, ValueError) as err:
-            raise documents.damaged(
-                name, 'a chunk is not what was encrypted') from err
+    def decryption(self, nonce: bytes) -> ciphers.AEADDecryptionContext:
+        """What decrypts a chunk piece by piece, and takes its tag then."""
+        return ciphers.Cipher(algorithms.AES(self._key),
+                              modes.GCM(nonce)).decryptor()
 
 
 class Decrypter:
     """A :class:`streams.Decoder` of a chunk that is encrypted.
 
-    Memory: the chunk, and what was encrypted.
+    It gives what it decrypts at once, and :meth:`finish` tells whether that
+    was what was encrypted. Memory: a piece.
     """
 
     def __init__(self, decoder: streams.Decoder, key: PackKey, name: str,
-                 length: int) -> None:
+                 length: int, *, is_checked: bool = True) -> None:
         """Prepare.
 
         :param decoder: of what was encrypted
         :param name: of the pack
         :param length: of the chunk in the pack, in bytes
+        :param is_checked: whether its tag is
+        :raises FormatError: when no chunk has this length
         """
+        if length < OVERHEAD:
+            raise documents.damaged(
+                name, f'{length} bytes are no encrypted chunk')
         self._decoder = decoder
         self._key = key
         self._name = name
-        self._length = length
-        self._stored = bytearray()
-        self._is_decrypted = False
+        self._is_checked = is_checked
+        # How much is left of what was encrypted.
+        self._left = length - OVERHEAD
+        self._nonce = b''
+        self._tag = b''
+        self._decryption: ciphers.AEADDecryptionContext | None = None
 
     def feed(self, stored: bytes, /) -> Iterator[bytes]:
-        """See :class:`streams.Decoder`: nothing before all of it came."""
-        self._stored += stored
-        if len(self._stored) < self._length:
-            return
-        plain = self._key.decrypt(self._name, self._stored)
-        self._stored = bytearray()
-        self._is_decrypted = True
-        yield from self._decoder.feed(plain)
+        """See :class:`streams.Decoder`."""
+        if self._decryption is None:
+            missing = NONCE - len(self._nonce)
+            self._nonce += stored[:missing]
+            if len(self._nonce) < NONCE:
+                return
+            self._decryption = self._key.decryption(self._nonce)
+            stored = stored[missing:]
+        body = stored[:self._left]
+        self._left -= len(body)
+        self._tag += stored[len(body):]
+        if body:
+            yield from self._decoder.feed(self._decryption.update(body))
 
     def finish(self) -> None:
-        """See :class:`streams.Decoder`."""
-        if self._stored or not self._is_decrypted:
+        """See :class:`streams.Decoder`.
+
+        :raises FormatError: when it is not what was encrypted
+        """
+        if self._decryption is None or len(self._tag) != TAG:
             raise documents.damaged(self._name, 'a chunk is cut off')
+        if self._is_checked:
+            try:
+                self._decryption.finalize_with_tag(self._tag)
+            except crypto_exceptions.InvalidTag as err:
+                raise documents.damaged(
+                    self._name, 'a chunk is not what was encrypted') from err
         self._decoder.finish()
 
 

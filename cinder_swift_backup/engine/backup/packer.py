@@ -5,18 +5,20 @@
 1. The coordinator adds chunks as they come. When a pack is full, it is sealed:
    its chunks are put in the order of the volume, so that neighbours on the
    volume are neighbours in the pack, and get their places.
-2. A worker encrypts the chunks if the backup is encrypted, makes the index,
-   and puts all of it with its MD5. Its pieces are sent as they are, and never
-   copied to one.
+2. A worker makes the index, and puts all of it with its MD5. Its pieces are
+   sent as they are, and never copied to one. If the backup is encrypted, each
+   piece is encrypted when it is needed, for the MD5 and for each attempt to
+   put the pack: always with the same nonce, so that the same bytes come.
 
-Memory: the pack that is being filled, and those that are being put; these
-twice if they are encrypted.
+Memory: the pack that is being filled, and those that are being put.
 """
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import dataclasses
 import hashlib
+import itertools
 import secrets
 
 from cinder_swift_backup.engine import operations
@@ -154,30 +156,49 @@ def put(operation: operations.Operation, container: str, block_size: int,
     :raises Cancelled: when ``stop`` is set
     """
     stop.check()
-    pieces, index, md5 = operation.call(_finish, block_size, sealed)
+    key = (None if sealed.data_key is None
+           else sealed.data_key.of_pack(naming.rest_of_pack(sealed.name)))
+    stored = _Stored(sealed.chunks, key, secrets.token_bytes(
+        0 if key is None else len(sealed.chunks) * encryption.NONCE))
+    index, md5 = operation.call(_finish, block_size, sealed, stored)
     length = sealed.length + len(index)
     operation.store.until(stop).put(
-        container, sealed.name, base.Body(length, lambda: pieces, md5))
+        container, sealed.name, base.Body(
+            length, lambda: itertools.chain(stored, (index,)), md5))
     return packs.Pack(sealed.key, sealed.name, length, md5, len(index),
                       packs.sha256(index))
 
 
-def _finish(block_size: int,
-            sealed: Sealed) -> tuple[list[bytes], bytes, str]:
-    """All pieces of a pack, its index, and the MD5 of all of it, in hex."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Stored:
+    """What a pack has of some chunks, the same each time it is asked for.
+
+    ``key`` is that of an encrypted pack, for which there are as many
+    ``nonces`` as chunks, one behind the other.
+    """
+
+    chunks: Sequence[pack_encoder.Encoded]
+    key: encryption.PackKey | None
+    nonces: bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = encryption.NONCE
+        for number, chunk in enumerate(self.chunks):
+            if not chunk.data:
+                continue
+            yield chunk.data if self.key is None else self.key.encrypt(
+                chunk.data, self.nonces[number * size:(number + 1) * size])
+
+
+def _finish(block_size: int, sealed: Sealed,
+            stored: _Stored) -> tuple[bytes, str]:
+    """The index of a pack, and the MD5 of all of it, in hex."""
     table = packed_chunks.PackedChunks(lambda _: sealed.name)
-    digest = hashlib.md5(usedforsecurity=False)
-    key = (None if sealed.data_key is None
-           else sealed.data_key.of_pack(naming.rest_of_pack(sealed.name)))
-    pieces = []
     for chunk, place in sealed.places():
         table.add(chunk.extent, chunk.word, 0, place)
-        if not chunk.data:
-            continue
-        pieces.append(chunk.data if key is None else key.encrypt(
-            chunk.data, secrets.token_bytes(encryption.NONCE)))
-        digest.update(pieces[-1])
     index = packs.encode(packs.Index(block_size, table, b''.join(
         chunk.packed for chunk in sealed.chunks), sealed.origin))
-    digest.update(index)
-    return [*pieces, index], index, digest.hexdigest()
+    digest = hashlib.md5(usedforsecurity=False)
+    for piece in itertools.chain(stored, (index,)):
+        digest.update(piece)
+    return index, digest.hexdigest()

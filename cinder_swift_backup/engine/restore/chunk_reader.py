@@ -17,8 +17,7 @@ When the store repeats a request, the reader starts with the group's first
 piece again, and hands on the same extents again.
 
 Memory: a few MiB for each worker, whatever the size of the chunk. A block
-above 2 MiB is held whole, and so is a chunk that is encrypted, in both forms;
-it is no larger than 1 MiB or one block.
+above 2 MiB is held whole.
 """
 
 from collections.abc import Callable
@@ -34,7 +33,6 @@ from cinder_swift_backup.engine.restore import groups
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import codecs
-from cinder_swift_backup.format import documents
 from cinder_swift_backup.format import encryption
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import streams
@@ -253,18 +251,12 @@ class _Blocks:
 
 def _decoder(record: types.ChunkRecord,
              check: verification.Check) -> streams.Decoder:
-    length = record.extent.length
-    decoder = find_codec(record).decoder(length)
+    decoder = find_codec(record).decoder(record.extent.length)
     if check.key is None or record.place is None:
         return decoder
-    # What would not be smaller is stored plain.
-    if record.place.length > length + encryption.OVERHEAD:
-        raise documents.damaged(
-            record.name, f'{record.place.length} bytes are no encrypted chunk '
-                         f'of {length}')
     return encryption.Decrypter(
         decoder, check.key.of_pack(naming.rest_of_pack(record.name)),
-        record.name, record.place.length)
+        record.name, record.place.length, is_checked=check.stored)
 
 
 def find_codec(record: types.ChunkRecord) -> codecs.Codec:

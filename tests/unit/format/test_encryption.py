@@ -4,12 +4,14 @@
 
 import hashlib
 import hmac
+import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
 from oslotest import base
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import encryption
 
 _KEYS = st.binary(min_size=32, max_size=32)
@@ -88,13 +90,31 @@ class PackKeyTest(base.BaseTestCase):
         key = encryption.DataKey(secret).of_pack('b-000001')
         encrypted = key.encrypt(stored, nonce)
         self.assertEqual(len(stored) + encryption.OVERHEAD, len(encrypted))
-        self.assertEqual(stored, key.decrypt(_NAME, encrypted))
+        self.assertEqual(stored, self.decrypted(key, encrypted, drawn))
         at = drawn.draw(st.integers(0, len(encrypted) - 1))
         damaged = bytearray(encrypted)
         damaged[at] ^= drawn.draw(st.integers(1, 255))
         other = encryption.DataKey(secret).of_pack('b-000002')
         for one, data in ((key, bytes(damaged)), (key, encrypted[:-1]),
                           (key, b''), (other, encrypted)):
-            err = self.assertRaises(exceptions.FormatError, one.decrypt,
-                                    _NAME, data)
+            err = self.assertRaises(exceptions.FormatError, self.decrypted,
+                                    one, data, drawn)
             self.assertEqual(_NAME, err.name)
+        # It is cut off, or there is more of it.
+        for data in (encrypted[:-1], encrypted + b'x'):
+            self.assertRaises(exceptions.FormatError, self.decrypted, key,
+                              data, drawn, len(encrypted))
+
+    @staticmethod
+    def decrypted(key, stored, drawn, length=None):
+        """What comes of a chunk, which is fed in any pieces."""
+        length = len(stored) if length is None else length
+        decrypter = encryption.Decrypter(
+            codecs.NONE.decoder(max(length - encryption.OVERHEAD, 0)), key,
+            _NAME, length)
+        ends = sorted(drawn.draw(st.sets(st.integers(0, len(stored)))))
+        found = b''
+        for start, end in itertools.pairwise([0, *ends, len(stored)]):
+            found += b''.join(decrypter.feed(stored[start:end]))
+        decrypter.finish()
+        return found

@@ -24,6 +24,7 @@ from cinder_swift_backup.engine.survey import rebuilding
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import encryption
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
 from tests.fakes import key_ring
 from tests.fakes import observers
 from tests.fakes import volumes
@@ -240,6 +241,26 @@ class EncryptedTest(base.EngineTestCase):
         self.assertEqual([(48, 16, True)], [
             (doubt.extent.offset, doubt.extent.length, doubt.is_wrong)
             for doubt in noted.found()])
+
+    def test_a_wrong_bit_costs_one_block(self):
+        bench = _bench('one')
+        manifest = self.archive(bench, 1, _DATA, codec='none')
+        # Of the 21st byte of the first chunk.
+        bench.damage(manifest.point.packs.name(0), lambda old: (
+            old[:32] + bytes([old[32] ^ 1]) + old[33:]))
+        err = self.assertRaises(exceptions.DigestMismatch, self.restored,
+                                bench, 1, len(_DATA))
+        self.assertEqual((16, 32), (err.offset, err.end))
+        noted = doubts.Doubts()
+        target = volumes.RamVolume(b'\xa5' * len(_DATA))
+        bench.restorer.restore(
+            bench.resolve(1), restorer.RestoreTarget(target, 0, target.size),
+            observers.Recorder(), doubts=noted)
+        self.assertEqual(
+            _DATA[:20] + bytes([_DATA[20] ^ 1]) + _DATA[21:],
+            bytes(target.data))
+        (doubt,) = noted.found()
+        self.assertEqual(types.Extent(16, 16), doubt.extent)
 
     def test_a_pack_that_was_fetched_with_another_key(self):
         bench = _bench('one')
