@@ -209,8 +209,8 @@ class BackupTest(EncryptionTestCase):
     def test_chunks(self):
         self.config(backup_swift_form='chunks')
         self.refused(self.record(), 'only backups in packs can be encrypted')
-        with self.assertRaises(exceptions.ConfigurationError):
-            setup_check.check(self.context())
+        self.assertRaises(exceptions.ConfigurationError,
+                          setup_check.check, self.context())
 
     def test_empty_is_none(self):
         self.config(backup_swift_encryption_key_id=[''])
