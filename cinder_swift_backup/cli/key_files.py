@@ -30,8 +30,7 @@ class KeyFiles:
             for key_id, key in _read(path):
                 if self._keys.setdefault(key_id, key) != key:
                     raise exceptions.ConfigurationError(
-                        f'{path} has key {key_id} once more, and it is '
-                        f'another one')
+                        f'{path} has a second, different key {key_id}')
 
     def get(self, key_id: str) -> bytes:
         """See the engine's KeyRing."""
@@ -48,15 +47,14 @@ def _read(path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
         with open(path, encoding='ascii') as file:
             if os.fstat(file.fileno()).st_mode & (stat.S_IRGRP | stat.S_IROTH):
                 raise exceptions.ConfigurationError(
-                    f'{path} can be read by others: take their rights away '
-                    f'with "chmod 600 {path}"')
+                    f'others can read {path}: run "chmod 600 {path}"')
             lines = file.read().splitlines()
     except OSError as err:
         raise exceptions.ConfigurationError(
             f'{path} cannot be read ({err.strerror})') from err
     except ValueError as err:
         raise exceptions.ConfigurationError(
-            f'{path} is no file of keys') from err
+            f'{path} is not a key file') from err
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.startswith('#'):
             yield _parse(path, number, line)

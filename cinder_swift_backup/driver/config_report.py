@@ -200,14 +200,19 @@ class _Report:
         if not key_ids:
             self._say('Encryption', 'none')
             return
-        today = f'by key {key_ids[0]}'
+        today = f'with key {key_ids[0]}'
         ring = encryption.of_service()
         if ring is None:
             self._say('Encryption', f'{today}, which each user must be able '
                                     f'to read: [key_manager] has no login')
             return
-        encryption.get_todays(ring, key_ids)
-        self._say('Encryption', f'{today}, which the key manager gives')
+        encryption.get(ring, key_ids[0])
+        self._say('Encryption', f'{today}, which the key manager has')
+        for key_id in key_ids[1:]:
+            with self._asking('Encryption'):
+                encryption.get(ring, key_id)
+                self._say('Encryption', f'incrementals also build on key '
+                                        f'{key_id}')
 
     def _resources(self, for_backup):
         with self._asking('Workers'):

@@ -22,6 +22,7 @@ from castellan import key_manager
 from castellan.common import exception as castellan_exception
 from castellan.common import utils as castellan_utils
 from oslo_config import cfg
+from oslo_utils import uuidutils
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine.backup import jobs
@@ -31,9 +32,6 @@ CONF = cfg.CONF
 _GROUP = 'key_manager'
 # Seconds.
 _PATIENCE = 60
-# What key managers raise if they have no key of an id, or it cannot be one.
-_NO_SUCH_KEY = (castellan_exception.ManagedObjectNotFoundError, KeyError,
-                ValueError)
 
 
 class KeyManager:
@@ -52,27 +50,34 @@ class KeyManager:
         key = _in_time(lambda: self._ask(key_id), key_id)
         if not isinstance(key, bytes) or len(key) != encryption.KEY:
             raise exceptions.KeyUnavailable(
-                f'key {key_id} is not one of {encryption.KEY * 8} bits')
+                f'key {key_id} is not {encryption.KEY * 8} bits long')
         return key
 
     def _ask(self, key_id):
         try:
             return key_manager.API(CONF).get(
                 _context(self._context), key_id).get_encoded()
-        except _NO_SUCH_KEY as err:
-            raise exceptions.KeyUnavailable(
-                f'the key manager has no key {key_id}',
-                detail=_of_backend(err)) from err
-        # Each backend has errors of its own besides.
+        # Each backend has errors of its own.
         except Exception as err:
+            detail = f'{type(err).__name__}: {err}'
+            if _is_no_such_key(err, key_id):
+                raise exceptions.KeyUnavailable(
+                    f'the key manager has no key {key_id}',
+                    detail=detail) from err
             raise exceptions.KeyManagerError(
-                f'the key manager does not give key {key_id}',
-                detail=_of_backend(err),
+                f'the key manager did not return key {key_id}', detail=detail,
                 remedy=exceptions.Remedy.KEY_MANAGER) from err
 
 
-def _of_backend(err):
-    return f'{type(err).__name__}: {err}'
+def _is_no_such_key(err, key_id):
+    """Whether a key manager is sure that it has no key of this id.
+
+    Barbican's client raises ValueError for ids that are no UUIDs; but also
+    for an answer that is no JSON, which a proxy may have given.
+    """
+    if isinstance(err, castellan_exception.ManagedObjectNotFoundError):
+        return True
+    return isinstance(err, ValueError) and not uuidutils.is_uuid_like(key_id)
 
 
 def _in_time(ask, key_id):
@@ -90,8 +95,8 @@ def _in_time(ask, key_id):
     thread.join(_PATIENCE)
     if not found:
         raise exceptions.KeyManagerError(
-            f'the key manager has not answered for {_PATIENCE} s when asked '
-            f'for key {key_id}', remedy=exceptions.Remedy.KEY_MANAGER)
+            f'the key manager has not answered within {_PATIENCE} s when '
+            f'asked for key {key_id}', remedy=exceptions.Remedy.KEY_MANAGER)
     (key, err), = found
     if err is not None:
         raise err
@@ -121,15 +126,14 @@ def _context(context):
     return castellan_utils.credential_factory(conf=CONF, context=context)
 
 
-def get_todays(ring, key_ids):
-    """The key that encrypts new backups.
+def get(ring, key_id):
+    """A key that backup_swift_encryption_key_id names.
 
-    :param key_ids: its id, and maybe those of others
     :raises KeyUnavailable: when there is none
     :raises KeyManagerError: when the key manager fails
     """
     try:
-        return ring.get(key_ids[0])
+        return ring.get(key_id)
     except exceptions.KeyUnavailable as err:
         err.about(remedy=exceptions.Remedy.KEY_ID)
         raise
@@ -154,5 +158,5 @@ def choose(keys, ring, key_ids, parent):
     if data_key is None:
         data_key = encryption.DataKey(secrets.token_bytes(encryption.KEY))
     return jobs.Encryption(data_key, data_key.wrap(
-        get_todays(ring, key_ids), key_ids[0],
+        get(ring, key_ids[0]), key_ids[0],
         secrets.token_bytes(encryption.NONCE)))

@@ -57,11 +57,12 @@ OPTS = [
     cfg.ListOpt('backup_swift_encryption_key_id',
                 default=[],
                 help='Encrypt backups in packs: the id of a key of 256 bits '
-                     'in the key manager that Cinder uses. After a change of '
-                     'the key, add the id of the old one behind it, separated '
-                     'by a comma, so that incrementals go on; else each '
-                     'volume begins with a full backup. Keep old keys while '
-                     'there are backups that they encrypted. Backups in '
+                     'in the key manager that Cinder uses. After changing the '
+                     'key, list the id of the old one after the new one, '
+                     'separated by a comma, so that incrementals continue; '
+                     'otherwise the next backup of each volume is a full one. '
+                     'Keep old keys as long as there are backups that they '
+                     'encrypted. Backups in '
                      "chunks cannot be encrypted, because Cinder's own driver "
                      'reads them.'),
     cfg.StrOpt('backup_swift_compression_level',

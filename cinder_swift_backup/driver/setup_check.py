@@ -54,10 +54,17 @@ def _check_key(key_ids):
     if ring is None:
         return
     try:
-        encryption.get_todays(ring, key_ids)
+        encryption.get(ring, key_ids[0])
     except exceptions.KeyManagerError as err:
         LOG.error('The service starts without the key that encrypts backups: '
                   '%s', err)
+        return
+    for key_id in key_ids[1:]:
+        try:
+            encryption.get(ring, key_id)
+        except (exceptions.KeyUnavailable, exceptions.KeyManagerError) as err:
+            LOG.warning('No incremental can build on a backup whose key is '
+                        '%s: %s', key_id, err)
 
 
 def _check_cluster(context, general, for_backup):

@@ -4,9 +4,12 @@
 
 import base64
 import hashlib
+import importlib.util
 import json
 import pathlib
 import tempfile
+import unittest
+import uuid
 
 from barbicanclient import client as barbican_client
 
@@ -30,6 +33,8 @@ echo "${url##*/}"
 _KNOWN = b'What nobody but the owner of the key can read. ' * 1000
 
 
+@unittest.skipUnless(importlib.util.find_spec('barbican'),
+                     'The environments of other releases have no Barbican.')
 class BarbicanTestCase(encrypted.EncryptedTestCase):
     """Keys of volumes by the users' tokens, that of backups by the login."""
 
@@ -67,12 +72,13 @@ class BarbicanTestCase(encrypted.EncryptedTestCase):
         self.own.wait()
         self.cinder = self.client(self.cloud.demo)
 
-    def secrets(self):
-        """Those of the service."""
-        return barbican_client.Client(
+    def forget(self, key_id):
+        """Have Barbican lose a key."""
+        barbican_client.Client(
             session=base.keystone_session(self.cloud.cinder,
                                           self.cloud.auth_url),
-            endpoint=self.barbican.url).secrets
+            endpoint=self.barbican.url,
+        ).secrets.delete(f'{self.barbican.url}/v1/secrets/{key_id}')
 
     def test_key_that_changes(self):
         volume = self.make_volume(20)
@@ -103,14 +109,40 @@ class BarbicanTestCase(encrypted.EncryptedTestCase):
         said = program.run('restore', full.id, self.key_path.with_name('x'),
                            code=4).stderr
         self.assertIn('Give a file that has it with --key-file.', said)
-        # The old key is lost, and the next backup is a full one.
-        self.secrets().delete(f'{self.barbican.url}/v1/secrets/{self.key_id}')
+        self.forget(self.key_id)
         self.fail_to_restore(
             full, f'the key manager has no key {self.key_id}',
             'Restore it with a copy of the key: "cinder-swift-backup restore '
             '--key-file".')
         self.assertEqual(second, self.sha256(self.restore(tip)))
         self.assert_not_logged()
+
+    def test_old_key_that_is_lost(self):
+        volume = self.make_volume(20)
+        full = self.back_up(volume)
+        new = self.make_key()
+        self.restart(backup_swift_encryption_key_id=f'{new}, {self.key_id}')
+        self.forget(self.key_id)
+        self.write(volume, 20 * MIB, _KNOWN)
+        # Cinder calls it an incremental; it is a full one.
+        backup = self.back_up(volume, incremental=True)
+        self.assertIn(f'the key manager has no key {self.key_id}',
+                      self.own.log.read_text())
+        shown = self.program().json('show', backup.id)
+        self.assertNotIn(full.id, json.dumps(shown))
+        self.assertEqual(self.sha256(volume),
+                         self.sha256(self.restore(backup)))
+        self.restart()
+        self.assertIn(f'No incremental can build on a backup whose key is '
+                      f'{self.key_id}', self.own.log.read_text())
+
+    def test_key_that_is_mistyped(self):
+        conf = self.key_path.with_name('mistyped.conf')
+        for wrong in (str(uuid.uuid4()), 'no UUID'):
+            conf.write_text(self.own.conf.read_text().replace(
+                self.key_id, wrong))
+            self.assertIn(f'the key manager has no key {wrong}',
+                          self.checked(conf, code=4)['Problem'])
 
     def assert_not_logged(self):
         """Nobody has logged a key."""
@@ -125,25 +157,25 @@ class BarbicanTestCase(encrypted.EncryptedTestCase):
         volume = self.make_volume(20)
         before = self.sha256(volume)
         backup = self.back_up(volume)
-        self.assertEqual(f'by key {self.key_id}, which the key manager gives',
+        self.assertEqual(f'with key {self.key_id}, which the key manager has',
                          self.checked()['Value'])
         self.barbican.stop()
-        self.assertIn(f'the key manager does not give key {self.key_id}',
+        self.assertIn(f'the key manager did not return key {self.key_id}',
                       self.checked(code=4)['Problem'])
         self.fail_to_restore(
-            backup, f'the key manager does not give key {self.key_id}',
+            backup, f'the key manager did not return key {self.key_id}',
             'Check [key_manager], and that the user there may read the key.')
         self.fail_to_back_up(
-            volume, f'the key manager does not give key {self.key_id}',
+            volume, f'the key manager did not return key {self.key_id}',
             'Check [key_manager], and that the user there may read the key.',
             incremental=True)
         self.barbican.start()
         self.assertEqual(before, self.sha256(self.restore(backup)))
 
-    def checked(self, code=0):
+    def checked(self, conf=None, code=0):
         """What the configuration says of encryption."""
         (row,) = [row for row in self.program().json(
-            'check-config', '--config-file', self.own.conf, code=code)
+            'check-config', '--config-file', conf or self.own.conf, code=code)
             if row['Subject'] == 'Encryption']
         return row
 

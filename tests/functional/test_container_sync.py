@@ -306,6 +306,13 @@ class PacksTestCase(SitesTestCase):
         self.assertRegex(done.stderr, r'is a copy.* 1 of 1 volume lags behind')
         self.assertEqual(self.first, self._latest())
         self.program.run('restore', self.tip.id, self.directory / 'x', code=6)
+        # It never came.
+        self.assertEqual({self.full.id: 'complete', self.tip.id: 'damaged'},
+                         self._states('--grace', '0', code=7))
+        # Other bytes under its name do not get better by waiting.
+        blobs.put(self.stores['b'], self.container, late, data[::-1])
+        self.assertEqual({self.full.id: 'complete', self.tip.id: 'damaged'},
+                         self._states(code=7))
         # Both need what the older one has put.
         shared = self._own(self.full)
         saved = blobs.get(self.stores['b'], self.container, shared)
@@ -319,6 +326,8 @@ class PacksTestCase(SitesTestCase):
         before = self._names('b')
         (row,) = self.program.json('sweep', '--grace', '1')
         self.assertEqual('the container is a copy', row['Kept because'])
+        self.assertEqual([], self.program.json('orphans', '--delete',
+                                               '--grace', '0'))
         self.program.run('delete', self.full.id, code=3)
         (row, *_) = self.program.json('convert', '--all', '--to', 'chunks',
                                       code=7)

@@ -256,6 +256,22 @@ class ApiTestCase(own_cinder.OwnCinderTestCase):
 
     options: ClassVar[dict] = {'backup_swift_form': 'packs'}
 
+    def start(self):
+        """Have notifications logged, too."""
+        self.own.extra_sections['oslo_messaging_notifications'] = {
+            'driver': 'log'}
+        super().start()
+
+    def _notified(self, event, backup):
+        """The payloads about a backup."""
+        for line in self.own.log.read_text().splitlines():
+            _, found, rest = line.partition(f'oslo.messaging.notification.'
+                                            f'{event} [')
+            if found:
+                payload = json.loads(rest[rest.index('{'):])['payload']
+                if payload['backup_id'] == backup.id:
+                    yield payload
+
     def test_any_backup_may_be_deleted(self):
         volume = self.make_volume(60)
         first = self.sha256(volume)
@@ -265,6 +281,12 @@ class ApiTestCase(own_cinder.OwnCinderTestCase):
         second = self.sha256(volume)
         incremental = self.back_up(volume, incremental=True)
         self.assertLess(incremental.object_count, full.object_count)
+        (payload,) = self._notified('backup.create.end', incremental)
+        self.assertEqual(('available', 1, None), tuple(
+            payload[name] for name in ('status', 'size', 'parent_id')))
+        # The quota counts volumes, not what is stored.
+        usage = self.cinder.quotas.get(self.cloud.demo.project_id, usage=True)
+        self.assertEqual(2, usage.backup_gigabytes['in_use'])
         full = self.cinder.backups.get(full.id)
         self.assertFalse(full.has_dependent_backups)
         self.assertEqual(first, self.sha256(self.restore(full)))

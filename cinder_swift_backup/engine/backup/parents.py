@@ -233,11 +233,11 @@ def _check_encryption(tip: chains.ChainLink, point: chains.Point,
     was = point.encryption
     if (was is not None) is not bool(key_ids):
         raise exceptions.ChainError(
-            'the parent is not encrypted, and the new backup is'
+            'the parent is not encrypted, but the new backup is to be'
             if was is None else
-            'the parent is encrypted, and the new backup is not',
+            'the parent is encrypted, but the new backup is not to be',
             backup_id=tip.ref.backup_id)
     if was is not None and was.key_id not in key_ids:
         raise exceptions.ChainError(
             f'key {was.key_id}, which encrypted the parent, is not one of '
-            f'those to build on', backup_id=tip.ref.backup_id)
+            f'the configured keys', backup_id=tip.ref.backup_id)

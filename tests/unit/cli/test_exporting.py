@@ -137,6 +137,15 @@ class ExportRecordTest(base.CommandTestCase):
         self.assertEqual([base.ref(1).prefix, base.ref(2).prefix],
                          self._decoded(answer.out))
 
+    def test_record_of_what_was_converted_to_chunks(self):
+        self.bench.archive(3, base.DATA, form=chains.Form.PACKS)
+        self.run_command('convert', 'bak-3', '--to', 'chunks')
+        (row,) = self.run_json('export-record', 'bak-3', '--service', 'stock')
+        record = json.loads(base64.b64decode(row['backup_url']))
+        self.assertEqual(
+            (conversion.target(base.ref(3), chains.Form.CHUNKS).prefix, None),
+            (record['service_metadata'], record['parent_id']))
+
     def _prefixes(self):
         answer = self.run_command('export-record', '--all', '-f', 'json')
         return self._decoded(answer.out)

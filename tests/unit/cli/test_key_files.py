@@ -2,6 +2,7 @@
 
 """``--key-file``."""
 
+import datetime
 import json
 from unittest import mock
 
@@ -9,6 +10,7 @@ from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import key_files
 from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import naming
 from tests.fakes import key_ring
 from tests.unit.cli import base
 
@@ -90,8 +92,17 @@ class KeyFileTest(base.CommandTestCase):
         self.assertEqual(0, self.run_command('verify', 'bak-3').code)
         found = self.run_json('show', 'bak-3')
         self.assertEqual('the-key', found['Encrypted by'])
+        self.assertEqual(1, len(self.run_json('export-record', 'bak-3')))
         with mock.patch.object(cinder_api, 'read', return_value=None):
+            self.bench.memory.delete(base.CONTAINER, naming.manifest_name(
+                base.ref(3).prefix))
+            self.bench.memory.ahead += datetime.timedelta(days=2)
+            answer = self.run_command('recover', '--volume', 'vol-1')
+            self.assertIn('rebuilt; the pages that are left prove it',
+                          answer.out)
+            self.assertEqual(0, self.run_command('sweep').code)
             self.assertEqual(0, self.run_command('delete', 'bak-3').code)
+        self.assertFalse(any('bak-3' in name for name in self.bench.names()))
 
     def test_what_is_no_file_of_keys(self):
         for text in ('x', 'the-key 00', f'the-key {"0" * 63}g', '\x00',
@@ -102,15 +113,15 @@ class KeyFileTest(base.CommandTestCase):
             self.assertIn(f'line 1 of {self.path} is not', answer.err)
             self.assertNotIn('0' * 63, answer.err)
         self.write(f'the-key {"0" * 64}\nthe-key {"1" * 64}\n')
-        self.assertIn('has key the-key once more, and it is another one',
+        self.assertIn('has a second, different key the-key',
                       self.restore('--key-file', self.path).err)
         self.write('the-key 00', 0o640)
-        self.assertIn('can be read by others', self.restore(
+        self.assertIn('others can read', self.restore(
             '--key-file', self.path).err)
         answer = self.restore('--key-file', self.directory / 'none')
         self.assertIn('cannot be read', answer.err)
         self.path.write_bytes(b'\xff')
         self.path.chmod(0o600)
-        self.assertIn('is no file of keys', self.restore(
+        self.assertIn('is not a key file', self.restore(
             '--key-file', self.path).err)
         self.assertEqual({}, key_files.KeyFiles([])._keys)

@@ -108,11 +108,13 @@ class ReportTest(base.HttpTestCase):
         self.assertIn('each user must be able to read',
                       self._texts(options.format('other'))['Encryption'])
         options += 'auth_type = password\nusername = u\npassword = p\n'
-        self.assertEqual('by key known, which the key manager gives',
+        self.assertEqual('with key known, which the key manager has',
                          self._texts(options.format('known'))['Encryption'])
         problem = self._problems(options.format('other'))['Encryption']
         self.assertIn('the key manager has no key other', problem)
         self.assertIn('Correct backup_swift_encryption_key_id', problem)
+        self.assertIn('has no key lost', self._problems(
+            options.format('known, known, lost'))['Encryption'])
 
     def test_another_driver(self):
         self.assertIn(f'backup_driver = {compat.OURS}', self._problems(

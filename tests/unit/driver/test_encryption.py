@@ -13,6 +13,7 @@ from castellan.common import utils as castellan_utils
 from castellan.common.credentials import keystone_password
 from cinder import exception as cinder_exception
 from oslo_config import cfg
+import requests
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import driver
@@ -148,8 +149,8 @@ class BackupTest(EncryptionTestCase):
         with self.assertLogs(level='WARNING') as logs:
             backup = self._backup(_CHANGED, parent_id=full.id)
         self.assertTrue(any(
-            f'key {self.key}, which encrypted the parent, is not one of those '
-            f'to build on' in line for line in logs.output))
+            f'key {self.key}, which encrypted the parent, is not one of the '
+            f'configured keys' in line for line in logs.output))
         self.assertNotEqual(self.data_key(full), self.data_key(backup))
         self.assertEqual(_CHANGED, self._restore(backup))
         self.assertEqual(base.DATA, self._restore(full))
@@ -192,14 +193,14 @@ class BackupTest(EncryptionTestCase):
     def test_wrong_length(self):
         key = self.new_key(128)
         self.config(backup_swift_encryption_key_id=[key])
-        self.refused(self.record(), f'key {key} is not one of 256 bits')
+        self.refused(self.record(), f'key {key} is not 256 bits long')
 
     def test_key_manager_is_down(self):
         full = self._backup()
         self.backend.fault = castellan_exception.KeyManagerError(
             reason='it is\ndown')
         err = self.refused(self.record(parent_id=full.id),
-                           f'does not give key {self.key}', '[key_manager]')
+                           f'did not return key {self.key}', '[key_manager]')
         self.assertIn('down', str(err))
         self.assertNotIn('\n', str(err))
         self.backend.fault = None
@@ -222,10 +223,21 @@ class BackupTest(EncryptionTestCase):
             self.refused(self.record(), 'which cannot be the id of a key')
 
     def test_an_id_that_the_key_manager_does_not_understand(self):
-        for fault in (ValueError('no UUID'), KeyError('of no key')):
+        self.config(backup_swift_encryption_key_id=['mistyped'])
+        self.backend.fault = ValueError('no UUID')
+        self.refused(self.record(), 'has no key mistyped',
+                     'Correct backup_swift_encryption_key_id')
+
+    def test_answers_that_do_not_say_that_there_is_no_key(self):
+        full = self._backup()
+        for fault in (requests.exceptions.JSONDecodeError('a page', '<', 0),
+                      UnicodeDecodeError('utf-8', b'x', 0, 1, 'a page'),
+                      KeyError('payload'), OSError('no route'),
+                      castellan_exception.Forbidden()):
             self.backend.fault = fault
-            self.refused(self.record(), f'has no key {self.key}',
-                         'Correct backup_swift_encryption_key_id')
+            # Not a full backup.
+            self.refused(self.record(parent_id=full.id),
+                         f'did not return key {self.key}', '[key_manager]')
 
     def test_no_answer(self):
         self.enterContext(mock.patch.object(encryption, '_PATIENCE', 0.1))
@@ -289,6 +301,16 @@ class StartTest(EncryptionTestCase):
         with self.assertLogs(level='ERROR') as logs:
             self.check()
         self.assertIn('no route', logs.output[0])
+
+    def test_older_keys(self):
+        old, lost = self.new_key(), self.new_key()
+        self.lose(lost)
+        self.config(backup_swift_encryption_key_id=[self.key, old, lost])
+        with self.assertLogs(level='WARNING') as logs:
+            self.check()
+        (line,) = logs.output
+        self.assertIn(f'No incremental can build on a backup whose key is '
+                      f'{lost}: the key manager has no key {lost}', line)
 
     def test_no_encryption(self):
         self.config(backup_swift_encryption_key_id=[])
