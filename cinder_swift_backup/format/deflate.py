@@ -98,7 +98,7 @@ class ZlibStream:
         """See :class:`streams.Decompressor`."""
         return self._stream.unused_data
 
-    def decompress(self, data: bytes, max_length: int) -> bytes:
+    def decompress(self, data: bytes | memoryview, max_length: int) -> bytes:
         """See :class:`streams.Decompressor`."""
         if data and not self._begun:
             self._begun = True

@@ -26,6 +26,7 @@ import binascii
 from collections.abc import Iterator
 import dataclasses
 import hmac
+from typing import cast
 
 from cryptography import exceptions as crypto_exceptions
 from cryptography.hazmat.primitives import ciphers
@@ -45,6 +46,8 @@ NONCE = 12
 TAG = 16
 # Bytes of the number of a block.
 _NUMBER = 8
+# Bytes of a block of AES.
+_BLOCK = 16
 OVERHEAD = NONCE + TAG
 _DIGESTS = b'cinder-swift-backup digests'
 _PACK = b'cinder-swift-backup pack '
@@ -95,6 +98,7 @@ class DataKey:
             raise ValueError(f'{len(secret)} bytes instead of {KEY}')
         self._secret = secret
         self._of_digests = _derive(secret, _DIGESTS)
+        self._hmac = hmac.new(self._of_digests, digestmod='sha256')
 
     def __eq__(self, other: object) -> bool:
         """Whether it is the same key."""
@@ -119,8 +123,10 @@ class DataKey:
 
         :param number: of the block on the volume, from 0
         """
-        return hmac.digest(self._of_digests, b''.join(
-            (number.to_bytes(_NUMBER, 'little'), block)), 'sha256')
+        digest = self._hmac.copy()
+        digest.update(number.to_bytes(_NUMBER, 'little'))
+        digest.update(block)
+        return digest.digest()
 
     def of_pack(self, rest: str) -> 'PackKey':
         """The key of a pack.
@@ -154,16 +160,18 @@ class Decrypter:
     """A :class:`streams.Decoder` of a chunk that is encrypted.
 
     It gives what it decrypts at once, and :meth:`finish` tells whether that
-    was what was encrypted. Memory: a piece.
+    was what was encrypted. Memory: the buffer.
     """
 
     def __init__(self, decoder: streams.Decoder, key: PackKey, name: str,
-                 length: int, *, is_checked: bool = True) -> None:
+                 length: int, buffer: bytearray, *,
+                 is_checked: bool = True) -> None:
         """Prepare.
 
         :param decoder: of what was encrypted
         :param name: of the pack
         :param length: of the chunk in the pack, in bytes
+        :param buffer: see :func:`make_buffer`
         :param is_checked: whether its tag is
         :raises FormatError: when no chunk has this length
         """
@@ -173,6 +181,7 @@ class Decrypter:
         self._decoder = decoder
         self._key = key
         self._name = name
+        self._buffer = memoryview(buffer)
         self._is_checked = is_checked
         # How much is left of what was encrypted.
         self._left = length - OVERHEAD
@@ -180,20 +189,26 @@ class Decrypter:
         self._tag = b''
         self._decryption: ciphers.AEADDecryptionContext | None = None
 
-    def feed(self, stored: bytes, /) -> Iterator[bytes]:
+    def feed(self, stored: bytes | memoryview, /,
+             ) -> Iterator[bytes | memoryview]:
         """See :class:`streams.Decoder`."""
+        rest = memoryview(stored)
         if self._decryption is None:
             missing = NONCE - len(self._nonce)
-            self._nonce += stored[:missing]
+            self._nonce += rest[:missing]
             if len(self._nonce) < NONCE:
                 return
             self._decryption = self._key.decryption(self._nonce)
-            stored = stored[missing:]
-        body = stored[:self._left]
+            rest = rest[missing:]
+        body = rest[:self._left]
         self._left -= len(body)
-        self._tag += stored[len(body):]
-        if body:
-            yield from self._decoder.feed(self._decryption.update(body))
+        self._tag += rest[len(body):]
+        for start in range(0, len(body), streams.PIECE):
+            # It takes any buffers, whatever its types say.
+            length = self._decryption.update_into(
+                cast(bytes, body[start:start + streams.PIECE]),
+                cast(bytes, self._buffer))
+            yield from self._decoder.feed(self._buffer[:length])
 
     def finish(self) -> None:
         """See :class:`streams.Decoder`.
@@ -209,6 +224,15 @@ class Decrypter:
                 raise documents.damaged(
                     self._name, 'a chunk is not what was encrypted') from err
         self._decoder.finish()
+
+
+def make_buffer() -> bytearray:
+    """What a :class:`Decrypter` needs, one after the other the same.
+
+    New memory for each piece takes longer than its decryption.
+    """
+    # The library wants room for part of a block besides.
+    return bytearray(streams.PIECE + _BLOCK - 1)
 
 
 def unwrap(wrapped: Wrapped, key: bytes) -> DataKey:

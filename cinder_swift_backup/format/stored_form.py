@@ -87,7 +87,7 @@ class StoredFormMaker:
         decoder = self._codec.decoder(self._length)
         self._use(codecs.NONE)
         for piece in stored.drain():
-            for data in decoder.feed(bytes(piece)):
+            for data in decoder.feed(piece):
                 self._kept.append(data)
         decoder.finish()
 

@@ -12,9 +12,11 @@ A decoder:
 
 from collections.abc import Iterator
 from typing import Protocol
+from typing import TypeVar
 
 from cinder_swift_backup import exceptions
 
+_T = TypeVar('_T', bytes, memoryview, bytes | memoryview)
 # The most that a decoder gives at once, in bytes.
 PIECE = 1 << 20
 
@@ -35,10 +37,12 @@ class Encoder(Protocol):
 class Decoder(Protocol):
     """Makes data of its stored form."""
 
-    def feed(self, stored: bytes, /) -> Iterator[bytes]:
+    def feed(self, stored: bytes | memoryview, /,
+             ) -> Iterator[bytes | memoryview]:
         """The data decoded so far, at most :data:`PIECE` bytes at a time.
 
-        The caller has to use it up before it feeds more.
+        The caller has to use up each piece before it asks for the next, which
+        may be in the same memory, and all of them before it feeds more.
 
         :raises FormatError: when it is no valid stream, or more than one
         :raises LengthMismatch: when there is more data than there should be
@@ -63,7 +67,7 @@ class _Counter:
     def left(self) -> int:
         return self._length - self._count
 
-    def add(self, data: bytes) -> bytes:
+    def add(self, data: _T) -> _T:
         self._count += len(data)
         if self._count > self._length:
             raise exceptions.LengthMismatch(
@@ -98,7 +102,8 @@ class PlainDecoder:
     def __init__(self, length: int) -> None:
         self._counter = _Counter(length)
 
-    def feed(self, stored: bytes) -> Iterator[bytes]:
+    def feed(self, stored: bytes | memoryview,
+             ) -> Iterator[bytes | memoryview]:
         """See :class:`Decoder`."""
         for start in range(0, len(stored), PIECE):
             yield self._counter.add(stored[start:start + PIECE])
@@ -138,7 +143,8 @@ class Decompressor(Protocol):
         """What follows the end of the stream."""
 
     # zlib, bz2 and zstd name the bound differently, so it is positional.
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+    def decompress(self, data: bytes | memoryview, max_length: int, /,
+                   ) -> bytes:
         """At most ``max_length`` bytes of what ``data`` decodes to."""
 
 
@@ -157,7 +163,7 @@ class StreamDecoder:
         self._errors = errors
         self._counter = _Counter(length)
 
-    def feed(self, stored: bytes) -> Iterator[bytes]:
+    def feed(self, stored: bytes | memoryview) -> Iterator[bytes]:
         """See :class:`Decoder`."""
         if self._stream.eof and stored:
             raise self._trailing()
@@ -173,7 +179,7 @@ class StreamDecoder:
         if self._stream.unused_data:
             raise self._trailing()
 
-    def _decompress(self, stored: bytes, bound: int) -> bytes:
+    def _decompress(self, stored: bytes | memoryview, bound: int) -> bytes:
         try:
             return self._stream.decompress(stored, bound)
         except self._errors as err:

@@ -28,6 +28,7 @@ _PREFIX = documents.PREFIX
 _NAME = naming.pack_name(_PREFIX, 'bak-1', 1)
 _BLOCK = 512
 _KEY = encryption.DataKey(bytes(encryption.KEY)).of_pack('bak-1-000001')
+_BUFFER = encryption.make_buffer()
 _NOW = datetime.datetime(2026, 8, 1, tzinfo=datetime.UTC)
 _PAGE = types.Extent(1 << 20, 1 << 20)
 # Bytes of memory for each byte that is read, and besides. A byte of a zlib
@@ -127,9 +128,9 @@ def encrypted(data: bytes) -> None:
 def _decrypted(stored: bytes) -> bytes:
     decoder = encryption.Decrypter(
         codecs.find('none').decoder(max(len(stored) - encryption.OVERHEAD, 0)),
-        _KEY, _NAME, len(stored))
+        _KEY, _NAME, len(stored), _BUFFER)
     with checks.memory(3 * len(stored)):
-        data = b''.join(piece for part in checks.cut(stored)
+        data = b''.join(bytes(piece) for part in checks.cut(stored)
                         for piece in decoder.feed(part))
         decoder.finish()
     return data

@@ -127,24 +127,27 @@ class _Cutter:
 
     def __init__(self, group: groups.Group, check: verification.Check,
                  use: Callable[[int, memoryview], None]) -> None:
-        self._all = (_Blocks(chunk, check, use) for chunk in group.chunks)
+        buffer = encryption.make_buffer() if check.key else bytearray()
+        self._all = (_Blocks(chunk, check, buffer, use)
+                     for chunk in group.chunks)
         self._blocks: _Blocks | None = next(self._all)
         # Where in the object the next piece begins.
         self._position = group.place.offset if group.place else 0
 
     def feed(self, piece: bytes) -> None:
+        view = memoryview(piece)
         end = self._position + len(piece)
         while self._blocks is not None:
             place = self._blocks.place
             if place is None or place.end >= end:
                 break
-            self._feed_up_to(place.end, piece, end)
+            self._feed_up_to(place.end, view, end)
             self._blocks.finish()
             self._blocks = next(self._all, None)
-        self._feed_up_to(end, piece, end)
+        self._feed_up_to(end, view, end)
         self._position = end
 
-    def _feed_up_to(self, stop: int, piece: bytes, end: int) -> None:
+    def _feed_up_to(self, stop: int, piece: memoryview, end: int) -> None:
         """Feed the bytes of a piece that the chunk has before ``stop``."""
         if self._blocks is None:
             return
@@ -152,7 +155,6 @@ class _Cutter:
         start = self._position if place is None else max(place.offset,
                                                          self._position)
         if start < stop:
-            # All of a piece is the piece itself, no copy.
             begin = end - len(piece)
             self._blocks.feed(piece[start - begin:stop - begin])
 
@@ -168,9 +170,10 @@ class _Blocks:
     """
 
     def __init__(self, chunk: planner.PlannedChunk, check: verification.Check,
+                 buffer: bytearray,
                  use: Callable[[int, memoryview], None]) -> None:
         self._record = chunk.record
-        self._decoder = _decoder(chunk.record, check)
+        self._decoder = _decoder(chunk.record, check, buffer)
         self._stored = check.of_stored(chunk.record)
         self._check = check.digests
         self._use = use
@@ -190,7 +193,7 @@ class _Blocks:
         """Where the chunk is in its object, if it is not all of it."""
         return self._record.place
 
-    def feed(self, stored: bytes) -> None:
+    def feed(self, stored: memoryview) -> None:
         self._stored.feed(stored)
         if self._has_all():
             return
@@ -249,14 +252,14 @@ class _Blocks:
             self._extents.pop()
 
 
-def _decoder(record: types.ChunkRecord,
-             check: verification.Check) -> streams.Decoder:
+def _decoder(record: types.ChunkRecord, check: verification.Check,
+             buffer: bytearray) -> streams.Decoder:
     decoder = find_codec(record).decoder(record.extent.length)
     if check.key is None or record.place is None:
         return decoder
     return encryption.Decrypter(
         decoder, check.key.of_pack(naming.rest_of_pack(record.name)),
-        record.name, record.place.length, is_checked=check.stored)
+        record.name, record.place.length, buffer, is_checked=check.stored)
 
 
 def find_codec(record: types.ChunkRecord) -> codecs.Codec:

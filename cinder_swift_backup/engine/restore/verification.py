@@ -238,7 +238,7 @@ class StoredCheck:
         self._hash = (hashlib.md5(usedforsecurity=False)
                       if md5 and record.stored_md5 is not None else None)
 
-    def feed(self, piece: bytes) -> None:
+    def feed(self, piece: bytes | memoryview) -> None:
         """Take more of the object."""
         self._length += len(piece)
         if self._hash is not None:

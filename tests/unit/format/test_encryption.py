@@ -109,12 +109,13 @@ class PackKeyTest(base.BaseTestCase):
     def decrypted(key, stored, drawn, length=None):
         """What comes of a chunk, which is fed in any pieces."""
         length = len(stored) if length is None else length
+        buffer = encryption.make_buffer()
         decrypter = encryption.Decrypter(
             codecs.NONE.decoder(max(length - encryption.OVERHEAD, 0)), key,
-            _NAME, length)
+            _NAME, length, buffer)
         ends = sorted(drawn.draw(st.sets(st.integers(0, len(stored)))))
         found = b''
         for start, end in itertools.pairwise([0, *ends, len(stored)]):
-            found += b''.join(decrypter.feed(stored[start:end]))
+            found += b''.join(map(bytes, decrypter.feed(stored[start:end])))
         decrypter.finish()
         return found
