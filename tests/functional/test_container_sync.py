@@ -313,6 +313,7 @@ class PacksTestCase(SitesTestCase):
         blobs.put(self.stores['b'], self.container, late, data[::-1])
         self.assertEqual({self.full.id: 'complete', self.tip.id: 'damaged'},
                          self._states(code=7))
+        self.stores['b'].delete(self.container, late)
         # Both need what the older one has put.
         shared = self._own(self.full)
         saved = blobs.get(self.stores['b'], self.container, shared)

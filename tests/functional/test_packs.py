@@ -285,7 +285,8 @@ class ApiTestCase(own_cinder.OwnCinderTestCase):
         self.assertEqual(('available', 1, None), tuple(
             payload[name] for name in ('status', 'size', 'parent_id')))
         # The quota counts volumes, not what is stored.
-        usage = self.cinder.quotas.get(self.cloud.demo.project_id, usage=True)
+        project_id = base.keystone_session(self.cloud.demo).get_project_id()
+        usage = self.cinder.quotas.get(project_id, usage=True)
         self.assertEqual(2, usage.backup_gigabytes['in_use'])
         full = self.cinder.backups.get(full.id)
         self.assertFalse(full.has_dependent_backups)
