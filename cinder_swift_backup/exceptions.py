@@ -19,8 +19,8 @@ The tree::
     |   |-- LengthMismatch
     |   `-- DigestMismatch
     |-- KeyUnavailable            nobody has the key of an encrypted backup
-    |   `-- WrongKey              what somebody has is another one
-    |-- KeyManagerError           the key manager fails or refuses
+    |   `-- WrongKey              the key did not encrypt the backup
+    |-- KeyManagerError           the key manager failed or refused
     |-- ChainError                the backups do not add up to a volume
     |   `-- StillArriving         what is missing may come by itself
     |-- SelectionError            no such backup, or more than one

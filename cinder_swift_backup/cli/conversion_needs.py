@@ -18,7 +18,7 @@ from cinder_swift_backup.format import types
 
 
 class Needs:
-    """Why old backups have to stay, as of one look."""
+    """Says why old backups have to stay, from one look at all of them."""
 
     def __init__(self, lineage: lineages.Lineage,
                  records: deletion.Records | None,
@@ -39,7 +39,7 @@ class Needs:
     def keep(self, backup: backups.Backup, prefix: str | None) -> str:
         """Why an old backup has to stay; empty if it may go.
 
-        If it may, it is as if it were gone from then on.
+        One that may go no longer keeps the backups that it builds on.
 
         :param prefix: of the new one
         """

@@ -69,7 +69,7 @@ class _Row:
     is_new: bool = False
 
     def may_go(self, needs: conversion_needs.Needs) -> bool:
-        """Whether the old backup may go; if not, the result says why."""
+        """Whether the old backup may go; otherwise, notes why not."""
         why = needs.keep(self.backup, None if self.link is None
                          else self.link.ref.prefix)
         if why:

@@ -22,8 +22,8 @@ class KeyFiles:
     def __init__(self, paths: Iterable[pathlib.Path]) -> None:
         """Read some files.
 
-        :raises ConfigurationError: when one cannot be read, has something
-            else, or can be read by others, or when two keys have one id
+        :raises ConfigurationError: when we cannot read one, when others can,
+            when a line is not a key, or when one id has two keys
         """
         self._keys: dict[str, bytes] = {}
         for path in paths:
