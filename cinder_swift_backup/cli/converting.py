@@ -198,13 +198,9 @@ class Convert(commands.AccountCommand, commands.Table):
                 found = converter.convert(
                     chain, conversion.before(lineage, row.backup, done),
                     converting, verifying)
-        except _DAMAGE as err:
+        except (*_DAMAGE, exceptions.KeyUnavailable) as err:
             row.result = f'not converted: {errors.line_of(err)}'
-            self.code = errors.ExitCode.DAMAGED
-            return
-        except exceptions.KeyUnavailable as err:
-            row.result = f'not converted: {errors.line_of(err)}'
-            self.code = self.code or errors.code_of(err)
+            self._note(err)
             return
         done[ref] = found.link.ref
         row.link, row.is_new = found.link, found.is_new
@@ -316,11 +312,16 @@ class Convert(commands.AccountCommand, commands.Table):
                     self.app.stderr,
                     f'verifying {row.link.ref.backup_id}') as observer:
                 converter.verify(row.chain, row.link, observer)
-        except _DAMAGE as err:
+        except (*_DAMAGE, exceptions.KeyUnavailable) as err:
             row.result += f'; kept the old one: {errors.line_of(err)}'
-            self.code = errors.ExitCode.DAMAGED
+            self._note(err)
             return False
         return True
+
+    def _note(self, err: exceptions.BackupError) -> None:
+        """Have the exit code tell of a row's error; damage is worst."""
+        self.code = (errors.ExitCode.DAMAGED if isinstance(err, _DAMAGE)
+                     else self.code or errors.code_of(err))
 
     def _conclude(self, survey: surveys.Survey,
                   chosen: Sequence[backups.Backup], rows: Sequence[_Row],

@@ -25,6 +25,7 @@ from oslo_config import cfg
 from oslo_utils import uuidutils
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import option_values
 from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.format import encryption
 
@@ -104,14 +105,22 @@ def _in_time(ask, key_id):
 
 
 def of_service():
-    """The key manager with the login of the service; None if it has none."""
-    if not _has_login():
-        return None
+    """The key manager with the login of the service; None if it has none.
+
+    :raises ConfigurationError: when an option of the login is of a wrong type
+    """
     try:
+        if not _has_login():
+            return None
         _context(None)
     except castellan_exception.InsufficientCredentialDataError:
         # The tokens are those of requests.
         return None
+    except cfg.Error as err:
+        raise exceptions.ConfigurationError(
+            'the login of the key manager cannot be read',
+            detail=option_values.plain(err),
+            remedy=exceptions.Remedy.KEY_MANAGER) from err
     return KeyManager(None)
 
 

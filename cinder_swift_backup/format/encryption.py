@@ -213,7 +213,8 @@ class Decrypter:
     def finish(self) -> None:
         """See :class:`streams.Decoder`.
 
-        :raises FormatError: when it is not what was encrypted
+        :raises FormatError: when it is cut off, or cannot be decoded
+        :raises IntegrityError: when it is not what was encrypted
         """
         if self._decryption is None or len(self._tag) != TAG:
             raise documents.damaged(self._name, 'a chunk is cut off')
@@ -221,8 +222,12 @@ class Decrypter:
             try:
                 self._decryption.finalize_with_tag(self._tag)
             except crypto_exceptions.InvalidTag as err:
-                raise documents.damaged(
-                    self._name, 'a chunk is not what was encrypted') from err
+                # What was decrypted may be right all the same.
+                raise exceptions.IntegrityError(
+                    'a pack is damaged: a chunk is not what was encrypted',
+                    name=self._name,
+                    remedy=exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED,
+                ) from err
         self._decoder.finish()
 
 

@@ -38,8 +38,8 @@ class ArchiveJob:
     that of the backup's own copy of the key, if the volume is encrypted.
     ``grace`` is that of sweeps. A copy of a backup in another form is one of
     the manifest ``copy_of``. Its ``maker`` puts its packs; of others that is
-    the id of the backup. ``encryption`` is for packs only, and the data key is
-    that of the parent.
+    the id of the backup. ``encryption`` is for packs only. Its data key is
+    that of the parent, which is encrypted if and only if this backup is.
     """
 
     ref: types.BackupRef
@@ -65,14 +65,15 @@ class ArchiveJob:
     def __post_init__(self) -> None:
         """Make sure that nothing is stored plain that should not be.
 
-        :raises ValueError: when the form or the parent is not encrypted
+        :raises ValueError: when only one of the backup and its parent is to be
+            encrypted, or when the form cannot be
         """
         point = None if self.parent is None else self.parent.manifest.point
         was = self.encryption if point is None else point.encryption
         if (was is None) is not (self.encryption is None) or (
                 self.encryption is not None
                 and self.form is not chains.Form.PACKS):
-            raise ValueError('only packs on packs are encrypted')
+            raise ValueError('packs are encrypted as their parent is, or not')
 
     @property
     def pack_maker(self) -> str:

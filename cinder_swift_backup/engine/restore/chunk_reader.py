@@ -10,8 +10,9 @@
 5. When everything that the plan takes of a chunk was handed on, decode no
    further.
 6. At the end, compare the length of the stored chunk where the manifest
-   records it, and its MD5 where the backup has no digests. By then the data
-   was written, so this can only report damage, not prevent it.
+   records it, its MD5 where the backup has no digests, and its tag where it is
+   encrypted and all of it was decoded. By then the data was written, so this
+   can only report damage, not prevent it.
 
 When the store repeats a request, the reader starts with the group's first
 piece again, and hands on the same extents again.
@@ -85,6 +86,8 @@ class ChunkReader:
         :raises DigestMismatch: when a block is damaged; it and what comes
             after it are not handed on. Without digests: when the object is
             damaged, after all of it was handed on
+        :raises IntegrityError: when the tag of an encrypted chunk is wrong,
+            after all of it was handed on
         :raises StoreError: when the store fails
         :raises Cancelled: when ``stop`` is set
         """
@@ -276,7 +279,7 @@ def _naming(record: types.ChunkRecord) -> Iterator[None]:
     """Add the object and its extent to errors of a codec."""
     try:
         yield
-    except (exceptions.FormatError, exceptions.LengthMismatch) as err:
+    except (exceptions.FormatError, exceptions.IntegrityError) as err:
         err.about(name=record.name, offset=record.extent.offset,
                   end=record.extent.end)
         raise

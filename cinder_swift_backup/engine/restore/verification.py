@@ -121,7 +121,7 @@ class DigestCheck:
         actual = packed[at:at + digests.DIGEST_SIZE].hex()
         expected = self.table.digest(first + changed).hex()
         return exceptions.DigestMismatch(
-            'an object is damaged: the SHA-256 of a block differs from the '
+            'an object is damaged: the digest of a block differs from the '
             'recorded one',
             name=name, offset=start, end=end, expected=expected,
             actual=actual, remedy=exceptions.Remedy.OTHER_BACKUP)

@@ -67,25 +67,23 @@ class Checker:
         :raises Cancelled: when the observer cancelled
         """
         repo = self._repository.during(observer)
+        # Without it nothing could be told of packs, whatever pages are like.
+        key = repo.operation.keys.unlock(point.encryption)
         if numbers is None:
             numbers = chosen(len(point.packs), part)
         with repo.operation.runtime.closing(repo.operation.call(
                 page_marks.PageMarks, repo.operation.directory,
                 point.packs)) as marks:
             damage = _mark(repo.operation, link.ref, point, marks)
-            return damage + self._check_packs(
-                repo.operation, link.ref, point, numbers,
-                None if damage else marks)
+            look = _Look(repo.operation, link.ref, point, key,
+                         None if damage else marks)
+            return damage + self._check_packs(repo.operation, point, look,
+                                              numbers)
 
     def _check_packs(self, operation: operations.Operation,
-                     ref: types.BackupRef, point: chains.Point,
-                     numbers: Sequence[int],
-                     marks: page_marks.PageMarks | None) -> list[Damage]:
-        """What is wrong with some packs.
-
-        :param marks: of the chunks that pages name; None if not all are known
-        """
-        look = _Look(operation, ref, point, marks)
+                     point: chains.Point, look: '_Look',
+                     numbers: Sequence[int]) -> list[Damage]:
+        """What is wrong with some packs."""
         known = {number for number in numbers
                  if look.key(number) in self._known}
         total = sum(point.packs.stored(number)[0] for number in numbers
@@ -166,13 +164,18 @@ class _Look:
     """Looks at the packs of one backup; for all workers."""
 
     def __init__(self, operation: operations.Operation, ref: types.BackupRef,
-                 point: chains.Point,
+                 point: chains.Point, key: encryption.DataKey | None,
                  marks: page_marks.PageMarks | None) -> None:
+        """Prepare.
+
+        :param key: of the packs, if they are encrypted
+        :param marks: of the chunks that pages name; None if not all are known
+        """
         self._operation = operation
         self._ref = ref
         self._point = point
         self._marks = marks
-        self._key = operation.keys.unlock(point.encryption)
+        self._key = key
         # The marks are in one file.
         self._lock = operation.runtime.lock()
 

@@ -9,9 +9,13 @@ is noted with manifests:
 2. Of the packs of a volume, how far they were fetched, in the order of their
    names: since when, and up to which name, and when the round before that
    began, of which the others are. When all were fetched, the next round
-   begins. The note at the newest recovery point counts, which also has some
-   packs that were damaged, or of which nobody had the key: they are due until
-   they are verified.
+   begins. The note at the newest recovery point counts.
+3. With that, which packs were damaged: they are due until they are verified.
+   If they are more than a note can have, the round begins anew, so that all
+   stays due.
+4. Packs that nobody has the key of are due as long as that is so, and are in
+   no round. Which keys these are is noted as well. When somebody has one of
+   them again, the round begins anew.
 
 Of recovery points, the pages of those are compared that are asked for packs:
 the newest, and older ones for what only these need.
@@ -24,6 +28,7 @@ of the originals there, and not of the copies. So what is fetched of a copy is
 taken at random.
 """
 
+import base64
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -32,6 +37,7 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import datetime
+import hashlib
 import random
 import urllib.parse
 
@@ -57,8 +63,11 @@ Watching = Callable[
 _VERIFIED = 'verified'
 _ROUND = 'packs-verified'
 _DAMAGED = 'packs-damaged'
+_KEYLESS = 'packs-without-key'
 # Characters of a note: Swift takes 256.
 _LONGEST = 250
+# Bytes by which a note knows a name. If two have the same, more is fetched.
+_SHORT = 6
 _NEVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
@@ -137,6 +146,7 @@ class Piece:
     ``number`` in its manifest, of which ``rest`` is the end of the name.
     ``verified`` is when it was fetched before, in UTC, and ``is_extra``
     whether it was not as it was stored then, or nobody has its key now.
+    ``lacks`` is the id of that key.
     """
 
     backup: backups.Backup
@@ -145,6 +155,7 @@ class Piece:
     number: int | None = None
     rest: str = ''
     is_extra: bool = False
+    lacks: str | None = None
 
     def is_name(self, name: str | None) -> bool:
         """Whether something is the name of its pack."""
@@ -219,23 +230,41 @@ class Scrubber:
         # Of those that several name, the newest is asked.
         for backup in reversed(points):
             for piece in self._packs_of(backup):
-                found.setdefault(piece.rest, piece)
+                known = found.setdefault(piece.rest, piece)
+                if known.lacks is not None and piece.lacks is None:
+                    found[piece.rest] = piece
         newest = points[-1]
         if self._is_copy(newest):
             pieces = list(found.values())
             random.shuffle(pieces)
             return pieces
+        volume = self._volumes[_place(newest)] = self._volume(points, found)
+        return [*(piece for piece in found.values()
+                  if piece.lacks is not None),
+                *(volume.timed(found[rest]) for rest in volume.packs)]
+
+    def _volume(self, points: Sequence[backups.Backup],
+                found: Mapping[str, Piece]) -> '_Volume':
+        """What is noted of packs, as far as it holds."""
         notes = self._find_notes(points)
-        done = Round.decode(notes.get(_ROUND, ''))
-        damaged = {urllib.parse.unquote(rest)
-                   for rest in notes.get(_DAMAGED, '').split()}
-        volume = self._volumes[_place(newest)] = _Volume(
-            newest, done, tuple(sorted(found)), damaged & found.keys())
-        return [dataclasses.replace(
-            found[rest], verified=_NEVER, is_extra=True)
-            if rest in volume.damaged else dataclasses.replace(
-                found[rest], verified=done.verified(rest))
-            for rest in volume.packs]
+        packs = tuple(sorted(rest for rest, piece in found.items()
+                             if piece.lacks is None))
+        keyless = {piece.lacks for piece in found.values()
+                   if piece.lacks is not None}
+        was_keyless = notes.get(_KEYLESS, '').split()
+        has_returned = any(
+            _short(key_id) in was_keyless
+            for key_id in self._key_ids(points) - keyless)
+        damaged = notes.get(_DAMAGED, '').split()
+        return _Volume(
+            points[-1],
+            Round() if has_returned else Round.decode(notes.get(_ROUND, '')),
+            packs, {rest for rest in packs if _short(rest) in damaged},
+            frozenset(keyless))
+
+    def _key_ids(self, points: Sequence[backups.Backup]) -> set[str]:
+        return {backup.summary.encrypted_by for backup in points
+                if backup.summary and backup.summary.encrypted_by}
 
     def _packs_of(self, backup: backups.Backup) -> Iterator[Piece]:
         try:
@@ -245,18 +274,21 @@ class Scrubber:
             return
         if point is None:
             return
-        is_extra = not self._has_key(point)
+        lacks = self._lacks(point)
         for number, name in enumerate(point.packs.names()):
             yield Piece(backup, point.packs.stored(number)[0], number=number,
                         rest=name.removeprefix(point.packs.root),
-                        is_extra=is_extra)
+                        is_extra=lacks is not None, lacks=lacks)
 
-    def _has_key(self, point: chains.Point) -> bool:
+    def _lacks(self, point: chains.Point) -> str | None:
+        """The id of its key, if nobody has that."""
+        if point.encryption is None:
+            return None
         try:
             self._repository.operation.keys.unlock(point.encryption)
         except exceptions.KeyUnavailable:
-            return False
-        return True
+            return point.encryption.key_id
+        return None
 
     def _find_notes(self,
                     points: Sequence[backups.Backup]) -> Mapping[str, str]:
@@ -315,15 +347,13 @@ class Scrubber:
     def _note_packs(self, volume: '_Volume') -> None:
         done = volume.round.after(volume.fetched, volume.packs,
                                   self._lineage.now)
-        notes = {_ROUND: done.encode()}
-        damaged = ''
-        for rest in sorted(volume.damaged):
-            longer = f'{damaged} {urllib.parse.quote(rest)}'.strip()
-            if len(longer) <= _LONGEST:
-                damaged = longer
-        if damaged:
-            notes[_DAMAGED] = damaged
-        self._annotate(volume.newest, notes)
+        notes = {_ROUND: done.encode(), _DAMAGED: _list(volume.damaged),
+                 _KEYLESS: _list(volume.keyless)}
+        if max(map(len, notes.values())) > _LONGEST:
+            # What a note has no room for must not seem verified.
+            notes = {_ROUND: Round().encode()}
+        self._annotate(volume.newest, {
+            name: note for name, note in notes.items() if note})
 
     def _annotate(self, backup: backups.Backup,
                   notes: Mapping[str, str]) -> None:
@@ -392,8 +422,9 @@ class Found:
 class _Volume:
     """The packs of a volume, by the ends of their names, in order.
 
-    ``newest`` is its newest recovery point. ``damaged`` are packs that were
-    not as they were stored, or could not be read. ``fetched`` are those of the
+    ``newest`` is its newest recovery point. ``packs`` are those that somebody
+    has the key of. ``damaged`` are those that were not as they were stored.
+    ``keyless`` are ids of keys that nobody has. ``fetched`` are packs of the
     round that were fetched now, up to the first of which nothing is known.
     """
 
@@ -401,14 +432,22 @@ class _Volume:
     round: Round
     packs: tuple[str, ...]
     damaged: set[str]
+    keyless: frozenset[str]
     fetched: list[str] = dataclasses.field(default_factory=list)
     has_ended: bool = False
+
+    def timed(self, piece: Piece) -> Piece:
+        """A pack, and when it was verified."""
+        if piece.rest in self.damaged:
+            return dataclasses.replace(piece, is_extra=True)
+        return dataclasses.replace(
+            piece, verified=self.round.verified(piece.rest))
 
     def add(self, piece: Piece, verdict: deep.Verdict) -> None:
         """Note what is known of a pack."""
         if verdict.state is backups.State.COMPLETE:
             self.damaged.discard(piece.rest)
-        elif verdict.state is not None or piece.is_extra:
+        elif verdict.state is not None:
             self.damaged.add(piece.rest)
         # They are out of turn.
         if piece.is_extra:
@@ -420,6 +459,16 @@ class _Volume:
 
 def _place(backup: backups.Backup) -> tuple[str, str]:
     return backup.ref.container, backup.ref.volume_id
+
+
+def _short(name: str) -> str:
+    """What a note knows a name by."""
+    return base64.urlsafe_b64encode(
+        hashlib.sha256(name.encode()).digest()[:_SHORT]).decode()
+
+
+def _list(names: Iterable[str]) -> str:
+    return ' '.join(sorted(map(_short, names)))
 
 
 def _taken(due: Sequence[Piece], at_most: int | None) -> Iterator[Piece]:

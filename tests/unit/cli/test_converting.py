@@ -17,6 +17,7 @@ from cinder_swift_backup.engine.survey import conversion
 from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
+from tests.fakes import key_ring
 from tests.fakes import observers
 from tests.fakes import volumes
 from tests.unit.cli import base
@@ -278,6 +279,22 @@ class DeleteSourceTest(ConvertTestCase):
         path = self.directory / 'volume'
         self.run_command('restore', 'bak-1', path)
         self.assertEqual(base.DATA, path.read_bytes())
+
+    def test_encrypted_backups_stay_without_the_key(self):
+        self.bench.archive(3, base.DATA, form=_PACKS,
+                           encryption=key_ring.new('lost'))
+        self.bench.archive(4, base.DATA, form=_PACKS)
+        path = self.directory / 'keys'
+        path.write_text(f'lost {key_ring.key("lost").hex()}')
+        path.chmod(0o600)
+        convert = ('--all', '--to', 'chunks')
+        self.convert(*convert, '--key-file', path)
+        rows = self.convert(*convert, '--delete-source',
+                            code=errors.ExitCode.CONFIGURATION)
+        self.assertIn('kept the old one: the backup is encrypted',
+                      rows['bak-3']['Result'])
+        self.assertEqual('was converted; deleted the old one',
+                         rows['bak-4']['Result'])
 
     def test_asks_where_somebody_can_answer(self):
         answer = self.run_command('convert', '--all', '--to', 'packs',

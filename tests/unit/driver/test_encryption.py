@@ -18,6 +18,7 @@ import requests
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import driver
 from cinder_swift_backup.driver import encryption
+from cinder_swift_backup.driver import errors
 from cinder_swift_backup.driver import setup_check
 from tests.cloud import key_manager
 from tests.unit.driver import base
@@ -301,6 +302,23 @@ class StartTest(EncryptionTestCase):
         with self.assertLogs(level='ERROR') as logs:
             self.check()
         self.assertIn('no route', logs.output[0])
+
+    def test_a_login_that_cannot_be_read(self):
+        for auth_type, option in (
+                ('barbican', ''),
+                ('keystone_password', 'reauthenticate = perhaps')):
+            file = self.directory / 'wrong.conf'
+            file.write_text(f'[key_manager]\nauth_type = {auth_type}\n'
+                            f'{option}\n')
+            conf = cfg.ConfigOpts()
+            conf([], default_config_files=[str(file)], default_config_dirs=[])
+            with mock.patch.object(encryption, 'CONF', conf):
+                err = self.assertRaises(exceptions.ConfigurationError,
+                                        self.check)
+            text = errors.sentence(err)
+            self.assertIn((option or auth_type).split()[-1], text)
+            self.assertIn('Check [key_manager]', text)
+            self.assertNotIn('LocationInfo', text)
 
     def test_older_keys(self):
         old, lost = self.new_key(), self.new_key()

@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import point_objects
 from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.backup import parents
 from cinder_swift_backup.engine.restore import doubts
@@ -261,6 +262,29 @@ class EncryptedTest(base.EngineTestCase):
             bytes(target.data))
         (doubt,) = noted.found()
         self.assertEqual(types.Extent(16, 16), doubt.extent)
+
+    def test_a_wrong_bit_in_a_tag_costs_nothing(self):
+        for codec in ('none', 'zlib'):
+            bench = _bench('one')
+            manifest = self.archive(bench, 1, _DATA, codec=codec)
+            index = point_objects.PointObjects(
+                bench.repository.operation).index(
+                    base.ref(1), manifest.point.packs[0])
+            # The last byte of the tag of the first chunk.
+            pack, last = index.chunks[0].name, index.chunks[0].place.end - 1
+            bench.damage(pack, lambda old, at=last: (
+                old[:at] + bytes([old[at] ^ 1]) + old[at + 1:]))
+            err = self.assertRaises(exceptions.IntegrityError, self.restored,
+                                    bench, 1, len(_DATA))
+            self.assertEqual((pack, 0), (err.name, err.offset))
+            noted = doubts.Doubts()
+            target = volumes.RamVolume(b'\xa5' * len(_DATA))
+            bench.restorer.restore(
+                bench.resolve(1), restorer.RestoreTarget(
+                    target, 0, target.size), observers.Recorder(),
+                doubts=noted)
+            self.assertEqual(_DATA, bytes(target.data))
+            self.assertEqual([], list(noted.found()))
 
     def test_a_pack_that_was_fetched_with_another_key(self):
         bench = _bench('one')

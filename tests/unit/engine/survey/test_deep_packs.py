@@ -14,12 +14,14 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import point_objects
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import deep_packs
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import chunk_table
 from cinder_swift_backup.format import manifests
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import pages
 from cinder_swift_backup.format import types
 from tests.fakes import faulty
+from tests.fakes import key_ring
 from tests.fakes import observers
 from tests.fakes import points
 from tests.unit.engine import base
@@ -238,6 +240,16 @@ class DeepPacksTest(base.EngineTestCase):
             self.bench, base.ref(2),
             lambda chunks: chunks.select(range(1, len(chunks)))))
         self.assertNotEqual([], self._check(2, part=0.01))
+
+    def test_pages_of_a_backup_whose_key_is_missing(self):
+        # Damaged or not, no word on its packs could follow.
+        self.bench.archive(3, _DATA, form=chains.Form.PACKS,
+                           encryption=key_ring.new('lost'))
+        self.store.heal()
+        self.assertRaises(exceptions.KeyUnavailable, self._check, 3)
+        self.assertEqual([base.ref(3).prefix], [
+            name.removesuffix('_metadata')
+            for name in self.store.names('read')])
 
     def test_a_store_that_fails(self):
         self.store.script(faulty.fail(

@@ -213,17 +213,76 @@ class ScrubTest(survey_base.SurveyTestCase):
             seen |= {*self.names(found)} - unknown
         self.assertEqual(0, plan.left)
         self.assertEqual(len(names) - len(lost) + 2, len(seen))
-        # When it is found, they are due.
+        self.find_key('lost')
+        self.assert_due(names)
+
+    def find_key(self, key_id):
         self.bench.repository.operation.keys = keys.Unlocker(
-            key_ring.KeyRing('lost'))
-        _, found = self.scrub(older_than=_DAY)
-        self.assertEqual(
-            {name.removeprefix(lost.root) for name in lost.names()},
-            set(self.names(found)))
-        # They join the round, which may not have come to them.
-        self.scrub(older_than=_DAY)
-        _, found = self.scrub(older_than=_DAY)
-        self.assertEqual([], found)
+            key_ring.KeyRing(key_id))
+
+    def assert_due(self, names):
+        """All packs are fetched, a little each night, and then none."""
+        seen = []
+        while True:
+            _, found = self.scrub(older_than=_DAY, at_most=5000)
+            if not found:
+                break
+            self.assertEqual({backups.State.COMPLETE},
+                             {verdict.state for _, verdict in found})
+            seen += [piece for piece, _ in found if piece.rest]
+        self.assertEqual(sorted(names), sorted(
+            f'{naming.packs(piece.backup.ref.prefix)}{piece.rest}'
+            for piece in seen))
+
+    def packs(self):
+        return {name for name in self.bench.names() if naming.is_pack(name)}
+
+    @staticmethod
+    def packs_of(found, state):
+        """Names of packs that something is known of."""
+        return {f'{naming.packs(piece.backup.ref.prefix)}{piece.rest}'
+                for piece, verdict in found
+                if piece.rest and verdict.state is state}
+
+    def test_many_packs_whose_key_is_missing(self):
+        # One block is all that each adds.
+        without, before = self.bench.repository.operation.keys, self.packs()
+        self.find_key('lost')
+        self.bench.archive(6, _FIRST, form=_PACKS,
+                           encryption=key_ring.new('lost'))
+        for number in range(7, 47):
+            self.bench.archive(number, _FIRST[:-1] + bytes([number]),
+                               parent=number - 1, form=_PACKS,
+                               encryption=key_ring.new('lost'))
+        lost = self.packs() - before
+        self.assertGreater(len(lost), 30)
+        self.bench.repository.operation.keys = without
+        for _ in range(2):
+            _, found = self.scrub(older_than=_DAY)
+            self.assertEqual(lost, self.packs_of(found, None))
+        self.assertEqual(len(lost), len(found))
+        self.find_key('lost')
+        self.assert_due(self.packs())
+
+    def test_more_damage_than_a_note_can_have(self):
+        for number in range(5, 45):
+            self.bench.archive(number, _SECOND[:-1] + bytes([number]),
+                               parent=number - 1, form=_PACKS)
+        _, *bad = sorted(self.packs())
+        self.assertGreater(len(bad), 30)
+
+        def flip(old):
+            return bytes([old[0] ^ 1]) + old[1:]
+
+        for name in bad:
+            self.bench.damage(name, flip)
+        for _ in range(2):
+            _, found = self.scrub(older_than=_DAY)
+            self.assertEqual(
+                set(bad), self.packs_of(found, backups.State.DAMAGED))
+        for name in bad:
+            self.bench.damage(name, flip)
+        self.assert_due(self.packs())
 
     def test_a_backup_that_is_deleted_meanwhile(self):
         lineage = self._lineage()
