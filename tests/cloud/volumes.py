@@ -130,6 +130,11 @@ class LvmVolumes(FileVolumes):
         with open(self.path(volume), 'rb') as device:
             return device.seek(0, os.SEEK_END)
 
+    def sha256(self, volume: str) -> str:
+        """See :class:`Volumes`; devices do not tell where they are empty."""
+        with open(self.path(volume), 'rb') as device:
+            return hashlib.file_digest(device, 'sha256').hexdigest()
+
 
 class CephVolumes:
     """Volumes that are images in the pool of a Ceph."""
