@@ -85,9 +85,10 @@ class Verify(commands.AccountCommand, commands.Table):
     To fetch a part of everything each night, limit --deep: with --older-than,
     it fetches only what it has not verified for so long, and with --at-most,
     no more than so many bytes, the longest overdue first. Of backups in packs
-    it fetches single packs. What a backup builds on has its own turn, so it
-    calls none "verified". It notes with the manifests what it has fetched, but
-    not in copies, of which it takes what it fetches at random.
+    it fetches single packs, and besides each time those that were damaged.
+    What a backup builds on has its own turn, so it calls none "verified". It
+    notes with the manifests what it has fetched, but not in copies, of which
+    it takes what it fetches at random.
     """
 
     codes = (
@@ -207,11 +208,9 @@ class Verify(commands.AccountCommand, commands.Table):
         complete = {row.ref for row in rows
                     if row.state is backups.State.COMPLETE}
         scrubber = scrubbing.Scrubber(survey.repository, lineage)
-        plan = scrubber.plan(
-            [backup for backup in chosen if backup.ref in complete],
-            scrubbing.Limits(
-                None if arguments.older_than is None
-                else lineage.now - arguments.older_than, arguments.at_most))
+        plan = scrubber.plan(chosen, scrubbing.Limits(
+            None if arguments.older_than is None
+            else lineage.now - arguments.older_than, arguments.at_most))
         found = scrubbing.Found(survey.repository)
         for piece, verdict in scrubber.run(
                 plan, deep.Verifier(survey.repository, lineage, 1),

@@ -70,10 +70,11 @@ class ArchiveJob:
         """
         point = None if self.parent is None else self.parent.manifest.point
         was = self.encryption if point is None else point.encryption
-        if (was is None) is not (self.encryption is None) or (
-                self.encryption is not None
-                and self.form is not chains.Form.PACKS):
-            raise ValueError('packs are encrypted as their parent is, or not')
+        if self.encryption is not None and (
+                self.form is not chains.Form.PACKS):
+            raise ValueError('only packs can be encrypted')
+        if (was is None) is not (self.encryption is None):
+            raise ValueError('one of backup and parent would be encrypted')
 
     @property
     def pack_maker(self) -> str:

@@ -67,14 +67,19 @@ class Checker:
         :raises Cancelled: when the observer cancelled
         """
         repo = self._repository.during(observer)
-        # Without it nothing could be told of packs, whatever pages are like.
-        key = repo.operation.keys.unlock(point.encryption)
         if numbers is None:
             numbers = chosen(len(point.packs), part)
         with repo.operation.runtime.closing(repo.operation.call(
                 page_marks.PageMarks, repo.operation.directory,
                 point.packs)) as marks:
             damage = _mark(repo.operation, link.ref, point, marks)
+            try:
+                key = repo.operation.keys.unlock(point.encryption)
+            except exceptions.KeyUnavailable:
+                # Pages need none.
+                if damage:
+                    return damage
+                raise
             look = _Look(repo.operation, link.ref, point, key,
                          None if damage else marks)
             return damage + self._check_packs(repo.operation, point, look,

@@ -6,29 +6,24 @@ To fetch everything every night takes too much. So what was verified, and when,
 is noted with manifests:
 
 1. Of a backup in chunks, when all of its own objects were fetched.
-2. Of the packs of a volume, how far they were fetched, in the order of their
-   names: since when, and up to which name, and when the round before that
-   began, of which the others are. When all were fetched, the next round
-   begins. The note at the newest recovery point counts.
-3. With that, which packs were damaged: they are due until they are verified.
-   If they are more than a note can have, the round begins anew, so that all
-   stays due.
-4. Packs that nobody has the key of are due as long as that is so, and are in
-   no round. Which keys these are is noted as well. When somebody has one of
-   them again, the round begins anew.
+2. Of the packs of a volume, how far they were fetched, and which of them were
+   damaged, with its newest recovery point
+   (:mod:`cinder_swift_backup.engine.survey.rounds`).
+
+What was not verified for so long is due. The longest overdue comes first, as
+many bytes as there may be. A pack is fetched once, whoever needs it. Damaged
+packs are due until they are verified, and fetched besides. A recovery point
+whose key nobody has is told each time. Those of its packs that another
+recovery point needs are read with the key of that one.
 
 Of recovery points, the pages of those are compared that are asked for packs:
 the newest, and older ones for what only these need.
-
-What was not verified for so long is due. The longest overdue comes first, as
-many bytes as there may be. A pack is fetched once, whoever needs it.
 
 Nothing is noted in copies: what container sync brings from another site tells
 of the originals there, and not of the copies. So what is fetched of a copy is
 taken at random.
 """
 
-import base64
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -37,9 +32,7 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import datetime
-import hashlib
 import random
-import urllib.parse
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import operations
@@ -48,6 +41,7 @@ from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.engine.survey import packed
+from cinder_swift_backup.engine.survey import rounds
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
@@ -59,83 +53,8 @@ _BATCH = 256
 Watching = Callable[
     [backups.Backup],
     contextlib.AbstractContextManager[operations.Observer]]
-# The names of our notes.
+# The name of a note.
 _VERIFIED = 'verified'
-_ROUND = 'packs-verified'
-_DAMAGED = 'packs-damaged'
-_KEYLESS = 'packs-without-key'
-# Characters of a note: Swift takes 256.
-_LONGEST = 250
-# Bytes by which a note knows a name. If two have the same, more is fetched.
-_SHORT = 6
-_NEVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Round:
-    """How far the packs of a volume were fetched.
-
-    ``begun`` is when the round began, and ``before`` when the one before it
-    did, both in UTC. ``done`` is the end of the name of the last pack that was
-    fetched; None if all were.
-    """
-
-    begun: datetime.datetime = _NEVER
-    before: datetime.datetime = _NEVER
-    done: str | None = None
-
-    def encode(self) -> str:
-        """The round as noted."""
-        return ' '.join((
-            *(moment.isoformat(timespec='seconds')
-              for moment in (self.begun, self.before)),
-            urllib.parse.quote(self.done or '')))
-
-    @classmethod
-    def decode(cls, text: str) -> 'Round':
-        """A round that was noted; if it is none, nothing was fetched."""
-        begun, _, rest = text.partition(' ')
-        before, _, done = rest.partition(' ')
-        moments = _moment(begun), _moment(before)
-        if moments[0] is None or moments[1] is None:
-            return cls()
-        return cls(moments[0], moments[1], urllib.parse.unquote(done) or None)
-
-    def verified(self, rest: str) -> datetime.datetime:
-        """When a pack was fetched, at the latest.
-
-        :param rest: the end of its name
-        """
-        return (self.begun if self.done is None or rest <= self.done
-                else self.before)
-
-    def after(self, fetched: Sequence[str], every: Sequence[str],
-              now: datetime.datetime) -> 'Round':
-        """The round when some packs were fetched.
-
-        :param fetched: ends of names, in the order of :meth:`verified` and
-            their own
-        :param every: those of all packs, in order
-        """
-        if not fetched:
-            return self
-        left = ([] if self.done is None
-                else [rest for rest in every if rest > self.done])
-        if len(fetched) < len(left):
-            return dataclasses.replace(self, done=fetched[-1])
-        if left and len(fetched) == len(left):
-            return dataclasses.replace(self, done=None)
-        return Round(now, self.begun, None if fetched[-1] == every[-1]
-                     and len(fetched) == len(left) + len(every)
-                     else fetched[-1])
-
-
-def _moment(text: str | None) -> datetime.datetime | None:
-    try:
-        moment = datetime.datetime.fromisoformat(text or '')
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -144,18 +63,19 @@ class Piece:
 
     ``backup`` has to be fetched, or is one that names the pack with a
     ``number`` in its manifest, of which ``rest`` is the end of the name.
-    ``verified`` is when it was fetched before, in UTC, and ``is_extra``
-    whether it was not as it was stored then, or nobody has its key now.
-    ``lacks`` is the id of that key.
+    ``verified`` is when it was fetched before, in UTC, and ``is_damaged``
+    whether it was not as it was stored then. ``keys`` is what rounds know its
+    pack by. ``locked`` says why nobody can read the backup, if it has no key.
     """
 
     backup: backups.Backup
     stored_bytes: int
-    verified: datetime.datetime = _NEVER
+    verified: datetime.datetime = rounds.NEVER
     number: int | None = None
     rest: str = ''
-    is_extra: bool = False
-    lacks: str | None = None
+    keys: str = ''
+    is_damaged: bool = False
+    locked: exceptions.KeyUnavailable | None = None
 
     def is_name(self, name: str | None) -> bool:
         """Whether something is the name of its pack."""
@@ -196,7 +116,10 @@ class Scrubber:
 
     def plan(self, chosen: Iterable[backups.Backup],
              limits: Limits) -> Plan:
-        """What to fetch of backups that look complete.
+        """What to fetch of some backups.
+
+        In chunks, of those that look complete. Packs are fetched in any case:
+        most may be well where one is missing.
 
         :param chosen: all of some volumes
         :raises StoreError: when the store fails
@@ -206,8 +129,10 @@ class Scrubber:
         # In the order of their names where they are equally old.
         due.sort(key=lambda piece: piece.verified)
         # What may be no better next time must not stop anything else.
-        extra = [piece for piece in due if piece.is_extra]
-        others = [piece for piece in due if not piece.is_extra]
+        extra = [piece for piece in due
+                 if piece.is_damaged or piece.locked is not None]
+        others = [piece for piece in due
+                  if not piece.is_damaged and piece.locked is None]
         taken = list(_taken(others, limits.at_most))
         rest = others[len(taken):]
         return Plan((*extra, *taken), len(rest),
@@ -218,90 +143,74 @@ class Scrubber:
         for backup in chosen:
             if backup.is_point:
                 by_volume.setdefault(_place(backup), []).append(backup)
-            else:
+            elif self._is_complete(backup):
                 yield Piece(backup, backup.listed.stored_bytes,
                             self._verified(backup))
         for points in by_volume.values():
             yield from self._packs(points)
 
-    def _packs(self, points: Sequence[backups.Backup]) -> list[Piece]:
+    def _packs(self, points: Sequence[backups.Backup]) -> Iterator[Piece]:
         """The packs of a volume, each once, in the order of their names."""
         found: dict[str, Piece] = {}
-        # Of those that several name, the newest is asked.
-        for backup in reversed(points):
-            for piece in self._packs_of(backup):
-                known = found.setdefault(piece.rest, piece)
-                if known.lacks is not None and piece.lacks is None:
-                    found[piece.rest] = piece
-        newest = points[-1]
-        if self._is_copy(newest):
-            pieces = list(found.values())
+        key_ids: dict[str, frozenset[str]] = {}
+        # Of those that several name, the newest is asked that has a key, and
+        # pages if possible.
+        for backup in sorted(reversed(points), key=self._is_complete,
+                             reverse=True):
+            point = self._point(backup)
+            if point is None:
+                continue
+            own = ({point.encryption.key_id} if point.encryption
+                   else frozenset[str]())
+            locked = self._locked(point)
+            if locked is not None:
+                yield Piece(backup, 0, locked=locked)
+            for piece in _packs_of(backup, point):
+                before = key_ids.get(piece.rest, frozenset())
+                if not own <= before:
+                    key_ids[piece.rest] = before | own
+                if locked is None:
+                    found.setdefault(piece.rest, piece)
+        pieces = [dataclasses.replace(piece, keys=rounds.keyed(
+            key_ids.get(rest, ()))) for rest, piece in sorted(found.items())]
+        if self._is_copy(points[-1]):
             random.shuffle(pieces)
-            return pieces
-        volume = self._volumes[_place(newest)] = self._volume(points, found)
-        return [*(piece for piece in found.values()
-                  if piece.lacks is not None),
-                *(volume.timed(found[rest]) for rest in volume.packs)]
+            yield from pieces
+            return
+        volume = _Volume(points[-1], self._find_notes(points), pieces)
+        self._volumes[_place(points[-1])] = volume
+        yield from volume.timed()
 
-    def _volume(self, points: Sequence[backups.Backup],
-                found: Mapping[str, Piece]) -> '_Volume':
-        """What is noted of packs, as far as it holds."""
-        notes = self._find_notes(points)
-        packs = tuple(sorted(rest for rest, piece in found.items()
-                             if piece.lacks is None))
-        keyless = {piece.lacks for piece in found.values()
-                   if piece.lacks is not None}
-        was_keyless = notes.get(_KEYLESS, '').split()
-        has_returned = any(
-            _short(key_id) in was_keyless
-            for key_id in self._key_ids(points) - keyless)
-        damaged = notes.get(_DAMAGED, '').split()
-        return _Volume(
-            points[-1],
-            Round() if has_returned else Round.decode(notes.get(_ROUND, '')),
-            packs, {rest for rest in packs if _short(rest) in damaged},
-            frozenset(keyless))
+    def _is_complete(self, backup: backups.Backup) -> bool:
+        return self._lineage.state(backup) is backups.State.COMPLETE
 
-    def _key_ids(self, points: Sequence[backups.Backup]) -> set[str]:
-        return {backup.summary.encrypted_by for backup in points
-                if backup.summary and backup.summary.encrypted_by}
-
-    def _packs_of(self, backup: backups.Backup) -> Iterator[Piece]:
+    def _point(self, backup: backups.Backup) -> chains.Point | None:
         try:
-            point = self._repository.load(backup.ref).point
+            return self._repository.load(backup.ref).point
         except (exceptions.ChainError, exceptions.FormatError):
             # A look at it tells what is wrong.
-            return
-        if point is None:
-            return
-        lacks = self._lacks(point)
-        for number, name in enumerate(point.packs.names()):
-            yield Piece(backup, point.packs.stored(number)[0], number=number,
-                        rest=name.removeprefix(point.packs.root),
-                        is_extra=lacks is not None, lacks=lacks)
-
-    def _lacks(self, point: chains.Point) -> str | None:
-        """The id of its key, if nobody has that."""
-        if point.encryption is None:
             return None
+
+    def _locked(self, point: chains.Point) -> exceptions.KeyUnavailable | None:
         try:
             self._repository.operation.keys.unlock(point.encryption)
-        except exceptions.KeyUnavailable:
-            return point.encryption.key_id
+        except exceptions.KeyUnavailable as err:
+            return err
         return None
 
-    def _find_notes(self,
-                    points: Sequence[backups.Backup]) -> Mapping[str, str]:
+    def _find_notes(self, points: Sequence[backups.Backup]) -> rounds.Notes:
+        """Those at the newest recovery point that has any."""
         for backup in reversed(points):
-            notes = self._notes(backup)
-            if _ROUND in notes:
+            notes = rounds.Notes.decode(self._notes(backup))
+            if notes.rounds:
                 return notes
-        return {}
+        return rounds.Notes()
 
     def _verified(self, backup: backups.Backup) -> datetime.datetime:
         if self._is_copy(backup):
-            return _NEVER
-        return _moment(self._notes(backup).get(_VERIFIED)) or _NEVER
+            return rounds.NEVER
+        noted = self._notes(backup).get(_VERIFIED)
+        return rounds.moment(noted) or rounds.NEVER
 
     def _notes(self, backup: backups.Backup) -> Mapping[str, str]:
         try:
@@ -329,31 +238,22 @@ class Scrubber:
             for piece, verdict in _fetched(
                     plan.pieces[start:start + _BATCH], verifier, watching):
                 volume = self._volumes.get(_place(piece.backup))
-                if piece.number is None:
+                if not piece.backup.is_point:
                     if verdict.state is backups.State.COMPLETE:
                         self._note(piece.backup)
-                elif volume is not None:
+                elif volume is not None and piece.number is not None:
                     volume.add(piece, verdict)
                     touched.add(_place(piece.backup))
                 yield piece, verdict
             for place in touched:
-                self._note_packs(self._volumes[place])
+                volume = self._volumes[place]
+                self._annotate(volume.newest,
+                               volume.noted(self._lineage.now))
 
     def _note(self, backup: backups.Backup) -> None:
         if not self._is_copy(backup):
             self._annotate(backup, {_VERIFIED: self._lineage.now.isoformat(
                 timespec='seconds')})
-
-    def _note_packs(self, volume: '_Volume') -> None:
-        done = volume.round.after(volume.fetched, volume.packs,
-                                  self._lineage.now)
-        notes = {_ROUND: done.encode(), _DAMAGED: _list(volume.damaged),
-                 _KEYLESS: _list(volume.keyless)}
-        if max(map(len, notes.values())) > _LONGEST:
-            # What a note has no room for must not seem verified.
-            notes = {_ROUND: Round().encode()}
-        self._annotate(volume.newest, {
-            name: note for name, note in notes.items() if note})
 
     def _annotate(self, backup: backups.Backup,
                   notes: Mapping[str, str]) -> None:
@@ -419,56 +319,88 @@ class Found:
 
 
 @dataclasses.dataclass(slots=True)
-class _Volume:
-    """The packs of a volume, by the ends of their names, in order.
+class _Group:
+    """Packs that the same keys open, by the ends of their names, in order.
 
-    ``newest`` is its newest recovery point. ``packs`` are those that somebody
-    has the key of. ``damaged`` are those that were not as they were stored.
-    ``keyless`` are ids of keys that nobody has. ``fetched`` are packs of the
-    round that were fetched now, up to the first of which nothing is known.
+    Without those that were damaged. ``fetched`` are those that were fetched
+    now, up to the first of which nothing is known.
     """
 
-    newest: backups.Backup
-    round: Round
-    packs: tuple[str, ...]
-    damaged: set[str]
-    keyless: frozenset[str]
+    packs: list[str] = dataclasses.field(default_factory=list)
     fetched: list[str] = dataclasses.field(default_factory=list)
     has_ended: bool = False
 
-    def timed(self, piece: Piece) -> Piece:
-        """A pack, and when it was verified."""
-        if piece.rest in self.damaged:
-            return dataclasses.replace(piece, is_extra=True)
-        return dataclasses.replace(
-            piece, verified=self.round.verified(piece.rest))
+    def add(self, rest: str, verdict: deep.Verdict) -> None:
+        """Note that a pack had its turn."""
+        self.has_ended = self.has_ended or verdict.state is None
+        if not self.has_ended:
+            self.fetched.append(rest)
+
+
+class _Volume:
+    """The packs of a volume, and what is noted of them.
+
+    ``newest`` is its newest recovery point.
+    """
+
+    def __init__(self, newest: backups.Backup, notes: rounds.Notes,
+                 pieces: Sequence[Piece]) -> None:
+        """Prepare.
+
+        :param notes: what was noted before
+        :param pieces: its packs, in the order of their names
+        """
+        self.newest = newest
+        self._before = notes
+        self._damaged = set(notes.damaged)
+        self._pieces = pieces
+        self._groups: dict[str, _Group] = {}
+        for piece in pieces:
+            group = self._groups.setdefault(piece.keys, _Group())
+            if rounds.short(piece.rest) not in notes.damaged:
+                group.packs.append(piece.rest)
+
+    def timed(self) -> Iterator[Piece]:
+        """Its packs, and when each was verified."""
+        for piece in self._pieces:
+            if rounds.short(piece.rest) in self._before.damaged:
+                yield dataclasses.replace(piece, is_damaged=True)
+            else:
+                yield dataclasses.replace(
+                    piece, verified=self._round(piece.keys).verified(
+                        piece.rest))
+
+    def _round(self, keys: str) -> rounds.Round:
+        return self._before.rounds.get(keys, rounds.Round())
 
     def add(self, piece: Piece, verdict: deep.Verdict) -> None:
         """Note what is known of a pack."""
+        name = rounds.short(piece.rest)
         if verdict.state is backups.State.COMPLETE:
-            self.damaged.discard(piece.rest)
+            self._damaged.discard(name)
         elif verdict.state is not None:
-            self.damaged.add(piece.rest)
-        # They are out of turn.
-        if piece.is_extra:
-            return
-        self.has_ended = self.has_ended or verdict.state is None
-        if not self.has_ended:
-            self.fetched.append(piece.rest)
+            self._damaged.add(name)
+        # Damaged ones are out of turn.
+        if not piece.is_damaged:
+            self._groups[piece.keys].add(piece.rest, verdict)
+
+    def noted(self, now: datetime.datetime) -> dict[str, str]:
+        """What to note of its packs."""
+        notes = rounds.Notes(
+            self._before.rounds | {
+                keys: self._round(keys).after(group.fetched, group.packs, now)
+                for keys, group in self._groups.items()}, self._damaged)
+        return notes.encode(piece.rest for piece in self._pieces)
+
+
+def _packs_of(backup: backups.Backup, point: chains.Point) -> Iterator[Piece]:
+    for number, name in enumerate(point.packs.names()):
+        yield Piece(backup, point.packs.stored(number)[0], number=number,
+                    rest=name.removeprefix(point.packs.root))
 
 
 def _place(backup: backups.Backup) -> tuple[str, str]:
     return backup.ref.container, backup.ref.volume_id
-
-
-def _short(name: str) -> str:
-    """What a note knows a name by."""
-    return base64.urlsafe_b64encode(
-        hashlib.sha256(name.encode()).digest()[:_SHORT]).decode()
-
-
-def _list(names: Iterable[str]) -> str:
-    return ' '.join(sorted(map(_short, names)))
 
 
 def _taken(due: Sequence[Piece], at_most: int | None) -> Iterator[Piece]:
@@ -490,6 +422,9 @@ def _fetched(batch: Sequence[Piece], verifier: deep.Verifier,
     for piece in batch:
         if piece.number is not None:
             packs.setdefault(piece.backup.ref, []).append(piece)
+            continue
+        if piece.locked is not None:
+            found[piece] = deep.Verdict(None, (piece.locked,))
             continue
         with watching(piece.backup) as observer:
             found[piece] = verifier.verify(piece.backup, observer)

@@ -296,6 +296,20 @@ class DeleteSourceTest(ConvertTestCase):
         self.assertEqual('was converted; deleted the old one',
                          rows['bak-4']['Result'])
 
+    def test_damage_is_worse_than_a_missing_key(self):
+        for number in (3, 4, 5):
+            self.bench.archive(number, base.DATA, form=_PACKS, encryption=None
+                               if number == 4 else key_ring.new('lost'))
+        self.bench.damage(
+            self.bench.repository.load(base.ref(4)).point.packs.name(0),
+            lambda old: bytes([old[0] ^ 1]) + old[1:])
+        rows = self.convert('--all', '--to', 'chunks',
+                            code=errors.ExitCode.DAMAGED)
+        self.assertEqual(
+            {'bak-3': True, 'bak-4': False, 'bak-5': True},
+            {name: 'is encrypted' in row['Result']
+             for name, row in rows.items()})
+
     def test_asks_where_somebody_can_answer(self):
         answer = self.run_command('convert', '--all', '--to', 'packs',
                                   '--delete-source', said='n\n')

@@ -95,12 +95,15 @@ class PackKeyTest(base.BaseTestCase):
         damaged = bytearray(encrypted)
         damaged[at] ^= drawn.draw(st.integers(1, 255))
         other = encryption.DataKey(secret).of_pack('b-000002')
-        for one, data in ((key, bytes(damaged)), (key, encrypted[:-1]),
-                          (key, b''), (other, encrypted)):
-            err = self.assertRaises(
-                (exceptions.IntegrityError, exceptions.FormatError),
-                self.decrypted, one, data, drawn)
+        for one, data in ((key, bytes(damaged)), (other, encrypted)):
+            err = self.assertRaises(exceptions.IntegrityError, self.decrypted,
+                                    one, data, drawn)
             self.assertEqual(_NAME, err.name)
+            self.assertIs(exceptions.Remedy.OTHER_BACKUP_OR_UNVERIFIED,
+                          err.remedy)
+        err = self.assertRaises(exceptions.FormatError, self.decrypted, key,
+                                b'', drawn)
+        self.assertEqual(_NAME, err.name)
         # It is cut off, or there is more of it.
         for data in (encrypted[:-1], encrypted + b'x'):
             self.assertRaises(exceptions.FormatError, self.decrypted, key,

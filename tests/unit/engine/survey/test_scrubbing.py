@@ -7,13 +7,14 @@ import datetime
 import random
 
 from hypothesis import given
+from hypothesis import settings
 from hypothesis import strategies as st
-from oslotest import base as test_base
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import keys
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
+from cinder_swift_backup.engine.survey import rounds
 from cinder_swift_backup.engine.survey import scrubbing
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
@@ -27,68 +28,6 @@ _PACKS = chains.Form.PACKS
 _FIRST = random.Random(3).randbytes(700)
 _SECOND = _FIRST[:400] + random.Random(4).randbytes(200) + _FIRST[600:]
 _DAY = datetime.timedelta(days=1)
-_T = [datetime.datetime(2026, 11, day, tzinfo=datetime.UTC)
-      for day in range(1, 30)]
-
-
-class RoundTest(test_base.BaseTestCase):
-    """All packs are fetched in turn, whatever comes and goes."""
-
-    @given(st.lists(st.tuples(
-        st.integers(1, 9), st.sets(st.integers(0, 30)),
-        st.sets(st.integers(0, 30))), min_size=1, max_size=28))
-    def test_nights(self, nights):
-        packs = {f'{number:02d}' for number in range(20)}
-        since = {pack: 0 for pack in packs}
-        done = scrubbing.Round()
-        for night, (count, new, gone) in enumerate(nights, 1):
-            every = tuple(sorted(packs))
-            order = sorted(every, key=lambda rest: (done.verified(rest), rest))
-            fetched = order[:count]
-            for rest in fetched:
-                since[rest] = night
-            done = scrubbing.Round.decode(
-                done.after(fetched, every, _T[night]).encode())
-            for rest in every:
-                # It is never said to be verified later than it was, but for
-                # packs that came meanwhile.
-                if rest in since and since[rest] >= 0:
-                    self.assertLessEqual(
-                        done.verified(rest),
-                        _T[since[rest]] if since[rest] else
-                        scrubbing._NEVER, (rest, done))
-            packs -= {f'{number:02d}' for number in gone}
-            for number in new:
-                rest = f'{number:02d}'
-                if rest not in packs:
-                    packs.add(rest)
-                    since[rest] = -1
-
-    def test_a_whole_round_and_the_next(self):
-        every = ('a', 'b', 'c')
-        done = scrubbing.Round().after(['a'], every, _T[1])
-        self.assertEqual((_T[1], scrubbing._NEVER),
-                         (done.verified('a'), done.verified('b')))
-        done = done.after(['b', 'c'], every, _T[2])
-        self.assertEqual({_T[1]}, set(map(done.verified, every)))
-        done = done.after(['a', 'b'], every, _T[3])
-        self.assertEqual([_T[3], _T[3], _T[1]],
-                         list(map(done.verified, every)))
-        # The rest, and the beginning of the next.
-        done = done.after(['c', 'a'], every, _T[4])
-        self.assertEqual([_T[4], _T[3], _T[3]],
-                         list(map(done.verified, every)))
-        done = done.after(['b', 'c', 'a', 'b', 'c'], every, _T[5])
-        self.assertEqual({_T[5]}, set(map(done.verified, every)))
-
-    def test_what_is_no_note(self):
-        for text in ('', 'x', '2026-11-01T00:00:00 2026-11-01T00:00:00 ',
-                     '2026-11-01T00:00:00+00:00'):
-            self.assertEqual(scrubbing.Round(), scrubbing.Round.decode(text))
-        for rest in ('bak-1-000001', 'a b/%c', 'ä'):
-            done = scrubbing.Round(_T[2], _T[1], rest)
-            self.assertEqual(done, scrubbing.Round.decode(done.encode()))
-            self.assertTrue(done.encode().isascii())
 
 
 class ScrubTest(survey_base.SurveyTestCase):
@@ -198,91 +137,164 @@ class ScrubTest(survey_base.SurveyTestCase):
             seen += self.names(found[1:])
         self.assertEqual(len(names) - 1, len(set(seen)))
 
-    def test_a_key_that_is_missing_does_not_stop_the_rest(self):
-        self.bench.archive(6, _FIRST, form=_PACKS,
-                           encryption=key_ring.new('lost'))
-        lost = self.bench.repository.load(base.ref(6)).point.packs
-        names = {name for name in self.bench.names() if naming.is_pack(name)}
-        seen = set()
-        for _ in range(len(names) + 3):
-            plan, found = self.scrub(older_than=_DAY, at_most=1000)
-            unknown = {piece.rest for piece, verdict in found
-                       if verdict.state is None}
-            self.assertEqual({name.removeprefix(lost.root)
-                              for name in lost.names()}, unknown)
-            seen |= {*self.names(found)} - unknown
-        self.assertEqual(0, plan.left)
-        self.assertEqual(len(names) - len(lost) + 2, len(seen))
-        self.find_key('lost')
-        self.assert_due(names)
-
-    def find_key(self, key_id):
+    def have_keys(self, *key_ids):
         self.bench.repository.operation.keys = keys.Unlocker(
-            key_ring.KeyRing(key_id))
+            key_ring.KeyRing(*key_ids))
 
-    def assert_due(self, names):
-        """All packs are fetched, a little each night, and then none."""
-        seen = []
-        while True:
-            _, found = self.scrub(older_than=_DAY, at_most=5000)
-            if not found:
-                break
-            self.assertEqual({backups.State.COMPLETE},
-                             {verdict.state for _, verdict in found})
-            seen += [piece for piece, _ in found if piece.rest]
-        self.assertEqual(sorted(names), sorted(
-            f'{naming.packs(piece.backup.ref.prefix)}{piece.rest}'
-            for piece in seen))
+    def damage(self, name):
+        """Damage a pack, or mend it if it is."""
+        self.bench.damage(name, lambda old: bytes([old[0] ^ 1]) + old[1:])
 
     def packs(self):
         return {name for name in self.bench.names() if naming.is_pack(name)}
 
     @staticmethod
-    def packs_of(found, state):
+    def packs_of(found, state=backups.State.COMPLETE):
         """Names of packs that something is known of."""
-        return {f'{naming.packs(piece.backup.ref.prefix)}{piece.rest}'
-                for piece, verdict in found
-                if piece.rest and verdict.state is state}
+        return sorted(f'{naming.packs(piece.backup.ref.prefix)}{piece.rest}'
+                      for piece, verdict in found
+                      if piece.rest and verdict.state is state)
 
-    def test_many_packs_whose_key_is_missing(self):
-        # One block is all that each adds.
-        without, before = self.bench.repository.operation.keys, self.packs()
-        self.find_key('lost')
+    def assert_due(self, names):
+        """Some packs are fetched, a few each night, and then none."""
+        seen = []
+        for _ in range(len(names) + 3):
+            _, found = self.scrub(older_than=_DAY, at_most=2000)
+            seen += self.packs_of(found)
+            if all(verdict.state is None for _, verdict in found):
+                break
+        self.assertEqual(sorted(names), sorted(seen))
+
+    def test_a_key_that_is_missing_does_not_stop_the_rest(self):
+        before = self.packs()
         self.bench.archive(6, _FIRST, form=_PACKS,
                            encryption=key_ring.new('lost'))
-        for number in range(7, 47):
-            self.bench.archive(number, _FIRST[:-1] + bytes([number]),
-                               parent=number - 1, form=_PACKS,
-                               encryption=key_ring.new('lost'))
-        lost = self.packs() - before
-        self.assertGreater(len(lost), 30)
-        self.bench.repository.operation.keys = without
-        for _ in range(2):
-            _, found = self.scrub(older_than=_DAY)
-            self.assertEqual(lost, self.packs_of(found, None))
-        self.assertEqual(len(lost), len(found))
-        self.find_key('lost')
-        self.assert_due(self.packs())
+        self.assert_due(before)
+        # It is told each time, and is in nobody's way.
+        plan, found = self.scrub(older_than=_DAY, at_most=1)
+        self.assertEqual(0, plan.left)
+        ((piece, verdict),) = found
+        self.assertEqual('bak-6', piece.backup.ref.backup_id)
+        self.assertIsNone(verdict.state)
+        self.assertIn('key lost', str(verdict.faults[0]))
+        self.have_keys('lost')
+        self.assert_due(self.packs() - before)
 
-    def test_more_damage_than_a_note_can_have(self):
-        for number in range(5, 45):
-            self.bench.archive(number, _SECOND[:-1] + bytes([number]),
-                               parent=number - 1, form=_PACKS)
-        _, *bad = sorted(self.packs())
-        self.assertGreater(len(bad), 30)
+    def test_who_has_no_key_is_in_nobodys_way(self):
+        before = self.packs()
+        self.bench.archive(6, _FIRST, form=_PACKS,
+                           encryption=key_ring.new('one'))
+        seen = []
+        for _ in range(len(self.packs())):
+            self.have_keys()
+            _, found = self.scrub(older_than=_DAY, at_most=1)
+            seen += self.packs_of(found)
+            self.have_keys('one')
+            _, found = self.scrub(older_than=_DAY, at_most=1)
+            seen += self.packs_of(found)
+        self.assertEqual(sorted(self.packs()), sorted(seen))
+        self.assertNotEqual(set(), self.packs() - before)
 
-        def flip(old):
-            return bytes([old[0] ^ 1]) + old[1:]
+    def rotate(self):
+        """Two encrypted backups that share packs, by two keys."""
+        first = key_ring.new('one')
+        self.have_keys('one', 'two')
+        self.bench.archive(6, _FIRST, form=_PACKS, encryption=first)
+        self.bench.archive(7, _FIRST[:300:-1] + _FIRST[399:],
+                           parent=6, form=_PACKS,
+                           encryption=key_ring.wrapped(first.key, 'two'))
+        return [set(self.bench.repository.load(
+            base.ref(number)).point.packs.names()) for number in (6, 7)]
 
+    def test_any_key_that_opens_a_pack_will_do(self):
+        before = self.packs()
+        old, new = self.rotate()
+        self.assertNotEqual(set(), old - new)
+        self.assertNotEqual(set(), old & new)
+        self.have_keys()
+        self.assert_due(before)
+        self.have_keys('two')
+        self.assert_due(new)
+        self.have_keys('one')
+        self.assert_due(old - new)
+        self.have_keys('one', 'two')
+        self.assert_due([])
+
+    def test_a_backup_that_is_away_for_a_night(self):
+        self.bench.archive(6, _FIRST, form=_PACKS,
+                           encryption=key_ring.new('lost'))
+        names = set(self.bench.repository.load(
+            base.ref(6)).point.packs.names())
+        bad = self.bench.repository.load(base.ref(3)).point.packs.name(1)
+        self.damage(bad)
+        self.scrub(older_than=_DAY)
+        with self.away(3), self.away(6):
+            self.scrub(older_than=_DAY)
+        self.have_keys('lost')
+        _, found = self.scrub(older_than=_DAY)
+        self.assertEqual([bad], self.packs_of(found, backups.State.DAMAGED))
+        self.assertLessEqual(names, set(self.packs_of(found)))
+
+    @contextlib.contextmanager
+    def away(self, number):
+        name = naming.manifest_name(base.ref(number).prefix)
+        manifest = self.bench.get(name)
+        notes = self.bench.memory.stat(base.CONTAINER, name).notes
+        self._remove(name)
+        yield
+        self.bench.put(name, manifest)
+        self.bench.memory.annotate(base.CONTAINER, name, notes)
+
+    @settings(max_examples=10)
+    @given(st.lists(st.tuples(
+        st.sets(st.sampled_from(('one', 'two', 'three'))),
+        st.sets(st.integers(0, 30), max_size=3), st.integers(1, 3000)),
+        min_size=3, max_size=12))
+    def test_any_nights(self, nights):
+        self.bench = base.Bench()
+        self.store = self.bench.store
+        for number in (3, 4):
+            self.bench.archive(number, _FIRST + bytes([number] * 200),
+                               form=_PACKS)
+        self.rotate()
+        self.bench.archive(8, _FIRST[::-1], form=_PACKS,
+                           encryption=key_ring.new('three'))
+        packs = sorted(self.packs())
+        bad, verified = set(), {}
+        for night, (key_ids, damaged, at_most) in enumerate(nights, 1):
+            for number in damaged:
+                name = packs[number % len(packs)]
+                self.damage(name)
+                bad ^= {name}
+            self.have_keys(*key_ids)
+            _, found = self.scrub(older_than=_DAY, at_most=at_most,
+                                  days=night)
+            verified |= dict.fromkeys(self.packs_of(found), night)
+            for name in self.packs_of(found, backups.State.DAMAGED):
+                self.assertIn(name, bad)
+                verified.pop(name, None)
+            self.assert_true(verified, night)
         for name in bad:
-            self.bench.damage(name, flip)
-        for _ in range(2):
-            _, found = self.scrub(older_than=_DAY)
-            self.assertEqual(
-                set(bad), self.packs_of(found, backups.State.DAMAGED))
-        for name in bad:
-            self.bench.damage(name, flip)
-        self.assert_due(self.packs())
+            self.damage(name)
+        self.have_keys('one', 'two', 'three')
+        for night in range(len(nights) + 1, len(nights) + len(packs) + 2):
+            _, found = self.scrub(older_than=_DAY * night, at_most=1500,
+                                  days=len(nights) + 1)
+            verified |= dict.fromkeys(self.packs_of(found), night)
+        self.assertEqual(set(packs), set(verified))
+
+    def assert_true(self, verified, night):
+        """Nothing is said to be verified later than it was."""
+        self.have_keys('one', 'two', 'three')
+        lineage = self._lineage(days=night)
+        plan = scrubbing.Scrubber(self.bench.repository, lineage).plan(
+            lineage.backups, scrubbing.Limits())
+        for piece in plan.pieces:
+            if piece.rest and piece.verified != rounds.NEVER:
+                name = f'{naming.packs(piece.backup.ref.prefix)}{piece.rest}'
+                self.assertIn(name, verified)
+                self.assertLess(piece.verified, lineage.now + (
+                    verified[name] - night + 0.5) * _DAY)
 
     def test_a_backup_that_is_deleted_meanwhile(self):
         lineage = self._lineage()
