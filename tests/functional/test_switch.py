@@ -18,6 +18,7 @@ from tests.fakes import blobs
 from tests.fakes import eras
 from tests.functional import command
 from tests.functional import own_cinder
+from tests.functional import selection
 from tests.functional.api import MIB
 
 STOCK_DRIVER = 'cinder.backup.drivers.swift.SwiftBackupDriver'
@@ -89,15 +90,7 @@ class SwitchTestCase(own_cinder.OwnCinderTestCase):
 
     def test_backups_of_old_releases(self):
         volume = self.make_volume(10)
-        fulls = [self._write_as(era, volume) for era in eras.ERAS]
-        first = self.sha256(volume)
-        self.write(volume, 5 * MIB, bytes(MIB))
-        self.write(volume, 300 * MIB, b'new')
-        changes = [types.Extent(5 * MIB, MIB),
-                   types.Extent(300 * MIB, eras.BLOCK)]
-        tips = [self._write_as(old.era, volume, old.id, changes)
-                for old in fulls if old.era.incrementals]
-        second = self.sha256(volume)
+        (fulls, first), (tips, second) = self._write_as_all(volume)
         self.import_records(self._records('ours'))
         self.restart_with(self.own.backup_driver, functools.partial(
             self._age_records, fulls + tips))
@@ -114,6 +107,35 @@ class SwitchTestCase(own_cinder.OwnCinderTestCase):
         self.delete_backup(continued[0])
         self._delete_old(last)
         self.assertEqual([], self.object_names(self.container))
+
+    def _write_as_all(self, volume):
+        """Full backups and incrementals of all eras, and what they hold."""
+        fulls = [self._write_as(era, volume) for era in eras.ERAS]
+        first = self.sha256(volume)
+        self.write(volume, 5 * MIB, bytes(MIB))
+        self.write(volume, 300 * MIB, b'new')
+        changes = [types.Extent(5 * MIB, MIB),
+                   types.Extent(300 * MIB, eras.BLOCK)]
+        tips = [self._write_as(old.era, volume, old.id, changes)
+                for old in fulls if old.era.incrementals]
+        return (fulls, first), (tips, self.sha256(volume))
+
+    @selection.modes(selection.Modes.EVERYTHING)
+    def test_old_releases_to_packs(self):
+        volume = self.make_volume(10)
+        (fulls, first), (tips, second) = self._write_as_all(volume)
+        self.import_records(self._records('ours'))
+        self._convert('cinder-swift-backup convert --all --to packs '
+                      '--sql records.sql')
+        self.assertEqual(
+            ['was converted; deleted the old one'] * len(fulls + tips),
+            self._delete_sources('packs'))
+        for some, expected in ((fulls, first), (tips, second)):
+            for old in some:
+                restored = self.restore(self.cinder.backups.get(old.id))
+                self.assertEqual(expected, self.sha256(restored))
+            self._delete_old(some)
+        self.assertEqual([], self._objects())
 
     def _write_as(self, era, volume, parent=None, changes=None):
         """Write a backup of a volume as an era did."""

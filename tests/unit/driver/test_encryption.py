@@ -112,6 +112,14 @@ class BackupTest(EncryptionTestCase):
         ours, parents = self.point(backup), self.point(full)
         self.assertLess(set(parents.packs.names()), set(ours.packs.names()))
 
+    def test_how_often_the_key_manager_is_asked(self):
+        full = self._backup()
+        self.assertEqual(1, len(self.backend.asked_by))
+        self._backup(_CHANGED, parent_id=full.id)
+        self.assertEqual(3, len(self.backend.asked_by))
+        self._restore(full)
+        self.assertEqual(4, len(self.backend.asked_by))
+
     def test_rotated(self):
         full = self._backup()
         new = self.new_key()

@@ -562,6 +562,12 @@ class SpaceTest(base.EngineTestCase):
                                             base.ref(1).prefix)),
                 self.bench.get(name))
 
+    def test_a_full_backup_shares_nothing(self):
+        self._new(1, _FIRST)
+        new = set(filter(naming.is_pack, self._new(2, _FIRST)))
+        self.assertEqual(new, set(self.bench.repository.load(
+            base.ref(2)).point.packs.names()))
+
     def test_only_what_has_changed(self):
         self._new(1, _FIRST)
         new = self._new(2, _FIRST[:32] + b'!' * 16 + _FIRST[48:], 1)

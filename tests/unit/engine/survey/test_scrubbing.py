@@ -341,6 +341,17 @@ class ScrubTest(survey_base.SurveyTestCase):
         self.assertTrue(all(piece.rest for piece, _ in found))
         self.assertNotEqual([], found)
 
+    def test_a_copy_needs_no_key_to_arrive(self):
+        manifest = self.bench.archive(6, _FIRST, form=_PACKS,
+                                      encryption=key_ring.new('lost'))
+        lineage = self._lineage(copies=[base.CONTAINER])
+        *_, copy = lineage.backups
+        self.assertIs(backups.State.COMPLETE, lineage.state(copy))
+        self._remove(manifest.point.packs.name(0))
+        lineage = self._lineage(copies=[base.CONTAINER])
+        *_, copy = lineage.backups
+        self.assertIs(backups.State.ARRIVING, lineage.state(copy))
+
     def test_copies_are_taken_at_random_and_not_noted(self):
         orders = set()
         for _ in range(20):
