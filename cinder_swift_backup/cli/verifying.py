@@ -125,7 +125,8 @@ class Verify(commands.AccountCommand, commands.Table):
                  'such as 30d')
         parser.add_argument(
             '--at-most', type=commands.amount, metavar='SIZE',
-            help='with --deep: fetch no more than SIZE, such as 500G')
+            help='with --deep: fetch no more than SIZE, such as 500G, but '
+                 'one pack or backup at least')
         expectations.add_to(parser)
         return parser
 
@@ -205,28 +206,24 @@ class Verify(commands.AccountCommand, commands.Table):
              arguments: argparse.Namespace) -> Iterator[_Row]:
         """The rows, with what is found by fetching what is due."""
         rows = list(rows)
-        complete = {row.ref for row in rows
-                    if row.state is backups.State.COMPLETE}
         scrubber = scrubbing.Scrubber(survey.repository, lineage)
         plan = scrubber.plan(chosen, scrubbing.Limits(
             None if arguments.older_than is None
             else lineage.now - arguments.older_than, arguments.at_most))
         found = scrubbing.Found(survey.repository)
-        for piece, verdict in scrubber.run(
-                plan, deep.Verifier(survey.repository, lineage, 1),
-                self._fetching):
-            found.add(piece, verdict)
-        self._left = _left(found.fetched, plan)
-        if scrubber.is_refused:
-            self.say('This login may not write to the account, so nobody '
-                     'knows later what was verified now.')
-        for row in rows:
-            known = found.of(row.ref) if row.ref in complete else None
-            # Only part of what it needs may have been fetched.
-            if known is None or known.state is backups.State.COMPLETE:
-                yield row
-            else:
-                yield from _of_verdict(row, known, 1)
+        try:
+            for piece, verdict in scrubber.run(
+                    plan, deep.Verifier(survey.repository, lineage, 1),
+                    self._fetching):
+                found.add(piece, verdict)
+        finally:
+            # Also of what was fetched before an interruption.
+            self._left = _left(found.fetched, plan)
+            if scrubber.unnoted is not None:
+                self.tell(scrubber.unnoted,
+                          'Nobody knows later what was verified now.')
+            for row in rows:
+                yield from _with_found(row, found)
 
     def _fetching(self, backup: backups.Backup,
                   ) -> AbstractContextManager[operations.Observer]:
@@ -238,6 +235,17 @@ def _is_limited(arguments: argparse.Namespace) -> bool:
     """Whether to fetch only a part of everything."""
     return (arguments.older_than is not None
             or arguments.at_most is not None)
+
+
+def _with_found(row: _Row, found: scrubbing.Found) -> Iterator[_Row]:
+    """A row, or what was found of a backup that looked complete."""
+    known = (found.of(row.ref) if row.state is backups.State.COMPLETE
+             else None)
+    # Only part of what it needs may have been fetched.
+    if known is None or known.state is backups.State.COMPLETE:
+        yield row
+    else:
+        yield from _of_verdict(row, known, 1)
 
 
 def _left(fetched: Sequence[scrubbing.Piece], plan: scrubbing.Plan) -> str:

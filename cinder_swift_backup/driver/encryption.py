@@ -116,6 +116,13 @@ def of_service():
     except castellan_exception.InsufficientCredentialDataError:
         # The tokens are those of requests.
         return None
+    except (cfg.NoSuchOptError, cfg.NoSuchGroupError,
+            cfg.TemplateSubstitutionError) as err:
+        # Its text may be part of the password.
+        raise exceptions.ConfigurationError(
+            'the login of the key manager refers to an option that does not '
+            'exist ("$$" stands for "$")',
+            remedy=exceptions.Remedy.KEY_MANAGER) from err
     except cfg.Error as err:
         raise exceptions.ConfigurationError(
             'the login of the key manager cannot be read',

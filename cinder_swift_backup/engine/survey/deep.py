@@ -12,6 +12,7 @@ once, however many backups need it. Nothing is written anywhere. In the form of
 packs, see :mod:`cinder_swift_backup.engine.survey.deep_packs`.
 """
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 
@@ -77,19 +78,29 @@ class Checker:
                 damage += self._compare(repo, subject, check.digests, parent)
             return damage
 
-    def check_packs(self, link: chains.ChainLink, numbers: Sequence[int],
-                    observer: operations.Observer) -> list[Damage]:
-        """What is wrong with some packs of a backup, and with its pages.
+    def check_packs(self, link: chains.ChainLink, names: Sequence[str],
+                    observer: operations.Observer,
+                    ) -> tuple[list[Damage],
+                               Sequence[list[deep_packs.Fault]]]:
+        """What is wrong with the pages of a backup, and with some packs.
 
-        :param numbers: of the packs in its manifest
+        :param names: of packs
+        :returns: damage of pages, and the faults of each pack
+        :raises ChainError: when the backup does not need them now
         :raises StoreError: when the store fails
         :raises KeyUnavailable: when the key of an encrypted backup is missing
         :raises Cancelled: when the observer cancelled
         """
         point = link.manifest.point
-        if point is None:
-            return []
-        return self._packs.check(link, point, observer, numbers=numbers)
+        every = [] if point is None else list(point.packs.names())
+        numbers = {name: number for number, name in enumerate(every)}
+        if point is None or not numbers.keys() >= set(names):
+            raise exceptions.ChainError(
+                'the backup has been replaced meanwhile',
+                backup_id=link.ref.backup_id, container=link.ref.container)
+        in_pages, found = self._packs.check_some(
+            link, point, observer, [numbers[name] for name in names])
+        return in_pages, [found[numbers[name]] for name in names]
 
     def _fetch(self, operation: operations.Operation, subject: Subject,
                check: verification.Check, part: float) -> list[Damage]:
@@ -178,24 +189,27 @@ class Verifier:
         self._bad[backup.ref] = verdict.state
         return verdict
 
-    def verify_packs(self, backup: backups.Backup, numbers: Sequence[int],
-                     observer: operations.Observer) -> Verdict:
-        """Fetch some packs of a backup that looks complete.
+    def verify_packs(self, backup: backups.Backup, names: Sequence[str],
+                     observer: operations.Observer,
+                     ) -> Mapping[str, Verdict]:
+        """Fetch some packs of a backup.
 
-        :param numbers: of the packs in its manifest
+        :param names: of packs that it needed a moment ago
+        :returns: what is known of each, by its name. What no pack is to blame
+            for, such as a page, is told with the first.
         :raises Cancelled: when the observer cancelled
         """
         try:
             link = chains.ChainLink(backup.ref,
                                     self._repository.load(backup.ref))
-            damage = self._checker.check_packs(link, numbers, observer)
-        except _UNKNOWN as err:
-            return Verdict(None, (err,))
-        except (exceptions.ChainError, exceptions.FormatError) as err:
-            return Verdict(backups.State.DAMAGED, (err,))
-        if damage:
-            return Verdict(backups.State.DAMAGED, tuple(damage))
-        return Verdict()
+            in_pages, found = self._checker.check_packs(link, names, observer)
+        except (*_UNKNOWN, exceptions.ChainError,
+                exceptions.FormatError) as err:
+            # Of a backup that was deleted meanwhile, no pack was fetched.
+            return {name: Verdict(None, (err,) if name == names[0] else ())
+                    for name in names}
+        found[0].extend(in_pages)
+        return dict(zip(names, map(_verdict, found), strict=True))
 
     def _by_itself(self, chain: Sequence[backups.Backup],
                    observer: operations.Observer) -> Verdict:
@@ -217,6 +231,14 @@ class Verifier:
         return Subject(
             chains.ChainLink(backup.ref, self._repository.load(backup.ref)),
             self._lineage.size(backup) or 0)
+
+
+def _verdict(faults: Sequence[deep_packs.Fault]) -> Verdict:
+    """What some faults amount to."""
+    if not faults:
+        return Verdict()
+    return Verdict(None if all(map(deep_packs.is_unknown, faults))
+                   else backups.State.DAMAGED, tuple(faults))
 
 
 def _differences(subject: Subject, check: verification.DigestCheck,

@@ -42,8 +42,15 @@ from cinder_swift_backup.format import packs as packs_
 from cinder_swift_backup.format import types
 
 Damage = exceptions.IntegrityError | exceptions.FormatError
+Fault = Damage | exceptions.StoreUnavailable
+# How many packs in a row the store may fail to give before it is down.
+_FAILURES = 5
 # The container of a pack, its name, the SHA-256 of its index, and its key.
 _Pack = tuple[str, str, bytes, encryption.DataKey | None]
+# The number of a pack, what is wrong with it, if that was not known before or
+# cannot be, and with what pages say of it.
+_Result = tuple[int, Sequence[Damage] | exceptions.StoreUnavailable | None,
+                list[Damage]]
 
 
 class Checker:
@@ -55,54 +62,77 @@ class Checker:
 
     def check(self, link: chains.ChainLink, point: chains.Point,
               observer: operations.Observer, *, part: float = 1,
-              numbers: Sequence[int] | None = None) -> list[Damage]:
+              ) -> list[Damage]:
         """What is wrong with a backup.
 
         :param point: that of its manifest
         :param observer: told stored bytes of packs
         :param part: of its packs, taken at random, from 0 to 1
-        :param numbers: of packs, to look at these instead
         :raises StoreError: when the store fails
         :raises KeyUnavailable: when the key of an encrypted backup is missing
         :raises Cancelled: when the observer cancelled
         """
-        repo = self._repository.during(observer)
-        if numbers is None:
-            numbers = chosen(len(point.packs), part)
-        with repo.operation.runtime.closing(repo.operation.call(
-                page_marks.PageMarks, repo.operation.directory,
-                point.packs)) as marks:
-            damage = _mark(repo.operation, link.ref, point, marks)
+        operation = self._repository.during(observer).operation
+        with operation.runtime.closing(_marks(operation, point)) as marks:
+            damage = _mark(operation, link.ref, point, marks)
             try:
-                key = repo.operation.keys.unlock(point.encryption)
+                key = operation.keys.unlock(point.encryption)
             except exceptions.KeyUnavailable:
                 # Pages need none.
                 if damage:
                     return damage
                 raise
-            look = _Look(repo.operation, link.ref, point, key,
+            look = _Look(operation, link.ref, point, key,
                          None if damage else marks)
-            return damage + self._check_packs(repo.operation, point, look,
-                                              numbers)
+            found = self._check_packs(operation, point, look,
+                                      chosen(len(point.packs), part))
+            # Failures of the store were raised.
+            return damage + [fault for faults in found.values()
+                             for fault in faults if not isinstance(
+                                 fault, exceptions.StoreUnavailable)]
+
+    def check_some(self, link: chains.ChainLink, point: chains.Point,
+                   observer: operations.Observer,
+                   numbers: Sequence[int],
+                   ) -> tuple[list[Damage], dict[int, list[Fault]]]:
+        """What is wrong with the pages of a backup, and with some packs.
+
+        If the store gives some packs and not others, its errors are among
+        what is wrong with these.
+
+        :param numbers: of the packs
+        :raises StoreError: when the store fails altogether
+        :raises KeyUnavailable: when the key of an encrypted backup is missing
+        :raises Cancelled: when the observer cancelled
+        """
+        operation = self._repository.during(observer).operation
+        key = operation.keys.unlock(point.encryption)
+        with operation.runtime.closing(_marks(operation, point)) as marks:
+            damage = _mark(operation, link.ref, point, marks)
+            look = _Look(operation, link.ref, point, key,
+                         None if damage else marks, failures=_FAILURES)
+            return damage, self._check_packs(operation, point, look, numbers)
 
     def _check_packs(self, operation: operations.Operation,
                      point: chains.Point, look: '_Look',
-                     numbers: Sequence[int]) -> list[Damage]:
-        """What is wrong with some packs."""
+                     numbers: Sequence[int]) -> dict[int, list[Fault]]:
+        """What is wrong with each of some packs."""
         known = {number for number in numbers
                  if look.key(number) in self._known}
         total = sum(point.packs.stored(number)[0] for number in numbers
                     if number not in known)
         done = 0
-        found: dict[int, list[Damage]] = {}
+        found: dict[int, list[Fault]] = {}
 
-        def collect(result: tuple[int, Sequence[Damage] | None,
-                                  list[Damage]]) -> None:
+        def collect(result: _Result) -> None:
             nonlocal done
             number, in_pack, in_pages = result
             key = look.key(number)
+            if isinstance(in_pack, exceptions.StoreUnavailable):
+                found[number] = [in_pack]
+                return
             if in_pack is None:
-                found[number] = [*self._known[key]] or in_pages
+                found[number] = [*self._known[key]] or [*in_pages]
                 return
             self._known[key] = in_pack
             found[number] = [*in_pack, *in_pages]
@@ -114,7 +144,12 @@ class Checker:
                 functools.partial(look.at, number, is_known=number in known),
                 1 if number in known else point.packs.stored(number)[0])
              for number in numbers), collect, full=pipelines.FULL)
-        return [each for number in numbers for each in found[number]]
+        return {number: found[number] for number in numbers}
+
+
+def is_unknown(fault: Fault) -> bool:
+    """Whether a fault says nothing of a pack."""
+    return isinstance(fault, exceptions.StoreUnavailable)
 
 
 def chosen(count: int, part: float) -> Sequence[int]:
@@ -151,6 +186,12 @@ class Noting:
                 self.read(groups.Group((chunk,)), use, stop)
 
 
+def _marks(operation: operations.Operation,
+           point: chains.Point) -> page_marks.PageMarks:
+    return operation.call(page_marks.PageMarks, operation.directory,
+                          point.packs)
+
+
 def _mark(operation: operations.Operation, ref: types.BackupRef,
           point: chains.Point, marks: page_marks.PageMarks) -> list[Damage]:
     """Note the chunks of all pages; returns what is wrong with them."""
@@ -170,12 +211,17 @@ class _Look:
 
     def __init__(self, operation: operations.Operation, ref: types.BackupRef,
                  point: chains.Point, key: encryption.DataKey | None,
-                 marks: page_marks.PageMarks | None) -> None:
+                 marks: page_marks.PageMarks | None,
+                 failures: int = 0) -> None:
         """Prepare.
 
         :param key: of the packs, if they are encrypted
         :param marks: of the chunks that pages name; None if not all are known
+        :param failures: how many packs in a row the store may fail to give
         """
+        self._failures = failures
+        # How many it has in a row.
+        self._failed = 0
         self._operation = operation
         self._ref = ref
         self._point = point
@@ -189,12 +235,29 @@ class _Look:
         pack = self._point.packs[number]
         return self._ref.container, pack.name, pack.index_sha256, self._key
 
-    def at(self, number: int, stop: pipelines.StopFlag, *, is_known: bool,
-           ) -> tuple[int, Sequence[Damage] | None, list[Damage]]:
+    def at(self, number: int, stop: pipelines.StopFlag, *,
+           is_known: bool) -> _Result:
         """What is wrong with a pack, and with what pages say of it.
 
         :param is_known: whether the first was found out before
+        :raises StoreError: when the store fails too often
         """
+        try:
+            found = self._at(number, stop, is_known=is_known)
+        except exceptions.StoreUnavailable as err:
+            with self._lock:
+                self._failed += 1
+                if self._failed > self._failures:
+                    raise
+            return number, err.about(
+                container=self._ref.container,
+                name=self._point.packs.name(number)), []
+        with self._lock:
+            self._failed = 0
+        return found
+
+    def _at(self, number: int, stop: pipelines.StopFlag, *,
+            is_known: bool) -> _Result:
         operation = self._operation.until(stop)
         pack = self._point.packs[number]
         try:

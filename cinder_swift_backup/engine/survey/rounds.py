@@ -7,10 +7,11 @@ of thousands of packs. So there is no note for each:
 
 1. Packs are fetched in the order of their names, round after round. A round is
    noted by when it began and how far it came.
-2. Packs that take other keys have rounds of their own, so that whoever lacks a
-   key neither claims those packs nor is in the way of others.
-3. Packs that were damaged are noted one by one, as many as there is room for.
-   Those beyond are told again in the next round.
+2. Packs of each key have rounds of their own, so that whoever lacks a key
+   neither claims those packs nor is in the way of others.
+3. Packs that were damaged, or that the store did not give, are noted one by
+   one, as many as there is room for. Those beyond are told again in the next
+   round.
 
 What is not noted was never fetched. A pack that joins a round counts with it,
 and may be fetched as late as in the next one.
@@ -69,7 +70,7 @@ class Round:
         return cls(moments[0], moments[1], urllib.parse.unquote(done) or None)
 
     def verified(self, rest: str) -> datetime.datetime:
-        """When a pack was fetched, at the latest.
+        """When a pack was fetched, at the earliest.
 
         :param rest: the end of its name
         """
@@ -101,8 +102,8 @@ class Round:
 class Notes:
     """What is noted of the packs of a volume.
 
-    ``rounds`` has the round of each set of keys, by :func:`keyed`, and
-    ``damaged`` what :func:`short` makes of the names of packs.
+    ``rounds`` has the round of each key, and ``damaged`` are packs. Both are
+    known by what :func:`short` makes of their names.
     """
 
     rounds: dict[str, Round] = dataclasses.field(default_factory=dict)
@@ -114,8 +115,8 @@ class Notes:
         found = cls()
         for name, value in notes.items():
             if name.startswith(_ROUND):
-                keys, _, rest = value.partition(' ')
-                found.rounds[keys] = Round.decode(rest)
+                key, _, rest = value.partition(' ')
+                found.rounds[key] = Round.decode(rest)
             if name.startswith(_DAMAGED):
                 found.damaged.update(value.split())
         return found
@@ -131,7 +132,7 @@ class Notes:
         latest = sorted(self.rounds.items(),
                         key=lambda item: item[1].begun, reverse=True)
         notes = {f'{_ROUND}{number}': note for number, note in enumerate((
-            f'{keys} {done.encode()}' for keys, done in latest[:_ROUNDS]), 1)
+            f'{key} {done.encode()}' for key, done in latest[:_ROUNDS]), 1)
             if len(note) <= _LONGEST}
         there = self.damaged & set(map(short, current))
         lists = textwrap.wrap(' '.join((
@@ -143,11 +144,6 @@ class Notes:
 def short(name: str) -> str:
     """What a note knows a name by."""
     return hashlib.sha256(name.encode()).digest()[:_SHORT].hex()
-
-
-def keyed(key_ids: Iterable[str]) -> str:
-    """What a note knows packs by that any of some keys opens."""
-    return short(' '.join(sorted(key_ids)))
 
 
 def moment(text: str | None) -> datetime.datetime | None:

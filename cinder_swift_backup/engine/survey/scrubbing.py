@@ -5,25 +5,29 @@
 To fetch everything every night takes too much. So what was verified, and when,
 is noted with manifests:
 
-1. Of a backup in chunks, when all of its own objects were fetched.
+1. Of a backup in chunks, when all of its own objects were fetched, and when
+   that was tried in vain.
 2. Of the packs of a volume, how far they were fetched, and which of them were
-   damaged, with its newest recovery point
+   damaged or could not be had, with its newest recovery point
    (:mod:`cinder_swift_backup.engine.survey.rounds`).
 
-What was not verified for so long is due. The longest overdue comes first, as
-many bytes as there may be. A pack is fetched once, whoever needs it. Damaged
-packs are due until they are verified, and fetched besides. A recovery point
-whose key nobody has is told each time. Those of its packs that another
-recovery point needs are read with the key of that one.
+What was not verified for so long is due. What was not tried for the longest
+time comes first, as many bytes as there may be. A pack is fetched once,
+whoever needs it. What was damaged is due until it is verified, and fetched
+besides, so that it is told each time and does not stop anything else.
+
+Packs have their turns with others whose newest recovery points have the same
+key. If nobody has it, the recovery points are told each time.
 
 Of recovery points, the pages of those are compared that are asked for packs:
 the newest, and older ones for what only these need.
 
 Nothing is noted in copies: what container sync brings from another site tells
-of the originals there, and not of the copies. So what is fetched of a copy is
-taken at random.
+of the originals there, and not of the copies. So what is fetched of copies is
+taken at random, in turn with what else there is.
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -53,8 +57,12 @@ _BATCH = 256
 Watching = Callable[
     [backups.Backup],
     contextlib.AbstractContextManager[operations.Observer]]
-# The name of a note.
+# The names of notes.
 _VERIFIED = 'verified'
+_TRIED = 'tried'
+_DAMAGED = 'damaged'
+# How much later than now it may have been when something was noted.
+_SKEW = datetime.timedelta(days=1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -63,23 +71,30 @@ class Piece:
 
     ``backup`` has to be fetched, or is one that names the pack with a
     ``number`` in its manifest, of which ``rest`` is the end of the name.
-    ``verified`` is when it was fetched before, in UTC, and ``is_damaged``
-    whether it was not as it was stored then. ``keys`` is what rounds know its
-    pack by. ``locked`` says why nobody can read the backup, if it has no key.
+    ``verified`` is when it was fetched before, in UTC, ``tried`` when that was
+    tried, if later, and ``is_damaged`` whether it was not as it was stored
+    then. ``key`` is what rounds know the key of a pack by. ``locked`` says why
+    nobody can read the backup, if it has no key.
     """
 
     backup: backups.Backup
     stored_bytes: int
     verified: datetime.datetime = rounds.NEVER
+    tried: datetime.datetime = rounds.NEVER
     number: int | None = None
     rest: str = ''
-    keys: str = ''
+    key: str = ''
     is_damaged: bool = False
     locked: exceptions.KeyUnavailable | None = None
 
+    @property
+    def name(self) -> str:
+        """The name of its pack."""
+        return f'{naming.packs(self.backup.ref.prefix)}{self.rest}'
+
     def is_name(self, name: str | None) -> bool:
         """Whether something is the name of its pack."""
-        return name == f'{naming.packs(self.backup.ref.prefix)}{self.rest}'
+        return name == self.name
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -111,8 +126,8 @@ class Scrubber:
         self._repository = repo
         self._lineage = lineage
         self._volumes: dict[tuple[str, str], _Volume] = {}
-        # Whether the login may not note anything.
-        self.is_refused = False
+        # Why something could not be noted, if that is so.
+        self.unnoted: exceptions.StoreError | None = None
 
     def plan(self, chosen: Iterable[backups.Backup],
              limits: Limits) -> Plan:
@@ -127,12 +142,13 @@ class Scrubber:
         due = [piece for piece in self._pieces(chosen)
                if limits.before is None or piece.verified < limits.before]
         # In the order of their names where they are equally old.
-        due.sort(key=lambda piece: piece.verified)
+        due.sort(key=lambda piece: max(piece.verified, piece.tried))
         # What may be no better next time must not stop anything else.
         extra = [piece for piece in due
                  if piece.is_damaged or piece.locked is not None]
-        others = [piece for piece in due
-                  if not piece.is_damaged and piece.locked is None]
+        others = self._mixed([
+            piece for piece in due
+            if not piece.is_damaged and piece.locked is None])
         taken = list(_taken(others, limits.at_most))
         rest = others[len(taken):]
         return Plan((*extra, *taken), len(rest),
@@ -144,40 +160,72 @@ class Scrubber:
             if backup.is_point:
                 by_volume.setdefault(_place(backup), []).append(backup)
             elif self._is_complete(backup):
-                yield Piece(backup, backup.listed.stored_bytes,
-                            self._verified(backup))
+                yield self._in_chunks(backup)
         for points in by_volume.values():
             yield from self._packs(points)
 
+    def _in_chunks(self, backup: backups.Backup) -> Piece:
+        piece = Piece(backup, backup.listed.stored_bytes)
+        if self._is_copy(backup):
+            return piece
+        notes = self._notes(backup)
+        return dataclasses.replace(
+            piece, verified=self._moment(notes.get(_VERIFIED)),
+            tried=self._moment(notes.get(_TRIED)),
+            is_damaged=_DAMAGED in notes)
+
+    def _moment(self, noted: str | None) -> datetime.datetime:
+        found = rounds.moment(noted) or rounds.NEVER
+        return rounds.NEVER if self._is_to_come(found) else found
+
+    def _is_to_come(self, moment: datetime.datetime) -> bool:
+        """Whether a clock was wrong when a time was noted."""
+        return moment > self._lineage.now + _SKEW
+
+    def _mixed(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """Pieces in their order, and copies among them in any."""
+        copies = [piece for piece in pieces if self._is_copy(piece.backup)]
+        others = [piece for piece in pieces
+                  if not self._is_copy(piece.backup)]
+        random.shuffle(copies)
+        left = collections.deque(copies), collections.deque(others)
+        found = []
+        while all(left):
+            found.append(random.choice(left).popleft())
+        return [*found, *left[0], *left[1]]
+
     def _packs(self, points: Sequence[backups.Backup]) -> Iterator[Piece]:
         """The packs of a volume, each once, in the order of their names."""
-        found: dict[str, Piece] = {}
-        key_ids: dict[str, frozenset[str]] = {}
-        # Of those that several name, the newest is asked that has a key, and
-        # pages if possible.
-        for backup in sorted(reversed(points), key=self._is_complete,
-                             reverse=True):
+        groups: dict[str, tuple[str, bool]] = {}
+        unlocked = []
+        for backup in reversed(points):
             point = self._point(backup)
             if point is None:
                 continue
-            own = ({point.encryption.key_id} if point.encryption
-                   else frozenset[str]())
             locked = self._locked(point)
             if locked is not None:
                 yield Piece(backup, 0, locked=locked)
+            else:
+                unlocked.append((backup, point))
+            group = (rounds.short(point.encryption.key_id)
+                     if point.encryption else '-', locked is None)
             for piece in _packs_of(backup, point):
-                before = key_ids.get(piece.rest, frozenset())
-                if not own <= before:
-                    key_ids[piece.rest] = before | own
-                if locked is None:
-                    found.setdefault(piece.rest, piece)
-        pieces = [dataclasses.replace(piece, keys=rounds.keyed(
-            key_ids.get(rest, ()))) for rest, piece in sorted(found.items())]
+                groups.setdefault(piece.rest, group)
+        # One is asked that has pages, if possible.
+        unlocked.sort(key=lambda asked: not self._is_complete(asked[0]))
+        found: dict[str, Piece] = {}
+        for asked in unlocked:
+            for piece in _packs_of(*asked):
+                found.setdefault(piece.rest, piece)
+        pieces = [dataclasses.replace(found[rest], key=key)
+                  for rest, (key, is_open) in sorted(groups.items())
+                  if is_open]
         if self._is_copy(points[-1]):
-            random.shuffle(pieces)
             yield from pieces
             return
         volume = _Volume(points[-1], self._find_notes(points), pieces)
+        # There may be other data under the same id.
+        volume.leave(key for key, is_open in groups.values() if not is_open)
         self._volumes[_place(points[-1])] = volume
         yield from volume.timed()
 
@@ -203,14 +251,11 @@ class Scrubber:
         for backup in reversed(points):
             notes = rounds.Notes.decode(self._notes(backup))
             if notes.rounds:
+                notes.rounds = {
+                    key: done for key, done in notes.rounds.items()
+                    if not self._is_to_come(done.begun)}
                 return notes
         return rounds.Notes()
-
-    def _verified(self, backup: backups.Backup) -> datetime.datetime:
-        if self._is_copy(backup):
-            return rounds.NEVER
-        noted = self._notes(backup).get(_VERIFIED)
-        return rounds.moment(noted) or rounds.NEVER
 
     def _notes(self, backup: backups.Backup) -> Mapping[str, str]:
         try:
@@ -229,7 +274,6 @@ class Scrubber:
 
         :param watching: gives who follows the fetching of a backup
         :returns: the pieces, and what is known of each
-        :raises StoreError: when something cannot be noted
         :raises SpoolError: when there is no room for digests
         :raises Cancelled: when the observer cancelled
         """
@@ -239,8 +283,7 @@ class Scrubber:
                     plan.pieces[start:start + _BATCH], verifier, watching):
                 volume = self._volumes.get(_place(piece.backup))
                 if not piece.backup.is_point:
-                    if verdict.state is backups.State.COMPLETE:
-                        self._note(piece.backup)
+                    self._note(piece, verdict)
                 elif volume is not None and piece.number is not None:
                     volume.add(piece, verdict)
                     touched.add(_place(piece.backup))
@@ -250,10 +293,18 @@ class Scrubber:
                 self._annotate(volume.newest,
                                volume.noted(self._lineage.now))
 
-    def _note(self, backup: backups.Backup) -> None:
-        if not self._is_copy(backup):
-            self._annotate(backup, {_VERIFIED: self._lineage.now.isoformat(
-                timespec='seconds')})
+    def _note(self, piece: Piece, verdict: deep.Verdict) -> None:
+        if self._is_copy(piece.backup):
+            return
+        now = self._lineage.now.isoformat(timespec='seconds')
+        if verdict.state is backups.State.COMPLETE:
+            self._annotate(piece.backup, {_VERIFIED: now})
+            return
+        notes = {_VERIFIED: piece.verified.isoformat(timespec='seconds'),
+                 _TRIED: now}
+        if verdict.state is not None and verdict.below is None:
+            notes[_DAMAGED] = now
+        self._annotate(piece.backup, notes)
 
     def _annotate(self, backup: backups.Backup,
                   notes: Mapping[str, str]) -> None:
@@ -261,12 +312,12 @@ class Scrubber:
             self._repository.store.annotate(
                 backup.ref.container, naming.manifest_name(backup.ref.prefix),
                 notes)
-        except exceptions.AccessDenied:
-            # What was found is worth knowing all the same.
-            self.is_refused = True
         except exceptions.ObjectNotFound:
             # Somebody has deleted the backup meanwhile.
             return
+        except exceptions.StoreError as err:
+            # What was found is worth knowing all the same.
+            self.unnoted = err
 
 
 class Found:
@@ -280,7 +331,7 @@ class Found:
         self.fetched: list[Piece] = []
         # Of backups alone, and of packs by the ends of their names.
         self._own: dict[types.BackupRef, deep.Verdict] = {}
-        self._packs: dict[str, tuple[exceptions.BackupError, ...]] = {}
+        self._packs: dict[str, deep.Verdict] = {}
 
     def add(self, piece: Piece, verdict: deep.Verdict) -> None:
         """Note what is known of a piece."""
@@ -290,14 +341,13 @@ class Found:
         if piece.number is None:
             self._own[ref] = verdict
             return
-        in_pack = tuple(fault for fault in verdict.faults
-                        if piece.is_name(fault.name))
-        others = tuple(fault for fault in verdict.faults
-                       if fault not in in_pack)
+        in_pack, others = _split(piece, verdict)
         if in_pack:
-            self._packs[piece.rest] = in_pack
+            self._packs[piece.rest] = dataclasses.replace(
+                verdict, faults=in_pack)
         if others:
-            self._own[ref] = dataclasses.replace(verdict, faults=others)
+            self._own[ref] = _worse(self._own.get(ref), dataclasses.replace(
+                verdict, faults=others))
 
     def of(self, ref: types.BackupRef) -> deep.Verdict | None:
         """What is known of a backup that looks complete.
@@ -308,33 +358,42 @@ class Found:
             fetched
         :raises StoreError: when the store fails
         """
-        own = self._own.get(ref)
+        found = self._own.get(ref)
         needed = packed.rests(self._repository, ref) if self._packs else ()
-        faults = tuple(fault for rest in sorted(needed)
-                       for fault in self._packs.get(rest, ()))
-        if not faults:
-            return own
-        return deep.Verdict(backups.State.DAMAGED, (
-            *(own.faults if own is not None else ()), *faults))
+        for rest in sorted(needed):
+            if rest in self._packs:
+                found = _worse(found, self._packs[rest])
+        return found
+
+
+def _split(piece: Piece, verdict: deep.Verdict,
+           ) -> tuple[tuple[exceptions.BackupError, ...], ...]:
+    """The faults of a pack, and others, such as those of pages."""
+    in_pack = tuple(fault for fault in verdict.faults
+                    if piece.is_name(fault.name))
+    return in_pack, tuple(fault for fault in verdict.faults
+                          if fault not in in_pack)
+
+
+def _worse(one: deep.Verdict | None, other: deep.Verdict) -> deep.Verdict:
+    """Both together: damage is worse than what is not known."""
+    if one is None or one.state is backups.State.COMPLETE:
+        return other
+    return dataclasses.replace(one, state=one.state or other.state,
+                               faults=one.faults + other.faults)
 
 
 @dataclasses.dataclass(slots=True)
 class _Group:
-    """Packs that the same keys open, by the ends of their names, in order.
+    """Packs of one round, by the ends of their names, in order.
 
-    Without those that were damaged. ``fetched`` are those that were fetched
-    now, up to the first of which nothing is known.
+    Without those that were damaged. ``fetched`` are those that had their turn
+    now. When the round ``has_ended``, no others count.
     """
 
     packs: list[str] = dataclasses.field(default_factory=list)
     fetched: list[str] = dataclasses.field(default_factory=list)
     has_ended: bool = False
-
-    def add(self, rest: str, verdict: deep.Verdict) -> None:
-        """Note that a pack had its turn."""
-        self.has_ended = self.has_ended or verdict.state is None
-        if not self.has_ended:
-            self.fetched.append(rest)
 
 
 class _Volume:
@@ -356,9 +415,14 @@ class _Volume:
         self._pieces = pieces
         self._groups: dict[str, _Group] = {}
         for piece in pieces:
-            group = self._groups.setdefault(piece.keys, _Group())
+            group = self._groups.setdefault(piece.key, _Group())
             if rounds.short(piece.rest) not in notes.damaged:
                 group.packs.append(piece.rest)
+
+    def leave(self, keys: Iterable[str]) -> None:
+        """Have nothing noted of some rounds, not even if packs are fetched."""
+        for key in keys:
+            self._groups.setdefault(key, _Group()).has_ended = True
 
     def timed(self) -> Iterator[Piece]:
         """Its packs, and when each was verified."""
@@ -367,29 +431,35 @@ class _Volume:
                 yield dataclasses.replace(piece, is_damaged=True)
             else:
                 yield dataclasses.replace(
-                    piece, verified=self._round(piece.keys).verified(
+                    piece, verified=self._round(piece.key).verified(
                         piece.rest))
 
-    def _round(self, keys: str) -> rounds.Round:
-        return self._before.rounds.get(keys, rounds.Round())
+    def _round(self, key: str) -> rounds.Round:
+        return self._before.rounds.get(key, rounds.Round())
 
     def add(self, piece: Piece, verdict: deep.Verdict) -> None:
         """Note what is known of a pack."""
         name = rounds.short(piece.rest)
-        if verdict.state is backups.State.COMPLETE:
-            self._damaged.discard(name)
-        elif verdict.state is not None:
+        in_pack, _ = _split(piece, verdict)
+        is_known = bool(in_pack) or verdict.state is not None
+        if in_pack:
             self._damaged.add(name)
+        elif is_known:
+            self._damaged.discard(name)
         # Damaged ones are out of turn.
-        if not piece.is_damaged:
-            self._groups[piece.keys].add(piece.rest, verdict)
+        if piece.is_damaged:
+            return
+        group = self._groups[piece.key]
+        group.has_ended = group.has_ended or not is_known
+        if not group.has_ended:
+            group.fetched.append(piece.rest)
 
     def noted(self, now: datetime.datetime) -> dict[str, str]:
         """What to note of its packs."""
         notes = rounds.Notes(
             self._before.rounds | {
-                keys: self._round(keys).after(group.fetched, group.packs, now)
-                for keys, group in self._groups.items()}, self._damaged)
+                key: self._round(key).after(group.fetched, group.packs, now)
+                for key, group in self._groups.items()}, self._damaged)
         return notes.encode(piece.rest for piece in self._pieces)
 
 
@@ -431,26 +501,8 @@ def _fetched(batch: Sequence[Piece], verifier: deep.Verifier,
     for pieces in packs.values():
         backup = pieces[0].backup
         with watching(backup) as observer:
-            verdict = verifier.verify_packs(backup, [
-                piece.number for piece in pieces
-                if piece.number is not None], observer)
-        found.update(_of_packs(pieces, verdict))
+            verdicts = verifier.verify_packs(
+                backup, [piece.name for piece in pieces], observer)
+        found.update((piece, verdicts[piece.name]) for piece in pieces)
     for piece in batch:
         yield piece, found[piece]
-
-
-def _of_packs(pieces: Sequence[Piece],
-              verdict: deep.Verdict) -> Iterator[tuple[Piece, deep.Verdict]]:
-    """What is known of each of several packs of a backup.
-
-    What is wrong with its pages is told with the first.
-    """
-    faults = list(verdict.faults)
-    for piece in reversed(pieces):
-        own = tuple(fault for fault in faults
-                    if piece is pieces[0] or piece.is_name(fault.name))
-        faults = [fault for fault in faults if fault not in own]
-        if verdict.state is None or own:
-            yield piece, dataclasses.replace(verdict, faults=own)
-        else:
-            yield piece, deep.Verdict()

@@ -334,6 +334,27 @@ class PartsTest(base.CommandTestCase):
         self.verify('--older-than', '30d', '--at-most', '1K')
         self.assertIn('Fetched and verified 0 packs and 0 backups', self.said)
 
+    def test_a_pack_that_the_store_does_not_give(self):
+        name = next(pack.name for pack in self.second.packs
+                    if pack.name in {one.name for one in self.first.packs})
+        self.store.script(faulty.fail(
+            'read', exceptions.StoreUnavailable('broken'),
+            matching=name.__eq__))
+        rows = self.verify('--older-than', '1d', code=errors.ExitCode.STORE)
+        self.assertEqual([('bak-3', 'unknown', name),
+                          ('bak-4', 'unknown', name)], rows[-2:])
+        self.assertIn(f'verified {len(self.packs) - 1} packs and 2 backups',
+                      self.said)
+
+    def test_interrupted(self):
+        with mock.patch.object(deep.Verifier, 'verify_packs',
+                               side_effect=KeyboardInterrupt):
+            rows = self.verify('--older-than', '1d',
+                               code=errors.ExitCode.INTERRUPTED)
+        self.assertEqual([f'bak-{number}' for number in (1, 2, 3, 4)],
+                         [row[0] for row in rows])
+        self.assertIn('This is what was checked so far:', self.said)
+
     def test_a_damaged_pack_is_told_with_all_that_need_it(self):
         name = next(pack.name for pack in self.second.packs
                     if pack.name in {one.name for one in self.first.packs})
@@ -358,7 +379,7 @@ class PartsTest(base.CommandTestCase):
             rows = self.verify('--older-than', '1d')
             self.assertEqual(('bak-1', 'complete', ''), rows[0])
             self.assertIn(f'{len(self.packs)} packs and 2 backups', self.said)
-            self.assertIn('This login may not write to the account',
+            self.assertIn('Nobody knows later what was verified now.',
                           self.said)
 
     def test_what_does_not_go_together(self):

@@ -328,6 +328,20 @@ class StartTest(EncryptionTestCase):
             self.assertIn('Check [key_manager]', text)
             self.assertNotIn('LocationInfo', text)
 
+    def test_a_password_that_looks_like_a_reference(self):
+        file = self.directory / 'wrong.conf'
+        for password in ('s3cret$word', 's3cret${word}', 's3cret$no.word'):
+            file.write_text('[key_manager]\nauth_type = keystone_password\n'
+                            f'password = {password}\n')
+            conf = cfg.ConfigOpts()
+            conf([], default_config_files=[str(file)], default_config_dirs=[])
+            with mock.patch.object(encryption, 'CONF', conf):
+                err = self.assertRaises(exceptions.ConfigurationError,
+                                        self.check)
+            text = errors.sentence(err)
+            self.assertIn('"$$" stands for "$"', text)
+            self.assertNotIn('word', text.replace('password', ''))
+
     def test_older_keys(self):
         old, lost = self.new_key(), self.new_key()
         self.lose(lost)

@@ -78,8 +78,8 @@ class NotesTest(base.BaseTestCase):
     """What fits into the notes of an object."""
 
     @given(st.dictionaries(
-        st.sets(st.text('ab-', min_size=1, max_size=5), max_size=3).map(
-            rounds.keyed),
+        st.text('ab-', max_size=5).map(
+            rounds.short),
         st.builds(rounds.Round, st.sampled_from(_T), st.sampled_from(_T),
                   st.none() | st.text('ab-c', min_size=1)), max_size=12),
         st.sets(st.text(), max_size=100))
@@ -96,7 +96,7 @@ class NotesTest(base.BaseTestCase):
 
     def test_too_much(self):
         packs = [f'{"long-name-" * 4}-{number:06d}' for number in range(900)]
-        done = {rounds.keyed([str(number)]): rounds.Round(
+        done = {rounds.short(str(number)): rounds.Round(
             _T[number], _T[0], packs[0]) for number in range(20)}
         notes = rounds.Notes(done, set(map(rounds.short, packs)))
         # All are gone but the last.

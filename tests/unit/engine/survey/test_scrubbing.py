@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import keys
+from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import rounds
@@ -90,10 +91,23 @@ class ScrubTest(survey_base.SurveyTestCase):
         packs = {name for name in self.bench.names() if naming.is_pack(name)}
         self.assertEqual(2 + len(packs), len(seen))
 
+    def test_the_longest_overdue_come_first(self):
+        self.scrub(older_than=_DAY)
+        self.scrub(older_than=_DAY, at_most=4000, days=40)
+        lineage = self._lineage(days=80)
+        pieces = scrubbing.Scrubber(self.bench.repository, lineage).plan(
+            lineage.backups, scrubbing.Limits(lineage.now)).pieces
+        times = [piece.verified for piece in pieces]
+        self.assertEqual(2, len(set(times)))
+        self.assertEqual(sorted(times), times)
+        self.assertNotEqual(sorted(piece.rest for piece in pieces),
+                            [piece.rest for piece in pieces])
+
     def test_new_backups_go_on_with_the_round(self):
-        self.scrub(older_than=30 * _DAY, at_most=1500)
+        self.scrub(older_than=30 * _DAY, at_most=9000)
         _, found = self.scrub(older_than=30 * _DAY, at_most=1)
         (before,) = self.names(found)
+        self.assertIn('bak-3-', before)
         self.bench.archive(5, _FIRST[::-1], parent=4, form=_PACKS)
         _, found = self.scrub(older_than=30 * _DAY, at_most=1)
         (after,) = self.names(found)
@@ -351,6 +365,132 @@ class ScrubTest(survey_base.SurveyTestCase):
         lineage = self._lineage(copies=[base.CONTAINER])
         *_, copy = lineage.backups
         self.assertIs(backups.State.ARRIVING, lineage.state(copy))
+
+    def test_a_backup_that_is_deleted_before_its_turn(self):
+        lineage = self._lineage()
+        scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
+        plan = scrubber.plan(lineage.backups, scrubbing.Limits())
+        # Others still need some of its packs.
+        self._remove(naming.manifest_name(base.ref(4).prefix))
+        found = list(scrubber.run(
+            plan, deep.Verifier(self.bench.repository, lineage, 1),
+            self.watching))
+        self.assertEqual([], [piece for piece, verdict in found
+                              if piece.backup.ref == base.ref(4)
+                              and verdict.state is not None])
+        self.assert_due(list(self.bench.repository.load(
+            base.ref(3)).point.packs.names()))
+
+    def test_one_that_is_replaced_before_its_turn(self):
+        lineage = self._lineage()
+        scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
+        plan = scrubber.plan(lineage.backups, scrubbing.Limits())
+        self._remove(naming.manifest_name(base.ref(4).prefix))
+        self.bench.archive(4, bytes(700), form=_PACKS)
+        found = list(scrubber.run(
+            plan, deep.Verifier(self.bench.repository, lineage, 1),
+            self.watching))
+        self.assertEqual({None}, {
+            verdict.state for piece, verdict in found
+            if piece.backup.ref == base.ref(4)})
+
+    def test_a_pack_that_the_store_does_not_give(self):
+        bad, *others = sorted(self.packs())
+        self.store.script(faulty.fail(
+            'read', exceptions.StoreUnavailable('broken'),
+            matching=bad.__eq__))
+        seen = []
+        for _ in range(len(others) + 3):
+            _, found = self.scrub(older_than=_DAY, at_most=1)
+            seen += self.packs_of(found)
+            if seen:
+                self.assertEqual([bad], self.packs_of(found, None))
+        self.assertEqual(others, seen)
+        self.store.heal()
+        self.assert_due([bad])
+
+    def test_a_backup_in_chunks_that_the_store_does_not_give(self):
+        self.store.script(faulty.fail(
+            'read', exceptions.StoreUnavailable('broken'),
+            matching=lambda name: name.startswith(base.ref(1).prefix)
+            and base.is_chunk(name)))
+        seen = []
+        for _ in range(len(self.packs()) + 2):
+            _, found = self.scrub(older_than=_DAY, at_most=1)
+            seen += self.packs_of(found)
+        self.assertEqual(sorted(self.packs()), seen)
+
+    def test_a_backup_in_chunks_that_is_damaged(self):
+        name = next(name for name in self.bench.names()
+                    if name.startswith(base.ref(1).prefix)
+                    and base.is_chunk(name))
+        self.store.script(faulty.alter(
+            'read', lambda data: bytes([data[0] ^ 1]) + data[1:],
+            matching=name.__eq__))
+        for _ in range(3):
+            _, found = self.scrub(older_than=_DAY)
+            # It is told each time, with what builds on it.
+            self.assertEqual(
+                {'bak-1', 'bak-2'},
+                {piece.backup.ref.backup_id for piece, verdict in found
+                 if verdict.state is backups.State.DAMAGED})
+        self.store.heal()
+        self.scrub(older_than=_DAY)
+        _, found = self.scrub(older_than=_DAY)
+        self.assertEqual([], found)
+
+    def test_pages_that_are_damaged_do_not_hurt_packs(self):
+        page = self.bench.repository.load(base.ref(4)).point.objects.name(0)
+        self.store.script(faulty.alter(
+            'read', lambda data: bytes([data[0] ^ 1]) + data[1:],
+            matching=page.__eq__))
+        self.scrub(older_than=_DAY)
+        self.store.heal()
+        _, found = self.scrub(older_than=_DAY)
+        self.assertEqual([], found)
+
+    def test_a_clock_that_was_wrong(self):
+        self.scrub(older_than=_DAY, days=400)
+        self.assert_due(self.packs())
+
+    def test_two_keys_of_one_id(self):
+        before = self.packs()
+        data = key_ring.new('one')
+        self.bench.archive(6, _FIRST, form=_PACKS, encryption=data)
+        other = jobs.Encryption(data.key, data.key.wrap(
+            key_ring.key('another'), 'one', bytes(12)))
+        self.bench.archive(7, _SECOND, form=_PACKS, encryption=other)
+        self.have_keys('one')
+        for _ in range(3):
+            self.scrub(older_than=_DAY)
+        ring = key_ring.KeyRing('one')
+        ring.keys['one'] = key_ring.key('another')
+        self.bench.repository.operation.keys = keys.Unlocker(ring)
+        _, found = self.scrub(older_than=_DAY)
+        self.assertEqual(
+            sorted(self.bench.repository.load(
+                base.ref(7)).point.packs.names()), self.packs_of(found))
+        self.assertTrue(before.isdisjoint(self.packs_of(found)))
+
+    def test_copies_alone_are_all_taken(self):
+        seen = set()
+        for _ in range(200):
+            _, found = self.scrub(older_than=_DAY, at_most=1,
+                                  copies=[base.CONTAINER])
+            seen.update(self.names(found))
+        self.assertEqual(2 + len(self.packs()), len(seen))
+
+    def test_notes_that_cannot_be_written(self):
+        lineage = self._lineage()
+        scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
+        plan = scrubber.plan(lineage.backups, scrubbing.Limits())
+        self.store.script(faulty.fail(
+            'annotate', exceptions.StoreUnavailable('broken')))
+        found = list(scrubber.run(
+            plan, deep.Verifier(self.bench.repository, lineage, 1),
+            self.watching))
+        self.assertEqual(len(plan.pieces), len(found))
+        self.assertIn('broken', str(scrubber.unnoted))
 
     def test_copies_are_taken_at_random_and_not_noted(self):
         orders = set()
