@@ -210,7 +210,8 @@ class Verify(commands.AccountCommand, commands.Table):
         plan = scrubber.plan(chosen, scrubbing.Limits(
             None if arguments.older_than is None
             else lineage.now - arguments.older_than, arguments.at_most))
-        found = scrubbing.Found(survey.repository)
+        found = scrubbing.Found(survey.repository, lineage)
+        by_ref = {backup.ref: backup for backup in chosen}
         try:
             for piece, verdict in scrubber.run(
                     plan, deep.Verifier(survey.repository, lineage, 1),
@@ -223,7 +224,7 @@ class Verify(commands.AccountCommand, commands.Table):
                 self.tell(scrubber.unnoted,
                           'Nobody knows later what was verified now.')
             for row in rows:
-                yield from _with_found(row, found)
+                yield from _with_found(row, by_ref[row.ref], found)
 
     def _fetching(self, backup: backups.Backup,
                   ) -> AbstractContextManager[operations.Observer]:
@@ -237,9 +238,10 @@ def _is_limited(arguments: argparse.Namespace) -> bool:
             or arguments.at_most is not None)
 
 
-def _with_found(row: _Row, found: scrubbing.Found) -> Iterator[_Row]:
+def _with_found(row: _Row, backup: backups.Backup,
+                found: scrubbing.Found) -> Iterator[_Row]:
     """A row, or what was found of a backup that looked complete."""
-    known = (found.of(row.ref) if row.state is backups.State.COMPLETE
+    known = (found.of(backup) if row.state is backups.State.COMPLETE
              else None)
     # Only part of what it needs may have been fetched.
     if known is None or known.state is backups.State.COMPLETE:

@@ -209,8 +209,8 @@ class Scrubber:
                 unlocked.append((backup, point))
             group = (rounds.short(point.encryption.key_id)
                      if point.encryption else '-', locked is None)
-            for piece in _packs_of(backup, point):
-                groups.setdefault(piece.rest, group)
+            for name in point.packs.names():
+                groups.setdefault(name.removeprefix(point.packs.root), group)
         # One is asked that has pages, if possible.
         unlocked.sort(key=lambda asked: not self._is_complete(asked[0]))
         found: dict[str, Piece] = {}
@@ -302,7 +302,8 @@ class Scrubber:
             return
         notes = {_VERIFIED: piece.verified.isoformat(timespec='seconds'),
                  _TRIED: now}
-        if verdict.state is not None and verdict.below is None:
+        if (piece.is_damaged if verdict.state is None
+                else verdict.below is None):
             notes[_DAMAGED] = now
         self._annotate(piece.backup, notes)
 
@@ -326,8 +327,10 @@ class Found:
     ``fetched`` are the pieces that are as they were stored.
     """
 
-    def __init__(self, repo: repository.Repository) -> None:
+    def __init__(self, repo: repository.Repository,
+                 lineage: lineages.Lineage) -> None:
         self._repository = repo
+        self._lineage = lineage
         self.fetched: list[Piece] = []
         # Of backups alone, and of packs by the ends of their names.
         self._own: dict[types.BackupRef, deep.Verdict] = {}
@@ -349,21 +352,32 @@ class Found:
             self._own[ref] = _worse(self._own.get(ref), dataclasses.replace(
                 verdict, faults=others))
 
-    def of(self, ref: types.BackupRef) -> deep.Verdict | None:
+    def of(self, backup: backups.Backup) -> deep.Verdict | None:
         """What is known of a backup that looks complete.
 
-        A damaged pack hurts all that need it, whoever was asked for it.
+        A damaged pack hurts all that need it, whoever was asked for it, and
+        a damaged backup all that build on it.
 
         :returns: None if nothing speaks against it, and not all of it was
             fetched
         :raises StoreError: when the store fails
         """
+        ref = backup.ref
         found = self._own.get(ref)
+        if not backup.is_point:
+            return found or self._below(backup)
         needed = packed.rests(self._repository, ref) if self._packs else ()
         for rest in sorted(needed):
             if rest in self._packs:
                 found = _worse(found, self._packs[rest])
         return found
+
+    def _below(self, backup: backups.Backup) -> deep.Verdict | None:
+        for below in self._lineage.chain(backup):
+            verdict = self._own.get(below.ref)
+            if verdict and verdict.state is not backups.State.COMPLETE:
+                return deep.Verdict(verdict.state, below=below.ref)
+        return None
 
 
 def _split(piece: Piece, verdict: deep.Verdict,

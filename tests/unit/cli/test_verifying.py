@@ -14,6 +14,7 @@ from cinder_swift_backup.format import naming
 from tests.fakes import faulty
 from tests.fakes import points
 from tests.unit.cli import base
+from tests.unit.engine import base as engine_base
 
 _Code = errors.ExitCode
 
@@ -354,6 +355,22 @@ class PartsTest(base.CommandTestCase):
         self.assertEqual([f'bak-{number}' for number in (1, 2, 3, 4)],
                          [row[0] for row in rows])
         self.assertIn('This is what was checked so far:', self.said)
+
+    def test_what_builds_on_a_damaged_backup(self):
+        name = next(name for name in self.bench.names()
+                    if name.startswith(base.ref(1).prefix)
+                    and engine_base.is_chunk(name))
+        self.store.script(faulty.alter(
+            'read', lambda data: bytes([data[0] ^ 1]) + data[1:],
+            matching=name.__eq__))
+        told = []
+        for _ in range(3):
+            # It is fetched each time, and what builds on it in its turn.
+            rows = self.verify('--older-than', '1d', '--at-most', '1',
+                               code=errors.ExitCode.DAMAGED)
+            told.append({backup for backup, state, _ in rows
+                         if state == 'damaged'})
+        self.assertEqual([{'bak-1', 'bak-2'}] * 3, told)
 
     def test_a_damaged_pack_is_told_with_all_that_need_it(self):
         name = next(pack.name for pack in self.second.packs
