@@ -12,7 +12,6 @@ once, however many backups need it. Nothing is written anywhere. In the form of
 packs, see :mod:`cinder_swift_backup.engine.survey.deep_packs`.
 """
 
-from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 
@@ -80,12 +79,12 @@ class Checker:
 
     def check_packs(self, link: chains.ChainLink, names: Sequence[str],
                     observer: operations.Observer,
-                    ) -> tuple[list[Damage],
+                    ) -> tuple[list[deep_packs.Fault],
                                Sequence[list[deep_packs.Fault]]]:
         """What is wrong with the pages of a backup, and with some packs.
 
         :param names: of packs
-        :returns: damage of pages, and the faults of each pack
+        :returns: the faults of pages, and those of each pack
         :raises ChainError: when the backup does not need them now
         :raises StoreError: when the store fails
         :raises KeyUnavailable: when the key of an encrypted backup is missing
@@ -191,12 +190,11 @@ class Verifier:
 
     def verify_packs(self, backup: backups.Backup, names: Sequence[str],
                      observer: operations.Observer,
-                     ) -> Mapping[str, Verdict]:
+                     ) -> tuple[Verdict, Sequence[Verdict]]:
         """Fetch some packs of a backup.
 
         :param names: of packs that it needed a moment ago
-        :returns: what is known of each, by its name. What no pack is to blame
-            for, such as a page, is told with the first.
+        :returns: what is known of the backup, but for packs, and of each pack
         :raises Cancelled: when the observer cancelled
         """
         try:
@@ -206,10 +204,8 @@ class Verifier:
         except (*_UNKNOWN, exceptions.ChainError,
                 exceptions.FormatError) as err:
             # Of a backup that was deleted meanwhile, no pack was fetched.
-            return {name: Verdict(None, (err,) if name == names[0] else ())
-                    for name in names}
-        found[0].extend(in_pages)
-        return dict(zip(names, map(_verdict, found), strict=True))
+            return Verdict(None, (err,)), [Verdict(None) for _ in names]
+        return _verdict(in_pages), list(map(_verdict, found))
 
     def _by_itself(self, chain: Sequence[backups.Backup],
                    observer: operations.Observer) -> Verdict:

@@ -94,10 +94,10 @@ class Checker:
     def check_some(self, link: chains.ChainLink, point: chains.Point,
                    observer: operations.Observer,
                    numbers: Sequence[int],
-                   ) -> tuple[list[Damage], dict[int, list[Fault]]]:
+                   ) -> tuple[list[Fault], dict[int, list[Fault]]]:
         """What is wrong with the pages of a backup, and with some packs.
 
-        If the store gives some packs and not others, its errors are among
+        If the store gives some objects and not others, its errors are among
         what is wrong with these.
 
         :param numbers: of the packs
@@ -108,10 +108,15 @@ class Checker:
         operation = self._repository.during(observer).operation
         key = operation.keys.unlock(point.encryption)
         with operation.runtime.closing(_marks(operation, point)) as marks:
-            damage = _mark(operation, link.ref, point, marks)
+            faults: list[Fault] = []
+            try:
+                faults += _mark(operation, link.ref, point, marks)
+            except exceptions.StoreUnavailable as err:
+                # If it is down, it gives no pack either.
+                faults.append(err)
             look = _Look(operation, link.ref, point, key,
-                         None if damage else marks, failures=_FAILURES)
-            return damage, self._check_packs(operation, point, look, numbers)
+                         None if faults else marks, failures=_FAILURES)
+            return faults, self._check_packs(operation, point, look, numbers)
 
     def _check_packs(self, operation: operations.Operation,
                      point: chains.Point, look: '_Look',

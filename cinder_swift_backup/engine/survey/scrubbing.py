@@ -500,7 +500,10 @@ def _taken(due: Sequence[Piece], at_most: int | None) -> Iterator[Piece]:
 
 def _fetched(batch: Sequence[Piece], verifier: deep.Verifier,
              watching: Watching) -> Iterator[tuple[Piece, deep.Verdict]]:
-    """What is known of some pieces, in their order, once they were fetched."""
+    """What is known of some pieces, in their order, once they were fetched.
+
+    Before these, of the recovery points that were asked for packs.
+    """
     packs: dict[types.BackupRef, list[Piece]] = {}
     found: dict[Piece, deep.Verdict] = {}
     for piece in batch:
@@ -515,8 +518,10 @@ def _fetched(batch: Sequence[Piece], verifier: deep.Verifier,
     for pieces in packs.values():
         backup = pieces[0].backup
         with watching(backup) as observer:
-            verdicts = verifier.verify_packs(
+            own, verdicts = verifier.verify_packs(
                 backup, [piece.name for piece in pieces], observer)
-        found.update((piece, verdicts[piece.name]) for piece in pieces)
+        found.update(zip(pieces, verdicts, strict=True))
+        if own.faults:
+            yield Piece(backup, 0), own
     for piece in batch:
         yield piece, found[piece]

@@ -347,9 +347,9 @@ class ScrubTest(survey_base.SurveyTestCase):
             self.watching))
         self.assertEqual(
             {True: {None}, False: {backups.State.COMPLETE}},
-            {is_pack: {verdict.state for piece, verdict in found
-                       if (piece.number is not None) is is_pack}
-             for is_pack in (True, False)})
+            {is_point: {verdict.state for piece, verdict in found
+                        if piece.backup.is_point is is_point}
+             for is_point in (True, False)})
         self.store.heal()
         _, found = self.scrub(older_than=_DAY)
         self.assertTrue(all(piece.rest for piece, _ in found))
@@ -408,6 +408,18 @@ class ScrubTest(survey_base.SurveyTestCase):
         self.assertEqual(others, seen)
         self.store.heal()
         self.assert_due([bad])
+
+    def test_a_page_that_the_store_does_not_give(self):
+        page = self.bench.repository.load(base.ref(4)).point.objects.name(0)
+        self.store.script(faulty.fail(
+            'read', exceptions.StoreUnavailable('broken'),
+            matching=page.__eq__))
+        _, found = self.scrub(older_than=_DAY)
+        self.assertEqual(sorted(self.packs()), self.packs_of(found))
+        ((piece, verdict),) = [each for each in found
+                               if each[1].state is None]
+        self.assertEqual(base.ref(4), piece.backup.ref)
+        self.assertIn('broken', str(verdict.faults[0]))
 
     def test_a_backup_in_chunks_that_the_store_does_not_give(self):
         self.store.script(faulty.fail(
