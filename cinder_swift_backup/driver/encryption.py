@@ -123,7 +123,8 @@ def of_service():
             'the login of the key manager refers to an option that does not '
             'exist ("$$" stands for "$")',
             remedy=exceptions.Remedy.KEY_MANAGER) from err
-    except cfg.Error as err:
+    except (cfg.Error, castellan_exception.CastellanException) as err:
+        # Which of them, that depends on the release.
         raise exceptions.ConfigurationError(
             'the login of the key manager cannot be read',
             detail=option_values.plain(err),

@@ -341,7 +341,7 @@ class BadInputTestCase(cinder_side.CinderSideTestCase):
         data = bytearray(blobs.get(self.store, self.container, name))
         data[12345] ^= 1
         blobs.put(self.store, self.container, name, bytes(data))
-        self.assert_refused(name, 'SHA-256')
+        self.assert_refused(name, 'the digest of a block')
         self.configure(backup_swift_verify_restore=False)
         self.assert_content(self.restore_new(OURS, self.backup),
                             bytes(data) + _DATA[CHUNK:])

@@ -114,7 +114,7 @@ class UserAccountTestCase(reasons.FailReasonTestCase):
         self.backup = self.back_up(volume)
         self._spoil('first', None, 'an object that the manifest names is '
                                    'missing', 'Restore another backup.')
-        self._spoil('first', _flipped, 'an object is damaged: the SHA-256 of '
+        self._spoil('first', _flipped, 'an object is damaged: the digest of '
                     'a block differs from the recorded one',
                     'Restore another backup.')
         self._spoil('_sha256file', None, 'the digest file of the backup is '
