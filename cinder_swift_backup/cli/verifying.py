@@ -85,7 +85,7 @@ class Verify(commands.AccountCommand, commands.Table):
     To fetch a part of everything each night, limit --deep: with --older-than,
     it fetches only what it has not verified for so long, and with --at-most,
     no more than so many bytes, the longest overdue first. Of backups in packs
-    it fetches single packs, and besides each time those that were damaged.
+    it fetches single packs, and every time those that were damaged before.
     What a backup builds on has its own turn, so it calls none "verified". It
     notes with the manifests what it has fetched, but not in copies, of which
     it takes what it fetches at random.

@@ -342,7 +342,7 @@ class Found:
         if verdict.state is backups.State.COMPLETE:
             self.fetched.append(piece)
         if piece.number is None:
-            self._own[ref] = verdict
+            self._own[ref] = _worse(self._own.get(ref), verdict)
             return
         in_pack, others = _split(piece, verdict)
         if in_pack:
@@ -393,8 +393,10 @@ def _worse(one: deep.Verdict | None, other: deep.Verdict) -> deep.Verdict:
     """Both together: damage is worse than what is not known."""
     if one is None or one.state is backups.State.COMPLETE:
         return other
-    return dataclasses.replace(one, state=one.state or other.state,
-                               faults=one.faults + other.faults)
+    known = set(map(str, one.faults))
+    return dataclasses.replace(
+        one, state=one.state or other.state, faults=one.faults + tuple(
+            fault for fault in other.faults if str(fault) not in known))
 
 
 @dataclasses.dataclass(slots=True)

@@ -165,8 +165,7 @@ class ScrubTest(survey_base.SurveyTestCase):
     @staticmethod
     def packs_of(found, state=backups.State.COMPLETE):
         """Names of packs that something is known of."""
-        return sorted(f'{naming.packs(piece.backup.ref.prefix)}{piece.rest}'
-                      for piece, verdict in found
+        return sorted(piece.name for piece, verdict in found
                       if piece.rest and verdict.state is state)
 
     def assert_due(self, names):
@@ -305,10 +304,9 @@ class ScrubTest(survey_base.SurveyTestCase):
             lineage.backups, scrubbing.Limits())
         for piece in plan.pieces:
             if piece.rest and piece.verified != rounds.NEVER:
-                name = f'{naming.packs(piece.backup.ref.prefix)}{piece.rest}'
-                self.assertIn(name, verified)
+                self.assertIn(piece.name, verified)
                 self.assertLess(piece.verified, lineage.now + (
-                    verified[name] - night + 0.5) * _DAY)
+                    verified[piece.name] - night + 0.5) * _DAY)
 
     def test_a_backup_that_is_deleted_meanwhile(self):
         lineage = self._lineage()
@@ -450,6 +448,21 @@ class ScrubTest(survey_base.SurveyTestCase):
         self.scrub(older_than=_DAY)
         _, found = self.scrub(older_than=_DAY)
         self.assertEqual([], found)
+
+    def test_what_is_found_of_pages_is_not_forgotten(self):
+        *_, backup = self._lineage().backups
+        found = scrubbing.Found(self.bench.repository, self._lineage())
+        damage = exceptions.DigestMismatch('a page is damaged')
+        for state, fault in (
+                (backups.State.DAMAGED, damage),
+                (None, exceptions.StoreUnavailable('broken')),
+                (backups.State.DAMAGED, damage)):
+            found.add(scrubbing.Piece(backup, 0),
+                      deep.Verdict(state, (fault,)))
+        verdict = found.of(backup)
+        self.assertIs(backups.State.DAMAGED, verdict.state)
+        self.assertEqual(['a page is damaged', 'broken'],
+                         list(map(str, verdict.faults)))
 
     def test_pages_that_are_damaged_do_not_hurt_packs(self):
         page = self.bench.repository.load(base.ref(4)).point.objects.name(0)
