@@ -168,8 +168,8 @@ class Restic:
         self._tool = tools.Restic(account, directory)
 
     def back_up(self, path, night):
-        """See :class:`Driver`; its memory is not known."""
-        return self._tool.back_up(path), None
+        """See :class:`Driver`; its memory is that of the whole process."""
+        return self._tool.back_up(path), self._account.peak
 
     def forget(self):
         """See :class:`Driver`."""

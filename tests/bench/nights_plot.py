@@ -22,13 +22,16 @@ from tests.fakes import loads
 
 DIRECTORY = (pathlib.Path(__file__).resolve().parents[2]
              / 'doc' / 'source' / 'contributor' / 'measurements')
+_MIB = 1 << 20
 _COLOURS = {'packs': '#0072b2', 'chunks': '#d55e00', 'restic': '#009e73'}
 _FIGURES = (('seconds', 'Seconds of the backup', 1),
-            ('stored', 'MiB stored', 1 << 20),
+            ('memory', 'MiB of memory', _MIB),
+            ('stored', 'MiB stored', _MIB),
             ('objects', 'Objects', 1))
+_LOGARITHMIC = ('seconds', 'objects')
 _HEAD = ('', 'First backup, s', 'Nightly backup, s', 'Delete and sweep, s',
-         'Restore of the last, s', 'Peak memory over idle, MiB',
-         'Objects at the end',
+         'Restore of the last, s', 'Memory of a nightly backup, MiB',
+         'At most, MiB', 'Objects at the end',
          'MiB stored at the end')
 _Lines = Sequence[dict[str, Any]]
 
@@ -45,7 +48,7 @@ def write(lines: _Lines) -> None:
         f'The volume has {lines[0]["mib"]} MiB. The machine has '
         f'{matrix.machine()}, which the drivers and Swift share.', '',
         '.. figure:: measurements/nights.svg',
-        '   :alt: Seconds, bytes and objects, night by night', '',
+        '   :alt: Seconds, memory, bytes and objects, night by night', '',
         '   Seconds and objects are on logarithmic scales', '',
         *_table(lines))))
 
@@ -57,7 +60,7 @@ def _of(lines: _Lines, load: str, tool: str) -> _Lines:
 
 def _draw(lines: _Lines) -> None:
     figure, axes = pyplot.subplots(
-        len(_FIGURES), len(loads.LOADS), figsize=(9, 7), sharex=True,
+        len(_FIGURES), len(loads.LOADS), figsize=(9, 9), sharex=True,
         sharey='row', layout='constrained')
     for column, load in enumerate(loads.LOADS):
         axes[0][column].set_title(load)
@@ -69,7 +72,7 @@ def _draw(lines: _Lines) -> None:
                 axis.plot([line['night'] + 1 for line in nights],
                           [line[name] / unit for line in nights],
                           color=colour, label=tool)
-            if name != 'stored':
+            if name in _LOGARITHMIC:
                 axis.set_yscale('log')
                 axis.yaxis.set_major_formatter('{x:g}')
             if not column:
@@ -97,14 +100,14 @@ def _rows(lines: _Lines) -> Iterator[Sequence[str]]:
                 continue
             *nights, last = found
             later = nights[1:]
-            memory = [line['memory'] for line in nights if line['memory']]
             yield (f'{load}, {tool}', f'{nights[0]["seconds"]:.1f}',
                    f'{_median(later, "seconds"):.1f}',
                    f'{_median(later, "forgetting"):.1f}',
                    f'{last["restore"]:.1f}',
-                   f'{max(memory) / (1 << 20):.0f}' if memory else '',
+                   f'{_median(later, "memory") / _MIB:.0f}',
+                   f'{max(line["memory"] for line in nights) / _MIB:.0f}',
                    f'{nights[-1]["objects"]:,}',
-                   f'{nights[-1]["stored"] / (1 << 20):,.0f}')
+                   f'{nights[-1]["stored"] / _MIB:,.0f}')
 
 
 def _median(lines: _Lines, name: str) -> float:

@@ -11,6 +11,8 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
+import tempfile
 import time
 from typing import Protocol
 
@@ -57,18 +59,27 @@ class Account:
         if url:
             found = url + found.rpartition('_')[2]
         self.url, self.token = found, token
+        # Of the last program, in bytes.
+        self.peak = 0
         self.environment = processes.environment({
             'OS_STORAGE_URL': found, 'OS_AUTH_TOKEN': token,
             'RESTIC_PASSWORD': 'measured'})
 
     def run(self, *command: str, cwd: pathlib.Path | None = None) -> float:
-        """Run a program; returns the seconds it took."""
-        begun = time.monotonic()
-        subprocess.run(
-            command, env=self.environment, cwd=cwd, check=True,
-            stdout=subprocess.DEVNULL,
-            preexec_fn=processes.die_with_parent())
-        return time.monotonic() - begun
+        """Run a program; returns the seconds it took.
+
+        Its peak of memory is in ``peak`` then.
+        """
+        with tempfile.NamedTemporaryFile('r') as file:
+            begun = time.monotonic()
+            subprocess.run(
+                (sys.executable, '-m', 'tests.bench.peak', file.name,
+                 *command), env=self.environment, cwd=cwd, check=True,
+                stdout=subprocess.DEVNULL,
+                preexec_fn=processes.die_with_parent())
+            seconds = time.monotonic() - begun
+            self.peak = int(file.read())
+        return seconds
 
     def stored(self, *containers: str) -> tuple[int, int]:
         """How many objects there are in containers, and their bytes."""
