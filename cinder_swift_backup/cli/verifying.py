@@ -21,7 +21,9 @@ from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
+from cinder_swift_backup.engine.survey import findings
 from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import pieces
 from cinder_swift_backup.engine.survey import scrubbing
 from cinder_swift_backup.engine.survey import survey as surveys
 from cinder_swift_backup.format import types
@@ -200,7 +202,6 @@ class Verify(commands.AccountCommand, commands.Table):
                 verdict = verifier.verify(by_ref[row.ref], observer)
             yield from _of_verdict(row, verdict, part)
 
-
     def _due(self, survey: surveys.Survey, lineage: lineages.Lineage,
              chosen: Sequence[backups.Backup], rows: Iterable[_Row],
              arguments: argparse.Namespace) -> Iterator[_Row]:
@@ -210,7 +211,7 @@ class Verify(commands.AccountCommand, commands.Table):
         plan = scrubber.plan(chosen, scrubbing.Limits(
             None if arguments.older_than is None
             else lineage.now - arguments.older_than, arguments.at_most))
-        found = scrubbing.Found(survey.repository, lineage)
+        found = findings.Found(survey.repository, lineage)
         by_ref = {backup.ref: backup for backup in chosen}
         try:
             for piece, verdict in scrubber.run(
@@ -222,7 +223,7 @@ class Verify(commands.AccountCommand, commands.Table):
             self._left = _left(found.fetched, plan)
             if scrubber.unnoted is not None:
                 self.tell(scrubber.unnoted,
-                          'Nobody knows later what was verified now.')
+                          'The next run cannot know what this one verified.')
             for row in rows:
                 yield from _with_found(row, by_ref[row.ref], found)
 
@@ -239,7 +240,7 @@ def _is_limited(arguments: argparse.Namespace) -> bool:
 
 
 def _with_found(row: _Row, backup: backups.Backup,
-                found: scrubbing.Found) -> Iterator[_Row]:
+                found: findings.Found) -> Iterator[_Row]:
     """A row, or what was found of a backup that looked complete."""
     known = (found.of(backup) if row.state is backups.State.COMPLETE
              else None)
@@ -250,7 +251,7 @@ def _with_found(row: _Row, backup: backups.Backup,
         yield from _of_verdict(row, known, 1)
 
 
-def _left(fetched: Sequence[scrubbing.Piece], plan: scrubbing.Plan) -> str:
+def _left(fetched: Sequence[pieces.Piece], plan: scrubbing.Plan) -> str:
     """What was fetched of what was due."""
     packs = [piece for piece in fetched if piece.number is not None]
     words = ' and '.join((

@@ -6,15 +6,24 @@ have each object: some of them die while backups are made.
 
 import collections
 import contextlib
+import datetime
 import os
+import random
 import sqlite3
+import time
 from typing import ClassVar
 
+from cinder_swift_backup import engine as engines
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import concurrency
+from cinder_swift_backup.engine import sweeping
 from tests.functional import api
 from tests.functional.api import MIB
 
 _PATIENCE = 300
+_GRACE = datetime.timedelta(seconds=2)
+# So many that one host hardly ever gets all of them.
+_INCREMENTALS = 8
 
 
 class LargeCloudTestCase(api.ApiTestCase):
@@ -101,6 +110,24 @@ class ScaleOutTestCase(LargeCloudTestCase):
         while len(self.hosts_of(backups)) < 2 and len(backups) < 16:
             id_, expected[id_] = self.make_volume_of(len(expected))
             backups.append(self.start_backup(self.cinder.volumes.get(id_)))
+        host, lost, others = self.lose_a_host(backups)
+        self.delete_without(host, lost[0])
+        host.start()
+        host.wait()
+        for backup in lost[1:]:
+            self.check_lost(backup)
+        self.assertEqual({backup.id for backup in others},
+                         set(self.objects_of(backups)))
+        for backup in others:
+            self.assertEqual(expected[backup.volume_id],
+                             self.sha256(self.restore(backup)))
+
+    def lose_a_host(self, backups):
+        """Kill one while all are made, and an object server.
+
+        :returns: the service, what it was making, and the others, which are
+            complete
+        """
         self.wait_until(self.all_have_objects, backups)
         host = self.busiest(backups)
         self.running.swift.stop_server('object.2')
@@ -113,16 +140,7 @@ class ScaleOutTestCase(LargeCloudTestCase):
             self.wait(self.cinder.backups, backup, 'available', _PATIENCE)
         for backup in lost:
             self.assertEqual('creating', self.status(backup))
-        self.delete_without(host, lost[0])
-        host.start()
-        host.wait()
-        for backup in lost[1:]:
-            self.check_lost(backup)
-        self.assertEqual({backup.id for backup in others},
-                         set(self.objects_of(backups)))
-        for backup in others:
-            self.assertEqual(expected[backup.volume_id],
-                             self.sha256(self.restore(backup)))
+        return host, lost, others
 
     def hosts_of(self, backups):
         """The hosts that Cinder chose, once it has for all backups."""
@@ -158,11 +176,15 @@ class ScaleOutTestCase(LargeCloudTestCase):
         self.wait_gone(self.cinder.volumes, volume)
 
     def check_lost(self, backup):
-        """It ends in an error, and its volume can be used again."""
+        """It ends in an error, and deleting it leaves nothing."""
+        self.check_error(backup)
+        self.check_deletion(backup)
+
+    def check_error(self, backup):
+        """It ends in one, and its volume can be used again."""
         self.wait_until(lambda: self.status(backup) == 'error')
         self.wait(self.cinder.volumes, self.cinder.volumes.get(
             backup.volume_id), 'available')
-        self.check_deletion(backup)
 
     def check_deletion(self, backup):
         """It has stored something, and deleting it leaves nothing."""
@@ -177,3 +199,46 @@ class PackedScaleOutTestCase(ScaleOutTestCase):
     options: ClassVar[dict] = {
         **ScaleOutTestCase.options, 'backup_swift_form': 'packs'}
     mib = 250
+
+    def test_a_host_dies_in_incrementals(self):
+        ids, parents, before = [], {}, {}
+        for seed in range(_INCREMENTALS):
+            id_, sha256 = self.make_volume_of(seed)
+            ids.append(id_)
+            before[id_] = sha256
+            parents[id_] = self.back_up(self.cinder.volumes.get(id_))
+        after = {id_: self.rewrite(id_) for id_ in ids}
+        backups = [self.start_backup(self.cinder.volumes.get(id_),
+                                     incremental=True) for id_ in ids]
+        host, lost, others = self.lose_a_host(backups)
+        host.start()
+        host.wait()
+        for backup in lost:
+            self.check_error(backup)
+            self.delete_backup(backup)
+        for _ in range(2):
+            time.sleep(_GRACE.total_seconds() + 1)
+            for backup in lost:
+                self.sweep(backup)
+        self.assertEqual({}, self.objects_of(lost))
+        # What they built on has lost nothing, and is built on again.
+        for id_, parent in parents.items():
+            self.assertEqual(before[id_], self.sha256(self.restore(parent)))
+        others += [self.back_up(self.cinder.volumes.get(backup.volume_id),
+                                incremental=True) for backup in lost]
+        for backup in others:
+            self.assertEqual(after[backup.volume_id],
+                             self.sha256(self.restore(backup)))
+
+    def sweep(self, backup):
+        """Delete packs of its volume as a later backup does."""
+        engine = engines.Engine(self.store, concurrency.runtime(), 2)
+        swept = sweeping.Sweeper(engine.repository, _GRACE).sweep(
+            sweeping.Volume(self.container, f'volume_{backup.volume_id}/'))
+        self.assertEqual('', swept.why)
+
+    def rewrite(self, id_):
+        """Write all data of a volume anew: what the volume is then."""
+        volume = self.cinder.volumes.get(id_)
+        self.write(volume, 0, random.Random(id_).randbytes(self.mib * MIB))
+        return self.sha256(volume)

@@ -44,7 +44,8 @@ from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import lineages
-from cinder_swift_backup.engine.survey import packed
+from cinder_swift_backup.engine.survey import pack_rounds
+from cinder_swift_backup.engine.survey import pieces as pieces_
 from cinder_swift_backup.engine.survey import rounds
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
@@ -57,44 +58,13 @@ _BATCH = 256
 Watching = Callable[
     [backups.Backup],
     contextlib.AbstractContextManager[operations.Observer]]
+Results = Iterator[tuple[pieces_.Piece, deep.Verdict]]
 # The names of notes.
 _VERIFIED = 'verified'
 _TRIED = 'tried'
 _DAMAGED = 'damaged'
 # How much later than now it may have been when something was noted.
 _SKEW = datetime.timedelta(days=1)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Piece:
-    """Something to fetch with others of its kind.
-
-    ``backup`` has to be fetched, or is one that names the pack with a
-    ``number`` in its manifest, of which ``rest`` is the end of the name.
-    ``verified`` is when it was fetched before, in UTC, ``tried`` when that was
-    tried, if later, and ``is_damaged`` whether it was not as it was stored
-    then. ``key`` is what rounds know the key of a pack by. ``locked`` says why
-    nobody can read the backup, if it has no key.
-    """
-
-    backup: backups.Backup
-    stored_bytes: int
-    verified: datetime.datetime = rounds.NEVER
-    tried: datetime.datetime = rounds.NEVER
-    number: int | None = None
-    rest: str = ''
-    key: str = ''
-    is_damaged: bool = False
-    locked: exceptions.KeyUnavailable | None = None
-
-    @property
-    def name(self) -> str:
-        """The name of its pack."""
-        return f'{naming.packs(self.backup.ref.prefix)}{self.rest}'
-
-    def is_name(self, name: str | None) -> bool:
-        """Whether something is the name of its pack."""
-        return name == self.name
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -113,7 +83,7 @@ class Limits:
 class Plan:
     """What to fetch, and how much is due besides."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[pieces_.Piece, ...]
     left: int = 0
     left_bytes: int = 0
 
@@ -125,7 +95,7 @@ class Scrubber:
                  lineage: lineages.Lineage) -> None:
         self._repository = repo
         self._lineage = lineage
-        self._volumes: dict[tuple[str, str], _Volume] = {}
+        self._volumes: dict[tuple[str, str], pack_rounds.PackRounds] = {}
         # Why something could not be noted, if that is so.
         self.unnoted: exceptions.StoreError | None = None
 
@@ -154,7 +124,8 @@ class Scrubber:
         return Plan((*extra, *taken), len(rest),
                     sum(piece.stored_bytes for piece in rest))
 
-    def _pieces(self, chosen: Iterable[backups.Backup]) -> Iterator[Piece]:
+    def _pieces(self, chosen: Iterable[backups.Backup],
+                ) -> Iterator[pieces_.Piece]:
         by_volume: dict[tuple[str, str], list[backups.Backup]] = {}
         for backup in chosen:
             if backup.is_point:
@@ -164,8 +135,8 @@ class Scrubber:
         for points in by_volume.values():
             yield from self._packs(points)
 
-    def _in_chunks(self, backup: backups.Backup) -> Piece:
-        piece = Piece(backup, backup.listed.stored_bytes)
+    def _in_chunks(self, backup: backups.Backup) -> pieces_.Piece:
+        piece = pieces_.Piece(backup, backup.listed.stored_bytes)
         if self._is_copy(backup):
             return piece
         notes = self._notes(backup)
@@ -182,7 +153,7 @@ class Scrubber:
         """Whether a clock was wrong when a time was noted."""
         return moment > self._lineage.now + _SKEW
 
-    def _mixed(self, pieces: Sequence[Piece]) -> list[Piece]:
+    def _mixed(self, pieces: Sequence[pieces_.Piece]) -> list[pieces_.Piece]:
         """Pieces in their order, and copies among them in any."""
         copies = [piece for piece in pieces if self._is_copy(piece.backup)]
         others = [piece for piece in pieces
@@ -194,7 +165,8 @@ class Scrubber:
             found.append(random.choice(left).popleft())
         return [*found, *left[0], *left[1]]
 
-    def _packs(self, points: Sequence[backups.Backup]) -> Iterator[Piece]:
+    def _packs(self, points: Sequence[backups.Backup],
+               ) -> Iterator[pieces_.Piece]:
         """The packs of a volume, each once, in the order of their names."""
         groups: dict[str, tuple[str, bool]] = {}
         unlocked = []
@@ -204,7 +176,7 @@ class Scrubber:
                 continue
             locked = self._locked(point)
             if locked is not None:
-                yield Piece(backup, 0, locked=locked)
+                yield pieces_.Piece(backup, 0, locked=locked)
             else:
                 unlocked.append((backup, point))
             group = (rounds.short(point.encryption.key_id)
@@ -213,9 +185,9 @@ class Scrubber:
                 groups.setdefault(name.removeprefix(point.packs.root), group)
         # One is asked that has pages, if possible.
         unlocked.sort(key=lambda asked: not self._is_complete(asked[0]))
-        found: dict[str, Piece] = {}
+        found: dict[str, pieces_.Piece] = {}
         for asked in unlocked:
-            for piece in _packs_of(*asked):
+            for piece in pieces_.of_point(*asked):
                 found.setdefault(piece.rest, piece)
         pieces = [dataclasses.replace(found[rest], key=key)
                   for rest, (key, is_open) in sorted(groups.items())
@@ -223,7 +195,8 @@ class Scrubber:
         if self._is_copy(points[-1]):
             yield from pieces
             return
-        volume = _Volume(points[-1], self._find_notes(points), pieces)
+        volume = pack_rounds.PackRounds(
+            points[-1], self._find_notes(points), pieces)
         # There may be other data under the same id.
         volume.leave(key for key, is_open in groups.values() if not is_open)
         self._volumes[_place(points[-1])] = volume
@@ -269,7 +242,7 @@ class Scrubber:
         return backup.ref.container in self._lineage.copies
 
     def run(self, plan: Plan, verifier: deep.Verifier,
-            watching: Watching) -> Iterator[tuple[Piece, deep.Verdict]]:
+            watching: Watching) -> Results:
         """Fetch what is planned, and note what is as it was stored.
 
         :param watching: gives who follows the fetching of a backup
@@ -293,7 +266,7 @@ class Scrubber:
                 self._annotate(volume.newest,
                                volume.noted(self._lineage.now))
 
-    def _note(self, piece: Piece, verdict: deep.Verdict) -> None:
+    def _note(self, piece: pieces_.Piece, verdict: deep.Verdict) -> None:
         if self._is_copy(piece.backup):
             return
         now = self._lineage.now.isoformat(timespec='seconds')
@@ -321,175 +294,12 @@ class Scrubber:
             self.unnoted = err
 
 
-class Found:
-    """What was found of backups by fetching some pieces.
-
-    ``fetched`` are the pieces that are as they were stored.
-    """
-
-    def __init__(self, repo: repository.Repository,
-                 lineage: lineages.Lineage) -> None:
-        self._repository = repo
-        self._lineage = lineage
-        self.fetched: list[Piece] = []
-        # Of backups alone, and of packs by the ends of their names.
-        self._own: dict[types.BackupRef, deep.Verdict] = {}
-        self._packs: dict[str, deep.Verdict] = {}
-
-    def add(self, piece: Piece, verdict: deep.Verdict) -> None:
-        """Note what is known of a piece."""
-        ref = piece.backup.ref
-        if verdict.state is backups.State.COMPLETE:
-            self.fetched.append(piece)
-        if piece.number is None:
-            self._own[ref] = _worse(self._own.get(ref), verdict)
-            return
-        in_pack, others = _split(piece, verdict)
-        if in_pack:
-            self._packs[piece.rest] = dataclasses.replace(
-                verdict, faults=in_pack)
-        if others:
-            self._own[ref] = _worse(self._own.get(ref), dataclasses.replace(
-                verdict, faults=others))
-
-    def of(self, backup: backups.Backup) -> deep.Verdict | None:
-        """What is known of a backup that looks complete.
-
-        A damaged pack hurts all that need it, whoever was asked for it, and
-        a damaged backup all that build on it.
-
-        :returns: None if nothing speaks against it, and not all of it was
-            fetched
-        :raises StoreError: when the store fails
-        """
-        ref = backup.ref
-        found = self._own.get(ref)
-        if not backup.is_point:
-            return found or self._below(backup)
-        needed = packed.rests(self._repository, ref) if self._packs else ()
-        for rest in sorted(needed):
-            if rest in self._packs:
-                found = _worse(found, self._packs[rest])
-        return found
-
-    def _below(self, backup: backups.Backup) -> deep.Verdict | None:
-        for below in self._lineage.chain(backup):
-            verdict = self._own.get(below.ref)
-            if verdict and verdict.state is not backups.State.COMPLETE:
-                return deep.Verdict(verdict.state, below=below.ref)
-        return None
-
-
-def _split(piece: Piece, verdict: deep.Verdict,
-           ) -> tuple[tuple[exceptions.BackupError, ...], ...]:
-    """The faults of a pack, and others, such as those of pages."""
-    in_pack = tuple(fault for fault in verdict.faults
-                    if piece.is_name(fault.name))
-    return in_pack, tuple(fault for fault in verdict.faults
-                          if fault not in in_pack)
-
-
-def _worse(one: deep.Verdict | None, other: deep.Verdict) -> deep.Verdict:
-    """Both together: damage is worse than what is not known."""
-    if one is None or one.state is backups.State.COMPLETE:
-        return other
-    known = set(map(str, one.faults))
-    return dataclasses.replace(
-        one, state=one.state or other.state, faults=one.faults + tuple(
-            fault for fault in other.faults if str(fault) not in known))
-
-
-@dataclasses.dataclass(slots=True)
-class _Group:
-    """Packs of one round, by the ends of their names, in order.
-
-    Without those that were damaged. ``fetched`` are those that had their turn
-    now. When the round ``has_ended``, no others count.
-    """
-
-    packs: list[str] = dataclasses.field(default_factory=list)
-    fetched: list[str] = dataclasses.field(default_factory=list)
-    has_ended: bool = False
-
-
-class _Volume:
-    """The packs of a volume, and what is noted of them.
-
-    ``newest`` is its newest recovery point.
-    """
-
-    def __init__(self, newest: backups.Backup, notes: rounds.Notes,
-                 pieces: Sequence[Piece]) -> None:
-        """Prepare.
-
-        :param notes: what was noted before
-        :param pieces: its packs, in the order of their names
-        """
-        self.newest = newest
-        self._before = notes
-        self._damaged = set(notes.damaged)
-        self._pieces = pieces
-        self._groups: dict[str, _Group] = {}
-        for piece in pieces:
-            group = self._groups.setdefault(piece.key, _Group())
-            if rounds.short(piece.rest) not in notes.damaged:
-                group.packs.append(piece.rest)
-
-    def leave(self, keys: Iterable[str]) -> None:
-        """Have nothing noted of some rounds, not even if packs are fetched."""
-        for key in keys:
-            self._groups.setdefault(key, _Group()).has_ended = True
-
-    def timed(self) -> Iterator[Piece]:
-        """Its packs, and when each was verified."""
-        for piece in self._pieces:
-            if rounds.short(piece.rest) in self._before.damaged:
-                yield dataclasses.replace(piece, is_damaged=True)
-            else:
-                yield dataclasses.replace(
-                    piece, verified=self._round(piece.key).verified(
-                        piece.rest))
-
-    def _round(self, key: str) -> rounds.Round:
-        return self._before.rounds.get(key, rounds.Round())
-
-    def add(self, piece: Piece, verdict: deep.Verdict) -> None:
-        """Note what is known of a pack."""
-        name = rounds.short(piece.rest)
-        in_pack, _ = _split(piece, verdict)
-        is_known = bool(in_pack) or verdict.state is not None
-        if in_pack:
-            self._damaged.add(name)
-        elif is_known:
-            self._damaged.discard(name)
-        # Damaged ones are out of turn.
-        if piece.is_damaged:
-            return
-        group = self._groups[piece.key]
-        group.has_ended = group.has_ended or not is_known
-        if not group.has_ended:
-            group.fetched.append(piece.rest)
-
-    def noted(self, now: datetime.datetime) -> dict[str, str]:
-        """What to note of its packs."""
-        notes = rounds.Notes(
-            self._before.rounds | {
-                key: self._round(key).after(group.fetched, group.packs, now)
-                for key, group in self._groups.items()}, self._damaged)
-        return notes.encode(piece.rest for piece in self._pieces)
-
-
-def _packs_of(backup: backups.Backup, point: chains.Point) -> Iterator[Piece]:
-    for number, name in enumerate(point.packs.names()):
-        yield Piece(backup, point.packs.stored(number)[0], number=number,
-                    rest=name.removeprefix(point.packs.root))
-
-
 def _place(backup: backups.Backup) -> tuple[str, str]:
     return backup.ref.container, backup.ref.volume_id
 
 
-def _taken(due: Sequence[Piece], at_most: int | None) -> Iterator[Piece]:
+def _taken(due: Sequence[pieces_.Piece],
+           at_most: int | None) -> Iterator[pieces_.Piece]:
     """As many as there may be, and one at least."""
     taken = 0
     for piece in due:
@@ -500,14 +310,14 @@ def _taken(due: Sequence[Piece], at_most: int | None) -> Iterator[Piece]:
         yield piece
 
 
-def _fetched(batch: Sequence[Piece], verifier: deep.Verifier,
-             watching: Watching) -> Iterator[tuple[Piece, deep.Verdict]]:
+def _fetched(batch: Sequence[pieces_.Piece], verifier: deep.Verifier,
+             watching: Watching) -> Results:
     """What is known of some pieces, in their order, once they were fetched.
 
     Before these, of the recovery points that were asked for packs.
     """
-    packs: dict[types.BackupRef, list[Piece]] = {}
-    found: dict[Piece, deep.Verdict] = {}
+    packs: dict[types.BackupRef, list[pieces_.Piece]] = {}
+    found: dict[pieces_.Piece, deep.Verdict] = {}
     for piece in batch:
         if piece.number is not None:
             packs.setdefault(piece.backup.ref, []).append(piece)
@@ -524,6 +334,6 @@ def _fetched(batch: Sequence[Piece], verifier: deep.Verifier,
                 backup, [piece.name for piece in pieces], observer)
         found.update(zip(pieces, verdicts, strict=True))
         if own.faults:
-            yield Piece(backup, 0), own
+            yield pieces_.Piece(backup, 0), own
     for piece in batch:
         yield piece, found[piece]

@@ -396,7 +396,7 @@ class PartsTest(base.CommandTestCase):
             rows = self.verify('--older-than', '1d')
             self.assertEqual(('bak-1', 'complete', ''), rows[0])
             self.assertIn(f'{len(self.packs)} packs and 2 backups', self.said)
-            self.assertIn('Nobody knows later what was verified now.',
+            self.assertIn('The next run cannot know what this one verified.',
                           self.said)
 
     def test_what_does_not_go_together(self):

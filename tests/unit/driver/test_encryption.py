@@ -311,34 +311,29 @@ class StartTest(EncryptionTestCase):
             self.check()
         self.assertIn('no route', logs.output[0])
 
+    def _refused(self, *options):
+        """What is said of a [key_manager] with these options."""
+        file = self.directory / 'wrong.conf'
+        file.write_text('\n'.join(('[key_manager]', *options, '')))
+        conf = cfg.ConfigOpts()
+        conf([], default_config_files=[str(file)], default_config_dirs=[])
+        with mock.patch.object(encryption, 'CONF', conf):
+            return errors.sentence(self.assertRaises(
+                exceptions.ConfigurationError, self.check))
+
     def test_a_login_that_cannot_be_read(self):
         for auth_type, option in (
                 ('barbican', ''),
                 ('keystone_password', 'reauthenticate = perhaps')):
-            file = self.directory / 'wrong.conf'
-            file.write_text(f'[key_manager]\nauth_type = {auth_type}\n'
-                            f'{option}\n')
-            conf = cfg.ConfigOpts()
-            conf([], default_config_files=[str(file)], default_config_dirs=[])
-            with mock.patch.object(encryption, 'CONF', conf):
-                err = self.assertRaises(exceptions.ConfigurationError,
-                                        self.check)
-            text = errors.sentence(err)
+            text = self._refused(f'auth_type = {auth_type}', option)
             self.assertIn((option or auth_type).split()[-1], text)
             self.assertIn('Check [key_manager]', text)
             self.assertNotIn('LocationInfo', text)
 
     def test_a_password_that_looks_like_a_reference(self):
-        file = self.directory / 'wrong.conf'
         for password in ('s3cret$word', 's3cret${word}', 's3cret$no.word'):
-            file.write_text('[key_manager]\nauth_type = keystone_password\n'
-                            f'password = {password}\n')
-            conf = cfg.ConfigOpts()
-            conf([], default_config_files=[str(file)], default_config_dirs=[])
-            with mock.patch.object(encryption, 'CONF', conf):
-                err = self.assertRaises(exceptions.ConfigurationError,
-                                        self.check)
-            text = errors.sentence(err)
+            text = self._refused('auth_type = keystone_password',
+                                 f'password = {password}')
             self.assertIn('"$$" stands for "$"', text)
             self.assertNotIn('word', text.replace('password', ''))
 

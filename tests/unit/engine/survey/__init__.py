@@ -5,5 +5,8 @@
 Modules that other tests hold:
 
 * backups: engine.survey.test_quick
+* findings: engine.survey.test_scrubbing
+* pack_rounds: engine.survey.test_scrubbing
 * packed: cli.test_sweeping
+* pieces: engine.survey.test_scrubbing
 """

@@ -15,6 +15,8 @@ from cinder_swift_backup.engine import keys
 from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
+from cinder_swift_backup.engine.survey import findings
+from cinder_swift_backup.engine.survey import pieces
 from cinder_swift_backup.engine.survey import rounds
 from cinder_swift_backup.engine.survey import scrubbing
 from cinder_swift_backup.format import chains
@@ -126,7 +128,7 @@ class ScrubTest(survey_base.SurveyTestCase):
                 self.watching)
                 if verdict.state is not backups.State.COMPLETE]
             ((piece, verdict),) = bad
-            self.assertTrue(piece.is_name(name))
+            self.assertEqual(name, piece.name)
             (fault,) = verdict.faults
             self.assertEqual(name, fault.name)
 
@@ -146,7 +148,7 @@ class ScrubTest(survey_base.SurveyTestCase):
                 plan, deep.Verifier(self.bench.repository, lineage, 1),
                 self.watching))
             # Nobody forgets it.
-            self.assertTrue(found[0][0].is_name(names[0]))
+            self.assertEqual(names[0], found[0][0].name)
             self.assertIs(backups.State.DAMAGED, found[0][1].state)
             seen += self.names(found[1:])
         self.assertEqual(len(names) - 1, len(set(seen)))
@@ -451,13 +453,13 @@ class ScrubTest(survey_base.SurveyTestCase):
 
     def test_what_is_found_of_pages_is_not_forgotten(self):
         *_, backup = self._lineage().backups
-        found = scrubbing.Found(self.bench.repository, self._lineage())
+        found = findings.Found(self.bench.repository, self._lineage())
         damage = exceptions.DigestMismatch('a page is damaged')
         for state, fault in (
                 (backups.State.DAMAGED, damage),
                 (None, exceptions.StoreUnavailable('broken')),
                 (backups.State.DAMAGED, damage)):
-            found.add(scrubbing.Piece(backup, 0),
+            found.add(pieces.Piece(backup, 0),
                       deep.Verdict(state, (fault,)))
         verdict = found.of(backup)
         self.assertIs(backups.State.DAMAGED, verdict.state)
