@@ -47,13 +47,16 @@ class ScrubTest(survey_base.SurveyTestCase):
         self.watched.append(backup.ref.backup_id)
         return contextlib.nullcontext(observers.Recorder())
 
-    def scrub(self, *, older_than=None, at_most=None, days=0, copies=()):
+    def scrub(self, *, older_than=None, at_most=None, days=0, copies=(),
+              meanwhile=lambda: None):
+        """What is planned, and found; ``meanwhile`` comes in between."""
         lineage = self._lineage(days=days, copies=copies)
-        scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
-        plan = scrubber.plan(lineage.backups, scrubbing.Limits(
+        self.scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
+        plan = self.scrubber.plan(lineage.backups, scrubbing.Limits(
             None if older_than is None else lineage.now - older_than,
             at_most))
-        found = list(scrubber.run(
+        meanwhile()
+        found = list(self.scrubber.run(
             plan, deep.Verifier(self.bench.repository, lineage, 1),
             self.watching))
         return plan, found
@@ -311,40 +314,30 @@ class ScrubTest(survey_base.SurveyTestCase):
                     verified[piece.name] - night + 0.5) * _DAY)
 
     def test_a_backup_that_is_deleted_meanwhile(self):
-        lineage = self._lineage()
-        scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
-        plan = scrubber.plan(lineage.backups, scrubbing.Limits())
-        self.store.script(faulty.fail(
-            'annotate', exceptions.ObjectNotFound('gone')))
-        found = list(scrubber.run(
-            plan, deep.Verifier(self.bench.repository, lineage, 1),
-            self.watching))
+        fault = faulty.fail(
+            'annotate', exceptions.ObjectNotFound('gone'))
+        plan, found = self.scrub(
+            meanwhile=lambda: self.store.script(fault))
         self.assertEqual(len(plan.pieces), len(found))
 
     def test_pages_that_are_damaged(self):
         page = self.bench.repository.load(base.ref(4)).point.objects.name(0)
-        lineage = self._lineage()
-        scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
-        plan = scrubber.plan(lineage.backups, scrubbing.Limits())
-        self.store.script(faulty.alter(
+        fault = faulty.alter(
             'read', lambda data: bytes([data[0] ^ 1]) + data[1:],
-            matching=page.__eq__))
-        bad = [verdict for _, verdict in scrubber.run(
-            plan, deep.Verifier(self.bench.repository, lineage, 1),
-            self.watching) if verdict.state is not backups.State.COMPLETE]
+            matching=page.__eq__)
+        _, found = self.scrub(
+            meanwhile=lambda: self.store.script(fault))
+        bad = [verdict for _, verdict in found
+               if verdict.state is not backups.State.COMPLETE]
         (verdict,) = bad
         self.assertEqual([page], [fault.name for fault in verdict.faults])
 
     def test_a_store_that_fails(self):
-        lineage = self._lineage()
-        scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
-        plan = scrubber.plan(lineage.backups, scrubbing.Limits())
-        self.store.script(faulty.fail(
+        fault = faulty.fail(
             'read', exceptions.StoreUnavailable('away'),
-            matching=naming.is_pack))
-        found = list(scrubber.run(
-            plan, deep.Verifier(self.bench.repository, lineage, 1),
-            self.watching))
+            matching=naming.is_pack)
+        _, found = self.scrub(
+            meanwhile=lambda: self.store.script(fault))
         self.assertEqual(
             {True: {None}, False: {backups.State.COMPLETE}},
             {is_point: {verdict.state for piece, verdict in found
@@ -367,14 +360,11 @@ class ScrubTest(survey_base.SurveyTestCase):
         self.assertIs(backups.State.ARRIVING, lineage.state(copy))
 
     def test_a_backup_that_is_deleted_before_its_turn(self):
-        lineage = self._lineage()
-        scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
-        plan = scrubber.plan(lineage.backups, scrubbing.Limits())
-        # Others still need some of its packs.
-        self._remove(naming.manifest_name(base.ref(4).prefix))
-        found = list(scrubber.run(
-            plan, deep.Verifier(self.bench.repository, lineage, 1),
-            self.watching))
+        def happens():
+            # Others still need some of its packs.
+            self._remove(naming.manifest_name(base.ref(4).prefix))
+
+        _, found = self.scrub(meanwhile=happens)
         self.assertEqual([], [piece for piece, verdict in found
                               if piece.backup.ref == base.ref(4)
                               and verdict.state is not None])
@@ -382,14 +372,11 @@ class ScrubTest(survey_base.SurveyTestCase):
             base.ref(3)).point.packs.names()))
 
     def test_one_that_is_replaced_before_its_turn(self):
-        lineage = self._lineage()
-        scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
-        plan = scrubber.plan(lineage.backups, scrubbing.Limits())
-        self._remove(naming.manifest_name(base.ref(4).prefix))
-        self.bench.archive(4, bytes(700), form=_PACKS)
-        found = list(scrubber.run(
-            plan, deep.Verifier(self.bench.repository, lineage, 1),
-            self.watching))
+        def happens():
+            self._remove(naming.manifest_name(base.ref(4).prefix))
+            self.bench.archive(4, bytes(700), form=_PACKS)
+
+        _, found = self.scrub(meanwhile=happens)
         self.assertEqual({None}, {
             verdict.state for piece, verdict in found
             if piece.backup.ref == base.ref(4)})
@@ -508,16 +495,12 @@ class ScrubTest(survey_base.SurveyTestCase):
         self.assertEqual(2 + len(self.packs()), len(seen))
 
     def test_notes_that_cannot_be_written(self):
-        lineage = self._lineage()
-        scrubber = scrubbing.Scrubber(self.bench.repository, lineage)
-        plan = scrubber.plan(lineage.backups, scrubbing.Limits())
-        self.store.script(faulty.fail(
-            'annotate', exceptions.StoreUnavailable('broken')))
-        found = list(scrubber.run(
-            plan, deep.Verifier(self.bench.repository, lineage, 1),
-            self.watching))
+        fault = faulty.fail(
+            'annotate', exceptions.StoreUnavailable('broken'))
+        plan, found = self.scrub(
+            meanwhile=lambda: self.store.script(fault))
         self.assertEqual(len(plan.pieces), len(found))
-        self.assertIn('broken', str(scrubber.unnoted))
+        self.assertIn('broken', str(self.scrubber.unnoted))
 
     def test_copies_are_taken_at_random_and_not_noted(self):
         orders = set()
