@@ -19,6 +19,7 @@ from cinder_swift_backup.cli import converting
 from cinder_swift_backup.cli import deleting
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import exporting
+from cinder_swift_backup.cli import forgetting
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import listing
 from cinder_swift_backup.cli import logins
@@ -34,6 +35,7 @@ _COMMANDS: dict[str, type[command.Command]] = {
     'convert': converting.Convert,
     'delete': deleting.Delete,
     'export-record': exporting.ExportRecord,
+    'forget': forgetting.Forget,
     'list': listing.List,
     'orphans': deleting.Orphans,
     'recover': recovering.Recover,

@@ -25,6 +25,14 @@ from cinder_swift_backup.stores import network_errors
 
 LOG = logging.getLogger(__name__)
 _SERVICE = 'block-storage'
+# What its API fails with.
+ERRORS = (openstack.exceptions.SDKException, ksa_exceptions.ClientException)
+# The states in which Cinder deletes a backup.
+_IDLE = ('available', 'error')
+
+
+class CinderError(exceptions.BackupError):
+    """Cinder refused or failed a request."""
 
 
 def read(options: argparse.Namespace, environment: Mapping[str, str],
@@ -35,19 +43,48 @@ def read(options: argparse.Namespace, environment: Mapping[str, str],
     :param patience: as of :func:`accounts.open_account`; nothing is repeated
     :raises ConfigurationError: when there is a Cinder that cannot be asked
     """
+    try:
+        api = connect(options, environment, patience)
+        return None if api is None else {
+            backup.id: record(backup)
+            for backup in api.backups(all_projects=True)}
+    except ERRORS as err:
+        raise exceptions.ConfigurationError(
+            'the records of Cinder cannot be read '
+            f'({network_errors.reason(err)})') from err
+
+
+def connect(options: argparse.Namespace, environment: Mapping[str, str],
+            patience: float) -> Any:
+    """The block storage API of openstacksdk; None if there is no Cinder.
+
+    :param patience: as of :func:`read`
+    :raises ConfigurationError: when nothing says where it is
+    """
     if accounts.is_version_1(options, environment):
         return None
     cloud = accounts.find_cloud(options, patience)
+    if cloud.get_session_endpoint(_SERVICE) is None:
+        return None
+    return connection.Connection(config=cloud).block_storage
+
+
+def volume_metadata(options: argparse.Namespace,
+                    environment: Mapping[str, str],
+                    patience: float) -> dict[str, Mapping[str, str]]:
+    """The metadata of all volumes, by their ids; none without a Cinder.
+
+    :param patience: as of :func:`read`
+    :raises ConfigurationError: when there is a Cinder that cannot be asked
+    """
     try:
-        if cloud.get_session_endpoint(_SERVICE) is None:
-            return None
-        api = connection.Connection(config=cloud).block_storage
-        return {backup.id: record(backup)
-                for backup in api.backups(all_projects=True)}
-    except (openstack.exceptions.SDKException,
-            ksa_exceptions.ClientException) as err:
+        api = connect(options, environment, patience)
+        return {} if api is None else {
+            volume.id: volume.metadata or {}
+            for volume in api.volumes(all_projects=True)}
+    except ERRORS as err:
         raise exceptions.ConfigurationError(
-            'the records of Cinder cannot be read '
+            'the volumes of Cinder cannot be listed '
             f'({network_errors.reason(err)})') from err
 
 
@@ -68,8 +105,7 @@ def prefixes(options: argparse.Namespace, environment: Mapping[str, str],
             answer = api.get(f'/backups/{backup_id}/export_record')
             openstack.exceptions.raise_from_response(answer)
             found[backup_id] = _prefix(answer.json())
-        except (openstack.exceptions.SDKException,
-                ksa_exceptions.ClientException) as err:
+        except ERRORS as err:
             LOG.debug('Cinder does not export the record of backup %s: %s',
                       backup_id, err)
     return found
@@ -86,5 +122,7 @@ def record(backup: Any) -> deletion.Record:
         backup.id, backup.volume_id, backup.status, backup.container,
         is_in_the_making=backup.status == 'creating',
         is_available=backup.status == 'available',
+        is_idle=backup.status in _IDLE,
         is_incremental=bool(backup.is_incremental),
-        has_dependents=bool(backup.has_dependent_backups))
+        has_dependents=bool(backup.has_dependent_backups),
+        tags=backup.metadata or {})

@@ -285,7 +285,7 @@ class Convert(commands.AccountCommand, commands.Table):
                 continue
             deletion.delete(survey.repository, row.backup)
             if row.backup.is_point:
-                packed.note_unneeded(survey.repository, row.backup)
+                packed.note_unneeded(survey.repository, [row.backup])
             row.result += '; deleted the old one'
 
     def _needs(self, lineage: lineages.Lineage, rows: Sequence[_Row],

@@ -119,7 +119,7 @@ class Delete(commands.BackupCommand):
     def _sweep(self, survey: surveys.Survey, backup: backups.Backup) -> None:
         self.left = ('The backup was deleted. Packs that no backup needs stay '
                      'until "sweep".')
-        waiting = packed.note_unneeded(survey.repository, backup)
+        waiting = packed.note_unneeded(survey.repository, [backup])
         if waiting:
             self.say(f'{summaries.counted(waiting, "pack")} of the '
                      f'volume that no backup needs will go with a "sweep" '

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import enum
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.stores import swift_errors
 
@@ -55,6 +56,7 @@ _TABLE = (
     (exceptions.KeyUnavailable, ExitCode.CONFIGURATION),
     (exceptions.ContainerNotFound, ExitCode.SELECTION),
     (exceptions.StoreError, ExitCode.STORE),
+    (cinder_api.CinderError, ExitCode.STORE),
     (exceptions.VolumeError, ExitCode.TARGET),
     (exceptions.SpoolError, ExitCode.TARGET),
     (exceptions.IntegrityError, ExitCode.DAMAGED),

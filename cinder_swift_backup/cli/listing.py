@@ -155,17 +155,14 @@ def _lag(lineage: lineages.Lineage, container: str) -> str:
 def _row(lineage: lineages.Lineage,
          backup: backups.Backup) -> tuple[object, ...]:
     ref, summary = backup.ref, backup.summary
-    kind, size, name, volume = '-', commands.Size, '', volume_meta.Volume()
+    size, name, volume = commands.Size, '', volume_meta.Volume()
     if summary is not None:
         size = commands.Size if summary.is_ours else commands.InferredSize
-        kind = 'full' if summary.parent_id is None else 'incremental'
-        if summary.is_point:
-            kind = 'packs'
         name, volume = summary.header.backup_name or '', summary.volume
     return (ref.backup_id, ref.volume_id,
             formatting.moment(backup.listed.created),
             size(lineage.size(backup)),
-            commands.Size(backup.listed.stored_bytes), kind,
+            commands.Size(backup.listed.stored_bytes), summaries.kind(backup),
             commands.Known(_depth(lineage, backup)),
             lineage.state(backup).value, ref.container,
             name, volume.name or '', volume.project_id or '')

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 
 from cinder_swift_backup.cli import formatting
+from cinder_swift_backup.engine.survey import backups as backups_
 from cinder_swift_backup.engine.survey import inventory
 
 
@@ -25,6 +26,15 @@ def nothing(place: str) -> str:
 def counted(number: int, thing: str) -> str:
     """How many of something there are."""
     return f'{number} {thing}{"" if number == 1 else "s"}'
+
+
+def kind(backup: backups_.Backup) -> str:
+    """What a backup consists of, as far as its manifest tells."""
+    if backup.summary is None:
+        return '-'
+    if backup.is_point:
+        return 'packs'
+    return 'full' if backup.summary.parent_id is None else 'incremental'
 
 
 def of(place: str, backups: Sequence[inventory.Listed],

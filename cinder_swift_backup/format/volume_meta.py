@@ -4,15 +4,18 @@
 
 It is JSON in a string, which this package stores and restores as it is. In it
 ``volume-base-metadata`` has the fields of the volume's record, as they were
-when it was backed up. Source: the class ``BackupMetadataAPI`` of Cinder.
+when it was backed up, and ``volume-metadata`` what its user noted with it.
+Source: the class ``BackupMetadataAPI`` of Cinder.
 """
 
+from collections.abc import Mapping
 import dataclasses
 import json
 
 from cinder_swift_backup.format import documents
 
 _BASE = 'volume-base-metadata'
+_METADATA = 'volume-metadata'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Volume:
     ``version`` is that of the notes; Cinder puts keys back from 2 on. ``size``
     is in GiB. ``key_id`` is that of the key of an encrypted volume, which
     ends with the volume: the backup has a copy under another id.
+    ``metadata`` is what the volume's owner noted with it.
     """
 
     version: int | None = None
@@ -31,6 +35,7 @@ class Volume:
     project_id: str | None = None
     type_id: str | None = None
     key_id: str | None = None
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def read(text: str | None) -> Volume:
@@ -50,7 +55,15 @@ def read(text: str | None) -> Volume:
         name=name if documents.is_text(name) and name else None,
         project_id=_identifier(fields.get('project_id')),
         type_id=_identifier(fields.get('volume_type_id')),
-        key_id=_identifier(fields.get('encryption_key_id')))
+        key_id=_identifier(fields.get('encryption_key_id')),
+        metadata=_texts(notes.get(_METADATA)))
+
+
+def _texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    return {name: text for name, text in value.items()
+            if documents.is_text(text)}
 
 
 def _identifier(value: object) -> str | None:

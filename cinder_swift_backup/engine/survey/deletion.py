@@ -40,8 +40,9 @@ class Record:
     """What there is on record of a backup.
 
     ``container`` is None for backups that have none. ``is_in_the_making`` and
-    ``is_available`` say what ``status`` means, ``has_dependents`` whether any
-    backups are counted that build on it.
+    ``is_available`` say what ``status`` means, and ``is_idle`` that nobody is
+    doing anything with the backup. ``has_dependents`` is whether any backups
+    are counted that build on it. ``tags`` are what its owner noted with it.
     """
 
     backup_id: str
@@ -50,8 +51,10 @@ class Record:
     container: str | None = None
     is_in_the_making: bool = False
     is_available: bool = False
+    is_idle: bool = False
     is_incremental: bool = False
     has_dependents: bool = False
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 # By the ids of the backups.
@@ -94,9 +97,12 @@ def record_of(records: Records, backup: backups.Backup) -> Record | None:
     return None
 
 
-def obstacle(lineage: lineages.Lineage,
-             backup: backups.Backup) -> Obstacle | None:
-    """Why a backup has to stay, by what the store has; None if it need not."""
+def obstacle(lineage: lineages.Lineage, backup: backups.Backup,
+             gone: Collection[backups.Backup] = ()) -> Obstacle | None:
+    """Why a backup has to stay, by what the store has; None if it need not.
+
+    :param gone: those that are deleted before
+    """
     if backup.ref.container in lineage.copies:
         return Obstacle(Reason.COPY)
     if backup.state is backups.State.ARRIVING:
@@ -105,7 +111,9 @@ def obstacle(lineage: lineages.Lineage,
              if twin.summary is not None]
     if twins:
         return Obstacle(Reason.TWO_FORMS, tuple(twins))
-    if dependents := lineage.dependents(backup):
+    dependents = [other for other in lineage.dependents(backup)
+                  if other not in gone]
+    if dependents:
         return Obstacle(Reason.NEEDED, tuple(dependents))
     if unknown := lineage.unknown(backup):
         return Obstacle(Reason.PERHAPS_NEEDED, tuple(unknown))

@@ -3,6 +3,7 @@
 """Which volumes have packs, whatever backups they have, and who needs them."""
 
 from collections.abc import Iterable
+from collections.abc import Sequence
 import dataclasses
 
 from cinder_swift_backup import exceptions
@@ -74,14 +75,14 @@ def rests(repo: repository.Repository,
 
 
 def note_unneeded(repo: repository.Repository,
-                  backup: backups.Backup) -> int:
+                  deleted: Sequence[backups.Backup]) -> int:
     """Note which packs nobody needs any more; they go later.
 
-    :param backup: in packs, which was just deleted
+    :param deleted: of one volume and container, in packs, just now
     :returns: how many these are
     :raises StoreError: when the store fails
     """
     return sweeping.Sweeper(repo).sweep(
-        sweeping.Volume(backup.ref.container, backup.ref.prefix),
-        ask=lambda: sweeping.OnRecord(
-            gone=frozenset((backup.ref.prefix,))), only_note=True).waiting
+        sweeping.Volume(deleted[0].ref.container, deleted[0].ref.prefix),
+        ask=lambda: sweeping.OnRecord(gone=frozenset(
+            backup.ref.prefix for backup in deleted)), only_note=True).waiting

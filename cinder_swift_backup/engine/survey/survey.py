@@ -61,6 +61,15 @@ class Survey:
         """All backups, each looked at."""
         return self._look(self.find(), observer)
 
+    def everywhere(self, observer: operations.Observer) -> lineages.Lineage:
+        """All backups, each looked at, also in containers not named.
+
+        :raises ContainerNotFound: when there is no such container
+        """
+        for container in self.containers:
+            next(self.repository.store.list(container, ''), None)
+        return self._look(self._inventory.scan_all(), observer)
+
     def of_volumes(self, beginning: str,
                    observer: operations.Observer) -> lineages.Lineage:
         """All backups of the volumes whose id begins so."""

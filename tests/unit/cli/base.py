@@ -97,8 +97,8 @@ class RecordsTestCase(CommandTestCase):
 
     def _has_record(self, backup, status, container=CONTAINER,
                     volume='vol-1', *, is_incremental=False,
-                    has_dependents=False):
+                    has_dependents=False, tags=None):
         self.records.return_value[backup] = cinder_api.record(mock.Mock(
             id=backup, volume_id=volume, status=status, container=container,
             is_incremental=is_incremental,
-            has_dependent_backups=has_dependents))
+            has_dependent_backups=has_dependents, metadata=tags or {}))

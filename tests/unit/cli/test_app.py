@@ -102,7 +102,8 @@ class ColumnsTest(base.CommandTestCase):
 
     _ARGUMENTS = types.MappingProxyType({
         'check-config': (), 'convert': ('--all', '--to', 'packs'),
-        'export-record': ('--all',), 'list': (),
+        'export-record': ('--all',),
+        'forget': ('--all', '--keep-last', '1'), 'list': (),
         'orphans': (), 'recover': ('--volume', 'vol', '--dry-run'),
         'show': ('bak-2',), 'sweep': (),
         'verify': ('--all',)})
@@ -135,7 +136,7 @@ class ColumnsTest(base.CommandTestCase):
 
     def test_each_column_is_told_as_one(self):
         for name, arguments in self._ARGUMENTS.items():
-            if name in ('check-config', 'recover', 'sweep'):
+            if name in ('check-config', 'forget', 'recover', 'sweep'):
                 continue
             answer = self.run_command(name, *arguments, '-f', 'json')
             rows = json.loads(answer.out)

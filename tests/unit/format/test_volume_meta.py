@@ -28,6 +28,16 @@ class ReadTest(base.BaseTestCase):
                 project_id='the-project', volume_type_id='the-type',
                 encryption_key_id='the-key')))
 
+    def test_what_its_owner_noted(self):
+        for noted, expected in (
+                ({'backup_policy': 'gold', 'of': ''},
+                 {'backup_policy': 'gold', 'of': ''}),
+                ({'a': 7, 'b': 'a\ud800', 'c': None}, {}), ([], {}),
+                (None, {})):
+            self.assertEqual(expected, volume_meta.read(json.dumps({
+                'volume-base-metadata': {},
+                'volume-metadata': noted})).metadata)
+
     def test_volume_that_is_not_encrypted(self):
         self.assertEqual(
             volume_meta.Volume(2, 20, type_id='the-type'),

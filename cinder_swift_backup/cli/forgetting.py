@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``forget``: delete old backups, and keep those that a policy names."""
+
+import argparse
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import os
+import re
+from typing import Any
+
+from cliff import columns
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import cinder_api
+from cinder_swift_backup.cli import cinder_deletion
+from cinder_swift_backup.cli import cinder_records
+from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import formatting
+from cinder_swift_backup.cli import questions
+from cinder_swift_backup.cli import summaries
+from cinder_swift_backup.engine.survey import backups
+from cinder_swift_backup.engine.survey import deletion
+from cinder_swift_backup.engine.survey import forgetting
+from cinder_swift_backup.engine.survey import inventory
+from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import packed
+from cinder_swift_backup.engine.survey import retention
+from cinder_swift_backup.engine.survey import survey as surveys
+from cinder_swift_backup.format import types
+
+_COLUMNS = ('Backup', 'Volume', 'Created', 'Kind', 'Stored', 'Result',
+            'Because', 'Container')
+# Which share a column where the terminal is narrow: has 100 columns, or 80.
+_GROUPINGS = (
+    (('Backup', 'Volume'), ('Created', 'Container'), ('Kind', 'Stored'),
+     ('Result', 'Because')),
+    (('Backup', 'Volume'), ('Created', 'Kind', 'Stored'),
+     ('Result', 'Because', 'Container')))
+_COUNTS = (
+    ('last', 'the N newest backups'),
+    ('hourly', 'the newest backup of each of the last N hours that have one'),
+    ('daily', 'the same for days'),
+    ('weekly', 'the same for weeks, from Monday to Sunday'),
+    ('monthly', 'the same for months'),
+    ('yearly', 'the same for years'))
+_BARS = {
+    forgetting.Bar.COPY: 'copy',
+    forgetting.Bar.NEWEST: 'newest complete',
+    forgetting.Bar.IN_USE: 'in use',
+    forgetting.Bar.NEEDED: 'needed by',
+    forgetting.Bar.PERHAPS_NEEDED: 'perhaps needed by',
+    forgetting.Bar.TWO_FORMS: 'two forms',
+    forgetting.Bar.UNRECORDED: 'not in Cinder',
+}
+# Those that name others.
+_BY_OTHERS = (forgetting.Bar.NEEDED, forgetting.Bar.PERHAPS_NEEDED)
+_KEPT, _DELETED, _FAILED = 'kept', 'deleted', 'not deleted'
+_WOULD_BE = 'would be deleted'
+_SOME_ARE_GONE = 'Some of the backups may already have been deleted.'
+# Of an id in a reason.
+_SHORT = 8
+# By which users tell what a volume is to have.
+_METADATA = 'backup_policy'
+
+_Results = Mapping[types.BackupRef, str]
+
+
+class _Reasons(columns.FormattableColumn):  # type: ignore[type-arg]
+    """Texts: a list for programs, and one text for people."""
+
+    def human_readable(self) -> str:
+        """See cliff."""
+        return ', '.join(self._value)
+
+
+def _count(text: str) -> float:
+    """A number of backups, or as many as there are."""
+    if text == 'unlimited':
+        return retention.UNLIMITED
+    if not re.fullmatch(r'[0-9]{1,9}', text):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is neither a whole number nor "unlimited"')
+    return int(text)
+
+
+def _span(text: str) -> retention.Span:
+    """A span of the calendar, such as 1y6m, 30d or 12h."""
+    match = re.fullmatch(
+        r'(?:(\d{1,6})y)?(?:(\d{1,6})m)?(?:(\d{1,6})d)?(?:(\d{1,6})h)?', text)
+    numbers = [int(number or 0) for number in match.groups()] if match else []
+    if not any(numbers):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a span of years, months, days and hours, such '
+            'as 30d or 1y6m')
+    return retention.Span(*numbers)
+
+
+def _tag(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition('=')
+    if not name or not separator:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not of the form NAME=VALUE')
+    return name, value
+
+
+class Forget(commands.AccountCommand, commands.Table):
+    """Delete old backups, and keep those that a policy names.
+
+    The --keep options mean what they mean in restic. What any of them keeps
+    stays. Hours and days without a backup do not count. The calendar is that
+    of the time zone of this host (TZ).
+
+    Whatever the policy is, the newest complete backup of a volume stays, and
+    what a backup that stays builds on. So do copies, damaged backups, and all
+    backups of a volume that is being backed up.
+
+    If the login leads to a Cinder, Cinder deletes the backups, those by its
+    own driver too. Those that it shows the login no record of stay: log in as
+    an administrator to see the records of all projects. Otherwise the command
+    deletes them itself. Use --dry-run first.
+    """
+
+    codes = (
+        (errors.ExitCode.SELECTION,
+         'no volume matches, or there is no such container'),
+        (errors.ExitCode.STORE,
+         'Swift, Keystone or Cinder failed, or cannot be reached; or some '
+         'backups could not be deleted'),
+    )
+
+    columns = _COLUMNS
+    groupings = _GROUPINGS
+    _records: deletion.Records | None = None
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser = super().get_parser(prog_name)
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument('--all', action='store_true',
+                           help='the backups of all volumes')
+        which.add_argument('--volume', metavar='ID', action='append',
+                           help='the backups of volumes whose id begins with '
+                                'ID; may be repeated')
+        which.add_argument(
+            '--policy', metavar='NAME',
+            help=f'the backups of volumes whose metadata have {_METADATA} '
+                 'set to NAME')
+        for name, what in _COUNTS:
+            parser.add_argument(
+                f'--keep-{name}', type=_count, default=0, metavar='N',
+                help=f'keep {what}; "unlimited" for all')
+        parser.add_argument(
+            '--keep-within', type=_span, metavar='SPAN',
+            help='keep what is younger than the newest backup by less than '
+                 'SPAN, such as 30d or 1y6m')
+        parser.add_argument(
+            '--keep-tag', type=_tag, action='append', default=[],
+            metavar='NAME=VALUE',
+            help='keep backups whose metadata in Cinder have NAME set to '
+                 'VALUE; may be repeated')
+        questions.add_to(parser)
+        return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """See cliff; a policy that keeps nothing is a mistake."""
+        if _policy(parsed_args).is_empty:
+            self.say('Say what to keep with one of the --keep options, such '
+                     'as --keep-daily 7.')
+            return errors.ExitCode.USAGE
+        return super().run(parsed_args)
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[Sequence[str], Iterable[Any]]:
+        """See cliff."""
+        with self.opened(parsed_args) as survey:
+            # Others are not told which containers are copies.
+            survey.check_owner()
+            lineage, decisions = self._decide(survey, parsed_args)
+            doomed = [decision.backup for decision in decisions
+                      if decision.goes]
+            results: _Results = dict.fromkeys(
+                (backup.ref for backup in doomed), _FAILED)
+            if parsed_args.dry_run:
+                results = dict.fromkeys(results, _WOULD_BE)
+            elif doomed:
+                results = {**results, **self._delete(
+                    survey, parsed_args, lineage, doomed)}
+            place = self.place(survey)
+        self.closing = [_summary(place, decisions, results)]
+        return _COLUMNS, [
+            _row(decision, lineage, results.get(decision.backup.ref, _KEPT))
+            for decision in decisions]
+
+    def _decide(self, survey: surveys.Survey, arguments: argparse.Namespace,
+                ) -> tuple[lineages.Lineage, list[forgetting.Decision]]:
+        with self.looking() as observer:
+            lineage = survey.everywhere(observer)
+        # After the objects: whoever writes some has a record already.
+        self._records = cinder_records.read(self, arguments.patience,
+                                            required=True)
+        if self._records is None and arguments.keep_tag:
+            raise exceptions.ConfigurationError(
+                'only Cinder has the metadata of backups that --keep-tag '
+                'goes by, and this login leads to none')
+        chosen = self._chosen(survey, lineage, arguments)
+        return lineage, forgetting.decide(lineage, chosen, forgetting.Rules(
+            _policy(arguments), self._records))
+
+    def _chosen(self, survey: surveys.Survey, lineage: lineages.Lineage,
+                arguments: argparse.Namespace) -> list[backups.Backup]:
+        chosen = [backup for backup in lineage.backups
+                  if not survey.containers
+                  or backup.ref.container in survey.containers]
+        if arguments.volume:
+            chosen = [backup for backup in chosen if any(
+                inventory.begins(backup.ref.volume_id, beginning)
+                for beginning in arguments.volume)]
+        if arguments.policy is not None:
+            metadata = self._metadata(chosen, arguments.patience)
+            chosen = [backup for backup in chosen
+                      if metadata[backup.ref.volume_id].get(_METADATA)
+                      == arguments.policy]
+        if not chosen and not arguments.all:
+            raise exceptions.SelectionError(
+                'no volume with backups matches')
+        return chosen
+
+    def _metadata(self, chosen: Iterable[backups.Backup],
+                  patience: float) -> Mapping[str, Mapping[str, str]]:
+        """Those of the volumes: as they are, or as backups have them last."""
+        noted = {backup.ref.volume_id: backup.summary.volume.metadata
+                 if backup.summary else {} for backup in chosen}
+        options: Any = self.app.options
+        return {**noted, **cinder_api.volume_metadata(options, os.environ,
+                                                      patience)}
+
+    def _delete(self, survey: surveys.Survey, arguments: argparse.Namespace,
+                lineage: lineages.Lineage,
+                doomed: Sequence[backups.Backup]) -> _Results:
+        """What was deleted of what is to be."""
+        if questions.is_asked(self, arguments):
+            if not self._is_sure(doomed):
+                return {}
+            # Much may have happened until the answer.
+            known = {backup.ref for backup in doomed}
+            lineage, decisions = self._decide(survey, arguments)
+            doomed = [decision.backup for decision in decisions
+                      if decision.goes and decision.backup.ref in known]
+        self.left = _SOME_ARE_GONE
+        options: Any = self.app.options
+        deleter = None if self._records is None else cinder_deletion.Deleter(
+            options, os.environ, arguments.patience)
+        gone: list[backups.Backup] = []
+        # What builds on a backup is after it.
+        for backup in reversed(doomed):
+            stay = [other for other in lineage.dependents(backup)
+                    if other not in gone]
+            if not stay and self._is_deleted(survey, deleter, backup):
+                gone.append(backup)
+        if deleter is None:
+            self._note_packs(survey, gone)
+        if len(gone) < len(doomed):
+            self.code = errors.ExitCode.STORE
+        return dict.fromkeys((backup.ref for backup in gone), _DELETED)
+
+    def _is_sure(self, doomed: Sequence[backups.Backup]) -> bool:
+        volumes = {backup.ref.volume_id for backup in doomed}
+        return questions.confirmed(
+            self, f'Delete {summaries.counted(len(doomed), "backup")} of '
+                  f'{summaries.counted(len(volumes), "volume")} '
+                  '("--dry-run" lists them)?')
+
+    def _is_deleted(self, survey: surveys.Survey,
+                    deleter: cinder_deletion.Deleter | None,
+                    backup: backups.Backup) -> bool:
+        """Delete a backup; says why if that fails."""
+        name = backup.ref.backup_id
+        try:
+            if deleter is None:
+                deletion.delete(survey.repository, backup)
+            else:
+                deleter.delete(name)
+        except cinder_api.CinderError as err:
+            self.tell(err)
+        except exceptions.StoreError as err:
+            self.tell(err.about(backup_id=name),
+                      f'Delete the rest with "delete {name}".')
+        else:
+            return True
+        return False
+
+    def _note_packs(self, survey: surveys.Survey,
+                    gone: Sequence[backups.Backup]) -> None:
+        """Have the packs that nobody needs now go with the next sweep."""
+        by_volume: dict[tuple[str, str], list[backups.Backup]] = {}
+        for backup in gone:
+            if backup.is_point:
+                by_volume.setdefault((backup.ref.container,
+                                      backup.ref.volume_id), []).append(backup)
+        waiting = sum(packed.note_unneeded(survey.repository, deleted)
+                      for deleted in by_volume.values())
+        if waiting:
+            self.say(f'{summaries.counted(waiting, "pack")} that no backup '
+                     'needs will go with a "sweep" after the grace period.')
+
+
+def _policy(arguments: argparse.Namespace) -> retention.Policy:
+    return retention.Policy(
+        **{name: getattr(arguments, f'keep_{name}') for name, _ in _COUNTS},
+        within=arguments.keep_within, tags=tuple(arguments.keep_tag))
+
+
+def _row(decision: forgetting.Decision, lineage: lineages.Lineage,
+         result: str) -> tuple[object, ...]:
+    backup = decision.backup
+    return (backup.ref.backup_id, backup.ref.volume_id,
+            formatting.moment(backup.listed.created), summaries.kind(backup),
+            commands.Size(backup.listed.stored_bytes), result,
+            _Reasons(_because(decision, lineage)), backup.ref.container)
+
+
+def _because(decision: forgetting.Decision,
+             lineage: lineages.Lineage) -> list[str]:
+    """Why a backup stays, each reason in a few words."""
+    words = [_reason(reason) for reason in decision.reasons]
+    if decision.bar is forgetting.Bar.INCOMPLETE:
+        words.append(lineage.state(decision.backup).value)
+    elif decision.bar is not None:
+        others = decision.others if decision.bar in _BY_OTHERS else ()
+        words.append(' '.join((
+            _BARS[decision.bar],
+            *(other.ref.backup_id[:_SHORT] for other in others))))
+    return words
+
+
+def _reason(reason: retention.Reason) -> str:
+    if reason.rule is retention.Rule.TAG:
+        return 'pinned'
+    if reason.rule is retention.Rule.WITHIN:
+        return 'within'
+    if reason.is_oldest:
+        return f'oldest ({reason.rule.value})'
+    return f'{reason.rule.value} {reason.number}'
+
+
+def _summary(place: str, decisions: Sequence[forgetting.Decision],
+             results: _Results) -> str:
+    if not decisions:
+        return summaries.nothing(place)
+    return summaries.of(
+        place, [decision.backup.listed for decision in decisions],
+        (results.get(decision.backup.ref, _KEPT) for decision in decisions))
