@@ -387,33 +387,3 @@ class AccountCommand(OurCommand):
         self.say(f"This host's clock is {how_far} "
                  f"{'ahead of' if apart > 0 else 'behind'} Swift's; the "
                  "command uses Swift's.")
-
-
-class BackupCommand(AccountCommand):
-    """A command on one backup."""
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """See cliff."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument('backup', metavar='BACKUP',
-                            help='the id of a backup, or its beginning')
-        return parser
-
-
-def add_backups(parser: argparse.ArgumentParser) -> None:
-    """Let the user name backups, or a volume, or say that it is all."""
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument('backups', metavar='BACKUP', nargs='*', default=[],
-                       help='the id of a backup, or its beginning')
-    which.add_argument('--all', action='store_true', help='all backups')
-    which.add_argument('--volume', metavar='ID',
-                       help='all backups of the volumes whose id begins '
-                            'with ID')
-
-
-def add_backup_or_all(parser: argparse.ArgumentParser) -> None:
-    """Let the user name one backup, or say that it is all of them."""
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument('backup', metavar='BACKUP', nargs='?',
-                       help='the id of a backup, or its beginning')
-    which.add_argument('--all', action='store_true', help='all backups')

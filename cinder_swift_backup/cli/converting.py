@@ -32,6 +32,7 @@ from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import questions
 from cinder_swift_backup.cli import record_statements
+from cinder_swift_backup.cli import selection
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.survey import backups
@@ -85,7 +86,7 @@ class _Row:
                 ref.container, self.result)
 
 
-class Convert(commands.AccountCommand, commands.Table):
+class Convert(selection.SelectingCommand, commands.Table):
     """Store backups in another form, without their volumes.
 
     "--to chunks" makes a full backup of each, which Cinder's own driver
@@ -117,7 +118,7 @@ class Convert(commands.AccountCommand, commands.Table):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
-        commands.add_backups(parser)
+        selection.add_backups(parser)
         parser.add_argument(
             '--to', required=True, choices=[form.value
                                             for form in chains.Form],
@@ -146,8 +147,8 @@ class Convert(commands.AccountCommand, commands.Table):
         with self.opened(parsed_args) as survey:
             with self.looking() as observer:
                 lineage, chosen = survey.chosen(
-                    parsed_args.backups, parsed_args.volume, observer,
-                    other_than=form)
+                    self.named(survey, parsed_args, observer),
+                    parsed_args.volume, observer, other_than=form)
             converter = conversion.Converter(
                 survey.repository, form,
                 datetime.timedelta(hours=parsed_args.sweep_grace))

@@ -14,6 +14,7 @@ from cinder_swift_backup.cli import dependents
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import questions
+from cinder_swift_backup.cli import selection
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deletion
@@ -71,7 +72,7 @@ _LEFT = {
 }
 
 
-class Delete(commands.BackupCommand):
+class Delete(selection.BackupCommand):
     """Delete a backup that no other backup needs, in any container.
 
     A copy is never deleted: delete the backup where it is copied from. If the
@@ -106,7 +107,7 @@ class Delete(commands.BackupCommand):
                 if not self._is_sure(survey, backup):
                     return
                 # Much may have happened until the answer.
-                parsed_args.backup = name
+                parsed_args.backup, parsed_args.volume = name, None
                 backup = self._checked(survey, parsed_args)
             self.left = ('Part of the backup may already have been deleted. '
                          'The same command deletes the rest.')
@@ -139,8 +140,8 @@ class Delete(commands.BackupCommand):
                  arguments: argparse.Namespace) -> backups.Backup:
         """Find the backup to delete, and refuse one that has to stay."""
         with self.looking() as observer:
-            lineage, backup = survey.one_of_everything(arguments.backup,
-                                                       observer)
+            (name,) = self.named(survey, arguments, observer)
+            lineage, backup = survey.one_of_everything(name, observer)
         _refuse(backup, deletion.obstacle(lineage, backup))
         # After the objects: whoever writes some has a record already.
         records = cinder_records.read(self, arguments.patience, required=True)

@@ -18,6 +18,7 @@ from typing import Any
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
+from cinder_swift_backup.cli import selection
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import lineages
@@ -29,7 +30,7 @@ _SERVICES = {
 }
 
 
-class ExportRecord(commands.AccountCommand, commands.Table):
+class ExportRecord(selection.SelectingCommand, commands.Table):
     """Print what Cinder needs to import a backup and all that it builds on.
 
     With --all, print that of all complete backups. Import them in the order
@@ -51,7 +52,7 @@ class ExportRecord(commands.AccountCommand, commands.Table):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
-        commands.add_backup_or_all(parser)
+        selection.add_backup_or_all(parser)
         parser.add_argument(
             '--service', choices=_SERVICES, default='ours',
             help="the driver of the other cloud: this package's, or "
@@ -69,7 +70,8 @@ class ExportRecord(commands.AccountCommand, commands.Table):
                 if not exported:
                     self._tell_nothing(self.place(survey), lineage)
             else:
-                lineage, tip = survey.one(parsed_args.backup, observer)
+                (name,) = self.named(survey, parsed_args, observer)
+                lineage, tip = survey.one(name, observer)
                 lineage.check_usable(tip)
                 exported = lineage.chain(tip)
             if parsed_args.service == 'stock':

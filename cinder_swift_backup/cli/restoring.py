@@ -12,9 +12,9 @@ import stat
 import sys
 
 from cinder_swift_backup import exceptions
-from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import progress_bar
+from cinder_swift_backup.cli import selection
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.cli import targets
 from cinder_swift_backup.engine import operations
@@ -22,10 +22,13 @@ from cinder_swift_backup.engine import repository
 from cinder_swift_backup.engine.restore import doubts
 from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.engine.restore import streamer
+from cinder_swift_backup.engine.survey import backups
+from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import survey as surveys
 from cinder_swift_backup.format import chains
 
 
-class Restore(commands.BackupCommand):
+class Restore(selection.BackupCommand):
     """Restore a backup to a file, a block device or the standard output.
 
     Every block is compared with its digest before it is written. Backups from
@@ -54,7 +57,8 @@ class Restore(commands.BackupCommand):
         parser.add_argument(
             '--latest-complete', action='store_true',
             help='take BACKUP as the id of a volume, or the beginning of '
-                 'one: restore its newest complete backup')
+                 'one: restore its newest complete backup, as "latest" does '
+                 'with --volume')
         existing = parser.add_mutually_exclusive_group()
         existing.add_argument('--force', action='store_true',
                               help='overwrite a file or device that exists')
@@ -80,9 +84,7 @@ class Restore(commands.BackupCommand):
         with self.opened(parsed_args) as survey:
             repo = survey.repository
             with self.looking() as observer:
-                find = (survey.latest if parsed_args.latest_complete
-                        else survey.one)
-                lineage, backup = find(parsed_args.backup, observer)
+                lineage, backup = self._find(survey, parsed_args, observer)
             if not parsed_args.unverified:
                 lineage.check_usable(backup)
             ref = backup.ref
@@ -105,6 +107,14 @@ class Restore(commands.BackupCommand):
             self.say(str(doubt))
         self.say(f'{restored}, but {_sum(doubtful)}')
         self.code = errors.ExitCode.DAMAGED
+
+    def _find(self, survey: surveys.Survey, arguments: argparse.Namespace,
+              observer: operations.Observer,
+              ) -> tuple[lineages.Lineage, backups.Backup]:
+        if arguments.latest_complete:
+            return survey.latest(arguments.backup, observer)
+        (name,) = self.named(survey, arguments, observer)
+        return survey.one(name, observer)
 
     def _restore(self, repo: repository.Repository, chain: chains.Chain,
                  size: int, observer: operations.Observer,

@@ -15,6 +15,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
+from cinder_swift_backup.cli import selection
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine.survey import backups
@@ -68,7 +69,7 @@ def _line(value: object) -> str:
     return formatting.line(str(value))
 
 
-class Show(commands.BackupCommand, commands.Fields):
+class Show(selection.BackupCommand, commands.Fields):
     """Show a backup: what it builds on, who wrote it, and what is where.
 
     Of a backup in packs, it also shows how many packs it needs, how many of
@@ -95,7 +96,8 @@ class Show(commands.BackupCommand, commands.Fields):
         """See cliff."""
         with self.opened(parsed_args) as survey:
             with self.looking() as observer:
-                lineage, backup = survey.one(parsed_args.backup, observer)
+                (name,) = self.named(survey, parsed_args, observer)
+                lineage, backup = survey.one(name, observer)
             fields = {**_facts(lineage, backup),
                       **_encryption(backup.summary),
                       **_packs(survey, lineage, backup),

@@ -17,6 +17,7 @@ from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import expectations
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import progress_bar
+from cinder_swift_backup.cli import selection
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine.survey import backups
@@ -70,7 +71,7 @@ class _Row:
                 self.ref.container)
 
 
-class Verify(commands.AccountCommand, commands.Table):
+class Verify(selection.SelectingCommand, commands.Table):
     """Check whether backups can be restored.
 
     Without --deep, the command compares manifests with listings: every object
@@ -114,7 +115,7 @@ class Verify(commands.AccountCommand, commands.Table):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
-        commands.add_backups(parser)
+        selection.add_backups(parser)
         how = parser.add_mutually_exclusive_group()
         how.add_argument('--deep', action='store_true',
                          help='fetch and decode everything')
@@ -147,7 +148,9 @@ class Verify(commands.AccountCommand, commands.Table):
         part = 1.0 if parsed_args.deep else parsed_args.sample
         with self.opened(parsed_args) as survey:
             with self.looking() as observer:
-                lineage, chosen = _choose(survey, parsed_args, observer)
+                lineage, chosen = _choose(
+                    survey, self.named(survey, parsed_args, observer),
+                    parsed_args.volume, observer)
             rows: Iterable[_Row] = [row for backup in chosen
                                     for row in _look(lineage, backup)]
             if _is_limited(parsed_args):
@@ -279,13 +282,12 @@ def _of_verdict(row: _Row, verdict: deep.Verdict,
                    f'{unknown}{errors.line_of(fault)}')
 
 
-def _choose(survey: surveys.Survey, arguments: argparse.Namespace,
+def _choose(survey: surveys.Survey, named: Sequence[str], volume: str | None,
             observer: operations.Observer,
             ) -> tuple[lineages.Lineage, list[backups.Backup]]:
     """What is to be checked: backups with all that they build on."""
-    lineage, tips = survey.chosen(arguments.backups, arguments.volume,
-                                  observer)
-    if not arguments.backups:
+    lineage, tips = survey.chosen(named, volume, observer)
+    if not named:
         return lineage, tips
     refs = {link.ref for tip in tips for link in _chain(lineage, tip)}
     return lineage, [backup for backup in lineage.backups

@@ -152,10 +152,11 @@ class Survey:
         return lineage, [by_ref[ref] for ref in refs]
 
     def latest(self, beginning: str, observer: operations.Observer,
-               ) -> tuple[lineages.Lineage, backups.Backup]:
-        """The newest backup of a volume that is complete.
+               back: int = 0) -> tuple[lineages.Lineage, backups.Backup]:
+        """The newest backup of a volume that is complete, or one before.
 
         :param beginning: of the volume's id
+        :param back: how many complete ones before the newest it is
         :raises SelectionError: when there is none, or several volumes
         """
         if not beginning:
@@ -167,12 +168,17 @@ class Survey:
                 f'{len(volumes) or "no"} volumes with backups have an id '
                 f'that begins with {beginning!r}')
         lineage = self._look(listed, observer)
-        usable = [backup for backup in lineage.backups
-                  if lineage.state(backup) is backups.State.COMPLETE]
+        usable = lineage.once([
+            backup for backup in lineage.backups
+            if lineage.state(backup) is backups.State.COMPLETE])
         if not usable:
             raise exceptions.SelectionError(
                 f'no backup of volume {volumes[0]} is complete')
-        return lineage, usable[-1]
+        if back >= len(usable):
+            raise exceptions.SelectionError(
+                f'volume {volumes[0]} has {len(usable)} complete backups, so '
+                f'there is no latest~{back}')
+        return lineage, usable[-1 - back]
 
     def delete_orphan(self, orphan: backups.Backup) -> bool:
         """Delete an orphan; returns False if it no longer is one.
