@@ -210,6 +210,13 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         except exceptions.ChainError as err:
             LOG.warning('Backup %s will be a full one: %s', backup.id, err)
             return None
+        if (for_backup.form is chains.Form.CHUNKS
+                and 0 < for_backup.full_after < len(refs)):
+            LOG.info('Backup %s will be a full one: %d incrementals build on '
+                     'backup %s, and backup_swift_full_after allows %d.',
+                     backup.id, len(refs) - 1, refs[0].backup_id,
+                     for_backup.full_after)
+            return None
         return parents.find(
             repo, refs, for_backup.geometry.block_size, for_backup.form,
             container, for_backup.encryption_key_ids)

@@ -43,6 +43,13 @@ OPTS = [
                help='How new backups are stored. Backups of either form can '
                     'be restored whatever this says. The first backup after '
                     'a change is a full one.'),
+    cfg.IntOpt('backup_swift_full_after',
+               default=0,
+               min=0,
+               help='How many incrementals in chunks build on a full backup '
+                    'at most. The one after that is a full backup, whatever '
+                    'the user has asked for, and so old chains can be '
+                    'deleted. 0 sets no limit. Backups in packs need none.'),
     cfg.IntOpt('backup_swift_sweep_grace',
                default=24,
                min=1,

@@ -99,7 +99,11 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BackupSettings:
-    """What making a backup needs besides."""
+    """What making a backup needs besides.
+
+    ``full_after`` is how many incrementals a chain in chunks has at most; 0
+    for any number.
+    """
 
     container: str
     containers: base.NewContainers
@@ -110,6 +114,7 @@ class BackupSettings:
     compression: str
     level: codecs.Level
     read_all: bool
+    full_after: int
     notifications: Notifications
 
 
@@ -160,6 +165,7 @@ def read_for_backup():
         compression=_compression(),
         level=codecs.Level(_read('backup_swift_compression_level')),
         read_all=_read('backup_swift_read_all'),
+        full_after=_read('backup_swift_full_after'),
         notifications=_notifications())
 
 

@@ -74,6 +74,30 @@ class BackupTestCase(cinder_side.CinderSideTestCase):
         self.assertEqual(full.id, incremental.parent_id)
         self.assert_content(self.restore_new(OURS, incremental), grown)
 
+    def test_a_full_backup_after_some_incrementals(self):
+        self.configure(backup_swift_full_after=2)
+        volume, path = self.make_volume(_DATA)
+        made = [self.back_up(OURS, volume, path)]
+        for number in range(4):
+            path.write_bytes(b'%d' % number + _DATA)
+            with self.assertLogs(level='INFO') as logs:
+                made.append(self.back_up(OURS, volume, path, parent=made[-1]))
+            said = [line for line in logs.output if 'full_after' in line]
+            if number == 2:
+                (line,) = said
+                self.assertIn(f'2 incrementals build on backup {made[0].id}',
+                              line)
+            else:
+                self.assertEqual([], said)
+        self.assertEqual(
+            [None, made[0].id, made[1].id, None, made[3].id],
+            [backup.parent_id for backup in made])
+        # Nothing needs the old chain.
+        for backup in reversed(made[:3]):
+            OURS(self.context).delete_backup(backup)
+            backup.destroy()
+        self.assert_content(self.restore_new(OURS, made[-1]), b'3' + _DATA)
+
     def test_changed_block_size_makes_a_full_backup(self):
         volume, path = self.make_volume(_DATA)
         full = self.back_up(OURS, volume, path)

@@ -55,7 +55,7 @@ class OptionsTest(base.DriverTestCase):
         self.assertEqual(
             {'backup_swift_container_sync_key', 'backup_swift_form',
              'backup_swift_encryption_key_id',
-             'backup_swift_sweep_grace',
+             'backup_swift_full_after', 'backup_swift_sweep_grace',
              'backup_swift_container_sync_to',
              'backup_swift_patience', 'backup_swift_rbd_cbt',
              'backup_swift_read_all',
