@@ -10,6 +10,8 @@ import argparse
 import base64
 from collections.abc import Iterable
 from collections.abc import Mapping
+import dataclasses
+import datetime
 import json
 from typing import Any
 
@@ -69,23 +71,47 @@ def connect(options: argparse.Namespace, environment: Mapping[str, str],
     return connection.Connection(config=cloud).block_storage
 
 
-def volume_metadata(options: argparse.Namespace,
-                    environment: Mapping[str, str],
-                    patience: float) -> dict[str, Mapping[str, str]]:
-    """The metadata of all volumes, by their ids; none without a Cinder.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume that Cinder has.
+
+    ``created`` is in UTC, and None if Cinder does not tell. ``metadata`` is
+    what its owner noted with it.
+    """
+
+    id: str
+    name: str
+    project_id: str
+    created: datetime.datetime | None
+    metadata: Mapping[str, str]
+
+
+def volumes(options: argparse.Namespace, environment: Mapping[str, str],
+            patience: float) -> dict[str, Volume] | None:
+    """All volumes, by their ids; None where the login knows of no Cinder.
 
     :param patience: as of :func:`read`
     :raises ConfigurationError: when there is a Cinder that cannot be asked
     """
     try:
         api = connect(options, environment, patience)
-        return {} if api is None else {
-            volume.id: volume.metadata or {}
+        return None if api is None else {
+            volume.id: _volume(volume)
             for volume in api.volumes(all_projects=True)}
     except ERRORS as err:
         raise exceptions.ConfigurationError(
             'the volumes of Cinder cannot be listed '
             f'({network_errors.reason(err)})') from err
+
+
+def _volume(volume: Any) -> Volume:
+    created = None
+    if volume.created_at:
+        # Cinder tells UTC, and does not say so.
+        created = datetime.datetime.fromisoformat(volume.created_at).replace(
+            tzinfo=datetime.UTC)
+    return Volume(volume.id, volume.name or '', volume.project_id or '',
+                  created, volume.metadata or {})
 
 
 def prefixes(options: argparse.Namespace, environment: Mapping[str, str],

@@ -76,6 +76,19 @@ class Known(columns.FormattableColumn):  # type: ignore[type-arg]
         return '-' if self._value is None else str(self._value)
 
 
+class Age(columns.FormattableColumn):  # type: ignore[type-arg]
+    """A span of time: seconds for programs, days and hours for people."""
+
+    def human_readable(self) -> str:
+        """See cliff."""
+        return '-' if self._value is None else formatting.duration(self._value)
+
+    def machine_readable(self) -> int | None:
+        """See cliff."""
+        return (None if self._value is None
+                else round(self._value.total_seconds()))
+
+
 def _number_of(unit: str, text: str, least: float = 0) -> float:
     try:
         value = float(text)

@@ -234,8 +234,9 @@ class Forget(commands.AccountCommand, commands.Table):
         noted = {backup.ref.volume_id: backup.summary.volume.metadata
                  if backup.summary else {} for backup in chosen}
         options: Any = self.app.options
-        return {**noted, **cinder_api.volume_metadata(options, os.environ,
-                                                      patience)}
+        volumes = cinder_api.volumes(options, os.environ, patience) or {}
+        return noted | {volume.id: volume.metadata
+                        for volume in volumes.values()}
 
     def _delete(self, survey: surveys.Survey, arguments: argparse.Namespace,
                 lineage: lineages.Lineage,

@@ -6,15 +6,20 @@ import argparse
 from collections.abc import Iterable
 from collections.abc import Sequence
 import datetime
+import os
 from typing import Any
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import expectations
 from cinder_swift_backup.cli import formatting
+from cinder_swift_backup.cli import stacking
+from cinder_swift_backup.cli import staleness
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine.survey import backups
+from cinder_swift_backup.engine.survey import freshness
 from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.format import volume_meta
@@ -43,10 +48,16 @@ class List(commands.AccountCommand, commands.Table):
     codes = (
         (errors.ExitCode.SELECTION,
          'no such container, or fewer backups than expected'),
+        (errors.ExitCode.DAMAGED, 'with --stale-after: a volume is stale'),
     )
 
-    groupings = _GROUPINGS
+    groupings: Sequence[stacking.Grouping] = _GROUPINGS
     columns = _COLUMNS + _LONG
+
+    def columns_of(self, arguments: argparse.Namespace) -> Sequence[str]:
+        """See the base class."""
+        return (self.columns if arguments.stale_after is None
+                else staleness.COLUMNS)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
@@ -68,6 +79,11 @@ class List(commands.AccountCommand, commands.Table):
             '--long', action='store_true',
             help='also show the names of the backup and its volume, and the '
                  'project of the volume, where the manifest has them')
+        parser.add_argument(
+            '--stale-after', type=_limit, metavar='AGE',
+            help='list volumes instead: those whose newest complete backup is '
+                 'older than AGE, such as 36h, or that have none. If the '
+                 'login leads to a Cinder, these are of the volumes there')
         expectations.add_to(parser)
         return parser
 
@@ -81,6 +97,8 @@ class List(commands.AccountCommand, commands.Table):
             self.say(_lag(lineage, container))
         chosen = [backup for backup in lineage.backups
                   if _is_chosen(parsed_args, lineage, backup)]
+        if parsed_args.stale_after is not None:
+            return self._stale(parsed_args, lineage, chosen)
         good = [backup for backup in chosen
                 if lineage.state(backup) is backups.State.COMPLETE]
         missing = expectations.unmet(parsed_args, good)
@@ -91,6 +109,29 @@ class List(commands.AccountCommand, commands.Table):
             self.code = errors.ExitCode.SELECTION
         names = self.columns if _is_long(parsed_args) else _COLUMNS
         return names, [_row(lineage, backup)[:len(names)] for backup in chosen]
+
+
+    def _stale(self, arguments: argparse.Namespace,
+               lineage: lineages.Lineage, chosen: Sequence[backups.Backup],
+               ) -> tuple[Sequence[str], Iterable[Any]]:
+        options: Any = self.app.options
+        volumes = cinder_api.volumes(options, os.environ, arguments.patience)
+        if volumes is not None and arguments.volume:
+            volumes = {id_: volume for id_, volume in volumes.items()
+                       if inventory.begins(id_, arguments.volume)}
+        known = freshness.by_volume(lineage, chosen)
+        text, limit = arguments.stale_after
+        stale = staleness.find(known, volumes, limit, lineage.now)
+        self.closing = list(staleness.summary(stale, known, volumes, text))
+        if stale:
+            self.code = errors.ExitCode.DAMAGED
+        self.groupings = staleness.GROUPINGS
+        return staleness.COLUMNS, [each.cells(lineage.now) for each in stale]
+
+
+def _limit(text: str) -> tuple[str, datetime.timedelta]:
+    """An age, and how the user has typed it."""
+    return text, commands.age(text)
 
 
 def _is_long(arguments: argparse.Namespace) -> bool:

@@ -174,8 +174,12 @@ class CinderTest(ForgetTestCase):
             self._has_record(f'bak-{number}', 'available')
         self.deleter = self.enterContext(mock.patch.object(
             cinder_deletion, 'Deleter')).return_value
-        self.metadata = self.enterContext(mock.patch.object(
-            cinder_api, 'volume_metadata', return_value={}))
+        self.volumes = self.enterContext(mock.patch.object(
+            cinder_api, 'volumes', return_value={}))
+
+    def _has_policy(self, name):
+        self.volumes.return_value = {'vol-1': cinder_api.Volume(
+            'vol-1', '', '', None, {'backup_policy': name})}
 
     def _deleted(self):
         return [call.args[0] for call in self.deleter.delete.mock_calls]
@@ -219,7 +223,7 @@ class CinderTest(ForgetTestCase):
         answer = self.run_command('forget', *arguments)
         self.assertEqual(errors.ExitCode.SELECTION, answer.code)
         self.assertIn('no volume with backups matches', answer.err)
-        self.metadata.return_value = {'vol-1': {'backup_policy': 'gold'}}
+        self._has_policy('gold')
         self.assertEqual(4, len(self.forget(*arguments, '--dry-run')))
 
     def test_policy_of_a_volume_that_is_gone(self):
@@ -229,7 +233,7 @@ class CinderTest(ForgetTestCase):
         arguments = ('--policy', 'gold', '--keep-last', '1', '--dry-run')
         self.assertEqual(5, len(self.forget(*arguments)))
         # As it is now counts.
-        self.metadata.return_value = {'vol-1': {'backup_policy': 'silver'}}
+        self._has_policy('silver')
         self.assertEqual({}, self.forget(
             *arguments, code=errors.ExitCode.SELECTION))
 
