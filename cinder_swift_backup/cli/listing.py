@@ -4,6 +4,7 @@
 
 import argparse
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
 import os
@@ -22,17 +23,26 @@ from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import freshness
 from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import survey as surveys
+from cinder_swift_backup.engine.survey import verified
+from cinder_swift_backup.format import types
 from cinder_swift_backup.format import volume_meta
 
 _COLUMNS = ('Backup', 'Volume', 'Created', 'Size', 'Stored', 'Kind', 'Depth',
             'State', 'Container')
-_LONG = ('Name', 'Volume name', 'Project')
+_LONG = ('Verified', 'Name', 'Volume name', 'Project')
 # Which share a column where the terminal is narrow: has 100 columns, or 80.
 _GROUPINGS = (
-    (('Backup', 'Volume', 'Project'), ('Created', 'Kind'), ('Size', 'Stored'),
+    (('Backup', 'Volume', 'Project'), ('Created', 'Verified', 'Kind'),
+     ('Size', 'Stored'),
      ('State', 'Name', 'Volume name', 'Container')),
-    (('Backup', 'Volume', 'Project'), ('Created', 'Size', 'Stored'),
+    (('Backup', 'Volume', 'Project'),
+     ('Created', 'Verified', 'Size', 'Stored'),
      ('State', 'Kind', 'Name', 'Volume name', 'Container')))
+
+
+# When backups were verified, by where they are.
+_Times = Mapping[types.BackupRef, datetime.datetime | None]
 
 
 class List(commands.AccountCommand, commands.Table):
@@ -77,8 +87,9 @@ class List(commands.AccountCommand, commands.Table):
                  'damaged; may be repeated')
         parser.add_argument(
             '--long', action='store_true',
-            help='also show the names of the backup and its volume, and the '
-                 'project of the volume, where the manifest has them')
+            help='also show when "verify --deep" last verified the backup, '
+                 'the names of the backup and its volume, and the project of '
+                 'the volume, where the manifest has them')
         parser.add_argument(
             '--stale-after', type=_limit, metavar='AGE',
             help='list volumes instead: those whose newest complete backup is '
@@ -90,9 +101,11 @@ class List(commands.AccountCommand, commands.Table):
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""
-        with self.opened(parsed_args) as survey, self.looking() as observer:
-            lineage = survey.everything(observer)
+        with self.opened(parsed_args) as survey:
+            with self.looking() as observer:
+                lineage = survey.everything(observer)
             place = self.place(survey)
+            times = self._verified(survey, lineage, parsed_args)
         for container in sorted(lineage.copies):
             self.say(_lag(lineage, container))
         chosen = [backup for backup in lineage.backups
@@ -108,7 +121,20 @@ class List(commands.AccountCommand, commands.Table):
         if missing:
             self.code = errors.ExitCode.SELECTION
         names = self.columns if _is_long(parsed_args) else _COLUMNS
-        return names, [_row(lineage, backup)[:len(names)] for backup in chosen]
+        return names, [_row(lineage, backup, times)[:len(names)]
+                       for backup in chosen]
+
+    @staticmethod
+    def _verified(survey: surveys.Survey, lineage: lineages.Lineage,
+                  arguments: argparse.Namespace) -> _Times:
+        """When backups were verified, if the user asks for that."""
+        if not _is_long(arguments):
+            return {}
+        chosen = [backup for backup in lineage.backups
+                  if not arguments.volume or inventory.begins(
+                      backup.ref.volume_id, arguments.volume)]
+        noted = verified.Verified(survey.repository, lineage, chosen)
+        return {backup.ref: noted.when(backup) for backup in chosen}
 
 
     def _stale(self, arguments: argparse.Namespace,
@@ -193,8 +219,8 @@ def _lag(lineage: lineages.Lineage, container: str) -> str:
     return f'{line}.'
 
 
-def _row(lineage: lineages.Lineage,
-         backup: backups.Backup) -> tuple[object, ...]:
+def _row(lineage: lineages.Lineage, backup: backups.Backup,
+         times: _Times) -> tuple[object, ...]:
     ref, summary = backup.ref, backup.summary
     size, name, volume = commands.Size, '', volume_meta.Volume()
     if summary is not None:
@@ -206,6 +232,8 @@ def _row(lineage: lineages.Lineage,
             commands.Size(backup.listed.stored_bytes), summaries.kind(backup),
             commands.Known(_depth(lineage, backup)),
             lineage.state(backup).value, ref.container,
+            commands.Known(None if (when := times.get(ref)) is None
+                           else formatting.moment(when)),
             name, volume.name or '', volume.project_id or '')
 
 

@@ -89,9 +89,11 @@ class Verify(selection.SelectingCommand, commands.Table):
     it fetches only what it has not verified for so long, and with --at-most,
     no more than so many bytes, the longest overdue first. Of backups in packs
     it fetches single packs, and every time those that were damaged before.
-    What a backup builds on has its own turn, so it calls none "verified". It
-    notes with the manifests what it has fetched, but not in copies, of which
-    it takes what it fetches at random.
+    What a backup builds on has its own turn, so it calls none "verified".
+
+    With --deep and --all or --volume, the command notes with the manifests
+    what it has verified, and "list --long" shows when. It notes nothing in
+    copies; of these, a limited --deep fetches what it takes at random.
     """
 
     codes = (
@@ -160,8 +162,28 @@ class Verify(selection.SelectingCommand, commands.Table):
                     survey.repository, lineage, part))
             shown = self._until_interrupted(rows)
             if not self.code:
+                if parsed_args.deep and not (
+                        _is_limited(parsed_args) or parsed_args.backups):
+                    self._note(survey, lineage, chosen, shown)
                 self._conclude(parsed_args, self.place(survey), chosen, shown)
         return self.columns, [row.cells() for row in shown]
+
+    def _note(self, survey: surveys.Survey, lineage: lineages.Lineage,
+              chosen: Sequence[backups.Backup],
+              rows: Sequence[_Row]) -> None:
+        """Have later runs know what this one has fetched."""
+        scrubber = scrubbing.Scrubber(survey.repository, lineage)
+        try:
+            scrubber.note(chosen, {row.ref for row in rows
+                                   if row.state is backups.State.COMPLETE
+                                   and row.part is not None})
+        except exceptions.StoreError as err:
+            self._tell_unnoted(err)
+        self._tell_unnoted(scrubber.unnoted)
+
+    def _tell_unnoted(self, err: exceptions.StoreError | None) -> None:
+        if err is not None:
+            self.tell(err, 'The next run cannot know what this one verified.')
 
     def _conclude(self, arguments: argparse.Namespace, place: str,
                   chosen: Sequence[backups.Backup],
@@ -224,9 +246,7 @@ class Verify(selection.SelectingCommand, commands.Table):
         finally:
             # Also of what was fetched before an interruption.
             self._left = _left(found.fetched, plan)
-            if scrubber.unnoted is not None:
-                self.tell(scrubber.unnoted,
-                          'The next run cannot know what this one verified.')
+            self._tell_unnoted(scrubber.unnoted)
             for row in rows:
                 yield from _with_found(row, by_ref[row.ref], found)
 

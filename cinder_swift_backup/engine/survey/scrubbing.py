@@ -29,6 +29,7 @@ taken at random, in turn with what else there is.
 
 import collections
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -45,6 +46,7 @@ from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.engine.survey import pack_rounds
+from cinder_swift_backup.engine.survey import packed
 from cinder_swift_backup.engine.survey import pieces as pieces_
 from cinder_swift_backup.engine.survey import rounds
 from cinder_swift_backup.format import chains
@@ -109,7 +111,7 @@ class Scrubber:
         :param chosen: all of some volumes
         :raises StoreError: when the store fails
         """
-        due = [piece for piece in self._pieces(chosen)
+        due = [piece for piece in self.pieces(chosen)
                if limits.before is None or piece.verified < limits.before]
         # In the order of their names where they are equally old.
         due.sort(key=lambda piece: max(piece.verified, piece.tried))
@@ -124,8 +126,13 @@ class Scrubber:
         return Plan((*extra, *taken), len(rest),
                     sum(piece.stored_bytes for piece in rest))
 
-    def _pieces(self, chosen: Iterable[backups.Backup],
-                ) -> Iterator[pieces_.Piece]:
+    def pieces(self, chosen: Iterable[backups.Backup],
+               ) -> Iterator[pieces_.Piece]:
+        """All that there is to fetch, and when it was fetched before.
+
+        :param chosen: as of :meth:`plan`
+        :raises StoreError: when the store fails
+        """
         by_volume: dict[tuple[str, str], list[backups.Backup]] = {}
         for backup in chosen:
             if backup.is_point:
@@ -265,6 +272,27 @@ class Scrubber:
                 volume = self._volumes[place]
                 self._annotate(volume.newest,
                                volume.noted(self._lineage.now))
+
+    def note(self, chosen: Iterable[backups.Backup],
+             verified: Collection[types.BackupRef]) -> None:
+        """Note that all of some backups was fetched, and is as it was stored.
+
+        :param chosen: as of :meth:`plan`
+        :param verified: some of these
+        :raises StoreError: when the store fails
+        """
+        packs = {rest for ref in verified
+                 for rest in packed.rests(self._repository, ref)}
+        for piece in self.plan(chosen, Limits()).pieces:
+            volume = self._volumes.get(_place(piece.backup))
+            if not piece.backup.is_point:
+                if piece.backup.ref in verified:
+                    self._note(piece, deep.Verdict())
+            elif volume is not None and piece.number is not None:
+                volume.add(piece, deep.Verdict() if piece.rest in packs
+                           else deep.Verdict(None))
+        for volume in self._volumes.values():
+            self._annotate(volume.newest, volume.noted(self._lineage.now))
 
     def _note(self, piece: pieces_.Piece, verdict: deep.Verdict) -> None:
         if self._is_copy(piece.backup):

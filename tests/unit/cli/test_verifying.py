@@ -10,6 +10,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.engine.survey import deep
+from cinder_swift_backup.engine.survey import scrubbing
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
 from tests.fakes import points
@@ -398,6 +399,60 @@ class PartsTest(base.CommandTestCase):
             self.assertIn(f'{len(self.packs)} packs and 2 backups', self.said)
             self.assertIn('The next run cannot know what this one verified.',
                           self.said)
+
+    def _verified(self):
+        """When "list --long" says that each backup was verified."""
+        answer = self.run_command('list', '--long', '-f', 'json')
+        return [row['Verified'] for row in json.loads(answer.out)]
+
+    def test_all_at_once_counts_too(self):
+        self.assertEqual([None] * 4, self._verified())
+        self.verify()
+        (when,) = set(self._verified())
+        self.assertRegex(when, r'^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$')
+        self.verify('--older-than', '1d')
+        self.assertIn('verified 0 packs and 0 backups', self.said)
+        self.bench.memory.ahead += datetime.timedelta(days=2)
+        self.verify('--older-than', '1d', '--at-most', '1')
+        # Others need more than what was fetched, or have their turns later.
+        self.assertEqual([when] * 3, sorted(self._verified())[:3])
+        while 'due' in self.said:
+            self.verify('--older-than', '1d', '--at-most', '1K')
+        self.assertLess(when, min(self._verified()))
+
+    def test_what_is_damaged_was_not_verified(self):
+        damaged = [next(name for name in self.bench.names()
+                        if name.startswith(base.ref(2).prefix)
+                        and engine_base.is_chunk(name)),
+                   next(pack.name for pack in self.second.packs
+                        if pack.name not in {
+                            one.name for one in self.first.packs})]
+        self.store.script(faulty.alter(
+            'read', lambda data: bytes([data[0] ^ 1]) + data[1:],
+            matching=damaged.__contains__))
+        self.verify(code=errors.ExitCode.DAMAGED)
+        self.assertEqual([True, False, True, False],
+                         list(map(bool, self._verified())))
+        self.store.heal()
+        self.verify('--older-than', '1d')
+        self.assertEqual([True] * 4, list(map(bool, self._verified())))
+
+    def test_named_backups_and_samples_note_nothing(self):
+        for options in (('bak-4', '--deep'), ('--all', '--sample', '50'),
+                        ('--all',)):
+            self.assertEqual(0, self.run_command('verify', *options).code)
+        self.assertEqual([], self.store.names('annotate'))
+        self.verify()
+        self.assertNotEqual([], self.store.names('annotate'))
+
+    def test_notes_that_cannot_be_read(self):
+        self.enterContext(mock.patch.object(
+            scrubbing.Scrubber, 'pieces',
+            side_effect=exceptions.StoreUnavailable('away')))
+        answer = self.run_command('verify', '--all', '--deep')
+        self.assertIn('The next run cannot know', answer.err)
+        self.assertIn('4 verified', answer.err)
+        self.assertEqual(0, answer.code)
 
     def test_what_does_not_go_together(self):
         for options in (('--all', '--older-than', '1d'),

@@ -10,4 +10,5 @@ Modules that other tests hold:
 * pack_rounds: engine.survey.test_scrubbing
 * packed: cli.test_sweeping
 * pieces: engine.survey.test_scrubbing
+* verified: cli.test_verifying
 """
