@@ -20,7 +20,7 @@ from cinder_swift_backup.cli import stacking
 from cinder_swift_backup.cli import staleness
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine.survey import backups
-from cinder_swift_backup.engine.survey import freshness
+from cinder_swift_backup.engine.survey import figures
 from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.engine.survey import survey as surveys
@@ -145,7 +145,7 @@ class List(commands.AccountCommand, commands.Table):
         if volumes is not None and arguments.volume:
             volumes = {id_: volume for id_, volume in volumes.items()
                        if inventory.begins(id_, arguments.volume)}
-        known = freshness.by_volume(lineage, chosen)
+        known = figures.by_volume(lineage, chosen)
         text, limit = arguments.stale_after
         stale = staleness.find(known, volumes, limit, lineage.now)
         self.closing = list(staleness.summary(stale, known, volumes, text))

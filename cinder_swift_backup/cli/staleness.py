@@ -19,8 +19,7 @@ from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import summaries
-from cinder_swift_backup.engine.survey import freshness
-from cinder_swift_backup.format import volume_meta
+from cinder_swift_backup.engine.survey import figures
 
 COLUMNS = ('Volume', 'Newest complete', 'Age', 'Backups', 'Volume name',
            'Project')
@@ -34,7 +33,7 @@ GROUPINGS = (
 class Stale:
     """A stale volume, and what it is called."""
 
-    volume: freshness.Freshness
+    volume: figures.Figures
     name: str
     project_id: str
 
@@ -48,7 +47,7 @@ class Stale:
                 self.volume.count, self.name, self.project_id)
 
 
-def find(known: Mapping[str, freshness.Freshness],
+def find(known: Mapping[str, figures.Figures],
          volumes: Mapping[str, cinder_api.Volume] | None,
          limit: datetime.timedelta, now: datetime.datetime) -> list[Stale]:
     """The stale volumes, those that were backed up last first.
@@ -66,15 +65,13 @@ def find(known: Mapping[str, freshness.Freshness],
         each.volume.volume_id))
 
 
-def _of_store(known: Mapping[str, freshness.Freshness]) -> Iterator[Stale]:
+def _of_store(known: Mapping[str, figures.Figures]) -> Iterator[Stale]:
     for volume in known.values():
-        noted = (volume_meta.Volume() if volume.newest is None
-                 or volume.newest.summary is None
-                 else volume.newest.summary.volume)
-        yield Stale(volume, noted.name or '', noted.project_id or '')
+        yield Stale(volume, volume.noted.name or '',
+                    volume.noted.project_id or '')
 
 
-def _of_cinder(known: Mapping[str, freshness.Freshness],
+def _of_cinder(known: Mapping[str, figures.Figures],
                volumes: Mapping[str, cinder_api.Volume],
                before: datetime.datetime) -> Iterator[Stale]:
     for volume in volumes.values():
@@ -83,12 +80,12 @@ def _of_cinder(known: Mapping[str, freshness.Freshness],
             # Nobody has had to back it up yet.
             if volume.created is not None and volume.created > before:
                 continue
-            found = found or freshness.Freshness(volume.id)
+            found = found or figures.Figures(volume.id)
         yield Stale(found, volume.name, volume.project_id)
 
 
 def summary(stale: Sequence[Stale],
-            known: Mapping[str, freshness.Freshness],
+            known: Mapping[str, figures.Figures],
             volumes: Mapping[str, cinder_api.Volume] | None,
             limit: str) -> Iterator[str]:
     """Lines that say what the table amounts to.

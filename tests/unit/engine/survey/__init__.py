@@ -6,7 +6,7 @@ Modules that other tests hold:
 
 * backups: engine.survey.test_quick
 * findings: engine.survey.test_scrubbing
-* freshness: cli.test_staleness
+* figures: cli.test_staleness
 * pack_rounds: engine.survey.test_scrubbing
 * packed: cli.test_sweeping
 * pieces: engine.survey.test_scrubbing
