@@ -23,6 +23,7 @@ from cinder_swift_backup.cli import forgetting
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import listing
 from cinder_swift_backup.cli import logins
+from cinder_swift_backup.cli import metrics
 from cinder_swift_backup.cli import recovering
 from cinder_swift_backup.cli import restoring
 from cinder_swift_backup.cli import showing
@@ -37,6 +38,7 @@ _COMMANDS: dict[str, type[command.Command]] = {
     'export-record': exporting.ExportRecord,
     'forget': forgetting.Forget,
     'list': listing.List,
+    'metrics': metrics.Metrics,
     'orphans': deleting.Orphans,
     'recover': recovering.Recover,
     'restore': restoring.Restore,

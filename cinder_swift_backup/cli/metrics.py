@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``metrics``: what there is of each volume, for Prometheus.
+
+node_exporter's textfile collector reads the file. A time does not become older
+in a file that nobody writes any more, and an age would not: so what has an age
+is given as a time.
+"""
+
+import argparse
+from collections.abc import Mapping
+import os
+import pathlib
+from typing import Any
+
+import prometheus_client
+from prometheus_client import registry as registries
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import cinder_api
+from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import errors
+from cinder_swift_backup.engine.survey import backups
+from cinder_swift_backup.engine.survey import figures
+from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import verified
+
+_PREFIX = 'cinder_swift_backup'
+_VOLUME = ('volume_id', 'volume_name', 'project_id')
+_Volumes = Mapping[str, cinder_api.Volume]
+
+
+class Metrics(commands.AccountCommand):
+    """Write what there is of each volume, for Prometheus.
+
+    FILE is one that node_exporter's textfile collector reads: its name has to
+    end with ".prom". The command replaces it when all is known, so nobody
+    reads half of it, and leaves it as it is if something fails.
+
+    A volume counts as unprotected since its newest complete backup was begun,
+    or since it was created, if it has none. If the login leads to a Cinder,
+    that is so of the volumes there.
+    """
+
+    codes = (
+        (errors.ExitCode.SELECTION, 'no such container'),
+        (errors.ExitCode.TARGET, 'the file cannot be written'),
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('file', metavar='FILE', type=pathlib.Path,
+                            help='the file to write, or - for the standard '
+                                 'output')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """See cliff."""
+        options: Any = self.app.options
+        with self.opened(parsed_args) as survey:
+            with self.looking() as observer:
+                lineage = survey.everything(observer)
+            times = verified.Verified(survey.repository, lineage,
+                                      lineage.backups)
+            volumes = cinder_api.volumes(options, os.environ,
+                                         parsed_args.patience)
+            registry = registries.CollectorRegistry()
+            _Gauges(registry).set(lineage, volumes, times)
+        if str(parsed_args.file) == '-':
+            self.app.stdout.write(
+                prometheus_client.generate_latest(registry).decode())
+            return
+        try:
+            prometheus_client.write_to_textfile(str(parsed_args.file),
+                                                registry)
+        except OSError as err:
+            raise exceptions.VolumeError(
+                f'{parsed_args.file} cannot be written '
+                f'({err.strerror})') from err
+
+
+class _Gauges:
+    """All that is told, each with its name and what it means."""
+
+    def __init__(self, registry: registries.CollectorRegistry) -> None:
+        self._registry = registry
+        volume = self._of_volume
+        self._newest = volume(
+            'last_complete_timestamp_seconds',
+            'When the newest complete backup was begun.')
+        self._unprotected = volume(
+            'unprotected_since_timestamp_seconds',
+            'When the newest complete backup was begun, or, if there is none, '
+            'the volume was created; 0 if nobody knows.')
+        self._verified = volume(
+            'last_verified_timestamp_seconds',
+            'When all that the newest complete backup needs had been fetched '
+            'and verified; 0 if it never was.')
+        self._size = volume(
+            'volume_bytes', 'The size of the volume in its newest complete '
+                            'backup.')
+        self._stored = volume(
+            'stored_bytes', 'What all backups of the volume take in Swift.')
+        self._objects = volume(
+            'objects', 'How many objects all backups of the volume have.')
+        self._depth = volume(
+            'chain_length', 'How many backups the newest complete one builds '
+                            'on.')
+        self._backups = volume(
+            'backups', 'How many backups of the volume there are, by state.',
+            'state')
+        self._lag = self._gauge(
+            'copy_lag_seconds',
+            'How far the volumes of a container that is a copy are behind at '
+            'most.', 'container')
+        self._all = self._gauge(
+            'account_backups', 'How many backups there are, by state.',
+            'state')
+        self._all_stored = self._gauge(
+            'account_stored_bytes', 'What all backups take in Swift.')
+        self._all_objects = self._gauge(
+            'account_objects', 'How many objects all backups have.')
+        self._volumes = self._gauge(
+            'account_volumes', 'How many volumes have backups.')
+        self._now = self._gauge(
+            'metrics_timestamp_seconds', 'When these figures were collected.')
+
+    def _of_volume(self, name: str, what: str,
+                   *more: str) -> prometheus_client.Gauge:
+        return self._gauge(name, what, *_VOLUME, *more)
+
+    def _gauge(self, name: str, what: str,
+               *labels: str) -> prometheus_client.Gauge:
+        return prometheus_client.Gauge(f'{_PREFIX}_{name}', what, labels,
+                                       registry=self._registry)
+
+    def set(self, lineage: lineages.Lineage, volumes: _Volumes | None,
+            times: verified.Verified) -> None:
+        """Tell it.
+
+        :param volumes: those of Cinder; None if there is none
+        """
+        known = figures.by_volume(lineage, lineage.backups)
+        for found in known.values():
+            self._set(found, _labels(found, volumes or {}), times)
+        protected = known.keys() if volumes is None else volumes.keys()
+        for volume_id in sorted(protected):
+            self._set_protection(
+                known.get(volume_id) or figures.Figures(volume_id),
+                volumes or {})
+        for container in sorted(lineage.copies):
+            self._lag.labels(container).set(max(
+                (lag.total_seconds() for lag in lineage.lags(container)
+                 if lag is not None), default=0))
+        for state in backups.State:
+            self._all.labels(state.value).set(sum(
+                found.by_state[state] for found in known.values()))
+        self._all_stored.set(sum(found.stored_bytes
+                                 for found in known.values()))
+        self._all_objects.set(sum(found.objects for found in known.values()))
+        self._volumes.set(len(known))
+        self._now.set(lineage.now.timestamp())
+
+    def _set(self, found: figures.Figures, labels: tuple[str, ...],
+             times: verified.Verified) -> None:
+        for state in backups.State:
+            self._backups.labels(*labels, state.value).set(
+                found.by_state[state])
+        self._stored.labels(*labels).set(found.stored_bytes)
+        self._objects.labels(*labels).set(found.objects)
+        if found.newest is None:
+            return
+        self._newest.labels(*labels).set(
+            found.newest.listed.created.timestamp())
+        when = times.when(found.newest)
+        self._verified.labels(*labels).set(
+            0 if when is None else when.timestamp())
+        self._depth.labels(*labels).set(found.depth)
+        if found.size is not None:
+            self._size.labels(*labels).set(found.size)
+
+    def _set_protection(self, found: figures.Figures,
+                        volumes: _Volumes) -> None:
+        since = None
+        if found.newest is not None:
+            since = found.newest.listed.created
+        elif found.volume_id in volumes:
+            since = volumes[found.volume_id].created
+        self._unprotected.labels(*_labels(found, volumes)).set(
+            0 if since is None else since.timestamp())
+
+
+def _labels(found: figures.Figures, volumes: _Volumes) -> tuple[str, ...]:
+    """What a volume is called, by Cinder, or else by its newest backup."""
+    volume = volumes.get(found.volume_id)
+    if volume is not None:
+        return found.volume_id, volume.name, volume.project_id
+    return (found.volume_id, found.noted.name or '',
+            found.noted.project_id or '')
