@@ -7,26 +7,23 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import os
-import re
 from typing import Any
 
 from cliff import columns
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_api
-from cinder_swift_backup.cli import cinder_deletion
-from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
+from cinder_swift_backup.cli import policies
 from cinder_swift_backup.cli import questions
+from cinder_swift_backup.cli import retaining
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine.survey import backups
-from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.engine.survey import forgetting
 from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.engine.survey import lineages
-from cinder_swift_backup.engine.survey import packed
 from cinder_swift_backup.engine.survey import retention
 from cinder_swift_backup.engine.survey import survey as surveys
 from cinder_swift_backup.format import types
@@ -39,13 +36,6 @@ _GROUPINGS = (
      ('Result', 'Because')),
     (('Backup', 'Volume'), ('Created', 'Kind', 'Stored'),
      ('Result', 'Because', 'Container')))
-_COUNTS = (
-    ('last', 'the N newest backups'),
-    ('hourly', 'the newest backup of each of the last N hours that have one'),
-    ('daily', 'the same for days'),
-    ('weekly', 'the same for weeks, from Monday to Sunday'),
-    ('monthly', 'the same for months'),
-    ('yearly', 'the same for years'))
 _BARS = {
     forgetting.Bar.COPY: 'copy',
     forgetting.Bar.NEWEST: 'newest complete',
@@ -76,36 +66,6 @@ class _Reasons(columns.FormattableColumn):  # type: ignore[type-arg]
         return ', '.join(self._value)
 
 
-def _count(text: str) -> float:
-    """A number of backups, or as many as there are."""
-    if text == 'unlimited':
-        return retention.UNLIMITED
-    if not re.fullmatch(r'[0-9]{1,9}', text):
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is neither a whole number nor "unlimited"')
-    return int(text)
-
-
-def _span(text: str) -> retention.Span:
-    """A span of the calendar, such as 1y6m, 30d or 12h."""
-    match = re.fullmatch(
-        r'(?:(\d{1,6})y)?(?:(\d{1,6})m)?(?:(\d{1,6})d)?(?:(\d{1,6})h)?', text)
-    numbers = [int(number or 0) for number in match.groups()] if match else []
-    if not any(numbers):
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is not a span of years, months, days and hours, such '
-            'as 30d or 1y6m')
-    return retention.Span(*numbers)
-
-
-def _tag(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition('=')
-    if not name or not separator:
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is not of the form NAME=VALUE')
-    return name, value
-
-
 class Forget(commands.AccountCommand, commands.Table):
     """Delete old backups, and keep those that a policy names.
 
@@ -133,7 +93,6 @@ class Forget(commands.AccountCommand, commands.Table):
 
     columns = _COLUMNS
     groupings = _GROUPINGS
-    _records: deletion.Records | None = None
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
@@ -148,25 +107,13 @@ class Forget(commands.AccountCommand, commands.Table):
             '--policy', metavar='NAME',
             help=f'the backups of volumes whose metadata have {_METADATA} '
                  'set to NAME')
-        for name, what in _COUNTS:
-            parser.add_argument(
-                f'--keep-{name}', type=_count, default=0, metavar='N',
-                help=f'keep {what}; "unlimited" for all')
-        parser.add_argument(
-            '--keep-within', type=_span, metavar='SPAN',
-            help='keep what is younger than the newest backup by less than '
-                 'SPAN, such as 30d or 1y6m')
-        parser.add_argument(
-            '--keep-tag', type=_tag, action='append', default=[],
-            metavar='NAME=VALUE',
-            help='keep backups whose metadata in Cinder have NAME set to '
-                 'VALUE; may be repeated')
+        policies.add_to(parser)
         questions.add_to(parser)
         return parser
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """See cliff; a policy that keeps nothing is a mistake."""
-        if _policy(parsed_args).is_empty:
+        if policies.read(parsed_args).is_empty:
             self.say('Say what to keep with one of the --keep options, such '
                      'as --keep-daily 7.')
             return errors.ExitCode.USAGE
@@ -175,39 +122,34 @@ class Forget(commands.AccountCommand, commands.Table):
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""
+        policy = policies.read(parsed_args)
         with self.opened(parsed_args) as survey:
             # Others are not told which containers are copies.
             survey.check_owner()
-            lineage, decisions = self._decide(survey, parsed_args)
-            doomed = [decision.backup for decision in decisions
-                      if decision.goes]
+            retainer = retaining.Retainer(self, survey, parsed_args.patience)
+
+            def choose(lineage: lineages.Lineage) -> list[backups.Backup]:
+                return self._chosen(survey, lineage, parsed_args)
+
+            lineage, decisions = retainer.decide(policy, choose)
+            doomed = _doomed(decisions)
             results: _Results = dict.fromkeys(
-                (backup.ref for backup in doomed), _FAILED)
-            if parsed_args.dry_run:
-                results = dict.fromkeys(results, _WOULD_BE)
-            elif doomed:
-                results = {**results, **self._delete(
-                    survey, parsed_args, lineage, doomed)}
+                (backup.ref for backup in doomed),
+                _WOULD_BE if parsed_args.dry_run else _FAILED)
+            if doomed and not parsed_args.dry_run and self._is_sure(
+                    parsed_args, doomed):
+                if questions.is_asked(self, parsed_args):
+                    # Much may have happened until the answer.
+                    lineage, now = retainer.decide(policy, choose)
+                    doomed = [backup for backup in _doomed(now)
+                              if backup.ref in results]
+                results = {**results,
+                           **self._delete(retainer, lineage, doomed)}
             place = self.place(survey)
         self.closing = [_summary(place, decisions, results)]
         return _COLUMNS, [
             _row(decision, lineage, results.get(decision.backup.ref, _KEPT))
             for decision in decisions]
-
-    def _decide(self, survey: surveys.Survey, arguments: argparse.Namespace,
-                ) -> tuple[lineages.Lineage, list[forgetting.Decision]]:
-        with self.looking() as observer:
-            lineage = survey.everywhere(observer)
-        # After the objects: whoever writes some has a record already.
-        self._records = cinder_records.read(self, arguments.patience,
-                                            required=True)
-        if self._records is None and arguments.keep_tag:
-            raise exceptions.ConfigurationError(
-                'only Cinder has the metadata of backups that --keep-tag '
-                'goes by, and this login leads to none')
-        chosen = self._chosen(survey, lineage, arguments)
-        return lineage, forgetting.decide(lineage, chosen, forgetting.Rules(
-            _policy(arguments), self._records))
 
     def _chosen(self, survey: surveys.Survey, lineage: lineages.Lineage,
                 arguments: argparse.Namespace) -> list[backups.Backup]:
@@ -238,80 +180,29 @@ class Forget(commands.AccountCommand, commands.Table):
         return noted | {volume.id: volume.metadata
                         for volume in volumes.values()}
 
-    def _delete(self, survey: surveys.Survey, arguments: argparse.Namespace,
-                lineage: lineages.Lineage,
+    def _delete(self, retainer: retaining.Retainer, lineage: lineages.Lineage,
                 doomed: Sequence[backups.Backup]) -> _Results:
         """What was deleted of what is to be."""
-        if questions.is_asked(self, arguments):
-            if not self._is_sure(doomed):
-                return {}
-            # Much may have happened until the answer.
-            known = {backup.ref for backup in doomed}
-            lineage, decisions = self._decide(survey, arguments)
-            doomed = [decision.backup for decision in decisions
-                      if decision.goes and decision.backup.ref in known]
         self.left = _SOME_ARE_GONE
-        options: Any = self.app.options
-        deleter = None if self._records is None else cinder_deletion.Deleter(
-            options, os.environ, arguments.patience)
-        gone: list[backups.Backup] = []
-        # What builds on a backup is after it.
-        for backup in reversed(doomed):
-            stay = [other for other in lineage.dependents(backup)
-                    if other not in gone]
-            if not stay and self._is_deleted(survey, deleter, backup):
-                gone.append(backup)
-        if deleter is None:
-            self._note_packs(survey, gone)
+        gone = retainer.delete(lineage, doomed)
         if len(gone) < len(doomed):
             self.code = errors.ExitCode.STORE
         return dict.fromkeys((backup.ref for backup in gone), _DELETED)
 
-    def _is_sure(self, doomed: Sequence[backups.Backup]) -> bool:
+    def _is_sure(self, arguments: argparse.Namespace,
+                 doomed: Sequence[backups.Backup]) -> bool:
+        """Whether to delete them, as far as the user has to say so."""
+        if not questions.is_asked(self, arguments):
+            return True
         volumes = {backup.ref.volume_id for backup in doomed}
         return questions.confirmed(
             self, f'Delete {summaries.counted(len(doomed), "backup")} of '
                   f'{summaries.counted(len(volumes), "volume")} '
                   '("--dry-run" lists them)?')
 
-    def _is_deleted(self, survey: surveys.Survey,
-                    deleter: cinder_deletion.Deleter | None,
-                    backup: backups.Backup) -> bool:
-        """Delete a backup; says why if that fails."""
-        name = backup.ref.backup_id
-        try:
-            if deleter is None:
-                deletion.delete(survey.repository, backup)
-            else:
-                deleter.delete(name)
-        except cinder_api.CinderError as err:
-            self.tell(err)
-        except exceptions.StoreError as err:
-            self.tell(err.about(backup_id=name),
-                      f'Delete the rest with "delete {name}".')
-        else:
-            return True
-        return False
 
-    def _note_packs(self, survey: surveys.Survey,
-                    gone: Sequence[backups.Backup]) -> None:
-        """Have the packs that nobody needs now go with the next sweep."""
-        by_volume: dict[tuple[str, str], list[backups.Backup]] = {}
-        for backup in gone:
-            if backup.is_point:
-                by_volume.setdefault((backup.ref.container,
-                                      backup.ref.volume_id), []).append(backup)
-        waiting = sum(packed.note_unneeded(survey.repository, deleted)
-                      for deleted in by_volume.values())
-        if waiting:
-            self.say(f'{summaries.counted(waiting, "pack")} that no backup '
-                     'needs will go with a "sweep" after the grace period.')
-
-
-def _policy(arguments: argparse.Namespace) -> retention.Policy:
-    return retention.Policy(
-        **{name: getattr(arguments, f'keep_{name}') for name, _ in _COUNTS},
-        within=arguments.keep_within, tags=tuple(arguments.keep_tag))
+def _doomed(decisions: Iterable[forgetting.Decision]) -> list[backups.Backup]:
+    return [decision.backup for decision in decisions if decision.goes]
 
 
 def _row(decision: forgetting.Decision, lineage: lineages.Lineage,

@@ -9,8 +9,10 @@ Modules that other tests hold:
 * commands: cli.test_app
 * conversion_needs: cli.test_converting
 * expectations: cli.test_verifying
+* policies: cli.test_forgetting
 * questions: cli.test_deleting
 * record_statements: cli.test_converting
+* retaining: cli.test_forgetting
 * summaries: cli.test_listing
 * targets: cli.test_restoring
 """
