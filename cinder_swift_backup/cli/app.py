@@ -26,6 +26,7 @@ from cinder_swift_backup.cli import logins
 from cinder_swift_backup.cli import metrics
 from cinder_swift_backup.cli import recovering
 from cinder_swift_backup.cli import restoring
+from cinder_swift_backup.cli import running
 from cinder_swift_backup.cli import showing
 from cinder_swift_backup.cli import sweeping
 from cinder_swift_backup.cli import verifying
@@ -42,6 +43,7 @@ _COMMANDS: dict[str, type[command.Command]] = {
     'orphans': deleting.Orphans,
     'recover': recovering.Recover,
     'restore': restoring.Restore,
+    'run': running.Run,
     'show': showing.Show,
     'sweep': sweeping.Sweep,
     'verify': verifying.Verify,

@@ -81,23 +81,28 @@ class Volume:
 
     id: str
     name: str
+    status: str
     project_id: str
     created: datetime.datetime | None
     metadata: Mapping[str, str]
 
 
 def volumes(options: argparse.Namespace, environment: Mapping[str, str],
-            patience: float) -> dict[str, Volume] | None:
+            patience: float, *, all_projects: bool = True,
+            ) -> dict[str, Volume] | None:
     """All volumes, by their ids; None where the login knows of no Cinder.
 
     :param patience: as of :func:`read`
+    :param all_projects: whether to list those of other projects, too, if the
+        login may
     :raises ConfigurationError: when there is a Cinder that cannot be asked
     """
     try:
         api = connect(options, environment, patience)
         return None if api is None else {
             volume.id: _volume(volume)
-            for volume in api.volumes(all_projects=True)}
+            for volume in api.volumes(
+                **({'all_projects': True} if all_projects else {}))}
     except ERRORS as err:
         raise exceptions.ConfigurationError(
             'the volumes of Cinder cannot be listed '
@@ -110,8 +115,8 @@ def _volume(volume: Any) -> Volume:
         # Cinder tells UTC, and does not say so.
         created = datetime.datetime.fromisoformat(volume.created_at).replace(
             tzinfo=datetime.UTC)
-    return Volume(volume.id, volume.name or '', volume.project_id or '',
-                  created, volume.metadata or {})
+    return Volume(volume.id, volume.name or '', volume.status,
+                  volume.project_id or '', created, volume.metadata or {})
 
 
 def prefixes(options: argparse.Namespace, environment: Mapping[str, str],

@@ -137,6 +137,18 @@ def amount(text: str) -> int:
     return int(match[1]) << 10 * ' KMGT'.index(match[2] or ' ')
 
 
+def percent(text: str) -> float:
+    """A part of something, from above 0 to 1, as the user types it."""
+    try:
+        value = float(text.removesuffix('%'))
+    except ValueError:
+        value = 0
+    if not 0 < value <= 100:
+        raise argparse.ArgumentTypeError(f'{text!r} must be above 0, and '
+                                         f'at most 100')
+    return value / 100
+
+
 def _container(text: str) -> str:
     if fault := container_names.fault(text):
         raise argparse.ArgumentTypeError(

@@ -7,6 +7,7 @@ import enum
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_api
+from cinder_swift_backup.cli import run_lock
 from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.stores import swift_errors
 
@@ -31,6 +32,8 @@ class ExitCode(enum.IntEnum):
     DAMAGED = 7
     # The target cannot be written to.
     TARGET = 8
+    # Another run is going on.
+    BUSY = 9
     # Ctrl-C.
     INTERRUPTED = 130
 
@@ -57,6 +60,7 @@ _TABLE = (
     (exceptions.ContainerNotFound, ExitCode.SELECTION),
     (exceptions.StoreError, ExitCode.STORE),
     (cinder_api.CinderError, ExitCode.STORE),
+    (run_lock.Busy, ExitCode.BUSY),
     (exceptions.VolumeError, ExitCode.TARGET),
     (exceptions.SpoolError, ExitCode.TARGET),
     (exceptions.IntegrityError, ExitCode.DAMAGED),

@@ -52,8 +52,6 @@ _WOULD_BE = 'would be deleted'
 _SOME_ARE_GONE = 'Some of the backups may already have been deleted.'
 # Of an id in a reason.
 _SHORT = 8
-# By which users tell what a volume is to have.
-_METADATA = 'backup_policy'
 
 _Results = Mapping[types.BackupRef, str]
 
@@ -98,15 +96,11 @@ class Forget(commands.AccountCommand, commands.Table):
         """See cliff."""
         parser = super().get_parser(prog_name)
         which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument('--all', action='store_true',
-                           help='the backups of all volumes')
+        which.add_argument('--all', action='store_true', help='all volumes')
         which.add_argument('--volume', metavar='ID', action='append',
-                           help='the backups of volumes whose id begins with '
-                                'ID; may be repeated')
-        which.add_argument(
-            '--policy', metavar='NAME',
-            help=f'the backups of volumes whose metadata have {_METADATA} '
-                 'set to NAME')
+                           help='volumes whose id begins with ID; may be '
+                                'repeated')
+        policies.add_choice(which)
         policies.add_to(parser)
         questions.add_to(parser)
         return parser
@@ -163,8 +157,8 @@ class Forget(commands.AccountCommand, commands.Table):
         if arguments.policy is not None:
             metadata = self._metadata(chosen, arguments.patience)
             chosen = [backup for backup in chosen
-                      if metadata[backup.ref.volume_id].get(_METADATA)
-                      == arguments.policy]
+                      if policies.is_of(metadata[backup.ref.volume_id],
+                                        arguments.policy)]
         if not chosen and not arguments.all:
             raise exceptions.SelectionError(
                 'no volume with backups matches')

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The options that say which backups to keep; see :mod:`..retention`."""
+"""The options that say which backups to keep, and of which volumes.
+
+What they mean: :mod:`cinder_swift_backup.engine.survey.retention`.
+"""
 
 import argparse
+from collections.abc import Mapping
 import re
+from typing import Any
 
 from cinder_swift_backup.engine.survey import retention
 
+# In the metadata of a volume: which policy it is to have.
+_METADATA = 'backup_policy'
 _COUNTS = (
     ('last', 'the N newest backups'),
     ('hourly', 'the newest backup of each of the last N hours that have one'),
@@ -14,6 +21,21 @@ _COUNTS = (
     ('weekly', 'the same for weeks, from Monday to Sunday'),
     ('monthly', 'the same for months'),
     ('yearly', 'the same for years'))
+
+
+def add_choice(group: Any) -> None:
+    """Let the user choose volumes by their metadata.
+
+    :param group: of argparse, to which the option is added
+    """
+    group.add_argument('--policy', metavar='NAME',
+                       help=f'volumes whose metadata have {_METADATA} set to '
+                            'NAME')
+
+
+def is_of(metadata: Mapping[str, str], name: str) -> bool:
+    """Whether a volume is to have the policy of this name."""
+    return metadata.get(_METADATA) == name
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:

@@ -37,14 +37,19 @@ def kind(backup: backups_.Backup) -> str:
     return 'full' if backup.summary.parent_id is None else 'incremental'
 
 
+def by_word(words: Iterable[str]) -> str:
+    """How many there are of each word."""
+    return ', '.join(f'{number} {word}' for word, number in
+                     sorted(collections.Counter(words).items()))
+
+
 def of(place: str, backups: Sequence[inventory.Listed],
        words: Iterable[str]) -> str:
     """What backups are, how many, and how much they take.
 
     :param words: what each of them is
     """
-    states = ', '.join(f'{number} {word}' for word, number in
-                       sorted(collections.Counter(words).items()))
+    states = by_word(words)
     stored = formatting.size(sum(backup.stored_bytes for backup in backups))
     return (f'{counted(len(backups), "backup")} in {place}: {states}; '
             f'{stored} stored.')

@@ -122,7 +122,7 @@ class Verify(selection.SelectingCommand, commands.Table):
         how.add_argument('--deep', action='store_true',
                          help='fetch and decode everything')
         how.add_argument(
-            '--sample', type=_percent, metavar='N',
+            '--sample', type=commands.percent, metavar='N',
             help='fetch and decode N %% of the objects, taken at random')
         parser.add_argument(
             '--older-than', type=commands.age, metavar='AGE',
@@ -352,17 +352,6 @@ def _worst(rows: Iterable[_Row]) -> errors.ExitCode:
     if None in states and code is not errors.ExitCode.DAMAGED:
         return errors.ExitCode.STORE
     return code
-
-
-def _percent(text: str) -> float:
-    try:
-        value = float(text.removesuffix('%'))
-    except ValueError:
-        value = 0
-    if not 0 < value <= 100:
-        raise argparse.ArgumentTypeError(f'{text!r} must be above 0, and '
-                                         f'at most 100')
-    return value / 100
 
 
 def _look(lineage: lineages.Lineage, backup: backups.Backup) -> Iterator[_Row]:

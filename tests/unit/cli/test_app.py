@@ -105,7 +105,7 @@ class ColumnsTest(base.CommandTestCase):
         'export-record': ('--all',),
         'forget': ('--all', '--keep-last', '1'), 'list': (),
         'orphans': (), 'recover': ('--volume', 'vol', '--dry-run'),
-        'show': ('bak-2',), 'sweep': (),
+        'run': ('--all', '--dry-run'), 'show': ('bak-2',), 'sweep': (),
         'verify': ('--all',)})
 
     def test_all_commands_with_columns_are_here(self):
@@ -136,7 +136,7 @@ class ColumnsTest(base.CommandTestCase):
 
     def test_each_column_is_told_as_one(self):
         for name, arguments in self._ARGUMENTS.items():
-            if name in ('check-config', 'forget', 'recover', 'sweep'):
+            if name in ('check-config', 'forget', 'recover', 'run', 'sweep'):
                 continue
             answer = self.run_command(name, *arguments, '-f', 'json')
             rows = json.loads(answer.out)

@@ -179,7 +179,7 @@ class CinderTest(ForgetTestCase):
 
     def _has_policy(self, name):
         self.volumes.return_value = {'vol-1': cinder_api.Volume(
-            'vol-1', '', '', None, {'backup_policy': name})}
+            'vol-1', '', 'available', '', None, {'backup_policy': name})}
 
     def _deleted(self):
         return [call.args[0] for call in self.deleter.delete.mock_calls]

@@ -108,8 +108,8 @@ class MetricsTest(base.CommandTestCase):
     def test_volumes_of_cinder(self):
         created = _CREATED - datetime.timedelta(days=9)
         self.volumes.return_value = {
-            'bare': cinder_api.Volume('bare', 'a "name"\n', 'p-1', created,
-                                      {})}
+            'bare': cinder_api.Volume('bare', 'a "name"\n', 'available',
+                                      'p-1', created, {})}
         found = self.metrics()
         # The other one is gone, so nobody can back it up.
         self.assertEqual(

@@ -40,7 +40,7 @@ class StaleTest(base.CommandTestCase):
     def _have_volumes(self, *volumes):
         self.volumes.return_value = {
             id_: cinder_api.Volume(
-                id_, f'name of {id_}', 'the-project',
+                id_, f'name of {id_}', 'available', 'the-project',
                 _NOW - datetime.timedelta(hours=hours), {})
             for id_, hours in volumes}
 

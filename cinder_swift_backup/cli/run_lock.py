@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Has one run wait for no other: the second one ends at once."""
+
+from collections.abc import Iterator
+import contextlib
+import fcntl
+import os
+import pathlib
+import tempfile
+
+from cinder_swift_backup import exceptions
+
+
+class Busy(exceptions.BackupError):
+    """Another run is going on."""
+
+
+def default() -> pathlib.Path:
+    """A file that all runs of this user have in common."""
+    directory = os.environ.get('XDG_RUNTIME_DIR') or tempfile.gettempdir()
+    return (pathlib.Path(directory)
+            / f'cinder-swift-backup-run-{os.getuid()}.lock')
+
+
+@contextlib.contextmanager
+def held(path: pathlib.Path) -> Iterator[None]:
+    """Keep others out until the end of a block, whatever ends it.
+
+    :raises Busy: when another process does so
+    :raises VolumeError: when the file cannot be opened
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+                     | os.O_NOFOLLOW, 0o600)
+    except OSError as err:
+        raise exceptions.VolumeError(
+            f'the lock {path} cannot be opened ({err.strerror})') from err
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            raise Busy(f'another run holds the lock {path}') from err
+        yield
+    finally:
+        # The lock ends with it; the file stays, for others may have it open.
+        os.close(fd)

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``run``: what a nightly job does.
+
+1. Keep other runs out.
+2. Have Cinder back up the volumes, each once more if that fails.
+3. Delete what the retention policy does not keep of them.
+4. Verify a sample of the new backups.
+
+What fails with one volume is told, and the others go on.
+"""
+
+import argparse
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import datetime
+import os
+import pathlib
+from typing import Any
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import cinder_api
+from cinder_swift_backup.cli import cinder_jobs
+from cinder_swift_backup.cli import cinder_records
+from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import policies
+from cinder_swift_backup.cli import progress_bar
+from cinder_swift_backup.cli import retaining
+from cinder_swift_backup.cli import run_lock
+from cinder_swift_backup.cli import summaries
+from cinder_swift_backup.engine.survey import backups
+from cinder_swift_backup.engine.survey import deep
+from cinder_swift_backup.engine.survey import deletion
+from cinder_swift_backup.engine.survey import inventory
+from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import survey as surveys
+
+_COLUMNS = ('Volume', 'Volume name', 'Backup', 'Kind', 'Result', 'Took',
+            'Problem', 'Deleted', 'Verified')
+# Which share a column where the terminal is narrow: has 100 columns, or 80.
+_GROUPINGS = (
+    (('Volume', 'Backup', 'Problem'), ('Volume name', 'Kind'),
+     ('Result', 'Took'), ('Deleted', 'Verified')),
+    (('Volume', 'Backup', 'Problem'),
+     ('Volume name', 'Kind', 'Result', 'Took', 'Deleted', 'Verified')))
+# The states of volumes that Cinder backs up, and with --force.
+_IDLE, _IN_USE = 'available', 'in-use'
+_OK, _FAILED, _WOULD_BE = 'backed up', 'failed', 'would be backed up'
+_GO_ON = 'Cinder goes on with the backups that it has begun.'
+
+
+@dataclasses.dataclass(slots=True)
+class _Row:
+    """A volume, and what became of it.
+
+    ``verified`` is None where nothing was verified.
+    """
+
+    volume: cinder_api.Volume
+    result: str
+    problem: str = ''
+    backup_id: str = ''
+    is_incremental: bool = False
+    took: datetime.timedelta | None = None
+    deleted: int = 0
+    verified: str | None = None
+
+    def cells(self) -> tuple[object, ...]:
+        kind = 'incremental' if self.is_incremental else 'full'
+        return (self.volume.id, self.volume.name, self.backup_id, kind,
+                self.result, commands.Age(self.took), self.problem,
+                self.deleted, commands.Known(self.verified))
+
+
+_Step = Callable[[argparse.Namespace, surveys.Survey, Sequence[_Row]], None]
+
+
+class Run(commands.AccountCommand, commands.Table):
+    """Back up volumes through Cinder, delete old backups, verify a sample.
+
+    This is what a nightly job does, for the volumes of the project that the
+    login is for. A volume that has a backup gets an incremental, others a full
+    one. If a backup fails, the command deletes it and tries once more. Then it
+    deletes what the --keep options do not keep of these volumes, as "forget"
+    does, and verifies a sample of each new backup. A second run ends at once.
+    """
+
+    codes = (
+        (errors.ExitCode.SELECTION,
+         'no volume matches, or there is no such container'),
+        (errors.ExitCode.STORE,
+         'Swift, Keystone or Cinder failed, or cannot be reached; or some '
+         'backups could not be made, deleted or verified'),
+        (errors.ExitCode.DAMAGED, 'a new backup is damaged'),
+        (errors.ExitCode.TARGET, 'the lock or temporary files cannot be '
+                                 'written'),
+        (errors.ExitCode.BUSY, 'another run is going on'),
+    )
+
+    columns = _COLUMNS
+    groupings = _GROUPINGS
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser = super().get_parser(prog_name)
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument('--all', action='store_true',
+                           help='all volumes of the project')
+        which.add_argument('--volume', metavar='ID', action='append',
+                           help='volumes whose id begins with ID; may be '
+                                'repeated')
+        policies.add_choice(which)
+        parser.add_argument('--full', action='store_true',
+                            help='make full backups only')
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument('--force', action='store_true',
+                         help='also back up volumes that are in use, as they '
+                              'would be after a power failure')
+        how.add_argument('--snapshot', action='store_true',
+                         help='back up a snapshot of each volume, which '
+                              'works for volumes that are in use, and delete '
+                              'it then')
+        parser.add_argument(
+            '--at-once', type=commands.positive, default=2, metavar='N',
+            help='how many backups Cinder makes at the same time (default: '
+                 '%(default)s)')
+        parser.add_argument(
+            '--longest', type=commands.age, metavar='AGE',
+            default=datetime.timedelta(days=1),
+            help='how long to wait for a backup, such as 12h (default: 1d)')
+        policies.add_to(parser)
+        parser.add_argument(
+            '--sample', type=commands.percent, metavar='N',
+            help='verify N %% of the objects of each new backup, taken at '
+                 'random (default: none)')
+        parser.add_argument(
+            '--lock', type=pathlib.Path, metavar='FILE',
+            default=run_lock.default(),
+            help='the file that keeps other runs out (default: %(default)s)')
+        parser.add_argument(
+            '--dry-run', action='store_true',
+            help='say which volumes would be backed up, and do nothing')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[Sequence[str], Iterable[Any]]:
+        """See cliff."""
+        with run_lock.held(parsed_args.lock):
+            rows = self._rows(parsed_args)
+            if not parsed_args.dry_run:
+                self._back_up(parsed_args, rows)
+                self.left = ''
+                for step in (self._forget, self._verify):
+                    self._try(step, parsed_args, rows)
+        self.closing = [_summary(rows)]
+        return _COLUMNS, [row.cells() for row in rows]
+
+    def _try(self, step: _Step, arguments: argparse.Namespace,
+             rows: Sequence[_Row]) -> None:
+        """Take a step. If it fails, what was done before is still told."""
+        try:
+            with self.opened(arguments) as survey:
+                step(arguments, survey, rows)
+        except exceptions.BackupError as err:
+            self.tell(err)
+            self.code = self.code or errors.code_of(err)
+
+    def _rows(self, arguments: argparse.Namespace) -> list[_Row]:
+        """The volumes, and those that cannot be backed up."""
+        options: Any = self.app.options
+        volumes = cinder_api.volumes(options, os.environ, arguments.patience,
+                                     all_projects=False)
+        records = cinder_records.read(self, arguments.patience, required=True)
+        if volumes is None or records is None:
+            raise exceptions.ConfigurationError(
+                'this login leads to no Cinder that could back up volumes')
+        rows = [_row(volume, records, arguments)
+                for volume in _chosen(volumes, arguments)]
+        if not rows and not arguments.all:
+            raise exceptions.SelectionError('no volume of the project matches')
+        return rows
+
+    def _back_up(self, arguments: argparse.Namespace,
+                 rows: Sequence[_Row]) -> None:
+        options: Any = self.app.options
+        due = {row.volume.id: row for row in rows if row.result == _WOULD_BE}
+        jobs = cinder_jobs.Jobs(
+            options, os.environ, arguments.patience,
+            at_once=arguments.at_once, longest=arguments.longest)
+        self.left = _GO_ON
+        name = datetime.datetime.now(datetime.UTC).strftime(
+            'run %Y-%m-%dT%H:%MZ')
+        with progress_bar.counted(self.app.stderr, 'backing up',
+                                  'volumes') as observer:
+            for done, made in enumerate(jobs.make(
+                    cinder_jobs.Wanted(
+                        row.volume.id, name, incremental=row.is_incremental,
+                        force=arguments.force,
+                        from_snapshot=arguments.snapshot)
+                    for row in due.values()), 1):
+                row = due[made.wanted.volume_id]
+                row.backup_id, row.took = made.backup_id, made.took
+                row.problem = made.why
+                row.result = _FAILED if made.why else _OK
+                observer.advanced(done, len(due))
+        if any(row.result == _FAILED for row in rows):
+            self.code = errors.ExitCode.STORE
+
+    def _forget(self, arguments: argparse.Namespace, survey: surveys.Survey,
+                rows: Sequence[_Row]) -> None:
+        """Delete what the policy does not keep, if there is one."""
+        policy = policies.read(arguments)
+        if policy.is_empty:
+            return
+        survey.check_owner()
+        by_volume = {row.volume.id: row for row in rows}
+        retainer = retaining.Retainer(self, survey, arguments.patience)
+        lineage, decisions = retainer.decide(policy, lambda lineage: (
+            backup for backup in lineage.backups
+            if backup.ref.volume_id in by_volume
+            and (not survey.containers
+                 or backup.ref.container in survey.containers)))
+        doomed = [decision.backup for decision in decisions if decision.goes]
+        gone = retainer.delete(lineage, doomed)
+        for backup in gone:
+            by_volume[backup.ref.volume_id].deleted += 1
+        if len(gone) < len(doomed):
+            self.code = errors.ExitCode.STORE
+
+    def _verify(self, arguments: argparse.Namespace, survey: surveys.Survey,
+                rows: Sequence[_Row]) -> None:
+        """Verify a sample of each new backup, if the user asks for it."""
+        made = {row.backup_id: row for row in rows if row.result == _OK}
+        if not made or arguments.sample is None:
+            return
+        with self.looking() as observer:
+            lineage = survey.everywhere(observer)
+        verifier = deep.Verifier(survey.repository, lineage, arguments.sample)
+        for backup in lineage.backups:
+            row = made.pop(backup.ref.backup_id, None)
+            if row is not None:
+                self._verify_one(verifier, lineage, backup, row)
+        for row in made.values():
+            row.verified, row.problem = 'missing', (
+                'the account has no such backup: is the login for the one '
+                'that Cinder uses?')
+            self.code = errors.ExitCode.DAMAGED
+
+    def _verify_one(self, verifier: deep.Verifier, lineage: lineages.Lineage,
+                    backup: backups.Backup, row: _Row) -> None:
+        state, why = lineage.problem(backup)
+        faults: list[str] = [why] if why else []
+        known: backups.State | None = state
+        if state is backups.State.COMPLETE:
+            with progress_bar.shown(
+                    self.app.stderr,
+                    f'fetching {backup.ref.backup_id}') as observer:
+                verdict = verifier.verify(backup, observer)
+            known = verdict.state
+            faults = [errors.line_of(fault) for fault in verdict.faults]
+        row.problem = ' '.join(faults)
+        if known is backups.State.COMPLETE:
+            row.verified = 'sampled'
+        elif known is None:
+            row.verified = 'unknown'
+            self.code = self.code or errors.ExitCode.STORE
+        else:
+            row.verified = known.value
+            self.code = errors.ExitCode.DAMAGED
+
+
+def _chosen(volumes: Mapping[str, cinder_api.Volume],
+            arguments: argparse.Namespace) -> Iterator[cinder_api.Volume]:
+    for volume in volumes.values():
+        if arguments.volume and not any(
+                inventory.begins(volume.id, beginning)
+                for beginning in arguments.volume):
+            continue
+        if arguments.policy is None or policies.is_of(volume.metadata,
+                                                      arguments.policy):
+            yield volume
+
+
+def _row(volume: cinder_api.Volume, records: deletion.Records,
+         arguments: argparse.Namespace) -> _Row:
+    row = _Row(volume, _WOULD_BE, is_incremental=not arguments.full and any(
+        record.volume_id == volume.id and record.is_available
+        for record in records.values()))
+    if volume.status == _IN_USE and not (arguments.force
+                                         or arguments.snapshot):
+        row.result = _FAILED
+        row.problem = 'the volume is in use: use --snapshot or --force'
+    elif volume.status not in (_IDLE, _IN_USE):
+        row.result = _FAILED
+        row.problem = f'the volume has status {volume.status}'
+    return row
+
+
+def _summary(rows: Sequence[_Row]) -> str:
+    results = summaries.by_word(row.result for row in rows)
+    line = f'{summaries.counted(len(rows), "volume")}: {results}'
+    deleted = sum(row.deleted for row in rows)
+    if deleted:
+        line += f'; {summaries.counted(deleted, "old backup")} deleted'
+    return f'{line}.'
