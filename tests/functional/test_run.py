@@ -4,6 +4,7 @@
 
 import pathlib
 import tempfile
+import uuid
 
 from tests.functional import command
 from tests.functional import own_cinder
@@ -64,7 +65,10 @@ class RunTestCase(own_cinder.OwnCinderTestCase):
 
     def test_volumes_in_use(self):
         first, second = self.volumes_of_policy
-        self.client(self.cloud.admin).volumes.reset_state(first, 'in-use')
+        attachment = self.cinder.attachments.create(
+            first.id, {'host': 'somewhere'}, str(uuid.uuid4()))
+        self.cinder.attachments.complete(attachment['id'])
+        self.wait(self.cinder.volumes, first, 'in-use')
         rows = self._run(code=5)
         self.assertEqual(('failed', 'backed up'), (
             rows[first.id]['Result'], rows[second.id]['Result']))
@@ -73,6 +77,6 @@ class RunTestCase(own_cinder.OwnCinderTestCase):
         self.assertEqual({('backed up', '')}, {
             (row['Result'], row['Problem']) for row in rows.values()})
         self.wait_until(lambda: not self.cinder.volume_snapshots.list())
-        for backup in self.cinder.backups.list():
+        # The newest first.
+        for backup in reversed(self.cinder.backups.list()):
             self.forget_later(self.forget_backup, backup)
-        self.client(self.cloud.admin).volumes.reset_state(first, 'available')
