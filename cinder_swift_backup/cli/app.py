@@ -15,6 +15,7 @@ from cliff import commandmanager
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import checking
+from cinder_swift_backup.cli import comparing
 from cinder_swift_backup.cli import converting
 from cinder_swift_backup.cli import deleting
 from cinder_swift_backup.cli import errors
@@ -36,6 +37,8 @@ _COMMANDS: dict[str, type[command.Command]] = {
     'check-config': checking.CheckConfig,
     'convert': converting.Convert,
     'delete': deleting.Delete,
+    'diff': comparing.Diff,
+    'estimate': comparing.Estimate,
     'export-record': exporting.ExportRecord,
     'forget': forgetting.Forget,
     'list': listing.List,

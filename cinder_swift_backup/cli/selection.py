@@ -69,6 +69,12 @@ def add_backups(parser: argparse.ArgumentParser) -> None:
                              'with ID, or those named as "latest"')
 
 
+def add_two(parser: argparse.ArgumentParser) -> None:
+    """Have the user name two backups."""
+    parser.add_argument('backups', metavar='BACKUP', nargs=2, help=_BACKUP)
+    parser.add_argument('--volume', metavar='ID', help=_OF_LATEST)
+
+
 def add_backup_or_all(parser: argparse.ArgumentParser) -> None:
     """Let the user name one backup, or say that it is all of them."""
     parser.add_argument('backup', metavar='BACKUP', nargs='?', help=_BACKUP)

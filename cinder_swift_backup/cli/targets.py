@@ -91,6 +91,25 @@ def _mounted(device: int) -> str | None:
 
 
 @contextlib.contextmanager
+def source(path: pathlib.Path,
+           ) -> Iterator[descriptor.FileVolume | descriptor.DeviceVolume]:
+    """A volume to read, until the end of a block.
+
+    :raises VolumeError: when it cannot be opened or read
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as err:
+        raise exceptions.VolumeError(
+            f'{path} cannot be opened ({err.strerror})') from err
+    try:
+        with _blamed(path):
+            yield descriptor.open_descriptor(fd)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
 def opened(target: pathlib.Path, *, is_new: bool,
            ) -> Iterator[descriptor.FileVolume | descriptor.DeviceVolume]:
     """The volume to restore to, until the end of a block.
