@@ -11,6 +11,7 @@ import contextlib
 from contextlib import AbstractContextManager
 import datetime
 import functools
+import json
 import math
 import os
 import pathlib
@@ -181,6 +182,7 @@ class OurCommand(command.Command):
     left = ''
     # What to say when it has ended well, below its output.
     closing: Sequence[str] = ()
+    _is_for_programs = False
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff; the help ends with the exit codes."""
@@ -191,6 +193,8 @@ class OurCommand(command.Command):
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """See cliff; turns our errors into a line and an exit code."""
+        self._is_for_programs = (
+            getattr(parsed_args, 'formatter', None) == 'json')
         try:
             with interrupts.raised():
                 answer = super().run(parsed_args)
@@ -209,11 +213,17 @@ class OurCommand(command.Command):
     def tell(self, err: exceptions.BackupError, more: str = '') -> None:
         """Tell the user of an error that is being handled, and what is left.
 
+        With "-f json" it is an object of JSON.
+
         :param more: sentences
         """
         if self.app.options.debug:
             self.app.LOG.exception(err)
-        self.say(f'{errors.line_of(err)} {more}'.strip())
+        if self._is_for_programs:
+            self.app.stderr.write(f'{json.dumps(errors.values_of(err, more))}'
+                                  '\n')
+        else:
+            self.say(f'{errors.line_of(err)} {more}'.strip())
 
     def say(self, line: str) -> None:
         """Tell the user something, beside the output."""

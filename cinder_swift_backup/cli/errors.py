@@ -163,6 +163,21 @@ def line_of(err: exceptions.BackupError) -> str:
     return err.sentence(_remedy(err))
 
 
+def values_of(err: exceptions.BackupError, more: str) -> dict[str, object]:
+    """The same for programs: each of its fields that applies.
+
+    :param more: sentences
+    """
+    values = {
+        'error': err.what, 'detail': err.detail, 'remedy': _remedy(err),
+        'note': more or None, 'backup': err.backup_id,
+        'container': err.container, 'object': err.name, 'offset': err.offset,
+        'end': err.end, 'expected': err.expected, 'actual': err.actual,
+        'transaction': err.transaction, 'code': int(code_of(err))}
+    return {name: value for name, value in values.items()
+            if value is not None}
+
+
 def _remedy(err: exceptions.BackupError) -> str | None:
     if err.remedy in _REMEDIES:
         return _REMEDIES[err.remedy]

@@ -13,6 +13,7 @@ import sys
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import selection
 from cinder_swift_backup.cli import summaries
@@ -66,6 +67,9 @@ class Restore(selection.BackupCommand):
             '--resume', action='store_true',
             help='overwrite only what differs from the backup')
         parser.add_argument(
+            '--dry-run', action='store_true',
+            help='say what would be restored, and write nothing')
+        parser.add_argument(
             '--unverified', action='store_true',
             help='also restore data that does not match or cannot be '
                  'verified, and report which')
@@ -89,14 +93,21 @@ class Restore(selection.BackupCommand):
                 lineage.check_usable(backup)
             ref = backup.ref
             chain = repo.resolve([link.ref for link in lineage.chain(backup)])
+            size = lineage.size(backup) or 0
+            if parsed_args.dry_run:
+                self.say(f'Backup {ref.backup_id} of volume {ref.volume_id}, '
+                         f'made at '
+                         f'{formatting.moment(backup.listed.created)}, would '
+                         f'be restored to {target}: {formatting.size(size)}.')
+                return
             noted = doubts.Doubts() if parsed_args.unverified else None
             with progress_bar.shown(self.app.stderr, 'restoring') as bar:
                 if to_pipe:
                     self.left = 'The output is incomplete.'
                     _stream(repo, chain, bar, noted)
                 else:
-                    self._restore(repo, chain, lineage.size(backup) or 0,
-                                  bar, parsed_args, noted, is_new=is_new)
+                    self._restore(repo, chain, size, bar, parsed_args, noted,
+                                  is_new=is_new)
         restored = (f'Backup {ref.backup_id} of volume {ref.volume_id} was '
                     f'restored{"" if to_pipe else f" to {target}"}')
         doubtful = [] if noted is None else noted.found()

@@ -17,6 +17,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import app
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.format import naming
+from tests.fakes import faulty
 from tests.unit.cli import base
 
 _PAGE = pathlib.Path(
@@ -172,6 +173,23 @@ class ExitCodeTest(base.CommandTestCase):
             code = errors.code_of(kind('what'))
             self.assertNotEqual(errors.ExitCode.DONE, code)
             self.assertNotEqual(errors.ExitCode.USAGE, code)
+
+    def test_for_programs(self):
+        answer = self.run_command('show', 'none', '-f', 'json')
+        self.assertEqual(errors.ExitCode.SELECTION, answer.code)
+        self.assertEqual('', answer.out)
+        self.assertEqual(
+            {'error': "there is no backup whose id begins with 'none'",
+             'remedy': 'Run "list --long" to see ids and names.', 'code': 3},
+            json.loads(answer.err))
+        self.store.script(faulty.fail(
+            'list', exceptions.StoreUnavailable('away\x1b', container='c',
+                                                name='n')))
+        answer = self.run_command('list', '-f', 'json')
+        found = json.loads(answer.err)
+        self.assertEqual(('away\x1b', 'c', 'n', 5), tuple(
+            found[name] for name in ('error', 'container', 'object', 'code')))
+        self.assertTrue(answer.err.strip().isprintable())
 
     def test_tracebacks_change_nothing(self):
         arguments = ('restore', 'none', self.directory / 'volume')

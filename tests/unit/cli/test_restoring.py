@@ -46,6 +46,18 @@ class RestoreTest(base.CommandTestCase):
             self.assertEqual('', answer.out)
             self.target.unlink()
 
+    def test_dry_run(self):
+        answer = self._restore('bak-2', '--dry-run')
+        self.assertEqual(0, answer.code, answer.err)
+        self.assertIn('Backup bak-2 of volume vol-1, made at '
+                      '2026-08-01T12:00:02Z, would be restored to', answer.err)
+        self.assertIn('512 B', answer.err)
+        self.assertFalse(self.target.exists())
+        self.assertEqual(0, self._restore('bak-2').code)
+        # What would be refused is refused.
+        answer = self._restore('bak-1', '--dry-run')
+        self.assertEqual(errors.ExitCode.TARGET, answer.code)
+
     def test_what_is_there_is_kept(self):
         self.target.write_bytes(b'precious')
         self._refused(errors.ExitCode.TARGET, str(self.target), '--force')
