@@ -156,4 +156,4 @@ def record(backup: Any) -> deletion.Record:
         is_idle=backup.status in _IDLE,
         is_incremental=bool(backup.is_incremental),
         has_dependents=bool(backup.has_dependent_backups),
-        tags=backup.metadata or {})
+        tags=backup.metadata)

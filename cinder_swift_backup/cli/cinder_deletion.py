@@ -17,7 +17,13 @@ _DELETING = 'deleting'
 # Seconds: between two questions, at first and later, and until it takes too
 # long.
 _SOON, _LATER = 0.5, 5.0
-_LONGEST = 6 * 3600.0
+_LONGEST = 2 * 3600.0
+# How often a question may fail in a row.
+_PATIENCE = 20
+
+
+class TooLong(cinder_api.CinderError):
+    """Cinder has not deleted a backup, and may still do so."""
 
 
 class Deleter:
@@ -50,19 +56,24 @@ class Deleter:
                 or network_errors.reason(err)) from err
 
     def _wait(self, backup_id: str) -> None:
-        waited, pause = 0.0, _SOON
+        waited, pause, failed = 0.0, _SOON, 0
         while waited < _LONGEST:
             try:
                 backup = self._api.get_backup(backup_id)
+                failed = 0
             except openstack.exceptions.NotFoundException:
                 return
-            if backup.status != _DELETING:
+            except cinder_api.ERRORS:
+                failed += 1
+                if failed > _PATIENCE:
+                    raise
+            if not failed and backup.status != _DELETING:
                 raise cinder_api.CinderError(
-                    f'Cinder did not delete the backup, which has status '
-                    f'{backup.status!r} now', backup_id=backup_id,
+                    f'Cinder did not delete the backup; its status is now '
+                    f'{backup.status!r}', backup_id=backup_id,
                     detail=backup.fail_reason)
             self._sleep(pause)
             waited += pause
             pause = min(pause * 1.5, _LATER)
-        raise cinder_api.CinderError(
-            'Cinder takes too long to delete the backup', backup_id=backup_id)
+        raise TooLong('Cinder has not deleted the backup within 2 hours',
+                      backup_id=backup_id)

@@ -5,11 +5,13 @@
 1. Start as many as there may be at a time. If the user asks for it, each is of
    a snapshot, which is made first.
 2. Ask for all of them every few seconds. One that is in an error is deleted,
-   and started once more.
-3. Delete the snapshot of each that has ended, however it did.
+   and started once more, as a full backup if Cinder refuses an incremental.
+3. Delete the snapshot of each that has ended, and snapshots that earlier runs
+   could not delete.
 
 Nobody waits for a backup that takes longer than the longest: its host may be
-dead. It stays as it is.
+dead. It stays as it is, and so does its snapshot. So it is if nobody knows
+whether Cinder has started it: nothing is ever started twice.
 """
 
 import argparse
@@ -36,6 +38,8 @@ _PAUSE = 3.0
 _PATIENCE = 20
 _ATTEMPTS = 2
 _IN_THE_MAKING = ('creating', 'backing-up')
+# What the names of snapshots begin with.
+_SNAPSHOT = 'cinder-swift-backup: '
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -155,30 +159,46 @@ class Jobs:
                 job.why = _words(err)
             if not job.why:
                 return
+        if job.backup_id:
+            yield from self._remove(job)
 
     def _attempt(self, job: _Job) -> Iterator[None]:
         snapshot_id = None
         try:
             if job.wanted.from_snapshot:
+                self._forget_old_snapshots(job.wanted.volume_id)
                 snapshot_id = self._api.create_snapshot(
-                    volume_id=job.wanted.volume_id, name=job.wanted.name,
-                    is_forced=True).id
+                    volume_id=job.wanted.volume_id,
+                    name=f'{_SNAPSHOT}{job.wanted.name}', is_forced=True).id
                 yield from self._wait(job, self._api.get_snapshot, snapshot_id)
-            job.backup_id = self._start(job.wanted, snapshot_id)
+            job.backup_id = ''
+            job.backup_id = self._start(job, snapshot_id)
             yield from self._wait(job, self._api.get_backup, job.backup_id)
         finally:
             if snapshot_id is not None:
                 self._forget_snapshot(snapshot_id)
 
-    def _start(self, wanted: Wanted, snapshot_id: str | None) -> str:
-        # Releases of openstacksdk name what is incremental differently.
-        answer = self._api.post('/backups', json={'backup': {
-            'volume_id': wanted.volume_id, 'name': wanted.name,
-            'incremental': wanted.incremental, 'force': wanted.force,
-            **({} if snapshot_id is None else {'snapshot_id': snapshot_id}),
-        }})
-        openstack.exceptions.raise_from_response(answer)
-        return str(answer.json()['backup']['id'])
+    def _start(self, job: _Job, snapshot_id: str | None) -> str:
+        wanted = job.wanted
+        try:
+            # Releases of openstacksdk name what is incremental differently.
+            answer = self._api.post('/backups', json={'backup': {
+                'volume_id': wanted.volume_id, 'name': wanted.name,
+                'incremental': wanted.incremental, 'force': wanted.force,
+                **({} if snapshot_id is None
+                   else {'snapshot_id': snapshot_id})}})
+            openstack.exceptions.raise_from_response(answer)
+            return str(answer.json()['backup']['id'])
+        except cinder_api.ERRORS as err:
+            status = getattr(err, 'status_code', None) or getattr(
+                err, 'http_status', None)
+            if status is None or not 400 <= status < 500:
+                raise _Failed(
+                    f'Cinder gave no clear answer ({_words(err)}), and may '
+                    'have started the backup', is_final=True) from err
+            # The parent may be gone, or that of another project.
+            job.wanted = dataclasses.replace(wanted, incremental=False)
+            raise
 
     def _wait(self, job: _Job, ask: Callable[[str], Any],
               id_: str) -> Iterator[None]:
@@ -192,11 +212,11 @@ class Jobs:
                 return
             if thing is not None and thing.status not in _IN_THE_MAKING:
                 why = getattr(thing, 'fail_reason', None)
-                raise _Failed(f'status {thing.status}'
+                raise _Failed(f'Cinder reports status {thing.status}'
                               + (f': {why}' if why else ''))
             if self._clock() - job.begun > self._longest:
-                raise _Failed('it takes too long, and may still be made',
-                              is_final=True)
+                raise _Failed('not finished within --longest, but Cinder may '
+                              'still finish it', is_final=True)
             yield
 
     @staticmethod
@@ -205,12 +225,13 @@ class Jobs:
         try:
             thing = ask(id_)
         except openstack.exceptions.NotFoundException as err:
-            raise _Failed('somebody has deleted it', is_final=True) from err
+            raise _Failed('somebody deleted the backup or its snapshot',
+                          is_final=True) from err
         except cinder_api.ERRORS as err:
             job.errors += 1
             if job.errors > _PATIENCE:
-                raise _Failed(f'Cinder does not answer ({_words(err)}), and '
-                              'the backup may still be made',
+                raise _Failed(f'Cinder does not answer ({_words(err)}), but '
+                              'may still finish the backup',
                               is_final=True) from err
             return None
         job.errors = 0
@@ -229,8 +250,15 @@ class Jobs:
         except openstack.exceptions.NotFoundException:
             return
         except cinder_api.ERRORS as err:
-            LOG.warning('Backup %s, which failed, could not be deleted: %s',
+            LOG.warning('Failed backup %s could not be deleted: %s',
                         job.backup_id, _words(err))
+
+    def _forget_old_snapshots(self, volume_id: str) -> None:
+        """Delete those of earlier runs that nobody reads any more."""
+        for snapshot in self._api.snapshots(volume_id=volume_id):
+            if snapshot.status == 'available' and (
+                    snapshot.name or '').startswith(_SNAPSHOT):
+                self._forget_snapshot(snapshot.id)
 
     def _forget_snapshot(self, snapshot_id: str) -> None:
         try:

@@ -119,6 +119,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def identifier(text: str) -> str:
+    """An id or its beginning; an empty one would be that of everything."""
+    if not text:
+        raise argparse.ArgumentTypeError('the id is empty')
+    return text
+
+
 def age(text: str) -> datetime.timedelta:
     """A span of time, such as 30d or 12h."""
     match = re.fullmatch(r'(\d{1,6})(h|d|w)', text)

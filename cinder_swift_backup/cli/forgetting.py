@@ -11,7 +11,6 @@ from typing import Any
 
 from cliff import columns
 
-from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
@@ -22,7 +21,6 @@ from cinder_swift_backup.cli import retaining
 from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import forgetting
-from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.engine.survey import retention
 from cinder_swift_backup.engine.survey import survey as surveys
@@ -42,6 +40,7 @@ _BARS = {
     forgetting.Bar.IN_USE: 'in use',
     forgetting.Bar.NEEDED: 'needed by',
     forgetting.Bar.PERHAPS_NEEDED: 'perhaps needed by',
+    forgetting.Bar.SHARED: 'perhaps of another site',
     forgetting.Bar.TWO_FORMS: 'two forms',
     forgetting.Bar.UNRECORDED: 'not in Cinder',
 }
@@ -67,18 +66,18 @@ class _Reasons(columns.FormattableColumn):  # type: ignore[type-arg]
 class Forget(commands.AccountCommand, commands.Table):
     """Delete old backups, and keep those that a policy names.
 
-    The --keep options mean what they mean in restic. What any of them keeps
-    stays. Hours and days without a backup do not count. The calendar is that
-    of the time zone of this host (TZ).
+    The --keep options work as in restic. A backup stays if any of them keeps
+    it. Hours and days without a backup do not count. Hours and days follow
+    the time zone of this host (TZ).
 
-    Whatever the policy is, the newest complete backup of a volume stays, and
-    what a backup that stays builds on. So do copies, damaged backups, and all
-    backups of a volume that is being backed up.
+    The newest complete backup of each volume always stays, and so does every
+    backup that one that stays builds on. Copies, damaged backups and all
+    backups of a volume that is being backed up stay, too.
 
-    If the login leads to a Cinder, Cinder deletes the backups, those by its
-    own driver too. Those that it shows the login no record of stay: log in as
-    an administrator to see the records of all projects. Otherwise the command
-    deletes them itself. Use --dry-run first.
+    If the login's catalog has Cinder, Cinder deletes the backups, including
+    those by its own driver. Backups without a record that the login may see
+    stay: log in as an administrator to see the records of all projects.
+    Otherwise the command deletes the backups itself. Use --dry-run first.
     """
 
     codes = (
@@ -96,10 +95,6 @@ class Forget(commands.AccountCommand, commands.Table):
         """See cliff."""
         parser = super().get_parser(prog_name)
         which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument('--all', action='store_true', help='all volumes')
-        which.add_argument('--volume', metavar='ID', action='append',
-                           help='volumes whose id begins with ID; may be '
-                                'repeated')
         policies.add_choice(which)
         policies.add_to(parser)
         questions.add_to(parser)
@@ -137,9 +132,14 @@ class Forget(commands.AccountCommand, commands.Table):
                     lineage, now = retainer.decide(policy, choose)
                     doomed = [backup for backup in _doomed(now)
                               if backup.ref in results]
+                    # What is needed by now is not to be deleted any more.
+                    results = dict.fromkeys(
+                        (backup.ref for backup in doomed), _FAILED)
                 results = {**results,
                            **self._delete(retainer, lineage, doomed)}
             place = self.place(survey)
+        if retainer.tell_half_deleted(decisions):
+            self.code = errors.ExitCode.STORE
         self.closing = [_summary(place, decisions, results)]
         return _COLUMNS, [
             _row(decision, lineage, results.get(decision.backup.ref, _KEPT))
@@ -147,32 +147,25 @@ class Forget(commands.AccountCommand, commands.Table):
 
     def _chosen(self, survey: surveys.Survey, lineage: lineages.Lineage,
                 arguments: argparse.Namespace) -> list[backups.Backup]:
-        chosen = [backup for backup in lineage.backups
-                  if not survey.containers
-                  or backup.ref.container in survey.containers]
-        if arguments.volume:
-            chosen = [backup for backup in chosen if any(
-                inventory.begins(backup.ref.volume_id, beginning)
-                for beginning in arguments.volume)]
-        if arguments.policy is not None:
-            metadata = self._metadata(chosen, arguments.patience)
-            chosen = [backup for backup in chosen
-                      if policies.is_of(metadata[backup.ref.volume_id],
-                                        arguments.policy)]
-        if not chosen and not arguments.all:
-            raise exceptions.SelectionError(
-                'no volume with backups matches')
-        return chosen
+        every = [backup for backup in lineage.backups
+                 if not survey.containers
+                 or backup.ref.container in survey.containers]
+        chosen = policies.chosen(self._properties(every, arguments), arguments)
+        return [backup for backup in every if backup.ref.volume_id in chosen]
 
-    def _metadata(self, chosen: Iterable[backups.Backup],
-                  patience: float) -> Mapping[str, Mapping[str, str]]:
-        """Those of the volumes: as they are, or as backups have them last."""
+    def _properties(self, every: Iterable[backups.Backup],
+                    arguments: argparse.Namespace,
+                    ) -> Mapping[str, Mapping[str, str]]:
+        """Those of volumes with backups: by Cinder, or by the last backup."""
         noted = {backup.ref.volume_id: backup.summary.volume.metadata
-                 if backup.summary else {} for backup in chosen}
+                 if backup.summary else {} for backup in every}
+        if arguments.policy is None:
+            return noted
         options: Any = self.app.options
-        volumes = cinder_api.volumes(options, os.environ, patience) or {}
-        return noted | {volume.id: volume.metadata
-                        for volume in volumes.values()}
+        volumes = cinder_api.volumes(options, os.environ,
+                                     arguments.patience) or {}
+        return {id_: volumes[id_].metadata if id_ in volumes else properties
+                for id_, properties in noted.items()}
 
     def _delete(self, retainer: retaining.Retainer, lineage: lineages.Lineage,
                 doomed: Sequence[backups.Backup]) -> _Results:

@@ -172,7 +172,7 @@ class _Gauges:
         if found.newest is None:
             return
         self._newest.labels(*labels).set(
-            found.newest.listed.created.timestamp())
+            found.newest.listed.dated.timestamp())
         when = times.when(found.newest)
         self._verified.labels(*labels).set(
             0 if when is None else when.timestamp())
@@ -184,7 +184,7 @@ class _Gauges:
                         volumes: _Volumes) -> None:
         since = None
         if found.newest is not None:
-            since = found.newest.listed.created
+            since = found.newest.listed.dated
         elif found.volume_id in volumes:
             since = volumes[found.volume_id].created
         self._unprotected.labels(*_labels(found, volumes)).set(

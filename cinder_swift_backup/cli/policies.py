@@ -10,32 +10,63 @@ from collections.abc import Mapping
 import re
 from typing import Any
 
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import commands
+from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.engine.survey import retention
 
-# In the metadata of a volume: which policy it is to have.
+# The property of a volume that says which policy it is to have.
 _METADATA = 'backup_policy'
 _COUNTS = (
     ('last', 'the N newest backups'),
     ('hourly', 'the newest backup of each of the last N hours that have one'),
-    ('daily', 'the same for days'),
-    ('weekly', 'the same for weeks, from Monday to Sunday'),
-    ('monthly', 'the same for months'),
-    ('yearly', 'the same for years'))
+    ('daily', 'the newest backup of each of the last N days that have one'),
+    ('weekly', 'the newest backup of each of the last N weeks (Monday to '
+               'Sunday) that have one'),
+    ('monthly', 'the newest backup of each of the last N months that have '
+                'one'),
+    ('yearly', 'the newest backup of each of the last N years that have one'))
 
 
 def add_choice(group: Any) -> None:
-    """Let the user choose volumes by their metadata.
+    """Let the user choose volumes.
 
-    :param group: of argparse, to which the option is added
+    :param group: of argparse, to which the options are added
     """
-    group.add_argument('--policy', metavar='NAME',
-                       help=f'volumes whose metadata have {_METADATA} set to '
-                            'NAME')
+    group.add_argument('--all', action='store_true', help='all volumes')
+    group.add_argument('--volume', metavar='ID', action='append',
+                       type=commands.identifier,
+                       help='volumes whose ID begins with ID; may be repeated')
+    group.add_argument('--policy', metavar='NAME', type=commands.identifier,
+                       help=f'volumes with the property {_METADATA}=NAME')
 
 
-def is_of(metadata: Mapping[str, str], name: str) -> bool:
-    """Whether a volume is to have the policy of this name."""
-    return metadata.get(_METADATA) == name
+def chosen(properties: Mapping[str, Mapping[str, str]],
+           arguments: argparse.Namespace) -> set[str]:
+    """The volumes that the user has chosen, by their ids.
+
+    :param properties: of all that there are
+    :raises SelectionError: when an id is that of none, or no volume has the
+        policy
+    """
+    if arguments.policy is not None:
+        found = {id_ for id_, of_volume in properties.items()
+                 if of_volume.get(_METADATA) == arguments.policy}
+        if not found:
+            raise exceptions.SelectionError(
+                f'no volume has the property {_METADATA}={arguments.policy}')
+        return found
+    if arguments.volume is None:
+        return set(properties)
+    found = set()
+    for beginning in arguments.volume:
+        matches = {id_ for id_ in properties
+                   if inventory.begins(id_, beginning)}
+        if not matches:
+            raise exceptions.SelectionError(
+                f'no volume has an id that begins with {beginning!r}')
+        found |= matches
+    return found
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -43,16 +74,16 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     for name, what in _COUNTS:
         parser.add_argument(
             f'--keep-{name}', type=_count, default=0, metavar='N',
-            help=f'keep {what}; "unlimited" for all')
+            help=f'keep {what}; N may be "unlimited"')
     parser.add_argument(
         '--keep-within', type=_span, metavar='SPAN',
-        help='keep what is younger than the newest backup by less than '
-             'SPAN, such as 30d or 1y6m')
+        help='keep backups made less than SPAN before the newest one: years, '
+             'months, days and hours, such as 1y6m, 30d or 12h')
     parser.add_argument(
         '--keep-tag', type=_tag, action='append', default=[],
         metavar='NAME=VALUE',
-        help='keep backups whose metadata in Cinder have NAME set to '
-             'VALUE; may be repeated')
+        help='keep backups that have the property NAME=VALUE in Cinder; may '
+             'be repeated')
 
 
 def read(arguments: argparse.Namespace) -> retention.Policy:

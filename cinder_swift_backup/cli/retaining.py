@@ -3,6 +3,7 @@
 """Applies a retention policy: by Cinder where there is one, or else itself."""
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Sequence
 import os
@@ -42,9 +43,11 @@ class Retainer:
         self._records: deletion.Records | None = None
 
     def decide(self, policy: retention.Policy, choose: Choose,
+               made: Collection[str] = (),
                ) -> tuple[lineages.Lineage, list[forgetting.Decision]]:
         """All backups, and what becomes of some.
 
+        :param made: the ids of backups that were made just now
         :raises StoreError: when the store fails
         :raises ConfigurationError: when Cinder cannot be asked
         """
@@ -53,12 +56,32 @@ class Retainer:
         # After the objects: whoever writes some has a record already.
         self._records = cinder_records.read(self._command, self._patience,
                                             required=True)
-        if self._records is None and policy.tags:
-            raise exceptions.ConfigurationError(
-                'only Cinder has the metadata of backups that --keep-tag '
-                'goes by, and this login leads to none')
+        if policy.tags:
+            _check_tags(self._records)
         return lineage, forgetting.decide(
-            lineage, choose(lineage), forgetting.Rules(policy, self._records))
+            lineage, choose(lineage), forgetting.Rules(
+                policy, self._records, named=self._survey.containers,
+                made=made))
+
+    def tell_half_deleted(self,
+                          decisions: Iterable[forgetting.Decision]) -> bool:
+        """Tell of backups whose delete has failed before.
+
+        They are damaged, and keep what they build on.
+
+        :returns: whether there are any
+        """
+        names = [
+            decision.backup.ref.backup_id for decision in decisions
+            if decision.bar is forgetting.Bar.INCOMPLETE
+            and (record := deletion.record_of(
+                self._records or {}, decision.backup)) is not None
+            and record.status.startswith('error')]
+        if names:
+            self._command.say(
+                f'Delete {", ".join(names)} with "cinder backup-delete": '
+                'these are damaged, and their status in Cinder is error.')
+        return bool(names)
 
     def delete(self, lineage: lineages.Lineage,
                doomed: Sequence[backups.Backup]) -> list[backups.Backup]:
@@ -71,11 +94,15 @@ class Retainer:
         deleter = None if self._records is None else cinder_deletion.Deleter(
             options, os.environ, self._patience)
         gone: list[backups.Backup] = []
-        for backup in reversed(doomed):
-            stay = [other for other in lineage.dependents(backup)
-                    if other not in gone]
-            if not stay and self._is_deleted(deleter, backup):
-                gone.append(backup)
+        try:
+            for backup in reversed(doomed):
+                stay = [other for other in lineage.dependents(backup)
+                        if other not in gone]
+                if not stay and self._is_deleted(deleter, backup):
+                    gone.append(backup)
+        except cinder_deletion.TooLong as err:
+            # The others would take as long.
+            self._command.tell(err)
         if deleter is None:
             self._note_packs(gone)
         return gone
@@ -88,6 +115,8 @@ class Retainer:
                 deletion.delete(self._survey.repository, backup)
             else:
                 deleter.delete(name)
+        except cinder_deletion.TooLong:
+            raise
         except cinder_api.CinderError as err:
             self._command.tell(err)
         except exceptions.StoreError as err:
@@ -110,3 +139,19 @@ class Retainer:
             self._command.say(
                 f'{summaries.counted(waiting, "pack")} that no backup needs '
                 'will go with a "sweep" after the grace period.')
+
+
+def _check_tags(records: deletion.Records | None) -> None:
+    """Make sure that it is known what has a tag.
+
+    :raises ConfigurationError: when it is not
+    """
+    if records is None:
+        raise exceptions.ConfigurationError(
+            '--keep-tag needs Cinder, which has the properties of backups, '
+            'but the catalog of this login has none')
+    if any(record.tags is None for record in records.values()):
+        raise exceptions.ConfigurationError(
+            'Cinder does not tell the properties of backups, which --keep-tag '
+            'needs: allow microversion 3.43 of its API, for example in '
+            'clouds.yaml')

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Has one run wait for no other: the second one ends at once."""
+"""Keeps runs apart: while one is going on, another ends at once."""
 
 from collections.abc import Iterator
 import contextlib
 import fcntl
 import os
 import pathlib
-import tempfile
 
 from cinder_swift_backup import exceptions
 
@@ -17,10 +16,11 @@ class Busy(exceptions.BackupError):
 
 
 def default() -> pathlib.Path:
-    """A file that all runs of this user have in common."""
-    directory = os.environ.get('XDG_RUNTIME_DIR') or tempfile.gettempdir()
-    return (pathlib.Path(directory)
-            / f'cinder-swift-backup-run-{os.getuid()}.lock')
+    """A file that all runs of this user on this host have in common.
+
+    Not in a directory for temporary files: services have their own.
+    """
+    return pathlib.Path.home() / '.cinder-swift-backup-run.lock'
 
 
 @contextlib.contextmanager

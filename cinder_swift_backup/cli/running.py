@@ -13,8 +13,6 @@ What fails with one volume is told, and the others go on.
 import argparse
 from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import datetime
@@ -36,7 +34,6 @@ from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import deletion
-from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.engine.survey import survey as surveys
 
@@ -51,7 +48,11 @@ _GROUPINGS = (
 # The states of volumes that Cinder backs up, and with --force.
 _IDLE, _IN_USE = 'available', 'in-use'
 _OK, _FAILED, _WOULD_BE = 'backed up', 'failed', 'would be backed up'
-_GO_ON = 'Cinder goes on with the backups that it has begun.'
+_CANNOT = 'cannot be backed up'
+_BAD = (_FAILED, _CANNOT)
+_GO_ON = 'Cinder still finishes the backups that it has started.'
+_MADE = ('The backups were made. Some old ones may already have been deleted: '
+         'see "list".')
 
 
 @dataclasses.dataclass(slots=True)
@@ -83,11 +84,12 @@ _Step = Callable[[argparse.Namespace, surveys.Survey, Sequence[_Row]], None]
 class Run(commands.AccountCommand, commands.Table):
     """Back up volumes through Cinder, delete old backups, verify a sample.
 
-    This is what a nightly job does, for the volumes of the project that the
-    login is for. A volume that has a backup gets an incremental, others a full
-    one. If a backup fails, the command deletes it and tries once more. Then it
-    deletes what the --keep options do not keep of these volumes, as "forget"
-    does, and verifies a sample of each new backup. A second run ends at once.
+    For nightly jobs. It backs up volumes of the login's project: those with
+    an available backup get an incremental, others a full one. If a backup
+    fails, the command deletes it and tries once more. With --keep options, it
+    then deletes old backups of these volumes, as "forget" does, but without
+    asking. With --sample, it verifies a sample of each new backup. If another
+    run is going on, the command changes nothing.
     """
 
     codes = (
@@ -109,22 +111,16 @@ class Run(commands.AccountCommand, commands.Table):
         """See cliff."""
         parser = super().get_parser(prog_name)
         which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument('--all', action='store_true',
-                           help='all volumes of the project')
-        which.add_argument('--volume', metavar='ID', action='append',
-                           help='volumes whose id begins with ID; may be '
-                                'repeated')
         policies.add_choice(which)
         parser.add_argument('--full', action='store_true',
                             help='make full backups only')
         how = parser.add_mutually_exclusive_group()
         how.add_argument('--force', action='store_true',
-                         help='also back up volumes that are in use, as they '
-                              'would be after a power failure')
+                         help='also back up volumes that are in use; their '
+                              'backups are crash-consistent')
         how.add_argument('--snapshot', action='store_true',
-                         help='back up a snapshot of each volume, which '
-                              'works for volumes that are in use, and delete '
-                              'it then')
+                         help='make a snapshot of each volume, back that up, '
+                              'and delete it; works for volumes in use, too')
         parser.add_argument(
             '--at-once', type=commands.positive, default=2, metavar='N',
             help='how many backups Cinder makes at the same time (default: '
@@ -132,7 +128,8 @@ class Run(commands.AccountCommand, commands.Table):
         parser.add_argument(
             '--longest', type=commands.age, metavar='AGE',
             default=datetime.timedelta(days=1),
-            help='how long to wait for a backup, such as 12h (default: 1d)')
+            help='how long to wait for the backup of a volume, both attempts '
+                 'together, such as 12h (default: 1d)')
         policies.add_to(parser)
         parser.add_argument(
             '--sample', type=commands.percent, metavar='N',
@@ -154,7 +151,7 @@ class Run(commands.AccountCommand, commands.Table):
             rows = self._rows(parsed_args)
             if not parsed_args.dry_run:
                 self._back_up(parsed_args, rows)
-                self.left = ''
+                self.left = _MADE
                 for step in (self._forget, self._verify):
                     self._try(step, parsed_args, rows)
         self.closing = [_summary(rows)]
@@ -178,12 +175,12 @@ class Run(commands.AccountCommand, commands.Table):
         records = cinder_records.read(self, arguments.patience, required=True)
         if volumes is None or records is None:
             raise exceptions.ConfigurationError(
-                'this login leads to no Cinder that could back up volumes')
-        rows = [_row(volume, records, arguments)
-                for volume in _chosen(volumes, arguments)]
-        if not rows and not arguments.all:
-            raise exceptions.SelectionError('no volume of the project matches')
-        return rows
+                'the catalog of this login has no Cinder to back up volumes')
+        chosen = policies.chosen(
+            {volume.id: volume.metadata for volume in volumes.values()},
+            arguments)
+        return [_row(volume, records, arguments)
+                for volume in volumes.values() if volume.id in chosen]
 
     def _back_up(self, arguments: argparse.Namespace,
                  rows: Sequence[_Row]) -> None:
@@ -206,9 +203,10 @@ class Run(commands.AccountCommand, commands.Table):
                 row = due[made.wanted.volume_id]
                 row.backup_id, row.took = made.backup_id, made.took
                 row.problem = made.why
+                row.is_incremental = made.wanted.incremental
                 row.result = _FAILED if made.why else _OK
                 observer.advanced(done, len(due))
-        if any(row.result == _FAILED for row in rows):
+        if any(row.result in _BAD for row in rows):
             self.code = errors.ExitCode.STORE
 
     def _forget(self, arguments: argparse.Namespace, survey: surveys.Survey,
@@ -224,12 +222,13 @@ class Run(commands.AccountCommand, commands.Table):
             backup for backup in lineage.backups
             if backup.ref.volume_id in by_volume
             and (not survey.containers
-                 or backup.ref.container in survey.containers)))
+                 or backup.ref.container in survey.containers)),
+            made={row.backup_id for row in rows if row.result == _OK})
         doomed = [decision.backup for decision in decisions if decision.goes]
         gone = retainer.delete(lineage, doomed)
         for backup in gone:
             by_volume[backup.ref.volume_id].deleted += 1
-        if len(gone) < len(doomed):
+        if len(gone) < len(doomed) or retainer.tell_half_deleted(decisions):
             self.code = errors.ExitCode.STORE
 
     def _verify(self, arguments: argparse.Namespace, survey: surveys.Survey,
@@ -247,8 +246,8 @@ class Run(commands.AccountCommand, commands.Table):
                 self._verify_one(verifier, lineage, backup, row)
         for row in made.values():
             row.verified, row.problem = 'missing', (
-                'the account has no such backup: is the login for the one '
-                'that Cinder uses?')
+                'the backup is not in the Swift account of this login: does '
+                'Cinder store its backups in another account?')
             self.code = errors.ExitCode.DAMAGED
 
     def _verify_one(self, verifier: deep.Verifier, lineage: lineages.Lineage,
@@ -274,31 +273,32 @@ class Run(commands.AccountCommand, commands.Table):
             self.code = errors.ExitCode.DAMAGED
 
 
-def _chosen(volumes: Mapping[str, cinder_api.Volume],
-            arguments: argparse.Namespace) -> Iterator[cinder_api.Volume]:
-    for volume in volumes.values():
-        if arguments.volume and not any(
-                inventory.begins(volume.id, beginning)
-                for beginning in arguments.volume):
-            continue
-        if arguments.policy is None or policies.is_of(volume.metadata,
-                                                      arguments.policy):
-            yield volume
-
-
 def _row(volume: cinder_api.Volume, records: deletion.Records,
          arguments: argparse.Namespace) -> _Row:
     row = _Row(volume, _WOULD_BE, is_incremental=not arguments.full and any(
         record.volume_id == volume.id and record.is_available
         for record in records.values()))
+    row.problem = _obstacle(volume, records, arguments)
+    if row.problem:
+        row.result = _CANNOT
+    return row
+
+
+def _obstacle(volume: cinder_api.Volume, records: deletion.Records,
+              arguments: argparse.Namespace) -> str:
+    """Why a volume cannot be backed up now; empty if it can."""
     if volume.status == _IN_USE and not (arguments.force
                                          or arguments.snapshot):
-        row.result = _FAILED
-        row.problem = 'the volume is in use: use --snapshot or --force'
-    elif volume.status not in (_IDLE, _IN_USE):
-        row.result = _FAILED
-        row.problem = f'the volume has status {volume.status}'
-    return row
+        return 'the volume is in use: use --snapshot or --force'
+    if volume.status not in (_IDLE, _IN_USE):
+        return f'Cinder backs up no volumes in status {volume.status}'
+    # With snapshots, Cinder would make several at once.
+    made = [record.backup_id for record in records.values()
+            if record.volume_id == volume.id and record.is_in_the_making]
+    if made:
+        return (f'Cinder is still making backup {made[0]} of the volume; if '
+                'its host has failed, use "cinder backup-reset-state"')
+    return ''
 
 
 def _summary(rows: Sequence[_Row]) -> str:

@@ -42,7 +42,7 @@ class Stale:
         newest = self.volume.newest
         return (self.volume.volume_id,
                 commands.Known(None if newest is None else formatting.moment(
-                    newest.listed.created)),
+                    newest.listed.dated)),
                 commands.Age(self.volume.age(now)),
                 self.volume.count, self.name, self.project_id)
 

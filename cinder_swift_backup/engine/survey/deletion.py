@@ -42,7 +42,8 @@ class Record:
     ``container`` is None for backups that have none. ``is_in_the_making`` and
     ``is_available`` say what ``status`` means, and ``is_idle`` that nobody is
     doing anything with the backup. ``has_dependents`` is whether any backups
-    are counted that build on it. ``tags`` are what its owner noted with it.
+    are counted that build on it. ``tags`` are what its owner noted with it, if
+    that is known.
     """
 
     backup_id: str
@@ -54,7 +55,7 @@ class Record:
     is_idle: bool = False
     is_incremental: bool = False
     has_dependents: bool = False
-    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tags: Mapping[str, str] | None = None
 
 
 # By the ids of the backups.

@@ -50,7 +50,7 @@ class Figures:
         """How long ago the newest was begun; None if there is none."""
         if self.newest is None:
             return None
-        return now - self.newest.listed.created
+        return now - self.newest.listed.dated
 
 
 def by_volume(lineage: lineages.Lineage,
@@ -72,7 +72,7 @@ def _of(volume_id: str, lineage: lineages.Lineage,
                 if lineage.state(backup) is backups.State.COMPLETE]
     # Of those begun at the same time, the last.
     newest = max(reversed(complete), default=None,
-                 key=lambda backup: backup.listed.created)
+                 key=lambda backup: backup.listed.dated)
     return Figures(
         volume_id, newest,
         size=None if newest is None else lineage.size(newest),

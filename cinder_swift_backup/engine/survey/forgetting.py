@@ -6,19 +6,20 @@ For each volume:
 
 1. The policy counts the backups that are complete, each in one form, in
    whatever container. Copies and what is not complete neither count nor go.
-2. What the policy keeps stays, and so does the newest complete backup.
+2. What the policy keeps stays, and so does the newest complete backup: by the
+   clock of the host that made it, and by that of the store. Backups that were
+   made just now stay as well.
 3. If a backup of the volume is in the making, all of them stay.
 4. From the newest to the oldest, a backup goes unless one that stays builds on
    it, or may do so, or :mod:`.deletion` has another reason against it.
 5. If there are records, a backup goes only by its record, so one without
-   stays.
+   stays. If there are none, what may be from another site stays.
 
 So a later run decides the same, unless there are other backups.
 """
 
 from collections.abc import Collection
 from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -29,7 +30,6 @@ from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.engine.survey import retention
-from cinder_swift_backup.format import types
 
 
 class Bar(enum.Enum):
@@ -44,6 +44,8 @@ class Bar(enum.Enum):
     NEEDED = enum.auto()
     # Newer backups do not tell what they build on.
     PERHAPS_NEEDED = enum.auto()
+    # There are no records, and its container is copied elsewhere.
+    SHARED = enum.auto()
     # It is there in another form, too.
     TWO_FORMS = enum.auto()
     # The login sees no record of it.
@@ -83,12 +85,15 @@ class Decision:
 class Rules:
     """A policy, and what it is applied by.
 
-    ``records`` is None if there are none anywhere. ``zone`` is as of
-    :func:`retention.reasons`.
+    ``records`` is None if there are none anywhere. ``named`` are the
+    containers that the user has named, and ``made`` the ids of backups that
+    were made just now. ``zone`` is as of :func:`retention.reasons`.
     """
 
     policy: retention.Policy
     records: deletion.Records | None = None
+    named: Collection[str] = ()
+    made: Collection[str] = ()
     zone: datetime.tzinfo | None = None
 
 
@@ -128,24 +133,34 @@ class _Volume:
         self._counted = [
             backup for backup in lineage.once(originals)
             if lineage.state(backup) is backups.State.COMPLETE]
-        self._newest = set(_refs(self._counted[-1:])) | set(_refs(sorted(
-            self._counted, key=lambda each: each.listed.created)[-1:]))
+        self._newest = {
+            newest.ref.backup_id for newest in (
+                *self._counted[-1:],
+                *sorted(self._counted, key=_dated)[-1:],
+                *sorted(self._counted,
+                        key=lambda each: each.listed.modified)[-1:])}
+        self._newest |= set(rules.made)
 
     def _is_copy(self, backup: backups.Backup) -> bool:
         return backup.ref.container in self._lineage.copies
 
     def decide(self) -> list[Decision]:
         """What becomes of each, the oldest first."""
-        kept = dict(zip(_refs(self._counted), retention.reasons(
+        # One that was copied to another container counts once.
+        once = {backup.ref.backup_id: backup for backup in self._counted}
+        kept = dict(zip(once, retention.reasons(
             self._rules.policy, [
-                retention.Dated(backup.listed.created, self._tags(backup))
-                for backup in self._counted],
+                retention.Dated(_dated(backup), self._tags(backup))
+                for backup in once.values()],
             self._lineage.now, self._rules.zone), strict=True))
+        counted = {backup.ref for backup in self._counted}
         decisions: list[Decision] = []
         gone: list[backups.Backup] = []
         # What builds on a backup is after it.
         for backup in reversed(self._every):
-            decision = self._one(backup, kept.get(backup.ref), gone)
+            decision = self._one(
+                backup, kept[backup.ref.backup_id]
+                if backup.ref in counted else (), gone)
             decisions.append(decision)
             if decision.goes:
                 gone.append(backup)
@@ -154,10 +169,10 @@ class _Volume:
 
     def _tags(self, backup: backups.Backup) -> Mapping[str, str]:
         record = deletion.record_of(self._rules.records or {}, backup)
-        return {} if record is None else record.tags
+        return {} if record is None or record.tags is None else record.tags
 
     def _one(self, backup: backups.Backup,
-             reasons: tuple[retention.Reason, ...] | None,
+             reasons: tuple[retention.Reason, ...],
              gone: Collection[backups.Backup]) -> Decision:
         if reasons:
             return Decision(backup, reasons)
@@ -165,7 +180,7 @@ class _Volume:
             return Decision(backup, bar=Bar.COPY)
         if self._lineage.state(backup) is not backups.State.COMPLETE:
             return Decision(backup, bar=Bar.INCOMPLETE)
-        if backup.ref in self._newest:
+        if backup.ref.backup_id in self._newest:
             return Decision(backup, bar=Bar.NEWEST)
         if self._is_in_use:
             return Decision(backup, bar=Bar.IN_USE)
@@ -176,14 +191,15 @@ class _Volume:
         return Decision(backup, bar=self._bar_on_record(backup))
 
     def _bar_on_record(self, backup: backups.Backup) -> Bar | None:
-        records = self._rules.records
+        records, container = self._rules.records, backup.ref.container
         if records is None:
-            return None
+            return (Bar.SHARED if container in self._lineage.shared
+                    and container not in self._rules.named else None)
         record = deletion.record_of(records, backup)
         if record is None:
             return Bar.UNRECORDED
         return None if record.is_idle else Bar.IN_USE
 
 
-def _refs(some: Iterable[backups.Backup]) -> Iterator[types.BackupRef]:
-    return (backup.ref for backup in some)
+def _dated(backup: backups.Backup) -> datetime.datetime:
+    return backup.listed.dated

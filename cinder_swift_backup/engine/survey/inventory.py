@@ -64,6 +64,15 @@ class Listed:
     stored_bytes: int = 0
     has_manifest: bool = False
 
+    @property
+    def dated(self) -> datetime.datetime:
+        """When it was begun, in UTC, by a clock that was not ahead.
+
+        Its name has the time of the host that made it. If its objects were
+        stored before that, the clock of the store is right.
+        """
+        return min(self.created, self.modified)
+
 
 @dataclasses.dataclass(slots=True)
 class _Packs:

@@ -10,7 +10,7 @@ The words and what they mean are those of restic's ``forget``:
    so a volume that is no longer backed up loses nothing.
 3. If there are fewer of these than a policy asks for, it keeps the oldest
    backup as well.
-4. ``within`` keeps what is younger than the newest one by less than a span.
+4. ``within`` keeps what was made less than a span before the newest one.
 5. ``tags`` keep what has any of them.
 
 Whatever one of them keeps stays. Hours and days are those of a calendar in a
@@ -28,6 +28,7 @@ import math
 
 # Of as many as there are.
 UNLIMITED = math.inf
+_START = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
 class Rule(enum.Enum):
@@ -66,28 +67,34 @@ class Span:
     days: int = 0
     hours: int = 0
 
-    def before(self, moment: datetime.datetime) -> datetime.datetime:
+    def before(self, moment: datetime.datetime,
+               zone: datetime.tzinfo | None = None) -> datetime.datetime:
         """The same time so long ago, or the start of time.
 
         The last of a month goes back to the last of a shorter one.
 
-        :param moment: with a time zone, whose calendar counts
+        :param moment: in any time zone
+        :param zone: whose calendar counts; that of this host if None
         """
-        months = moment.year * 12 + moment.month - 1 - (
+        local = moment.astimezone(zone).replace(tzinfo=None)
+        months = local.year * 12 + local.month - 1 - (
             self.years * 12 + self.months)
         year, month = divmod(months, 12)
-        start = datetime.datetime.min.replace(tzinfo=moment.tzinfo)
         if year < datetime.MINYEAR:
-            return start
-        day = min(moment.day, calendar.monthrange(year, month + 1)[1])
+            return _START
+        day = min(local.day, calendar.monthrange(year, month + 1)[1])
         try:
-            then = moment.replace(year=year, month=month + 1, day=day)
+            then = local.replace(year=year, month=month + 1, day=day)
             then -= datetime.timedelta(days=self.days)
+            # By the offset of then, which may not be that of today.
+            there = (then.astimezone() if zone is None
+                     else then.replace(tzinfo=zone))
             # Hours are hours, whatever clocks do.
-            return (then.astimezone(datetime.UTC)
+            return (there.astimezone(datetime.UTC)
                     - datetime.timedelta(hours=self.hours))
-        except OverflowError:
-            return start
+        except (OverflowError, ValueError, OSError):
+            # No clock knows that year.
+            return _START
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -155,7 +162,7 @@ def reasons(policy: Policy, backups: Sequence[Dated], now: datetime.datetime,
     for rule, count, period in policy._counts:
         for index, reason in _counted(rule, count, period, times, order):
             found[index].append(reason)
-    limit = _limit(policy.within, times, now)
+    limit = _limit(policy.within, times, now, zone)
     for index, backup in enumerate(backups):
         if limit is not None and times[index] > limit:
             found[index].append(Reason(Rule.WITHIN))
@@ -184,10 +191,11 @@ def _counted(rule: Rule, count: float, period: _Period,
 
 
 def _limit(within: Span | None, times: Sequence[datetime.datetime],
-           now: datetime.datetime) -> datetime.datetime | None:
+           now: datetime.datetime, zone: datetime.tzinfo | None,
+           ) -> datetime.datetime | None:
     """What was made after this is kept; None if that keeps nothing."""
     if within is None or not times:
         return None
     newest = max((time for time in times if time <= now),
                  default=min(times))
-    return within.before(newest)
+    return within.before(newest, zone)

@@ -14,6 +14,10 @@ from oslotest import base
 from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import cinder_jobs
 
+_REFUSAL = openstack.exceptions.BadRequestException(
+    details='No backups available to do an incremental backup.',
+    http_status=400)
+
 
 class _Cinder:
     """Backups whose states are scripted, by the ids of their volumes.
@@ -27,7 +31,7 @@ class _Cinder:
         self.states = {}
         self.asked = []
         self.deleted = []
-        self.snapshots = []
+        self.made = []
         self.running = self.most = 0
 
     def post(self, path, json):
@@ -60,14 +64,22 @@ class _Cinder:
         self.deleted.append(id_)
 
     def create_snapshot(self, **attributes):
-        self.snapshots.append(attributes)
-        return mock.Mock(id=f'snapshot-{len(self.snapshots)}')
+        self.made.append(attributes)
+        return mock.Mock(id=f'snapshot-{len(self.made)}')
 
     def get_snapshot(self, id_):
         return mock.Mock(status='available', spec=['status'])
 
     def delete_snapshot(self, id_):
         self.deleted.append(id_)
+
+    def snapshots(self, volume_id):
+        made = [mock.Mock(id='old', status='available'),
+                mock.Mock(id='read', status='backing-up'),
+                mock.Mock(id='mine', status='available')]
+        made[0].name = made[1].name = 'cinder-swift-backup: last night'
+        made[2].name = 'before the upgrade'
+        return made
 
 
 class JobsTest(base.BaseTestCase):
@@ -124,29 +136,48 @@ class JobsTest(base.BaseTestCase):
 
     def test_twice_in_vain(self):
         made = self.make({'a': [['error'], ['creating', 'error']]})
-        self.assertEqual('status error: Swift is away', made['a'].why)
-        # The second one stays, for somebody to look at.
-        self.assertEqual(['backup-1'], self.cinder.deleted)
+        self.assertEqual('Cinder reports status error: Swift is away',
+                         made['a'].why)
+        # Nothing of them counts for the quota.
+        self.assertEqual(['backup-1', 'backup-2'], self.cinder.deleted)
         self.assertEqual('backup-2', made['a'].backup_id)
 
     def test_one_that_is_refused(self):
-        refusal = openstack.exceptions.BadRequestException(
-            details='No backups available to do an incremental backup.')
-        made = self.make({'a': [refusal, refusal]})
+        made = self.make({'a': [_REFUSAL, _REFUSAL]})
         self.assertIn('No backups available', made['a'].why)
-        self.assertEqual(('', []), (made['a'].backup_id, self.cinder.deleted))
+        self.assertEqual(('', [], 2), (
+            made['a'].backup_id, self.cinder.deleted, made['a'].attempts))
+
+    def test_an_incremental_that_is_refused(self):
+        made = self.make({'a': [_REFUSAL, ['available']]}, incremental=True)
+        self.assertEqual(('', False), (made['a'].why,
+                                       made['a'].wanted.incremental))
+        self.assertEqual([True, False], [
+            asked['incremental'] for asked in self.cinder.asked])
+
+    def test_no_clear_answer(self):
+        for error in (ksa_exceptions.ConnectTimeout('timed out'),
+                      openstack.exceptions.HttpException(
+                          'Bad gateway', http_status=502)):
+            made = self.make({'a': [error]}, from_snapshot=True)
+            self.assertIn('may have started the backup', made['a'].why)
+            # So it is not started once more.
+            self.assertEqual((1, 1), (made['a'].attempts,
+                                      len(self.cinder.asked)))
 
     def test_of_a_snapshot(self):
         made = self.make({'a': [['error'], ['available']]},
                          from_snapshot=True)
         self.assertEqual('', made['a'].why)
         self.assertEqual(
-            [{'volume_id': 'a', 'name': 'tonight', 'is_forced': True}] * 2,
-            self.cinder.snapshots)
+            [{'volume_id': 'a', 'name': 'cinder-swift-backup: tonight',
+              'is_forced': True}] * 2, self.cinder.made)
         self.assertEqual(['snapshot-1', 'snapshot-2'], [
             asked['snapshot_id'] for asked in self.cinder.asked])
-        self.assertEqual(['snapshot-1', 'backup-1', 'snapshot-2'],
-                         self.cinder.deleted)
+        # And that of last night.
+        self.assertEqual(
+            ['old', 'snapshot-1', 'backup-1', 'old', 'snapshot-2'],
+            self.cinder.deleted)
 
     def test_a_cinder_that_is_away_for_a_moment(self):
         away = ksa_exceptions.ConnectFailure('no route')
@@ -157,17 +188,17 @@ class JobsTest(base.BaseTestCase):
         away = ksa_exceptions.ConnectFailure('no route')
         made = self.make({'a': [[away]], 'b': [['available']]})
         self.assertIn('no route', made['a'].why)
-        self.assertIn('may still be made', made['a'].why)
+        self.assertIn('may still finish the backup', made['a'].why)
         # So it is not made twice.
         self.assertEqual(1, made['a'].attempts)
         self.assertEqual('', made['b'].why)
 
     def test_a_host_that_does_not_come_back(self):
         made = self.make({'a': [['creating']]}, longest=5)
-        self.assertIn('it takes too long', made['a'].why)
+        self.assertIn('not finished within --longest', made['a'].why)
         self.assertEqual(([], 1), (self.cinder.deleted, made['a'].attempts))
         self.assertGreater(made['a'].took, datetime.timedelta(hours=5))
 
     def test_somebody_deletes_it(self):
         made = self.make({'a': [[openstack.exceptions.NotFoundException()]]})
-        self.assertEqual('somebody has deleted it', made['a'].why)
+        self.assertIn('somebody deleted the backup', made['a'].why)

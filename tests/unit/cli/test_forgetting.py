@@ -3,6 +3,7 @@
 """``forget``."""
 
 import contextlib
+import dataclasses
 import io
 import json
 from unittest import mock
@@ -106,7 +107,7 @@ class OwnTest(ForgetTestCase):
              'bak-3': ('deleted',), 'bak-4': ('kept', 'last 1')},
             self.forget(code=errors.ExitCode.STORE))
         self.assertIn('down', self.said)
-        self.assertIn('Delete the rest with "delete bak-2"', self.said)
+        self.assertIn('Delete the rest with ', self.said)
         # What it builds on was not touched.
         self.assertTrue({name for name in self.before if name.startswith(
             base.ref(1).prefix)} <= set(self.bench.names()))
@@ -119,6 +120,15 @@ class OwnTest(ForgetTestCase):
         self.bench.memory.syncs[base.CONTAINER] = store_base.Sync(None, 'k')
         self.assertEqual({('kept', 'copy')}, set(self.forget().values()))
         self.assert_left(1, 2, 3, 4)
+
+    def test_a_container_that_is_copied_both_ways(self):
+        self.bench.memory.syncs[base.CONTAINER] = store_base.Sync(
+            '//realm/b/account/c', 'k')
+        self.assertEqual(('kept', 'perhaps of another site'),
+                         self.forget()['bak-2'])
+        self.assertEqual(('deleted',), self.forget(
+            '--all', '--keep-last', '1', '--container',
+            base.CONTAINER)['bak-2'])
 
     def test_damaged(self):
         self._remove_manifest(3)
@@ -133,7 +143,7 @@ class OwnTest(ForgetTestCase):
     def test_tags_need_cinder(self):
         answer = self.run_command('forget', '--all', '--keep-tag', 'a=b')
         self.assertEqual(errors.ExitCode.CONFIGURATION, answer.code)
-        self.assertIn('only Cinder has the metadata', answer.err)
+        self.assertIn('--keep-tag needs Cinder', answer.err)
 
     def test_question(self):
         answer = self.run_command('forget', '--all', '--keep-last', '1',
@@ -218,11 +228,36 @@ class CinderTest(ForgetTestCase):
         self.assertEqual(('kept', 'pinned'), found['bak-2'])
         self.assertEqual(('kept', 'needed by bak-2'), found['bak-1'])
 
+    def test_properties_that_cinder_does_not_tell(self):
+        self.records.return_value['bak-2'] = dataclasses.replace(
+            self.records.return_value['bak-2'], tags=None)
+        self.assertEqual({}, self.forget(
+            '--all', '--keep-last', '1', '--keep-tag', 'keep=yes',
+            code=errors.ExitCode.CONFIGURATION))
+        self.assertIn('microversion 3.43', self.said)
+        self.assertEqual([], self._deleted())
+
+    def test_a_delete_that_failed_before(self):
+        self._has_record('bak-2', 'error')
+        self.bench.memory.delete(base.CONTAINER, naming.digest_file_name(
+            base.ref(2).prefix))
+        found = self.forget(code=errors.ExitCode.STORE)
+        self.assertEqual([('kept', 'needed by bak-2'), ('kept', 'damaged')],
+                         [found['bak-1'], found['bak-2']])
+        self.assertIn('Delete bak-2 with "cinder backup-delete"', self.said)
+
+    def test_a_cinder_that_takes_too_long(self):
+        self.deleter.delete.side_effect = cinder_deletion.TooLong('too long')
+        found = self.forget(code=errors.ExitCode.STORE)
+        self.assertEqual(['bak-3'], self._deleted())
+        self.assertEqual(('not deleted',), found['bak-1'])
+
     def test_policy(self):
         arguments = ('--policy', 'gold', '--keep-last', '1')
         answer = self.run_command('forget', *arguments)
         self.assertEqual(errors.ExitCode.SELECTION, answer.code)
-        self.assertIn('no volume with backups matches', answer.err)
+        self.assertIn('no volume has the property backup_policy=gold',
+                      answer.err)
         self._has_policy('gold')
         self.assertEqual(4, len(self.forget(*arguments, '--dry-run')))
 
@@ -259,6 +294,8 @@ class UsageTest(ForgetTestCase):
 
     def test_values(self):
         for option, value, words in (
+                ('--volume', '', 'the id is empty'),
+                ('--policy', '', 'the id is empty'),
                 ('--keep-last', '-1', 'neither a whole'),
                 ('--keep-last', 'all', "'all' is neither a whole number nor"),
                 ('--keep-daily', '1.5', 'whole number'),
@@ -269,7 +306,8 @@ class UsageTest(ForgetTestCase):
                 ('--keep-within', '1h2d', 'not a span'),
                 ('--keep-tag', 'keep', 'not of the form NAME=VALUE'),
                 ('--keep-tag', '=x', 'not of the form NAME=VALUE')):
-            self.assertIn(words, self._refused('--all', option, value))
+            which = () if option in ('--volume', '--policy') else ('--all',)
+            self.assertIn(words, self._refused(*which, option, value))
 
     def test_no_such_container(self):
         answer = self.run_command('forget', '--all', '--keep-last', '1',

@@ -60,9 +60,10 @@ class LockTest(base.BaseTestCase):
         self.assertEqual([self.path], list(self.directory.iterdir()))
 
     def test_where_it_is(self):
-        with mock.patch.dict(os.environ, XDG_RUNTIME_DIR='/run/user/7'):
-            self.assertEqual('/run/user/7', str(run_lock.default().parent))
-        with mock.patch.dict(os.environ):
-            os.environ.pop('XDG_RUNTIME_DIR', None)
-            self.assertEqual(tempfile.gettempdir(),
-                             str(run_lock.default().parent))
+        paths = set()
+        for more in ({}, {'XDG_RUNTIME_DIR': '/run/user/7'},
+                     {'TMPDIR': '/elsewhere'}):
+            with mock.patch.dict(os.environ, HOME='/home/backup', **more):
+                paths.add(run_lock.default())
+        (path,) = paths
+        self.assertEqual('/home/backup', str(path.parent))

@@ -2,7 +2,9 @@
 
 """``run``, with a Cinder that makes backups in the memory of the test."""
 
+import contextlib
 import datetime
+import io
 import json
 from unittest import mock
 
@@ -54,6 +56,7 @@ class RunTestCase(base.RecordsTestCase):
                 self._has_record('bak-3', 'available')
             yield cinder_jobs.Made(each, 'bak-3', why, _TOOK, 1)
 
+
     def run_it(self, *arguments, code=0):
         """The rows, by the ids of the volumes."""
         answer = self.run_command('run', *(arguments or ('--all',)),
@@ -99,16 +102,38 @@ class BackUpTest(RunTestCase):
         self.assertEqual(['vol-2'], list(self.run_it('--policy', 'gold')))
         self.assertEqual({}, self.run_it('--policy', 'silver',
                                          code=errors.ExitCode.SELECTION))
-        self.assertIn('no volume of the project matches', self.said)
+        self.assertIn('no volume has the property backup_policy=silver',
+                      self.said)
+
+    def test_a_volume_that_is_gone(self):
+        self.run_it('--volume', 'vol-1', '--volume', 'vol-9',
+                    code=errors.ExitCode.SELECTION)
+        self.assertIn("begins with 'vol-9'", self.said)
+        self.assertEqual([], self.wanted)
+
+    def test_a_variable_that_is_not_set(self):
+        with contextlib.redirect_stderr(io.StringIO()) as told:
+            answer = self.run_command('run', '--volume', '', '--lock',
+                                      self.lock)
+        self.assertEqual(errors.ExitCode.USAGE, answer.code)
+        self.assertIn('the id is empty', told.getvalue())
+
+    def test_a_backup_that_is_still_being_made(self):
+        self._has_record('bak-9', 'creating')
+        found = self.results('--volume', 'vol-1', '--snapshot',
+                             code=errors.ExitCode.STORE)
+        self.assertIn('still making backup bak-9', found['vol-1'][1])
+        self.assertEqual([], self.wanted)
 
     def test_volumes_that_cannot_be_backed_up(self):
         self._has_volume('vol-2', 'in-use')
         self._has_volume('vol-3', 'error')
         self.assertEqual(
             {'vol-1': ('backed up', ''),
-             'vol-2': ('failed',
+             'vol-2': ('cannot be backed up',
                        'the volume is in use: use --snapshot or --force'),
-             'vol-3': ('failed', 'the volume has status error')},
+             'vol-3': ('cannot be backed up',
+                       'Cinder backs up no volumes in status error')},
             self.results(code=errors.ExitCode.STORE))
         for option in ('--force', '--snapshot'):
             self.assertEqual(('backed up', ''), self.results(
@@ -126,7 +151,7 @@ class BackUpTest(RunTestCase):
     def test_dry_run(self):
         self._has_volume('vol-2', 'in-use')
         self.assertEqual(
-            {'vol-1': 'would be backed up', 'vol-2': 'failed'},
+            {'vol-1': 'would be backed up', 'vol-2': 'cannot be backed up'},
             {volume: row['Result'] for volume, row
              in self.run_it('--all', '--dry-run').items()})
         self.assertEqual([], self.wanted)
@@ -134,7 +159,7 @@ class BackUpTest(RunTestCase):
     def test_no_cinder(self):
         self.volumes.return_value = None
         self.run_it(code=errors.ExitCode.CONFIGURATION)
-        self.assertIn('leads to no Cinder', self.said)
+        self.assertIn('has no Cinder', self.said)
 
     def test_another_run(self):
         with run_lock.held(self.lock):
@@ -145,7 +170,7 @@ class BackUpTest(RunTestCase):
     def test_interrupted(self):
         self.jobs.return_value.make.side_effect = KeyboardInterrupt
         self.run_it(code=errors.ExitCode.INTERRUPTED)
-        self.assertIn('Cinder goes on with the backups', self.said)
+        self.assertIn('Cinder still finishes the backups', self.said)
 
 
 class AfterwardsTest(RunTestCase):
@@ -165,6 +190,30 @@ class AfterwardsTest(RunTestCase):
         # The old ones are the newest.
         self.assertEqual([], self.deleter.delete.mock_calls)
         self.assertEqual(0, rows['vol-1']['Deleted'])
+
+    def test_what_was_just_made_stays(self):
+        # By a host whose clock is years behind.
+        def make(wanted):
+            for each in wanted:
+                for name in list(self.bench.names()):
+                    if name.startswith(base.ref(1).prefix):
+                        self.bench.put(
+                            name.replace('20260801', '20200801').replace(
+                                'bak-1', 'bak-3'),
+                            self.bench.get(name).replace(b'bak-1', b'bak-3'))
+                self._has_record('bak-3', 'available')
+                yield cinder_jobs.Made(each, 'bak-3', '', _TOOK, 1)
+
+        self.jobs.return_value.make.side_effect = make
+        rows = self.run_it('--volume', 'vol-1', '--keep-last', '1')
+        self.assertEqual([], self.deleter.delete.mock_calls)
+        self.assertEqual(0, rows['vol-1']['Deleted'])
+
+    def test_interrupted_then(self):
+        self.deleter.delete.side_effect = KeyboardInterrupt
+        self.run_it('--all', '--keep-last', '1',
+                    code=errors.ExitCode.INTERRUPTED)
+        self.assertIn('The backups were made.', self.said)
 
     def test_only_of_these_volumes(self):
         self.run_it('--volume', 'vol-2', '--keep-last', '1')
@@ -227,6 +276,6 @@ class AfterwardsTest(RunTestCase):
         rows = self.run_it('--volume', 'vol-2', '--sample', '100',
                            code=errors.ExitCode.DAMAGED)
         self.assertEqual('missing', rows['vol-2']['Verified'])
-        self.assertIn('has no such backup', rows['vol-2']['Problem'])
+        self.assertIn('not in the Swift account', rows['vol-2']['Problem'])
         self.assertNotIn(naming.manifest_name(base.ref(3).prefix),
                          self.bench.names())

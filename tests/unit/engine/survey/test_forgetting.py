@@ -106,6 +106,49 @@ class SafetyTest(ForgetTestCase):
         self.assertEqual({1: None, 2: None, 3: 'kept', 4: Bar.INCOMPLETE},
                          self.bars(_LAST, map(_record, (1, 2, 3, 4))))
 
+    def _put_again(self, number, stamp, new):
+        """The same backup by a host with another clock, under a new id."""
+        for name in self.bench.names():
+            if name.startswith(base.ref(number).prefix):
+                self.bench.put(
+                    name.replace('20260801', stamp).replace(
+                        f'bak-{number}', f'bak-{new}'),
+                    self.bench.get(name).replace(
+                        b'bak-%d' % number, b'bak-%d' % new).replace(
+                            b'20260801', stamp.encode()))
+
+    def test_a_host_whose_clock_is_behind(self):
+        self._put_again(4, '20200801', 9)
+        found = self.bars()
+        # Tonight's, by the clock of the store.
+        self.assertEqual((Bar.NEWEST, 'kept', None),
+                         (found[9], found[4], found[3]))
+
+    def test_a_host_whose_clock_is_ahead(self):
+        self._put_again(3, '20360801', 9)
+        self.bench.archive(5, _DATA)
+        found = self.bars()
+        # Another one is the newest, and stays as well.
+        self.assertEqual({9, 5}, {
+            number for number, bar in found.items() if bar is not None})
+
+    def test_what_was_made_just_now(self):
+        lineage = self._lineage()
+        found = {decision.backup.ref.backup_id: decision.bar
+                 for decision in forgetting.decide(
+                     lineage, lineage.backups,
+                     forgetting.Rules(_LAST, made=['bak-3']))}
+        self.assertIs(Bar.NEWEST, found['bak-3'])
+
+    def test_a_container_that_is_copied_both_ways(self):
+        self.assertEqual({1: Bar.NEEDED, 2: Bar.SHARED, 3: Bar.SHARED,
+                          4: 'kept'}, self.bars(shared=[base.CONTAINER]))
+        # Where there are records, these are of backups from here.
+        self.assertEqual(
+            {1: None, 2: None, 3: None, 4: 'kept'},
+            self.bars(records=map(_record, (1, 2, 3, 4)),
+                      shared=[base.CONTAINER]))
+
     def test_while_it_is_backed_up(self):
         for record in (_record(9, 'creating'), _record(4, 'creating')):
             self.assertEqual(
@@ -167,8 +210,8 @@ class ContainersTest(ForgetTestCase):
 
     def test_together_and_apart(self):
         both = (base.CONTAINER, 'other')
-        # The one that the name says is older.
-        self.assertEqual({1: None, 2: None, 8: None, 3: 'kept'},
+        # The one that its name says is older was stored last.
+        self.assertEqual({1: None, 2: None, 8: Bar.NEWEST, 3: 'kept'},
                          self.bars(containers=both))
         self.assertEqual({8: 'kept'},
                          self.bars(containers=both, chosen=['other']))

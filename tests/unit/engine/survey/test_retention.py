@@ -3,6 +3,9 @@
 """What a policy keeps, by its words."""
 
 import datetime
+import os
+import time as clock
+from unittest import mock
 import zoneinfo
 
 from hypothesis import example
@@ -153,17 +156,31 @@ class CalendarTest(base.BaseTestCase):
                 (retention.Span(months=3), _at(2027, 11, 29, 6)),
                 (retention.Span(days=1), _at(2028, 2, 28, 6)),
                 (retention.Span(hours=24 * 29), _at(2028, 1, 31, 6))):
-            self.assertEqual(limit, span.before(newest))
+            self.assertEqual(limit, span.before(newest, _UTC))
+
+    def test_the_time_of_day_is_that_of_then(self):
+        # In Berlin, 02:00 is another hour of UTC in summer.
+        zone = zoneinfo.ZoneInfo('Europe/Berlin')
+        newest = _at(2026, 1, 15, 1)
+        self.assertEqual(_at(2025, 7, 15, 0),
+                         retention.Span(months=6).before(newest, zone))
+        with mock.patch.dict(os.environ, TZ='Europe/Berlin'):
+            clock.tzset()
+            self.addCleanup(clock.tzset)
+            self.assertEqual(_at(2025, 7, 15, 0),
+                             retention.Span(months=6).before(newest))
 
     def test_the_last_of_a_month(self):
         self.assertEqual(_at(2026, 4, 30),
-                         retention.Span(months=1).before(_at(2026, 5, 31)))
+                         retention.Span(months=1).before(_at(2026, 5, 31),
+                                                         _UTC))
 
     def test_before_the_calendar(self):
         for span in (retention.Span(years=9999), retention.Span(days=10**6),
                      retention.Span(hours=10**8), retention.Span(years=2025)):
-            self.assertLess(span.before(_at(2026, 1, 2)),
-                            _at(100, 1, 1))
+            for zone in (None, *map(zoneinfo.ZoneInfo, _ZONES)):
+                self.assertLess(span.before(_at(2026, 1, 2), zone),
+                                _at(100, 1, 1))
 
     def test_a_host_whose_clock_was_wrong(self):
         now = _at(2026, 11, 30)
