@@ -113,6 +113,8 @@ class Verify(selection.SelectingCommand, commands.Table):
     closely = True
     # What was fetched of what is due, where there are limits.
     _left = ''
+    # What was found by fetching all of some backups.
+    _verdicts: dict[types.BackupRef, deep.Verdict]
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
@@ -148,6 +150,7 @@ class Verify(selection.SelectingCommand, commands.Table):
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""
         part = 1.0 if parsed_args.deep else parsed_args.sample
+        self._verdicts = {}
         with self.opened(parsed_args) as survey:
             with self.looking() as observer:
                 lineage, chosen = _choose(
@@ -164,19 +167,16 @@ class Verify(selection.SelectingCommand, commands.Table):
             if not self.code:
                 if parsed_args.deep and not (
                         _is_limited(parsed_args) or parsed_args.backups):
-                    self._note(survey, lineage, chosen, shown)
+                    self._note(survey, lineage, chosen)
                 self._conclude(parsed_args, self.place(survey), chosen, shown)
         return self.columns, [row.cells() for row in shown]
 
     def _note(self, survey: surveys.Survey, lineage: lineages.Lineage,
-              chosen: Sequence[backups.Backup],
-              rows: Sequence[_Row]) -> None:
+              chosen: Sequence[backups.Backup]) -> None:
         """Have later runs know what this one has fetched."""
         scrubber = scrubbing.Scrubber(survey.repository, lineage)
         try:
-            scrubber.note(chosen, {row.ref for row in rows
-                                   if row.state is backups.State.COMPLETE
-                                   and row.part is not None})
+            scrubber.note(chosen, self._verdicts)
         except exceptions.StoreError as err:
             self._tell_unnoted(err)
         self._tell_unnoted(scrubber.unnoted)
@@ -225,6 +225,7 @@ class Verify(selection.SelectingCommand, commands.Table):
                     self.app.stderr,
                     f'fetching {row.ref.backup_id}') as observer:
                 verdict = verifier.verify(by_ref[row.ref], observer)
+            self._verdicts[row.ref] = verdict
             yield from _of_verdict(row, verdict, part)
 
     def _due(self, survey: surveys.Survey, lineage: lineages.Lineage,

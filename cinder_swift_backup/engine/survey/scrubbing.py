@@ -10,6 +10,7 @@ is noted with manifests:
 2. Of the packs of a volume, how far they were fetched, and which of them were
    damaged or could not be had, with its newest recovery point
    (:mod:`cinder_swift_backup.engine.survey.rounds`).
+3. Of each recovery point, when its pages were compared.
 
 What was not verified for so long is due. What was not tried for the longest
 time comes first, as many bytes as there may be. A pack is fetched once,
@@ -29,7 +30,6 @@ taken at random, in turn with what else there is.
 
 import collections
 from collections.abc import Callable
-from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -65,6 +65,7 @@ Results = Iterator[tuple[pieces_.Piece, deep.Verdict]]
 _VERIFIED = 'verified'
 _TRIED = 'tried'
 _DAMAGED = 'damaged'
+_PAGES = 'pages-verified'
 # How much later than now it may have been when something was noted.
 _SKEW = datetime.timedelta(days=1)
 
@@ -237,6 +238,14 @@ class Scrubber:
                 return notes
         return rounds.Notes()
 
+    def pages(self, backup: backups.Backup) -> datetime.datetime:
+        """When the pages of a recovery point were compared, in UTC.
+
+        :raises StoreError: when the store fails
+        """
+        return (rounds.NEVER if self._is_copy(backup)
+                else self._moment(self._notes(backup).get(_PAGES)))
+
     def _notes(self, backup: backups.Backup) -> Mapping[str, str]:
         try:
             return self._repository.store.stat(
@@ -260,7 +269,8 @@ class Scrubber:
         for start in range(0, len(plan.pieces), _BATCH):
             touched = set()
             for piece, verdict in _fetched(
-                    plan.pieces[start:start + _BATCH], verifier, watching):
+                    plan.pieces[start:start + _BATCH], verifier, watching,
+                    self._note_pages):
                 volume = self._volumes.get(_place(piece.backup))
                 if not piece.backup.is_point:
                     self._note(piece, verdict)
@@ -269,30 +279,62 @@ class Scrubber:
                     touched.add(_place(piece.backup))
                 yield piece, verdict
             for place in touched:
-                volume = self._volumes[place]
-                self._annotate(volume.newest,
-                               volume.noted(self._lineage.now))
+                self._note_rounds(self._volumes[place])
 
     def note(self, chosen: Iterable[backups.Backup],
-             verified: Collection[types.BackupRef]) -> None:
-        """Note that all of some backups was fetched, and is as it was stored.
+             verdicts: Mapping[types.BackupRef, deep.Verdict]) -> None:
+        """Note what was found when all of some backups was fetched.
 
         :param chosen: as of :meth:`plan`
-        :param verified: some of these
+        :param verdicts: what is known of some of these
         :raises StoreError: when the store fails
         """
-        packs = {rest for ref in verified
-                 for rest in packed.rests(self._repository, ref)}
+        good = {
+            (ref.container, rest) for ref, verdict in verdicts.items()
+            if verdict.state is backups.State.COMPLETE
+            for rest in packed.rests(self._repository, ref)}
+        faults = {(ref.container, fault.name): fault
+                  for ref, verdict in verdicts.items()
+                  for fault in verdict.faults}
         for piece in self.plan(chosen, Limits()).pieces:
-            volume = self._volumes.get(_place(piece.backup))
+            ref = piece.backup.ref
             if not piece.backup.is_point:
-                if piece.backup.ref in verified:
-                    self._note(piece, deep.Verdict())
-            elif volume is not None and piece.number is not None:
-                volume.add(piece, deep.Verdict() if piece.rest in packs
-                           else deep.Verdict(None))
+                if ref in verdicts:
+                    self._note(piece, verdicts[ref])
+                continue
+            volume = self._volumes.get(_place(piece.backup))
+            if volume is None or piece.number is None:
+                continue
+            fault = faults.get((ref.container, piece.name))
+            if fault is not None:
+                verdict = deep.Verdict(backups.State.DAMAGED, (fault,))
+            elif (ref.container, piece.rest) in good:
+                verdict = deep.Verdict()
+            else:
+                verdict = deep.Verdict(None)
+            volume.add(piece, verdict)
+        for backup in chosen:
+            if backup.is_point and backup.ref in verdicts:
+                self._note_pages(backup, verdicts[backup.ref])
         for volume in self._volumes.values():
-            self._annotate(volume.newest, volume.noted(self._lineage.now))
+            self._note_rounds(volume)
+
+    def _note_pages(self, backup: backups.Backup,
+                    verdict: deep.Verdict) -> None:
+        """Note whether the pages of a recovery point are well."""
+        if self._is_copy(backup) or verdict.state is None:
+            return
+        notes = {name: value for name, value in self._notes(backup).items()
+                 if name != _PAGES}
+        if verdict.state is backups.State.COMPLETE:
+            notes[_PAGES] = self._lineage.now.isoformat(timespec='seconds')
+        self._annotate(backup, notes)
+
+    def _note_rounds(self, volume: pack_rounds.PackRounds) -> None:
+        notes = volume.noted(self._lineage.now)
+        pages = self._notes(volume.newest).get(_PAGES)
+        self._annotate(volume.newest, notes if pages is None
+                       else {**notes, _PAGES: pages})
 
     def _note(self, piece: pieces_.Piece, verdict: deep.Verdict) -> None:
         if self._is_copy(piece.backup):
@@ -339,10 +381,16 @@ def _taken(due: Sequence[pieces_.Piece],
 
 
 def _fetched(batch: Sequence[pieces_.Piece], verifier: deep.Verifier,
-             watching: Watching) -> Results:
+             watching: Watching,
+             note_pages: Callable[[backups.Backup, deep.Verdict], None],
+             ) -> Results:
     """What is known of some pieces, in their order, once they were fetched.
 
-    Before these, of the recovery points that were asked for packs.
+    Before these, of the recovery points that were asked for packs, if there is
+    anything wrong with their pages.
+
+    :param note_pages: called with each of these, and what is known of its
+        pages
     """
     packs: dict[types.BackupRef, list[pieces_.Piece]] = {}
     found: dict[pieces_.Piece, deep.Verdict] = {}
@@ -361,6 +409,7 @@ def _fetched(batch: Sequence[pieces_.Piece], verifier: deep.Verifier,
             own, verdicts = verifier.verify_packs(
                 backup, [piece.name for piece in pieces], observer)
         found.update(zip(pieces, verdicts, strict=True))
+        note_pages(backup, own)
         if own.faults:
             yield pieces_.Piece(backup, 0), own
     for piece in batch:

@@ -7,6 +7,7 @@ was verified when all that it needs was, so what was verified first counts.
 """
 
 from collections.abc import Iterable
+from collections.abc import Sequence
 import datetime
 
 from cinder_swift_backup import exceptions
@@ -32,14 +33,17 @@ class Verified:
         """
         self._repository = repo
         self._lineage = lineage
+        self._scrubber = scrubbing.Scrubber(repo, lineage)
         self._own: dict[types.BackupRef, datetime.datetime] = {}
-        # By the ends of their names, which have the ids of backups.
-        self._packs: dict[str, datetime.datetime] = {}
-        for piece in scrubbing.Scrubber(repo, lineage).pieces(chosen):
+        # By containers, and the ends of names, which have the ids of backups.
+        self._packs: dict[tuple[str, str], datetime.datetime] = {}
+        for piece in self._scrubber.pieces(chosen):
+            when = rounds.NEVER if piece.is_damaged else piece.verified
+            ref = piece.backup.ref
             if piece.number is not None:
-                self._packs[piece.rest] = piece.verified
+                self._packs[ref.container, piece.rest] = when
             elif piece.locked is None:
-                self._own[piece.backup.ref] = piece.verified
+                self._own[ref] = when
 
     def when(self, backup: backups.Backup) -> datetime.datetime | None:
         """When all of a backup was verified, at the earliest, in UTC.
@@ -48,14 +52,25 @@ class Verified:
         :raises StoreError: when the store fails
         """
         if backup.is_point:
-            times = [self._packs.get(rest, rounds.NEVER) for rest
-                     in packed.rests(self._repository, backup.ref)]
-        else:
-            try:
-                chain = self._lineage.chain(backup)
-            except exceptions.ChainError:
-                return None
-            times = [self._own.get(link.ref, rounds.NEVER) for link in chain]
-        # A recovery point of nothing but zeros has no packs.
-        first = min(times, default=rounds.NEVER)
-        return None if first == rounds.NEVER else first
+            return self._of_point(backup)
+        try:
+            chain = self._lineage.chain(backup)
+        except exceptions.ChainError:
+            return None
+        return _known([self._own.get(link.ref, rounds.NEVER)
+                       for link in chain])
+
+    def _of_point(self, backup: backups.Backup) -> datetime.datetime | None:
+        when = _known([
+            self._scrubber.pages(backup),
+            *(self._packs.get((backup.ref.container, rest), rounds.NEVER)
+              for rest in packed.rests(self._repository, backup.ref))])
+        # A pack counts with the round that it joins, which may have begun
+        # before there was such a pack. Notes have whole seconds.
+        made = backup.listed.modified.replace(microsecond=0)
+        return None if when is None or when < made else when
+
+
+def _known(times: Sequence[datetime.datetime]) -> datetime.datetime | None:
+    first = min(times)
+    return None if first == rounds.NEVER else first

@@ -11,6 +11,7 @@ from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import scrubbing
+from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
 from tests.fakes import points
@@ -204,7 +205,8 @@ class VerifyTest(base.CommandTestCase):
             (row,) = json.loads(answer.out)
             self.assertEqual(('bak-1', 'verified'),
                              (row['Backup'], row['State']))
-            self.assertIn('it is full. Make room', answer.err)
+            self.assertIn('it is full', answer.err)
+            self.assertIn('Make room', answer.err)
             self.assertIn('This is what was checked so far', answer.err)
             self.assertNotIn('Checked 2', answer.err)
 
@@ -418,7 +420,44 @@ class PartsTest(base.CommandTestCase):
         self.assertEqual([when] * 3, sorted(self._verified())[:3])
         while 'due' in self.said:
             self.verify('--older-than', '1d', '--at-most', '1K')
-        self.assertLess(when, min(self._verified()))
+        # The pages of an older recovery point are not fetched each time.
+        first, second, older, newest = self._verified()
+        self.assertLess(when, min(first, second, newest))
+        self.assertEqual(when, older)
+
+    def test_packs_that_are_newer_than_the_round(self):
+        self.verify()
+        self.bench.memory.ahead += datetime.timedelta(days=2)
+        self.bench.archive(5, base.DATA[::-1], form=chains.Form.PACKS)
+        # Nobody has fetched them yet.
+        *older, newest = self._verified()
+        self.assertIsNone(newest)
+        self.assertEqual(4, len(list(filter(None, older))))
+
+    def test_damage_ends_what_was_verified(self):
+        self.verify()
+        name = self.second.packs[-1].name
+        self.store.script(faulty.alter(
+            'read', lambda data: bytes([data[0] ^ 1]) + data[1:],
+            matching=name.__eq__))
+        self.verify(code=errors.ExitCode.DAMAGED)
+        self.store.heal()
+        self.assertIsNone(self._verified()[3])
+        # It is fetched again, though nothing else is due.
+        self.verify('--older-than', '1d')
+        self.assertIn('verified 1 pack and 0 backups', self.said)
+        self.assertIsNotNone(self._verified()[3])
+
+    def test_a_page_that_is_damaged(self):
+        self.bench.archive(5, base.DATA[::-1], form=chains.Form.PACKS)
+        self.verify()
+        page = self.bench.repository.load(base.ref(5)).point.objects.name(0)
+        self.store.script(faulty.alter(
+            'read', lambda data: bytes([data[0] ^ 1]) + data[1:],
+            matching=page.__eq__))
+        self.bench.memory.ahead += datetime.timedelta(days=2)
+        self.verify('--older-than', '1d', code=errors.ExitCode.DAMAGED)
+        self.assertIsNone(self._verified()[4])
 
     def test_what_is_damaged_was_not_verified(self):
         damaged = [next(name for name in self.bench.names()
