@@ -92,9 +92,9 @@ class List(commands.AccountCommand, commands.Table):
                  'the volume, where the manifest has them')
         parser.add_argument(
             '--stale-after', type=_limit, metavar='AGE',
-            help='list volumes instead: those whose newest complete backup is '
-                 'older than AGE, such as 36h, or that have none. If the '
-                 'login leads to a Cinder, these are of the volumes there')
+            help='list volumes instead: those without a complete backup that '
+                 'is younger than AGE, such as 36h. With Cinder, these are '
+                 'volumes that Cinder lists, and none created since then')
         expectations.add_to(parser)
         return parser
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""``metrics``: what there is of each volume, for Prometheus.
+"""``metrics``: figures of each volume, for Prometheus.
 
-node_exporter's textfile collector reads the file. A time does not become older
-in a file that nobody writes any more, and an age would not: so what has an age
-is given as a time.
+node_exporter's textfile collector reads the file. It has times instead of
+ages, because an age would stop growing if nobody wrote the file any more.
 """
 
 import argparse
@@ -31,15 +30,15 @@ _Volumes = Mapping[str, cinder_api.Volume]
 
 
 class Metrics(commands.AccountCommand):
-    """Write what there is of each volume, for Prometheus.
+    """Write metrics of volumes and their backups for Prometheus.
 
-    FILE is one that node_exporter's textfile collector reads: its name has to
-    end with ".prom". The command replaces it when all is known, so nobody
-    reads half of it, and leaves it as it is if something fails.
+    node_exporter's textfile collector reads FILE, if its name ends with
+    ".prom". The command replaces FILE in one step, so nobody reads half of
+    it. If something fails, FILE stays as it was.
 
-    A volume counts as unprotected since its newest complete backup was begun,
-    or since it was created, if it has none. If the login leads to a Cinder,
-    that is so of the volumes there.
+    A volume counts as unprotected since its newest complete backup was
+    started or, if it has none, since it was created. If the login's catalog
+    has Cinder, only volumes that Cinder lists have this metric.
     """
 
     codes = (
@@ -88,20 +87,21 @@ class _Gauges:
         volume = self._of_volume
         self._newest = volume(
             'last_complete_timestamp_seconds',
-            'When the newest complete backup was begun.')
+            'When the newest complete backup was started.')
         self._unprotected = volume(
             'unprotected_since_timestamp_seconds',
-            'When the newest complete backup was begun, or, if there is none, '
-            'the volume was created; 0 if nobody knows.')
+            'When the newest complete backup was started or, if there is '
+            'none, the volume was created; 0 if that is unknown.')
         self._verified = volume(
             'last_verified_timestamp_seconds',
-            'When all that the newest complete backup needs had been fetched '
-            'and verified; 0 if it never was.')
+            'When everything that the newest complete backup needs was last '
+            'verified; 0 if it never was.')
         self._size = volume(
             'volume_bytes', 'The size of the volume in its newest complete '
                             'backup.')
         self._stored = volume(
-            'stored_bytes', 'What all backups of the volume take in Swift.')
+            'stored_bytes',
+            'Bytes that all backups of the volume take in Swift.')
         self._objects = volume(
             'objects', 'How many objects all backups of the volume have.')
         self._depth = volume(
@@ -112,13 +112,13 @@ class _Gauges:
             'state')
         self._lag = self._gauge(
             'copy_lag_seconds',
-            'How far the volumes of a container that is a copy are behind at '
-            'most.', 'container')
+            'Lag of the volume that is furthest behind, in a container that '
+            'is a copy.', 'container')
         self._all = self._gauge(
             'account_backups', 'How many backups there are, by state.',
             'state')
         self._all_stored = self._gauge(
-            'account_stored_bytes', 'What all backups take in Swift.')
+            'account_stored_bytes', 'Bytes that all backups take in Swift.')
         self._all_objects = self._gauge(
             'account_objects', 'How many objects all backups have.')
         self._volumes = self._gauge(

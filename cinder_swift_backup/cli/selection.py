@@ -16,10 +16,10 @@ from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine.survey import survey as surveys
 
 _LATEST = re.compile(r'latest(?:~(\d{1,6}))?')
-_BACKUP = ('the id of a backup, or its beginning; or, with --volume, '
-           '"latest", the newest complete one, or "latest~N", the Nth before '
-           'it')
-_OF_LATEST = ('the volume of "latest" and "latest~N", by its id or the '
+_BACKUP = ('the ID of a backup, or its beginning; or, with --volume, "latest" '
+           'for the newest complete backup of the volume, or "latest~N" for '
+           'the Nth complete one before that')
+_OF_LATEST = ('the volume for "latest" and "latest~N": its ID, or the '
               'beginning of it')
 
 
@@ -65,8 +65,8 @@ def add_backups(parser: argparse.ArgumentParser) -> None:
                         help=_BACKUP)
     parser.add_argument('--all', action='store_true', help='all backups')
     parser.add_argument('--volume', metavar='ID',
-                        help='all backups of the volumes whose id begins '
-                             'with ID, or those named as "latest"')
+                        help='all backups of volumes whose ID begins with '
+                             'ID; or the volume for "latest"')
 
 
 def add_two(parser: argparse.ArgumentParser) -> None:
@@ -94,13 +94,13 @@ def _fault(arguments: argparse.Namespace) -> str:
     texts = _texts(arguments)
     latest = [text for text in texts if _LATEST.fullmatch(text)]
     if latest and arguments.volume is None:
-        return f'Name the volume of "{latest[0]}" with --volume.'
+        return f'"{latest[0]}" of which volume? Add --volume ID.'
     if texts and arguments.volume is not None and texts != latest:
-        return ('--volume goes with "latest" or "latest~N", and with no '
-                'other backup.')
+        return ('With --volume, name only "latest" or "latest~N", and no '
+                'backup by its ID.')
     is_all = getattr(arguments, 'all', False)
     if is_all and (texts or arguments.volume is not None):
-        return '--all is for all backups: name no other.'
+        return '--all is all backups: leave out --volume and backup IDs.'
     if texts or is_all:
         return ''
     if 'backups' not in arguments:

@@ -2,7 +2,7 @@
 
 """Volumes that should have a newer backup.
 
-1. If the login leads to a Cinder, these are the volumes that it shows, and
+1. If the login's catalog has Cinder, these are the volumes that it shows, and
    else those that have backups.
 2. A volume is stale if its newest complete backup is older than it may be, or
    if it has none and is older itself.
@@ -99,9 +99,9 @@ def summary(stale: Sequence[Stale],
         yield (f'{total} in {of}, {len(stale)} of them without a complete '
                f'backup from the last {limit}.')
     else:
-        yield (f'{total} in {of}, all with a complete backup from the last '
-               f'{limit}, or younger than that.')
+        yield (f'{total} in {of}: each has a complete backup from the last '
+               f'{limit}, or is itself newer than that.')
     gone = [] if volumes is None else known.keys() - volumes.keys()
     if gone:
-        yield (f'Not judged: {summaries.counted(len(gone), "volume")} with '
-               'backups that Cinder does not show this login.')
+        yield ('Not checked, because Cinder does not show them to this login: '
+               f'{summaries.counted(len(gone), "volume")} with backups.')

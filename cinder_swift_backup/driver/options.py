@@ -46,10 +46,11 @@ OPTS = [
     cfg.IntOpt('backup_swift_full_after',
                default=0,
                min=0,
-               help='How many incrementals in chunks build on a full backup '
-                    'at most. The one after that is a full backup, whatever '
-                    'the user has asked for, and so old chains can be '
-                    'deleted. 0 sets no limit. Backups in packs need none.'),
+               help='How many incrementals in chunks may build on one full '
+                    'backup. The driver makes the next backup a full one, '
+                    'even if the user asks for an incremental, so that old '
+                    'chains can be deleted. 0 sets no limit. Has no effect '
+                    'on backups in packs, which need no other backup.'),
     cfg.IntOpt('backup_swift_sweep_grace',
                default=24,
                min=1,

@@ -70,21 +70,21 @@ class UsageTest(base.CommandTestCase):
 
     def test_latest_of_what(self):
         for name in (*_ONE, 'verify'):
-            self._refused('Name the volume of "latest~1" with --volume.',
+            self._refused('"latest~1" of which volume? Add --volume ID.',
                           name, 'latest~1')
 
     def test_a_backup_and_a_volume(self):
         for name in (*_ONE, 'verify'):
-            self._refused('--volume goes with', name, 'bak-1', '--volume',
-                          'vol-1')
-        self._refused('--volume goes with', 'verify', 'latest', 'bak-1',
+            self._refused('With --volume, name only', name, 'bak-1',
+                          '--volume', 'vol-1')
+        self._refused('With --volume, name only', 'verify', 'latest', 'bak-1',
                       '--volume', 'vol-1')
 
     def test_all_and_others(self):
         for name in ('verify', 'export-record'):
             for others in (['bak-1'], ['--volume', 'vol-1'],
                            ['latest', '--volume', 'vol-1']):
-                self._refused('--all is for all backups', name, '--all',
+                self._refused('--all is all backups', name, '--all',
                               *others)
 
     def test_nothing(self):

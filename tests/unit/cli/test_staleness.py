@@ -46,7 +46,7 @@ class StaleTest(base.CommandTestCase):
 
     def test_by_swift(self):
         self.assertEqual({}, self.stale('36h', code=0))
-        self.assertIn('1 volume in Swift, all with a complete backup from the '
+        self.assertIn('1 volume in Swift: each has a complete backup from the '
                       'last 36h', self.said)
         self.assertEqual(
             {'vol-1': {'Volume': 'vol-1', 'Age': 36 * 3600, 'Backups': 2,
@@ -81,8 +81,7 @@ class StaleTest(base.CommandTestCase):
     def test_a_volume_that_is_gone(self):
         self._have_volumes(('new', 1))
         self.assertEqual({}, self.stale('2h', code=0))
-        self.assertIn('Not judged: 1 volume with backups that Cinder does not '
-                      'show', self.said)
+        self.assertIn('to this login: 1 volume with', self.said)
 
     def test_a_cinder_that_does_not_answer(self):
         self.volumes.side_effect = exceptions.ConfigurationError('no route')
