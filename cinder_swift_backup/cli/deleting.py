@@ -76,9 +76,9 @@ class Delete(selection.BackupCommand):
     """Delete a backup that no other backup needs, in any container.
 
     A copy is never deleted: delete the backup where it is copied from. If the
-    login leads to a Cinder, the command asks it first. It does not delete what
-    Cinder has a record of (use "cinder backup-delete"), nor any backup of a
-    volume that Cinder is backing up.
+    login's catalog has Cinder, the command asks Cinder first. It does not
+    delete what Cinder has a record of (use "cinder backup-delete"), nor any
+    backup of a volume that Cinder is backing up.
     """
 
     codes = (
@@ -158,11 +158,11 @@ class Orphans(commands.AccountCommand, commands.Table):
     not listed. Nothing in a copy is an orphan. If a container is copied
     elsewhere, perhaps both ways, its orphans are deleted only if you name it.
 
-    If the login leads to a Cinder, the command asks it, too. It lists what
-    Cinder has a record of with its status there, and does not delete it: use
-    "cinder backup-delete". It also reports backups that Cinder has no record
-    of, records whose backups are not in Swift, and records that are wrong
-    about whether any other backup depends on theirs.
+    If the login's catalog has Cinder, the command asks Cinder, too. It lists
+    what Cinder has a record of with its status there, and does not delete it:
+    use "cinder backup-delete". It also reports backups that Cinder has no
+    record of, records whose backups are not in Swift, and records that are
+    wrong about whether any other backup depends on theirs.
     """
 
     codes = (

@@ -25,6 +25,7 @@ from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.engine.survey import verified
 
 _PREFIX = 'cinder_swift_backup'
+_SUFFIX = '.prom'
 _VOLUME = ('volume_id', 'volume_name', 'project_id')
 _Volumes = Mapping[str, cinder_api.Volume]
 
@@ -66,6 +67,10 @@ class Metrics(commands.AccountCommand):
                                          parsed_args.patience)
             registry = registries.CollectorRegistry()
             _Gauges(registry).set(lineage, volumes, times)
+        if parsed_args.file.suffix != _SUFFIX and str(
+                parsed_args.file) != '-':
+            self.closing = [f'node_exporter only reads files whose names end '
+                            f'with "{_SUFFIX}".']
         if str(parsed_args.file) == '-':
             self.app.stdout.write(
                 prometheus_client.generate_latest(registry).decode())

@@ -37,14 +37,15 @@ from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.engine.survey import survey as surveys
 
-_COLUMNS = ('Volume', 'Volume name', 'Backup', 'Kind', 'Result', 'Took',
+_COLUMNS = ('Volume', 'Volume name', 'Backup', 'Asked for', 'Result', 'Took',
             'Problem', 'Deleted', 'Verified')
 # Which share a column where the terminal is narrow: has 100 columns, or 80.
 _GROUPINGS = (
-    (('Volume', 'Backup', 'Problem'), ('Volume name', 'Kind'),
+    (('Volume', 'Backup', 'Problem'), ('Volume name', 'Asked for'),
      ('Result', 'Took'), ('Deleted', 'Verified')),
     (('Volume', 'Backup', 'Problem'),
-     ('Volume name', 'Kind', 'Result', 'Took', 'Deleted', 'Verified')))
+     ('Volume name', 'Asked for', 'Result', 'Took', 'Deleted',
+      'Verified')))
 # The states of volumes that Cinder backs up, and with --force.
 _IDLE, _IN_USE = 'available', 'in-use'
 _OK, _FAILED, _WOULD_BE = 'backed up', 'failed', 'would be backed up'

@@ -45,8 +45,8 @@ class Sweep(commands.AccountCommand, commands.Table):
     A sweep notes the packs that no backup names. A sweep that comes a grace
     period later deletes those that still are not named. It leaves alone what
     the grace period has not passed for, copies, volumes with a backup that it
-    cannot read, and, if the login leads to a Cinder, volumes that Cinder is
-    backing up.
+    cannot read, and, if the login's catalog has Cinder, volumes that Cinder
+    is backing up.
     """
 
     codes = (

@@ -54,7 +54,7 @@ class RunTestCase(own_cinder.OwnCinderTestCase):
                 {('backed up', '', 'sampled',
                   'incremental' if night % 2 else 'full')},
                 {(row['Result'], row['Problem'], row['Verified'],
-                  row['Kind']) for row in rows.values()})
+                  row['Asked for']) for row in rows.values()})
         # The last chain of each.
         self.assertEqual(4, len(self.cinder.backups.list()))
         for volume_id, row in rows.items():
@@ -70,7 +70,7 @@ class RunTestCase(own_cinder.OwnCinderTestCase):
         self.cinder.attachments.complete(attachment['id'])
         self.wait(self.cinder.volumes, first, 'in-use')
         rows = self._run(code=5)
-        self.assertEqual(('failed', 'backed up'), (
+        self.assertEqual(('cannot be backed up', 'backed up'), (
             rows[first.id]['Result'], rows[second.id]['Result']))
         self.assertIn('use --snapshot or --force', rows[first.id]['Problem'])
         rows = self._run('--snapshot')

@@ -143,6 +143,12 @@ class MetricsTest(base.CommandTestCase):
         self.assertEqual(self.metrics().keys(),
                          self._parsed(answer.out).keys())
 
+    def test_a_file_that_nobody_reads(self):
+        for name, is_told in (('a.prom', False), ('a.txt', True)):
+            answer = self.run_command('metrics', self.directory / name)
+            self.assertEqual(0, answer.code)
+            self.assertEqual(is_told, 'only reads files' in answer.err)
+
     def test_no_backups(self):
         for name in self.bench.names():
             self.bench.memory.delete(base.CONTAINER, name)
