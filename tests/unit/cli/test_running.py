@@ -78,8 +78,9 @@ class BackUpTest(RunTestCase):
         rows = self.run_it()
         self.assertEqual(
             {'Volume': 'vol-1', 'Volume name': 'name of vol-1',
-             'Backup': 'bak-3', 'Asked for': 'incremental', 'Result': 'backed up',
-             'Took': 5, 'Problem': '', 'Deleted': 0, 'Verified': None},
+             'Backup': 'bak-3', 'Asked for': 'incremental',
+             'Result': 'backed up', 'Took': 5, 'Problem': '',
+             'Deleted': 0, 'Verified': None},
             rows['vol-1'])
         self.assertEqual('full', rows['vol-2']['Asked for'])
         self.assertIn('2 volumes: 2 backed up.', self.said)
