@@ -98,6 +98,8 @@ class Driver:
         self._store = base.swift_store()
         self._kept = []
         self._choice = random.Random(form)
+        # What the process has before any backup.
+        self._idle = process_memory.resident()
 
     def back_up(self, path, night):
         """A backup; returns the seconds, and the peak of memory in bytes."""
@@ -107,13 +109,13 @@ class Driver:
         record = cinder_process.create_backup(self._context, self._volume,
                                               parent)
         process_memory.reset_peak()
-        before = process_memory.resident()
         begun = time.monotonic()
         with open(path, 'rb') as handle:
             updates = our_driver.SwiftBackupDriver(self._context).backup(
                 record, cinder_process.passed_on(handle))
         seconds = time.monotonic() - begun
-        memory = process_memory.peak() - before
+        # What a backup has had stays with the process for the next one.
+        memory = process_memory.peak() - self._idle
         record.update(updates or {})
         record.status = fields.BackupStatus.AVAILABLE
         record.save()

@@ -31,7 +31,7 @@ _FIGURES = (('seconds', 'Seconds of the backup', 1),
 _LOGARITHMIC = ('seconds', 'objects')
 _HEAD = ('', 'First backup, s', 'Nightly backup, s', 'Delete and sweep, s',
          'Restore of the last, s', 'Memory of a nightly backup, MiB',
-         'At most, MiB', 'Objects at the end',
+         'Memory at most, MiB', 'Objects at the end',
          'MiB stored at the end')
 _Lines = Sequence[dict[str, Any]]
 
