@@ -94,8 +94,7 @@ class Forget(commands.AccountCommand, commands.Table):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
-        which = parser.add_mutually_exclusive_group(required=True)
-        policies.add_choice(which)
+        policies.add_choice(parser)
         policies.add_to(parser)
         questions.add_to(parser)
         return parser

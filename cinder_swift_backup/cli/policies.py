@@ -8,7 +8,6 @@ What they mean: :mod:`cinder_swift_backup.engine.survey.retention`.
 import argparse
 from collections.abc import Mapping
 import re
-from typing import Any
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import commands
@@ -28,11 +27,9 @@ _COUNTS = (
     ('yearly', 'the newest backup of each of the last N years that have one'))
 
 
-def add_choice(group: Any) -> None:
-    """Let the user choose volumes.
-
-    :param group: of argparse, to which the options are added
-    """
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Have the user choose volumes."""
+    group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument('--all', action='store_true', help='all volumes')
     group.add_argument('--volume', metavar='ID', action='append',
                        type=commands.identifier,

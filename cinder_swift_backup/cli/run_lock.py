@@ -19,8 +19,16 @@ def default() -> pathlib.Path:
     """A file that all runs of this user on this host have in common.
 
     Not in a directory for temporary files: services have their own.
+
+    :raises ConfigurationError: when the user has no home directory
     """
-    return pathlib.Path.home() / '.cinder-swift-backup-run.lock'
+    try:
+        home = pathlib.Path.home()
+    except RuntimeError as err:
+        raise exceptions.ConfigurationError(
+            'you have no home directory for the lock: name a file with '
+            '--lock') from err
+    return home / '.cinder-swift-backup-run.lock'
 
 
 @contextlib.contextmanager

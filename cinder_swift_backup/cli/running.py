@@ -111,8 +111,7 @@ class Run(commands.AccountCommand, commands.Table):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
-        which = parser.add_mutually_exclusive_group(required=True)
-        policies.add_choice(which)
+        policies.add_choice(parser)
         parser.add_argument('--full', action='store_true',
                             help='make full backups only')
         how = parser.add_mutually_exclusive_group()
@@ -138,8 +137,8 @@ class Run(commands.AccountCommand, commands.Table):
                  'random (default: none)')
         parser.add_argument(
             '--lock', type=pathlib.Path, metavar='FILE',
-            default=run_lock.default(),
-            help='the file that keeps other runs out (default: %(default)s)')
+            help='the file that keeps other runs out (default: one in the '
+                 'home directory)')
         parser.add_argument(
             '--dry-run', action='store_true',
             help='say which volumes would be backed up, and do nothing')
@@ -148,7 +147,7 @@ class Run(commands.AccountCommand, commands.Table):
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """See cliff."""
-        with run_lock.held(parsed_args.lock):
+        with run_lock.held(parsed_args.lock or run_lock.default()):
             rows = self._rows(parsed_args)
             if not parsed_args.dry_run:
                 self._back_up(parsed_args, rows)

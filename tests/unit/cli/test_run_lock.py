@@ -67,3 +67,8 @@ class LockTest(base.BaseTestCase):
                 paths.add(run_lock.default())
         (path,) = paths
         self.assertEqual('/home/backup', str(path.parent))
+
+    def test_no_home(self):
+        with mock.patch.object(pathlib.Path, 'home',
+                               side_effect=RuntimeError):
+            self.assertRaises(exceptions.ConfigurationError, run_lock.default)
