@@ -66,6 +66,34 @@ class ForgetTestCase(api.ApiTestCase):
         for backup, expected in self.backups[2:]:
             self.assertEqual(expected, self.sha256(self.restore(backup)))
 
+    def test_what_there_is_to_see(self):
+        where = ('--volume', self.volume.id)
+        # The first block of the volume was written between them.
+        found = self.program.json('diff', 'latest~1', 'latest', *where)
+        self.assertEqual(0, found['Extents'][0]['offset'])
+        self.assertEqual((1, 1 << 30), (len(found['Extents']), found['Size']))
+        self.assertLess(found['Differs'], api.MIB)
+        self.assertEqual(
+            [self.backups[4][0].id, self.backups[5][0].id],
+            [found['From'], found['To']])
+        found = self.program.json('estimate', self.volume_path(self.volume),
+                                  *where)
+        self.assertEqual(0, found['Differs'])
+        self.assertEqual([], self.program.json('list', '--stale-after', '1h',
+                                               *where))
+        bare = self.make_volume()
+        self.assertEqual([], self.program.json(
+            'list', '--stale-after', '1h', '--volume', bare.id))
+        self.program.run('verify', '--deep', *where)
+        rows = self.program.json('list', '--long', *where)
+        self.assertEqual(6, len([row for row in rows if row['Verified']]))
+        told = self.program.run('metrics', '-').stdout
+        mine = [line for line in told.splitlines() if self.volume.id in line]
+        self.assertTrue(any(
+            line.startswith('cinder_swift_backup_last_verified_timestamp')
+            and not line.endswith(' 0.0') for line in mine), mine)
+        self.assertIn(bare.id, told)
+
     def _usage(self):
         """How many backups Cinder counts for the quota of the project."""
         project_id = self.cinder.client.session.get_project_id()
