@@ -109,6 +109,11 @@ def volumes(options: argparse.Namespace, environment: Mapping[str, str],
             f'({network_errors.reason(err)})') from err
 
 
+def words(err: BaseException) -> str:
+    """Why a request failed: what Cinder says, or else the reason."""
+    return str(getattr(err, 'details', None) or network_errors.reason(err))
+
+
 def _volume(volume: Any) -> Volume:
     created = None
     if volume.created_at:

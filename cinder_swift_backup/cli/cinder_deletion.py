@@ -11,7 +11,6 @@ from typing import Any
 import openstack.exceptions
 
 from cinder_swift_backup.cli import cinder_api
-from cinder_swift_backup.stores import network_errors
 
 _DELETING = 'deleting'
 # Seconds: between two questions, at first and later, and until it takes too
@@ -52,8 +51,7 @@ class Deleter:
         except cinder_api.ERRORS as err:
             raise cinder_api.CinderError(
                 'Cinder did not delete the backup', backup_id=backup_id,
-                detail=getattr(err, 'details', None)
-                or network_errors.reason(err)) from err
+                detail=cinder_api.words(err)) from err
 
     def _wait(self, backup_id: str) -> None:
         waited, pause, failed = 0.0, _SOON, 0

@@ -10,8 +10,8 @@
    could not delete.
 
 Nobody waits for a backup that takes longer than the longest: its host may be
-dead. It stays as it is, and so does its snapshot. So it is if nobody knows
-whether Cinder has started it: nothing is ever started twice.
+dead. It stays as it is, and so does its snapshot. The same goes if Cinder may
+have started a backup and gave no clear answer: nothing is ever started twice.
 """
 
 import argparse
@@ -29,7 +29,6 @@ import openstack.exceptions
 from oslo_log import log as logging
 
 from cinder_swift_backup.cli import cinder_api
-from cinder_swift_backup.stores import network_errors
 
 LOG = logging.getLogger(__name__)
 # Seconds between two questions.
@@ -156,7 +155,7 @@ class Jobs:
                 if err.is_final:
                     return
             except cinder_api.ERRORS as err:
-                job.why = _words(err)
+                job.why = cinder_api.words(err)
             if not job.why:
                 return
         if job.backup_id:
@@ -194,8 +193,9 @@ class Jobs:
                 err, 'http_status', None)
             if status is None or not 400 <= status < 500:
                 raise _Failed(
-                    f'Cinder gave no clear answer ({_words(err)}), and may '
-                    'have started the backup', is_final=True) from err
+                    f'Cinder gave no clear answer ({cinder_api.words(err)}), '
+                    'and may have started the backup',
+                    is_final=True) from err
             # The parent may be gone, or that of another project.
             job.wanted = dataclasses.replace(wanted, incremental=False)
             raise
@@ -230,9 +230,9 @@ class Jobs:
         except cinder_api.ERRORS as err:
             job.errors += 1
             if job.errors > _PATIENCE:
-                raise _Failed(f'Cinder does not answer ({_words(err)}), but '
-                              'may still finish the backup',
-                              is_final=True) from err
+                raise _Failed(
+                    f'Cinder does not answer ({cinder_api.words(err)}), but '
+                    'may still finish the backup', is_final=True) from err
             return None
         job.errors = 0
         return thing
@@ -251,7 +251,7 @@ class Jobs:
             return
         except cinder_api.ERRORS as err:
             LOG.warning('Failed backup %s could not be deleted: %s',
-                        job.backup_id, _words(err))
+                        job.backup_id, cinder_api.words(err))
 
     def _forget_old_snapshots(self, volume_id: str) -> None:
         """Delete those of earlier runs that nobody reads any more."""
@@ -265,8 +265,4 @@ class Jobs:
             self._api.delete_snapshot(snapshot_id)
         except cinder_api.ERRORS as err:
             LOG.warning('Snapshot %s could not be deleted: %s', snapshot_id,
-                        _words(err))
-
-
-def _words(err: BaseException) -> str:
-    return str(getattr(err, 'details', None) or network_errors.reason(err))
+                        cinder_api.words(err))

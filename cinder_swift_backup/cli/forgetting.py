@@ -23,7 +23,6 @@ from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import forgetting
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.engine.survey import retention
-from cinder_swift_backup.engine.survey import survey as surveys
 from cinder_swift_backup.format import types
 
 _COLUMNS = ('Backup', 'Volume', 'Created', 'Kind', 'Stored', 'Result',
@@ -116,11 +115,12 @@ class Forget(commands.AccountCommand, commands.Table):
             survey.check_owner()
             retainer = retaining.Retainer(self, survey, parsed_args.patience)
 
-            def choose(lineage: lineages.Lineage) -> list[backups.Backup]:
-                return self._chosen(survey, lineage, parsed_args)
+            def choose(every: Sequence[backups.Backup],
+                       ) -> list[backups.Backup]:
+                return self._chosen(every, parsed_args)
 
             lineage, decisions = retainer.decide(policy, choose)
-            doomed = _doomed(decisions)
+            doomed = forgetting.doomed(decisions)
             results: _Results = dict.fromkeys(
                 (backup.ref for backup in doomed),
                 _WOULD_BE if parsed_args.dry_run else _FAILED)
@@ -129,7 +129,7 @@ class Forget(commands.AccountCommand, commands.Table):
                 if questions.is_asked(self, parsed_args):
                     # Much may have happened until the answer.
                     lineage, now = retainer.decide(policy, choose)
-                    doomed = [backup for backup in _doomed(now)
+                    doomed = [backup for backup in forgetting.doomed(now)
                               if backup.ref in results]
                     # What is needed by now is not to be deleted any more.
                     results = dict.fromkeys(
@@ -144,11 +144,8 @@ class Forget(commands.AccountCommand, commands.Table):
             _row(decision, lineage, results.get(decision.backup.ref, _KEPT))
             for decision in decisions]
 
-    def _chosen(self, survey: surveys.Survey, lineage: lineages.Lineage,
+    def _chosen(self, every: Sequence[backups.Backup],
                 arguments: argparse.Namespace) -> list[backups.Backup]:
-        every = [backup for backup in lineage.backups
-                 if not survey.containers
-                 or backup.ref.container in survey.containers]
         chosen = policies.chosen(self._properties(every, arguments), arguments)
         return [backup for backup in every if backup.ref.volume_id in chosen]
 
@@ -185,10 +182,6 @@ class Forget(commands.AccountCommand, commands.Table):
             self, f'Delete {summaries.counted(len(doomed), "backup")} of '
                   f'{summaries.counted(len(volumes), "volume")} '
                   '("--dry-run" lists them)?')
-
-
-def _doomed(decisions: Iterable[forgetting.Decision]) -> list[backups.Backup]:
-    return [decision.backup for decision in decisions if decision.goes]
 
 
 def _row(decision: forgetting.Decision, lineage: lineages.Lineage,

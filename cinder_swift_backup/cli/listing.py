@@ -30,7 +30,8 @@ from cinder_swift_backup.format import volume_meta
 
 _COLUMNS = ('Backup', 'Volume', 'Created', 'Size', 'Stored', 'Kind', 'Depth',
             'State', 'Container')
-_LONG = ('Verified', 'Name', 'Volume name', 'Project')
+_VERIFIED = 'Verified'
+_LONG = (_VERIFIED, 'Name', 'Volume name', 'Project')
 # Which share a column where the terminal is narrow: has 100 columns, or 80.
 _GROUPINGS = (
     (('Backup', 'Volume', 'Project'), ('Created', 'Verified', 'Kind'),
@@ -128,7 +129,9 @@ class List(commands.AccountCommand, commands.Table):
     def _verified(survey: surveys.Survey, lineage: lineages.Lineage,
                   arguments: argparse.Namespace) -> _Times:
         """When backups were verified, if the user asks for that."""
-        if not _is_long(arguments):
+        if arguments.stale_after is not None or not (
+                arguments.long or _VERIFIED in (*arguments.columns,
+                                                *arguments.sort_columns)):
             return {}
         chosen = [backup for backup in lineage.backups
                   if not arguments.volume or inventory.begins(

@@ -23,8 +23,8 @@ from cinder_swift_backup.engine.survey import packed
 from cinder_swift_backup.engine.survey import retention
 from cinder_swift_backup.engine.survey import survey as surveys
 
-# Takes some of all backups.
-Choose = Callable[[lineages.Lineage], Iterable[backups.Backup]]
+# Takes some of the backups in the containers that the user has named.
+Choose = Callable[[Sequence[backups.Backup]], Iterable[backups.Backup]]
 
 
 class Retainer:
@@ -58,10 +58,12 @@ class Retainer:
                                             required=True)
         if policy.tags:
             _check_tags(self._records)
+        named = self._survey.containers
+        every = [backup for backup in lineage.backups
+                 if not named or backup.ref.container in named]
         return lineage, forgetting.decide(
-            lineage, choose(lineage), forgetting.Rules(
-                policy, self._records, named=self._survey.containers,
-                made=made))
+            lineage, choose(every), forgetting.Rules(
+                policy, self._records, named=named, made=made))
 
     def tell_half_deleted(self,
                           decisions: Iterable[forgetting.Decision]) -> bool:

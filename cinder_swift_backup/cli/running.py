@@ -34,6 +34,7 @@ from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import deletion
+from cinder_swift_backup.engine.survey import forgetting
 from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.engine.survey import survey as surveys
 
@@ -218,13 +219,10 @@ class Run(commands.AccountCommand, commands.Table):
         survey.check_owner()
         by_volume = {row.volume.id: row for row in rows}
         retainer = retaining.Retainer(self, survey, arguments.patience)
-        lineage, decisions = retainer.decide(policy, lambda lineage: (
-            backup for backup in lineage.backups
-            if backup.ref.volume_id in by_volume
-            and (not survey.containers
-                 or backup.ref.container in survey.containers)),
+        lineage, decisions = retainer.decide(policy, lambda every: (
+            backup for backup in every if backup.ref.volume_id in by_volume),
             made={row.backup_id for row in rows if row.result == _OK})
-        doomed = [decision.backup for decision in decisions if decision.goes]
+        doomed = forgetting.doomed(decisions)
         gone = retainer.delete(lineage, doomed)
         for backup in gone:
             by_volume[backup.ref.volume_id].deleted += 1

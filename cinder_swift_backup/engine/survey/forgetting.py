@@ -87,14 +87,13 @@ class Rules:
 
     ``records`` is None if there are none anywhere. ``named`` are the
     containers that the user has named, and ``made`` the ids of backups that
-    were made just now. ``zone`` is as of :func:`retention.reasons`.
+    were made just now. The calendar is that of this host.
     """
 
     policy: retention.Policy
     records: deletion.Records | None = None
     named: Collection[str] = ()
     made: Collection[str] = ()
-    zone: datetime.tzinfo | None = None
 
 
 def decide(lineage: lineages.Lineage, chosen: Iterable[backups.Backup],
@@ -117,6 +116,11 @@ def decide(lineage: lineages.Lineage, chosen: Iterable[backups.Backup],
     return [decision for volume_id, every in by_volume.items()
             for decision in _Volume(lineage, every, rules,
                                     is_in_use=volume_id in in_use).decide()]
+
+
+def doomed(decisions: Iterable[Decision]) -> list[backups.Backup]:
+    """The backups that go, what one builds on before it."""
+    return [decision.backup for decision in decisions if decision.goes]
 
 
 class _Volume:
@@ -152,7 +156,7 @@ class _Volume:
             self._rules.policy, [
                 retention.Dated(_dated(backup), self._tags(backup))
                 for backup in once.values()],
-            self._lineage.now, self._rules.zone), strict=True))
+            self._lineage.now), strict=True))
         counted = {backup.ref for backup in self._counted}
         decisions: list[Decision] = []
         gone: list[backups.Backup] = []
