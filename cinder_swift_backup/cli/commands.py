@@ -27,6 +27,7 @@ from cliff import utils as cliff_utils
 
 from cinder_swift_backup import engine as engines
 from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import accounts
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
@@ -58,7 +59,7 @@ class Size(columns.FormattableColumn):  # type: ignore[type-arg]
 
     def human_readable(self) -> str:
         """See cliff."""
-        return formatting.size(self._value)
+        return quantities.size(self._value)
 
 
 class InferredSize(Size):
@@ -82,7 +83,7 @@ class Age(columns.FormattableColumn):  # type: ignore[type-arg]
 
     def human_readable(self) -> str:
         """See cliff."""
-        return '-' if self._value is None else formatting.duration(self._value)
+        return '-' if self._value is None else quantities.duration(self._value)
 
     def machine_readable(self) -> int | None:
         """See cliff."""
@@ -425,7 +426,7 @@ class AccountCommand(OurCommand):
         apart = round((ours - told).total_seconds())
         if abs(apart) <= _SAME:
             return
-        how_far = formatting.duration(datetime.timedelta(seconds=abs(apart)))
+        how_far = quantities.duration(datetime.timedelta(seconds=abs(apart)))
         self.say(f"This host's clock is {how_far} "
                  f"{'ahead of' if apart > 0 else 'behind'} Swift's; the "
                  "command uses Swift's.")

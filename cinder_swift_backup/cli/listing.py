@@ -11,6 +11,7 @@ import os
 from typing import Any
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
@@ -212,13 +213,13 @@ def _lag(lineage: lineages.Lineage, container: str) -> str:
                  if backup.ref.container == container)
     lags = lineage.lags(container)
     behind = [lag for lag in lags if lag is not None]
-    age = formatting.duration(lineage.now - newest)
+    age = quantities.duration(lineage.now - newest)
     line = (f'Container {container} is a copy, whose newest object was '
             f'stored {age} ago: {len(behind)} of '
             f'{summaries.counted(len(lags), "volume")} '
             f'{"lags" if len(lags) == 1 else "lag"} behind')
     if behind:
-        line += f', by up to {formatting.duration(max(behind))}'
+        line += f', by up to {quantities.duration(max(behind))}'
     return f'{line}.'
 
 

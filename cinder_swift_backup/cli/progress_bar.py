@@ -12,6 +12,7 @@ from rich import console as rich_console
 from rich import progress as rich_progress
 from rich import text as rich_text
 
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.engine import operations
 
@@ -49,7 +50,7 @@ class _Lines(operations.Silent):
         rate = done / max(now - self._begun, 1e-6)
         left = ''
         if done < total and rate:
-            left = ', {} left'.format(formatting.duration(
+            left = ', {} left'.format(quantities.duration(
                 datetime.timedelta(seconds=(total - done) / rate)))
         print(f'{self._what}: {self._amounts(done, total, rate)}{left}',
               file=self._output, flush=True)
@@ -58,8 +59,8 @@ class _Lines(operations.Silent):
         return now >= self._due or done >= total
 
     def _amounts(self, done: int, total: int, rate: float) -> str:
-        return (f'{formatting.size(done)} of {formatting.size(total)}, '
-                f'{formatting.size(round(rate))}/s')
+        return (f'{quantities.size(done)} of {quantities.size(total)}, '
+                f'{quantities.size(round(rate))}/s')
 
 
 class _Counts(_Lines):
@@ -116,7 +117,7 @@ class _Rate(rich_progress.ProgressColumn):
         """See rich."""
         rate = task.finished_speed or task.speed
         return rich_text.Text(
-            f'{formatting.size(None if rate is None else round(rate))}/s',
+            f'{quantities.size(None if rate is None else round(rate))}/s',
             style='progress.data.speed')
 
 

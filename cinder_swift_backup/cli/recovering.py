@@ -9,6 +9,7 @@ import datetime
 from typing import Any
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
@@ -119,7 +120,7 @@ class Recover(commands.AccountCommand, commands.Table):
                     hours=arguments.grace)):
             raise exceptions.SelectionError(
                 f'the newest backup has put a pack '
-                f'{formatting.duration(now - point.modified)} ago, and may '
+                f'{quantities.duration(now - point.modified)} ago, and may '
                 f'still be in progress: name it if it is not',
                 backup_id=point.ref.backup_id)
 

@@ -12,6 +12,7 @@ import stat
 import sys
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import progress_bar
@@ -98,7 +99,7 @@ class Restore(selection.BackupCommand):
                 self.say(f'Backup {ref.backup_id} of volume {ref.volume_id}, '
                          f'made at '
                          f'{formatting.moment(backup.listed.created)}, would '
-                         f'be restored to {target}: {formatting.size(size)}.')
+                         f'be restored to {target}: {quantities.size(size)}.')
                 return
             noted = doubts.Doubts() if parsed_args.unverified else None
             with progress_bar.shown(self.app.stderr, 'restoring') as bar:

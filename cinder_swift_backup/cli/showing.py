@@ -12,6 +12,7 @@ from typing import Any
 from cliff import columns
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
@@ -50,8 +51,8 @@ class Codecs(Lines):
         """See cliff."""
         return '\n'.join(
             f'{formatting.line(stored["codec"])}: '
-            f'{formatting.size(stored["bytes"])} stored as '
-            f'{formatting.size(stored["stored"])} in {stored["chunks"]} '
+            f'{quantities.size(stored["bytes"])} stored as '
+            f'{quantities.size(stored["stored"])} in {stored["chunks"]} '
             f'{self.unit}{"" if stored["chunks"] == 1 else "s"}'
             for stored in self._value)
 
@@ -168,7 +169,7 @@ class Amounts(Lines):
 
 
 def _in_words(value: Mapping[str, Any]) -> str:
-    return (f'{formatting.size(value["stored"])} in '
+    return (f'{quantities.size(value["stored"])} in '
             f'{summaries.counted(value["packs"], "pack")}')
 
 

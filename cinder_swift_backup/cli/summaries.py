@@ -10,7 +10,7 @@ import collections
 from collections.abc import Iterable
 from collections.abc import Sequence
 
-from cinder_swift_backup.cli import formatting
+from cinder_swift_backup import quantities
 from cinder_swift_backup.engine.survey import backups as backups_
 from cinder_swift_backup.engine.survey import inventory
 
@@ -50,6 +50,6 @@ def of(place: str, backups: Sequence[inventory.Listed],
     :param words: what each of them is
     """
     states = by_word(words)
-    stored = formatting.size(sum(backup.stored_bytes for backup in backups))
+    stored = quantities.size(sum(backup.stored_bytes for backup in backups))
     return (f'{counted(len(backups), "backup")} in {place}: {states}; '
             f'{stored} stored.')

@@ -12,10 +12,10 @@ import functools
 from typing import Any
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import expectations
-from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import selection
 from cinder_swift_backup.cli import summaries
@@ -281,10 +281,10 @@ def _left(fetched: Sequence[pieces.Piece], plan: scrubbing.Plan) -> str:
     words = ' and '.join((
         summaries.counted(len(packs), 'pack'),
         summaries.counted(len(fetched) - len(packs), 'backup')))
-    size = formatting.size(sum(piece.stored_bytes for piece in fetched))
+    size = quantities.size(sum(piece.stored_bytes for piece in fetched))
     line = f'Fetched and verified {words}, {size}.'
     if plan.left:
-        line += f' {formatting.size(plan.left_bytes)} more are due.'
+        line += f' {quantities.size(plan.left_bytes)} more are due.'
     return line
 
 

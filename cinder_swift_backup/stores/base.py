@@ -40,6 +40,7 @@ from typing import TypeVar
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
+from cinder_swift_backup.stores import traffic as traffic_
 
 _T = TypeVar('_T')
 
@@ -196,7 +197,12 @@ NEVER: Stop = _Never()
 
 
 class ObjectStore(Protocol):
-    """Stores named objects in named containers."""
+    """Stores named objects in named containers.
+
+    ``traffic`` counts for this store and all that were made by :meth:`until`.
+    """
+
+    traffic: traffic_.Traffic
 
     def until(self, stop: Stop) -> 'ObjectStore':
         """The same store, whose requests end when ``stop`` raises.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import hashlib
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import bandwidth
 from cinder_swift_backup.stores import base
 
 _NOTHING = memoryview(b'')
@@ -18,11 +19,16 @@ class BodyReader:
     socket copies the unsent rest after each partial send.
     """
 
-    def __init__(self, name: str, body: base.Body, stop: base.Stop) -> None:
+    def __init__(self, name: str, body: base.Body, stop: base.Stop,
+                 limit: bandwidth.Limit = bandwidth.UNLIMITED.up) -> None:
+        """Prepare.
+
+        :param limit: how fast it may be read
+        """
         self._name = name
         self._length = body.length
         self._known_md5 = body.md5
-        self._views = _views(body, stop)
+        self._views = _views(body, stop, limit)
         self._ahead: memoryview | None = None
         self._count = 0
         self._hash = (None if body.md5 is not None
@@ -77,9 +83,14 @@ class BodyReader:
         self._ahead = _NOTHING
 
 
-def _views(body: base.Body, stop: base.Stop) -> Iterator[memoryview]:
+def _views(body: base.Body, stop: base.Stop,
+           limit: bandwidth.Limit) -> Iterator[memoryview]:
     for piece in body.pieces():
         view = memoryview(piece)
-        for start in range(0, len(view), base.PIECE):
+        start = 0
+        while start < len(view):
             stop.check()
-            yield view[start:start + base.PIECE]
+            part = view[start:start + limit.piece]
+            limit.wait(len(part), stop)
+            start += len(part)
+            yield part

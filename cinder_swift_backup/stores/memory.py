@@ -17,6 +17,7 @@ from cinder_swift_backup.format import container_names
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import bodies
+from cinder_swift_backup.stores import traffic
 
 _T = TypeVar('_T')
 
@@ -41,6 +42,7 @@ class MemoryStore(base.ExistsByStat):
         self.expiries: dict[tuple[str, str], datetime.datetime] = {}
         self._lock = threading.Lock()
         self._stop = base.NEVER
+        self.traffic = traffic.Traffic()
 
     @property
     def ahead(self) -> datetime.timedelta:
@@ -126,6 +128,7 @@ class MemoryStore(base.ExistsByStat):
         with self._lock:
             self._keep(container, name, data)
             self._large.pop((container, name), None)
+        self.traffic.put(len(data))
         return reader.md5()
 
     def put_large(self, container: str, name: str,
@@ -141,6 +144,7 @@ class MemoryStore(base.ExistsByStat):
         with self._lock:
             self._keep(container, name, b'')
             self._large[container, name] = tuple(segments)
+        self.traffic.put(0)
 
     def _keep(self, container: str, name: str, data: bytes) -> None:
         self._objects(container)[name] = data
@@ -207,7 +211,9 @@ class MemoryStore(base.ExistsByStat):
     def _pieces(self, data: bytes) -> Iterator[bytes]:
         for start in range(0, len(data), base.PIECE):
             self._stop.check()
-            yield data[start:start + base.PIECE]
+            piece = data[start:start + base.PIECE]
+            self.traffic.receive(len(piece))
+            yield piece
 
     def delete(self, container: str, name: str) -> None:
         """See the contract."""

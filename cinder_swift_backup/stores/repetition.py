@@ -28,6 +28,7 @@ from oslo_log import log as logging
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.stores import congestion
 from cinder_swift_backup.stores import swift_errors
+from cinder_swift_backup.stores import traffic as traffic_
 from cinder_swift_backup.stores import transport as transports
 
 LOG = logging.getLogger(__name__)
@@ -40,7 +41,15 @@ _SHORTEST = 0.05
 class Trouble:
     """Says in the log when requests begin to fail, and when none does."""
 
-    def __init__(self) -> None:
+    def __init__(self, traffic: traffic_.Traffic, purpose: str = '') -> None:
+        """Prepare.
+
+        :param traffic: counts what is sent again
+        :param purpose: what the requests are for
+        """
+        self._traffic = traffic
+        self._requests = 'Requests to Swift' + (
+            f' for {purpose}' if purpose else '')
         self._lock = threading.Lock()
         # Whether the log has the beginning, and not yet the end.
         self._told = False
@@ -57,11 +66,13 @@ class Trouble:
             self._told = True
             self._repeated = 0
             self._since = time.monotonic()
-        LOG.warning('Requests to Swift are failing and will be retried%s: %s',
+        LOG.warning('%s are failing and will be retried%s: %s',
+                    self._requests,
                     f' for up to {patience:g} s' if patience else '', err)
 
     def repeated(self) -> None:
         """A request is sent again."""
+        self._traffic.retry()
         with self._lock:
             self._repeated += 1
 
@@ -79,8 +90,8 @@ class Trouble:
             self._told = False
             count = self._repeated
             seconds = time.monotonic() - self._since
-        LOG.info('Swift works again after %.0f s, in which %d requests '
-                 'were retried.', seconds, count)
+        LOG.info('%s succeed again after %.0f s and %d retries.',
+                 self._requests, seconds, count)
 
 
 class Repetition:

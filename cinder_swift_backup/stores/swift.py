@@ -52,6 +52,7 @@ class SwiftStore(base.ExistsByStat):
                  stop: base.Stop = base.NEVER) -> None:
         self._session = session
         self._stop = stop
+        self.traffic = session.traffic
 
     def until(self, stop: base.Stop) -> 'SwiftStore':
         """See the contract; connections are shared."""
@@ -151,7 +152,8 @@ class SwiftStore(base.ExistsByStat):
         """See the contract."""
         def send(exchange: swift_exchange.Exchange) -> str:
             with contextlib.closing(bodies.BodyReader(
-                    name, body, self._stop)) as reader:
+                    name, body, self._stop,
+                    self._session.upload_limit)) as reader:
                 answer = _put(exchange, reader, body)
             if answer.strip('"') != reader.md5():
                 raise swift_errors.Passing(
@@ -160,12 +162,9 @@ class SwiftStore(base.ExistsByStat):
                     container=container, name=name, expected=reader.md5(),
                     actual=answer)
             return reader.md5()
-        try:
-            return self._session.request(
-                swift_session.Request((container, name), _Purpose.MAKE),
-                send, self._stop)
-        except exceptions.ObjectNotFound as err:
-            raise _no_container(container) from err
+        md5 = self._make_object(container, name, send)
+        self.traffic.put(body.length)
+        return md5
 
     def put_large(self, container: str, name: str,
                   segments: Sequence[base.Segment]) -> None:
@@ -196,8 +195,13 @@ class SwiftStore(base.ExistsByStat):
                     'the ETag of a stored large object does not match its '
                     'segments', container=container, name=name,
                     expected=etag, actual=answer)
+        self._make_object(container, name, send)
+        self.traffic.put(len(manifest))
+
+    def _make_object(self, container: str, name: str,
+                     send: swift_session.Work[_T]) -> _T:
         try:
-            self._session.request(
+            return self._session.request(
                 swift_session.Request((container, name), _Purpose.MAKE),
                 send, self._stop)
         except exceptions.ObjectNotFound as err:

@@ -15,6 +15,7 @@ from swiftclient import client
 import urllib3
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.stores import bandwidth
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import clock
 from cinder_swift_backup.stores import connections
@@ -32,14 +33,21 @@ _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 class Exchange:
     """One attempt of a request.
 
-    ``broken`` says whether the connection turned out to be dead, and ``told``
-    what time it was at Swift, by its latest answer.
+    ``broken`` says whether the connection turned out to be dead, ``received``
+    how many bytes of bodies came, and ``told`` what time it was at Swift, by
+    its latest answer.
     """
 
     def __init__(self, access: credentials_.Access,
                  connection: connections.Connection,
-                 where: tuple[str, ...], stop: base.Stop) -> None:
+                 where: tuple[str, ...], stop: base.Stop,
+                 limit: bandwidth.Limit = bandwidth.UNLIMITED.down) -> None:
+        """Prepare.
+
+        :param limit: how fast bodies may come
+        """
         self._stop = stop
+        self._limit = limit
         self._access = access
         self._url = urllib.parse.urlparse(access.storage_url)
         self._connection = connection
@@ -47,6 +55,7 @@ class Exchange:
         self._ended = False
         self._answered = False
         self.broken = False
+        self.received = 0
         self.told: clock.Told | None = None
 
     def end(self) -> None:
@@ -82,14 +91,17 @@ class Exchange:
                 raise RuntimeError(
                     'A body is read after its request has ended.')
             self._stop.check()
+            most = self._limit.piece
+            self._limit.wait(min(most, left), self._stop)
             with self._translated():
-                piece: bytes = body.read(base.PIECE)
+                piece: bytes = body.read(most)
             if not piece:
                 self.broken = True
                 raise swift_errors.about(exceptions.StoreUnavailable(
                     'Swift stopped sending in the middle of an object',
                     expected=length, actual=length - left), self._where)
             left -= len(piece)
+            self.received += len(piece)
             yield piece
 
     @contextlib.contextmanager

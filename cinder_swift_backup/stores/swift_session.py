@@ -29,6 +29,7 @@ from swiftclient import client
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import container_names
 from cinder_swift_backup.stores import absence
+from cinder_swift_backup.stores import bandwidth
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import clock
 from cinder_swift_backup.stores import congestion
@@ -39,6 +40,7 @@ from cinder_swift_backup.stores import repetition
 from cinder_swift_backup.stores import swift_answers
 from cinder_swift_backup.stores import swift_errors
 from cinder_swift_backup.stores import swift_exchange
+from cinder_swift_backup.stores import traffic
 from cinder_swift_backup.stores import transport as transports
 
 _T = TypeVar('_T')
@@ -68,11 +70,16 @@ class Request:
 class Session:
     """Sends requests to one Swift account, from any number of threads.
 
-    ``clock`` has the time at Swift, once it has answered.
+    ``clock`` has the time at Swift, once it has answered. ``traffic`` counts
+    what was moved.
     """
 
     def __init__(self, credentials: credentials_.Credentials,
-                 transport: transports.Transport) -> None:
+                 transport: transports.Transport, purpose: str = '') -> None:
+        """Prepare.
+
+        :param purpose: what the requests are for, for the log
+        """
         self._credentials = credentials
         self._transport = transport
         self._connections = connections.Connections(
@@ -80,7 +87,8 @@ class Session:
             timeout=transport.timeout)
         self._congestion = congestion.Congestion(
             transport.backoff, transport.longest_wait)
-        self._trouble = repetition.Trouble()
+        self.traffic = traffic.Traffic()
+        self._trouble = repetition.Trouble(self.traffic, purpose)
         self._absences = absence.Absences()
         self.clock = clock.Clock()
 
@@ -134,6 +142,11 @@ class Session:
                     raise
             stop.wait(seconds)
             stop.check()
+
+    @property
+    def upload_limit(self) -> bandwidth.Limit:
+        """How fast bodies may go."""
+        return self._transport.bandwidth.up
 
     def close(self) -> None:
         """Close all connections."""
@@ -246,7 +259,8 @@ class Session:
                   where: tuple[str, ...],
                   stop: base.Stop) -> Iterator[swift_exchange.Exchange]:
         connection = self._connections.take(access.storage_url)
-        exchange = swift_exchange.Exchange(access, connection, where, stop)
+        exchange = swift_exchange.Exchange(access, connection, where, stop,
+                                           self._transport.bandwidth.down)
         try:
             with stop.interrupting(functools.partial(
                     self._connections.interrupt, connection)):
@@ -261,4 +275,5 @@ class Session:
             raise
         finally:
             exchange.end()
+            self.traffic.receive(exchange.received)
         self._connections.give_back(connection)

@@ -4,6 +4,8 @@
 
 import dataclasses
 
+from cinder_swift_backup.stores import bandwidth as bandwidth_
+
 # Seconds: the longest that a working Swift is silent. Its rate limiting has a
 # request wait for up to 60, and a proxy tries one replica after the other.
 _LONGEST_SILENCE = 120.0
@@ -26,7 +28,7 @@ class Transport:
     answers that are errors; ``backoff`` is the first wait in seconds, which
     then doubles each time. ``patience`` is for how many seconds requests are
     repeated while there is no Swift that works; with 0, ``retries`` limits
-    these, too.
+    these, too. ``bandwidth`` is shared by all who have it.
     """
 
     ca_file: str | None = None
@@ -34,6 +36,7 @@ class Transport:
     retries: int = 3
     backoff: float = 2
     patience: float = 0
+    bandwidth: bandwidth_.Bandwidth = bandwidth_.UNLIMITED
 
     @property
     def timeout(self) -> float:

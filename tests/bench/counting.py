@@ -28,6 +28,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base
 from cinder_swift_backup.stores import bodies
+from cinder_swift_backup.stores import traffic
 
 _T = TypeVar('_T')
 _PIECE = 64 << 10
@@ -72,8 +73,7 @@ class CountingStore(base.ExistsByStat):
         self._objects: dict[str, array[int]] = {}
         self._large: dict[str, tuple[base.Segment, ...]] = {}
         self._stats: dict[str, base.Stat] = {}
-        self.objects = 0
-        self.stored = 0
+        self.traffic = traffic.Traffic()
 
     def until(self, stop: base.Stop) -> 'CountingStore':
         """See the contract."""
@@ -91,8 +91,7 @@ class CountingStore(base.ExistsByStat):
 
     def put(self, container: str, name: str, body: base.Body) -> str:
         """See the contract."""
-        self.objects += 1
-        self.stored += body.length
+        self.traffic.put(body.length)
         numbers = array('I')
         reader = bodies.BodyReader(name, body, base.NEVER)
         with contextlib.closing(reader):
@@ -113,7 +112,7 @@ class CountingStore(base.ExistsByStat):
     def put_large(self, container: str, name: str,
                   segments: Sequence[base.Segment]) -> None:
         """See the contract."""
-        self.objects += 1
+        self.traffic.put(0)
         self._large[name] = tuple(segments)
         self._stats[name] = base.Stat(
             sum(segment.size for segment in segments), '')

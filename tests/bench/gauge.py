@@ -55,7 +55,7 @@ class Gauge:
 
     def measure(self, what: str, step: Callable[[], _T]) -> _T:
         """Take a step, and print what it took."""
-        objects, stored = self._store.objects, self._store.stored
+        objects, stored = self._store.traffic.objects, self._store.traffic.sent
         process_memory.reset_peak()
         before = process_memory.resident()
         begun = time.monotonic()
@@ -63,7 +63,7 @@ class Gauge:
             result = step()
         peak = (process_memory.peak() - before) / MIB
         print(f'{what:28}{time.monotonic() - begun:>10.1f}{peak:>10.0f}'
-              f'{self._store.objects - objects:>10}'
-              f'{(self._store.stored - stored) / MIB:>12.0f}'
+              f'{self._store.traffic.objects - objects:>10}'
+              f'{(self._store.traffic.sent - stored) / MIB:>12.0f}'
               f'{longest[0] * 1000:>10.0f}', flush=True)
         return result

@@ -49,6 +49,11 @@ NAMES = (
 )
 
 
+def _counts(store):
+    traffic = store.traffic
+    return traffic.objects, traffic.sent, traffic.received, traffic.retries
+
+
 def _md5(data):
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
@@ -636,6 +641,19 @@ class StoreContract:
                               self.container, 'large', [one, other])
         self.assertRaises(exceptions.ContainerNotFound, self.store.put_large,
                           self.new_container_name(), 'large', [one])
+
+    def test_traffic_is_counted(self):
+        before = _counts(self.store)
+        self._put('o', b'x' * 1000)
+        blobs.put(self.store.until(base.NEVER), self.container, 'p', b'')
+        self._get('o')
+        self.store.read(self.container, 'o', b''.join, types.Extent(10, 20))
+        after = _counts(self.store)
+        # How often it had to be asked is the network's affair.
+        self.assertEqual([2, 1000, 1020],
+                         [now - then for now, then in zip(after[:3],
+                                                          before[:3],
+                                                           strict=True)])
 
     def test_stat(self):
         self._put('a', b'data')

@@ -144,6 +144,7 @@ class FaultyStore(base.ExistsByStat):
         self._stop = base.NEVER
         self._rules = list(rules)
         self._lock = threading.Lock()
+        self.traffic = store.traffic
         self.calls: list[Call] = []
 
     def script(self, *rules: Rule) -> None:

@@ -161,7 +161,7 @@ class PatientTestCase(StatesTestCase):
         self.wait(self.cinder.backups, made, 'available',
                   patience=_BACK)
         self.wait_gone(self.cinder.backups, unwanted)
-        self.assertTrue(self.log_has('Swift works again after '))
+        self.assertTrue(self.log_has('succeed again after '))
         # Nothing of the unwanted one.
         self.assertEqual(2 * len(self.objects_of(full)),
                          len(self.object_names(self.container)))

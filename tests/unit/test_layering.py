@@ -21,7 +21,7 @@ import cinder_swift_backup
 _NAME = 'cinder_swift_backup'
 _ROOT = pathlib.Path(cinder_swift_backup.__file__).parent
 _EDGES = ('driver', 'cli')
-_BELOW = ('exceptions', 'format', 'stores', 'engine')
+_BELOW = ('exceptions', 'format', 'quantities', 'stores', 'engine')
 _ROOMS = ('backup', 'restore', 'survey')
 
 
@@ -45,6 +45,8 @@ class Rule:
 _RULES = (
     Rule('exceptions', (), ('cinder', 'eventlet'),
          'everybody raises these, so they know nobody'),
+    Rule('quantities', (), ('cinder', 'eventlet'),
+         'everybody tells these, so they know nobody'),
     Rule('format', ('exceptions', 'format'),
          ('asyncio', 'cinder', 'concurrent', 'eventlet', 'http', 'io',
           'keystoneauth1', 'logging', 'multiprocessing', 'os', 'oslo_config',
@@ -75,11 +77,11 @@ _RULES = (
          'a restore needs nothing but what is stored'),
     Rule('engine/backup', _BELOW, (f'{_NAME}.engine.survey',),
          'a backup knows its own chain, and not what else there is'),
-    Rule('driver', ('exceptions', 'format', 'stores', 'engine', 'driver'),
+    Rule('driver', (*_BELOW, 'driver'),
          (f'{_NAME}.engine.survey',),
          'the two edges do not need each other, and the driver does not look '
          'into an account'),
-    Rule('cli', ('exceptions', 'format', 'stores', 'engine', 'cli'),
+    Rule('cli', (*_BELOW, 'cli'),
          ('cinder', 'eventlet'),
          'recovery works where Cinder is not installed'),
     Rule('cli/checking', ('exceptions', 'cli', 'driver'),

@@ -2,7 +2,6 @@
 
 """Values for people."""
 
-import datetime
 import io
 
 from oslotest import base
@@ -12,12 +11,6 @@ from cinder_swift_backup.cli import formatting
 
 class ValuesTest(base.BaseTestCase):
     """What is in a table can be read, and does nothing else."""
-
-    def test_durations(self):
-        for seconds, text in ((-5, '0 min 0 s'), (61, '1 min 1 s'),
-                              (3700, '1 h 1 min'), (90000, '1 d 1 h')):
-            self.assertEqual(text, formatting.duration(
-                datetime.timedelta(seconds=seconds)))
 
     def test_printable(self):
         self.assertEqual('Größe → 5\n', formatting.printable('Größe → 5\n'))

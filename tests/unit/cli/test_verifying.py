@@ -7,8 +7,8 @@ import json
 from unittest import mock
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import errors
-from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import scrubbing
 from cinder_swift_backup.format import chains
@@ -48,7 +48,7 @@ class VerifyTest(base.CommandTestCase):
                              if not line.startswith('fetching')]
 
     def test_summary(self):
-        stored = formatting.size(sum(
+        stored = quantities.size(sum(
             len(self.bench.get(name)) for name in self.bench.names()))
         for word, told, how in (
                 ('complete', 'No data was fetched', ()),

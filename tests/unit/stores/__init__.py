@@ -10,5 +10,6 @@ Modules that other tests hold:
 * headers: stores.test_swift_answers
 * swift_exchange: stores.test_swift
 * swift_session: stores.test_swift
+* traffic: contract.suite
 * transport: stores.test_swift
 """

@@ -46,7 +46,7 @@ class PatienceTest(base.BaseTestCase):
     def _store(self, **options):
         store = swift.SwiftStore(swift_session.Session(
             credentials.UserCredentials(_URL, 't'),
-            transport.Transport(**options)))
+            transport.Transport(**options), 'a test'))
         self.addCleanup(store.close)
         return store
 
@@ -324,7 +324,10 @@ class PatienceTest(base.BaseTestCase):
         self.assertEqual(2, len(lines), lines)
         self.assertIn('503', lines[0])
         self.assertIn('300 s', lines[0])
-        self.assertIn('8 requests', lines[1])
+        self.assertIn('8 retries', lines[1])
+        for line in lines:
+            self.assertIn('Requests to Swift for a test ', line)
+        self.assertEqual(8, self.store.traffic.retries)
 
     def test_end_is_told_when_others_were_given_up(self):
         self.http.get('http://swift.test/info', status_code=503)
@@ -335,7 +338,7 @@ class PatienceTest(base.BaseTestCase):
             self._get()
         lines = self.log.output.splitlines()
         self.assertEqual(2, len(lines), lines)
-        self.assertIn('works again', lines[1])
+        self.assertIn('succeed again', lines[1])
 
     def test_what_is_counted_has_no_time(self):
         self._answers(*[_status(409)] * 2, _CONTENT)

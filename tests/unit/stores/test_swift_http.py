@@ -6,9 +6,11 @@ Scripted answers cannot break a connection in the middle of a body, nor mix
 up two answers on one connection. This server can.
 """
 
+import functools
 import gc
 import hashlib
 import importlib
+import random
 import socket
 import struct
 import threading
@@ -22,6 +24,7 @@ import urllib3
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.stores import bandwidth
 from cinder_swift_backup.stores import base as store_base
 from cinder_swift_backup.stores import connections
 from cinder_swift_backup.stores import credentials
@@ -161,6 +164,25 @@ class SwiftHttpTest(base.BaseTestCase):
         self.addCleanup(gc.enable)
         store.close()
         self.assertEqual([None, None], [each() for each in made])
+
+    def test_speed_is_limited_in_both_directions(self):
+        limits = bandwidth.Bandwidth(1 << 30)
+        store = self._make_store(bandwidth=limits)
+        waits = []
+        for limit, rate in ((limits.up, 3 << 20), (limits.down, 5 << 20)):
+            limit.rate = rate
+            self.enterContext(mock.patch.object(
+                limit, 'wait', functools.partial(
+                    lambda where, count, stop: waits.append((where, count)),
+                    limit)))
+        data = random.randbytes(1 << 20)
+        blobs.put(store, 'c', 'p', data)
+        self.assertEqual(data, blobs.get(store, 'c', 'p'))
+        for limit, piece in ((limits.up, (3 << 20) // 16),
+                             (limits.down, (5 << 20) // 16)):
+            counts = [count for where, count in waits if where is limit]
+            self.assertEqual(1 << 20, sum(counts))
+            self.assertEqual(piece, max(counts))
 
     def test_body_that_breaks_off_is_asked_for_again(self):
         for cut in (0, 1, len(_DATA) // 2, len(_DATA) - 1):
