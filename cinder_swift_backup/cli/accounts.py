@@ -24,6 +24,7 @@ import yaml  # type: ignore[import-untyped]
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import logins
+from cinder_swift_backup.stores import bandwidth
 from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import first_login
 from cinder_swift_backup.stores import swift
@@ -47,24 +48,27 @@ class Account:
 
 
 def open_account(options: argparse.Namespace, environment: Mapping[str, str],
-                 patience: float) -> Account:
+                 patience: float, rate: int = 0) -> Account:
     """The account of a login.
 
     :param options: of the command line, see :mod:`.logins`
     :param patience: for how many seconds to wait for a Swift that works
+    :param rate: how many bytes a second to move, each way; 0 for any number
     :raises ConfigurationError: when nothing says which account it is
     :raises AccessDenied: when the login is refused
     :raises StoreUnavailable: when there is nobody to log in at
     """
+    limits = bandwidth.Bandwidth(rate)
     if is_version_1(options, environment):
         how = transport.Transport(
             options.os_cacert or environment.get('ST_CACERT'),
-            insecure=bool(options.insecure), patience=patience)
+            insecure=bool(options.insecure), patience=patience,
+            bandwidth=limits)
         region = options.os_region_name
         session = _version_1(environment, how, options.timeout)
         return Account(_store(session, region, 'public', how,
                               login_url=environment['ST_AUTH']), region)
-    return _keystone(options, patience)
+    return _keystone(options, patience, limits)
 
 
 def is_version_1(options: argparse.Namespace,
@@ -155,15 +159,15 @@ def _version_1(environment: Mapping[str, str],
         verify=False if how.insecure else how.ca_file or True)
 
 
-def _keystone(options: argparse.Namespace,
-              patience: float) -> Account:
+def _keystone(options: argparse.Namespace, patience: float,
+              limits: bandwidth.Bandwidth) -> Account:
     cloud = find_cloud(options, patience)
     region = cloud.get_region_name(_SERVICE)
     verify = cloud.get_requests_verify_args()[0]
     return Account(_store(
         cloud.get_session(), region, _interface(cloud), transport.Transport(
             verify if isinstance(verify, str) else None,
-            insecure=verify is False, patience=patience),
+            insecure=verify is False, patience=patience, bandwidth=limits),
         url=options.os_endpoint_override or cloud.get_endpoint(_SERVICE),
         login_url=cloud.config.get('auth', {}).get('auth_url')), region)
 

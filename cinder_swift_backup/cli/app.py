@@ -26,6 +26,7 @@ from cinder_swift_backup.cli import listing
 from cinder_swift_backup.cli import logins
 from cinder_swift_backup.cli import metrics
 from cinder_swift_backup.cli import recovering
+from cinder_swift_backup.cli import reporting
 from cinder_swift_backup.cli import restoring
 from cinder_swift_backup.cli import running
 from cinder_swift_backup.cli import showing
@@ -45,6 +46,7 @@ _COMMANDS: dict[str, type[command.Command]] = {
     'metrics': metrics.Metrics,
     'orphans': deleting.Orphans,
     'recover': recovering.Recover,
+    'report': reporting.Report,
     'restore': restoring.Restore,
     'run': running.Run,
     'show': showing.Show,

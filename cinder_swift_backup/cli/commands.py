@@ -39,6 +39,7 @@ from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine.survey import survey as surveys
 from cinder_swift_backup.format import container_names
+from cinder_swift_backup.stores import bandwidth
 
 BY_LISTINGS = ('"complete" means that listings show every object; "verify" '
                'checks the objects themselves.')
@@ -144,6 +145,16 @@ def amount(text: str) -> int:
         raise argparse.ArgumentTypeError(
             f'{text!r} is not a number of bytes, such as 500G or 2T')
     return int(match[1]) << 10 * ' KMGT'.index(match[2] or ' ')
+
+
+def rate(text: str) -> int:
+    """Bytes a second, as the user types them."""
+    value = amount(text)
+    if value < bandwidth.LEAST:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is too slow for Swift: the least is '
+            f'{bandwidth.LEAST >> 10}K')
+    return value
 
 
 def percent(text: str) -> float:
@@ -378,6 +389,10 @@ class AccountCommand(OurCommand):
             help='a file with the keys of encrypted backups: lines of an id, '
                  'a space, and 64 hexadecimal digits; may be repeated')
         parser.add_argument(
+            '--limit', type=rate, default=0, metavar='RATE',
+            help='how many bytes a second to send to Swift at most, and how '
+                 'many to receive, such as 50M (default: no limit)')
+        parser.add_argument(
             '--patience', type=_seconds, default=_PATIENCE, metavar='SECONDS',
             help='how long to wait for Swift or Keystone to recover; 0 '
                  'retries only a few times (default: %(default)g)')
@@ -393,8 +408,8 @@ class AccountCommand(OurCommand):
         """The backups in the account, until the end of a block."""
         options: Any = self.app.options
         ring = key_files.KeyFiles(arguments.key_file)
-        account = accounts.open_account(options, os.environ,
-                                        arguments.patience)
+        account = accounts.open_account(
+            options, os.environ, arguments.patience, arguments.limit)
         self._region = account.region
         with contextlib.closing(account.store) as store:
             repo = engines.Engine(store, pipelines.Runtime(),

@@ -93,7 +93,7 @@ class List(commands.AccountCommand, commands.Table):
                  'the names of the backup and its volume, and the project of '
                  'the volume, where the manifest has them')
         parser.add_argument(
-            '--stale-after', type=_limit, metavar='AGE',
+            '--stale-after', type=staleness.limit, metavar='AGE',
             help='list volumes instead: those without a complete backup that '
                  'is younger than AGE, such as 36h. With Cinder, these are '
                  'volumes that Cinder lists, and none created since then')
@@ -140,7 +140,6 @@ class List(commands.AccountCommand, commands.Table):
         noted = verified.Verified(survey.repository, lineage, chosen)
         return {backup.ref: noted.when(backup) for backup in chosen}
 
-
     def _stale(self, arguments: argparse.Namespace,
                lineage: lineages.Lineage, chosen: Sequence[backups.Backup],
                ) -> tuple[Sequence[str], Iterable[Any]]:
@@ -157,11 +156,6 @@ class List(commands.AccountCommand, commands.Table):
             self.code = errors.ExitCode.DAMAGED
         self.groupings = staleness.GROUPINGS
         return staleness.COLUMNS, [each.cells(lineage.now) for each in stale]
-
-
-def _limit(text: str) -> tuple[str, datetime.timedelta]:
-    """An age, and how the user has typed it."""
-    return text, commands.age(text)
 
 
 def _is_long(arguments: argparse.Namespace) -> bool:

@@ -65,7 +65,8 @@ def check_options(options: argparse.Namespace) -> None:
     :raises ConfigurationError: that names one
     """
     for name in _UNUSED:
-        if getattr(options, name):
+        # Where others have made the options, some may be missing.
+        if getattr(options, name, None):
             raise exceptions.ConfigurationError(
                 f'--{name.replace("_", "-")} does nothing here: leave it out')
 

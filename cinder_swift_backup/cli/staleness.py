@@ -29,6 +29,11 @@ GROUPINGS = (
      ('Age', 'Backups')),)
 
 
+def limit(text: str) -> tuple[str, datetime.timedelta]:
+    """An age that the user types, and how it was typed."""
+    return text, commands.age(text)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stale:
     """A stale volume, and what it is called."""
@@ -49,17 +54,17 @@ class Stale:
 
 def find(known: Mapping[str, figures.Figures],
          volumes: Mapping[str, cinder_api.Volume] | None,
-         limit: datetime.timedelta, now: datetime.datetime) -> list[Stale]:
+         oldest: datetime.timedelta, now: datetime.datetime) -> list[Stale]:
     """The stale volumes, those that were backed up last first.
 
     :param known: volumes with backups
     :param volumes: those of Cinder; None if there is none
-    :param limit: how old the newest complete backup may be
+    :param oldest: how old the newest complete backup may be
     """
     found = list(_of_store(known) if volumes is None
-                 else _of_cinder(known, volumes, now - limit))
+                 else _of_cinder(known, volumes, now - oldest))
     stale = [each for each in found
-             if (age := each.volume.age(now)) is None or age > limit]
+             if (age := each.volume.age(now)) is None or age > oldest]
     return sorted(stale, key=lambda each: (
         each.volume.age(now) or datetime.timedelta.max,
         each.volume.volume_id))
@@ -87,20 +92,20 @@ def _of_cinder(known: Mapping[str, figures.Figures],
 def summary(stale: Sequence[Stale],
             known: Mapping[str, figures.Figures],
             volumes: Mapping[str, cinder_api.Volume] | None,
-            limit: str) -> Iterator[str]:
+            age: str) -> Iterator[str]:
     """Lines that say what the table amounts to.
 
-    :param limit: as the user has typed it
+    :param age: the limit, as the user has typed it
     """
     of = 'Swift' if volumes is None else 'Cinder'
     total = summaries.counted(len(known) if volumes is None
                               else len(volumes), 'volume')
     if stale:
         yield (f'{total} in {of}, {len(stale)} of them without a complete '
-               f'backup from the last {limit}.')
+               f'backup from the last {age}.')
     else:
         yield (f'{total} in {of}: each has a complete backup from the last '
-               f'{limit}, or is itself newer than that.')
+               f'{age}, or is itself newer than that.')
     gone = [] if volumes is None else known.keys() - volumes.keys()
     if gone:
         yield ('Not checked, because Cinder does not show them to this login: '

@@ -34,15 +34,16 @@ CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
 
 
-def make_store(context, owner_project_id, general):
+def make_store(context, owner_project_id, general, purpose=''):
     """The store for a request on a backup of a project.
 
     :param general: the :class:`settings.Settings`
+    :param purpose: what the store is for, for the log
     :raises ConfigurationError: when the catalog has no such endpoint
     :raises AccessDenied: when the request brings no credentials
     """
     if general.account.login is not None:
-        return single_user_store(context, general)
+        return single_user_store(context, general, purpose)
     if not context.auth_token:
         raise exceptions.AccessDenied(
             'the request has no token for Swift, as when Cinder resumes a '
@@ -50,7 +51,7 @@ def make_store(context, owner_project_id, general):
             remedy=exceptions.Remedy.OTHER_USER)
     url = _account_url(context, owner_project_id, general.account)
     return _store(credentials.UserCredentials(
-        url, context.auth_token, _service_token(general)), general)
+        url, context.auth_token, _service_token(general)), general, purpose)
 
 
 @contextlib.contextmanager
@@ -74,12 +75,13 @@ def explained(context, owner_project_id, general):
             remedy=exceptions.Remedy.OTHER_USER) from err
 
 
-def single_user_store(context, general):
+def single_user_store(context, general, purpose=''):
     """The store in the service's own account.
 
+    :param purpose: as that of :func:`make_store`
     :raises ConfigurationError: when the catalog has no identity service
     """
-    return _store(_single_user(context, general), general)
+    return _store(_single_user(context, general), general, purpose)
 
 
 def logged_in_store(context, general):
@@ -112,8 +114,9 @@ def anonymous_store(general):
     return _store(nobody, general)
 
 
-def _store(who, general):
-    return swift.SwiftStore(swift_session.Session(who, general.transport))
+def _store(who, general, purpose=''):
+    return swift.SwiftStore(swift_session.Session(who, general.transport,
+                                                  purpose))
 
 
 def _account_url(context, owner_project_id, account):

@@ -26,6 +26,7 @@ from cinder_swift_backup.driver import encryption
 from cinder_swift_backup.driver import errors
 from cinder_swift_backup.driver import keys
 from cinder_swift_backup.driver import observers
+from cinder_swift_backup.driver import operation_log
 from cinder_swift_backup.driver import options
 from cinder_swift_backup.driver import records
 from cinder_swift_backup.driver import settings
@@ -34,8 +35,10 @@ from cinder_swift_backup.driver import sweeps
 from cinder_swift_backup.driver import told_changes
 from cinder_swift_backup.engine import volumes
 from cinder_swift_backup.engine.backup import jobs
+from cinder_swift_backup.engine.backup import needs as backup_needs
 from cinder_swift_backup.engine.backup import parents
 from cinder_swift_backup.engine.restore import doubts
+from cinder_swift_backup.engine.restore import needs as restore_needs
 from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.engine.volumes import format_checks
 from cinder_swift_backup.format import chains
@@ -99,25 +102,27 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises CinderException: the fitting one; nothing is left in Swift
             that can still be reached
         """
-        with self._engine(backup) as (engine, general):
+        log = operation_log.BackupLog(backup)
+        log.follow(lambda: self._make(backup, volume_file, backup_metadata,
+                                      log))
+
+    def _make(self, backup, volume_file, backup_metadata, log):
+        log.begin(backup.size * units.Gi)
+        with self._engine(backup, 'backup') as (engine, general):
             for_backup = settings.read_for_backup()
             container = backup.container or for_backup.container
             container_names.check_new(container)
             observer = observers.BackupObserver(
                 self.context, backup, for_backup.notifications,
-                general.transport.patience)
+                general.transport.patience, log)
             try:
-                source = self._source(backup, engine, volume_file)
-                with change_tracking.marked(
-                        self.context, observer.database, engine.runtime,
-                        source, backup, general.track_changes) as marked:
-                    told = (told_changes.ask(volume_file)
-                            if backup.parent_id else None)
-                    self._backup(
-                        backup, container,
-                        dataclasses.replace(marked, told=told),
-                        backup_metadata, engine, observer, for_backup,
-                        general.sweep_grace)
+                with self._attached(backup, volume_file, engine, observer,
+                                    general, for_backup) as source:
+                    self._backup(backup, container, source, backup_metadata,
+                                 engine, observer, for_backup,
+                                 general.sweep_grace)
+                log.end(source.reader.size, engine, for_backup.form,
+                        container)
                 if for_backup.form is chains.Form.PACKS:
                     sweeps.after_backup(
                         self.context, observer.database, engine.repository,
@@ -126,8 +131,23 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                 if not observer.deleted:
                     # If this returned, Cinder would call the backup available.
                     raise errors.translation(err, backup.id) from err
-                LOG.info('Stopped making backup %s: %s.',
-                         backup.id, err.what)
+                log.cancel(err)
+
+    @contextlib.contextmanager
+    def _attached(self, backup, volume_file, engine, observer, general,
+                  for_backup):
+        """The volume to read, and what is known of it, once there is room."""
+        source = self._source(backup, engine, volume_file)
+        need = backup_needs.of_backup(
+            for_backup.form, for_backup.geometry, source.size,
+            incremental=bool(backup.parent_id))
+        with (_admitted(engine, observer, need),
+              change_tracking.marked(
+                  self.context, observer.database, engine.runtime, source,
+                  backup, general.track_changes) as marked):
+            told = (told_changes.ask(volume_file) if backup.parent_id
+                    else None)
+            yield dataclasses.replace(marked, told=told)
 
     @staticmethod
     def _source(backup, engine, volume_file):
@@ -232,13 +252,22 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises BackupRestoreCancel: when the backup's status was changed
         :raises CinderException: the fitting one for anything else
         """
+        log = operation_log.RestoreLog(backup, volume_id)
+        log.follow(lambda: self._write(backup, volume_id, volume_file, log))
+
+    def _write(self, backup, volume_id, volume_file, log):
+        size = backup.size * units.Gi
+        log.begin(size, backup.container)
         try:
-            with self._engine(backup) as (engine, general):
-                self._restore(backup, volume_id, volume_file, engine,
-                              observers.RestoreObserver(
-                                  backup, general.transport.patience),
-                              None if general.verify_restore
-                              else doubts.Doubts())
+            with self._engine(backup, 'restore') as (engine, general):
+                observer = observers.RestoreObserver(
+                    backup, general.transport.patience, log)
+                with _admitted(engine, observer,
+                               restore_needs.of_restore(size)):
+                    self._restore(backup, volume_id, volume_file, engine,
+                                  observer, None if general.verify_restore
+                                  else doubts.Doubts())
+                log.end(size, engine)
         except exceptions.Cancelled as err:
             raise cinder_exception.BackupRestoreCancel(
                 back_id=backup.id, vol_id=volume_id) from err
@@ -299,6 +328,11 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         :raises CinderException: when not all of them can be found and
             deleted; Cinder keeps the record, and the delete can be repeated
         """
+        log = operation_log.DeleteLog(backup)
+        log.follow(lambda: self._remove(backup, log))
+
+    def _remove(self, backup, log):
+        log.begin(backup.container)
         database = observers.Database(f'the delete of backup {backup.id}',
                                       settings.read_patience())
         with _told(backup):
@@ -307,13 +341,13 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         if not backup.service_metadata or not backup.container:
             LOG.info('Backup %s never stored anything.', backup.id)
             return
-        with self._engine(backup) as (engine, general):
+        with self._engine(backup, 'delete') as (engine, general):
             twins = database.insist(
                 lambda: records.twins(self.context, backup))
-            self._delete(backup, engine, general, database, twins)
+            self._delete(backup, engine, general, database, twins, log)
             keys.leave_shared(backup, twins)
 
-    def _delete(self, backup, engine, general, database, twins):
+    def _delete(self, backup, engine, general, database, twins, log):
         one_account = general.account.login is not None
         for twin in twins:
             if one_account or twin.project_id == backup.project_id:
@@ -344,8 +378,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         # Also of one in chunks, for the volume may have had others.
         sweeps.after_delete(self.context, database, engine.repository, ref,
                             general.sweep_grace, remains.makers)
-        LOG.info('Deleted %d objects of backup %s.', len(remains.names),
-                 backup.id)
+        log.end(len(remains.names), engine.store.traffic)
 
     def _find_objects(self, backup, ref, repository, database):
         count = backup.object_count or 0
@@ -361,20 +394,23 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         return repository.find_objects(ref, complete=False, parent=parent)
 
     @contextlib.contextmanager
-    def _engine(self, backup):
+    def _engine(self, backup, operation):
         """The engine for one operation, and the settings that it has.
 
+        :param operation: what it is called in the log
         Errors are told as by :func:`_told`.
         """
         with _told(backup):
             general = settings.read()
             where = self.context, backup.project_id, general
+            purpose = f'the {operation} of {backup.id}'
             with (auth.explained(*where),
-                  contextlib.closing(auth.make_store(*where)) as store):
-                yield engines.Engine(store, concurrency.runtime(),
+                  contextlib.closing(auth.make_store(
+                      *where, purpose)) as store):
+                yield engines.Engine(store, concurrency.runtime(self.context),
                                      general.workers, general.spool_directory,
                                      encryption.KeyManager(self.context),
-                                     ), general
+                                     general.memory), general
 
 
 @contextlib.contextmanager
@@ -383,6 +419,12 @@ def _told(backup):
     with (errors.translated(backup.id),
           observers.noted(backup, settings.read_patience())):
         yield
+
+
+def _admitted(engine, observer, need):
+    """Wait until there is room in memory, and hold it for a block."""
+    operation = engine.repository.during(observer).operation
+    return operation.admitted(need, observer.log.wait_for_memory)
 
 
 def _tell_kept(backup, twin):

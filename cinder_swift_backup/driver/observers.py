@@ -127,19 +127,22 @@ def noted(record, patience):
 class BackupObserver:
     """Cancels a backup whose status was changed, and notifies progress.
 
-    ``database`` waits for the database, for whoever else needs it.
+    ``database`` waits for the database, and ``log`` has the lines of the
+    operation, for whoever else needs them.
 
     It sends a ``createprogress`` notification after a number of chunks, after
     a number of seconds, and at the end. ``backup_percent`` is the part of the
     volume that is processed.
     """
 
-    def __init__(self, context, backup, notifications, patience):
+    def __init__(self, context, backup, notifications, patience, log):
         """Prepare.
 
         :param notifications: the :class:`settings.Notifications`
         :param patience: how many seconds to wait for the database
+        :param log: the :class:`operation_log.OperationLog` of the backup
         """
+        self.log = log
         self._context = context
         self._backup = backup
         self._notifications = notifications
@@ -151,6 +154,7 @@ class BackupObserver:
     def checkpoint(self):
         """See :class:`cinder_swift_backup.engine.operations.Observer`."""
         self.database.glance(self._look)
+        self.log.tick()
         interval = self._notifications.interval
         if interval is None:
             return
@@ -175,6 +179,7 @@ class BackupObserver:
 
     def advanced(self, done, total):
         """See :class:`cinder_swift_backup.engine.operations.Observer`."""
+        self.log.advance(done, total)
         self._percent = percentage(done, total)
         self._chunks += 1
         every = self._notifications.chunks
@@ -212,10 +217,17 @@ class BackupObserver:
 class RestoreObserver:
     """Cancels a restore when the backup's status was changed.
 
-    ``database`` waits for the database, for whoever else needs it.
+    ``database`` waits for the database, and ``log`` has the lines of the
+    operation, for whoever else needs them.
     """
 
-    def __init__(self, backup, patience):
+    def __init__(self, backup, patience, log):
+        """Prepare.
+
+        :param patience: how many seconds to wait for the database
+        :param log: the :class:`operation_log.OperationLog` of the restore
+        """
+        self.log = log
         self._backup = backup
         self.database = Database(f'the restore of backup {backup.id}',
                                  patience)
@@ -223,6 +235,7 @@ class RestoreObserver:
     def checkpoint(self):
         """See :class:`cinder_swift_backup.engine.operations.Observer`."""
         self.database.glance(self._look)
+        self.log.tick()
 
     def _look(self):
         try:
@@ -238,4 +251,5 @@ class RestoreObserver:
             backup_id=self._backup.id)
 
     def advanced(self, done, total):
-        """Cinder has no notification for the progress of a restore."""
+        """Only log it: Cinder has no notification for a restore."""
+        self.log.advance(done, total)

@@ -28,7 +28,8 @@ OPTS = [
                     'at the same time; up to eight small ones count as one. '
                     'A backup takes up to backup_swift_object_size and 20 MiB '
                     'of memory for every worker, 280 MiB with the defaults; '
-                    'a restore 15 MiB for every worker.'),
+                    'a restore 15 MiB for every worker. '
+                    'backup_swift_memory limits all of them together.'),
     cfg.StrOpt('backup_swift_form',
                default=chains.Form.CHUNKS.value,
                choices=[
@@ -101,6 +102,19 @@ OPTS = [
                     'it stopped. With 0, a failed request is only retried '
                     'backup_swift_retry_attempts times, but the driver '
                     'still waits up to a minute for the database.'),
+    cfg.IntOpt('backup_swift_memory',
+               default=1 << 30,
+               min=0,
+               help='How much memory, in bytes, all backups and restores of '
+                    'one cinder-backup take together. They take turns when '
+                    'they would need more. One always runs, even if it needs '
+                    'more by itself. 0 sets no limit.'),
+    cfg.IntOpt('backup_swift_bandwidth',
+               default=0,
+               min=0,
+               help='How many bytes a second one cinder-backup sends to '
+                    'Swift at most, and how many it receives, for all backups '
+                    'and restores together. 0 sets no limit.'),
     cfg.StrOpt('backup_swift_spool_directory',
                default='$state_path',
                help='Where the digests of volumes above 8 GiB are kept '

@@ -22,7 +22,9 @@ from oslo_config import cfg
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import catalog
+from cinder_swift_backup.driver import limits
 from cinder_swift_backup.driver import option_values
+from cinder_swift_backup.engine import budget
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import container_names
@@ -93,6 +95,7 @@ class Settings:
     spool_directory: str
     track_changes: bool
     sweep_grace: datetime.timedelta
+    memory: budget.Budget
     transport: transport.Transport
     account: Account
 
@@ -131,12 +134,14 @@ def read():
         track_changes=_read('backup_swift_rbd_cbt'),
         sweep_grace=datetime.timedelta(
             hours=_read('backup_swift_sweep_grace')),
+        memory=limits.memory(),
         transport=transport.Transport(
             ca_file=_read('backup_swift_ca_cert_file'),
             insecure=_read('backup_swift_auth_insecure'),
             retries=_read('backup_swift_retry_attempts'),
             backoff=_read('backup_swift_retry_backoff'),
-            patience=read_patience()),
+            patience=read_patience(),
+            bandwidth=limits.speed()),
         account=read_account())
 
 
@@ -270,7 +275,8 @@ def account_faults():
                 functools.partial(_required, 'backup_swift_user'),
                 functools.partial(_required, 'backup_swift_key'), _project]
     return _faults(functools.partial(_url, 'backup_swift_url'), *single_user,
-                   _swift_info, _keystone_info, read)
+                   _swift_info, _keystone_info, limits.memory, limits.speed,
+                   read)
 
 
 def backup_faults():

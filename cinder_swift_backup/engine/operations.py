@@ -15,14 +15,18 @@ Workers are told by the flag of their pipeline; see
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
+from concurrent import futures
 import contextlib
 import copy
 import time
 from typing import Protocol
 from typing import TypeVar
 
+from cinder_swift_backup.engine import budget as budgets
 from cinder_swift_backup.engine import keys
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine import volume_traffic
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.stores import base
 
@@ -79,7 +83,8 @@ class Operation:
     ``store`` is the store for the coordinator, whose requests end when the
     observer does; a worker uses ``store.until(stop)``. ``call`` calls what
     computes or waits for a disk. ``directory`` is for temporary files; the
-    system's if None. ``keys`` unlock encrypted backups.
+    system's if None. ``keys`` unlock encrypted backups. ``volume_traffic``
+    counts what is done to the volume.
     """
 
     def __init__(self, store: base.ObjectStore, pipeline: pipelines.Pipeline,
@@ -92,6 +97,7 @@ class Operation:
         self.directory = directory
         self.keys = keys.Unlocker(ring or keys.NoKeys())
         self.runtime = pipeline.runtime
+        self.volume_traffic = volume_traffic.VolumeTraffic(pipeline.runtime)
         self.call = pipeline.runtime.call
 
     def during(self, observer: Observer) -> 'Operation':
@@ -113,6 +119,27 @@ class Operation:
         other = copy.copy(self)
         other.store = self.store.until(stop)
         return other
+
+    @contextlib.contextmanager
+    def admitted(self, need: budgets.Need,
+                 told: Callable[[], None]) -> Iterator[None]:
+        """Hold memory while a block runs.
+
+        :param need: how much, of the budget of all operations
+        :param told: called if others have to need less before
+        :raises Exception: what the observer raises
+        """
+        budget = self._pipeline.budget
+        share = budget.admit(need)
+        try:
+            if not share.granted.done():
+                told()
+            while not share.granted.done():
+                futures.wait((share.granted,), timeout=pipelines.POLL)
+                self.observer.checkpoint()
+            yield
+        finally:
+            budget.give_back(share)
 
     def run(self, tasks: Iterable[pipelines.Task[_T] | None],
             collect: Callable[[_T], None], *, full: int) -> None:

@@ -5,7 +5,8 @@
 1. The coordinator (the caller's thread) submits tasks as long as there is room
    for them. What is in flight is bounded by its size, so that memory is, and
    small objects go out many at a time: then a store far away is as fast as
-   one nearby. A worker is the room for one task of full size.
+   one nearby. A worker is the room for one task of full size. The memory of
+   all pipelines together is bounded by their budget.
 2. It waits until a task ends, passes the result to ``collect``, and calls
    ``checkpoint`` every :data:`POLL` seconds, which may raise to end the run.
 3. On any error it sets the stop flag, cancels the tasks that have not
@@ -30,6 +31,7 @@ from typing import Protocol
 from typing import TypeVar
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import budget as budgets
 
 _P = ParamSpec('_P')
 _T = TypeVar('_T')
@@ -155,18 +157,28 @@ class StopFlag:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Task(Generic[_T]):
-    """Something to run; ``size`` says how much of a worker it takes."""
+    """Something to run; ``size`` says how much of a worker it takes.
+
+    ``memory`` is how many bytes it holds while it runs, if it is many.
+    """
 
     run: Callable[[StopFlag], _T]
     size: int
+    memory: int = 0
 
 
 class Pipeline:
     """Runs tasks on a bounded number of workers."""
 
-    def __init__(self, runtime: Runtime, workers: int) -> None:
+    def __init__(self, runtime: Runtime, workers: int,
+                 budget: budgets.Budget | None = None) -> None:
+        """Prepare.
+
+        :param budget: for the memory of tasks; None for any amount
+        """
         self.runtime = runtime
         self.workers = workers
+        self.budget = budgets.Budget() if budget is None else budget
 
     def run(self, tasks: Iterable[Task[_T] | None],
             collect: Callable[[_T], None], checkpoint: Checkpoint,
@@ -179,8 +191,9 @@ class Pipeline:
         :raises Exception: whatever the first failing task, ``collect`` or
             ``checkpoint`` raised, after all workers have ended
         """
-        with self.runtime.executor(self.workers * AT_ONCE) as executor:
-            flight = _Flight(self.workers, full, collect, paced(checkpoint))
+        flight = _Flight(self, full, collect, paced(checkpoint))
+        with (contextlib.closing(flight),
+              self.runtime.executor(self.workers * AT_ONCE) as executor):
             try:
                 for task in tasks:
                     if task is None:
@@ -197,12 +210,15 @@ class Pipeline:
 class _Flight(Generic[_T]):
     """The tasks that are running, and the room that they leave."""
 
-    def __init__(self, workers: int, full: int,
+    def __init__(self, pipeline: Pipeline, full: int,
                  collect: Callable[[_T], None],
                  checkpoint: Checkpoint) -> None:
         # A task takes from 1 to AT_ONCE places.
         self._full = max(full, 1)
-        self._free = workers * AT_ONCE
+        self._free = pipeline.workers * AT_ONCE
+        self._budget = pipeline.budget
+        # By the tasks that have them, and the one that is waited for.
+        self._shares: dict[futures.Future[_T] | None, budgets.Share] = {}
         self._collect = collect
         self._checkpoint = checkpoint
         self._stop = StopFlag()
@@ -216,22 +232,42 @@ class _Flight(Generic[_T]):
         places = max(places, 1)
         while self._free < places:
             self.await_any()
-        self._places[executor.submit(task.run, self._stop)] = places
+        if task.memory:
+            self._await_memory(task.memory)
+        future = executor.submit(task.run, self._stop)
+        self._places[future] = places
         self._free -= places
+        if task.memory:
+            self._shares[future] = self._shares.pop(None)
+
+    def _await_memory(self, size: int) -> None:
+        share = self._shares[None] = self._budget.ask(size)
+        while not share.granted.done():
+            self._await_one_of(*self._places, share.granted)
 
     def await_any(self) -> None:
         if not self._places:
             raise RuntimeError('There is no task to wait for.')
-        done: set[futures.Future[_T]] = set()
+        self._await_one_of(*self._places)
+
+    def _await_one_of(self, *some: futures.Future[Any]) -> None:
+        done: set[futures.Future[Any]] = set()
         while not done:
-            done, _ = futures.wait(self._places, timeout=POLL,
+            done, _ = futures.wait(some, timeout=POLL,
                                    return_when=futures.FIRST_COMPLETED)
             self._checkpoint()
-        for future in done:
+        for future in done & set(self._places):
             self._free += self._places.pop(future)
+            if future in self._shares:
+                self._budget.give_back(self._shares.pop(future))
             self._collect(future.result())
 
     def cancel(self) -> None:
         self._stop.set()
         for future in self._places:
             future.cancel()
+
+    def close(self) -> None:
+        """Give back the memory of tasks that have failed."""
+        while self._shares:
+            self._budget.give_back(self._shares.popitem()[1])

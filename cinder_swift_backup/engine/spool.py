@@ -190,6 +190,15 @@ class Spool:
                 data = data[count:]
 
 
+def in_memory(block_size: int, size: int) -> int:
+    """How many bytes of memory the digests of a volume take.
+
+    :param block_size: in bytes
+    :param size: of the volume, in bytes
+    """
+    return min(IN_MEMORY, -(-size // block_size) * digests.DIGEST_SIZE)
+
+
 def of_zeros(directory: str | None, block_size: int, size: int,
              digest: digests.Digest = digests.sha256) -> digests.DigestTable:
     """The digests of a volume of zeros, to be replaced by others.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""How much memory this process has, and had at most, as the kernel tells.
+"""How much memory a process has, and had at most, as the kernel tells.
 
 Not by ``getrusage``, whose peak begins with that of the parent.
 """
@@ -9,8 +9,7 @@ import pathlib
 import subprocess
 import sys
 
-_STATUS = pathlib.Path('/proc/self/status')
-_CLEAR = pathlib.Path('/proc/self/clear_refs')
+_PROCESSES = pathlib.Path('/proc')
 
 
 def printed(script: str, *arguments: object) -> list[str]:
@@ -24,21 +23,24 @@ def printed(script: str, *arguments: object) -> list[str]:
     return answer.stdout.split()
 
 
-def resident() -> int:
-    """What is resident now, in bytes."""
-    return _field('VmRSS')
+def resident(process: int | str = 'self') -> int:
+    """What is resident now, in bytes.
+
+    :param process: its number; this one by default
+    """
+    return _field(process, 'VmRSS')
 
 
-def peak() -> int:
+def peak(process: int | str = 'self') -> int:
     """The most that was resident since the start or the last reset."""
-    return _field('VmHWM')
+    return _field(process, 'VmHWM')
 
 
-def reset_peak() -> None:
+def reset_peak(process: int | str = 'self') -> None:
     """Have the peak count from now."""
-    _CLEAR.write_text('5')
+    (_PROCESSES / str(process) / 'clear_refs').write_text('5')
 
 
-def _field(name: str) -> int:
-    value = _STATUS.read_text().partition(f'{name}:')[2].split()[0]
-    return int(value) << 10
+def _field(process: int | str, name: str) -> int:
+    status = (_PROCESSES / str(process) / 'status').read_text()
+    return int(status.partition(f'{name}:')[2].split()[0]) << 10

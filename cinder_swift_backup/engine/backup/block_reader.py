@@ -5,6 +5,7 @@
 A hole is not read: the digests of zeros are a constant.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 
 from cinder_swift_backup.engine import pipelines
@@ -28,26 +29,31 @@ class BlockReader:
     """
 
     def __init__(self, source: volumes.VolumeReader, block_size: int,
-                 unit: int, digest: digests.Digest = digests.sha256) -> None:
+                 unit: int, count: Callable[[int], None],
+                 digest: digests.Digest = digests.sha256) -> None:
         """Prepare.
 
+        :param count: called with how many bytes were read
         :param unit: bytes of which pieces are whole multiples, by the offset
             on the volume: whole blocks
         :param digest: gives that of a block
         """
         self._digest = digest
+        self._count = count
         self._source = source
         self._block_size = block_size
         self._piece = types.whole(PIECE, unit)
         self._blank = memoryview(bytes(self._piece))
 
-    def pieces(self, extent: types.Extent, stop: pipelines.StopFlag,
+    def pieces(self, extent: types.Extent, stop: pipelines.StopFlag, *,
+               again: bool = False,
                ) -> Iterator[tuple[types.Extent, memoryview, bytes]]:
         """An extent in pieces, each with the packed digests of its blocks.
 
         A piece is valid until the next one is asked for.
 
         :param extent: begins with a block
+        :param again: whether it was read before, and is counted
         :raises VolumeError: when the volume cannot be read
         :raises Cancelled: when ``stop`` is set
         """
@@ -61,6 +67,8 @@ class BlockReader:
                         digests.packed_zeros(part.length, self._block_size))
                     continue
                 piece = source.read(part, buffer)
+                if not again:
+                    self._count(part.length)
                 yield part, piece, digests.hash_blocks(
                     piece, self._block_size, self._digest, part.offset)
 

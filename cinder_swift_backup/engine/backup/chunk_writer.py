@@ -58,8 +58,9 @@ class ChunkWriter:
         self._job = job
         self._codec = codecs.find(job.compression)
         self._block_size = job.geometry.block_size
-        self._reader = block_reader.BlockReader(source, self._block_size,
-                                                self._block_size)
+        self._reader = block_reader.BlockReader(
+            source, self._block_size, self._block_size,
+            operation.volume_traffic.add_read)
         self._table = table
         self._announce = announce
 
@@ -171,7 +172,8 @@ class ChunkWriter:
         parts = []
         # Zeros at the beginning, which perhaps nobody has to encode.
         blank = 0
-        for _, piece, packed in self._reader.pieces(extent, stop):
+        for _, piece, packed in self._reader.pieces(
+                extent, stop, again=self._job.parent is not None):
             parts.append(packed)
             if maker is None:
                 if packed == digests.packed_zeros(len(piece),

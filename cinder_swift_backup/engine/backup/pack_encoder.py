@@ -65,6 +65,7 @@ class PackEncoder:
         self._page_size = pages.size(self._block_size)
         self._reader = block_reader.BlockReader(
             source, self._block_size, self._chunk_size,
+            operation.volume_traffic.add_read,
             digests.sha256 if job.encryption is None
             else job.encryption.key.digest)
         self._before = before

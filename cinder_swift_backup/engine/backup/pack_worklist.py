@@ -40,6 +40,11 @@ _WINDOW = 8 << 20
 _HOLES = 1 << 14
 # What takes all of a worker: a pack is the most that one holds.
 FULL = packers.FULL
+# Bytes that a task holds which reads a window or writes pages, and that one
+# holds besides a pack which puts it.
+_LOOKING = 16 << 20
+_PUTTING = 8 << 20
+LARGEST = FULL + _PUTTING
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -163,7 +168,7 @@ class PackWorklist:
                     self._advance(extent)
                     continue
                 yield pipelines.Task(functools.partial(
-                    self._look, extent, anew), FULL)
+                    self._look, extent, anew), FULL, _LOOKING)
 
     def _anew(self, extent: types.Extent) -> list[types.Extent]:
         rewriter = self._volume.rewriter
@@ -204,14 +209,16 @@ class PackWorklist:
             sealed = self._sealed.pop()
             yield pipelines.Task(functools.partial(
                 packers.put, self._operation, self._ref.container,
-                self._block_size, sealed), sealed.length)
+                self._block_size, sealed), sealed.length,
+                sealed.length + _PUTTING)
         while self._next < self._writer.objects and self._are_whole(
                 self._next):
             number = self._next
             self._next += 1
             self._traces.numbers.append(number * page_writer.IN_OBJECT)
             yield pipelines.Task(functools.partial(
-                self._writer.write, number, self._take(number)), FULL)
+                self._writer.write, number, self._take(number)), FULL,
+                _LOOKING)
 
     def _are_whole(self, number: int) -> bool:
         """Whether all that changes the pages of an object is known."""

@@ -47,6 +47,15 @@ MOST_ZEROS = zero_form.LARGEST
 LARGE_HOLE = 8 << 20
 # Bytes whose digests one task takes from the parent.
 _TAKE_OVER = 64 << 30
+# Bytes that a task holds besides the stored form of its chunk, and all that
+# one holds which only compares.
+_BESIDES = 20 << 20
+_COMPARING = 6 << 20
+
+
+def memory(length: int) -> int:
+    """How many bytes it takes to store an extent of so many."""
+    return length + min(length, _BESIDES)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -159,7 +168,8 @@ class FullWorklist(Worklist):
                 continue
             for extent in self._volume.chunks(group):
                 yield pipelines.Task(
-                    functools.partial(self._write, extent), extent.length)
+                    functools.partial(self._write, extent), extent.length,
+                    memory(extent.length))
         yield from self._await_all()
         yield from self._write_all_zeros()
 
@@ -229,7 +239,7 @@ class IncrementalWorklist(Worklist):
                 yield pipelines.Task(
                     functools.partial(self._look, extent),
                     # It holds a few MiB only.
-                    extent.length // 2)
+                    extent.length // 2, min(extent.length, _COMPARING))
 
     def _look_at_holes(self, group: types.Extent,
                        stop: pipelines.StopFlag) -> Result:
@@ -264,7 +274,7 @@ class IncrementalWorklist(Worklist):
         while self._ready:
             extent = self._ready.popleft()
             yield pipelines.Task(functools.partial(self._write, extent),
-                                 extent.length)
+                                 extent.length, memory(extent.length))
 
     def _write(self, extent: types.Extent,
                stop: pipelines.StopFlag) -> Result:

@@ -40,6 +40,8 @@ from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
 
 LOG = logging.getLogger(__name__)
+# Bytes that a task holds at most, however large its group is.
+LARGEST = 15 << 20
 
 
 class Sink(Protocol):
@@ -106,10 +108,15 @@ class Fetcher:
         :raises Cancelled: when the observer cancelled
         """
         self.operation.run(
-            (pipelines.Task(functools.partial(self._fetch, group, sink),
-                            group.length if whole else _length(group.extents))
+            (self._task(group, sink, group.length if whole
+                        else _length(group.extents))
              for group in groups.grouped(chunks)), collect,
             full=pipelines.FULL)
+
+    def _task(self, group: groups.Group, sink: Sink,
+              size: int) -> pipelines.Task[int]:
+        return pipelines.Task(functools.partial(self._fetch, group, sink),
+                              size, min(2 * group.length, LARGEST))
 
     def _fetch(self, group: groups.Group, sink: Sink,
                stop: pipelines.StopFlag) -> int:

@@ -8,6 +8,7 @@
 2. Skip zeros everywhere else.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 import functools
 
@@ -29,12 +30,15 @@ class Filler:
     """Fills one volume; may be used by several workers."""
 
     def __init__(self, writer: volumes.VolumeWriter,
-                 data: intervals.IntervalSet) -> None:
+                 data: intervals.IntervalSet,
+                 count: Callable[[int], None]) -> None:
         """Prepare.
 
         :param data: where the volume may read as anything but zeros
+        :param count: called with how many bytes were written
         """
         self._writer = writer
+        self._count = count
         self._data = data
 
     def zero(self, extents: Iterable[types.Extent]) -> None:
@@ -50,6 +54,7 @@ class Filler:
             extent = types.Extent(offset + run.offset, run.length)
             if not is_zero:
                 self._writer.write(extent.offset, data[run.offset:run.end])
+                self._count(run.length)
             elif repeated or self._data.overlaps(extent):
                 self._writer.zero(extent)
 
@@ -66,7 +71,7 @@ def make(writer: volumes.VolumeWriter, within: types.Extent,
         _data_extents, writer, within, left))
     if not _is_true(writer, left, operation):
         data.claim(within)
-    return Filler(writer, data)
+    return Filler(writer, data, operation.volume_traffic.add_written)
 
 
 def _is_true(writer: volumes.VolumeWriter, left: maps.Left,

@@ -9,9 +9,11 @@ Modules that other tests hold:
 * commands: cli.test_app
 * conversion_needs: cli.test_converting
 * expectations: cli.test_verifying
+* openstack_plugin: cli.test_app
 * policies: cli.test_forgetting
 * questions: cli.test_deleting
 * record_statements: cli.test_converting
+* report_page: cli.test_reporting
 * retaining: cli.test_forgetting
 * summaries: cli.test_listing
 * targets: cli.test_restoring

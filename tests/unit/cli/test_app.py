@@ -3,6 +3,7 @@
 """The program as a whole: its help, and its exit codes."""
 
 import argparse
+import configparser
 import contextlib
 import io
 import json
@@ -14,15 +15,16 @@ from cliff import lister
 
 import cinder_swift_backup
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import accounts
 from cinder_swift_backup.cli import app
 from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import openstack_plugin
 from cinder_swift_backup.format import naming
 from tests.fakes import faulty
 from tests.unit.cli import base
 
-_PAGE = pathlib.Path(
-    cinder_swift_backup.__file__,
-    '../../doc/source/disaster-recovery.rst').resolve()
+_ROOT = pathlib.Path(cinder_swift_backup.__file__).resolve().parents[1]
+_PAGE = _ROOT / 'doc' / 'source' / 'disaster-recovery.rst'
 
 
 def _subclasses(kind):
@@ -74,6 +76,13 @@ class HelpTest(base.CommandTestCase):
                 sorted({0, 1, 2, 4, 5, 130} | {code for code, _
                                                in kind.codes}), found, name)
 
+    def test_completion_is_of_today(self):
+        # In the file that the package installs; make it anew with the command.
+        answer = self.run_command('complete')
+        self.assertEqual(answer.out, (
+            _ROOT / 'etc' / 'bash-completion' / 'cinder-swift-backup'
+        ).read_text())
+
     def test_without_arguments(self):
         self.assertEqual(2, self.run_command('nonsense').code)
 
@@ -89,6 +98,8 @@ class ArgumentsTest(base.CommandTestCase):
                 (('list', '--grace', 'nan'), "'nan' is not a number of hours"),
                 (('list', '--patience', '1e9'), 'must be at most 1000000'),
                 (('list', '--workers', '0'), 'at least 1'),
+                (('list', '--limit', 'fast'), 'not a number of bytes'),
+                (('list', '--limit', '10K'), 'the least is 64K'),
                 (('list', '--workers', 'x'), 'at least 1'),
                 (('list', '--since', 'yesterday'), 'such as 2026-'),
                 (('verify', '--all', '--sample', '0'), 'at most 100'),
@@ -98,6 +109,38 @@ class ArgumentsTest(base.CommandTestCase):
                 answer = self.run_command(*arguments)
             self.assertEqual(errors.ExitCode.USAGE, answer.code)
             self.assertIn(text, output.getvalue())
+
+
+    def test_speed(self):
+        for options, rate in (((), 0), (('--limit', '50M'), 50 << 20)):
+            self.assertEqual(0, self.run_command('list', *options).code)
+            self.assertEqual(rate, accounts.open_account.call_args.args[3])
+
+
+class OpenStackTest(base.CommandTestCase):
+    """All commands are those of "openstack" as well."""
+
+    def test_entry_points(self):
+        config = configparser.ConfigParser()
+        config.read(_ROOT / 'setup.cfg')
+        points = config['entry_points']
+        _, _, name = points['openstack.cli.extension'].strip().partition(' = ')
+        self.assertEqual(openstack_plugin.__name__, name)
+        self.assertEqual(
+            {f'backup_store_{name.replace("-", "_")}':
+             f'{kind.__module__}:{kind.__name__}'
+             for name, kind in app._COMMANDS.items()},
+            dict(line.split(' = ') for line in points[
+                f'openstack.{openstack_plugin.API_NAME}.v'
+                f'{openstack_plugin.DEFAULT_API_VERSION}'
+            ].strip().splitlines()))
+
+    def test_plugin(self):
+        parser = argparse.ArgumentParser()
+        self.assertIs(parser, openstack_plugin.build_option_parser(parser))
+        self.assertIsNone(openstack_plugin.make_client(None))
+        self.assertIn(openstack_plugin.DEFAULT_API_VERSION,
+                      openstack_plugin.API_VERSIONS)
 
 
 class ColumnsTest(base.CommandTestCase):

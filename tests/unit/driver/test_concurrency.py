@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 
+from oslo_context import context as oslo_context
+
 from cinder_swift_backup.driver import concurrency
 from cinder_swift_backup.engine import pipelines
 from tests.unit.driver import base
@@ -44,6 +46,18 @@ class NativeTest(base.DriverTestCase):
         self.assertIs(type(threading.Lock()), type(runtime.lock()))
 
 
+    def test_workers_have_the_context_of_the_request(self):
+        request = self.context()
+        self.addCleanup(oslo_context.get_current().update_store)
+        workers = pipelines.Pipeline(concurrency.runtime(request), 2)
+        found = []
+        workers.run([pipelines.Task(
+            lambda stop: oslo_context.get_current(), 1)] * 9,
+            found.append, lambda: None, full=1)
+        self.assertEqual([request.request_id] * 9,
+                         [context.request_id for context in found])
+
+
 class GreenTest(base.DriverTestCase):
     """In a monkey-patched process."""
 
@@ -75,6 +89,17 @@ results = []
 run([task(n) for n in range(20)], results.append, lambda: None)
 assert sorted(results) == [n * n for n in range(20)], results
 assert main not in seen, 'work was not offloaded'
+''')
+
+    def test_workers_have_the_context_of_the_request(self):
+        self._run('''
+from oslo_context import context
+request = context.RequestContext(request_id='req-1', overwrite=False)
+workers = pipelines.Pipeline(concurrency.runtime(request), 3)
+results = []
+run([lambda stop: context.get_current().request_id] * 9, results.append,
+    lambda: None)
+assert results == ['req-1'] * 9, results
 ''')
 
     def test_hub_keeps_ticking(self):

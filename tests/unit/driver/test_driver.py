@@ -5,6 +5,7 @@
 import contextlib
 import io
 import json
+import logging
 from unittest import mock
 
 from cinder import exception as cinder_exception
@@ -47,7 +48,59 @@ class BackupTest(base.MethodTestCase):
     def test_store_is_the_owners(self):
         backup = self._backup()
         auth.make_store.assert_called_once_with(
-            self.driver.context, backup.project_id, settings.read())
+            self.driver.context, backup.project_id, settings.read(),
+            f'the backup of {backup.id}')
+
+    def test_log(self):
+        self.config(backup_swift_key='hunter2')
+        log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+        data = _DATA + bytes(len(_DATA)) + _DATA
+        backup = self._backup(data)
+        self._restore(backup, before=bytes(len(data)))
+        self.driver.delete_backup(backup)
+        lines = [line for line in log.output.splitlines()
+                 if 'The rest of the target' not in line]
+        self.assertEqual(6, len(lines), lines)
+        for line, words in zip(lines, (
+                ('Backup ', 'begins: 1.00 GiB, full.'),
+                ('Backup ', 'read 15.0 KiB of 15.0 KiB', ' objects',
+                 ' 0 retries'),
+                ('Restore ', f' to volume {base.VOLUME} begins: 1.00 GiB'),
+                ('Restore ', 'wrote 11.0 KiB of 15.0 KiB', ' 0 retries'),
+                ('Delete ', 'begins: '),
+                ('Delete ', 'deleted 9 objects')),
+                strict=True):
+            self.assertIn(backup.id, line)
+            for word in words:
+                self.assertIn(word, line)
+        self.assertNotIn('hunter2', log.output)
+
+    def test_what_is_read_twice_counts_once(self):
+        for form in ('chunks', 'packs'):
+            self.config(backup_swift_form=form)
+            parent = self._backup(_DATA)
+            data = _DATA[:-base.BLOCK] + bytes(base.BLOCK)
+            log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+            backup = self._backup(data, parent_id=parent.id)
+            self.assertIn('read 5.00 KiB of 5.00 KiB', log.output)
+            self.assertIn('skipped 0 B', log.output)
+            log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+            self.assertEqual(data, self._restore(
+                backup, before=bytes(len(data))))
+            self.assertIn('wrote 4.50 KiB of 5.00 KiB', log.output)
+            self.assertIn('skipped 512 B', log.output)
+
+    def test_log_of_a_failure(self):
+        self.store.script(faulty.fail(
+            'put', exceptions.StoreUnavailable('on fire')))
+        log = self.useFixture(fixtures.FakeLogger(
+            level=logging.INFO, format='%(levelname)s %(message)s'))
+        self.assertRaises(cinder_exception.SwiftConnectionFailed,
+                          self._backup)
+        error, = (line for line in log.output.splitlines()
+                  if line.startswith('ERROR'))
+        self.assertIn('failed after ', error)
+        self.assertIn('on fire. Repeat the operation later.', error)
 
     def test_container_of_the_user(self):
         self._backup(container='mine')
@@ -454,7 +507,7 @@ class DeleteTest(base.MethodTestCase):
         self.backup.encryption_key_id = 'key'
         stores = {base.OWNER: self.store, 'other': memory.MemoryStore()}
         with mock.patch.object(auth, 'make_store',
-                               lambda _, project, __: stores[project]):
+                               lambda _, project, *__: stores[project]):
             for project in stores:
                 for key, left in (('key', None), ('other-key', 'other-key')):
                     twin = self._twin(encryption_key_id=key,

@@ -71,12 +71,12 @@ class EncryptionTestCase(base.MethodTestCase):
 
     def point(self, backup):
         """What the manifest says of the points."""
-        with self.driver._engine(backup) as (engine, _):
+        with self.driver._engine(backup, 'test') as (engine, _):
             return engine.repository.load(
                 driver.records.backup_ref(backup)).point
 
     def data_key(self, backup):
-        with self.driver._engine(backup) as (engine, _):
+        with self.driver._engine(backup, 'test') as (engine, _):
             return engine.repository.operation.keys.unlock(
                 self.point(backup).encryption)
 

@@ -15,6 +15,7 @@ from sqlalchemy import exc as sqlalchemy_exc
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import observers
+from cinder_swift_backup.driver import operation_log
 from cinder_swift_backup.driver import settings
 from tests.fakes import clock
 from tests.unit.driver import base
@@ -29,13 +30,15 @@ class ObserversTestCase(base.DriverTestCase):
             volume_utils, 'notify_about_backup_usage'))
         self.clock = self.useFixture(clock.Clock())
         self.backup = self.record()
+        self.log = mock.create_autospec(operation_log.OperationLog,
+                                        instance=True)
         self._observe()
         self.manifest = mock.Mock(own_objects=3, point=None)
 
     def _observe(self):
         self.observer = observers.BackupObserver(
             self.context(), self.backup,
-            settings.read_for_backup().notifications, 60)
+            settings.read_for_backup().notifications, 60, self.log)
 
     def config(self, **options):
         """Set options, and follow by them from the start."""
@@ -59,6 +62,8 @@ class ProgressTest(ObserversTestCase):
         for done in range(1, 31):
             self.observer.advanced(done, 40)
         self.assertEqual([25, 50, 75], self._percents())
+        self.assertEqual([mock.call(done, 40) for done in range(1, 31)],
+                         self.log.advance.call_args_list)
         for call in self.notify.call_args_list:
             self.assertEqual(self.backup, call.args[1])
             self.assertEqual('createprogress', call.args[2])
@@ -167,7 +172,7 @@ class DatabaseTest(ObserversTestCase):
         self.failing = True
         self.refreshed = self._refreshed
         self.observers = (self.observer,
-                          observers.RestoreObserver(self.backup, 60))
+                          observers.RestoreObserver(self.backup, 60, self.log))
 
     def _refreshed(self, backup):
         if self.failing:
@@ -317,7 +322,7 @@ class CancellationTest(ObserversTestCase):
             backup._context.read_deleted)
         self.observer.checkpoint()
         observers.RestoreObserver(
-            self.record(status='restoring'), 60).checkpoint()
+            self.record(status='restoring'), 60, self.log).checkpoint()
         self.assertEqual(['yes', 'yes'], modes)
         self.assertEqual('no', self.backup._context.read_deleted)
 
@@ -327,12 +332,14 @@ class RestoreObserverTest(ObserversTestCase):
 
     def setUp(self):
         super().setUp()
-        self.observer = observers.RestoreObserver(self.backup, 60)
+        self.observer = observers.RestoreObserver(self.backup, 60, self.log)
 
     def test_going_on(self):
         self._status('restoring')
         self.observer.checkpoint()
+        self.log.tick.assert_called_once_with()
         self.observer.advanced(1, 2)
+        self.log.advance.assert_called_once_with(1, 2)
         self.assertEqual([], self._percents())
 
     def test_any_other_status(self):

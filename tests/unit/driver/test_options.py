@@ -56,6 +56,7 @@ class OptionsTest(base.DriverTestCase):
             {'backup_swift_container_sync_key', 'backup_swift_form',
              'backup_swift_encryption_key_id',
              'backup_swift_full_after', 'backup_swift_sweep_grace',
+             'backup_swift_memory', 'backup_swift_bandwidth',
              'backup_swift_container_sync_to',
              'backup_swift_patience', 'backup_swift_rbd_cbt',
              'backup_swift_read_all',

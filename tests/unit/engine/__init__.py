@@ -5,5 +5,6 @@
 Modules that other tests hold:
 
 * keys: engine.scenarios.test_encrypted
+* volume_traffic: driver.test_driver
 * presence: engine.backup.test_parents
 """

@@ -10,6 +10,7 @@ from unittest import mock
 from oslotest import base
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup.engine import budget
 from cinder_swift_backup.engine import pipelines
 
 # Seconds: longer than anything here takes, so that a lost wake-up fails the
@@ -332,3 +333,69 @@ class StopFlagTest(base.BaseTestCase):
         stop.check()
         stop.set()
         self.assertRaises(exceptions.Cancelled, stop.check)
+
+
+class MemoryTest(PipelineTestCase):
+    """Tasks that hold much memory take turns with those of others."""
+
+    def setUp(self):
+        super().setUp()
+        self.budget = budget.Budget(100)
+
+    def _run_with(self, tasks, collect=lambda result: None,
+                  checkpoint=_nothing):
+        pipelines.Pipeline(pipelines.Runtime(), 8, self.budget).run(
+            tasks, collect, checkpoint, full=8)
+
+    def test_no_more_at_once_than_fit_in(self):
+        gauge = Gauge()
+        self._run_with([pipelines.Task(gauge.task, 1, 30)] * 40)
+        self.assertEqual(40, gauge.ended)
+        self.assertEqual(3, gauge.most)
+        self.assertEqual(0, self.budget.held)
+
+    def test_several_pipelines(self):
+        gauge = Gauge()
+        threads = [threading.Thread(
+            target=self._run_with,
+            args=([pipelines.Task(gauge.task, 1, 50)] * 20,))
+            for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(_PATIENCE)
+        self.assertEqual(80, gauge.ended)
+        self.assertLessEqual(gauge.most, 2)
+        self.assertEqual(0, self.budget.held)
+
+    def test_what_fails_gives_all_back(self):
+        def fail(stop):
+            raise Boom
+        for tasks in ([pipelines.Task(fail, 1, 30)] * 9,
+                      [pipelines.Task(_patient(_nothing), 1, 40),
+                       pipelines.Task(_patient(_nothing), 1, 40),
+                       pipelines.Task(fail, 1, 1),
+                       pipelines.Task(fail, 1, 40)]):
+            self.assertRaises(Boom, self._run_with, tasks)
+            self.assertEqual(0, self.budget.held)
+            self.assertTrue(self.budget.ask(100).granted.done())
+            self.budget = budget.Budget(100)
+
+    def test_whoever_waits_can_be_cancelled(self):
+        held = self.budget.ask(100)
+
+        def cancel():
+            raise exceptions.Cancelled('by somebody')
+        self.enterContext(mock.patch.object(pipelines, 'POLL', 0.01))
+        self.assertRaises(
+            exceptions.Cancelled, self._run_with,
+            [pipelines.Task(lambda stop: None, 1, 50)], checkpoint=cancel)
+        self.budget.give_back(held)
+        self.assertEqual(0, self.budget.held)
+
+    def test_small_tasks_do_not_wait(self):
+        self.budget.ask(100)
+        results = []
+        self._run_with([pipelines.Task(lambda stop: 1, 1)] * 9,
+                       results.append)
+        self.assertEqual(9, len(results))

@@ -11,6 +11,7 @@ Modules that other tests hold:
 * committing: engine.scenarios.test_archiver_faults
 * jobs: engine.backup.test_chunk_writer
 * layout: engine.backup.test_changes
+* needs: engine.scenarios.test_memory
 * pack_backup: engine.scenarios.test_packs
 * pack_encoder: engine.scenarios.test_packs
 * pack_worklist: engine.scenarios.test_packs

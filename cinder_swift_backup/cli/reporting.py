@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""``report``: a page that shows whether all is well, to look at or to mail."""
+
+import argparse
+import os
+import pathlib
+from typing import Any
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.cli import cinder_api
+from cinder_swift_backup.cli import commands
+from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import report_page
+from cinder_swift_backup.cli import staleness
+from cinder_swift_backup.engine.survey import verified
+
+
+class Report(commands.AccountCommand):
+    """Write a page of HTML about all volumes and their backups.
+
+    It shows how old the newest complete backup of each volume is, all backups
+    on a line of time, what is stale or damaged, and how much is stored. The
+    page is one file that needs no script and loads nothing, so you can mail
+    it. The command replaces FILE in one step; if something fails, FILE stays
+    as it was.
+    """
+
+    codes = (
+        (errors.ExitCode.SELECTION, 'no such container'),
+        (errors.ExitCode.TARGET, 'the file cannot be written'),
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('file', metavar='FILE', type=pathlib.Path,
+                            help='the file to write, or - for the standard '
+                                 'output')
+        parser.add_argument(
+            '--stale-after', type=staleness.limit, metavar='AGE',
+            default='36h',
+            help='call a volume stale if it has no complete backup that is '
+                 'younger than AGE (default: %(default)s)')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """See cliff."""
+        options: Any = self.app.options
+        text, limit = parsed_args.stale_after
+        with self.opened(parsed_args) as survey:
+            with self.looking() as observer:
+                lineage = survey.everything(observer)
+            place = self.place(survey)
+            volumes = cinder_api.volumes(options, os.environ,
+                                         parsed_args.patience)
+            page = report_page.render(report_page.Page(report_page.Subject(
+                place, lineage, volumes,
+                verified.Verified(survey.repository, lineage,
+                                  lineage.backups), limit, text)))
+        if str(parsed_args.file) == '-':
+            self.app.stdout.write(page)
+            return
+        _replace(parsed_args.file, page)
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+    """Write a file in one step.
+
+    :raises VolumeError: when it cannot be written
+    """
+    beside = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        try:
+            beside.write_text(text, encoding='utf-8')
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as err:
+        raise exceptions.VolumeError(
+            f'{path} cannot be written ({err.strerror})') from err

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the log has of each operation.
+
+1. A line of level INFO when it begins, and one when it has ended, with how
+   much was read, stored and skipped, how fast, and how many requests had to
+   be sent again.
+2. A line in between whenever another 10 % are done or 30 seconds are over.
+3. A line of level ERROR if it fails, with what is wrong and what to do about
+   it.
+
+What an operation waits for, others tell meanwhile, at level WARNING. Each of
+these lines has what it says also in fields of its own, for formatters that
+write such, as those for JSON and for the journal of systemd do.
+"""
+
+import time
+
+from cinder import exception as cinder_exception
+from oslo_log import log as logging
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
+from cinder_swift_backup.driver import errors
+
+LOG = logging.getLogger(__name__)
+# Per cent, and seconds, after which there is another line.
+_STEP = 10
+_LONGEST = 30
+# Seconds between two lines at least, since a fast operation needs none.
+_SHORTEST = 5
+
+
+class OperationLog:
+    """The lines of one operation."""
+
+    def __init__(self, title, **fields):
+        """Prepare.
+
+        :param title: begins each line: what the operation is, and of what
+        :param fields: go with each line
+        """
+        self._title = title
+        self._fields = fields
+        self._began = time.monotonic()
+        # What the last line said: when, and how much was done by then.
+        self._told = self._began
+        self._told_done = 0
+        self._done = self._total = 0
+
+    @property
+    def seconds(self):
+        """How long the operation takes so far."""
+        return time.monotonic() - self._began
+
+    def _begin(self, text, **fields):
+        LOG.info('%s begins: %s.', self._title, text,
+                 event='begin', **self._fields, **fields)
+
+    def advance(self, done, total):
+        """Note that so many bytes of the volume are done, and maybe tell."""
+        self._done, self._total = done, total
+        self.tick()
+
+    def tick(self):
+        """Tell how far the operation is, if it is time to."""
+        now = time.monotonic()
+        since = now - self._told
+        step = 100 * (self._done - self._told_done)
+        if (not self._total or since < _SHORTEST
+                or (since < _LONGEST and step < _STEP * self._total)):
+            return
+        rate = (self._done - self._told_done) / since
+        percent = 100 * self._done // self._total
+        LOG.info('%s is at %d %% after %d s: %s of %s, now at %s/s.',
+                 self._title, percent, self.seconds,
+                 quantities.size(self._done), quantities.size(self._total),
+                 quantities.size(rate),
+                 event='progress', percent=percent, done=self._done,
+                 total=self._total, rate=round(rate),
+                 seconds=round(self.seconds, 1), **self._fields)
+        self._told, self._told_done = now, self._done
+
+    def _end(self, text, traffic, **fields):
+        count = traffic.retries
+        LOG.info('%s is complete after %.1f s: %s, %d %s.', self._title,
+                 self.seconds, text, count,
+                 'retry' if count == 1 else 'retries', event='end',
+                 seconds=round(self.seconds, 1), retries=count,
+                 **self._fields, **fields)
+
+    def _rate(self, count):
+        """How many bytes were moved each second, on average."""
+        return round(count / max(self.seconds, 0.001))
+
+    def wait_for_memory(self):
+        """Tell that the operation waits until others need less."""
+        LOG.info('%s waits until other backups and restores need less memory, '
+                 'because backup_swift_memory limits what they take together.',
+                 self._title, event='wait', **self._fields)
+
+    def cancel(self, fault):
+        """Tell that the operation was cancelled, which is no failure."""
+        LOG.info('%s was cancelled after %.1f s: %s.', self._title,
+                 self.seconds, str(fault).rstrip('.'), event='cancelled',
+                 seconds=round(self.seconds, 1), **self._fields)
+
+    def follow(self, work):
+        """Do ``work``, and tell if it fails.
+
+        :raises Exception: what it raises
+        """
+        try:
+            work()
+            return
+        except Exception as err:
+            fault = err
+        # Not while it is handled: then oslo.log would append it to the line.
+        self._tell(fault)
+        raise fault
+
+    def _tell(self, fault):
+        if _is_cancelled(fault):
+            self.cancel(_cause(fault))
+            return
+        LOG.error('%s failed after %.1f s: %s', self._title, self.seconds,
+                  _sentence(fault), event='failure',
+                  error=type(_cause(fault)).__name__,
+                  seconds=round(self.seconds, 1), **self._fields)
+
+
+class BackupLog(OperationLog):
+    """The lines of a backup."""
+
+    def __init__(self, backup):
+        super().__init__(
+            f'Backup {backup.id} of volume {backup.volume_id}',
+            operation='backup', backup_id=backup.id,
+            volume_id=backup.volume_id, parent_id=backup.parent_id)
+
+    def begin(self, size):
+        """Tell that it begins.
+
+        :param size: of the volume by its record, in bytes
+        """
+        parent = self._fields['parent_id']
+        kind = 'full' if parent is None else f'incremental on {parent}'
+        self._begin(f'{quantities.size(size)}, {kind}', size=size)
+
+    def end(self, size, engine, form, container):
+        """Tell that the backup is complete.
+
+        :param size: of the volume, in bytes
+        :param engine: that has made it
+        :param form: the :class:`chains.Form` that it has
+        """
+        traffic, read = engine.store.traffic, engine.volume_traffic.read
+        skipped = size - read
+        rate = self._rate(read)
+        self._end(
+            f'read {quantities.size(read)} of {quantities.size(size)} at '
+            f'{quantities.size(rate)}/s, skipped {quantities.size(skipped)}, '
+            f'stored {quantities.size(traffic.sent)} as {traffic.objects} '
+            f'objects in container {container}, in the form of {form.value}',
+            traffic, size=size, read=read, skipped=skipped, rate=rate,
+            stored=traffic.sent, objects=traffic.objects, form=form.value,
+            container=container)
+
+
+class RestoreLog(OperationLog):
+    """The lines of a restore."""
+
+    def __init__(self, backup, volume_id):
+        super().__init__(
+            f'Restore of backup {backup.id} to volume {volume_id}',
+            operation='restore', backup_id=backup.id, volume_id=volume_id)
+
+    def begin(self, size, container):
+        """Tell that it begins.
+
+        :param size: of the volume that was backed up, in bytes
+        """
+        self._begin(f'{quantities.size(size)}, from container {container}',
+                    size=size, container=container)
+
+    def end(self, size, engine):
+        """Tell that all of it was restored.
+
+        :param size: of the volume that was backed up, in bytes
+        :param engine: that has restored it
+        """
+        traffic = engine.store.traffic
+        written = engine.volume_traffic.written
+        # A file may be shorter than its volume.
+        size = self._total or size
+        skipped = size - written
+        rate = self._rate(written)
+        self._end(
+            f'received {quantities.size(traffic.received)}, wrote '
+            f'{quantities.size(written)} of {quantities.size(size)} at '
+            f'{quantities.size(rate)}/s, skipped {quantities.size(skipped)} '
+            'of zeros', traffic, size=size, received=traffic.received,
+            written=written, skipped=skipped, rate=rate)
+
+
+class DeleteLog(OperationLog):
+    """The lines of a delete."""
+
+    def __init__(self, backup):
+        super().__init__(
+            f'Delete of backup {backup.id} of volume {backup.volume_id}',
+            operation='delete', backup_id=backup.id,
+            volume_id=backup.volume_id)
+
+    def begin(self, container):
+        """Tell that it begins."""
+        self._begin(f'from container {container}', container=container)
+
+    def end(self, objects, traffic):
+        """Tell that all objects were deleted.
+
+        :param objects: how many there were
+        :param traffic: of the store that they were in
+        """
+        self._end(f'deleted {objects} objects', traffic, objects=objects)
+
+
+def _is_cancelled(fault):
+    return isinstance(_cause(fault), exceptions.Cancelled) or isinstance(
+        fault, cinder_exception.BackupRestoreCancel)
+
+
+def _sentence(fault):
+    """What is wrong, and what to do: all of it, however long."""
+    cause = _cause(fault)
+    if isinstance(cause, exceptions.BackupError):
+        return errors.sentence(cause)
+    return f'{str(fault).rstrip(".")} ({type(fault).__name__}).'
+
+
+def _cause(fault):
+    """Our error, if Cinder's stands for one of ours."""
+    if isinstance(fault.__cause__, exceptions.BackupError):
+        return fault.__cause__
+    return fault

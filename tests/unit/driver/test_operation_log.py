@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The lines that an operator reads about each operation."""
+
+import io
+import json
+import logging
+import types
+
+from cinder import exception as cinder_exception
+import fixtures
+from oslo_config import cfg
+from oslo_log import formatters
+
+from cinder_swift_backup import exceptions
+from cinder_swift_backup.driver import errors
+from cinder_swift_backup.driver import operation_log
+from cinder_swift_backup.engine import engine
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.stores import memory
+from tests.fakes import clock
+from tests.unit.driver import base
+
+_GIB = 1 << 30
+
+
+class OperationLogTestCase(base.DriverTestCase):
+    """Time passes when a test says so, and the log is kept as JSON."""
+
+    def setUp(self):
+        super().setUp()
+        self.clock = self.useFixture(clock.Clock())
+        self.output = self._handle(formatters.JSONFormatter())
+        self.engine = engine.Engine(memory.MemoryStore(), pipelines.Runtime(),
+                                    2)
+        self.backup = types.SimpleNamespace(id='b1', volume_id='v1',
+                                            parent_id=None)
+        self.log = operation_log.BackupLog(self.backup)
+
+    def _handle(self, formatter):
+        """What a formatter makes of the log."""
+        output = io.StringIO()
+        handler = logging.StreamHandler(output)
+        handler.setFormatter(formatter)
+        logger = logging.getLogger('cinder_swift_backup')
+        self.useFixture(fixtures.FakeLogger(logger.name, level=logging.INFO))
+        logger.addHandler(handler)
+        self.addCleanup(logger.removeHandler, handler)
+        return output
+
+    def lines(self):
+        """Each line as level, text and fields."""
+        lines = []
+        for text in self.output.getvalue().splitlines():
+            line = json.loads(text)
+            # What the formatter adds.
+            for name in ('project', 'version'):
+                line['extra'].pop(name, None)
+            lines.append((line['levelname'], line['message'], line['extra']))
+        return lines
+
+    def line(self):
+        """The only one."""
+        line, = self.lines()
+        return line
+
+    def _move(self):
+        for _ in range(3):
+            self.engine.store.traffic.put(_GIB // 4)
+        self.engine.store.traffic.receive(_GIB // 2)
+        self.engine.store.traffic.retry()
+        self.engine.volume_traffic.add_read(_GIB)
+        self.engine.volume_traffic.add_written(_GIB)
+        self.clock.now += 16
+
+
+class EndsTest(OperationLogTestCase):
+    """One line at the beginning, one at the end."""
+
+    def test_backup(self):
+        self.log.begin(10 * _GIB)
+        self._move()
+        self.log.end(10 * _GIB, self.engine, chains.Form.PACKS, 'c')
+        begin, end = self.lines()
+        self.assertEqual(
+            ('INFO', 'Backup b1 of volume v1 begins: 10.0 GiB, full.'),
+            begin[:2])
+        self.assertEqual(('INFO', (
+            'Backup b1 of volume v1 is complete after 16.0 s: read 1.00 GiB '
+            'of 10.0 GiB at 64.0 MiB/s, skipped 9.00 GiB, stored 768 MiB as 3 '
+            'objects in container c, in the form of packs, 1 retry.')),
+            end[:2])
+        ids = {'operation': 'backup', 'backup_id': 'b1', 'volume_id': 'v1',
+               'parent_id': None}
+        self.assertEqual({'event': 'begin', 'size': 10 * _GIB, **ids},
+                         begin[2])
+        self.assertEqual({
+            'event': 'end', 'seconds': 16.0, 'size': 10 * _GIB,
+            'read': _GIB, 'skipped': 9 * _GIB, 'rate': 64 << 20,
+            'stored': 3 * _GIB // 4, 'objects': 3, 'retries': 1,
+            'form': 'packs', 'container': 'c', **ids}, end[2])
+
+    def test_incremental(self):
+        self.backup.parent_id = 'b0'
+        operation_log.BackupLog(self.backup).begin(_GIB)
+        self.assertIn('1.00 GiB, incremental on b0.', self.line()[1])
+
+    def test_restore(self):
+        log = operation_log.RestoreLog(self.backup, 'v2')
+        log.begin(10 * _GIB, 'c')
+        self._move()
+        log.end(10 * _GIB, self.engine)
+        begin, end = self.lines()
+        self.assertEqual('Restore of backup b1 to volume v2 begins: 10.0 GiB, '
+                         'from container c.', begin[1])
+        self.assertEqual(
+            'Restore of backup b1 to volume v2 is complete after 16.0 s: '
+            'received 512 MiB, wrote 1.00 GiB of 10.0 GiB at 64.0 MiB/s, '
+            'skipped 9.00 GiB of zeros, 1 retry.', end[1])
+        self.assertEqual({
+            'operation': 'restore', 'event': 'end', 'seconds': 16.0,
+            'backup_id': 'b1', 'volume_id': 'v2', 'size': 10 * _GIB,
+            'received': _GIB // 2, 'written': _GIB, 'skipped': 9 * _GIB,
+            'rate': 64 << 20, 'retries': 1}, end[2])
+
+    def test_delete(self):
+        log = operation_log.DeleteLog(self.backup)
+        log.begin('c')
+        log.end(7, self.engine.store.traffic)
+        begin, end = self.lines()
+        self.assertEqual('Delete of backup b1 of volume v1 begins: from '
+                         'container c.', begin[1])
+        self.assertEqual('Delete of backup b1 of volume v1 is complete after '
+                         '0.0 s: deleted 7 objects, 0 retries.', end[1])
+        self.assertEqual(7, end[2]['objects'])
+
+
+class ProgressTest(OperationLogTestCase):
+    """Lines in between."""
+
+    def _run(self, seconds, size=100 * _GIB, tick=1):
+        """All of a volume at the same speed; returns when lines came."""
+        times = []
+        for second in range(0, seconds, tick):
+            self.log.advance(size * second // seconds, size)
+            if len(self.lines()) > len(times):
+                times.append(second)
+            self.clock.now += tick
+        return times
+
+    def test_every_tenth(self):
+        self.assertEqual(list(range(10, 100, 10)), self._run(100))
+        level, text, fields = self.lines()[3]
+        self.assertEqual('INFO', level)
+        self.assertEqual('Backup b1 of volume v1 is at 40 % after 40 s: 40.0 '
+                         'GiB of 100 GiB, now at 1.00 GiB/s.', text)
+        self.assertEqual({
+            'event': 'progress', 'percent': 40, 'done': 40 * _GIB,
+            'total': 100 * _GIB, 'rate': _GIB, 'seconds': 40.0,
+            'operation': 'backup', 'backup_id': 'b1', 'volume_id': 'v1',
+            'parent_id': None}, fields)
+
+    def test_every_half_minute(self):
+        self.assertEqual(list(range(30, 3000, 30)), self._run(3000))
+
+    def test_no_more_than_one_in_five_seconds(self):
+        self.assertEqual([5], self._run(10))
+
+    def test_none_of_what_is_soon_done(self):
+        self.assertEqual([], self._run(5))
+
+    def test_nothing_goes_on(self):
+        self.log.advance(_GIB, 10 * _GIB)
+        for _ in range(90):
+            self.clock.now += 1
+            self.log.tick()
+        self.assertEqual(['now at 205 MiB/s', 'now at 0 B/s', 'now at 0 B/s'],
+                         [text[text.index('now'):-1]
+                          for _, text, _ in self.lines()])
+
+    def test_nothing_is_known(self):
+        for _ in range(90):
+            self.clock.now += 1
+            self.log.tick()
+        self.assertEqual([], self.lines())
+
+
+class FailureTest(OperationLogTestCase):
+    """One line of level ERROR, which says what to do."""
+
+    def _follow(self, err, cause=None):
+        def fail():
+            raise err from cause
+        self.clock.now += 12
+        self.assertIs(err, self.assertRaises(type(err), self.log.follow, fail))
+
+    def test_ours(self):
+        cause = exceptions.ContainerNotFound(
+            'there is no such container', container='c', detail='x' * 300)
+        self._follow(errors.translation(cause, 'b1'), cause)
+        level, text, fields = self.line()
+        self.assertEqual('ERROR', level)
+        self.assertIn('Backup b1 of volume v1 failed after 12.0 s: there is '
+                      'no such container', text)
+        self.assertIn('Create it, or let backup_create_containers do it.',
+                      text)
+        # Users see less of it.
+        self.assertIn('x' * 300, text)
+        self.assertEqual(('failure', 'ContainerNotFound', 'b1', 12.0), (
+            fields['event'], fields['error'], fields['backup_id'],
+            fields['seconds']))
+
+    def test_that_of_others(self):
+        self._follow(OSError('out of luck'))
+        level, text, _ = self.line()
+        self.assertEqual('ERROR', level)
+        self.assertTrue(text.endswith(': out of luck (OSError).'), text)
+
+    def test_nothing_is_appended(self):
+        # As formatters do while an error is handled.
+        output = self._handle(formatters.ContextFormatter(config=cfg.CONF))
+        self._follow(OSError('out of luck'))
+        self.assertEqual(1, output.getvalue().count('out of luck'))
+
+    def test_cancelled(self):
+        for err, cause in (
+                (exceptions.Cancelled('by somebody'), None),
+                (errors.translation(exceptions.BackupError('x')),
+                 exceptions.Cancelled('by somebody')),
+                (cinder_exception.BackupRestoreCancel(
+                    back_id='b1', vol_id='v1'), None)):
+            self._follow(err, cause)
+            level, text, fields = self.lines()[-1]
+            self.assertEqual('INFO', level)
+            self.assertIn('Backup b1 of volume v1 was cancelled after', text)
+            self.assertEqual('cancelled', fields['event'])
+
+    def test_all_is_well(self):
+        self.log.follow(int)
+        self.assertEqual([], self.lines())

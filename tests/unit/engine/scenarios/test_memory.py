@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What is said of the memory of backups and restores is true."""
+
+from oslotest import base
+import testscenarios
+
+from tests.fakes import process_memory
+
+_SCRIPT = '''
+import ctypes
+import random
+import sys
+import threading
+
+from cinder_swift_backup import engine as engines
+from cinder_swift_backup.engine import budget as budgets
+from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine.backup import jobs
+from cinder_swift_backup.engine.backup import needs as backup_needs
+from cinder_swift_backup.engine.restore import needs as restore_needs
+from cinder_swift_backup.engine.restore import restorer
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import types
+from tests.bench import counting
+from tests.fakes import observers
+from tests.fakes import process_memory
+
+MIB = 1 << 20
+SIZE = 200 * MIB
+GEOMETRY = types.Geometry(50 * MIB, 32768)
+FORM = chains.Form(sys.argv[1])
+NOISE = memoryview(random.Random(1).randbytes(8 * MIB))
+
+
+class Volume:
+    size = capacity = SIZE
+    tells_holes = False
+    is_device = True
+
+    def read(self, extent, buffer):
+        start = extent.offset % (4 * MIB)
+        return NOISE[start:start + extent.length]
+
+    def data_extents(self, within):
+        yield within
+
+    def is_hole(self, extent):
+        return False
+
+    def changed_since(self, mark, within):
+        return None
+
+    def write(self, offset, data):
+        pass
+
+    zero = sync = finish = lambda self, *_: None
+
+
+def reference(number):
+    return types.BackupRef(f'b{number}', f'v{number}', 'c',
+                           f'volume_v{number}/20260801120000/'
+                           f'az_nova_backup_b{number}', SIZE)
+
+
+def back_up(number, engine):
+    ref = reference(number)
+    observer = observers.Recorder()
+    need = backup_needs.of_backup(FORM, GEOMETRY, SIZE, incremental=False)
+    with engine.repository.during(observer).operation.admitted(need, int):
+        engine.archiver.archive(jobs.ArchiveJob(
+            ref, types.BackupHeader(ref.backup_id, ref.volume_id, None, None,
+                                    '2026-08-01 12:00:00'),
+            GEOMETRY, 'none', form=FORM), Volume(), observer)
+
+
+def restore(number, engine):
+    observer = observers.Recorder()
+    need = restore_needs.of_restore(SIZE)
+    with engine.repository.during(observer).operation.admitted(need, int):
+        engine.restorer.restore(
+            engine.repository.resolve([reference(number)]),
+            restorer.RestoreTarget(Volume(), SIZE, SIZE), observer)
+
+
+def measured(function, limit):
+    """Do it four times at once; how much it took, in MiB."""
+    budget = budgets.Budget(limit * MIB)
+    failures = []
+
+    def work(number):
+        try:
+            function(number, engines.Engine(
+                store, pipelines.Runtime(), 4, budget=budget))
+        except BaseException as err:
+            failures.append(err)
+            raise
+    threads = [threading.Thread(target=work, args=(number,))
+               for number in range(4)]
+    # What was freed before is no more resident.
+    ctypes.CDLL(None).malloc_trim(0)
+    process_memory.reset_peak()
+    before = process_memory.resident()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures
+    assert not budget.held
+    return (process_memory.peak() - before) // MIB
+
+
+store = counting.CountingStore()
+print(measured(back_up, int(sys.argv[2])))
+print(measured(restore, int(sys.argv[3])))
+print(measured(back_up, 0))
+'''
+
+
+class MemoryTest(testscenarios.WithScenarios, base.BaseTestCase):
+    """Four at once, in a process of their own."""
+
+    scenarios = (('chunks', {'form': 'chunks'}), ('packs', {'form': 'packs'}))
+
+    def test_the_budget_is_kept(self):
+        backups, restores, unlimited = map(int, process_memory.printed(
+            _SCRIPT, self.form, 320, 96))
+        self.assertLess(backups, 320)
+        self.assertLess(restores, 96)
+        # It is the budget that does it.
+        self.assertGreater(unlimited, 320)
