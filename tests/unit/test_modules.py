@@ -57,6 +57,6 @@ class ModulesTest(base.BaseTestCase):
         self.assertTrue(imports.search('from tests.unit import test_x'))
         for path in sorted(_UNIT.parent.rglob('*.py')):
             self.assertIsNone(
-                imports.search(path.read_text()),
+                imports.search(path.read_text(encoding='utf-8')),
                 f'{path}: what several tests need belongs to a module '
                 f'without test_ in its name.')
