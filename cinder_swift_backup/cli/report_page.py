@@ -36,7 +36,7 @@ _AGES = (('less than 1 day', _DAY), ('1 to 2 days', 2 * _DAY),
 _NONE = 'no complete backup'
 # The line of time: what it covers at least, and how many parts it has.
 _SHORTEST = 7 * _DAY
-_TICKS = 4
+_TICKS = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -113,6 +113,7 @@ class Problem:
 
     backup_id: str
     volume_id: str
+    volume_name: str
     created: str
     state: str
     why: str
@@ -188,7 +189,7 @@ class Page:
         when = None if newest is None else self._subject.times.when(newest)
         return Row(
             volume.volume_id,
-            (known.name if known else volume.noted.name) or '',
+            self._name(volume),
             (known.project_id if known else volume.noted.project_id) or '',
             newest='' if newest is None else formatting.moment(
                 newest.listed.dated),
@@ -202,6 +203,10 @@ class Page:
             verified='' if when is None else formatting.moment(when),
             points=[self._point(backup) for backup in self._lineage.backups
                     if backup.ref.volume_id == volume.volume_id])
+
+    def _name(self, volume: figures.Figures) -> str:
+        known = (self._subject.volumes or {}).get(volume.volume_id)
+        return (known.name if known else volume.noted.name) or ''
 
     def _share(self, count: int) -> float:
         return round(100 * count / self._largest, 2) if self._largest else 0
@@ -229,7 +234,9 @@ class Page:
         for backup in self._lineage.backups:
             state, why = self._lineage.problem(backup)
             if state is not backups.State.COMPLETE:
-                yield Problem(backup.ref.backup_id, backup.ref.volume_id,
+                volume_id = backup.ref.volume_id
+                yield Problem(backup.ref.backup_id, volume_id,
+                              self._name(self._known[volume_id]),
                               formatting.moment(backup.listed.dated),
                               state.value, why)
 

@@ -229,7 +229,9 @@ def _parse() -> argparse.Namespace:
         prog='python -m tests.bench', description=__doc__.splitlines()[0])
     parser.add_argument(
         '--quick', action='store_true',
-        help='512 MiB and one mode, with incrementals, once: for steering by')
+        help='512 MiB and one mode, with incrementals, once: for steering '
+             'by; also without limits of memory and bandwidth, and with such '
+             'that nobody has to wait for')
     parser.add_argument(
         '--concurrency', choices=CONCURRENCY_MODES, action='append',
         help='of Cinder; twice for both (default: both, native threads if '
@@ -309,7 +311,8 @@ def _measure(arguments: argparse.Namespace, size: int) -> None:
                 tuple(_CHANGES) if arguments.quick else ()))))
         rounds = arguments.rounds or (1 if arguments.quick else 3)
         drivers = table.DRIVERS + (
-            (table.ENCRYPTED,) if arguments.encrypted else ())
+            (table.ENCRYPTED,) if arguments.encrypted else ()) + (
+            table.LIMITS if arguments.quick else ())
         for mode in modes:
             bench = Bench(cloud, mode, size, arguments.codec,
                           arguments.round_trip / 2000)

@@ -5,7 +5,9 @@
 ``python -m tests.bench.measured OPERATION DRIVER DIRECTORY CODEC URL ...`` is
 Cinder with its state in DIRECTORY, which finds Swift at URL, or in the catalog
 if that is empty. The drivers are ``stock``, ``ours``, ``packs``, which is ours
-with that form, and ``encrypted``, which encrypts these. The operations are
+with that form, ``encrypted``, which encrypts these, and ``unlimited`` and
+``limited``, which are ours with other limits of memory and bandwidth, that
+nobody has to wait for. The operations are
 ``backup FILE [PARENT]``, ``restore FILE BACKUP`` and ``delete BACKUP``; FILE
 is the volume's. It prints one JSON object: a :class:`Result`.
 
@@ -44,8 +46,12 @@ CONF = cfg.CONF
 DRIVERS = {'stock': stock_driver.SwiftBackupDriver,
            'ours': our_driver.SwiftBackupDriver,
            'packs': our_driver.SwiftBackupDriver,
-           'encrypted': our_driver.SwiftBackupDriver}
+           'encrypted': our_driver.SwiftBackupDriver,
+           'unlimited': our_driver.SwiftBackupDriver,
+           'limited': our_driver.SwiftBackupDriver}
 _KEY_ID = 'bench'
+# Bytes, and bytes a second, by the drivers that have such limits.
+_LIMITS = {'unlimited': 0, 'limited': 1 << 40}
 
 
 @dataclasses.dataclass
@@ -153,6 +159,9 @@ def main():
         CONF.set_override('backup_swift_form', 'packs')
     if driver == 'encrypted':
         _encrypt(pathlib.Path(directory) / 'keys')
+    if driver in _LIMITS:
+        for option in ('backup_swift_memory', 'backup_swift_bandwidth'):
+            CONF.set_override(option, _LIMITS[driver])
     if url:
         CONF.set_override('backup_swift_url', url)
     cinder_process.make_native_threads()

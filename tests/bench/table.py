@@ -30,6 +30,9 @@ STORED = Figure('stored / volume', 'stock')
 DRIVERS = ('stock', 'ours', 'packs')
 # If asked for: the form of packs, encrypted.
 ENCRYPTED = 'encrypted'
+# If quick: ours without limits of memory and bandwidth, and with such that
+# nobody has to wait for. Their difference is what it costs to look.
+LIMITS = ('unlimited', 'limited')
 _FIGURES = {figure.name: figure
             for figure in (MB_S, CPU, RESIDENT, OBJECTS, STORED)}
 

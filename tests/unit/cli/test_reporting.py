@@ -18,7 +18,7 @@ from tests.unit.cli import base
 
 _CREATED = datetime.datetime(2026, 8, 1, tzinfo=datetime.UTC)
 # Elements that have no end.
-_VOID = ('meta',)
+_VOID = ('br', 'meta')
 
 
 class _Reader(parser.HTMLParser):
@@ -80,7 +80,7 @@ class ReportTest(base.CommandTestCase):
         for words in ('1 volume ', '1 without a complete backup from the last '
                                    '36h', '2 complete backups', '0 backups '
                       'that are not complete', 'vol-1', 'not verified',
-                      '512 B volume', 'account memory'):
+                      '512 B volume', 'in 2 backups', 'account memory'):
             self.assertIn(words, self.text)
         self.assertIn('more than 30 days 1', self.text)
         self.assertNotIn('Second site', self.text)
