@@ -74,6 +74,8 @@ def open_account(options: argparse.Namespace, environment: Mapping[str, str],
 def is_version_1(options: argparse.Namespace,
                  environment: Mapping[str, str]) -> bool:
     """Whether the login is one of Swift's version 1 authentication."""
+    if 'cloud' in options:
+        return False
     named = logins.is_named(options) or environment.get('OS_CLOUD')
     return not named and bool(environment.get('ST_AUTH'))
 
@@ -85,7 +87,8 @@ def find_cloud(options: argparse.Namespace, patience: float,
     Its ``api_timeout`` limits how long its services may be silent. If it has
     none, the patience sets the limit: openstacksdk would wait for ever.
 
-    :param options: of the command line, see :mod:`.logins`
+    :param options: of the command line, see :mod:`.logins`; or with a
+        ``cloud`` that is known already
     :raises ConfigurationError: when nothing says so
     """
     try:
@@ -108,6 +111,9 @@ def find_cloud(options: argparse.Namespace, patience: float,
 
 def _cloud(options: argparse.Namespace,
            ) -> openstack.config.cloud_region.CloudRegion:
+    if 'cloud' in options:
+        found: openstack.config.cloud_region.CloudRegion = options.cloud
+        return found
     logins.check_options(options)
     known = openstack.config.OpenStackConfig()
     name = options.os_cloud or known.default_cloud
@@ -168,7 +174,8 @@ def _keystone(options: argparse.Namespace, patience: float,
         cloud.get_session(), region, _interface(cloud), transport.Transport(
             verify if isinstance(verify, str) else None,
             insecure=verify is False, patience=patience, bandwidth=limits),
-        url=options.os_endpoint_override or cloud.get_endpoint(_SERVICE),
+        url=(getattr(options, 'os_endpoint_override', None)
+             or cloud.get_endpoint(_SERVICE)),
         login_url=cloud.config.get('auth', {}).get('auth_url')), region)
 
 

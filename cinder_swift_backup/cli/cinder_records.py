@@ -3,7 +3,6 @@
 """Asks Cinder for its records, and tells the user where that cannot be."""
 
 import os
-from typing import Any
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_api
@@ -18,7 +17,7 @@ def read(command: commands.AccountCommand, patience: float, *,
 
     :param required: whether it has to be asked if it is there
     """
-    options: Any = command.app.options
+    options = command.login
     try:
         records = cinder_api.read(options, os.environ, patience)
     except exceptions.ConfigurationError as err:

@@ -229,6 +229,16 @@ class OurCommand(command.Command):
             self.say(line)
         return answer or self.code
 
+    @property
+    def login(self) -> argparse.Namespace:
+        """What the program was told of the login, see :mod:`.logins`."""
+        # Of "openstack", these are others, and it has found the cloud.
+        cloud = getattr(self.app, 'cloud', None)
+        if cloud is not None:
+            return argparse.Namespace(cloud=cloud)
+        options: argparse.Namespace = self.app.options
+        return options
+
     def tell(self, err: exceptions.BackupError, more: str = '') -> None:
         """Tell the user of an error that is being handled, and what is left.
 
@@ -406,7 +416,7 @@ class AccountCommand(OurCommand):
     def opened(self,
                arguments: argparse.Namespace) -> Iterator[surveys.Survey]:
         """The backups in the account, until the end of a block."""
-        options: Any = self.app.options
+        options = self.login
         ring = key_files.KeyFiles(arguments.key_file)
         account = accounts.open_account(
             options, os.environ, arguments.patience, arguments.limit)

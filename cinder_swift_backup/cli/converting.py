@@ -297,7 +297,7 @@ class Convert(selection.SelectingCommand, commands.Table):
         prefixes: Mapping[str, str] = {}
         if records is not None:
             prefixes = cinder_api.prefixes(
-                self.app.options, os.environ, arguments.patience,
+                self.login, os.environ, arguments.patience,
                 [row.backup.ref.backup_id for row in rows
                  if deletion.record_of(records, row.backup) is not None])
         return conversion_needs.Needs(lineage, records, prefixes,

@@ -157,7 +157,7 @@ class Forget(commands.AccountCommand, commands.Table):
                  if backup.summary else {} for backup in every}
         if arguments.policy is None:
             return noted
-        options: Any = self.app.options
+        options = self.login
         volumes = cinder_api.volumes(options, os.environ,
                                      arguments.patience) or {}
         return {id_: volumes[id_].metadata if id_ in volumes else properties

@@ -143,7 +143,7 @@ class List(commands.AccountCommand, commands.Table):
     def _stale(self, arguments: argparse.Namespace,
                lineage: lineages.Lineage, chosen: Sequence[backups.Backup],
                ) -> tuple[Sequence[str], Iterable[Any]]:
-        options: Any = self.app.options
+        options = self.login
         volumes = cinder_api.volumes(options, os.environ, arguments.patience)
         if volumes is not None and arguments.volume:
             volumes = {id_: volume for id_, volume in volumes.items()

@@ -65,8 +65,7 @@ def check_options(options: argparse.Namespace) -> None:
     :raises ConfigurationError: that names one
     """
     for name in _UNUSED:
-        # Where others have made the options, some may be missing.
-        if getattr(options, name, None):
+        if getattr(options, name):
             raise exceptions.ConfigurationError(
                 f'--{name.replace("_", "-")} does nothing here: leave it out')
 

@@ -10,7 +10,6 @@ import argparse
 from collections.abc import Mapping
 import os
 import pathlib
-from typing import Any
 
 import prometheus_client
 from prometheus_client import registry as registries
@@ -57,7 +56,7 @@ class Metrics(commands.AccountCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """See cliff."""
-        options: Any = self.app.options
+        options = self.login
         with self.opened(parsed_args) as survey:
             with self.looking() as observer:
                 lineage = survey.everything(observer)

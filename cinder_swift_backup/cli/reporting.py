@@ -5,7 +5,6 @@
 import argparse
 import os
 import pathlib
-from typing import Any
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_api
@@ -46,7 +45,7 @@ class Report(commands.AccountCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """See cliff."""
-        options: Any = self.app.options
+        options = self.login
         text, limit = parsed_args.stale_after
         with self.opened(parsed_args) as survey:
             with self.looking() as observer:

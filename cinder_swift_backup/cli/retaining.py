@@ -7,7 +7,6 @@ from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Sequence
 import os
-from typing import Any
 
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_api
@@ -92,7 +91,7 @@ class Retainer:
         :param doomed: what one builds on before it
         :returns: those that are gone
         """
-        options: Any = self._command.app.options
+        options = self._command.login
         deleter = None if self._records is None else cinder_deletion.Deleter(
             options, os.environ, self._patience)
         gone: list[backups.Backup] = []

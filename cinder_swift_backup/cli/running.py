@@ -170,7 +170,7 @@ class Run(commands.AccountCommand, commands.Table):
 
     def _rows(self, arguments: argparse.Namespace) -> list[_Row]:
         """The volumes, and those that cannot be backed up."""
-        options: Any = self.app.options
+        options = self.login
         volumes = cinder_api.volumes(options, os.environ, arguments.patience,
                                      all_projects=False)
         records = cinder_records.read(self, arguments.patience, required=True)
@@ -185,7 +185,7 @@ class Run(commands.AccountCommand, commands.Table):
 
     def _back_up(self, arguments: argparse.Namespace,
                  rows: Sequence[_Row]) -> None:
-        options: Any = self.app.options
+        options = self.login
         due = {row.volume.id: row for row in rows if row.result == _WOULD_BE}
         jobs = cinder_jobs.Jobs(
             options, os.environ, arguments.patience,

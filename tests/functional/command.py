@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import tempfile
 
+from tests.cloud import errors
 from tests.cloud import processes
 
 NAME = 'cinder-swift-backup'
@@ -61,6 +62,22 @@ class Command:
         self._test.assertEqual(0, done.returncode,
                                f'{done.stdout}\n{done.stderr}')
         return done
+
+    def openstack(self, *words):
+        """What a command of "openstack" prints, as values.
+
+        The test is skipped where that client is not installed.
+        """
+        try:
+            program = processes.find_command('openstack',
+                                             'python-openstackclient')
+        except errors.CommandMissing as err:
+            self._test.skipTest(str(err))
+        done = subprocess.run(
+            [program, *words, '-f', 'json'], env=self._environment,
+            capture_output=True, text=True, timeout=120, check=False)
+        self._test.assertEqual(0, done.returncode, done.stderr)
+        return json.loads(done.stdout)
 
     def json(self, *arguments, code=0):
         """The output as values."""

@@ -263,6 +263,23 @@ clouds:
         program.run('delete', backup.id)
 
 
+class OpenStackTestCase(cinder_side.CinderSideTestCase):
+    """The commands are those of "openstack", too."""
+
+    def test_list_and_verify(self):
+        volume, path = self.make_volume(random.Random(1).randbytes(3 * BLOCK))
+        backup = self.back_up(OURS, volume, path)
+        program = command.Command(
+            self, self.cloud.os_environment(self.cloud.demo))
+        for words, column, value in (
+                ('list', 'State', 'complete'),
+                ('verify --all --deep', 'State', 'verified'),
+                ('list --long', 'Volume', volume.id)):
+            row, = program.openstack('backup', 'store', *words.split(),
+                                     '--container', self.container)
+            self.assertEqual((backup.id, value), (row['Backup'], row[column]))
+
+
 class CheckConfigTestCase(cinder_side.CinderSideTestCase):
     """What the driver would do with the configuration of a real Cinder."""
 

@@ -10,6 +10,7 @@ import json
 import pathlib
 import re
 import types
+from unittest import mock
 
 from cliff import lister
 
@@ -134,6 +135,16 @@ class OpenStackTest(base.CommandTestCase):
                 f'openstack.{openstack_plugin.API_NAME}.v'
                 f'{openstack_plugin.DEFAULT_API_VERSION}'
             ].strip().splitlines()))
+
+    def test_login(self):
+        # "openstack" has found the cloud, whatever other variables say.
+        shell = app.Shell()
+        shell.cloud = mock.Mock()
+        shell.cloud.get_session.return_value.timeout = None
+        login = app._COMMANDS['list'](shell, None).login
+        self.assertFalse(accounts.is_version_1(login, {'ST_AUTH': 'http://'}))
+        self.assertIs(shell.cloud, accounts.find_cloud(login, 40))
+        self.assertEqual(10, shell.cloud.get_session().timeout)
 
     def test_plugin(self):
         parser = argparse.ArgumentParser()
