@@ -21,6 +21,7 @@ from typing import Any
 
 from cliff import columns
 from cliff import command
+from cliff import display
 from cliff import lister
 from cliff import show
 from cliff import utils as cliff_utils
@@ -208,6 +209,12 @@ class OurCommand(command.Command):
         parser = super().get_parser(prog_name)
         parser.epilog = errors.described(self.codes)
         parser.formatter_class = _Help
+        if not isinstance(self, display.DisplayCommandBase):
+            # The others have one, for their output.
+            parser.add_argument(
+                '-f', '--format', dest='formatter', choices=('text', 'json'),
+                default='text', help='how to report an error (default: '
+                                     '%(default)s)')
         return parser
 
     def run(self, parsed_args: argparse.Namespace) -> int:

@@ -236,6 +236,14 @@ class ExitCodeTest(base.CommandTestCase):
             {'error': "there is no backup whose id begins with 'none'",
              'remedy': 'Run "list --long" to see ids and names.', 'code': 3},
             json.loads(answer.err))
+        for words in (('delete', 'none'), ('orphans', '--delete'),
+                      ('restore', 'none', self.directory / 'volume'),
+                      ('report', self.directory / 'no' / 'file'),
+                      ('forget', '--volume', 'none', '--keep-last', '1')):
+            answer = self.run_command(*words, '-f', 'json')
+            if answer.code:
+                self.assertEqual(answer.code, json.loads(
+                    answer.err.splitlines()[-1])['code'])
         self.store.script(faulty.fail(
             'list', exceptions.StoreUnavailable('away\x1b', container='c',
                                                 name='n')))
