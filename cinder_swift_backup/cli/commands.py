@@ -153,7 +153,7 @@ def rate(text: str) -> int:
     value = amount(text)
     if value < bandwidth.LEAST:
         raise argparse.ArgumentTypeError(
-            f'{text!r} is too slow for Swift: the least is '
+            f'{text!r} is too slow for Swift: use at least '
             f'{bandwidth.LEAST >> 10}K')
     return value
 
@@ -407,8 +407,8 @@ class AccountCommand(OurCommand):
                  'a space, and 64 hexadecimal digits; may be repeated')
         parser.add_argument(
             '--limit', type=rate, default=0, metavar='RATE',
-            help='how many bytes a second to send to Swift at most, and how '
-                 'many to receive, such as 50M (default: no limit)')
+            help='the most bytes per second to send to Swift, and the most to '
+                 'receive, such as 50M (default: no limit)')
         parser.add_argument(
             '--patience', type=_seconds, default=_PATIENCE, metavar='SECONDS',
             help='how long to wait for Swift or Keystone to recover; 0 '

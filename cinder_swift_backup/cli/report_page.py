@@ -134,7 +134,8 @@ class Page:
         self._first = min([*(backup.listed.dated
                              for backup in self._lineage.backups),
                            self._lineage.now - _SHORTEST])
-        self.place = subject.place
+        # A sentence begins with it.
+        self.place = subject.place[:1].upper() + subject.place[1:]
         self.limit = subject.limit_text
         self.has_cinder = subject.volumes is not None
         self.created = formatting.moment(self._lineage.now)
@@ -161,9 +162,10 @@ class Page:
         return len(self._stale)
 
     @property
-    def count(self) -> int:
-        """How many backups there are."""
-        return len(self._lineage.backups)
+    def is_damaged(self) -> bool:
+        """Whether a backup will not become complete by itself."""
+        return any(problem.state != backups.State.ARRIVING.value
+                   for problem in self.problems)
 
     @property
     def complete(self) -> int:
@@ -186,7 +188,6 @@ class Page:
     def _row(self, volume: figures.Figures) -> Row:
         known = (self._subject.volumes or {}).get(volume.volume_id)
         newest, age = volume.newest, volume.age(self._lineage.now)
-        when = None if newest is None else self._subject.times.when(newest)
         return Row(
             volume.volume_id,
             self._name(volume),
@@ -200,9 +201,17 @@ class Page:
             stored=quantities.size(volume.stored_bytes),
             size_share=self._share(volume.size or 0),
             stored_share=self._share(volume.stored_bytes),
-            verified='' if when is None else formatting.moment(when),
+            verified='' if newest is None else self._verified(newest),
             points=[self._point(backup) for backup in self._lineage.backups
                     if backup.ref.volume_id == volume.volume_id])
+
+    def _verified(self, newest: backups.Backup) -> str:
+        when = self._subject.times.when(newest)
+        if when is not None:
+            return f'verified {when:%Y-%m-%d}'
+        # Nothing is noted in a copy, so nobody knows.
+        return ('' if newest.ref.container in self._lineage.copies
+                else 'not verified')
 
     def _name(self, volume: figures.Figures) -> str:
         known = (self._subject.volumes or {}).get(volume.volume_id)
@@ -214,9 +223,11 @@ class Page:
     def _point(self, backup: backups.Backup) -> Point:
         state, why = self._lineage.problem(backup)
         kind = summaries.kind(backup)
-        text = (f'{formatting.moment(backup.listed.dated)}: {state.value}, '
-                f'{kind}, {quantities.size(backup.listed.stored_bytes)} '
-                f'stored, backup {backup.ref.backup_id}')
+        words = [state.value, {'packs': 'in packs', '-': ''}.get(kind, kind),
+                 f'{quantities.size(backup.listed.stored_bytes)} stored',
+                 f'backup {backup.ref.backup_id}']
+        text = (f'{formatting.moment(backup.listed.dated)}: '
+                f'{", ".join(filter(None, words))}')
         return Point(self._at(backup.listed.dated), state.value, kind,
                      f'{text}: {why}' if why else text)
 

@@ -16,13 +16,14 @@ from cinder_swift_backup.engine.survey import verified
 
 
 class Report(commands.AccountCommand):
-    """Write a page of HTML about all volumes and their backups.
+    """Write an HTML page about all volumes and their backups.
 
-    It shows how old the newest complete backup of each volume is, all backups
-    on a line of time, what is stale or damaged, and how much is stored. The
-    page is one file that needs no script and loads nothing, so you can mail
-    it. The command replaces FILE in one step; if something fails, FILE stays
-    as it was.
+    It shows how old the newest complete backup of each volume is, a timeline
+    of all backups, what is stale or damaged, and how much is stored. The page
+    is one file without scripts, and loads nothing else, so you can mail it.
+    The exit code does not tell whether all is well: see "list --stale-after"
+    and "verify". The command replaces FILE in one step; if something fails,
+    FILE stays as it was.
     """
 
     codes = (
@@ -40,7 +41,9 @@ class Report(commands.AccountCommand):
             '--stale-after', type=staleness.limit, metavar='AGE',
             default='36h',
             help='call a volume stale if it has no complete backup that is '
-                 'younger than AGE (default: %(default)s)')
+                 'younger than AGE (default: %(default)s). With Cinder, only '
+                 'volumes that Cinder lists can be stale, and none created '
+                 'since then')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:

@@ -107,7 +107,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                                       log))
 
     def _make(self, backup, volume_file, backup_metadata, log):
-        log.begin(backup.size * units.Gi)
+        log.start(backup.size * units.Gi)
         with self._engine(backup, 'backup') as (engine, general):
             for_backup = settings.read_for_backup()
             container = backup.container or for_backup.container
@@ -179,6 +179,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             LOG.warning('Backup %s may not be copied to the other site: %s',
                         backup.id, err)
         parent = self._parent(backup, container, for_backup, repo, observer)
+        observer.log.build_on(parent and parent.ref.backup_id)
         with engine.runtime.closing(parent):
             self._archive(backup, container, source, parent, backup_metadata,
                           engine, observer, for_backup, sweep_grace)
@@ -257,9 +258,10 @@ class SwiftBackupDriver(base_driver.BackupDriver):
 
     def _write(self, backup, volume_id, volume_file, log):
         size = backup.size * units.Gi
-        log.begin(size, backup.container)
+        log.start(size, backup.container)
         try:
-            with self._engine(backup, 'restore') as (engine, general):
+            with self._engine(backup, 'the restore of backup') as (
+                    engine, general):
                 observer = observers.RestoreObserver(
                     backup, general.transport.patience, log)
                 with _admitted(engine, observer,
@@ -332,16 +334,16 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         log.follow(lambda: self._remove(backup, log))
 
     def _remove(self, backup, log):
-        log.begin(backup.container)
+        log.start(backup.container)
         database = observers.Database(f'the delete of backup {backup.id}',
                                       settings.read_patience())
         with _told(backup):
             database.insist(lambda: records.check_no_dependents(
                 self.context, backup))
         if not backup.service_metadata or not backup.container:
-            LOG.info('Backup %s never stored anything.', backup.id)
+            log.end_with_nothing()
             return
-        with self._engine(backup, 'delete') as (engine, general):
+        with self._engine(backup, 'the delete of backup') as (engine, general):
             twins = database.insist(
                 lambda: records.twins(self.context, backup))
             self._delete(backup, engine, general, database, twins, log)
@@ -351,7 +353,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         one_account = general.account.login is not None
         for twin in twins:
             if one_account or twin.project_id == backup.project_id:
-                _tell_kept(backup, twin)
+                log.keep(twin)
                 return
         ref = records.backup_ref(backup)
         try:
@@ -361,7 +363,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
             if not twins:
                 raise
             # They are in the account of another project.
-            _tell_kept(backup, twins[0])
+            log.keep(twins[0])
             return
 
         def expect_nothing():
@@ -403,7 +405,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
         with _told(backup):
             general = settings.read()
             where = self.context, backup.project_id, general
-            purpose = f'the {operation} of {backup.id}'
+            purpose = f'{operation} {backup.id}'
             with (auth.explained(*where),
                   contextlib.closing(auth.make_store(
                       *where, purpose)) as store):
@@ -425,11 +427,6 @@ def _admitted(engine, observer, need):
     """Wait until there is room in memory, and hold it for a block."""
     operation = engine.repository.during(observer).operation
     return operation.admitted(need, observer.log.wait_for_memory)
-
-
-def _tell_kept(backup, twin):
-    LOG.info('Kept the objects of backup %s: the record of backup %s names '
-             'the same objects.', backup.id, twin.id)
 
 
 def _log_doubts(backup, noted):

@@ -7,6 +7,7 @@ a new value holds from the next one on, also for those that run then.
 """
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
 from cinder_swift_backup.driver import option_values
 from cinder_swift_backup.engine import budget
 from cinder_swift_backup.stores import bandwidth
@@ -39,6 +40,6 @@ def _read(option, least):
     value = option_values.read(option)
     if 0 < value < least:
         raise exceptions.ConfigurationError(
-            f'{option} is {value} but must be at least {least} bytes, or 0 '
-            f'for no limit')
+            f'{option} is {value} bytes but must be at least {least} '
+            f'({quantities.size(least)}), or 0 for no limit')
     return value

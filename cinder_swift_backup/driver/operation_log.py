@@ -2,7 +2,7 @@
 
 """What the log has of each operation.
 
-1. A line of level INFO when it begins, and one when it has ended, with how
+1. A line of level INFO when it starts, and one when it has ended, with how
    much was read, stored and skipped, how fast, and how many requests had to
    be sent again.
 2. A line in between whenever another 10 % are done or 30 seconds are over.
@@ -53,9 +53,9 @@ class OperationLog:
         """How long the operation takes so far."""
         return time.monotonic() - self._began
 
-    def _begin(self, text, **fields):
-        LOG.info('%s begins: %s.', self._title, text,
-                 event='begin', **self._fields, **fields)
+    def _start(self, text, **fields):
+        LOG.info('%s starts: %s.', self._title, text,
+                 event='start', **self._fields, **fields)
 
     def advance(self, done, total):
         """Note that so many bytes of the volume are done, and maybe tell."""
@@ -82,11 +82,12 @@ class OperationLog:
         self._told, self._told_done = now, self._done
 
     def _end(self, text, traffic, **fields):
-        count = traffic.retries
-        LOG.info('%s is complete after %.1f s: %s, %d %s.', self._title,
-                 self.seconds, text, count,
-                 'retry' if count == 1 else 'retries', event='end',
-                 seconds=round(self.seconds, 1), retries=count,
+        self._tell_end(f'{text}, {_counted(traffic.retries, "retry")}',
+                       retries=traffic.retries, **fields)
+
+    def _tell_end(self, text, **fields):
+        LOG.info('%s completed in %.1f s: %s.', self._title, self.seconds,
+                 text, event='end', seconds=round(self.seconds, 1),
                  **self._fields, **fields)
 
     def _rate(self, count):
@@ -95,14 +96,14 @@ class OperationLog:
 
     def wait_for_memory(self):
         """Tell that the operation waits until others need less."""
-        LOG.info('%s waits until other backups and restores need less memory, '
-                 'because backup_swift_memory limits what they take together.',
+        LOG.info('%s waits until other backups and restores free memory. '
+                 'backup_swift_memory limits what they all take together.',
                  self._title, event='wait', **self._fields)
 
     def cancel(self, fault):
         """Tell that the operation was cancelled, which is no failure."""
         LOG.info('%s was cancelled after %.1f s: %s.', self._title,
-                 self.seconds, str(fault).rstrip('.'), event='cancelled',
+                 self.seconds, _clause(fault), event='cancellation',
                  seconds=round(self.seconds, 1), **self._fields)
 
     def follow(self, work):
@@ -138,14 +139,19 @@ class BackupLog(OperationLog):
             operation='backup', backup_id=backup.id,
             volume_id=backup.volume_id, parent_id=backup.parent_id)
 
-    def begin(self, size):
-        """Tell that it begins.
+    def start(self, size):
+        """Tell that it starts.
 
         :param size: of the volume by its record, in bytes
         """
         parent = self._fields['parent_id']
-        kind = 'full' if parent is None else f'incremental on {parent}'
-        self._begin(f'{quantities.size(size)}, {kind}', size=size)
+        kind = ('full' if parent is None
+                else f'incremental that builds on backup {parent}')
+        self._start(f'{quantities.size(size)}, {kind}', size=size)
+
+    def build_on(self, parent_id):
+        """Note what it builds on in fact; None if it is a full one."""
+        self._fields['parent_id'] = parent_id
 
     def end(self, size, engine, form, container):
         """Tell that the backup is complete.
@@ -157,11 +163,13 @@ class BackupLog(OperationLog):
         traffic, read = engine.store.traffic, engine.volume_traffic.read
         skipped = size - read
         rate = self._rate(read)
+        kind = 'full' if self._fields['parent_id'] is None else 'incremental'
         self._end(
-            f'read {quantities.size(read)} of {quantities.size(size)} at '
-            f'{quantities.size(rate)}/s, skipped {quantities.size(skipped)}, '
-            f'stored {quantities.size(traffic.sent)} as {traffic.objects} '
-            f'objects in container {container}, in the form of {form.value}',
+            f'{kind}, read {quantities.size(read)} of '
+            f'{quantities.size(size)} at {quantities.size(rate)}/s, skipped '
+            f'{quantities.size(skipped)}, stored '
+            f'{quantities.size(traffic.sent)} in {form.value}, as '
+            f'{_counted(traffic.objects, "object")} in container {container}',
             traffic, size=size, read=read, skipped=skipped, rate=rate,
             stored=traffic.sent, objects=traffic.objects, form=form.value,
             container=container)
@@ -175,12 +183,12 @@ class RestoreLog(OperationLog):
             f'Restore of backup {backup.id} to volume {volume_id}',
             operation='restore', backup_id=backup.id, volume_id=volume_id)
 
-    def begin(self, size, container):
-        """Tell that it begins.
+    def start(self, size, container):
+        """Tell that it starts.
 
         :param size: of the volume that was backed up, in bytes
         """
-        self._begin(f'{quantities.size(size)}, from container {container}',
+        self._start(f'{quantities.size(size)}, from container {container}',
                     size=size, container=container)
 
     def end(self, size, engine):
@@ -212,9 +220,13 @@ class DeleteLog(OperationLog):
             operation='delete', backup_id=backup.id,
             volume_id=backup.volume_id)
 
-    def begin(self, container):
-        """Tell that it begins."""
-        self._begin(f'from container {container}', container=container)
+    def start(self, container):
+        """Tell that it starts.
+
+        :param container: where its objects are; None if it has none
+        """
+        self._start(f'from container {container}' if container
+                    else 'it has no container', container=container)
 
     def end(self, objects, traffic):
         """Tell that all objects were deleted.
@@ -222,7 +234,29 @@ class DeleteLog(OperationLog):
         :param objects: how many there were
         :param traffic: of the store that they were in
         """
-        self._end(f'deleted {objects} objects', traffic, objects=objects)
+        self._end(f'deleted {_counted(objects, "object")}', traffic,
+                  objects=objects)
+
+    def end_with_nothing(self):
+        """Tell that the backup never stored anything."""
+        self._tell_end('the backup never stored anything', objects=0)
+
+    def keep(self, twin):
+        """Tell that the objects stay, since another record needs them."""
+        self._tell_end(f'kept the objects, because the record of backup '
+                       f'{twin.id} names the same ones', objects=0)
+
+
+def _counted(number, thing):
+    plural = f'{thing[:-1]}ies' if thing.endswith('y') else f'{thing}s'
+    return f'{number} {thing if number == 1 else plural}'
+
+
+def _clause(fault):
+    """Why it was cancelled, which the line says by itself."""
+    text = (fault.what if isinstance(fault, exceptions.BackupError)
+            else str(fault).rstrip('.'))
+    return text.partition(' was cancelled: ')[2] or text
 
 
 def _is_cancelled(fault):

@@ -29,7 +29,8 @@ OPTS = [
                     'A backup takes up to backup_swift_object_size and 20 MiB '
                     'of memory for every worker, 280 MiB with the defaults; '
                     'a restore 15 MiB for every worker. '
-                    'backup_swift_memory limits all of them together.'),
+                    'backup_swift_memory limits what all backups and '
+                    'restores take together.'),
     cfg.StrOpt('backup_swift_form',
                default=chains.Form.CHUNKS.value,
                choices=[
@@ -106,15 +107,17 @@ OPTS = [
                default=1 << 30,
                min=0,
                help='How much memory, in bytes, all backups and restores of '
-                    'one cinder-backup take together. They take turns when '
-                    'they would need more. One always runs, even if it needs '
-                    'more by itself. 0 sets no limit.'),
+                    'one cinder-backup may take together. If they need more, '
+                    'they take turns. One always runs, even if it needs more '
+                    'than this by itself. 0 sets no limit; any other value '
+                    'must be at least 67108864 (64 MiB).'),
     cfg.IntOpt('backup_swift_bandwidth',
                default=0,
                min=0,
-               help='How many bytes a second one cinder-backup sends to '
-                    'Swift at most, and how many it receives, for all backups '
-                    'and restores together. 0 sets no limit.'),
+               help='How many bytes per second one cinder-backup may send to '
+                    'Swift, and how many it may receive, for all backups and '
+                    'restores together. 0 sets no limit; any other value must '
+                    'be at least 65536 (64 KiB).'),
     cfg.StrOpt('backup_swift_spool_directory',
                default='$state_path',
                help='Where the digests of volumes above 8 GiB are kept '

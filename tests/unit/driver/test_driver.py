@@ -49,7 +49,7 @@ class BackupTest(base.MethodTestCase):
         backup = self._backup()
         auth.make_store.assert_called_once_with(
             self.driver.context, backup.project_id, settings.read(),
-            f'the backup of {backup.id}')
+            f'backup {backup.id}')
 
     def test_log(self):
         self.config(backup_swift_key='hunter2')
@@ -62,12 +62,12 @@ class BackupTest(base.MethodTestCase):
                  if 'The rest of the target' not in line]
         self.assertEqual(6, len(lines), lines)
         for line, words in zip(lines, (
-                ('Backup ', 'begins: 1.00 GiB, full.'),
+                ('Backup ', 'starts: 1.00 GiB, full.'),
                 ('Backup ', 'read 15.0 KiB of 15.0 KiB', ' objects',
                  ' 0 retries'),
-                ('Restore ', f' to volume {base.VOLUME} begins: 1.00 GiB'),
+                ('Restore ', f' to volume {base.VOLUME} starts: 1.00 GiB'),
                 ('Restore ', 'wrote 11.0 KiB of 15.0 KiB', ' 0 retries'),
-                ('Delete ', 'begins: '),
+                ('Delete ', 'starts: '),
                 ('Delete ', 'deleted 9 objects')),
                 strict=True):
             self.assertIn(backup.id, line)

@@ -35,13 +35,13 @@ class LimitsTest(base.DriverTestCase):
 
     def test_another_unit_by_mistake(self):
         for option, value, least in (
-                ('backup_swift_memory', 512, 67108864),
-                ('backup_swift_bandwidth', 100, 65536)):
+                ('backup_swift_memory', 512, '67108864 (64.0 MiB)'),
+                ('backup_swift_bandwidth', 100, '65536 (64.0 KiB)')):
             self.config(**{option: value})
             err = self.assertRaises(exceptions.ConfigurationError,
                                     settings.read)
-            self.assertIn(f'{option} is {value} but must be at least {least} '
-                          'bytes, or 0 for no limit', str(err))
+            self.assertIn(f'{option} is {value} bytes but must be at least '
+                          f'{least}, or 0 for no limit', str(err))
             self.assertIn(option, ' '.join(
                 map(str, settings.account_faults())))
             self.config(**{option: 0})

@@ -79,21 +79,21 @@ class EndsTest(OperationLogTestCase):
     """One line at the beginning, one at the end."""
 
     def test_backup(self):
-        self.log.begin(10 * _GIB)
+        self.log.start(10 * _GIB)
         self._move()
         self.log.end(10 * _GIB, self.engine, chains.Form.PACKS, 'c')
         begin, end = self.lines()
         self.assertEqual(
-            ('INFO', 'Backup b1 of volume v1 begins: 10.0 GiB, full.'),
+            ('INFO', 'Backup b1 of volume v1 starts: 10.0 GiB, full.'),
             begin[:2])
         self.assertEqual(('INFO', (
-            'Backup b1 of volume v1 is complete after 16.0 s: read 1.00 GiB '
-            'of 10.0 GiB at 64.0 MiB/s, skipped 9.00 GiB, stored 768 MiB as 3 '
-            'objects in container c, in the form of packs, 1 retry.')),
+            'Backup b1 of volume v1 completed in 16.0 s: full, read 1.00 GiB '
+            'of 10.0 GiB at 64.0 MiB/s, skipped 9.00 GiB, stored 768 MiB in '
+            'packs, as 3 objects in container c, 1 retry.')),
             end[:2])
         ids = {'operation': 'backup', 'backup_id': 'b1', 'volume_id': 'v1',
                'parent_id': None}
-        self.assertEqual({'event': 'begin', 'size': 10 * _GIB, **ids},
+        self.assertEqual({'event': 'start', 'size': 10 * _GIB, **ids},
                          begin[2])
         self.assertEqual({
             'event': 'end', 'seconds': 16.0, 'size': 10 * _GIB,
@@ -103,19 +103,31 @@ class EndsTest(OperationLogTestCase):
 
     def test_incremental(self):
         self.backup.parent_id = 'b0'
-        operation_log.BackupLog(self.backup).begin(_GIB)
-        self.assertIn('1.00 GiB, incremental on b0.', self.line()[1])
+        operation_log.BackupLog(self.backup).start(_GIB)
+        self.assertIn('1.00 GiB, incremental that builds on backup b0.',
+                      self.line()[1])
+
+    def test_incremental_that_becomes_a_full_one(self):
+        self.backup.parent_id = 'b0'
+        log = operation_log.BackupLog(self.backup)
+        for parent_id, kind in (('b0', 'incremental'), (None, 'full')):
+            log.build_on(parent_id)
+            log.end(_GIB, self.engine, chains.Form.CHUNKS, 'c')
+            _, text, fields = self.lines()[-1]
+            self.assertIn(f': {kind}, read 0 B', text)
+            self.assertIn('as 0 objects', text)
+            self.assertEqual(parent_id, fields['parent_id'])
 
     def test_restore(self):
         log = operation_log.RestoreLog(self.backup, 'v2')
-        log.begin(10 * _GIB, 'c')
+        log.start(10 * _GIB, 'c')
         self._move()
         log.end(10 * _GIB, self.engine)
         begin, end = self.lines()
-        self.assertEqual('Restore of backup b1 to volume v2 begins: 10.0 GiB, '
+        self.assertEqual('Restore of backup b1 to volume v2 starts: 10.0 GiB, '
                          'from container c.', begin[1])
         self.assertEqual(
-            'Restore of backup b1 to volume v2 is complete after 16.0 s: '
+            'Restore of backup b1 to volume v2 completed in 16.0 s: '
             'received 512 MiB, wrote 1.00 GiB of 10.0 GiB at 64.0 MiB/s, '
             'skipped 9.00 GiB of zeros, 1 retry.', end[1])
         self.assertEqual({
@@ -126,14 +138,27 @@ class EndsTest(OperationLogTestCase):
 
     def test_delete(self):
         log = operation_log.DeleteLog(self.backup)
-        log.begin('c')
+        log.start('c')
         log.end(7, self.engine.store.traffic)
         begin, end = self.lines()
-        self.assertEqual('Delete of backup b1 of volume v1 begins: from '
+        self.assertEqual('Delete of backup b1 of volume v1 starts: from '
                          'container c.', begin[1])
-        self.assertEqual('Delete of backup b1 of volume v1 is complete after '
-                         '0.0 s: deleted 7 objects, 0 retries.', end[1])
+        self.assertEqual('Delete of backup b1 of volume v1 completed in 0.0 '
+                         's: deleted 7 objects, 0 retries.', end[1])
         self.assertEqual(7, end[2]['objects'])
+
+    def test_delete_of_nothing(self):
+        log = operation_log.DeleteLog(self.backup)
+        log.start(None)
+        log.end_with_nothing()
+        log.keep(types.SimpleNamespace(id='b2'))
+        self.assertEqual(
+            ['starts: it has no container.',
+             'completed in 0.0 s: the backup never stored anything.',
+             'completed in 0.0 s: kept the objects, because the record of '
+             'backup b2 names the same ones.'],
+            [text.removeprefix('Delete of backup b1 of volume v1 ')
+             for _, text, _ in self.lines()])
 
 
 class ProgressTest(OperationLogTestCase):
@@ -234,7 +259,7 @@ class FailureTest(OperationLogTestCase):
             level, text, fields = self.lines()[-1]
             self.assertEqual('INFO', level)
             self.assertIn('Backup b1 of volume v1 was cancelled after', text)
-            self.assertEqual('cancelled', fields['event'])
+            self.assertEqual('cancellation', fields['event'])
 
     def test_all_is_well(self):
         self.log.follow(int)
