@@ -37,6 +37,8 @@ class CheckConfig(commands.Table):
     )
 
     columns = ('Subject', 'Value', 'Problem')
+    # "openstack" would ask for a login first.
+    auth_required = False
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""

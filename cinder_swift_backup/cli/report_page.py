@@ -126,12 +126,18 @@ class Page:
         self._subject = subject
         self._lineage = subject.lineage
         self._known = figures.by_volume(self._lineage, self._lineage.backups)
+        self._of_volume: dict[str, list[backups.Backup]] = {}
+        for backup in self._lineage.backups:
+            self._of_volume.setdefault(backup.ref.volume_id, []).append(backup)
+        self._problem = {backup.ref: self._lineage.problem(backup)
+                         for backup in self._lineage.backups}
         self._all = self._all_volumes()
         self._stale = {each.volume.volume_id for each in staleness.find(
             self._known, subject.volumes, subject.limit, self._lineage.now)}
         self._largest = max((max(each.size or 0, each.stored_bytes)
                              for each in self._all.values()), default=0)
-        self._first = min([*(backup.listed.dated
+        # By Swift's clock: that of a host may have been years behind.
+        self._first = min([*(backup.listed.modified
                              for backup in self._lineage.backups),
                            self._lineage.now - _SHORTEST])
         # A sentence begins with it.
@@ -202,8 +208,8 @@ class Page:
             size_share=self._share(volume.size or 0),
             stored_share=self._share(volume.stored_bytes),
             verified='' if newest is None else self._verified(newest),
-            points=[self._point(backup) for backup in self._lineage.backups
-                    if backup.ref.volume_id == volume.volume_id])
+            points=[self._point(backup) for backup
+                    in self._of_volume.get(volume.volume_id, ())])
 
     def _verified(self, newest: backups.Backup) -> str:
         when = self._subject.times.when(newest)
@@ -221,7 +227,7 @@ class Page:
         return round(100 * count / self._largest, 2) if self._largest else 0
 
     def _point(self, backup: backups.Backup) -> Point:
-        state, why = self._lineage.problem(backup)
+        state, why = self._problem[backup.ref]
         kind = summaries.kind(backup)
         words = [state.value, {'packs': 'in packs', '-': ''}.get(kind, kind),
                  f'{quantities.size(backup.listed.stored_bytes)} stored',
@@ -243,7 +249,7 @@ class Page:
 
     def _problems(self) -> Iterator[Problem]:
         for backup in self._lineage.backups:
-            state, why = self._lineage.problem(backup)
+            state, why = self._problem[backup.ref]
             if state is not backups.State.COMPLETE:
                 volume_id = backup.ref.volume_id
                 yield Problem(backup.ref.backup_id, volume_id,

@@ -71,7 +71,7 @@ def _replace(path: pathlib.Path, text: str) -> None:
 
     :raises VolumeError: when it cannot be written
     """
-    beside = path.with_name(f'.{path.name}.{os.getpid()}')
+    beside = path.parent / f'.{path.name}.{os.getpid()}'
     try:
         try:
             beside.write_text(text, encoding='utf-8')

@@ -269,7 +269,7 @@ class SwiftBackupDriver(base_driver.BackupDriver):
                     self._restore(backup, volume_id, volume_file, engine,
                                   observer, None if general.verify_restore
                                   else doubts.Doubts())
-                log.end(size, engine)
+                log.end(engine)
         except exceptions.Cancelled as err:
             raise cinder_exception.BackupRestoreCancel(
                 back_id=backup.id, vol_id=volume_id) from err
@@ -423,10 +423,13 @@ def _told(backup):
         yield
 
 
+@contextlib.contextmanager
 def _admitted(engine, observer, need):
     """Wait until there is room in memory, and hold it for a block."""
     operation = engine.repository.during(observer).operation
-    return operation.admitted(need, observer.log.wait_for_memory)
+    with operation.admitted(need, observer.log.wait_for_memory):
+        observer.log.admit()
+        yield
 
 
 def _log_doubts(backup, noted):

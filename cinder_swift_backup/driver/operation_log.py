@@ -9,9 +9,9 @@
 3. A line of level ERROR if it fails, with what is wrong and what to do about
    it.
 
-What an operation waits for, others tell meanwhile, at level WARNING. Each of
-these lines has what it says also in fields of its own, for formatters that
-write such, as those for JSON and for the journal of systemd do.
+What an operation waits for is told at level WARNING, here or by whoever waits.
+Each of these lines has what it says also in fields of its own, for formatters
+that write such, as that for JSON does.
 """
 
 import time
@@ -43,6 +43,8 @@ class OperationLog:
         self._title = title
         self._fields = fields
         self._began = time.monotonic()
+        # Seconds for which it waited before it could do anything.
+        self._waited = 0
         # What the last line said: when, and how much was done by then.
         self._told = self._began
         self._told_done = 0
@@ -53,9 +55,11 @@ class OperationLog:
         """How long the operation takes so far."""
         return time.monotonic() - self._began
 
-    def _start(self, text, **fields):
+    def _start(self, text, size=0, **fields):
+        self._total = size
         LOG.info('%s starts: %s.', self._title, text,
-                 event='start', **self._fields, **fields)
+                 event='start', **({'size': size} if size else {}),
+                 **self._fields, **fields)
 
     def advance(self, done, total):
         """Note that so many bytes of the volume are done, and maybe tell."""
@@ -92,13 +96,17 @@ class OperationLog:
 
     def _rate(self, count):
         """How many bytes were moved each second, on average."""
-        return round(count / max(self.seconds, 0.001))
+        return round(count / max(self.seconds - self._waited, 0.001))
 
     def wait_for_memory(self):
         """Tell that the operation waits until others need less."""
-        LOG.info('%s waits until other backups and restores free memory. '
+        LOG.warning('%s waits until other backups and restores free memory. '
                  'backup_swift_memory limits what they all take together.',
                  self._title, event='wait', **self._fields)
+
+    def admit(self):
+        """Note that it need not wait any more, so that rates are right."""
+        self._waited = self.seconds
 
     def cancel(self, fault):
         """Tell that the operation was cancelled, which is no failure."""
@@ -116,9 +124,13 @@ class OperationLog:
             return
         except Exception as err:
             fault = err
-        # Not while it is handled: then oslo.log would append it to the line.
-        self._tell(fault)
-        raise fault
+        try:
+            # Not while it is handled: then oslo.log would append it.
+            self._tell(fault)
+            raise fault
+        finally:
+            # Or its traceback, which has this frame, would keep itself.
+            del fault
 
     def _tell(self, fault):
         if _is_cancelled(fault):
@@ -147,7 +159,7 @@ class BackupLog(OperationLog):
         parent = self._fields['parent_id']
         kind = ('full' if parent is None
                 else f'incremental that builds on backup {parent}')
-        self._start(f'{quantities.size(size)}, {kind}', size=size)
+        self._start(f'{quantities.size(size)}, {kind}', size)
 
     def build_on(self, parent_id):
         """Note what it builds on in fact; None if it is a full one."""
@@ -189,18 +201,18 @@ class RestoreLog(OperationLog):
         :param size: of the volume that was backed up, in bytes
         """
         self._start(f'{quantities.size(size)}, from container {container}',
-                    size=size, container=container)
+                    size, container=container)
 
-    def end(self, size, engine):
+    def end(self, engine):
         """Tell that all of it was restored.
 
-        :param size: of the volume that was backed up, in bytes
         :param engine: that has restored it
         """
         traffic = engine.store.traffic
-        written = engine.volume_traffic.written
         # A file may be shorter than its volume.
-        size = self._total or size
+        size = self._total
+        # What came twice was written twice.
+        written = min(engine.volume_traffic.written, size)
         skipped = size - written
         rate = self._rate(written)
         self._end(
@@ -269,7 +281,9 @@ def _sentence(fault):
     cause = _cause(fault)
     if isinstance(cause, exceptions.BackupError):
         return errors.sentence(cause)
-    return f'{str(fault).rstrip(".")} ({type(fault).__name__}).'
+    # Behind the first line, a database tells its SQL.
+    text = str(fault).partition('\n')[0]
+    return f'{text.rstrip(".")} ({type(fault).__name__}).'
 
 
 def _cause(fault):

@@ -104,20 +104,23 @@ OPTS = [
                     'backup_swift_retry_attempts times, but the driver '
                     'still waits up to a minute for the database.'),
     cfg.IntOpt('backup_swift_memory',
-               default=1 << 30,
+               default=2 << 30,
                min=0,
                help='How much memory, in bytes, all backups and restores of '
                     'one cinder-backup may take together. If they need more, '
                     'they take turns. One always runs, even if it needs more '
                     'than this by itself. 0 sets no limit; any other value '
-                    'must be at least 67108864 (64 MiB).'),
+                    'must be at least 67108864 (64 MiB). If backup_workers '
+                    'is above 1, each process has a limit of its own, also of '
+                    'bandwidth.'),
     cfg.IntOpt('backup_swift_bandwidth',
                default=0,
                min=0,
                help='How many bytes per second one cinder-backup may send to '
                     'Swift, and how many it may receive, for all backups and '
                     'restores together. 0 sets no limit; any other value must '
-                    'be at least 65536 (64 KiB).'),
+                    'be at least 524288 (512 KiB), or Swift would give up '
+                    'connections as dead.'),
     cfg.StrOpt('backup_swift_spool_directory',
                default='$state_path',
                help='Where the digests of volumes above 8 GiB are kept '

@@ -159,7 +159,8 @@ class StopFlag:
 class Task(Generic[_T]):
     """Something to run; ``size`` says how much of a worker it takes.
 
-    ``memory`` is how many bytes it holds while it runs, if it is many.
+    ``memory`` is how many bytes it holds while it runs, if it is many. Such a
+    task must not run others that hold many: they could wait for its own.
     """
 
     run: Callable[[StopFlag], _T]

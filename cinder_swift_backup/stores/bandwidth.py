@@ -16,12 +16,14 @@ import time
 
 from cinder_swift_backup.stores import base
 
-# Bytes a second: below that, Swift takes a slow sender for a dead one.
-LEAST = 64 << 10
+# Bytes a second. Swift gives up a connection on which 64 KiB, which it handles
+# at once, take more than a minute: see ``client_chunk_size`` and
+# ``client_timeout`` of its proxy. Fifteen backups of small objects have up to
+# 32 connections each.
+LEAST = 512 << 10
 # Seconds of unused time that are made up for.
 _MOMENT = 0.1
-# Pieces a second, so that many connections all move within the minute in
-# which Swift gives up one that is silent.
+# Pieces a second, so that many connections all move.
 _PIECES = 16
 
 

@@ -24,7 +24,7 @@ def of_backup(form: chains.Form, geometry: types.Geometry,
     before = digests if incremental else 0
     if form is chains.Form.PACKS:
         # The pack that is being filled, and one that waits to be put.
-        return budget.Need(_ALWAYS + before + 2 * packer.FULL,
-                           pack_worklist.LARGEST)
+        return budget.Need(_ALWAYS + before + 2 * min(packer.FULL, size),
+                           pack_worklist.largest(geometry.block_size))
     return budget.Need(_ALWAYS + digests + before, worklist.memory(
-        min(size, geometry.chunk_size)))
+        min(size, geometry.chunk_size), geometry.block_size))

@@ -22,6 +22,7 @@ from typing import TypeAlias
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine.backup import block_reader
 from cinder_swift_backup.engine.backup import compaction
 from cinder_swift_backup.engine.backup import layout
 from cinder_swift_backup.engine.backup import pack_encoder
@@ -44,7 +45,12 @@ FULL = packers.FULL
 # holds besides a pack which puts it.
 _LOOKING = 16 << 20
 _PUTTING = 8 << 20
-LARGEST = FULL + _PUTTING
+
+
+def largest(block_size: int) -> int:
+    """How many bytes a task holds at most."""
+    # A pack is sealed with the chunk that fills it.
+    return FULL + pages.largest_chunk(block_size) + _PUTTING
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,6 +110,8 @@ class PackWorklist:
         self._writer = writer
         self._traces = traces
         self._block_size = volume.geometry.block_size
+        self._looking = _LOOKING + block_reader.memory_of_large(
+            self._block_size)
         self._page_size = pages.size(self._block_size)
         self._running = 0
         self._looking = 0
@@ -168,7 +176,7 @@ class PackWorklist:
                     self._advance(extent)
                     continue
                 yield pipelines.Task(functools.partial(
-                    self._look, extent, anew), FULL, _LOOKING)
+                    self._look, extent, anew), FULL, self._looking)
 
     def _anew(self, extent: types.Extent) -> list[types.Extent]:
         rewriter = self._volume.rewriter
@@ -218,7 +226,7 @@ class PackWorklist:
             self._traces.numbers.append(number * page_writer.IN_OBJECT)
             yield pipelines.Task(functools.partial(
                 self._writer.write, number, self._take(number)), FULL,
-                _LOOKING)
+                self._looking)
 
     def _are_whole(self, number: int) -> bool:
         """Whether all that changes the pages of an object is known."""

@@ -33,6 +33,7 @@ import functools
 
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import pipelines
+from cinder_swift_backup.engine.backup import block_reader
 from cinder_swift_backup.engine.backup import chunk_writer
 from cinder_swift_backup.engine.backup import layout
 from cinder_swift_backup.engine.backup import merging
@@ -53,9 +54,15 @@ _BESIDES = 20 << 20
 _COMPARING = 6 << 20
 
 
-def memory(length: int) -> int:
+def memory(length: int, block_size: int) -> int:
     """How many bytes it takes to store an extent of so many."""
-    return length + min(length, _BESIDES)
+    return (length + min(length, _BESIDES)
+            + block_reader.memory_of_large(block_size))
+
+
+def _memory_to_compare(length: int, block_size: int) -> int:
+    return (min(length, _COMPARING)
+            + block_reader.memory_of_large(block_size))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -169,7 +176,7 @@ class FullWorklist(Worklist):
             for extent in self._volume.chunks(group):
                 yield pipelines.Task(
                     functools.partial(self._write, extent), extent.length,
-                    memory(extent.length))
+                    memory(extent.length, self._volume.geometry.block_size))
         yield from self._await_all()
         yield from self._write_all_zeros()
 
@@ -239,7 +246,8 @@ class IncrementalWorklist(Worklist):
                 yield pipelines.Task(
                     functools.partial(self._look, extent),
                     # It holds a few MiB only.
-                    extent.length // 2, min(extent.length, _COMPARING))
+                    extent.length // 2, _memory_to_compare(
+                        extent.length, self._volume.geometry.block_size))
 
     def _look_at_holes(self, group: types.Extent,
                        stop: pipelines.StopFlag) -> Result:
@@ -273,8 +281,9 @@ class IncrementalWorklist(Worklist):
     def _writes(self) -> Iterator[Task]:
         while self._ready:
             extent = self._ready.popleft()
-            yield pipelines.Task(functools.partial(self._write, extent),
-                                 extent.length, memory(extent.length))
+            yield pipelines.Task(
+                functools.partial(self._write, extent), extent.length,
+                memory(extent.length, self._volume.geometry.block_size))
 
     def _write(self, extent: types.Extent,
                stop: pipelines.StopFlag) -> Result:

@@ -40,8 +40,10 @@ from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
 
 LOG = logging.getLogger(__name__)
-# Bytes that a task holds at most, however large its group is.
+# Bytes that a task holds at most, however large its group is, and bytes above
+# which it holds whole blocks besides.
 LARGEST = 15 << 20
+_LARGE_BLOCK = 2 << 20
 
 
 class Sink(Protocol):
@@ -115,8 +117,9 @@ class Fetcher:
 
     def _task(self, group: groups.Group, sink: Sink,
               size: int) -> pipelines.Task[int]:
+        large = self.grain if self.grain > _LARGE_BLOCK else 0
         return pipelines.Task(functools.partial(self._fetch, group, sink),
-                              size, min(2 * group.length, LARGEST))
+                              size, min(2 * group.length, LARGEST) + 3 * large)
 
     def _fetch(self, group: groups.Group, sink: Sink,
                stop: pipelines.StopFlag) -> int:

@@ -100,7 +100,7 @@ class ArgumentsTest(base.CommandTestCase):
                 (('list', '--patience', '1e9'), 'must be at most 1000000'),
                 (('list', '--workers', '0'), 'at least 1'),
                 (('list', '--limit', 'fast'), 'not a number of bytes'),
-                (('list', '--limit', '10K'), 'use at least 64K'),
+                (('list', '--limit', '10K'), 'use at least 512K'),
                 (('list', '--workers', 'x'), 'at least 1'),
                 (('list', '--since', 'yesterday'), 'such as 2026-'),
                 (('verify', '--all', '--sample', '0'), 'at most 100'),

@@ -10,6 +10,7 @@ from unittest import mock
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import errors
+from cinder_swift_backup.engine.survey import lineages
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
@@ -177,11 +178,27 @@ class ReportTest(base.CommandTestCase):
     def test_a_file_that_cannot_be_written(self):
         for path, why in (
                 (self.directory / 'no' / 'file', 'No such file or directory'),
-                (self.directory, 'Is a directory')):
+                (self.directory, 'Is a directory'), ('.', '')):
             answer = self.run_command('report', path)
             self.assertEqual(errors.ExitCode.TARGET, answer.code)
-            self.assertIn(f'cannot be written ({why})', answer.err)
+            self.assertIn(f'cannot be written ({why}', answer.err)
         self.assertEqual([], list(self.directory.iterdir()))
+
+    def test_each_backup_is_judged_once(self):
+        judged = []
+        real = lineages.Lineage.problem
+
+        def judge(lineage, backup):
+            judged.append(backup.ref.backup_id)
+            return real(lineage, backup)
+        self.volumes.return_value = {
+            str(number): cinder_api.Volume(str(number), '', 'available', 'p',
+                                           _CREATED, {})
+            for number in range(50)}
+        with mock.patch.object(lineages.Lineage, 'problem', judge):
+            self.report()
+        # A few times, however many volumes there are.
+        self.assertLessEqual(len(judged), 4 * 2)
 
     def test_an_age_that_is_none(self):
         answer = self.run_command('report', self.file, '--stale-after', 'soon')

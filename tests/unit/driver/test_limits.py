@@ -19,7 +19,7 @@ class LimitsTest(base.DriverTestCase):
 
     def test_defaults(self):
         general = settings.read()
-        self.assertEqual(1 << 30, general.memory.limit)
+        self.assertEqual(2 << 30, general.memory.limit)
         self.assertEqual(0, general.transport.bandwidth.up.rate)
 
     def test_new_values_hold_for_all(self):
@@ -36,7 +36,7 @@ class LimitsTest(base.DriverTestCase):
     def test_another_unit_by_mistake(self):
         for option, value, least in (
                 ('backup_swift_memory', 512, '67108864 (64.0 MiB)'),
-                ('backup_swift_bandwidth', 100, '65536 (64.0 KiB)')):
+                ('backup_swift_bandwidth', 100, '524288 (512 KiB)')):
             self.config(**{option: value})
             err = self.assertRaises(exceptions.ConfigurationError,
                                     settings.read)

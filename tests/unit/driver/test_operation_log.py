@@ -2,10 +2,13 @@
 
 """The lines that an operator reads about each operation."""
 
+import contextlib
+import gc
 import io
 import json
 import logging
 import types
+import weakref
 
 from cinder import exception as cinder_exception
 import fixtures
@@ -122,7 +125,7 @@ class EndsTest(OperationLogTestCase):
         log = operation_log.RestoreLog(self.backup, 'v2')
         log.start(10 * _GIB, 'c')
         self._move()
-        log.end(10 * _GIB, self.engine)
+        log.end(self.engine)
         begin, end = self.lines()
         self.assertEqual('Restore of backup b1 to volume v2 starts: 10.0 GiB, '
                          'from container c.', begin[1])
@@ -135,6 +138,14 @@ class EndsTest(OperationLogTestCase):
             'backup_id': 'b1', 'volume_id': 'v2', 'size': 10 * _GIB,
             'received': _GIB // 2, 'written': _GIB, 'skipped': 9 * _GIB,
             'rate': 64 << 20, 'retries': 1}, end[2])
+
+    def test_restore_of_what_came_twice(self):
+        log = operation_log.RestoreLog(self.backup, 'v2')
+        log.start(_GIB // 2, 'c')
+        self._move()
+        log.end(self.engine)
+        self.assertIn('wrote 512 MiB of 512 MiB at 32.0 MiB/s, skipped 0 B',
+                      self.lines()[-1][1])
 
     def test_delete(self):
         log = operation_log.DeleteLog(self.backup)
@@ -204,11 +215,33 @@ class ProgressTest(OperationLogTestCase):
                          [text[text.index('now'):-1]
                           for _, text, _ in self.lines()])
 
-    def test_nothing_is_known(self):
+    def test_nothing_is_done_yet(self):
+        self.log.start(10 * _GIB)
+        for _ in range(90):
+            self.clock.now += 1
+            self.log.tick()
+        self.assertEqual([f'is at 0 % after {after} s: 0 B of 10.0 GiB, now '
+                          'at 0 B/s.' for after in (30, 60, 90)],
+                         [text.removeprefix('Backup b1 of volume v1 ')
+                          for _, text, _ in self.lines()[1:]])
+
+    def test_nothing_to_be_done(self):
         for _ in range(90):
             self.clock.now += 1
             self.log.tick()
         self.assertEqual([], self.lines())
+
+    def test_waiting_is_not_slow(self):
+        self.log.wait_for_memory()
+        self.clock.now += 100
+        self.log.admit()
+        self._move()
+        self.log.end(10 * _GIB, self.engine, chains.Form.PACKS, 'c')
+        (level, text, _), (_, _, end) = self.lines()
+        self.assertEqual('WARNING', level)
+        self.assertIn('waits until other backups and restores free memory',
+                      text)
+        self.assertEqual((116, 64 << 20), (end['seconds'], end['rate']))
 
 
 class FailureTest(OperationLogTestCase):
@@ -241,6 +274,25 @@ class FailureTest(OperationLogTestCase):
         level, text, _ = self.line()
         self.assertEqual('ERROR', level)
         self.assertTrue(text.endswith(': out of luck (OSError).'), text)
+
+    def test_no_more_than_a_line(self):
+        self._follow(OSError('out of luck\n[SQL: a page of it]'))
+        self.assertTrue(self.line()[1].endswith(': out of luck (OSError).'))
+
+    def test_nothing_is_kept(self):
+        class Thing:
+            pass
+        kept = []
+
+        def fail():
+            thing = Thing()
+            kept.append(weakref.ref(thing))
+            raise OSError('out of luck')
+        gc.disable()
+        self.addCleanup(gc.enable)
+        with contextlib.suppress(OSError):
+            self.log.follow(fail)
+        self.assertIsNone(kept[0]())
 
     def test_nothing_is_appended(self):
         # As formatters do while an error is handled.

@@ -57,7 +57,7 @@ class LimitTest(test_base.BaseTestCase):
         self.assertEqual(0, self._seconds(both.up, [1 << 40] * 9))
 
     def test_pieces_are_small_where_the_rate_is(self):
-        for rate, piece in ((bandwidth.LEAST, 4 << 10), (16 << 20, 1 << 20),
+        for rate, piece in ((bandwidth.LEAST, 32 << 10), (16 << 20, 1 << 20),
                             (1 << 40, base.PIECE)):
             self.assertEqual(piece, bandwidth.Limit(rate).piece)
 

@@ -5,6 +5,9 @@
 from oslotest import base
 import testscenarios
 
+from cinder_swift_backup.engine.backup import needs
+from cinder_swift_backup.format import chains
+from cinder_swift_backup.format import types
 from tests.fakes import process_memory
 
 _SCRIPT = '''
@@ -115,6 +118,20 @@ print(measured(back_up, int(sys.argv[2])))
 print(measured(restore, int(sys.argv[3])))
 print(measured(back_up, 0))
 '''
+
+
+class LargeBlocksTest(base.BaseTestCase):
+    """A worker holds some of them, which counts."""
+
+    def test_needs(self):
+        def need(form, block_size):
+            return needs.of_backup(form, types.Geometry(
+                max(block_size, 50 << 20), block_size), 1 << 40,
+                incremental=False)
+        for form in chains.Form:
+            usual, large = need(form, 1 << 20), need(form, 50 << 20)
+            self.assertGreaterEqual(large.task - usual.task, 49 << 20)
+            self.assertLessEqual(usual.task, 71 << 20)
 
 
 class MemoryTest(testscenarios.WithScenarios, base.BaseTestCase):
