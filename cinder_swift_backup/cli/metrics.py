@@ -9,15 +9,12 @@ ages, because an age would stop growing if nobody wrote the file any more.
 import argparse
 from collections.abc import Mapping
 import os
-import pathlib
 
 import prometheus_client
 from prometheus_client import registry as registries
 
-from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_api
-from cinder_swift_backup.cli import commands
-from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import output_files
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import figures
 from cinder_swift_backup.engine.survey import lineages
@@ -29,7 +26,7 @@ _VOLUME = ('volume_id', 'volume_name', 'project_id')
 _Volumes = Mapping[str, cinder_api.Volume]
 
 
-class Metrics(commands.AccountCommand):
+class Metrics(output_files.FileCommand):
     """Write metrics of volumes and their backups for Prometheus.
 
     node_exporter's textfile collector reads FILE, if its name ends with
@@ -40,19 +37,6 @@ class Metrics(commands.AccountCommand):
     started or, if it has none, since it was created. If the login's catalog
     has Cinder, only volumes that Cinder lists have this metric.
     """
-
-    codes = (
-        (errors.ExitCode.SELECTION, 'no such container'),
-        (errors.ExitCode.TARGET, 'the file cannot be written'),
-    )
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """See cliff."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument('file', metavar='FILE', type=pathlib.Path,
-                            help='the file to write, or - for the standard '
-                                 'output')
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """See cliff."""
@@ -66,21 +50,11 @@ class Metrics(commands.AccountCommand):
                                          parsed_args.patience)
             registry = registries.CollectorRegistry()
             _Gauges(registry).set(lineage, volumes, times)
-        if parsed_args.file.suffix != _SUFFIX and str(
-                parsed_args.file) != '-':
+        file = parsed_args.file
+        if file.suffix != _SUFFIX and str(file) != '-':
             self.closing = [f'node_exporter only reads files whose names end '
                             f'with "{_SUFFIX}".']
-        if str(parsed_args.file) == '-':
-            self.app.stdout.write(
-                prometheus_client.generate_latest(registry).decode())
-            return
-        try:
-            prometheus_client.write_to_textfile(str(parsed_args.file),
-                                                registry)
-        except OSError as err:
-            raise exceptions.VolumeError(
-                f'{parsed_args.file} cannot be written '
-                f'({err.strerror})') from err
+        self.write(file, prometheus_client.generate_latest(registry).decode())
 
 
 class _Gauges:

@@ -4,18 +4,15 @@
 
 import argparse
 import os
-import pathlib
 
-from cinder_swift_backup import exceptions
 from cinder_swift_backup.cli import cinder_api
-from cinder_swift_backup.cli import commands
-from cinder_swift_backup.cli import errors
+from cinder_swift_backup.cli import output_files
 from cinder_swift_backup.cli import report_page
 from cinder_swift_backup.cli import staleness
 from cinder_swift_backup.engine.survey import verified
 
 
-class Report(commands.AccountCommand):
+class Report(output_files.FileCommand):
     """Write an HTML page about all volumes and their backups.
 
     It shows how old the newest complete backup of each volume is, a timeline
@@ -26,17 +23,9 @@ class Report(commands.AccountCommand):
     FILE stays as it was.
     """
 
-    codes = (
-        (errors.ExitCode.SELECTION, 'no such container'),
-        (errors.ExitCode.TARGET, 'the file cannot be written'),
-    )
-
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """See cliff."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('file', metavar='FILE', type=pathlib.Path,
-                            help='the file to write, or - for the standard '
-                                 'output')
         parser.add_argument(
             '--stale-after', type=staleness.limit, metavar='AGE',
             default='36h',
@@ -60,24 +49,4 @@ class Report(commands.AccountCommand):
                 place, lineage, volumes,
                 verified.Verified(survey.repository, lineage,
                                   lineage.backups), limit, text)))
-        if str(parsed_args.file) == '-':
-            self.app.stdout.write(page)
-            return
-        _replace(parsed_args.file, page)
-
-
-def _replace(path: pathlib.Path, text: str) -> None:
-    """Write a file in one step.
-
-    :raises VolumeError: when it cannot be written
-    """
-    beside = path.parent / f'.{path.name}.{os.getpid()}'
-    try:
-        try:
-            beside.write_text(text, encoding='utf-8')
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as err:
-        raise exceptions.VolumeError(
-            f'{path} cannot be written ({err.strerror})') from err
+        self.write(parsed_args.file, page)

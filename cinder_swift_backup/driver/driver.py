@@ -399,8 +399,9 @@ class SwiftBackupDriver(base_driver.BackupDriver):
     def _engine(self, backup, operation):
         """The engine for one operation, and the settings that it has.
 
-        :param operation: what it is called in the log
         Errors are told as by :func:`_told`.
+
+        :param operation: what it is called in the log
         """
         with _told(backup):
             general = settings.read()

@@ -101,8 +101,8 @@ class OperationLog:
     def wait_for_memory(self):
         """Tell that the operation waits until others need less."""
         LOG.warning('%s waits until other backups and restores free memory. '
-                 'backup_swift_memory limits what they all take together.',
-                 self._title, event='wait', **self._fields)
+                    'backup_swift_memory limits what they all take together.',
+                    self._title, event='wait', **self._fields)
 
     def admit(self):
         """Note that it need not wait any more, so that rates are right."""

@@ -10,6 +10,7 @@ Modules that other tests hold:
 * conversion_needs: cli.test_converting
 * expectations: cli.test_verifying
 * openstack_plugin: cli.test_app
+* output_files: cli.test_reporting
 * policies: cli.test_forgetting
 * questions: cli.test_deleting
 * record_statements: cli.test_converting
