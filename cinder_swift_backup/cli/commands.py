@@ -52,6 +52,7 @@ _MOST = 1e6
 _PATIENCE = 300
 # Seconds: clocks that differ by no more are the same.
 _SAME = 60
+_UNCHANGED = 'Nothing was changed.'
 _WORKERS = 4
 
 
@@ -188,6 +189,10 @@ class _Help(argparse.HelpFormatter):
         return super()._fill_text(text, width, indent)
 
 
+def _wants_json(arguments: argparse.Namespace) -> bool:
+    return getattr(arguments, 'formatter', None) == 'json'
+
+
 class OurCommand(command.Command):
     """A command that ends as :mod:`.errors` says.
 
@@ -219,8 +224,7 @@ class OurCommand(command.Command):
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """See cliff; turns our errors into a line and an exit code."""
-        self._is_for_programs = (
-            getattr(parsed_args, 'formatter', None) == 'json')
+        self._is_for_programs = _wants_json(parsed_args)
         try:
             with interrupts.raised():
                 answer = super().run(parsed_args)
@@ -228,13 +232,27 @@ class OurCommand(command.Command):
             self.tell(err, self.left)
             return errors.code_of(err)
         except KeyboardInterrupt:
-            self.say(f'Interrupted. {self.left or "Nothing was changed."}')
-            return errors.ExitCode.INTERRUPTED
+            return self.give_up(
+                parsed_args, f'Interrupted. {self.left or _UNCHANGED}',
+                errors.ExitCode.INTERRUPTED)
         # Below the output also where both go to one file.
         self.app.stdout.flush()
         for line in self.closing:
             self.say(line)
         return answer or self.code
+
+    def give_up(self, arguments: argparse.Namespace, why: str,
+                code: errors.ExitCode = errors.ExitCode.USAGE) -> int:
+        """Tell why a command does nothing more; returns the exit code.
+
+        With "-f json" it is an object of JSON.
+        """
+        if _wants_json(arguments):
+            self.app.stderr.write(
+                f'{json.dumps({"error": why, "code": int(code)})}\n')
+        else:
+            self.say(why)
+        return code
 
     @property
     def login(self) -> argparse.Namespace:
@@ -288,16 +306,16 @@ class _Columns(OurCommand):
                        getattr(parsed_args, 'sort_columns', [])):
             for at, name in enumerate(chosen):
                 if _normal(name) not in known:
-                    return self._refuse(name, known)
+                    return self.give_up(parsed_args, _unknown(name, known))
                 chosen[at] = known[_normal(name)]
         return super().run(parsed_args)
 
-    def _refuse(self, name: str, known: Mapping[str, str]) -> int:
-        meant = (f' Did you mean {known["backup"]}?'
-                 if _normal(name) == 'id' and 'backup' in known else '')
-        self.say(f'Unknown column {name!r}.{meant} The columns are '
-                 f'{", ".join(known.values())}.')
-        return errors.ExitCode.USAGE
+
+def _unknown(name: str, known: Mapping[str, str]) -> str:
+    meant = (f' Did you mean {known["backup"]}?'
+             if _normal(name) == 'id' and 'backup' in known else '')
+    return (f'Unknown column {name!r}.{meant} The columns are '
+            f'{", ".join(known.values())}.')
 
 
 def _normal(name: str) -> str:

@@ -101,9 +101,9 @@ class Forget(commands.AccountCommand, commands.Table):
     def run(self, parsed_args: argparse.Namespace) -> int:
         """See cliff; a policy that keeps nothing is a mistake."""
         if policies.read(parsed_args).is_empty:
-            self.say('Say what to keep with one of the --keep options, such '
-                     'as --keep-daily 7.')
-            return errors.ExitCode.USAGE
+            return self.give_up(
+                parsed_args, 'Say what to keep with one of the --keep '
+                             'options, such as --keep-daily 7.')
         return super().run(parsed_args)
 
     def take_action(self, parsed_args: argparse.Namespace,

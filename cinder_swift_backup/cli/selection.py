@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import re
 
 from cinder_swift_backup.cli import commands
-from cinder_swift_backup.cli import errors
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine.survey import survey as surveys
 
@@ -30,8 +29,7 @@ class SelectingCommand(commands.AccountCommand):
         """See cliff; what is named has to go together."""
         why = _fault(parsed_args)
         if why:
-            self.say(why)
-            return errors.ExitCode.USAGE
+            return self.give_up(parsed_args, why)
         return super().run(parsed_args)
 
     @staticmethod

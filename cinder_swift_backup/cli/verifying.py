@@ -141,9 +141,8 @@ class Verify(selection.SelectingCommand, commands.Table):
         """See cliff; some options make sense together only."""
         if _is_limited(parsed_args) and (
                 not parsed_args.deep or parsed_args.backups):
-            self.say('--older-than and --at-most need --deep, and --all or '
-                     '--volume.')
-            return errors.ExitCode.USAGE
+            return self.give_up(parsed_args, '--older-than and --at-most need '
+                                             '--deep, and --all or --volume.')
         return super().run(parsed_args)
 
     def take_action(self, parsed_args: argparse.Namespace,

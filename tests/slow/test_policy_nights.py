@@ -62,17 +62,32 @@ class NightsTestCase(api.ApiTestCase):
             self.clock.move_to(start + datetime.timedelta(days=night + 1))
             if night in _SERVICES:
                 self._become(*_SERVICES[night])
+                # What the last service has made, the new one restores.
+                self._check(_DAYS, _WEEKS)
             self._night(night)
+        self._check(_DAYS, _WEEKS)
+        for options in (('--dry-run',), ('--yes',)):
+            self.program.run('forget', '--policy', 'gold', '--keep-last', '2',
+                             *options)
+            self._check(*((_DAYS, _WEEKS) if options == ('--dry-run',)
+                          else (2, 0)))
+
+    def _check(self, days, weeks):
+        """What is left is what it should be, and all of it restores."""
         left = {backup.id: backup for backup in self.cinder.backups.list()}
         self.assertLessEqual(set(left), set(self.made))
         for volume in self.of_policy:
-            self._check_kept(volume, left)
+            self._check_kept(volume, left, days, weeks)
+        if not left:
+            return
         rows = self.program.json('verify', '--all', '--deep')
         self.assertEqual({(backup_id, 'verified') for backup_id in left},
                          {(row['Backup'], row['State']) for row in rows})
         for backup in left.values():
-            self.assertEqual(self.made[backup.id][2],
-                             self.sha256(self.restore(backup)), backup.id)
+            restored = self.restore(backup)
+            self.assertEqual(self.made[backup.id][2], self.sha256(restored),
+                             backup.id)
+            self.forget_volume(restored)
 
     def _become(self, driver, options):
         cinder = self.moved.cinder
@@ -102,16 +117,16 @@ class NightsTestCase(api.ApiTestCase):
             self.made[row['Backup']] = (self.clock.now(), volume.id,
                                         self.sha256(volume))
 
-    def _check_kept(self, volume, left):
+    def _check_kept(self, volume, left, days, weeks):
         """What the policy says is there, and all else is needed by that."""
         mine = {backup_id: when for backup_id, (when, of, _)
                 in self.made.items() if of == volume.id}
         newest_first = sorted(mine, key=mine.get, reverse=True)
-        said = set(newest_first[:_DAYS])
-        weeks = {}
+        said = set(newest_first[:days])
+        of_weeks = {}
         for backup_id in newest_first:
-            weeks.setdefault(mine[backup_id].isocalendar()[:2], backup_id)
-        said |= set(list(weeks.values())[:_WEEKS])
+            of_weeks.setdefault(mine[backup_id].isocalendar()[:2], backup_id)
+        said |= set(list(of_weeks.values())[:weeks])
         self.assertLessEqual(said, set(left))
         needed = set(said)
         kinds = {row['Backup']: row['Kind']

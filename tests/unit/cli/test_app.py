@@ -236,6 +236,12 @@ class ExitCodeTest(base.CommandTestCase):
             {'error': "there is no backup whose id begins with 'none'",
              'remedy': 'Run "list --long" to see ids and names.', 'code': 3},
             json.loads(answer.err))
+        for words in (('forget', '--all'), ('list', '-c', 'nonsense'),
+                      ('verify', '--all', '--at-most', '1G'),
+                      ('verify', '--all', '--volume', 'vol-1')):
+            answer = self.run_command(*words, '-f', 'json')
+            self.assertEqual(errors.ExitCode.USAGE, answer.code)
+            self.assertEqual(2, json.loads(answer.err)['code'])
         for words in (('delete', 'none'), ('orphans', '--delete'),
                       ('restore', 'none', self.directory / 'volume'),
                       ('report', self.directory / 'no' / 'file'),
