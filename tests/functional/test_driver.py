@@ -4,6 +4,8 @@
 
 import json
 import logging
+import random
+import time
 import urllib.parse
 import uuid
 
@@ -74,6 +76,18 @@ class BackupTestCase(cinder_side.CinderSideTestCase):
         incremental = self.back_up(OURS, volume, path, parent=full)
         self.assertEqual(full.id, incremental.parent_id)
         self.assert_content(self.restore_new(OURS, incremental), grown)
+
+    def test_bandwidth(self):
+        self.configure(backup_swift_bandwidth=1 << 20)
+        data = random.Random(1).randbytes(3 << 20)
+        volume, path = self.make_volume(data)
+        # The first piece of each direction waits for nothing.
+        begun = time.monotonic()
+        backup = self.back_up(OURS, volume, path)
+        self.assertGreater(time.monotonic() - begun, 2.5)
+        begun = time.monotonic()
+        self.assert_content(self.restore_new(OURS, backup), data)
+        self.assertGreater(time.monotonic() - begun, 2.5)
 
     def test_a_full_backup_after_some_incrementals(self):
         self.configure(backup_swift_full_after=2)

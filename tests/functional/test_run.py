@@ -55,6 +55,10 @@ class RunTestCase(own_cinder.OwnCinderTestCase):
                   'incremental' if night % 2 else 'full')},
                 {(row['Result'], row['Problem'], row['Verified'],
                   row['Asked for']) for row in rows.values()})
+        page = self.program.run('report', '-').stdout
+        for words in (*(volume.id for volume in self.volumes_of_policy),
+                      '<b>3</b> volumes', '<b>4</b> complete backups'):
+            self.assertIn(words, page)
         # The last chain of each.
         self.assertEqual(4, len(self.cinder.backups.list()))
         for volume_id, row in rows.items():
