@@ -47,7 +47,7 @@ class CheckConfig(commands.Table):
                 ('--config-file', 'FILE', 'a file of the configuration',
                  '/etc/cinder/cinder.conf'),
                 ('--config-dir', 'DIR', 'a directory with more of such files, '
-                 '*.conf', '/etc/cinder/cinder.conf.d')):
+                 'whose names end in .conf', '/etc/cinder/cinder.conf.d')):
             # Both in one list, for their order counts.
             parser.add_argument(
                 option, dest='sources', action='append', metavar=metavar,
