@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Makes our commands those of the "openstack" command, too.
+"""Offers our commands through the "openstack" command, too.
 
 It finds this module by the entry point ``openstack.cli.extension``, and the
 commands by those of ``openstack.backup_store.v1``: "openstack backup store

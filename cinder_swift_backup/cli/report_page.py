@@ -2,8 +2,8 @@
 
 """A page about all volumes and backups, for people.
 
-1. Work out what the page shows: numbers and texts of each volume, and where on
-   the line of time its backups are.
+1. Work out what the page shows: numbers and texts of each volume, and where
+   its backups are on the timeline.
 2. Fill in the template. All that comes from the store or from Cinder is
    escaped there.
 
@@ -34,7 +34,7 @@ _AGES = (('less than 1 day', _DAY), ('1 to 2 days', 2 * _DAY),
          ('2 to 7 days', 7 * _DAY), ('7 to 30 days', 30 * _DAY),
          ('more than 30 days', datetime.timedelta.max))
 _NONE = 'no complete backup'
-# The line of time: what it covers at least, and how many parts it has.
+# The timeline: what it covers at least, and how many parts it has.
 _SHORTEST = 7 * _DAY
 _TICKS = 2
 
@@ -58,9 +58,9 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Point:
-    """A backup on the line of time.
+    """A backup on the timeline.
 
-    ``at`` is in per cent of the line. ``text`` says all about it.
+    ``at`` is in per cent of its width. ``text`` says all about it.
     """
 
     at: float
@@ -175,7 +175,7 @@ class Page:
 
     @property
     def complete(self) -> int:
-        """How many of them are complete."""
+        """How many backups are complete."""
         return sum(each.by_state.get(backups.State.COMPLETE, 0)
                    for each in self._all.values())
 

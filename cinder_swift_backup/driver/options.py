@@ -111,8 +111,8 @@ OPTS = [
                     'they take turns. One always runs, even if it needs more '
                     'than this by itself. 0 sets no limit; any other value '
                     'must be at least 67108864 (64 MiB). If backup_workers '
-                    'is above 1, each process has a limit of its own, also of '
-                    'bandwidth.'),
+                    'is above 1, each process has its own limits of memory '
+                    'and bandwidth.'),
     cfg.IntOpt('backup_swift_bandwidth',
                default=0,
                min=0,

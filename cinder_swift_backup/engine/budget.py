@@ -25,6 +25,18 @@ from concurrent import futures
 import dataclasses
 import threading
 
+# Bytes: a worker holds a block that is larger whole.
+_LARGE_BLOCK = 2 << 20
+
+
+def of_large_blocks(block_size: int) -> int:
+    """Bytes that a task holds besides what it does of usual blocks.
+
+    That is a block as it comes, what it is compared with or decoded from, and
+    what is made of it.
+    """
+    return 3 * block_size if block_size > _LARGE_BLOCK else 0
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Need:

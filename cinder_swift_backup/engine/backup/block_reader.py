@@ -22,14 +22,6 @@ PIECE = 2 << 20
 HOLE = 256 << 10
 
 
-def memory_of_large(block_size: int) -> int:
-    """Bytes that a worker holds besides what it does of usual blocks.
-
-    That is a piece, the zeros to compare it with, and what is made of it.
-    """
-    return 3 * block_size if block_size > PIECE else 0
-
-
 class BlockReader:
     """Reads one volume; may be used by several workers.
 

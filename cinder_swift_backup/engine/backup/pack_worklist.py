@@ -19,10 +19,10 @@ import dataclasses
 import functools
 from typing import TypeAlias
 
+from cinder_swift_backup.engine import budget
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine.backup import block_reader
 from cinder_swift_backup.engine.backup import compaction
 from cinder_swift_backup.engine.backup import layout
 from cinder_swift_backup.engine.backup import pack_encoder
@@ -110,7 +110,7 @@ class PackWorklist:
         self._writer = writer
         self._traces = traces
         self._block_size = volume.geometry.block_size
-        self._looking = _LOOKING + block_reader.memory_of_large(
+        self._looking = _LOOKING + budget.of_large_blocks(
             self._block_size)
         self._page_size = pages.size(self._block_size)
         self._running = 0

@@ -31,9 +31,9 @@ from collections.abc import Iterator
 import dataclasses
 import functools
 
+from cinder_swift_backup.engine import budget
 from cinder_swift_backup.engine import intervals
 from cinder_swift_backup.engine import pipelines
-from cinder_swift_backup.engine.backup import block_reader
 from cinder_swift_backup.engine.backup import chunk_writer
 from cinder_swift_backup.engine.backup import layout
 from cinder_swift_backup.engine.backup import merging
@@ -57,12 +57,12 @@ _COMPARING = 6 << 20
 def memory(length: int, block_size: int) -> int:
     """How many bytes it takes to store an extent of so many."""
     return (length + min(length, _BESIDES)
-            + block_reader.memory_of_large(block_size))
+            + budget.of_large_blocks(block_size))
 
 
 def _memory_to_compare(length: int, block_size: int) -> int:
     return (min(length, _COMPARING)
-            + block_reader.memory_of_large(block_size))
+            + budget.of_large_blocks(block_size))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from typing import Protocol
 
 from oslo_log import log as logging
 
+from cinder_swift_backup.engine import budget
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import pipelines
 from cinder_swift_backup.engine import repository
@@ -40,10 +41,8 @@ from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
 
 LOG = logging.getLogger(__name__)
-# Bytes that a task holds at most, however large its group is, and bytes above
-# which it holds whole blocks besides.
+# Bytes that a task holds at most, however large its group is.
 LARGEST = 15 << 20
-_LARGE_BLOCK = 2 << 20
 
 
 class Sink(Protocol):
@@ -117,9 +116,10 @@ class Fetcher:
 
     def _task(self, group: groups.Group, sink: Sink,
               size: int) -> pipelines.Task[int]:
-        large = self.grain if self.grain > _LARGE_BLOCK else 0
-        return pipelines.Task(functools.partial(self._fetch, group, sink),
-                              size, min(2 * group.length, LARGEST) + 3 * large)
+        return pipelines.Task(
+            functools.partial(self._fetch, group, sink), size,
+            min(2 * group.length, LARGEST)
+            + budget.of_large_blocks(self.grain))
 
     def _fetch(self, group: groups.Group, sink: Sink,
                stop: pipelines.StopFlag) -> int:
