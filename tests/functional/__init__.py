@@ -13,7 +13,7 @@ import pathlib
 # How it is done depends on the release, but every command does it.
 import cinder.cmd.backup  # noqa: F401
 
-from tests.functional import selection
+from tests import selection
 
 
 def load_tests(loader, tests, pattern):

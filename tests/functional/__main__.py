@@ -7,7 +7,7 @@ import pathlib
 import sys
 import unittest
 
-from tests.functional import selection
+from tests import selection
 
 
 def _where(test: unittest.TestCase, scenario: str) -> selection.Modes:

@@ -18,8 +18,8 @@ from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
 from cinder_swift_backup.stores import transport
 from tests import cloud as test_cloud
+from tests import selection
 from tests.cloud import errors
-from tests.functional import selection
 
 
 @functools.cache

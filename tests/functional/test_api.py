@@ -2,8 +2,8 @@
 
 """Everything users do with backups, through the real Cinder API."""
 
+from tests import selection
 from tests.functional import api_cases
-from tests.functional import selection
 
 
 class BackupTestCase(api_cases.BackupTestCase):

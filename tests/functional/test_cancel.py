@@ -9,8 +9,8 @@ from typing import ClassVar
 from cinderclient import exceptions as client_exceptions
 
 from cinder_swift_backup import exceptions
+from tests import selection
 from tests.functional import reasons
-from tests.functional import selection
 from tests.functional.api import MIB
 
 _POLICY = '''

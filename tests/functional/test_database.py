@@ -22,8 +22,8 @@ from sqlalchemy import pool
 
 from cinder_swift_backup.driver import observers
 from cinder_swift_backup.driver import records
+from tests import selection
 from tests.functional import cinder_side
-from tests.functional import selection
 from tests.functional.cinder_side import OURS
 
 CONF = cfg.CONF

@@ -18,13 +18,13 @@ import fixtures
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.format import naming
+from tests import selection
 from tests.cloud.fault_proxy import proxy
 from tests.cloud.fault_proxy import rules
 from tests.fakes import blobs
 from tests.functional import base
 from tests.functional import cinder_process
 from tests.functional import cinder_side
-from tests.functional import selection
 from tests.functional.cinder_side import BLOCK
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS

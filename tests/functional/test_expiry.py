@@ -16,12 +16,12 @@ from keystoneauth1 import loading as ks_loading
 from oslo_config import cfg
 from swiftclient import exceptions as swift_exceptions
 
+from tests import selection
 from tests.cloud.fault_proxy import proxy
 from tests.cloud.fault_proxy.rules import Refuse
 from tests.cloud.fault_proxy.rules import rule
 from tests.functional import cinder_process
 from tests.functional import cinder_side
-from tests.functional import selection
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
 from tests.functional.cinder_side import STOCK

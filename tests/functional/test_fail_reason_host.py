@@ -12,13 +12,13 @@ import shutil
 import sqlite3
 import tempfile
 
+from tests import selection
 from tests.cloud import certificates
 from tests.cloud.fault_proxy.rules import Kind
 from tests.cloud.fault_proxy.rules import rule
 from tests.cloud.fault_proxy.rules import Slow
 from tests.fakes import images
 from tests.functional import reasons
-from tests.functional import selection
 from tests.functional.api import MIB
 
 # Bytes a second, so that the only chunk takes some.

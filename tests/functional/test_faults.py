@@ -8,11 +8,11 @@ some of them by their names.
 
 import testscenarios
 
+from tests import selection
 from tests.faults import base
 from tests.faults import cases
 from tests.faults import deaths
 from tests.faults import rows
-from tests.functional import selection
 
 
 def wanted(name):

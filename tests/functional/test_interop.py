@@ -15,10 +15,10 @@ from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
+from tests import selection
 from tests.fakes import blobs
 from tests.functional import cinder_side
 from tests.functional import content
-from tests.functional import selection
 from tests.functional.cinder_side import BLOCK
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS

@@ -5,9 +5,9 @@
 import random
 from typing import ClassVar
 
+from tests import selection
 from tests.fakes import process_memory
 from tests.functional import own_cinder
-from tests.functional import selection
 from tests.functional.api import MIB
 
 # Which is Cinder's default for what is done at once.

@@ -24,6 +24,7 @@ from cinder_swift_backup.driver import records
 from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.backup import packer
 from cinder_swift_backup.format import naming
+from tests import selection
 from tests.cloud import key_manager
 from tests.fakes import blobs
 from tests.functional import base
@@ -31,7 +32,6 @@ from tests.functional import cinder_side
 from tests.functional import command
 from tests.functional import content
 from tests.functional import own_cinder
-from tests.functional import selection
 from tests.functional.api import MIB
 from tests.functional.cinder_side import OURS
 from tests.functional.cinder_side import STOCK

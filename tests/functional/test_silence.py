@@ -13,13 +13,13 @@ from cinder import exception as cinder_exception
 from cinder import objects
 from cinder.objects import fields
 
+from tests import selection
 from tests.cloud.fault_proxy.rules import Kind
 from tests.cloud.fault_proxy.rules import Moment
 from tests.cloud.fault_proxy.rules import rule
 from tests.cloud.fault_proxy.rules import Stall
 from tests.faults import base
 from tests.faults import operations
-from tests.functional import selection
 from tests.functional import tls
 from tests.functional.cinder_side import OURS
 

@@ -5,11 +5,11 @@
 import re
 import shutil
 
+from tests import selection
 from tests.cloud import config_files
 from tests.cloud import errors
 from tests.cloud import processes
 from tests.functional import cinder_side
-from tests.functional import selection
 
 _COLOUR = re.compile('\x1b\\[[0-9;]*m')
 # Seconds.

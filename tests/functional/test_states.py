@@ -17,6 +17,7 @@ import random
 import sqlite3
 from typing import ClassVar
 
+from tests import selection
 from tests.cloud.fault_proxy.rules import Answer
 from tests.cloud.fault_proxy.rules import Kind
 from tests.cloud.fault_proxy.rules import Moment
@@ -24,7 +25,6 @@ from tests.cloud.fault_proxy.rules import Refuse
 from tests.cloud.fault_proxy.rules import rule
 from tests.cloud.fault_proxy.rules import Stall
 from tests.functional import reasons
-from tests.functional import selection
 from tests.functional.api import MIB
 
 # Seconds: for good, as far as a test goes.

@@ -8,9 +8,9 @@ Needs the cloud of the functional tests; without one it is skipped.
 from oslotest import base as test_base
 from swiftclient import client
 
+from tests import selection
 from tests.contract import suite
 from tests.functional import base
-from tests.functional import selection
 
 
 class SwiftStoreTest(suite.StoreContract, test_base.BaseTestCase):

@@ -13,12 +13,12 @@ import uuid
 
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
+from tests import selection
 from tests.cloud import processes
 from tests.fakes import blobs
 from tests.fakes import eras
 from tests.functional import command
 from tests.functional import own_cinder
-from tests.functional import selection
 from tests.functional.api import MIB
 
 STOCK_DRIVER = 'cinder.backup.drivers.swift.SwiftBackupDriver'

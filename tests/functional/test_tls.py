@@ -11,13 +11,13 @@ import time
 from cinder import context as cinder_context
 from cinder import exception as cinder_exception
 
+from tests import selection
 from tests.cloud.fault_proxy.rules import Kind
 from tests.cloud.fault_proxy.rules import Moment
 from tests.cloud.fault_proxy.rules import Reset
 from tests.cloud.fault_proxy.rules import rule
 from tests.faults import operations
 from tests.functional import cinder_side
-from tests.functional import selection
 from tests.functional import tls
 from tests.functional.cinder_side import OURS
 

@@ -10,6 +10,7 @@ import random
 from cinder import exception as cinder_exception
 
 from cinder_swift_backup.format import naming
+from tests import selection
 from tests.cloud.fault_proxy.rules import Kind
 from tests.cloud.fault_proxy.rules import rule
 from tests.cloud.fault_proxy.rules import Stall
@@ -18,7 +19,6 @@ from tests.faults import base
 from tests.functional import cinder_process
 from tests.functional import cinder_side
 from tests.functional import handles
-from tests.functional import selection
 from tests.functional.cinder_side import CHUNK
 from tests.functional.cinder_side import OURS
 

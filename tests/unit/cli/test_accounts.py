@@ -18,6 +18,7 @@ from cinder_swift_backup.cli import accounts
 from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import logins
 from cinder_swift_backup.stores import transport
+from tests import selection
 
 _LOOPBACK = '127.0.0.1'
 # Seconds, after which a server that was silent closes its connections.
@@ -128,6 +129,7 @@ clouds:
         self.write('api_timeout: 0.2')
         self.assertIn('no answer for 0.2 s', self._refused('a', {}, 0.4))
 
+    @selection.takes_long
     def test_version_1(self):
         self.soon()
         self.assertIn('no answer for 0.1 s', self._refused(

@@ -12,6 +12,7 @@ from oslotest import base
 from cinder_swift_backup.engine import overlay
 from cinder_swift_backup.format import packed_chunks
 from cinder_swift_backup.format import types
+from tests import selection
 
 
 class OverlayTest(base.BaseTestCase):
@@ -19,7 +20,7 @@ class OverlayTest(base.BaseTestCase):
 
     @given(st.lists(st.tuples(st.integers(0, 11), st.integers(1, 90))),
            st.integers(1, 96), st.sampled_from((0, 96)))
-    @settings(max_examples=200)
+    @settings(max_examples=selection.examples(200))
     def test_each_byte(self, chunks, length, start):
         table = packed_chunks.PackedChunks(str)
         expected = [0] * 96

@@ -29,6 +29,7 @@ from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import condemned
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.stores import base as store_base
+from tests import selection
 from tests.fakes import faulty
 from tests.fakes import observers
 from tests.fakes import serial
@@ -584,13 +585,13 @@ class InterleavingTest(SweepTestCase):
 
     @given(st.randoms(use_true_random=False), st.integers(0, 12),
            st.sampled_from((0, 7, 25)), st.sampled_from((0, 30)))
-    @settings(max_examples=250)
+    @settings(max_examples=selection.examples(250))
     def test_a_backup_while_its_parent_is_deleted(self, chance, lag, hours,
                                                   before):
         self._run(_any_order(chance), lag, hours, before)
 
     @given(st.randoms(use_true_random=False), st.sampled_from((0, 7, 25)))
-    @settings(max_examples=150)
+    @settings(max_examples=selection.examples(150))
     def test_a_backup_that_nobody_knows_of(self, chance, hours):
         # All packs go at once, since there is no record of it.
         self._run(_any_order(chance), 0, hours, told=True)
@@ -600,7 +601,7 @@ class InterleavingTest(SweepTestCase):
 
         @given(st.randoms(use_true_random=False), st.integers(0, 8),
                st.sampled_from((5, 13)))
-        @settings(max_examples=120)
+        @settings(max_examples=selection.examples(120))
         def run(chance, lag, hours):
             made.add(self._run_with_two_sweeps(chance, lag, hours))
 
@@ -674,6 +675,7 @@ class InterleavingTest(SweepTestCase):
         self.assertEqual({True, False}, done)
 
 
+    @selection.takes_long
     def test_each_pair_of_moments(self):
         # The sweeper begins at one moment of the backup, and goes on when that
         # is done; or the backup goes on when the sweeper has got so far.
@@ -808,4 +810,5 @@ class HistoryTest(base.EngineTestCase):
     def test_random_histories(self):
         self.have_small_packs()
         stateful.run_state_machine_as_test(SweepMachine, settings=settings(
-            max_examples=80, stateful_step_count=25, deadline=None))
+            max_examples=selection.examples(80), stateful_step_count=25,
+            deadline=None))

@@ -16,6 +16,7 @@ import zstd
 from cinder_swift_backup import exceptions
 from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import streams
+from tests import selection
 from tests.fakes import process_memory
 
 _TEXT = b'the quick brown fox jumps over the lazy dog\n' * 2000
@@ -297,6 +298,7 @@ class MemoryTest(base.BaseTestCase):
                                     find('zstd'), stored, len(_TEXT))
             self.assertIn('memory', str(err))
 
+    @selection.takes_long
     def test_bounded_whatever_the_length(self):
         for word, count, bound in (('none', 200, 4), ('zlib', 80, 8),
                                    ('zstd', 200, 40), ('bz2', 20, 16)):

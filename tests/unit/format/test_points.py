@@ -22,6 +22,7 @@ from cinder_swift_backup.format import packs
 from cinder_swift_backup.format import pages
 from cinder_swift_backup.format import points
 from cinder_swift_backup.format import types
+from tests import selection
 from tests.fakes import documents
 from tests.unit.format import strategies
 
@@ -81,6 +82,7 @@ class RoundTripTest(base.BaseTestCase):
         self.assertFalse(manifest.has_digest_file)
         self.assertIs(manifest.point.objects, manifest.objects)
 
+    @selection.takes_long
     def test_as_many_pages_as_there_may_be(self):
         # With an availability zone of the longest name.
         prefix = _PREFIX.replace('az_', 'az_' + 'z' * 250)
@@ -243,6 +245,7 @@ class DamageTest(base.BaseTestCase):
                                 kind=manifests.Reader)
         self.assertTrue(str(err).isprintable())
 
+    @selection.takes_long
     def test_memory(self):
         count = 100_000
         manifest = _manifest()

@@ -15,6 +15,7 @@ from cinder_swift_backup.engine.backup import changes
 from cinder_swift_backup.engine.backup import jobs
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
+from tests import selection
 from tests.fakes import observers
 from tests.fakes import volumes
 from tests.unit.engine import base
@@ -85,7 +86,7 @@ class TrackedTest(base.EngineTestCase):
                 if name.startswith(prefix)
                 and name != naming.manifest_name(prefix)}
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=selection.examples(150), deadline=None)
     @given(first=_pieces(), second=_pieces(), shared=strategies.integers(
         0, 40), sparse=strategies.booleans())
     def test_same_backup(self, first, second, shared, sparse):

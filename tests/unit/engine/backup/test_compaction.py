@@ -17,6 +17,7 @@ from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import packs
+from tests import selection
 from tests.fakes import observers
 from tests.fakes import volumes
 from tests.unit.engine import base
@@ -63,7 +64,7 @@ class RewriteTest(base.EngineTestCase):
             self.useFixture(fixtures.MockPatchObject(compaction, name, value))
 
     @given(strategies.histories(), st.booleans())
-    @settings(max_examples=100)
+    @settings(max_examples=selection.examples(100))
     def test_histories(self, history, sparse):
         self._without_budget()
         bench = base.Bench()

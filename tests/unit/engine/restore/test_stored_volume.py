@@ -15,6 +15,7 @@ from cinder_swift_backup.engine.restore import kept_pieces
 from cinder_swift_backup.engine.restore import stored_volume
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
+from tests import selection
 from tests.fakes import eras
 from tests.unit.engine import base
 from tests.unit.engine import strategies
@@ -50,7 +51,7 @@ class StoredVolumeTest(base.EngineTestCase):
                           codec='zlib')
 
     @given(strategies.histories(), _FORMS, st.data())
-    @settings(max_examples=80)
+    @settings(max_examples=selection.examples(80))
     def test_any_extent(self, history, form, drawn):
         bench = base.Bench()
         self.archive(bench, history, form)

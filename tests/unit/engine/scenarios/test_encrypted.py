@@ -26,6 +26,7 @@ from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import encryption
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
+from tests import selection
 from tests.fakes import key_ring
 from tests.fakes import observers
 from tests.fakes import volumes
@@ -65,7 +66,7 @@ class EncryptedTest(base.EngineTestCase):
 
     @given(strategies.histories(),
            st.sampled_from(('none', 'zlib', 'zstd', 'bz2')))
-    @settings(max_examples=60)
+    @settings(max_examples=selection.examples(60))
     def test_any_history(self, history, word):
         bench = _bench('one')
         for number, (data, parent) in enumerate(history):

@@ -38,6 +38,7 @@ from cinder_swift_backup.format import pages
 from cinder_swift_backup.format import stored_form
 from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import memory
+from tests import selection
 from tests.fakes import faulty
 from tests.fakes import observers
 from tests.fakes import volumes
@@ -95,7 +96,7 @@ class HistoryTest(base.EngineTestCase):
         self.have_small_packs()
 
     @given(strategies.histories(), _WORDS, st.booleans())
-    @settings(max_examples=150)
+    @settings(max_examples=selection.examples(150))
     def test_each_backup(self, history, word, sparse):
         bench = base.Bench()
         for number, (data, parent) in enumerate(history):
@@ -128,7 +129,7 @@ class OddSizesTest(base.EngineTestCase):
            st.integers(1, 200), st.integers(1, 300), st.integers(1, 200),
            st.integers(1, 200), st.integers(1, 300), st.integers(1, 5),
            st.integers(1, 30), st.booleans())
-    @settings(max_examples=200)
+    @settings(max_examples=selection.examples(200))
     def test_any_sizes(self, history, block, chunk, page, piece, window, holes,
                        most, in_pack, sparse):
         bench = base.Bench()
@@ -429,7 +430,7 @@ class HealingTest(base.EngineTestCase):
         self.have_small_packs()
 
     @given(strategies.histories(), st.data())
-    @settings(max_examples=60)
+    @settings(max_examples=selection.examples(60))
     def test_any_history(self, history, drawn):
         bench = base.Bench()
         for number, (data, parent) in enumerate(history):

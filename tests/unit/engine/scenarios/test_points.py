@@ -14,6 +14,7 @@ from cinder_swift_backup.engine.restore import doubts
 from cinder_swift_backup.engine.restore import restorer
 from cinder_swift_backup.engine.restore import streamer
 from cinder_swift_backup.format import naming
+from tests import selection
 from tests.fakes import observers
 from tests.fakes import points
 from tests.fakes import tables
@@ -40,7 +41,7 @@ class HistoryTest(base.EngineTestCase):
 
     @given(strategies.histories(),
            st.sampled_from(('none', 'zlib', 'zstd', 'bz2')), st.booleans())
-    @settings(max_examples=60)
+    @settings(max_examples=selection.examples(60))
     def test_each_backup(self, history, word, sparse):
         bench = base.Bench()
         written = _write(bench, history, word)
@@ -110,6 +111,7 @@ class DamageTest(base.EngineTestCase):
     def _nothing_was_written(self):
         self.assertEqual({0xa5}, set(self.target.data))
 
+    @selection.takes_long
     def test_bytes_of_every_object(self):
         some = random.Random(9)
         for name in self.bench.names():

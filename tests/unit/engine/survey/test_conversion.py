@@ -15,6 +15,7 @@ from cinder_swift_backup.engine.survey import conversion
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
 from cinder_swift_backup.format import types
+from tests import selection
 from tests.fakes import eras
 from tests.fakes import faulty
 from tests.fakes import observers
@@ -61,7 +62,7 @@ class ConversionTest(base.EngineTestCase):
 
     @given(strategies.histories(), st.sampled_from(('zlib', 'none', 'zstd')),
            st.sampled_from(tuple(chains.Form)))
-    @settings(max_examples=60)
+    @settings(max_examples=selection.examples(60))
     def test_any_history(self, history, word, form):
         bench = base.Bench()
         for number, (data, parent) in enumerate(history):

@@ -17,6 +17,7 @@ from cinder_swift_backup.engine.survey import deep
 from cinder_swift_backup.engine.survey import rebuilding
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import naming
+from tests import selection
 from tests.fakes import faulty
 from tests.fakes import observers
 from tests.unit.engine import base
@@ -60,7 +61,7 @@ class RebuildTest(base.EngineTestCase):
             deep.Subject(chain.tip, len(data)), None, observers.Recorder()))
 
     @given(strategies.histories(), st.booleans(), st.data())
-    @settings(max_examples=80)
+    @settings(max_examples=selection.examples(80))
     def test_any_history(self, history, pages, drawn):
         bench = base.Bench()
         for number, (data, parent) in enumerate(history):

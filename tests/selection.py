@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which functional tests README's test command runs, and where.
+"""Which tests README's test command runs, and where.
 
 Cinder runs on native threads, or on green ones. ``tox -e everything`` runs all
-tests in both modes. README's command leaves out what shows nothing new:
+tests in both modes. README's command leaves out what takes long beside what it
+shows, so that it can be run before each change:
 
 1. A test class says by ``modes`` where it is worth running: ``BOTH`` if the
    mode changes what it tests, such as threads, sockets and waits of the
    driver. That is so of a few; the others are ``ONE``, which is the default.
 2. Those run with native threads, as Cinder does in the future.
 3. What takes long beside what it shows is in ``EVERYTHING`` only. A test may
-   say so for itself, by :func:`modes`.
+   say so for itself, by :func:`modes`, or :func:`takes_long` if it needs no
+   cloud.
 4. Of the faults, one of each kind runs with green threads, too.
+5. Of the properties that take long, fewer examples are tried.
 
 The environment variable ``CSB_SUITE`` is ``short`` for README's command.
-``python -m tests.functional`` prints which tests run where.
+``python -m tests.functional`` prints which functional tests run where.
 """
 
 from collections.abc import Callable
@@ -36,6 +39,9 @@ _KINDS_OF_FAULTS = re.compile(
 _Test = TypeVar('_Test', bound=Callable[..., object])
 
 
+takes_long = unittest.skipIf(_SHORT, 'in "tox -e everything"')
+
+
 class Modes(enum.Enum):
     """Where a test is worth running."""
 
@@ -50,6 +56,11 @@ def modes(where: Modes) -> Callable[[_Test], _Test]:
         test.modes = where  # type: ignore[attr-defined]
         return test
     return decorate
+
+
+def examples(most: int) -> int:
+    """How many examples of a property to try, of so many in all tests."""
+    return most // 5 if _SHORT else most
 
 
 def is_wanted(test: unittest.TestCase) -> bool:
