@@ -25,7 +25,7 @@ from tests.fakes import faulty
 from tests.unit.cli import base
 
 _ROOT = pathlib.Path(cinder_swift_backup.__file__).resolve().parents[1]
-_PAGE = _ROOT / 'doc' / 'source' / 'disaster-recovery.rst'
+_PAGE = _ROOT / 'doc/source/admin/disaster-recovery.rst'
 
 
 def _subclasses(kind):
