@@ -110,7 +110,7 @@ class CommandsTestCase(base.BaseTestCase):
 
     def test_cinder(self):
         parser = shell.OpenStackCinderShell().get_subcommand_parser(
-            api_versions.APIVersion('3.70'))
+            api_versions.APIVersion('3.70'), input_args=[])
         count = 0
         for where, arguments in self.each('cinder'):
             if arguments[0].startswith('backup-'):
