@@ -272,7 +272,7 @@ class OurCommand(command.Command):
         :param more: sentences
         """
         if self.app.options.debug:
-            self.app.LOG.exception(err)
+            self.app.LOG.error(err, exc_info=err)
         if self._is_for_programs:
             self.app.stderr.write(f'{json.dumps(errors.values_of(err, more))}'
                                   '\n')

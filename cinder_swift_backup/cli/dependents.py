@@ -21,6 +21,7 @@ cleanup never deletes a backup for which it is not.
 from collections.abc import Iterator
 from collections.abc import Mapping
 
+from cinder_swift_backup.cli import record_statements
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.engine.survey import lineages
@@ -36,7 +37,8 @@ def lines(lineage: lineages.Lineage,
            f'{", ".join(sorted(drifted))}. To correct that, run this in its '
            'database:')
     for number in sorted(set(drifted.values())):
-        names = ', '.join(f"'{name}'" for name in sorted(drifted)
+        names = ', '.join(record_statements.quoted(name)
+                          for name in sorted(drifted)
                           if drifted[name] == number)
         yield (f'UPDATE backups SET num_dependent_backups = {number} '
                f'WHERE id IN ({names});')

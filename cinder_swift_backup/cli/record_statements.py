@@ -72,21 +72,25 @@ def lines(lineage: lineages.Lineage, moves: Iterable[Move]) -> Iterator[str]:
         if any(dependent.ref in by_ref
                for dependent in lineage.dependents(backup)):
             yield (f'UPDATE backups SET num_dependent_backups = {_COUNT} '
-                   f'WHERE id = {_quoted(backup.ref.backup_id)};')
+                   f'WHERE id = {quoted(backup.ref.backup_id)};')
     yield 'COMMIT;'
 
 
 def _moving(move: Move) -> str:
     source, ref = move.source.ref, move.link.ref
     return (
-        f'UPDATE backups SET service_metadata = {_quoted(ref.prefix)}, '
+        f'UPDATE backups SET service_metadata = {quoted(ref.prefix)}, '
         f'object_count = {move.link.manifest.own_objects}, parent_id = NULL, '
-        f'num_dependent_backups = 0 WHERE id = {_quoted(ref.backup_id)} AND '
-        f"service_metadata = {_quoted(source.prefix)} AND status = "
+        f'num_dependent_backups = 0 WHERE id = {quoted(ref.backup_id)} AND '
+        f"service_metadata = {quoted(source.prefix)} AND status = "
         f"'available' AND {_NO_CHILD};")
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as SQL has it.
+
+    :raises SelectionError: when databases would not agree on it
+    """
     # Databases do not agree on what a backslash means.
     if '\\' in text or not text.isprintable():
         raise exceptions.SelectionError(
