@@ -13,7 +13,8 @@ shows, so that it can be run before each change:
 3. What takes long beside what it shows is in ``EVERYTHING`` only. A test may
    say so for itself, by :func:`modes`, or :func:`takes_long` if it needs no
    cloud.
-4. Of the faults, one of each kind runs with green threads, too.
+4. Of the faults, those of connections run in both modes, and one of each other
+   kind with native threads.
 5. Of the properties that take long, fewer examples are tried.
 
 The environment variable ``CSB_SUITE`` is ``short`` for README's command.
@@ -21,21 +22,53 @@ The environment variable ``CSB_SUITE`` is ``short`` for README's command.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 import enum
 import os
 import re
+from typing import Any
 from typing import TypeVar
 import unittest
 
 _SHORT = os.environ.get('CSB_SUITE') == 'short'
 _THREADS = os.environ.get('OS_CINDER_DISABLE_EVENTLET_PATCHING') == '1'
-# What is broken in these faults: connections, and one of each kind of answer.
-_KINDS_OF_FAULTS = re.compile(
+# Faults of connections, and of waits.
+_IN_BOTH = re.compile(
     r'reset|answer is lost|breaks off|refused|forgotten|killed|early'
     r'|50[03], (4|12) times|429|every second request|chunk 404 for good'
     r'|chunk with a wrong bit|chunk is short|is lost, and answered 201'
     r'|all 503 from request 6')
+# Of the others, one of each kind: what Swift answers, and of what.
+_IN_ONE = re.compile('|'.join((
+    '^restore, GET of a chunk 404 once',
+    '^backup, PUT of a chunk 40[49] once',
+    '^delete, GET of the manifest 404 once',
+    '^delete, listings 404, twice',
+    '^restore, GET of the digests 404 for good',
+    '^delete, every DELETE 404, the container 503',
+    '^restore, every GET of a chunk 404, the container 503',
+    '^backup, PUT of chunks 403 for good',
+    '^delete, every DELETE answered 404',
+    '^delete, DELETE of the manifest 40[49]',
+    '^restore, GET of digests is short',
+    'manifest with a wrong bit$',
+    '^restore, GET of manifest answered by a web page',
+    '^backup, PUT of a chunk answered by a web page',
+    '^delete, listings are web pages',
+    'GET of the digests answers another',
+    '^backup, PUT of a chunk, the ETag is wrong',
+    'the length is 100',
+    '^backup, listings show no objects',
+    '^delete, listings show (every second|the first page|half)',
+    '^backup, PUT and HEAD of the digests 503 for good',
+    'PUT of a segment 503',
+    '^delete, GET of the list of segments with a wrong bit',
+    '^restore, GET of a segment answers another',
+    '^backup in packs, PUT of a pack with a wrong bit',
+    '^restore in packs, GET of (a pack 404|pages with a wrong bit) for good',
+    '^incremental in packs, nothing is listed')))
+_Scenario = tuple[str, dict[str, Any]]
 _Test = TypeVar('_Test', bound=Callable[..., object])
 
 
@@ -65,9 +98,10 @@ def examples(most: int) -> int:
 
 def is_wanted(test: unittest.TestCase) -> bool:
     """Whether a test is to run here."""
-    if not _SHORT:
-        return True
-    where = of(test)
+    return not _SHORT or _is_here(of(test))
+
+
+def _is_here(where: Modes) -> bool:
     return where is Modes.BOTH or (where is Modes.ONE and _THREADS)
 
 
@@ -82,12 +116,20 @@ def of(test: unittest.TestCase) -> Modes:
 
 def is_wanted_fault(name: str) -> bool:
     """Whether a fault is to be made here."""
-    return not _SHORT or _THREADS or is_in_both(name)
+    return not _SHORT or _is_here(of_fault(name))
 
 
-def is_in_both(name: str) -> bool:
-    """Whether a fault is one of those for both modes."""
-    return bool(_KINDS_OF_FAULTS.search(name))
+def of_fault(name: str) -> Modes:
+    """Where a fault is worth making."""
+    if _IN_BOTH.search(name):
+        return Modes.BOTH
+    return Modes.ONE if _IN_ONE.search(name) else Modes.EVERYTHING
+
+
+def scenarios(always: Iterable[_Scenario],
+              more: Iterable[_Scenario]) -> list[_Scenario]:
+    """Those that always run, and in all tests more of them."""
+    return [*always, *(() if _SHORT else more)]
 
 
 def each(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:

@@ -11,9 +11,8 @@ from tests import selection
 
 
 def _where(test: unittest.TestCase, scenario: str) -> selection.Modes:
-    is_fault = type(test).__module__.endswith('.test_faults')
-    if is_fault and not selection.is_in_both(scenario):
-        return selection.Modes.ONE
+    if type(test).__module__.endswith('.test_faults'):
+        return selection.of_fault(scenario)
     return selection.of(test)
 
 

@@ -9,6 +9,7 @@ import functools
 
 import testscenarios
 
+from tests import selection
 from tests.cloud import processes
 from tests.functional import api
 from tests.functional import base
@@ -45,9 +46,9 @@ class AnotherCloudTestCase(testscenarios.WithScenarios, api.ApiTestCase):
     """Cloud A has Swift; B reaches it, and outlives A."""
 
     cloud_stays = False
-    scenarios = testscenarios.multiply_scenarios([
-        ('accounts of projects', {'own_account': False}),
-        ('account of the service', {'own_account': True})])
+    scenarios = selection.scenarios(
+        [('accounts of projects', {'own_account': False})],
+        [('account of the service', {'own_account': True})])
 
     def setUp(self):
         super().setUp()

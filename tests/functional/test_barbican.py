@@ -13,6 +13,7 @@ import uuid
 
 from barbicanclient import client as barbican_client
 
+from tests import selection
 from tests.cloud import barbican
 from tests.fakes import blobs
 from tests.functional import base
@@ -80,6 +81,7 @@ class BarbicanTestCase(encrypted.EncryptedTestCase):
             endpoint=self.barbican.url,
         ).secrets.delete(f'{self.barbican.url}/v1/secrets/{key_id}')
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_key_that_changes(self):
         volume = self.make_volume(20)
         self.write(volume, 5 * MIB, _KNOWN)
@@ -117,6 +119,7 @@ class BarbicanTestCase(encrypted.EncryptedTestCase):
         self.assertEqual(second, self.sha256(self.restore(tip)))
         self.assert_not_logged()
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_old_key_that_is_lost(self):
         volume = self.make_volume(20)
         full = self.back_up(volume)
@@ -153,6 +156,7 @@ class BarbicanTestCase(encrypted.EncryptedTestCase):
             for text in (key.hex(), base64.b64encode(key).decode(), repr(key)):
                 self.assertNotIn(text[:20], log)
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_no_answer(self):
         volume = self.make_volume(20)
         before = self.sha256(volume)

@@ -118,6 +118,7 @@ class StrangerTestCase(SlowTestCase):
         self.check_failed(backup, f'{_STRANGER} {_OWNER_DOES}',
                           f'{_CANCELLED} {_OWNER_DELETES}')
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_reset_status(self):
         # Which needs nothing of Swift.
         volume = self.make_volume(200)

@@ -11,6 +11,7 @@ import time
 
 import testscenarios
 
+from tests import selection
 from tests.cloud import config_files
 from tests.fakes import blobs
 from tests.functional import api
@@ -30,9 +31,9 @@ class AnyDriverTestCase(testscenarios.WithScenarios,
     """What either driver wrote is found, verified and restored."""
 
     # Which codec it is, the command does not know.
-    scenarios = (
-        ('ours', {'writer': OURS, 'compression': 'zstd'}),
-        ('of the stock driver', {'writer': STOCK, 'compression': 'zlib'}))
+    scenarios = selection.scenarios(
+        [('ours', {'writer': OURS, 'compression': 'zstd'})],
+        [('of the stock driver', {'writer': STOCK, 'compression': 'zlib'})])
 
     name = 'nightly'
 
@@ -128,8 +129,9 @@ class UnverifiedTestCase(testscenarios.WithScenarios,
                          cinder_side.CinderSideTestCase):
     """A backup that was refused as damaged, restored as it is."""
 
-    scenarios = (('ours', {'writer': OURS}),
-                 ('of the stock driver', {'writer': STOCK}))
+    scenarios = selection.scenarios(
+        [('of the stock driver', {'writer': STOCK})],
+        [('ours', {'writer': OURS})])
 
     def test_overwritten_object(self):
         self.configure(backup_compression_algorithm='none')
@@ -374,6 +376,7 @@ class CheckConfigTestCase(cinder_side.CinderSideTestCase):
 class NothingTestCase(cinder_side.CinderSideTestCase):
     """A login of another project than the one that has the backups."""
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_nothing_is_not_well(self):
         self.need('admin')
         volume, path = self.make_volume(b'x' * BLOCK)
@@ -404,6 +407,7 @@ class NothingTestCase(cinder_side.CinderSideTestCase):
 class OrphansTestCase(api.ApiTestCase):
     """What was never finished, and what Cinder knows of it."""
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_records(self):
         volume = self.make_volume(1)
         lost, kept = (self.back_up(volume) for _ in range(2))

@@ -22,6 +22,7 @@ import time
 
 import testscenarios
 
+from tests import selection
 from tests.cloud.fault_proxy.rules import Answer
 from tests.cloud.fault_proxy.rules import Flip
 from tests.cloud.fault_proxy.rules import Kind
@@ -170,22 +171,23 @@ class CommandTestCase(base.FaultTestCase):
 class PassingTestCase(testscenarios.WithScenarios, CommandTestCase):
     """Two faults, which every kind of request meets."""
 
-    scenarios = (
+    scenarios = selection.scenarios([
         ('404, reset', {
             'faults': (Answer(404), Reset()),
             'runs': (LIST, RESTORE, DELETE)}),
-        ('a short body, 503', {
-            'faults': (Shorten(), Answer(503)),
-            'runs': (SHOW, RESTORE)}),
         # Nothing tells that a listing has one, so the first has not.
         ('a wrong bit, 409', {
             'faults': (Flip(), Answer(409)),
             'runs': (DEEP, RESTORE)}),
+    ], [
+        ('a short body, 503', {
+            'faults': (Shorten(), Answer(503)),
+            'runs': (SHOW, RESTORE)}),
         ('429, reset in the answer', {
             'faults': (Answer(429, {'Retry-After': '1'}),
                        Reset(Moment.IN_ANSWER)),
             'runs': (VERIFY, RESTORE)}),
-    )
+    ])
 
     def test_it(self):
         for run in self.runs:
@@ -204,6 +206,7 @@ class PassingTestCase(testscenarios.WithScenarios, CommandTestCase):
 class AccountTestCase(CommandTestCase):
     """A 404 of the account, where all its containers are looked at."""
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_it(self):
         self.proxy.apply(rule(Answer(404), 'GET', Kind.ACCOUNT))
         process = self.command.start('list', '-f', 'json', '--patience',
@@ -262,6 +265,7 @@ class OutageTestCase(testscenarios.WithScenarios, CommandTestCase):
 class LateOutageTestCase(CommandTestCase):
     """A Swift that goes while a backup is restored."""
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_it(self):
         self.proxy.apply(rule(Answer(503), 'GET', Kind.CHUNK, first=2,
                               count=None))

@@ -7,6 +7,7 @@ import random
 from cinder import exception as cinder_exception
 from cinderclient import exceptions as client_exceptions
 
+from tests import selection
 from tests.fakes import blobs
 from tests.functional import api
 from tests.functional import cinder_side
@@ -60,6 +61,7 @@ class NamedTestCase(api.ApiTestCase):
                               self.start_backup_in, name)
         self.wait(self.cinder.volumes, self.volume, 'available')
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_odd_ones(self):
         program = command.Command(
             self, self.cloud.os_environment(self.cloud.demo))

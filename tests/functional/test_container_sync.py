@@ -30,6 +30,7 @@ from cinder_swift_backup.stores import credentials
 from cinder_swift_backup.stores import swift
 from cinder_swift_backup.stores import swift_session
 from cinder_swift_backup.stores import transport
+from tests import selection
 from tests.cloud import processes
 from tests.cloud import swift as cloud_swift
 from tests.fakes import blobs
@@ -159,6 +160,7 @@ class ContainerSyncTestCase(SitesTestCase):
             self.assertEqual(expected,
                              program.restored(backup.id).read_bytes())
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_what_is_still_to_come(self):
         (full, _), (tip, last) = self._chain()
         self._receive(self.container)
@@ -215,9 +217,11 @@ class ContainerSyncTestCase(SitesTestCase):
         done = program.run('list')
         self.assertRegex(done.stderr, r'0 of 1 volume lags behind\.')
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_digests_that_are_a_large_object(self):
         self._check_segments()
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_container_that_somebody_else_has_copied(self):
         self.configure(backup_swift_container_sync_to=None,
                        backup_swift_container_sync_key=None)
@@ -288,6 +292,7 @@ class PacksTestCase(SitesTestCase):
         return next(name for name in self._names('b')
                     if naming.maker(name) == (backup.volume_id, backup.id))
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_the_other_site_restores(self):
         self.assertEqual(self._names('a'), self._names('b'))
         processes.stop_all(self.sites['a'].children())

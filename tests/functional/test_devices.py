@@ -9,6 +9,7 @@ import subprocess
 from cinder import exception as cinder_exception
 from oslo_utils import units
 
+from tests import selection
 from tests.fakes import file_systems
 from tests.fakes import loop_device
 from tests.functional import cinder_side
@@ -88,6 +89,7 @@ class DeviceTestCase(cinder_side.CinderSideTestCase):
         self.addCleanup(subprocess.run, ['umount', directory], check=True)
         return directory
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_without_cinder(self):
         program = command.Command(
             self, self.cloud.os_environment(self.cloud.demo))
@@ -183,11 +185,13 @@ class RoundedTestCase(cinder_side.CinderSideTestCase):
             self._restore(self.back_up(driver, self.volume,
                                        self.source.path))
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_without_verification(self):
         backup = self.back_up(OURS, self.volume, self.source.path)
         self.configure(backup_swift_verify_restore=False)
         self._restore(backup)
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_data_behind_the_recorded_size(self):
         base = self.back_up(OURS, self.volume, self.source.path)
         self._write(units.Gi + 4096, b'!')

@@ -12,6 +12,7 @@ import filecmp
 import json
 import uuid
 
+from tests import selection
 from tests.fakes import blobs
 from tests.functional import encrypted
 from tests.functional.api import MIB
@@ -99,6 +100,7 @@ class KeysTestCase(encrypted.FileKeysTestCase):
             self.assertIsNone(self.key(backup))
         self.assertEqual(key, self.key(target))
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_record_without_a_key(self):
         # As the command makes them of backups of the stock driver.
         volume = self.make_encrypted(10)
@@ -131,6 +133,7 @@ class KeysTestCase(encrypted.FileKeysTestCase):
         blobs.put(self.store, self.container, name,
                   json.dumps(fields).encode())
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_two_records_of_one_backup(self):
         volume = self.make_encrypted(10)
         backup = self.back_up(volume)
@@ -148,6 +151,7 @@ class KeysTestCase(encrypted.FileKeysTestCase):
         self.assertIsNone(self.key(twin))
         self.assertEqual([], self.object_names(self.container))
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_without_cinder(self):
         # What is in the file is what was in the volume's.
         volume = self.make_encrypted(10)

@@ -130,6 +130,7 @@ class ExpiryTestCase(ShortLivedTestCase):
                                   function, *arguments)
         self.assertIn('backup_swift_service_auth', str(error))
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_expires_for_the_stock_driver(self):
         error = self.assertRaises(swift_exceptions.ClientException,
                                   self.back_up_slowly, STOCK)
@@ -144,6 +145,7 @@ class ExpiryTestCase(ShortLivedTestCase):
         self.log_in()
         self.assert_content(self.restore_new(OURS, backup), _DATA)
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_service_token_carries_them_over_the_expiry(self):
         self.configure(backup_swift_service_auth=True)
         self.assertEqual(_CHUNKS, self.back_up_slowly(STOCK).object_count)

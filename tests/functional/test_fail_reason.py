@@ -12,6 +12,7 @@ import urllib.parse
 
 from swiftclient import client as swift_client
 
+from tests import selection
 from tests.cloud import info
 from tests.cloud.fault_proxy.rules import Answer
 from tests.cloud.fault_proxy.rules import Kind
@@ -40,6 +41,7 @@ class UserAccountTestCase(reasons.FailReasonTestCase):
         **reasons.IMPATIENT, 'backup_swift_create_storage_policy': 'nowhere',
         'backup_compression_algorithm': 'none'}
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_backups_and_deletes(self):
         volume = self.make_volume(1)
         self.fail_to_back_up(
@@ -220,6 +222,7 @@ class ProxyTestCase(reasons.FailReasonTestCase):
             'Repeat the operation later.')
         self.proxy.accept()
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_what_swift_does_not_do(self):
         self.make_container()
         volume = self.make_volume(1)

@@ -5,7 +5,6 @@
 import random
 from typing import ClassVar
 
-from tests import selection
 from tests.fakes import process_memory
 from tests.functional import own_cinder
 from tests.functional.api import MIB
@@ -22,7 +21,6 @@ _DATA = 80 * MIB
 class MemoryTestCase(own_cinder.OwnCinderTestCase):
     """Objects are as large as they are by default."""
 
-    modes = selection.Modes.BOTH
     options: ClassVar = {
         'backup_swift_memory': _MEMORY,
         'backup_swift_object_size': 52428800,

@@ -88,6 +88,7 @@ class SwitchTestCase(own_cinder.OwnCinderTestCase):
         self.write(volume, 400 * MIB, b'newest')
         self.check_chain(self.continued(chain, volume))
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_backups_of_old_releases(self):
         volume = self.make_volume(10)
         (fulls, first), (tips, second) = self._write_as_all(volume)
@@ -259,6 +260,7 @@ class SwitchTestCase(own_cinder.OwnCinderTestCase):
         # A sweep deletes the packs when the grace is over.
         self.assertEqual([], self._objects())
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_from_chunks_to_packs(self):
         ours = self.own.backup_driver
         self.restart_with(STOCK_DRIVER)
