@@ -3,12 +3,12 @@
 """The program as a whole: its help, and its exit codes."""
 
 import argparse
-import configparser
 import contextlib
 import io
 import json
 import pathlib
 import re
+import tomllib
 import types
 from unittest import mock
 
@@ -122,19 +122,16 @@ class OpenStackTest(base.CommandTestCase):
     """All commands are those of "openstack" as well."""
 
     def test_entry_points(self):
-        config = configparser.ConfigParser()
-        config.read(_ROOT / 'setup.cfg')
-        points = config['entry_points']
-        _, _, name = points['openstack.cli.extension'].strip().partition(' = ')
-        self.assertEqual(openstack_plugin.__name__, name)
+        points = tomllib.loads((_ROOT / 'pyproject.toml').read_text())[
+            'project']['entry-points']
+        self.assertEqual([openstack_plugin.__name__],
+                         [*points['openstack.cli.extension'].values()])
         self.assertEqual(
             {f'backup_store_{name.replace("-", "_")}':
              f'{kind.__module__}:{kind.__name__}'
              for name, kind in app._COMMANDS.items()},
-            dict(line.split(' = ') for line in points[
-                f'openstack.{openstack_plugin.API_NAME}.v'
-                f'{openstack_plugin.DEFAULT_API_VERSION}'
-            ].strip().splitlines()))
+            points[f'openstack.{openstack_plugin.API_NAME}.v'
+                   f'{openstack_plugin.DEFAULT_API_VERSION}'])
 
     def test_login(self):
         # "openstack" has found the cloud, whatever other variables say.
