@@ -15,6 +15,7 @@ from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
+from tests import chunk_reader
 from tests import selection
 from tests.fakes import blobs
 from tests.functional import cinder_side
@@ -52,7 +53,12 @@ class InteropTestCase(testscenarios.WithScenarios,
         path.write_bytes(image)
         incremental = self.back_up(self.writer, volume, path, parent=full)
         self.assertEqual(full.id, incremental.parent_id)
+        stored = {name: blobs.get(self.store, self.container, name)
+                  for name in self.object_names(self.container)}
         for backup, expected in ((full, first), (incremental, image)):
+            self.assertEqual(expected, chunk_reader.restore(
+                {self.container: stored}, self.container,
+                backup.service_metadata))
             self.assert_content(
                 self.restore_new(self.reader, backup), expected)
             self.assert_content(
