@@ -6,8 +6,10 @@ import os
 import pathlib
 import re
 import subprocess
+import tarfile
 import tempfile
 import venv
+import zipfile
 
 from oslo_config import cfg
 from oslo_config import generator
@@ -15,6 +17,16 @@ from oslotest import base
 
 ROOT = pathlib.Path(__file__).parents[2]
 _SAMPLE = 'cinder-swift-backup.conf.sample'
+# The version, in the names of directories of a wheel.
+_NUMBER = re.compile(r'(?<=^cinder_swift_backup)-[^/]+(?=\.d)')
+_INFO = 'cinder_swift_backup-N.dist-info'
+_DATA = 'cinder_swift_backup-N.data/data/share'
+_BESIDE_THE_PACKAGE = {
+    f'{_DATA}/cinder-swift-backup/{_SAMPLE}',
+    f'{_DATA}/bash-completion/completions/cinder-swift-backup',
+    *(f'{_INFO}/{name}' for name in (
+        'METADATA', 'RECORD', 'WHEEL', 'entry_points.txt', 'licenses/LICENSE',
+        'pbr.json', 'top_level.txt'))}
 
 
 class InstallTestCase(base.BaseTestCase):
@@ -51,6 +63,42 @@ class InstallTestCase(base.BaseTestCase):
                               capture_output=True, check=False)
         self.assertEqual((4, 1), (done.returncode, done.stderr.count('\n')))
         self.assertIn('extra "cli"', done.stderr)
+
+
+class BuildTestCase(base.BaseTestCase):
+    """What ``python -m build`` makes of a clone."""
+
+    def setUp(self):
+        super().setUp()
+        home = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        clone = home / 'clone'
+        subprocess.run(['git', 'clone', '-q', ROOT, clone], check=True)
+        self.tracked = set(subprocess.run(
+            ['git', 'ls-files'], cwd=clone, text=True, check=True,
+            stdout=subprocess.PIPE).stdout.split())
+        venv.create(home / 'venv', with_pip=True)
+        for command in (('pip', 'install', '-q', 'build'),
+                        ('build', '-o', home / 'dist', clone)):
+            done = subprocess.run(
+                [home / 'venv/bin/python', '-m', *command], text=True,
+                check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            self.assertEqual(0, done.returncode, done.stdout)
+        self.dist = home / 'dist'
+
+    def test_each_file_and_no_other(self):
+        (wheel,) = self.dist.glob('*.whl')
+        names = {_NUMBER.sub('-N', name)
+                 for name in zipfile.ZipFile(wheel).namelist()}
+        package = {name for name in self.tracked
+                   if name.startswith('cinder_swift_backup/')}
+        self.assertEqual(package | _BESIDE_THE_PACKAGE, names)
+        (archive,) = self.dist.glob('*.tar.gz')
+        with tarfile.open(archive) as tar:
+            names = {name.partition('/')[2] for member in tar
+                     if member.isfile() and '.egg-info/' not in (
+                         name := member.name)}
+        self.assertEqual((self.tracked | {'AUTHORS', 'ChangeLog', 'PKG-INFO'})
+                         - {'.gitignore'}, names)
 
 
 class ReadmeTestCase(base.BaseTestCase):
