@@ -20,6 +20,15 @@ def size(count: int | None) -> str:
     return f'{value:.{digits}f} {unit}'
 
 
+def counted(number: int, thing: str) -> str:
+    """Such as "1 entry" or "2 entries"."""
+    if number == 1:
+        return f'1 {thing}'
+    if thing.endswith('y') and thing[-2] not in 'aeiou':
+        return f'{number} {thing[:-1]}ies'
+    return f'{number} {thing}s'
+
+
 def duration(span: datetime.timedelta) -> str:
     """A span of time in its two largest units; none if clocks differ."""
     seconds = max(int(span.total_seconds()), 0)

@@ -13,9 +13,9 @@ from typing import Any
 import warnings
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
-from cinder_swift_backup.cli import summaries
 
 
 class CheckConfig(commands.Table):
@@ -67,7 +67,7 @@ class CheckConfig(commands.Table):
         problems = [answer for answer in answers if answer.problem]
         self.closing = ['OK']
         if problems:
-            count = summaries.counted(len(problems), 'problem')
+            count = quantities.counted(len(problems), 'problem')
             self.closing = [f'NOT OK: {count}']
             self.code = _code(problems)
         return self.columns, [(answer.subject, answer.text, answer.problem)

@@ -24,6 +24,7 @@ import pathlib
 from typing import Any
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
@@ -226,7 +227,7 @@ class Convert(selection.SelectingCommand, commands.Table):
         self.closing = [
             *self.closing,
             f'{target} has the SQL for '
-            f'{summaries.counted(len(movable), "record")}. Run it in '
+            f'{quantities.counted(len(movable), "record")}. Run it in '
             f"Cinder's database."]
         kept = {move.source.ref.backup_id for move in moves} - {
             move.source.ref.backup_id for move in movable}
@@ -248,7 +249,7 @@ class Convert(selection.SelectingCommand, commands.Table):
                 questions.is_asked(self, arguments)
                 and not questions.confirmed(
                     self, f'Delete '
-                          f'{summaries.counted(len(unneeded), "backup")} '
+                          f'{quantities.counted(len(unneeded), "backup")} '
                           f'in the old form?')):
             return
         self.left = _SOME_ARE_GONE

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import dependents
@@ -101,7 +102,7 @@ class Delete(selection.BackupCommand):
             if parsed_args.dry_run:
                 count = len(deletion.objects(survey.repository, backup))
                 self.say(f'Backup {name} would be deleted: '
-                         f'{summaries.counted(count, "object")}.')
+                         f'{quantities.counted(count, "object")}.')
                 return
             if questions.is_asked(self, parsed_args):
                 if not self._is_sure(survey, backup):
@@ -115,14 +116,14 @@ class Delete(selection.BackupCommand):
             if backup.summary is not None and backup.summary.is_point:
                 self._sweep(survey, backup)
         self.say(f'Deleted backup {name}: '
-                 f'{summaries.counted(count, "object")}.')
+                 f'{quantities.counted(count, "object")}.')
 
     def _sweep(self, survey: surveys.Survey, backup: backups.Backup) -> None:
         self.left = ('The backup was deleted. Packs that no backup needs stay '
                      'until "sweep".')
         waiting = packed.note_unneeded(survey.repository, [backup])
         if waiting:
-            self.say(f'{summaries.counted(waiting, "pack")} of the '
+            self.say(f'{quantities.counted(waiting, "pack")} of the '
                      f'volume that no backup needs will go with a "sweep" '
                      f'after the grace period.')
 
@@ -134,7 +135,7 @@ class Delete(selection.BackupCommand):
             self, f'Delete backup {backup.ref.backup_id} of volume '
                   f'{backup.ref.volume_id}, made at '
                   f'{formatting.moment(backup.listed.created)}: '
-                  f'{summaries.counted(count, "object")}?')
+                  f'{quantities.counted(count, "object")}?')
 
     def _checked(self, survey: surveys.Survey,
                  arguments: argparse.Namespace) -> backups.Backup:
@@ -246,8 +247,8 @@ class Orphans(commands.AccountCommand, commands.Table):
         for orphan in doomed:
             self.say(f'{orphan.ref.backup_id} of volume '
                      f'{orphan.ref.volume_id}: '
-                     f'{summaries.counted(_count(orphan), "object")}')
-        count = summaries.counted(len(doomed), 'backup')
+                     f'{quantities.counted(_count(orphan), "object")}')
+        count = quantities.counted(len(doomed), 'backup')
         return questions.confirmed(self, f'Delete these objects of {count}?')
 
     def _tell_differences(self, lineage: lineages.Lineage,
@@ -307,5 +308,5 @@ def _none(place: str, lineage: lineages.Lineage) -> str:
     """A line that says that there are no orphans, and where."""
     if not lineage.backups:
         return summaries.nothing(place)
-    count = summaries.counted(len(lineage.backups), 'backup')
+    count = quantities.counted(len(lineage.backups), 'backup')
     return f'There are no orphans among {count} in {place}.'

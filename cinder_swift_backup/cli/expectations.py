@@ -5,8 +5,8 @@
 import argparse
 from collections.abc import Collection
 
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import commands
-from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine.survey import backups
 
 
@@ -29,7 +29,7 @@ def unmet(arguments: argparse.Namespace,
     """
     lines = []
     if len(good) < arguments.expect_at_least:
-        expected = summaries.counted(arguments.expect_at_least,
+        expected = quantities.counted(arguments.expect_at_least,
                                      'complete backup')
         lines.append(f'Expected at least {expected}, but found {len(good)}.')
     volumes = {backup.ref.volume_id.lower() for backup in good}

@@ -11,6 +11,7 @@ from typing import Any
 
 from cliff import columns
 
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
@@ -179,8 +180,8 @@ class Forget(commands.AccountCommand, commands.Table):
             return True
         volumes = {backup.ref.volume_id for backup in doomed}
         return questions.confirmed(
-            self, f'Delete {summaries.counted(len(doomed), "backup")} of '
-                  f'{summaries.counted(len(volumes), "volume")} '
+            self, f'Delete {quantities.counted(len(doomed), "backup")} of '
+                  f'{quantities.counted(len(volumes), "volume")} '
                   '("--dry-run" lists them)?')
 
 

@@ -170,7 +170,7 @@ def _summary(place: str, lineage: lineages.Lineage,
     if not lineage.backups:
         return summaries.nothing(place)
     if not chosen:
-        count = summaries.counted(len(lineage.backups), 'backup')
+        count = quantities.counted(len(lineage.backups), 'backup')
         return (f'No backups match these options (searched {count} in '
                 f'{place}).')
     return summaries.of(place, [backup.listed for backup in chosen],
@@ -210,7 +210,7 @@ def _lag(lineage: lineages.Lineage, container: str) -> str:
     age = quantities.duration(lineage.now - newest)
     line = (f'Container {container} is a copy, whose newest object was '
             f'stored {age} ago: {len(behind)} of '
-            f'{summaries.counted(len(lags), "volume")} '
+            f'{quantities.counted(len(lags), "volume")} '
             f'{"lags" if len(lags) == 1 else "lag"} behind')
     if behind:
         line += f', by up to {quantities.duration(max(behind))}'

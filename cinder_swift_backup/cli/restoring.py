@@ -17,7 +17,6 @@ from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import progress_bar
 from cinder_swift_backup.cli import selection
-from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.cli import targets
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine import repository
@@ -183,7 +182,7 @@ def _sum(doubtful: Sequence[doubts.Doubt]) -> str:
                           (False, 'cannot be checked')):
         alike = [doubt for doubt in doubtful if doubt.is_wrong is is_wrong]
         if alike:
-            objects = summaries.counted(len({doubt.name for doubt in alike}),
+            objects = quantities.counted(len({doubt.name for doubt in alike}),
                                         'object')
             size = sum(doubt.extent.length for doubt in alike)
             parts.append(f'{size} bytes of {objects} {how}')

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import os
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import cinder_deletion
 from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
-from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.engine.survey import forgetting
@@ -138,7 +138,7 @@ class Retainer:
                       for deleted in by_volume.values())
         if waiting:
             self._command.say(
-                f'{summaries.counted(waiting, "pack")} that no backup needs '
+                f'{quantities.counted(waiting, "pack")} that no backup needs '
                 'will go with a "sweep" after the grace period.')
 
 

@@ -21,6 +21,7 @@ import pathlib
 from typing import Any
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import cinder_jobs
 from cinder_swift_backup.cli import cinder_records
@@ -301,8 +302,8 @@ def _obstacle(volume: cinder_api.Volume, records: deletion.Records,
 
 def _summary(rows: Sequence[_Row]) -> str:
     results = summaries.by_word(row.result for row in rows)
-    line = f'{summaries.counted(len(rows), "volume")}: {results}'
+    line = f'{quantities.counted(len(rows), "volume")}: {results}'
     deleted = sum(row.deleted for row in rows)
     if deleted:
-        line += f'; {summaries.counted(deleted, "old backup")} deleted'
+        line += f'; {quantities.counted(deleted, "old backup")} deleted'
     return f'{line}.'

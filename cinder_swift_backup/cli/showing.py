@@ -17,7 +17,6 @@ from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import formatting
 from cinder_swift_backup.cli import selection
-from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine import operations
 from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import layers
@@ -170,7 +169,7 @@ class Amounts(Lines):
 
 def _in_words(value: Mapping[str, Any]) -> str:
     return (f'{quantities.size(value["stored"])} in '
-            f'{summaries.counted(value["packs"], "pack")}')
+            f'{quantities.counted(value["packs"], "pack")}')
 
 
 def _packs(survey: surveys.Survey, lineage: lineages.Lineage,

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 import dataclasses
 import datetime
 
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import cinder_api
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import formatting
-from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine.survey import figures
 
 COLUMNS = ('Volume', 'Newest complete', 'Age', 'Backups', 'Volume name',
@@ -98,7 +98,7 @@ def summary(stale: Sequence[Stale],
     :param age: the limit, as the user has typed it
     """
     of = 'Swift' if volumes is None else 'Cinder'
-    total = summaries.counted(len(known) if volumes is None
+    total = quantities.counted(len(known) if volumes is None
                               else len(volumes), 'volume')
     if stale:
         yield (f'{total} in {of}, {len(stale)} of them without a complete '
@@ -109,4 +109,4 @@ def summary(stale: Sequence[Stale],
     gone = [] if volumes is None else known.keys() - volumes.keys()
     if gone:
         yield ('Not checked, because Cinder does not show them to this login: '
-               f'{summaries.counted(len(gone), "volume")} with backups.')
+               f'{quantities.counted(len(gone), "volume")} with backups.')

@@ -23,11 +23,6 @@ def nothing(place: str) -> str:
     return f'There are no backups in {place}.'
 
 
-def counted(number: int, thing: str) -> str:
-    """How many of something there are."""
-    return f'{number} {thing}{"" if number == 1 else "s"}'
-
-
 def kind(backup: backups_.Backup) -> str:
     """What a backup consists of, as far as its manifest tells."""
     if backup.summary is None:
@@ -51,5 +46,5 @@ def of(place: str, backups: Sequence[inventory.Listed],
     """
     states = by_word(words)
     stored = quantities.size(sum(backup.stored_bytes for backup in backups))
-    return (f'{counted(len(backups), "backup")} in {place}: {states}; '
-            f'{stored} stored.')
+    count = quantities.counted(len(backups), 'backup')
+    return f'{count} in {place}: {states}; {stored} stored.'

@@ -10,11 +10,11 @@ import functools
 from typing import Any
 
 from cinder_swift_backup import exceptions
+from cinder_swift_backup import quantities
 from cinder_swift_backup.cli import cinder_records
 from cinder_swift_backup.cli import commands
 from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import questions
-from cinder_swift_backup.cli import summaries
 from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.engine.survey import inventory
@@ -129,7 +129,7 @@ class Sweep(commands.AccountCommand, commands.Table):
         if not count or not questions.is_asked(self, arguments):
             return True
         return questions.confirmed(
-            self, f'Delete {summaries.counted(count, "pack")} that no backup '
+            self, f'Delete {quantities.counted(count, "pack")} that no backup '
                   f'needs?')
 
 

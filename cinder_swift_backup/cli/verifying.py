@@ -278,8 +278,8 @@ def _left(fetched: Sequence[pieces.Piece], plan: scrubbing.Plan) -> str:
     """What was fetched of what was due."""
     packs = [piece for piece in fetched if piece.number is not None]
     words = ' and '.join((
-        summaries.counted(len(packs), 'pack'),
-        summaries.counted(len(fetched) - len(packs), 'backup')))
+        quantities.counted(len(packs), 'pack'),
+        quantities.counted(len(fetched) - len(packs), 'backup')))
     size = quantities.size(sum(piece.stored_bytes for piece in fetched))
     line = f'Fetched and verified {words}, {size}.'
     if plan.left:

@@ -86,8 +86,9 @@ class OperationLog:
         self._told, self._told_done = now, self._done
 
     def _end(self, text, traffic, **fields):
-        self._tell_end(f'{text}, {_counted(traffic.retries, "retry")}',
-                       retries=traffic.retries, **fields)
+        retries = quantities.counted(traffic.retries, 'retry')
+        self._tell_end(f'{text}, {retries}', retries=traffic.retries,
+                       **fields)
 
     def _tell_end(self, text, **fields):
         LOG.info('%s completed in %.1f s: %s.', self._title, self.seconds,
@@ -181,7 +182,8 @@ class BackupLog(OperationLog):
             f'{quantities.size(size)} at {quantities.size(rate)}/s, skipped '
             f'{quantities.size(skipped)}, stored '
             f'{quantities.size(traffic.sent)} in {form.value}, as '
-            f'{_counted(traffic.objects, "object")} in container {container}',
+            f'{quantities.counted(traffic.objects, "object")} in container '
+            f'{container}',
             traffic, size=size, read=read, skipped=skipped, rate=rate,
             stored=traffic.sent, objects=traffic.objects, form=form.value,
             container=container)
@@ -246,7 +248,7 @@ class DeleteLog(OperationLog):
         :param objects: how many there were
         :param traffic: of the store that they were in
         """
-        self._end(f'deleted {_counted(objects, "object")}', traffic,
+        self._end(f'deleted {quantities.counted(objects, "object")}', traffic,
                   objects=objects)
 
     def end_with_nothing(self):
@@ -257,11 +259,6 @@ class DeleteLog(OperationLog):
         """Tell that the objects stay, since another record needs them."""
         self._tell_end(f'kept the objects, because the record of backup '
                        f'{twin.id} names the same ones', objects=0)
-
-
-def _counted(number, thing):
-    plural = f'{thing[:-1]}ies' if thing.endswith('y') else f'{thing}s'
-    return f'{number} {thing if number == 1 else plural}'
 
 
 def _clause(fault):

@@ -23,3 +23,9 @@ class QuantitiesTest(base.BaseTestCase):
                               (3700, '1 h 1 min'), (90000, '1 d 1 h')):
             self.assertEqual(text, quantities.duration(
                 datetime.timedelta(seconds=seconds)))
+
+    def test_counted(self):
+        for number, thing, text in (
+                (1, 'retry', '1 retry'), (0, 'retry', '0 retries'),
+                (2, 'day', '2 days'), (3, 'pack', '3 packs')):
+            self.assertEqual(text, quantities.counted(number, thing))
