@@ -84,7 +84,7 @@ _RULES = (
     Rule('cli', (*_BELOW, 'cli'),
          ('cinder', 'eventlet'),
          'recovery works where Cinder is not installed'),
-    Rule('cli/checking', ('exceptions', 'cli', 'driver'),
+    Rule('cli/checking', ('exceptions', 'quantities', 'cli', 'driver'),
          ('cinder', 'eventlet'),
          'it asks the driver about a configuration, and nothing else',
          instead=True),
