@@ -29,42 +29,6 @@ _BESIDE_THE_PACKAGE = {
         'pbr.json', 'top_level.txt'))}
 
 
-class InstallTestCase(base.BaseTestCase):
-    """An environment with nothing in it."""
-
-    def test_install(self):
-        directory = pathlib.Path(tempfile.mkdtemp())
-        venv.create(directory, with_pip=True)
-        python = directory / 'bin' / 'python'
-
-        def run(*arguments):
-            done = subprocess.run(
-                [python, *arguments], cwd=directory, text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                check=False)
-            self.assertEqual(0, done.returncode, done.stdout)
-            return done.stdout
-
-        constraints = ROOT / 'constraints' / '2026.2.txt'
-        run('-m', 'pip', 'install', '-c', constraints, ROOT)
-        run('-m', 'pip', 'check')
-        run('-W', 'error', '-c', 'import cinder_swift_backup')
-        # Cinder is there already or it is not wanted.
-        self.assertNotIn('cinder ', run('-m', 'pip', 'list').lower())
-        self.assertEqual(
-            (ROOT / 'etc' / _SAMPLE).read_text(),
-            (directory / 'share' / 'cinder-swift-backup' / _SAMPLE)
-            .read_text())
-        program = directory / 'bin' / 'cinder-swift-backup'
-        # Which can be interrupted before it has loaded the rest.
-        self.assertIn('cli.program import main', program.read_text())
-        # What the command needs is not there.
-        done = subprocess.run([program, '--help'], text=True,
-                              capture_output=True, check=False)
-        self.assertEqual((4, 1), (done.returncode, done.stderr.count('\n')))
-        self.assertIn('extra "cli"', done.stderr)
-
-
 class BuildTestCase(base.BaseTestCase):
     """What ``python -m build`` makes of a clone."""
 
@@ -127,11 +91,30 @@ class ReadmeTestCase(base.BaseTestCase):
         self.assertEqual(code, done.returncode, f'{text}\n{done.stderr}')
         return done
 
+    def _check_without_extra(self, environment):
+        """The driver alone, without what the command needs."""
+        self._run(environment, 'pip install -c constraints/2026.2.txt .')
+        self._run(environment, 'pip check')
+        self._run(environment,
+                  'cd / && python -W error -c "import cinder_swift_backup"')
+        self.assertEqual(
+            (ROOT / 'etc' / _SAMPLE).read_text(),
+            (environment / 'share' / 'cinder-swift-backup' / _SAMPLE)
+            .read_text())
+        program = environment / 'bin' / 'cinder-swift-backup'
+        # Which can be interrupted before it has loaded the rest.
+        self.assertIn('cli.program import main', program.read_text())
+        done = self._run(environment, f'cd / && {program} --help', code=4)
+        self.assertEqual(1, done.stderr.count('\n'))
+        self.assertIn('extra "cli"', done.stderr)
+
     def test_commands(self):
         source, wheel, install, check = self.commands
         for number, commands in enumerate(([source], [wheel, install])):
             environment = self.home / f'venv{number}'
             venv.create(environment, with_pip=True)
+            if commands == [source]:
+                self._check_without_extra(environment)
             for text in commands:
                 self._run(environment, text)
             # Nothing of the source is found by chance.

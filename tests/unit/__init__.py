@@ -4,9 +4,12 @@
 
 import hypothesis
 
+from tests import selection
+
 # The machine decides how long an example takes, so no example has a
 # deadline. Failures print the blob that repeats them anywhere.
 hypothesis.settings.register_profile(
-    'unit', deadline=None, max_examples=60, print_blob=True,
+    'unit', deadline=None, max_examples=selection.examples(60),
+    print_blob=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile('unit')
