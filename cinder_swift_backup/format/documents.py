@@ -36,7 +36,7 @@ def parse(name: str, stored: bytes,
     """
     try:
         fields = json.loads(stored.decode('utf-8'),
-                            object_pairs_hook=_unique)
+                            object_pairs_hook=unique)
     except (ValueError, RecursionError) as err:
         raise damaged(name, f'it is not valid JSON ({err})') from err
     if not isinstance(fields, dict):
@@ -51,11 +51,18 @@ def parse(name: str, stored: bytes,
     return fields
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; readers do not agree on what a name means that is twice."""
+class FieldTwice(ValueError):
+    """A field name occurs twice; readers do not agree on what that means."""
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON.
+
+    :raises FieldTwice: when one of its names occurs twice
+    """
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        raise ValueError('a field name occurs twice')
+        raise FieldTwice('a field name occurs twice')
     return fields
 
 

@@ -17,7 +17,7 @@ from cinder_swift_backup.format import long_list
 
 # Characters of one entry. Real ones take less than a KiB.
 _MOST_ENTRY = 1 << 16
-_JSON = json.JSONDecoder()
+_JSON = json.JSONDecoder(object_pairs_hook=documents.unique)
 _SPACE = re.compile(r'[ \t\r\n]*')
 
 
@@ -55,7 +55,7 @@ class EntriesReader(long_list.LongListReader):
                 return start + 1, True
             try:
                 entry, end = _JSON.raw_decode(text, start)
-            except RecursionError as err:
+            except (RecursionError, documents.FieldTwice) as err:
                 raise self._bad_entry(err) from err
             except ValueError:
                 # Perhaps the rest of the entry is still to come.

@@ -155,7 +155,7 @@ def _decode_chunk(name: str, prefix: str,
         raise documents.damaged(
             name, 'an entry of "objects" is not a one-key object')
     (chunk_name, fields), = entry.items()
-    if (not naming.belongs_to(chunk_name, prefix)
+    if (not naming.is_chunk(chunk_name, prefix)
             or len(chunk_name) - len(prefix) > _LONGEST_SUFFIX):
         raise documents.damaged(
             name, f'it names {documents.shown(chunk_name)}, which is not an '

@@ -3,7 +3,7 @@
 """Manifests in whichever form a backup is.
 
 In the form of packs, the first field of a manifest is its version, of which
-the first number is 2. The stock driver writes it as the last one.
+the first number is 2. The stock driver sorts fields by their names.
 """
 
 from collections.abc import Callable

@@ -327,7 +327,8 @@ class BadManifestTest(base.BaseTestCase):
 
     def test_names_of_others(self):
         for name in ('other-00001', f'{_PREFIX}2-00001', f'{_PREFIX}-1', '',
-                     f'../{_PREFIX}-00001'):
+                     f'../{_PREFIX}-00001', f'{_PREFIX}_metadata',
+                     f'{_PREFIX}_sha256file'):
             self._refused_chunk({name: {'offset': 0, 'length': 1,
                                         'compression': 'none'}},
                                 'not an object of this backup')
@@ -336,6 +337,14 @@ class BadManifestTest(base.BaseTestCase):
         self._refused(documents.manifest(
             [documents.chunk(1, 0, 5), documents.chunk(1, 5, 5)],
             parent_id=None), 'twice')
+
+    def test_field_of_an_entry_twice(self):
+        stored = documents.manifest([documents.chunk(1, 0, 5)], parent_id=None)
+        for field in (b'"offset": 0', b'"length": 5'):
+            self.assertEqual(1, stored.count(field))
+            self._refused(stored.replace(field, field + b', ' + field),
+                          'entry 0 of "objects" is not valid JSON (a field '
+                          'name occurs twice)')
 
     def test_fields_of_the_manifest(self):
         bad = {'backup_id': 1, 'volume_id': [], 'backup_name': {},
