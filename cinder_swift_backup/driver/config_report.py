@@ -34,12 +34,13 @@ from cinder_swift_backup.driver import option_values
 from cinder_swift_backup.driver import settings
 from cinder_swift_backup.driver import setup_check
 from cinder_swift_backup.engine import spool
+from cinder_swift_backup.engine.backup import needs
 
 CONF = cfg.CONF
 # Whose configuration it is. More files are found by this name.
 _PROGRAM = 'cinder-backup'
-# What a worker takes besides its chunk, in bytes.
-_WORKER = 20 * units.Mi
+# Bytes of a volume whose backup takes as much memory as any.
+_LARGE = units.Ti
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -218,9 +219,12 @@ class _Report:
         with self._asking('Workers'):
             workers = option_values.read('backup_swift_workers')
             if for_backup is not None:
-                size = for_backup.geometry.chunk_size + _WORKER
+                need = needs.of_backup(
+                    for_backup.form, for_backup.geometry, _LARGE,
+                    incremental=True)
+                most = need.always + workers * need.task
                 self._say('Workers', f'{workers}; a backup takes up to '
-                                     f'{workers * size // units.Mi} MiB')
+                                     f'{most // units.Mi} MiB')
         with self._asking('Temporary files'):
             directory = option_values.read('backup_swift_spool_directory')
             spool.check(directory)

@@ -26,9 +26,10 @@ OPTS = [
                min=1,
                help='How many chunks of a volume are backed up or restored '
                     'at the same time; up to eight small ones count as one. '
-                    'A backup takes up to backup_swift_object_size and 20 MiB '
-                    'of memory for every worker, 280 MiB with the defaults; '
-                    'a restore 15 MiB for every worker. '
+                    'A backup in chunks takes up to backup_swift_object_size '
+                    'and 20 MiB of memory for every worker, 280 MiB with the '
+                    'defaults; in packs up to 75 MiB for every worker; a '
+                    'restore 15 MiB for every worker. '
                     'backup_swift_memory limits what all backups and '
                     'restores take together.'),
     cfg.StrOpt('backup_swift_form',

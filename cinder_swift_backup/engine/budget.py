@@ -82,7 +82,8 @@ class Budget:
     def ask(self, size: int) -> Share:
         """Ask for what a task holds.
 
-        :param size: in bytes, no more than the operation was admitted with
+        :param size: in bytes; a task that needs more than the operation was
+            admitted with may have to wait until no other runs
         """
         return self._ask(Share(Need(0, size)), self._tasks)
 

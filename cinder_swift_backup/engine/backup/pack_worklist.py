@@ -41,8 +41,8 @@ _WINDOW = 8 << 20
 _HOLES = 1 << 14
 # What takes all of a worker: a pack is the most that one holds.
 FULL = packers.FULL
-# Bytes that a task holds which reads a window or writes pages, and that one
-# holds besides a pack which puts it.
+# Bytes that a task holds which reads a window or writes pages, with blocks of
+# usual sizes, and that one holds besides a pack which puts it.
 _LOOKING = 16 << 20
 _PUTTING = 8 << 20
 
@@ -50,7 +50,13 @@ _PUTTING = 8 << 20
 def largest(block_size: int) -> int:
     """How many bytes a task holds at most."""
     # A pack is sealed with the chunk that fills it.
-    return FULL + pages.largest_chunk(block_size) + _PUTTING
+    return max(FULL + pages.largest_chunk(block_size) + _PUTTING,
+               _of_looking(block_size))
+
+
+def _of_looking(block_size: int) -> int:
+    """How many bytes a task holds that reads a window or writes pages."""
+    return _LOOKING + budget.of_large_blocks(block_size)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,8 +116,7 @@ class PackWorklist:
         self._writer = writer
         self._traces = traces
         self._block_size = volume.geometry.block_size
-        self._looking = _LOOKING + budget.of_large_blocks(
-            self._block_size)
+        self._memory = _of_looking(self._block_size)
         self._page_size = pages.size(self._block_size)
         self._running = 0
         self._looking = 0
@@ -176,7 +181,7 @@ class PackWorklist:
                     self._advance(extent)
                     continue
                 yield pipelines.Task(functools.partial(
-                    self._look, extent, anew), FULL, self._looking)
+                    self._look, extent, anew), FULL, self._memory)
 
     def _anew(self, extent: types.Extent) -> list[types.Extent]:
         rewriter = self._volume.rewriter
@@ -226,7 +231,7 @@ class PackWorklist:
             self._traces.numbers.append(number * page_writer.IN_OBJECT)
             yield pipelines.Task(functools.partial(
                 self._writer.write, number, self._take(number)), FULL,
-                self._looking)
+                self._memory)
 
     def _are_whole(self, number: int) -> bool:
         """Whether all that changes the pages of an object is known."""

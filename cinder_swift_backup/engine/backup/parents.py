@@ -27,6 +27,7 @@ from cinder_swift_backup import exceptions
 from cinder_swift_backup.engine import point_objects
 from cinder_swift_backup.engine import presence
 from cinder_swift_backup.engine import repository
+from cinder_swift_backup.engine.restore import chunk_reader
 from cinder_swift_backup.engine.restore import planner
 from cinder_swift_backup.engine.restore import verification
 from cinder_swift_backup.format import chains
@@ -145,13 +146,13 @@ def _check_objects(repo: repository.Repository,
 def _chunked(repo: repository.Repository, chain: chains.Chain,
              block_size: int) -> Parent:
     """The parent in the form of chunks."""
-    repo.operation.call(planner.plan_restore, chain)
+    plan = repo.operation.call(planner.plan_restore, chain)
+    chunk_reader.check_codecs(plan, repo.operation.call)
     fault = presence.examine(repo.operation, chain)
     if fault is not None:
         raise fault
     ref = chain.tip.ref
-    check = verification.strict(
-        repo, chain.tip, planner.restored_size(chain)).digests
+    check = verification.strict(repo, chain.tip, plan.end, plan.chunks).digests
     if check is None:
         raise exceptions.ChainError(
             'the parent has no digests to compare with',

@@ -274,6 +274,17 @@ def find_codec(record: types.ChunkRecord) -> codecs.Codec:
         return codecs.find(record.compression)
 
 
+def check_codecs(plan: planner.RestorePlan, call: pipelines.Call) -> None:
+    """Make sure that all that is planned can be decoded.
+
+    :param call: calls what computes
+    :raises FormatError: when a codec is not known
+    """
+    for chunk in plan.of_each_codec(call):
+        if not chunk.record.is_zeros:
+            find_codec(chunk.record)
+
+
 @contextlib.contextmanager
 def _naming(record: types.ChunkRecord) -> Iterator[None]:
     """Add the object and its extent to errors of a codec."""

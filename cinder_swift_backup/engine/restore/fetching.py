@@ -175,9 +175,7 @@ def prepared(repo: repository.Repository, chain: chains.Chain,
     """
     operation = repo.operation
     plan = planning.plan(repo, chain)
-    for chunk in plan.of_each_codec(operation.call):
-        if not chunk.record.is_zeros:
-            chunk_reader.find_codec(chunk.record)
+    chunk_reader.check_codecs(plan, operation.call)
     with operation.runtime.closing(
             _check(repo, chain.tip, plan, doubts)) as check:
         yield plan, make(operation, check)

@@ -91,7 +91,7 @@ class ReportTest(base.HttpTestCase):
         self.assertEqual('zlib, balanced', found['Compression'])
         self.assertEqual('chunks', found['Form'])
         self.assertEqual('none', found['Encryption'])
-        self.assertEqual('4; a backup takes up to 280 MiB', found['Workers'])
+        self.assertEqual('4; a backup takes up to 304 MiB', found['Workers'])
         self.assertIn('not contacted', found['Cluster'])
         self.assertEqual({}, self._problems())
         self.assertEqual(0, self.http.call_count)

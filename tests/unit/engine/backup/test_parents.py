@@ -16,6 +16,7 @@ from cinder_swift_backup.engine import presence
 from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
+from cinder_swift_backup.format import types
 from cinder_swift_backup.stores import base as store_base
 from tests.fakes import documents
 from tests.fakes import faulty
@@ -88,6 +89,24 @@ class FindTest(base.EngineTestCase):
         del fields['objects'][3]
         self.bench.put(name, json.dumps(fields).encode())
         self.assertIsNone(self._find())
+
+    def test_base_whose_codec_is_not_known(self):
+        name = naming.manifest_name(base.ref(1).prefix)
+        self.bench.damage(name, lambda stored: stored.replace(
+            b'"none"', b'"lz4"'))
+        self.assertIsNone(self._find())
+
+    def test_base_whose_chunks_split_a_block(self):
+        # The digest of the block tells neither of its halves.
+        bench = base.Bench()
+        bench.archive(1, _DATA, geometry=types.Geometry(64, 64))
+        bench.archive(2, _DATA, parent=1, geometry=types.Geometry(64, 64))
+        self.assertIsNotNone(bench.find_parent(1, block_size=64))
+        where = naming.digest_file_name(base.ref(1).prefix)
+        other = base.Bench()
+        other.archive(1, _DATA, geometry=types.Geometry(128, 128))
+        bench.put(where, other.get(where))
+        self.assertIsNone(bench.find_parent(1, block_size=128))
 
     def test_another_block_size(self):
         self.assertIsNone(self._find(block_size=32))

@@ -2,13 +2,18 @@
 
 """What is said of the memory of backups and restores is true."""
 
+import random
+from unittest import mock
+
 from oslotest import base
 import testscenarios
 
+from cinder_swift_backup.engine import budget
 from cinder_swift_backup.engine.backup import needs
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
 from tests.fakes import process_memory
+from tests.unit.engine import base as engine_base
 
 _SCRIPT = '''
 import ctypes
@@ -132,6 +137,37 @@ class LargeBlocksTest(base.BaseTestCase):
             usual, large = need(form, 1 << 20), need(form, 50 << 20)
             self.assertGreaterEqual(large.task - usual.task, 49 << 20)
             self.assertLessEqual(usual.task, 71 << 20)
+
+
+class TasksTest(engine_base.EngineTestCase):
+    """Tasks ask for what they hold, and for no more than was said."""
+
+    def _asked(self, form, block_size):
+        """What the tasks of a full backup and of an incremental ask for."""
+        asked = []
+        ask = budget.Budget.ask
+
+        def note(self, size):
+            asked.append(size)
+            return ask(self, size)
+        data = random.Random(5).randbytes(20 << 20)
+        geometry = types.Geometry(8 << 20, block_size)
+        need = needs.of_backup(form, geometry, len(data), incremental=True)
+        bench = engine_base.Bench()
+        with mock.patch.object(budget.Budget, 'ask', note):
+            bench.archive(1, data, form=form, geometry=geometry)
+            bench.archive(2, data[::-1], parent=1, form=form,
+                          geometry=geometry)
+        return asked, need
+
+    def test_each_task(self):
+        for form in chains.Form:
+            for block_size in (32768, 4 << 20):
+                asked, need = self._asked(form, block_size)
+                # As many as there are windows, twice.
+                self.assertGreaterEqual(len(asked), 6, form)
+                self.assertGreaterEqual(min(asked), 4 << 20, form)
+                self.assertLessEqual(max(asked), need.task, form)
 
 
 class MemoryTest(testscenarios.WithScenarios, base.BaseTestCase):
