@@ -51,8 +51,8 @@ class Codecs(Lines):
         return '\n'.join(
             f'{formatting.line(stored["codec"])}: '
             f'{quantities.size(stored["bytes"])} stored as '
-            f'{quantities.size(stored["stored"])} in {stored["chunks"]} '
-            f'{self.unit}{"" if stored["chunks"] == 1 else "s"}'
+            f'{quantities.size(stored["stored"])} in '
+            f'{quantities.counted(stored["chunks"], self.unit)}'
             for stored in self._value)
 
 

@@ -75,6 +75,6 @@ def _refuse(name: str, why: str) -> None:
     if why:
         raise exceptions.ConfigurationError(
             f'the container cannot be used: its name {why}',
-            # A database and a log take no more than that.
+            # Control characters stay out of the database and the log.
             detail=f'container {name!r}',
             remedy=exceptions.Remedy.CONTAINER_NAME)

@@ -15,7 +15,7 @@ from cinder_swift_backup.format import codecs
 from cinder_swift_backup.format import digest_segments
 from cinder_swift_backup.format import digests
 from cinder_swift_backup.format import naming
-from tests import chunk_reader
+from tests import independent_reader
 from tests import selection
 from tests.fakes import blobs
 from tests.functional import cinder_side
@@ -56,7 +56,7 @@ class InteropTestCase(testscenarios.WithScenarios,
         stored = {name: blobs.get(self.store, self.container, name)
                   for name in self.object_names(self.container)}
         for backup, expected in ((full, first), (incremental, image)):
-            self.assertEqual(expected, chunk_reader.restore(
+            self.assertEqual(expected, independent_reader.restore(
                 {self.container: stored}, self.container,
                 backup.service_metadata))
             self.assert_content(

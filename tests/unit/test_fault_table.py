@@ -3,11 +3,14 @@
 """The table of faults."""
 
 import pathlib
+import re
 from unittest import mock
 
 from oslotest import base
 
+from tests import selection
 from tests.faults import cases
+from tests.faults import deaths
 from tests.faults import rows
 from tests.faults import table
 
@@ -30,6 +33,17 @@ class CasesTest(base.BaseTestCase):
                 rows.wanted(name) for name in (
                     'restore, GET 404', 'restore, GET 503', 'backup, 404')])
         self.assertTrue(rows.wanted('anything'))
+
+
+class SelectionTest(base.BaseTestCase):
+    """What README's test command makes of the table."""
+
+    def test_each_pattern_chooses_something(self):
+        names = [case.name for case in (
+            *cases.QUICK, *cases.QUICK_LOGINS, *deaths.DEATHS)]
+        for pattern in (*selection.IN_BOTH, *selection.IN_ONE):
+            self.assertTrue(
+                any(re.search(pattern, name) for name in names), pattern)
 
 
 class TableTest(base.BaseTestCase):

@@ -130,8 +130,10 @@ class ToldTest(base.MethodTestCase):
             self.assertEqual(now, self._incremental(handle))
 
     def test_full_backup_does_not_ask(self):
-        self.driver.backup(self.record(), Bare(io.BytesIO(_DATA), OSError()),
-                           False)
+        handle = Bare(io.BytesIO(_DATA), [])
+        handle.get_cbt_extents = mock.Mock()
+        self.driver.backup(self.record(), handle, False)
+        handle.get_cbt_extents.assert_not_called()
 
     def test_handle_that_says_nothing(self):
         for handle in self._handles(_DATA):

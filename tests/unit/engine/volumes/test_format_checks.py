@@ -219,10 +219,13 @@ class RestoreTest(FormatTestCase):
 
     def test_going_on_where_a_restore_has_ended(self):
         self.back_up(_image(_OVERLAY))
-        target = engine_volumes.open_volume(self.open(_OVERLAY[:65536]), None)
+        file = self.open(_OVERLAY[:65536])
+        target = engine_volumes.open_volume(file, None)
         self.bench.restorer.restore(
             self.bench.resolve(1), restorer.RestoreTarget(
                 target, 0, len(_OVERLAY), target), observers.Recorder())
+        file.seek(0)
+        self.assertEqual(_OVERLAY, file.read())
 
     def test_file_that_may_only_be_written(self):
         self.back_up(_RAW)

@@ -2,14 +2,15 @@
 
 """What the specification of chunks says is what is stored.
 
-:mod:`tests.chunk_reader` was written from the page alone. It restores backups
-of all eras and of ours, and gives back no wrong data of what is damaged.
+:mod:`tests.independent_reader` was written from the page alone. It restores
+backups of all eras and of ours, and gives back no wrong data of what is
+damaged.
 """
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import chunk_reader
+from tests import independent_reader
 from tests.fakes import eras
 from tests.fakes import volumes
 from tests.unit.engine import base
@@ -23,13 +24,14 @@ _VOLUMES = st.lists(st.sampled_from(
 def _restore(bench, number):
     """What the reader makes of a backup."""
     objects = {name: bench.get(name) for name in bench.names()}
-    return chunk_reader.restore(
+    return independent_reader.restore(
         {base.CONTAINER: objects}, base.CONTAINER, base.ref(number).prefix)
 
 
 def _found(bench):
     """The backups that the reader finds."""
-    return chunk_reader.find({name: bench.get(name) for name in bench.names()})
+    return independent_reader.find(
+        {name: bench.get(name) for name in bench.names()})
 
 
 class ReaderTest(base.EngineTestCase):
@@ -77,6 +79,6 @@ class ReaderTest(base.EngineTestCase):
         bench.put(name, bytes(damaged))
         try:
             held = _restore(bench, last)
-        except chunk_reader.Unreadable:
+        except independent_reader.Unreadable:
             return
         self.assertEqual(history[last], held)
