@@ -49,7 +49,8 @@ class Metrics(output_files.FileCommand):
             volumes = cinder_api.volumes(options, os.environ,
                                          parsed_args.patience)
             registry = registries.CollectorRegistry()
-            _Gauges(registry).set(lineage, volumes, times)
+            _Gauges(registry, survey.repository.store.account()).set(
+                lineage, volumes, times)
         file = parsed_args.file
         if file.suffix != _SUFFIX and str(file) != '-':
             self.closing = [f'node_exporter only reads files whose names end '
@@ -60,8 +61,15 @@ class Metrics(output_files.FileCommand):
 class _Gauges:
     """All that is told, each with its name and what it means."""
 
-    def __init__(self, registry: registries.CollectorRegistry) -> None:
+    def __init__(self, registry: registries.CollectorRegistry,
+                 account: str) -> None:
+        """Prepare.
+
+        :param account: whose backups these are; node_exporter may read files
+            of several accounts, in which no series may be the same
+        """
         self._registry = registry
+        self._account = account
         volume = self._of_volume
         self._newest = volume(
             'last_complete_timestamp_seconds',
@@ -88,25 +96,29 @@ class _Gauges:
         self._backups = volume(
             'backups', 'How many backups of the volume there are, by state.',
             'state')
-        self._lag = self._gauge(
+        self._lag = self._of_account(
             'copy_lag_seconds',
             'Lag of the volume that is furthest behind, in a container that '
             'is a copy.', 'container')
-        self._all = self._gauge(
+        self._all = self._of_account(
             'account_backups', 'How many backups there are, by state.',
             'state')
-        self._all_stored = self._gauge(
+        self._all_stored = self._of_account(
             'account_stored_bytes', 'Bytes that all backups take in Swift.')
-        self._all_objects = self._gauge(
+        self._all_objects = self._of_account(
             'account_objects', 'How many objects all backups have.')
-        self._volumes = self._gauge(
+        self._volumes = self._of_account(
             'account_volumes', 'How many volumes have backups.')
-        self._now = self._gauge(
+        self._now = self._of_account(
             'metrics_timestamp_seconds', 'When these figures were collected.')
 
     def _of_volume(self, name: str, what: str,
                    *more: str) -> prometheus_client.Gauge:
         return self._gauge(name, what, *_VOLUME, *more)
+
+    def _of_account(self, name: str, what: str,
+                    *more: str) -> prometheus_client.Gauge:
+        return self._gauge(name, what, 'account', *more)
 
     def _gauge(self, name: str, what: str,
                *labels: str) -> prometheus_client.Gauge:
@@ -128,17 +140,20 @@ class _Gauges:
                 known.get(volume_id) or figures.Figures(volume_id),
                 volumes or {})
         for container in sorted(lineage.copies):
-            self._lag.labels(container).set(max(
+            self._lag.labels(self._account, container).set(max(
                 (lag.total_seconds() for lag in lineage.lags(container)
                  if lag is not None), default=0))
         for state in backups.State:
-            self._all.labels(state.value).set(sum(
+            self._all.labels(self._account, state.value).set(sum(
                 found.by_state[state] for found in known.values()))
-        self._all_stored.set(sum(found.stored_bytes
-                                 for found in known.values()))
-        self._all_objects.set(sum(found.objects for found in known.values()))
-        self._volumes.set(len(known))
-        self._now.set(lineage.now.timestamp())
+        for gauge, value in (
+                (self._all_stored, sum(found.stored_bytes
+                                       for found in known.values())),
+                (self._all_objects, sum(found.objects
+                                        for found in known.values())),
+                (self._volumes, len(known)),
+                (self._now, lineage.now.timestamp())):
+            gauge.labels(self._account).set(value)
 
     def _set(self, found: figures.Figures, labels: tuple[str, ...],
              times: verified.Verified) -> None:

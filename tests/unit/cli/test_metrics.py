@@ -21,7 +21,9 @@ from tests.unit.cli import base
 _CREATED = datetime.datetime(2026, 8, 1, 12, 0, 2, tzinfo=datetime.UTC)
 _MONITORING = (pathlib.Path(__file__).resolve().parents[3]
                / 'doc' / 'source' / 'admin' / 'monitoring')
-_LABELS = ('volume_id', 'volume_name', 'project_id', 'state', 'container')
+_LABELS = ('account', 'volume_id', 'volume_name', 'project_id', 'state',
+           'container')
+_ACCOUNT = 'memory'
 _OF_VOLUME = ('last_complete_timestamp_seconds', 'volume_bytes',
               'stored_bytes', 'objects', 'chain_length',
               'last_verified_timestamp_seconds',
@@ -71,12 +73,13 @@ class MetricsTest(base.CommandTestCase):
                 'complete', 'arriving', 'orphaned', 'damaged')])
         self.assertEqual(
             [1, stored, len(self.bench.names()), 2],
-            [found[('account_volumes',)], found[('account_stored_bytes',)],
-             found[('account_objects',)],
-             found[('account_backups', 'complete')]])
+            [found[('account_volumes', _ACCOUNT)],
+             found[('account_stored_bytes', _ACCOUNT)],
+             found[('account_objects', _ACCOUNT)],
+             found[('account_backups', _ACCOUNT, 'complete')]])
         self.assertAlmostEqual(
             datetime.datetime.now().timestamp(),
-            found[('metrics_timestamp_seconds',)], delta=60)
+            found[('metrics_timestamp_seconds', _ACCOUNT)], delta=60)
 
     def test_verified(self):
         self.run_command('verify', '--all', '--deep')
@@ -91,7 +94,7 @@ class MetricsTest(base.CommandTestCase):
                 base.ref(number).prefix))
             found = self.metrics('--grace', '0')
             self.assertEqual(3 - number,
-                             found[('account_backups', 'orphaned')])
+                             found[('account_backups', _ACCOUNT, 'orphaned')])
         # Nothing can be restored.
         self.assertEqual(
             {'stored_bytes', 'objects', 'unprotected_since_timestamp_seconds'},
@@ -129,14 +132,15 @@ class MetricsTest(base.CommandTestCase):
             self.assertEqual(set(), asked - told, path.name)
 
     def test_a_copy(self):
-        self.assertNotIn(('copy_lag_seconds', base.CONTAINER), self.metrics())
+        lag = 'copy_lag_seconds', _ACCOUNT, base.CONTAINER
+        self.assertNotIn(lag, self.metrics())
         self.bench.memory.syncs[base.CONTAINER] = store_base.Sync(None, 'k')
         self.assertEqual(
-            0, self.metrics()[('copy_lag_seconds', base.CONTAINER)])
+            0, self.metrics()[lag])
         self.bench.memory.delete(base.CONTAINER, naming.manifest_name(
             base.ref(2).prefix))
         self.assertEqual(
-            1, self.metrics()[('copy_lag_seconds', base.CONTAINER)])
+            1, self.metrics()[lag])
 
     def test_to_a_pipe(self):
         answer = self.run_command('metrics', '-')
@@ -152,7 +156,7 @@ class MetricsTest(base.CommandTestCase):
     def test_no_backups(self):
         for name in self.bench.names():
             self.bench.memory.delete(base.CONTAINER, name)
-        self.assertEqual(0, self.metrics()[('account_volumes',)])
+        self.assertEqual(0, self.metrics()[('account_volumes', _ACCOUNT)])
 
     def test_what_fails_leaves_the_file(self):
         self.file.write_text('as it was')
