@@ -76,7 +76,7 @@ class RbdVolume:
     def is_hole(self, extent: types.Extent) -> bool:
         """See :class:`base.VolumeReader`: whether there are no objects."""
         return self.tells_holes and not any(
-            part.overlap(extent) for part, _ in self._objects(extent, None))
+            part.overlap(extent) for part in self._objects(extent, None))
 
     def _window(self, number: int) -> list[types.Extent]:
         """The objects in a window of the image, in order."""
@@ -89,8 +89,7 @@ class RbdVolume:
                 # named, was there in a snapshot. In a clone that was reverted
                 # what its origin has there shows through, which not every
                 # release of librbd considers.
-                parts = sorted(extent for extent, _
-                               in self._objects(whole, None))
+                parts = sorted(self._objects(whole, None))
                 while len(self._windows) >= _REMEMBERED:
                     del self._windows[next(iter(self._windows))]
                 self._windows[number] = parts
@@ -100,8 +99,7 @@ class RbdVolume:
                       within: types.Extent) -> Iterator[types.Extent]:
         """See :class:`base.VolumeReader`: whole objects."""
         self._check(mark)
-        yield from sorted(extent for extent, _ in self._objects(
-            within, mark.snapshot))
+        yield from sorted(self._objects(within, mark.snapshot))
 
     def _check(self, mark: types.Mark) -> None:
         """Make sure that a mark is one of this image."""
@@ -195,18 +193,15 @@ class RbdVolume:
             self._image.remove_snap(snapshot)
 
     def _objects(self, within: types.Extent, mark: str | None, *,
-                 include_parent: bool = True,
-                 ) -> list[tuple[types.Extent, bool]]:
+                 include_parent: bool = True) -> list[types.Extent]:
         """The objects that differ from a mark, or from nothing.
-
-        Each comes with whether it exists now.
 
         :param include_parent: whether those of a clone's origin count
         """
-        parts: list[tuple[types.Extent, bool]] = []
+        parts: list[types.Extent] = []
 
         def note(offset: int, length: int, exists: bool) -> None:
-            parts.append((types.Extent(offset, length), exists))
+            parts.append(types.Extent(offset, length))
 
         with base.failing(base.MAPPING, errors=self._errors):
             self._image.diff_iterate(
