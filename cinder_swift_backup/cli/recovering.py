@@ -126,12 +126,8 @@ class Recover(commands.AccountCommand, commands.Table):
 
     @staticmethod
     def _find(survey: surveys.Survey, beginning: str) -> packed.PackedVolume:
-        containers = survey.containers or inventory.Inventory(
-            survey.repository.operation).containers()
-        found = [volume for volume
-                 in packed.find(survey.repository.store, containers)
-                 if volume.packs
-                 and inventory.begins(volume.volume_id, beginning)]
+        found = [volume for volume in survey.packed_volumes(beginning)
+                 if volume.packs]
         if len(found) != 1:
             raise exceptions.SelectionError(
                 f'{len(found) or "no"} volumes with packs have an id that '

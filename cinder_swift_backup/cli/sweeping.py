@@ -17,7 +17,6 @@ from cinder_swift_backup.cli import errors
 from cinder_swift_backup.cli import questions
 from cinder_swift_backup.engine import sweeping
 from cinder_swift_backup.engine.survey import deletion
-from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.engine.survey import packed
 from cinder_swift_backup.engine.survey import survey as surveys
 
@@ -98,11 +97,7 @@ class Sweep(commands.AccountCommand, commands.Table):
 
     def _find(self, survey: surveys.Survey,
               beginning: str) -> list[packed.PackedVolume]:
-        containers = survey.containers or inventory.Inventory(
-            survey.repository.operation).containers()
-        found = [volume for volume
-                 in packed.find(survey.repository.store, containers)
-                 if inventory.begins(volume.volume_id, beginning)]
+        found = survey.packed_volumes(beginning)
         if beginning and not found:
             raise exceptions.SelectionError(
                 f'no volume with packs has an id that begins with '

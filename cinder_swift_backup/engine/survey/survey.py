@@ -20,6 +20,7 @@ from cinder_swift_backup.engine.survey import backups
 from cinder_swift_backup.engine.survey import deletion
 from cinder_swift_backup.engine.survey import inventory
 from cinder_swift_backup.engine.survey import lineages
+from cinder_swift_backup.engine.survey import packed
 from cinder_swift_backup.engine.survey import quick
 from cinder_swift_backup.format import chains
 from cinder_swift_backup.format import types
@@ -125,6 +126,17 @@ class Survey:
         lineage = (self.everything(observer) if volume is None
                    else self.of_volumes(volume, observer))
         return lineage, lineage.backups
+
+    def packed_volumes(self, beginning: str) -> list[packed.PackedVolume]:
+        """The volumes that have packs, or a note of some.
+
+        :param beginning: of their ids
+        """
+        containers = self.containers or inventory.Inventory(
+            self.repository.operation).containers()
+        return [volume for volume
+                in packed.find(self.repository.store, containers)
+                if inventory.begins(volume.volume_id, beginning)]
 
     def one_of_everything(self, beginning: str, observer: operations.Observer,
                           ) -> tuple[lineages.Lineage, backups.Backup]:
