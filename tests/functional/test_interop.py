@@ -105,8 +105,10 @@ class ChainTestCase(testscenarios.WithScenarios,
     """Each driver continues a chain that the other began."""
 
     scenarios = testscenarios.multiply_scenarios(
-        [(word, {'compression': word})
-         for word in ('zlib', 'bz2', 'zstd', 'none')],
+        selection.scenarios(
+            [('zlib', {'compression': 'zlib'})],
+            [(word, {'compression': word})
+             for word in ('bz2', 'zstd', 'none')]),
         [('stock first', {'drivers': (STOCK, OURS, STOCK, OURS)}),
          ('ours first', {'drivers': (OURS, STOCK, OURS, STOCK)})])
 
