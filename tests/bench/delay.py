@@ -4,11 +4,15 @@
 
 It delays what it passes on, in both directions, and does not slow it down.
 ``python -m tests.bench.delay HOST PORT SECONDS`` prints the port it listens
-at; it ends when its input does.
+at. For each line of its input, it prints how many bytes have come so far, as
+JSON: ``sent`` to HOST and ``received`` from it. It ends when its input does.
 """
 
 import asyncio
+from collections.abc import Callable
 import contextlib
+import functools
+import json
 import sys
 
 from tests.cloud.processes import HOST
@@ -19,7 +23,8 @@ _MOST = 16 << 20
 
 
 async def _pass_on(reader: asyncio.StreamReader,
-                   writer: asyncio.StreamWriter, delay: float) -> None:
+                   writer: asyncio.StreamWriter, delay: float,
+                   count: Callable[[int], None]) -> None:
     loop = asyncio.get_running_loop()
     on_its_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(
         _MOST // _PIECE)
@@ -38,6 +43,7 @@ async def _pass_on(reader: asyncio.StreamReader,
     with contextlib.suppress(ConnectionError):
         while True:
             piece = await reader.read(_PIECE)
+            count(len(piece))
             await on_its_way.put((loop.time() + delay, piece))
             if not piece:
                 break
@@ -46,19 +52,29 @@ async def _pass_on(reader: asyncio.StreamReader,
 
 
 async def _serve(host: str, port: int, delay: float) -> None:
+    counted = {'sent': 0, 'received': 0}
+
+    def count(direction: str, size: int) -> None:
+        counted[direction] += size
+
     async def accept(reader: asyncio.StreamReader,
                      writer: asyncio.StreamWriter) -> None:
         other_reader, other_writer = await asyncio.open_connection(host, port)
         # At the end, asyncio would complain of it.
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(_pass_on(reader, other_writer, delay),
-                                 _pass_on(other_reader, writer, delay))
+            await asyncio.gather(
+                _pass_on(reader, other_writer, delay,
+                         functools.partial(count, 'sent')),
+                _pass_on(other_reader, writer, delay,
+                         functools.partial(count, 'received')))
         for each in (writer, other_writer):
             each.close()
 
     server = await asyncio.start_server(accept, HOST, 0, limit=_PIECE)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    loop = asyncio.get_running_loop()
+    while await loop.run_in_executor(None, sys.stdin.readline):
+        print(json.dumps(counted), flush=True)
     server.close()
 
 

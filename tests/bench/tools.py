@@ -134,7 +134,7 @@ class Restic:
 
 
 class SwiftUpload:
-    """Swift's own client, which copies."""
+    """Swift's own client, which copies what is not there in the same form."""
 
     name = 'swift upload'
     _container = 'upload'
@@ -148,8 +148,9 @@ class SwiftUpload:
     def back_up(self, image: pathlib.Path) -> float:
         """See :class:`Tool`."""
         return self.account.run(
-            'swift', 'upload', '--use-slo', '--segment-size', str(_SEGMENT),
-            self._container, image.name, cwd=image.parent)
+            'swift', 'upload', '--use-slo', '--skip-identical',
+            '--segment-size', str(_SEGMENT), self._container, image.name,
+            cwd=image.parent)
 
     def restore(self, image: pathlib.Path, path: pathlib.Path) -> float:
         """See :class:`Tool`."""

@@ -2,6 +2,7 @@
 
 """Retention of what the real Cinder has records of."""
 
+from tests import selection
 from tests.functional import api
 from tests.functional import command
 
@@ -66,6 +67,7 @@ class ForgetTestCase(api.ApiTestCase):
         for backup, expected in self.backups[2:]:
             self.assertEqual(expected, self.sha256(self.restore(backup)))
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_what_there_is_to_see(self):
         where = ('--volume', self.volume.id)
         # The first block of the volume was written between them.

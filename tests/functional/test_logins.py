@@ -13,6 +13,7 @@ import threading
 
 import fixtures
 
+from tests import selection
 from tests.cloud import certificates
 from tests.cloud import processes
 from tests.cloud.fault_proxy import proxy
@@ -134,6 +135,7 @@ class LoginTestCase(base.FunctionalTestCase):
             '--os-cacert', file, 'list')
         self.assertNotEqual([], found.requests())
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_login_of_options(self):
         user = self.cloud.demo
         command.Command(self, {}).run(

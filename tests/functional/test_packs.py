@@ -322,6 +322,7 @@ class ApiTestCase(own_cinder.OwnCinderTestCase):
         return set(filter(naming.is_pack,
                           self.object_names(self.container)))
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_disasters(self):
         volume = self.make_volume(60)
         first = self.sha256(volume)
