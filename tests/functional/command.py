@@ -4,6 +4,7 @@
 
 import json
 import pathlib
+import signal
 import subprocess
 import tempfile
 
@@ -11,6 +12,9 @@ from tests.cloud import errors
 from tests.cloud import processes
 
 NAME = 'cinder-swift-backup'
+# Seconds after which a program counts as stuck: more than the patience with
+# Swift and Keystone that it has by default.
+_PATIENCE = 400
 
 
 class Command:
@@ -41,12 +45,19 @@ class Command:
 
         :param code: the exit code that is expected
         """
-        done = subprocess.run(
-            [self._program, *map(str, arguments)], env=self._environment,
-            capture_output=True, text=True, timeout=120, check=False)
-        self._test.assertEqual(code, done.returncode,
-                               f'{done.stdout}\n{done.stderr}')
-        return done
+        command = [self._program, *map(str, arguments)]
+        with subprocess.Popen(
+                command, text=True, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, env=self._environment | {
+                    'PYTHONFAULTHANDLER': '1'}) as process:
+            try:
+                out, err = process.communicate(timeout=_PATIENCE)
+            except subprocess.TimeoutExpired:
+                # It says where it is then.
+                process.send_signal(signal.SIGABRT)
+                out, err = process.communicate()
+        self._test.assertEqual(code, process.returncode, f'{out}\n{err}')
+        return subprocess.CompletedProcess(command, code, out, err)
 
     def shell(self, text, login):
         """Run a shell that finds all programs; returns its outputs.

@@ -6,6 +6,7 @@ import pathlib
 import tempfile
 import uuid
 
+from tests import selection
 from tests.functional import command
 from tests.functional import own_cinder
 from tests.functional.api import MIB
@@ -39,6 +40,7 @@ class RunTestCase(own_cinder.OwnCinderTestCase):
                          {row['Volume'] for row in rows})
         return {row['Volume']: row for row in rows}
 
+    @selection.modes(selection.Modes.EVERYTHING)
     def test_some_nights(self):
         expected = {}
         for night in range(4):
