@@ -10,7 +10,6 @@ from oslotest import base
 
 from tests import selection
 from tests.faults import cases
-from tests.faults import deaths
 from tests.faults import rows
 from tests.faults import table
 
@@ -39,8 +38,9 @@ class SelectionTest(base.BaseTestCase):
     """What README's test command makes of the table."""
 
     def test_each_pattern_chooses_something(self):
-        names = [case.name for case in (
-            *cases.QUICK, *cases.QUICK_LOGINS, *deaths.DEATHS)]
+        # Modules of deaths are for functional tests: they import Cinder.
+        names = ['backup, object.1 killed for 3 s', *(
+            case.name for case in (*cases.QUICK, *cases.QUICK_LOGINS))]
         for pattern in (*selection.IN_BOTH, *selection.IN_ONE):
             self.assertTrue(
                 any(re.search(pattern, name) for name in names), pattern)

@@ -5,6 +5,7 @@
 import ast
 import pathlib
 import re
+import sys
 
 from oslotest import base
 
@@ -60,3 +61,12 @@ class ModulesTest(base.BaseTestCase):
                 imports.search(path.read_text(encoding='utf-8')),
                 f'{path}: what several tests need belongs to a module '
                 f'without test_ in its name.')
+
+
+class NativeTest(base.BaseTestCase):
+    """Unit tests run as most programs do."""
+
+    def test_no_module_has_patched_the_process(self):
+        # Importing a command of Cinder does, and with it functional tests.
+        patcher = sys.modules.get('eventlet.patcher')
+        self.assertFalse(patcher and patcher.is_monkey_patched('thread'))
